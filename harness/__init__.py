@@ -1,0 +1,45 @@
+"""How should a source tree travel into a container and back, so that runs are isolated and builds stay incremental?
+
+    import harness
+
+    files = harness.VisibleFiles.from_folder("my-project")
+    with harness.open_runner() as runner:
+        run = runner.run(harness.Avatar(), files)
+    print(run.outcome, run.stdout)
+
+Everything else is in the modules: `harness.engines`, `harness.katas`, `harness.runners`, `harness.trials`. Names are imported
+when they are first used, so that `import harness` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.engines import Limits
+    from harness.errors import HarnessError
+    from harness.katas.layout import Avatar
+    from harness.katas.visible import VisibleFiles
+    from harness.library import open_runner
+    from harness.results import load_results
+    from harness.runners.run import Outcome, Run
+
+__all__ = ["Avatar", "HarnessError", "Limits", "Outcome", "Run", "VisibleFiles", "load_results", "open_runner"]
+
+_HOMES = {
+    "Avatar": "harness.katas.layout",
+    "HarnessError": "harness.errors",
+    "Limits": "harness.engines",
+    "Outcome": "harness.runners.run",
+    "Run": "harness.runners.run",
+    "VisibleFiles": "harness.katas.visible",
+    "load_results": "harness.results",
+    "open_runner": "harness.library",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

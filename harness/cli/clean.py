@@ -1,0 +1,36 @@
+"""harness clean: remove what crashed runs left behind, found by label; nothing that belongs to anybody else."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from typing import Any
+
+from harness.cli.options import console, errors
+from harness.engines import Engine
+from harness.engines.docker import DockerEngine
+from harness.engines.local import LocalEngine
+from harness.errors import EngineError
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser("clean", help="remove what crashed runs left behind", description=__doc__)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.set_defaults(command_function=_clean)
+
+
+def _clean(options: argparse.Namespace) -> int:
+    count = 0
+    for kind in (LocalEngine, DockerEngine):
+        try:
+            engine: Engine = kind()
+        except EngineError as error:
+            errors.print(f"left out: {error}", style="dim", markup=False)
+            continue
+        with closing(engine):
+            for line in engine.leftovers() if options.dry_run else engine.sweep():
+                console.print(("would remove " if options.dry_run else "removed ") + line, markup=False, soft_wrap=True)
+                count += 1
+    if not count:
+        console.print("there is nothing to remove")
+    return 0

@@ -1,0 +1,90 @@
+"""harness compare: the main job."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from contextlib import ExitStack, closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from harness import runners, trials
+from harness.cli.options import add_engine, add_runner, console, count, errors, positive, remark
+from harness.compare import Comparison, compare
+from harness.engines.choose import choose
+from harness.render import terminal
+from harness.results import ResultFile
+from harness.runners.base import COMMAND
+from harness.summary import summarize
+from harness.trees import open_tree, recipes
+
+BUDGET_SECONDS = 75.0
+FULL_BUILD_SECONDS = 120.0
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "compare", help="measure the runners side by side on a tree", description=__doc__
+    )
+    parser.add_argument(
+        "--tree", default="typical", metavar="TREE", help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}"
+    )
+    parser.add_argument("--edit", metavar="FILE", help="of a folder: the file to edit, relative to it")
+    parser.add_argument("--command", default=COMMAND, help="the command line of a test event (default %(default)s)")
+    add_runner(parser, action="append")
+    add_engine(parser)
+    parser.add_argument(
+        "--budget", type=positive, default=BUDGET_SECONDS, metavar="SECONDS", help="as many blocks as fit (default %(default)g)"
+    )
+    parser.add_argument("--blocks", type=count, metavar="N", help="so many incremental blocks, however long they take")
+    parser.add_argument(
+        "--max-seconds", type=positive, default=FULL_BUILD_SECONDS, help="limit of one build (default %(default)g)"
+    )
+    parser.add_argument("--seed", type=int, help="of the order within the blocks (default: a new one)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the result file (default results/compare-ENGINE-TIME.jsonl)")
+    parser.set_defaults(command_function=_compare)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    kinds = [runners.find(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]
+    tree = open_tree(options.tree, edit=options.edit, report=remark)
+    seed = options.seed if options.seed is not None else secrets.randbelow(2**32)
+    plan = trials.Plan(options.budget, options.blocks)
+    with ExitStack() as stack:
+        choice = choose(options.engine, image=options.image, report=remark)
+        engine = stack.enter_context(closing(choice.engine))
+        errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
+        comparison = Comparison(tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed)
+        out = options.out or Path("results") / f"compare-{engine.name}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
+        result = stack.enter_context(ResultFile(out, comparison.facts()))
+        progress = stack.enter_context(
+            Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=errors, transient=True)
+        )
+        task = progress.add_task("starting", total=None if options.blocks else options.budget)
+
+        def show(step: trials.Step) -> None:
+            text = f"block {step.block + 1}, {step.build} build: {step.runner}"
+            progress.update(task, description=text, completed=step.seconds)
+
+        samples = []
+        for sample in compare(comparison, show):
+            result.add(sample)
+            samples.append(sample)
+    facts = comparison.facts()
+    blocks = {build: len({each.block for each in samples if each.build == build}) for build in (trials.FULL, trials.INCREMENTAL)}
+    console.print(
+        f"{facts['tree']} on {facts['engine']['engine']}, storage driver {facts['engine']['storage driver']}: "
+        f"{blocks[trials.FULL]} full and {blocks[trials.INCREMENTAL]} incremental builds of each, medians; "
+        f"limit of a build {options.max_seconds:g} s",
+        markup=False,
+        soft_wrap=True,
+    )
+    console.print(terminal.comparison(summarize(samples)))
+    for sample in samples:
+        if sample.reason:
+            console.print(f"block {sample.block + 1}, {sample.runner}: {sample.reason}", markup=False)
+    console.print(f"written to {out}", markup=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,26 @@
+"""harness image: make the images that Docker needs."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from typing import Any
+
+from harness import images
+from harness.cli.options import console, remark
+from harness.engines.docker import DockerEngine
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser("image", help="make the images that Docker needs", description=__doc__)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    build = verbs.add_parser("build", help="make them anew, from Debian packages or by the Dockerfile")
+    build.set_defaults(command_function=_build)
+
+
+def _build(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command has the same form
+    with closing(DockerEngine()) as engine:
+        for name in (images.RUN_IMAGE, images.KEEPER_IMAGE):
+            images.build(engine.api, name, report=remark)
+            console.print(f"made {name} on {engine.describe()['engine']}", markup=False)
+    return 0

@@ -1,0 +1,134 @@
+"""harness katas: a look into a store."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.cli.options import console, errors
+from harness.engines.choose import NAMES, choose
+from harness.engines.local import state_home
+from harness.errors import NoSuchAvatar, UsageError
+from harness.katas import commits
+from harness.katas.layout import Avatar
+from harness.katas.places import VOLUME, open_volume
+from harness.katas.store import FolderKatas, Increment, Katas
+from harness.render import terminal
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "katas", help="list, show, diff and download what the katas hold", description=__doc__
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    def verb(name: str, help_text: str, function: Callable[[argparse.Namespace], int], *avatar: str) -> argparse.ArgumentParser:
+        found: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
+        for argument in avatar:
+            found.add_argument(argument.lower(), metavar=argument)
+        found.add_argument("--katas", metavar="PLACE", help="a folder, or volume:NAME (default: all that `harness run` keeps)")
+        found.add_argument("--engine", choices=NAMES, default="auto", help="whose volume (default auto)")
+        found.set_defaults(command_function=function)
+        return found
+
+    verb("list", "the katas, their avatars and test events at a glance", _list)
+    show = verb("show", "an avatar's test events, or one of them whole", _show, "KATA", "AVATAR")
+    show.add_argument("tag", type=int, nargs="?", metavar="TAG")
+    diff = verb("diff", "what the player changed between two test events", _diff, "KATA", "AVATAR")
+    diff.add_argument("old", type=int, metavar="OLD", help="a tag; 0 is before the first")
+    diff.add_argument("new", type=int, metavar="NEW")
+    download = verb("download", "the whole kata, of all avatars, as one archive", _download, "KATA")
+    download.add_argument("--out", type=Path, metavar="FILE", help="default KATA.tgz; - for stdout")
+
+
+def _list(options: argparse.Namespace) -> int:
+    with _places(options) as places:
+        for katas in places:
+            console.print(terminal.katas(katas.describe(), katas.list()))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    with _avatar(options) as (katas, avatar, increments):
+        if options.tag is None:
+            console.print(terminal.increments(str(avatar), increments))
+            return 0
+        with katas.history(avatar) as history:
+            record = commits.show(history, options.tag)
+    when = datetime.fromtimestamp(record.time, UTC).isoformat()
+    errors.print(f"{avatar} tag {record.tag}, {when}, exit status {record.status or 'none'}", markup=False)
+    console.print(terminal.files(record.files))
+    sys.stdout.write(record.stdout.decode(errors="replace"))
+    sys.stdout.flush()
+    sys.stderr.write(record.stderr.decode(errors="replace"))
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    with _avatar(options) as (katas, avatar, _), katas.history(avatar) as history:
+        sys.stdout.buffer.write(commits.diff(history, options.old, options.new))
+    return 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    with _found(options, lambda katas: options.kata in katas.list(), f"there is no kata {options.kata}") as katas, ExitStack() as stack:
+        if str(options.out) == "-":
+            out: Any = sys.stdout.buffer
+        else:
+            path = options.out or Path(f"{options.kata}.tgz")
+            try:
+                out = stack.enter_context(path.open("xb"))
+            except OSError as error:
+                raise UsageError(f"{path} cannot be written: {error.strerror}; give another --out") from error
+        packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)  # a gzip stream
+        size = katas.download(options.kata, lambda data: out.write(packer.compress(data)))
+        out.write(packer.flush())
+    if str(options.out) != "-":
+        errors.print(f"{path}: {terminal.size(size)} unpacked", markup=False)
+    return 0
+
+
+@contextmanager
+def _avatar(options: argparse.Namespace) -> Iterator[tuple[Katas, Avatar, list[Increment]]]:
+    avatar = Avatar(options.kata, options.avatar)
+    with _found(options, lambda katas: avatar.name in katas.list().get(avatar.kata, {}), f"there is no avatar {avatar}") as katas:
+        yield katas, avatar, list(katas.list()[avatar.kata][avatar.name])
+
+
+@contextmanager
+def _found(options: argparse.Namespace, holds: Callable[[Katas], bool], missing: str) -> Iterator[Katas]:
+    with _places(options) as places:
+        for katas in places:
+            if holds(katas):
+                yield katas
+                return
+        where = ", ".join(katas.describe() for katas in places) or "no place: nothing was run yet"
+        raise NoSuchAvatar(f"{missing} in {where}; `harness katas list` shows them all")
+
+
+@contextmanager
+def _places(options: argparse.Namespace) -> Iterator[list[Katas]]:
+    """The katas that were named, or all that `harness run` keeps for this user."""
+    with ExitStack() as stack:
+        named = options.katas
+        found: list[Katas] = []
+        if named and not named.startswith(VOLUME):
+            if not Path(named).is_dir():
+                raise UsageError(f"there are no katas in {named}: there is no such folder")
+            found.append(FolderKatas(named))
+        else:
+            engine = stack.enter_context(closing(choose(options.engine).engine))
+            wanted = named.removeprefix(VOLUME) if named else None
+            volumes = [each.name for each in engine.volumes() if (not each.temporary if wanted is None else each.name == wanted)]
+            if wanted and not volumes:
+                raise UsageError(f"there is no volume {wanted} of the harness's on {engine.describe()['engine']}")
+            if wanted is None:
+                found += [FolderKatas(each) for each in sorted((state_home() / "katas").glob("*")) if each.is_dir()]
+            found += [stack.enter_context(closing(open_volume(engine, each))) for each in volumes]
+        yield found

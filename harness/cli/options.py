@@ -1,0 +1,44 @@
+"""Options that several commands share, and the console that they print to."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+
+from harness import runners
+from harness.engines.choose import NAMES
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+"""For progress and remarks: what a command gives goes to stdout."""
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--engine", choices=NAMES, default="auto", help="auto takes Docker when it answers (default)")
+    parser.add_argument("--image", metavar="NAME", help="run in this image of yours instead of harness-gcc")
+
+
+def add_runner(parser: argparse.ArgumentParser, **options: object) -> None:
+    parser.add_argument("--runner", metavar="NAME", help=f"one of {', '.join(runners.names())}", **options)  # type: ignore[arg-type]
+
+
+def positive(text: str) -> float:
+    """A number greater than 0, for argparse."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number greater than 0, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def remark(line: str) -> None:
+    """One line of progress."""
+    errors.print(line, style="dim", markup=False)

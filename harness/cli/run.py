@@ -1,0 +1,87 @@
+"""harness run: one test event on a tree of the user's own."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from harness import runners
+from harness.cli.options import add_engine, add_runner, errors, positive, remark
+from harness.engines.local import state_home
+from harness.katas.layout import Avatar
+from harness.katas.places import VOLUME
+from harness.katas.visible import VisibleFiles
+from harness.library import open_runner
+from harness.render import terminal
+from harness.runners.base import COMMAND
+from harness.runners.run import Outcome, Run
+from harness.trials import check_command
+
+TIMED_OUT = 124
+"""Exit status of a run past its limit, as timeout(1) has it."""
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "run",
+        help="play one test event on a folder",
+        description="Play one test event: the files of DIR go to an avatar in the katas, and the command runs on them. "
+        "Play it again after an edit, and the build is incremental. Exits with the command's own status, 124 past the limit.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the visible files; it is only read")
+    add_runner(parser, default="katas-data-container")
+    add_engine(parser)
+    parser.add_argument("--command", default=COMMAND, help="the command line to run (default %(default)s)")
+    parser.add_argument("--max-seconds", type=positive, default=10.0, help="limit of the command (default %(default)g)")
+    parser.add_argument("--katas", metavar="PLACE", help="a folder, or volume:NAME (default: kept for you between runs)")
+    parser.add_argument("--avatar", default="lion", help="who plays (default %(default)s)")
+    parser.add_argument("--kata", metavar="ID", help="10 of 0-9A-Z (default: one that goes with DIR)")
+    parser.set_defaults(command_function=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    files = VisibleFiles.from_folder(options.folder)
+    check_command(files, options.command, str(options.folder))
+    avatar = Avatar(options.kata or kata_of(options.folder), options.avatar)
+    place = options.katas or default_place(options.runner)
+    with open_runner(
+        options.runner, engine=options.engine, katas=place, image=options.image, command=options.command, report=remark
+    ) as runner:
+        run = runner.run(avatar, files, max_seconds=options.max_seconds)
+        sys.stdout.write(run.stdout)
+        sys.stdout.flush()
+        sys.stderr.write(run.stderr)
+        _explain(run, f"{runner.name} on {runner.engine.describe()['engine']}, avatar {avatar} in {runner.katas.describe()}")
+    if run.outcome is Outcome.FAULTY:
+        return 2
+    return TIMED_OUT if run.status is None else run.status
+
+
+def kata_of(folder: Path) -> str:
+    """A kata id that goes with this folder, so that the next run in it finds what the last one built."""
+    digest = int.from_bytes(hashlib.sha256(str(folder.resolve()).encode(errors="surrogateescape")).digest())
+    letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return "".join(letters[digest // len(letters) ** place % len(letters)] for place in range(10))
+
+
+def default_place(runner: str) -> str:
+    """Where this user's katas are kept: a volume for a data-container, else a folder."""
+    # Not in the folder of another runner: a volume mount hands its katas over to the run's uid.
+    keeps_volume = "data-container" in runners.find(runner).name
+    return f"{VOLUME}harness-katas" if keeps_volume else str(state_home() / "katas" / runner)
+
+
+def _explain(run: Run, where: str) -> None:
+    status = "" if run.status is None else f", exit status {run.status}"
+    tag = f", tag {run.tag}" if run.tag else ", no tag: the katas are as they were"
+    errors.print(f"{run.outcome}{status}{tag}, {terminal.seconds(run.nanoseconds / 1e9)}: {where}", markup=False, soft_wrap=True)
+    if run.reason:
+        errors.print(run.reason, markup=False, soft_wrap=True)
+    if run.truncated:
+        errors.print("the output was longer than 50 KiB a stream and was cut", markup=False)
+    errors.print(terminal.phases(run.phases))
+
+

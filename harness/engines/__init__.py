@@ -1,0 +1,58 @@
+"""Engines: what run-containers, keepers and volumes are made of. One interface, two implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.engines.sandbox import Execution, Sandbox
+from harness.engines.spec import Limits, SandboxSpec
+from harness.engines.stream import Stream
+
+__all__ = ["Engine", "Execution", "Limits", "Sandbox", "SandboxSpec", "Stream", "Volume"]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Where the katas of a data-container live; only a keeper looks into it."""
+
+    name: str
+    temporary: bool  # goes with its owner
+
+
+class Engine(Protocol):
+    """Makes run-containers and keepers, and finds what a crash left of them."""
+
+    name: str
+    isolates: bool  # whether a run is kept from the host and from other runs
+
+    def describe(self) -> Mapping[str, str]:
+        """Facts for a result file: version, storage driver, kernel, tar, and so on."""
+
+    def check_image(self, image: str | None) -> str:
+        """The image that will be used; raises ImageError when it is missing or would give stale builds."""
+
+    def open(self, spec: SandboxSpec) -> Sandbox:
+        """Begin to start a run-container and return at once; a failure is raised by the sandbox's first use."""
+
+    def open_keeper(self, volume: str, program: bytes) -> Stream:
+        """Start a keeper: the Python program (a zipapp) beside the volume, whose folder is its only argument."""
+
+    def create_volume(self, name: str, *, temporary: bool) -> None:
+        """Make the volume unless it exists."""
+
+    def volumes(self) -> Sequence[Volume]:
+        """All volumes with the harness's label."""
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume and the katas in it."""
+
+    def leftovers(self) -> Sequence[str]:
+        """What owners that have gone left behind, a line each."""
+
+    def sweep(self) -> Sequence[str]:
+        """Remove the leftovers; returns what was removed, a line each. Touches nothing that has a living owner."""
+
+    def close(self) -> None:
+        """Wait until everything that this engine object started has gone."""

@@ -1,0 +1,57 @@
+"""Which engine: the one that was asked for, or the best that works here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness import images
+from harness.engines import Engine
+from harness.engines.docker import DockerEngine
+from harness.engines.local import LocalEngine
+from harness.errors import EngineError, UsageError
+
+NAMES = ("auto", "docker", "local")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine, and why it was taken."""
+
+    engine: Engine
+    why: str
+
+
+def choose(name: str = "auto", *, image: str | None = None, report: Callable[[str], None] = lambda line: None) -> Choice:
+    """The engine of this name, ready to run: images that are missing are made, which `report` hears about.
+
+    `auto` takes Docker when it answers and its images are there or can be made, else the local engine; so an image of the
+    user's own rules the local engine out. Raises EngineError where there is none, and UsageError for an unknown name.
+    """
+    if name not in NAMES:
+        raise UsageError(f"there is no engine {name}; there are: {', '.join(NAMES)}")
+    if name == "local":
+        local = LocalEngine()
+        return Choice(local, f"asked for; {local.note}")
+    if name == "docker":
+        return Choice(_docker(image, report), "asked for")
+    try:
+        docker = _docker(image, report)
+    except EngineError as error:
+        if image is not None:
+            raise
+        local = LocalEngine()
+        return Choice(local, f"{error}; {local.note}")
+    return Choice(docker, f"it answers at {docker.host}")
+
+
+def _docker(image: str | None, report: Callable[[str], None]) -> DockerEngine:
+    engine = DockerEngine()
+    try:
+        if image is None:
+            images.ensure(engine.api, images.RUN_IMAGE, report=report)
+        images.ensure(engine.api, images.KEEPER_IMAGE, report=report)
+    except BaseException:
+        engine.close()
+        raise
+    return engine

@@ -1,0 +1,304 @@
+"""The Docker engine, 20.10 and later, through its API."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import docker
+import docker.context
+import docker.errors
+import docker.tls
+import docker.types
+import docker.utils
+import requests.exceptions
+
+from harness import images
+from harness.engines import Volume
+from harness.engines.bootstrap import BOOTSTRAP, send_program
+from harness.engines.docker_stream import DockerStream
+from harness.engines.owner import LABEL, TEMPORARY, Owner
+from harness.engines.sandbox import Sandbox, guest_arguments
+from harness.engines.spec import Limits, SandboxSpec
+from harness.engines.stream import Stream
+from harness.errors import EngineError, ImageError, UsageError
+
+SANDBOX, PRIVATE, KATAS = "/sandbox", "/run/harness", "/katas"
+
+RUN_CAPABILITIES = ["SETUID", "SETGID", "SETPCAP", "KILL", "DAC_READ_SEARCH"]
+"""Of the guest alone, to become the player, to end it, and to read what it made unreadable. The player has none."""
+
+KEEPER_CAPABILITIES = ["DAC_OVERRIDE", "FOWNER"]
+"""To read, replace and remove what a run made unreadable."""
+
+KEEPER_SECONDS = 60.0
+"""How long a keeper may take to start, on a slow storage driver too."""
+
+REMOVAL_SECONDS = 20.0
+"""How long to wait for a container to go: the engine removes it some time after its last process has ended."""
+
+
+def endpoint() -> tuple[str, docker.tls.TLSConfig | None]:
+    """Where the engine listens, and how to trust it: DOCKER_HOST, else the context that the docker program uses."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return host, docker.utils.kwargs_from_env().get("tls")
+    name = os.environ.get("DOCKER_CONTEXT")
+    context = docker.context.ContextAPI.get_context(name)
+    if context is None:
+        raise EngineError(f"there is no Docker context {name}; `docker context ls` lists them")
+    return context.Host or "unix:///var/run/docker.sock", context.TLSConfig
+
+
+class DockerEngine:
+    """One Docker engine, reached by its socket."""
+
+    name = "docker"
+    isolates = True
+
+    def __init__(self, host: str | None = None) -> None:
+        """Connect. Raises EngineError when no engine answers there."""
+        self.host, tls = (host, None) if host else endpoint()
+        if self.host.startswith("ssh://"):
+            raise EngineError(
+                "ssh:// is not supported: its streams cannot be half-closed; forward the socket instead "
+                "(ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST) and set DOCKER_HOST=unix:///tmp/engine.sock"
+            )
+        with _speaking(f"no Docker engine answers at {self.host}; start one, or set DOCKER_HOST"):
+            self.api = docker.APIClient(base_url=self.host, version="auto", timeout=60, tls=tls or False)
+            self._facts = self.api.info()
+        self._owner = str(Owner.current())
+        self._workers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="harness-docker")
+        self._started: set[str] = set()
+        self._lock = threading.Lock()
+
+    def describe(self) -> Mapping[str, str]:
+        facts = self._facts
+        return {
+            "engine": f"docker {facts['ServerVersion']}",
+            "storage driver": str(facts["Driver"]),
+            "cgroup": str(facts.get("CgroupVersion", "1")),
+            "kernel": str(facts["KernelVersion"]),
+            "host": str(facts["OperatingSystem"]),
+            "processors": str(facts["NCPU"]),
+            "api": str(self.api.api_version),
+        }
+
+    def check_image(self, image: str | None) -> str:
+        name = image or images.RUN_IMAGE
+        with _speaking(f"the image {name} cannot be examined"):
+            facts = images.probe(self.api, name, labels={LABEL: self._owner})
+        if found := images.problems(facts):
+            raise ImageError(f"the image {name} cannot be used: " + "; ".join(found))
+        return name
+
+    def open(self, spec: SandboxSpec) -> Sandbox:
+        future = self._workers.submit(self._open, spec)
+        return Sandbox(lambda: future.result(spec.limits.event_seconds), spec.limits)
+
+    def open_keeper(self, volume: str, program: bytes) -> Stream:
+        with _speaking("the keeper's image cannot be made"):
+            images.ensure(self.api, images.KEEPER_IMAGE, report=lambda line: None)
+        stream = self._start(
+            f"the keeper of volume {volume}",
+            image=images.KEEPER_IMAGE,
+            entrypoint=["python3", "-I", "-c", BOOTSTRAP, KATAS],
+            mounts=[docker.types.Mount(KATAS, volume, type="volume", no_copy=True)],
+            cap_add=KEEPER_CAPABILITIES,
+            tmpfs={"/tmp": "mode=1777"},
+        )
+        stream.write(send_program(program), time.monotonic() + KEEPER_SECONDS)
+        return stream
+
+    def create_volume(self, name: str, *, temporary: bool) -> None:
+        labels = {LABEL: self._owner} | ({TEMPORARY: "yes"} if temporary else {})
+        with _speaking(f"the volume {name} cannot be made"):
+            try:
+                found = self.api.inspect_volume(name)
+            except docker.errors.NotFound:
+                self.api.create_volume(name, labels=labels)
+            else:
+                if LABEL not in (found.get("Labels") or {}):
+                    raise UsageError(f"the volume {name} is not the harness's; choose another name")
+
+    def volumes(self) -> Sequence[Volume]:
+        with _speaking("the volumes cannot be listed"):
+            found = self.api.volumes(filters={"label": LABEL})["Volumes"] or []
+        return [Volume(each["Name"], temporary=TEMPORARY in each["Labels"]) for each in found]
+
+    def remove_volume(self, name: str) -> None:
+        deadline = time.monotonic() + REMOVAL_SECONDS
+        with _speaking(f"the volume {name} cannot be removed"):
+            while True:
+                try:
+                    return self.api.remove_volume(name)
+                except docker.errors.NotFound:
+                    return None
+                except docker.errors.APIError as error:
+                    # Its keeper ends asynchronously, and holds the volume until it has gone.
+                    if error.status_code != 409 or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+
+    def leftovers(self) -> Sequence[str]:
+        containers, volumes = self._left()
+        return [f"container {each}" for each in containers] + [f"volume {each}" for each in volumes]
+
+    def sweep(self) -> Sequence[str]:
+        containers, volumes = self._left()
+        with _speaking("what a crash left cannot be removed"):
+            for each in containers:
+                with contextlib.suppress(docker.errors.NotFound):
+                    self.api.remove_container(each, force=True, v=True)
+        for each in volumes:
+            self.remove_volume(each)
+        return [f"container {each}" for each in containers] + [f"volume {each}" for each in volumes]
+
+    def close(self) -> None:
+        self._workers.shutdown(wait=True)
+        deadline = time.monotonic() + REMOVAL_SECONDS
+        with contextlib.suppress(EngineError), _speaking("the containers cannot be listed"):
+            while time.monotonic() < deadline:
+                alive = {each["Id"] for each in self._containers()} & self._started
+                if not alive:
+                    break
+                time.sleep(0.02)
+            for each in self._started if time.monotonic() >= deadline else ():
+                with contextlib.suppress(docker.errors.APIError):
+                    self.api.remove_container(each, force=True, v=True)
+        self.api.close()
+
+    def _open(self, spec: SandboxSpec) -> Stream:
+        limits = spec.limits
+        owner = f"uid={spec.uid},gid={spec.gid}"
+        become = ["setpriv", f"--reuid={spec.uid}", f"--regid={spec.gid}", "--clear-groups"]
+        player = [*become, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]
+        tmpfs = {
+            PRIVATE: "mode=0711,size=1m",
+            "/tmp": f"exec,mode=1777,size={limits.temporary}",
+        }
+        mounts = []
+        if spec.mount is None:
+            tmpfs[SANDBOX] = f"exec,mode=0755,{owner},size={limits.sandbox}"
+        else:
+            mounts.append(docker.types.Mount(SANDBOX, str(spec.mount), type="bind"))
+        return self._start(
+            "the run-container",
+            image=spec.image or images.RUN_IMAGE,
+            entrypoint=guest_arguments(
+                sandbox=SANDBOX,
+                private=PRIVATE,
+                limits=limits,
+                sweep='"$@" sh -c "kill -9 -1"',
+                unpack_as=become,
+                player=player,
+            ),
+            mounts=mounts,
+            tmpfs=tmpfs,
+            cap_add=RUN_CAPABILITIES,
+            limits=limits,
+        )
+
+    def _start(
+        self,
+        what: str,
+        *,
+        image: str,
+        entrypoint: list[str],
+        mounts: list[docker.types.Mount],
+        cap_add: list[str],
+        tmpfs: dict[str, str],
+        limits: Limits | None = None,
+    ) -> DockerStream:
+        options: dict[str, Any] = {}
+        if limits:
+            options = {
+                "mem_limit": limits.memory,
+                "memswap_limit": limits.memory,
+                "pids_limit": limits.processes,
+                "ulimits": [
+                    docker.types.Ulimit(name="core", soft=0, hard=0),
+                    docker.types.Ulimit(name="fsize", soft=limits.file, hard=limits.file),
+                    docker.types.Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
+                ],
+            }
+        with _speaking(f"{what} cannot be started"):
+            created = self.api.create_container(
+                image,
+                entrypoint=entrypoint,
+                command=[],
+                user="0:0",
+                working_dir="/",
+                stdin_open=True,
+                labels={LABEL: self._owner},
+                environment={"HOME": "/tmp"},
+                host_config=self.api.create_host_config(
+                    auto_remove=True,
+                    init=True,
+                    read_only=True,
+                    network_mode="none",
+                    cap_drop=["ALL"],
+                    cap_add=cap_add,
+                    security_opt=["no-new-privileges"],
+                    log_config=docker.types.LogConfig(type="none"),
+                    mounts=mounts,
+                    tmpfs=tmpfs,
+                    **options,
+                ),
+            )
+            container = str(created["Id"])
+            with self._lock:
+                self._started.add(container)
+            try:
+                # Attached before the start, so that no byte of it is lost in the HTTP response's read-ahead.
+                attached: Any = self.api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+                self.api.start(container)
+            except BaseException:
+                with contextlib.suppress(docker.errors.APIError):
+                    self.api.remove_container(container, force=True, v=True)
+                raise
+        return DockerStream(attached, lambda: self._kill(container))
+
+    def _kill(self, container: str) -> None:
+        with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException):
+            self.api.kill(container)
+
+    def _containers(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.api.containers(all=True, filters={"label": LABEL})
+        return found
+
+    def _left(self) -> tuple[list[str], list[str]]:
+        with _speaking("the containers cannot be listed"):
+            containers = [each["Id"][:12] for each in self._containers() if _orphan(each["Labels"])]
+            found = self.api.volumes(filters={"label": TEMPORARY})["Volumes"] or []
+            volumes = [each["Name"] for each in found if _orphan(each["Labels"])]
+        return containers, volumes
+
+
+def _orphan(labels: Mapping[str, str]) -> bool:
+    owner = Owner.parse(labels.get(LABEL, ""))
+    return owner is not None and owner.has_gone()
+
+
+@contextlib.contextmanager
+def _speaking(what: str) -> Iterator[None]:
+    """Turn the many ways in which a conversation with the engine fails into one clear line."""
+    try:
+        yield
+    except docker.errors.ImageNotFound as error:
+        raise ImageError(f"{what}: {error.explanation or error}; `harness image build` makes the default one") from error
+    except docker.errors.APIError as error:
+        raise EngineError(f"{what}: {error.explanation or error}") from error
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        raise EngineError(f"{what} ({_innermost(error)})") from error
+
+
+def _innermost(error: BaseException) -> str:
+    """The first cause says more than the library's wrapping of a wrapping."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

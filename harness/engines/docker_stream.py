@@ -1,0 +1,72 @@
+"""The hijacked connection of `docker attach`: stdin one way, framed stdout and stderr the other.
+
+Frames (Docker Engine API, "ContainerAttach"): one byte of stream type, three of zero, four of big-endian length, data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from harness.engines.stream import READ_BYTES, remaining, send_all
+
+HEADER = struct.Struct(">BxxxL")
+
+
+class DockerStream:
+    """The stream of one attached container."""
+
+    def __init__(self, attached: Any, kill: Callable[[], None]) -> None:
+        """`attached` is what docker-py's attach_socket returned; it is kept, since collecting it closes the connection."""
+        self._attached = attached
+        self._socket: socket.socket = getattr(attached, "_sock", attached)
+        self._kill = kill
+        self._data = b""
+        self._place = 0  # of what is not yet read in _data
+        self._source, self._left = 0, 0  # of the frame under way: its stream, and its bytes still to come
+
+    def write(self, data: bytes, deadline: float) -> None:
+        send_all(self._socket, data, deadline)
+
+    def close_write(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def read(self, deadline: float) -> tuple[int, bytes]:
+        while True:
+            available = len(self._data) - self._place
+            if self._left and available:
+                size = min(self._left, available)
+                piece = self._data[self._place : self._place + size]
+                self._place += size
+                self._left -= size
+                return self._source, piece
+            if not self._left and available >= HEADER.size:
+                self._source, self._left = HEADER.unpack_from(self._data, self._place)
+                self._place += HEADER.size
+                continue
+            if not self._receive(deadline):
+                return 0, b""
+
+    def kill(self) -> None:
+        self._kill()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._attached.close()
+
+    def _receive(self, deadline: float) -> bool:
+        self._socket.settimeout(remaining(deadline))
+        try:
+            data = self._socket.recv(READ_BYTES)
+        except TimeoutError:
+            raise
+        except OSError:
+            return False  # reset: the engine has gone, and the end marker with it
+        self._data = self._data[self._place :] + data
+        self._place = 0
+        return bool(data)

@@ -1,0 +1,102 @@
+# The trusted end of the stream: serves requests, one a line on stdin, next to the sandbox that the player's code sees.
+#
+#   sh guest.sh SANDBOX PRIVATE OUTPUT_BYTES SWEEP UNPACK PACK PREFIX...
+#
+# SANDBOX is the player's folder, PRIVATE a folder that the player cannot enter, OUTPUT_BYTES how much of each of the
+# player's streams is passed on (the rest is read and dropped, so that a chatty program is not killed by a full pipe),
+# SWEEP a command that ends every process of the player, UNPACK the tar command that unpacks stdin so that the player
+# owns it, PACK the one that packs to stdout, PREFIX what a command is put behind to become the player's.
+#
+# Each answer ends in a line `NONCE WORD ...`, and so does everything sent before it. The nonce comes on the first line of
+# stdin, the player never sees it, and the player's processes hold pipes of their own, never this script's streams: nothing
+# that they write can pass for an answer. A stream without its end line was cut, wherever the cut fell.
+
+set -u
+sandbox=$1 private=$2 output_bytes=$3 sweep=$4 unpack=$5 pack=$6
+shift 6
+umask 022
+IFS= read -r nonce || exit 0
+cd "$private" || exit 1
+# Writable by the player, so that a script may open /dev/stdout and /dev/stderr; in a folder that it cannot enter.
+mkfifo -m 622 stdout stderr || exit 1
+
+say() { printf '\n%s %s\n' "$nonce" "$*"; }
+
+# A chunk is its size in decimal on a line, then that many bytes; a size of 0 ends the stream.
+chunks() {
+    while IFS= read -r size && [ "$size" != 0 ]; do
+        head -c "$size" || return 1
+    done
+}
+
+pass_on() {
+    head -c "$output_bytes"
+    cat >/dev/null
+}
+
+# Run as the player: says why a command line cannot be started, or nothing.
+why='
+word=${1%% *}
+case $word in
+*/*)
+    [ -e "$word" ] || { echo "there is no $word in the sandbox"; exit; }
+    [ -x "$word" ] || { echo "$word is not executable"; exit; }
+    IFS= read -r first <"$word" || exit
+    case $first in
+    "#!"*)
+        interpreter=${first#??}
+        interpreter=${interpreter# }
+        interpreter=${interpreter%% *}
+        [ -x "$interpreter" ] || echo "the interpreter of $word, $interpreter, is not in the image"
+        ;;
+    esac
+    ;;
+*) command -v "$word" >/dev/null || echo "the image has no $word" ;;
+esac'
+
+# Of all processes in the container those of the player are the first to go when memory runs out.
+player='echo 1000 2>/dev/null >/proc/self/oom_score_adj; eval "$1"'
+
+while read -r request argument; do
+    case $request in
+    unpack)
+        chunks | {
+            $unpack --directory="$sandbox" >tar.log 2>&1
+            status=$?
+            cat >/dev/null # after a failure the rest of the stream must not be read as requests
+            exit $status
+        }
+        status=$?
+        [ $status = 0 ] && say unpacked 0 || say unpacked $status "$(head -c 300 tar.log | tr '\n' ' ')"
+        ;;
+    run) # argument: seconds after which the player is killed even if nobody is left at the other end
+        IFS= read -r command || exit 0
+        pass_on <stdout &
+        out=$!
+        pass_on <stderr >&2 &
+        err=$!
+        say started
+        cd "$sandbox" || exit 1
+        timeout -s KILL "$argument" "$@" sh -c "$player" player "$command" \
+            </dev/null >"$private/stdout" 2>"$private/stderr"
+        status=$?
+        reason=
+        case $status in 126 | 127) reason=$("$@" sh -c "$why" why "$command" 2>/dev/null) ;; esac
+        cd "$private" || exit 1
+        eval "$sweep"
+        wait $out $err
+        say ran >&2
+        say ran $status "$reason"
+        ;;
+    observe)
+        find "$sandbox" -printf '%y %m %s %T@ %P\0' 2>/dev/null
+        say observed $?
+        ;;
+    pack)
+        $pack --directory="$sandbox" . 2>tar.log
+        status=$?
+        [ $status = 0 ] && say packed 0 || say packed $status "$(head -c 300 tar.log | tr '\n' ' ')"
+        ;;
+    quit) exit 0 ;;
+    esac
+done

@@ -1,0 +1,240 @@
+"""A run-container as its runner sees it: unpack, execute, observe, pack. Speaks with guest.sh over a Stream."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from harness.engines.spec import Limits
+from harness.engines.stream import Stream
+from harness.errors import EngineError, StreamCut, UsageError
+from harness.tarpipe import CHUNK, PACK, UNPACK, Write
+from harness.tree import Snapshot, parse_find
+
+GUEST = resources.files("harness.engines").joinpath("guest.sh").read_text()
+"""The shell script that serves the other end."""
+
+GRACE_SECONDS = 30
+"""How long after its limit the guest itself kills the player, should the harness have died."""
+
+OUTPUT, COMPLAINTS = 1, 2
+
+
+def guest_arguments(
+    *, sandbox: str, private: str, limits: Limits, sweep: str, unpack_as: Sequence[str], player: Sequence[str]
+) -> list[str]:
+    """The command line that serves a sandbox; guest.sh says what each argument means."""
+    output_bytes = str(limits.output + 1)  # one more than is kept, to know that it was cut
+    unpack = " ".join([*unpack_as, *UNPACK])
+    return ["sh", "-c", GUEST, "guest", sandbox, private, output_bytes, sweep, unpack, " ".join(PACK), *player]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What one command did."""
+
+    status: int | None  # its own exit status; None when it was stopped at the limit or could not be started
+    stdout: bytes  # at most Limits.output bytes
+    stderr: bytes
+    truncated: bool  # either was cut
+    nanoseconds: int  # from its start to its end
+    timed_out: bool = False
+    reason: str = ""  # why it could not be started
+
+
+class Sandbox:
+    """One sandbox in one run-container, ended with `close`.
+
+    Every method raises StreamCut when the stream ends before its answer, and EngineError when the whole test event has
+    lasted longer than `limits.event_seconds`.
+    """
+
+    def __init__(self, open_stream: Callable[[], Stream], limits: Limits) -> None:
+        """`open_stream` may block until a start that is under way is far enough to be written to."""
+        self._open = open_stream
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.event_seconds
+        self._nonce = secrets.token_hex(16).encode()
+        self._stream: Stream | None = None
+        self._busy = False  # a request was sent whose answer has not come
+        self._buffers = {OUTPUT: bytearray(), COMPLAINTS: bytearray()}
+
+    def wait(self) -> None:
+        """Until the run-container has started."""
+        self._connect()
+
+    def unpack(self, pump: Callable[[Write], object]) -> int:
+        """Let `pump(write)` send a tar stream; returns its bytes once the guest's tar took it whole."""
+        self._request(b"unpack")
+        count = 0
+        waiting = bytearray()
+
+        def flush() -> None:
+            self._send(b"%d\n" % len(waiting) + waiting)
+            waiting.clear()
+
+        def write(data: bytes) -> None:
+            nonlocal count
+            count += len(data)
+            waiting.extend(data)
+            if len(waiting) >= CHUNK:
+                flush()
+
+        pump(write)
+        if waiting:
+            flush()
+        self._send(b"0\n")
+        self._answer(b"unpacked", "unpack the tree")
+        return count
+
+    def execute(self, command: str, max_seconds: float) -> Execution:
+        """Run the command line as the player; past `max_seconds` the whole run-container is killed."""
+        if "\n" in command:
+            raise UsageError("the command must be one line; put more lines into cyber-dojo.sh")
+        self._request(b"run %d\n%b" % (int(max_seconds) + GRACE_SECONDS, command.encode(errors="surrogateescape")))
+        self._until(OUTPUT, b"started", self._deadline, _drop)
+        started = time.monotonic_ns()
+        limit = min(self._deadline, time.monotonic() + max_seconds)
+        stdout, stderr = bytearray(), bytearray()
+        try:
+            answer = self._until(OUTPUT, b"ran", limit, stdout.extend)
+            self._until(COMPLAINTS, b"ran", self._deadline, stderr.extend)
+        except TimeoutError:
+            self.kill()
+            stdout += self._buffers[OUTPUT]
+            stderr += self._buffers[COMPLAINTS]
+            return self._execution(None, stdout, stderr, started, timed_out=True)
+        status, _, reason = answer.partition(b" ")
+        if reason:
+            return self._execution(None, stdout, stderr, started, reason=reason.decode(errors="replace"))
+        return self._execution(int(status), stdout, stderr, started)
+
+    def observe(self) -> Snapshot:
+        """The sandbox as it is now, without contents; empty where the image's find cannot print stamps."""
+        self._request(b"observe")
+        found = bytearray()
+        answer = self._until(OUTPUT, b"observed", self._deadline, found.extend)
+        return parse_find(bytes(found)) if answer == b"0" else {}
+
+    def pack(self) -> Iterator[bytes]:
+        """The sandbox as a tar stream. Its end is the guest's word that tar took everything: use it only if it comes."""
+        self._request(b"pack")
+        pieces: list[bytes] = []
+        finished = False
+        while not finished:
+            try:
+                finished = self._next(OUTPUT, b"packed", self._deadline, pieces.append)
+            except TimeoutError as error:
+                raise self._too_long() from error
+            yield from pieces
+            pieces.clear()
+        self._answer(b"packed", "pack the tree")
+
+    def kill(self) -> None:
+        """End the run-container at once."""
+        if self._stream is not None:
+            self._stream.kill()
+
+    def close(self) -> None:
+        """End the run-container; it is never used again."""
+        if self._stream is None:
+            with contextlib.suppress(EngineError):
+                self._stream = self._open()
+        if self._stream is not None:
+            if self._busy:
+                self._stream.kill()
+            self._stream.close()
+
+    def _request(self, line: bytes) -> None:
+        self._connect()
+        self._busy = True
+        self._send(line + b"\n")
+
+    def _connect(self) -> Stream:
+        if self._stream is None:
+            try:
+                self._stream = self._open()
+            except TimeoutError as error:
+                raise self._too_long() from error
+            self._send(self._nonce + b"\n")
+        return self._stream
+
+    def _send(self, data: bytes) -> None:
+        assert self._stream is not None
+        self._stream.write(data, self._deadline)
+
+    def _answer(self, word: bytes, what: str) -> None:
+        answer = self._until(OUTPUT, word, self._deadline, _drop)
+        status, _, said = answer.partition(b" ")
+        if status != b"0":
+            complaint = said.decode(errors="replace").strip() or "tar said nothing"
+            raise StreamCut(f"the run-container could not {what} (tar exit {status.decode()}): {complaint}")
+
+    def _until(self, source: int, word: bytes, deadline: float, take: Callable[[bytes], object]) -> bytes:
+        """Give everything before the line `NONCE word ...` to `take`; returns the rest of that line."""
+        while not self._next(source, word, deadline, take):
+            pass
+        return self._take_line(source, word)
+
+    def _next(self, source: int, word: bytes, deadline: float, take: Callable[[bytes], object]) -> bool:
+        """Give what is surely before the end line to `take`, then read on; True when the whole end line is there."""
+        marker = b"\n%b %b" % (self._nonce, word)
+        buffer = self._buffers[source]
+        place = buffer.find(marker)
+        if place >= 0 and buffer.find(b"\n", place + 1) >= 0:
+            take(bytes(buffer[:place]))
+            del buffer[:place]
+            return True
+        sure = place if place >= 0 else len(buffer) - len(marker)
+        if sure > 0:
+            take(bytes(buffer[:sure]))
+            del buffer[:sure]
+        self._receive(deadline)
+        return False
+
+    def _take_line(self, source: int, word: bytes) -> bytes:
+        buffer = self._buffers[source]
+        end = buffer.index(b"\n", 1)
+        line = bytes(buffer[1:end])
+        del buffer[: end + 1]
+        self._busy = word == b"started"
+        return line.removeprefix(b"%b %b" % (self._nonce, word)).strip()
+
+    def _receive(self, deadline: float) -> None:
+        assert self._stream is not None
+        try:
+            source, data = self._stream.read(deadline)
+        except TimeoutError:
+            if time.monotonic() >= self._deadline:
+                raise self._too_long() from None
+            raise
+        if not source:
+            said = bytes(self._buffers[COMPLAINTS]).decode(errors="replace").split()
+            raise StreamCut("the run-container ended in the middle" + (": " + " ".join(said[-40:]) if said else ""))
+        self._buffers[source] += data
+
+    def _too_long(self) -> EngineError:
+        self.kill()
+        return EngineError(f"the whole test event took longer than {self._limits.event_seconds:g} seconds")
+
+    def _execution(
+        self, status: int | None, stdout: bytearray, stderr: bytearray, started: int, *, timed_out: bool = False, reason: str = ""
+    ) -> Execution:
+        keep = self._limits.output
+        return Execution(
+            status=status,
+            stdout=bytes(stdout[:keep]),
+            stderr=bytes(stderr[:keep]),
+            truncated=len(stdout) > keep or len(stderr) > keep,
+            nanoseconds=time.monotonic_ns() - started,
+            timed_out=timed_out,
+            reason=reason,
+        )
+
+
+def _drop(data: bytes) -> None:
+    """What comes before the answer to a request that has no output."""

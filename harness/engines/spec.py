@@ -1,0 +1,37 @@
+"""What a run-container is asked to be: values that both engines understand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+NOBODY = 65534
+"""The uid and gid that the player's code has unless the katas are mounted."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The bounds of one test event, in bytes unless the name says otherwise."""
+
+    memory: int = 2 * GIB  # all processes together; a sandbox that is piped into lives in it too
+    sandbox: int = GIB  # of a sandbox that is piped into; a mounted one has the bounds of its own disk
+    temporary: int = 256 * MIB  # /tmp
+    file: int = 512 * MIB  # one file
+    output: int = 50 * KIB  # of each of stdout and stderr; the rest is dropped and flagged
+    processes: int = 256
+    open_files: int = 1024
+    event_seconds: float = 600.0  # the whole test event, transport included, whatever hangs
+
+
+@dataclass(frozen=True)
+class SandboxSpec:
+    """One run-container."""
+
+    image: str | None = None  # None: the engine's own default; the local engine has only the host's programs
+    mount: Path | None = None  # a host folder that becomes the sandbox; None: a fresh one to be piped into
+    uid: int = NOBODY
+    gid: int = NOBODY
+    limits: Limits = field(default_factory=Limits)
+    in_place: bool = False  # a waiting shell for the floor, without the isolation that a local run pays for

@@ -1,0 +1,118 @@
+"""The duplex stream between the harness and a guest or a keeper, whatever carries it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import subprocess
+import time
+from typing import Protocol
+
+from harness.errors import EngineError, StreamCut
+
+READ_BYTES = 1 << 18
+"""Bytes asked for at once; the kernel gives what a pipe or socket holds."""
+
+
+class Stream(Protocol):
+    """Both ways at once: one thread may write while another reads."""
+
+    def write(self, data: bytes, deadline: float) -> None:
+        """Send all of `data`; raises StreamCut when nobody reads any more or the deadline (monotonic seconds) passes."""
+
+    def close_write(self) -> None:
+        """End of input for the other side; reading goes on."""
+
+    def read(self, deadline: float) -> tuple[int, bytes]:
+        """The next piece as (1, data) of stdout or (2, data) of stderr; (0, b"") at the end of both.
+
+        Raises TimeoutError when the deadline (monotonic seconds) passes first.
+        """
+
+    def kill(self) -> None:
+        """End the other side at once, with everything that it started."""
+
+    def close(self) -> None:
+        """Let go of the stream; the other side sees the end of its input."""
+
+
+def remaining(deadline: float) -> float:
+    """Seconds until `deadline`; raises TimeoutError when it has passed."""
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
+
+
+class ProcessStream:
+    """The stream of a child process of the harness, which leads a process group of its own."""
+
+    def __init__(self, arguments: list[str], *, environment: dict[str, str], folder: str | None = None) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            self.process = subprocess.Popen(
+                arguments,
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                cwd=folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise EngineError(f"{arguments[0]} cannot be started: {error.strerror}") from error
+        finally:
+            theirs.close()
+        self._socket = ours
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self._outputs = (self.process.stdout, self.process.stderr)
+        self._selector = selectors.DefaultSelector()
+        for number, file in enumerate(self._outputs, 1):
+            self._selector.register(file, selectors.EVENT_READ, number)
+
+    def write(self, data: bytes, deadline: float) -> None:
+        send_all(self._socket, data, deadline)
+
+    def close_write(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def read(self, deadline: float) -> tuple[int, bytes]:
+        while self._selector.get_map():
+            ready = self._selector.select(remaining(deadline))
+            for key, _ in ready:
+                if data := os.read(key.fd, READ_BYTES):
+                    return int(key.data), data
+                self._selector.unregister(key.fileobj)
+        return 0, b""
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, 9)
+
+    def close(self) -> None:
+        self._socket.close()
+        self._selector.close()
+        for file in self._outputs:
+            file.close()
+        try:
+            self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.process.wait()
+
+
+def send_all(connection: socket.socket, data: bytes, deadline: float) -> None:
+    """Send `data` through a socket. Raises StreamCut when it cannot be sent before the deadline."""
+    try:
+        connection.settimeout(remaining(deadline))
+        connection.sendall(data)
+    except TimeoutError as error:
+        raise StreamCut("the other end of the stream did not read in time") from error
+    except OSError as error:
+        raise StreamCut(f"the other end of the stream has gone: {error.strerror}") from error

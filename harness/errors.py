@@ -1,0 +1,48 @@
+"""The error tree.
+
+    HarnessError                 base of all; str() is one clear line: what is wrong and what to do next
+    ├── UsageError               the caller's input is wrong; nothing was changed
+    │   └── NoSuchAvatar         the katas do not hold this avatar or kata
+    ├── TreeError                a source tree cannot be had (download, checksum, disk)
+    ├── EngineError              no engine answers, or it refused or died
+    │   ├── ImageError           the image is missing, or lacks what a run needs
+    │   └── StreamCut            a stream ended before its end marker: what arrived is never accepted
+    └── KatasError               the katas cannot be read or written (no space, no permission, damaged)
+
+The command line turns each of them into that one line and exit status 2. Inside a test event an `EngineError` is not
+raised: the outcome of the run is then `faulty` and the line is its reason.
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """Base of every error that the harness raises on purpose."""
+
+
+class UsageError(HarnessError):
+    """The caller's input is wrong; nothing was changed."""
+
+
+class NoSuchAvatar(UsageError):
+    """The katas do not hold this avatar or kata."""
+
+
+class TreeError(HarnessError):
+    """A source tree cannot be had."""
+
+
+class EngineError(HarnessError):
+    """No engine answers, or it refused or died."""
+
+
+class ImageError(EngineError):
+    """The image is missing, or lacks what a run needs."""
+
+
+class StreamCut(EngineError):
+    """A stream ended before its end marker."""
+
+
+class KatasError(HarnessError):
+    """The katas cannot be read or written."""

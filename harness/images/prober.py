@@ -1,0 +1,145 @@
+"""Find out what an image can do, by starting one short-lived container of it.
+
+A probe costs a container start (0.4 s on overlay2, 0.7 s on fuse-overlayfs), and so its facts are kept in the
+user's cache folder. An image's id names its content: they never go stale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import docker.types
+import platformdirs
+
+from harness.engines.docker_stream import DockerStream
+from harness.errors import ImageError
+from harness.images.facts import ImageFacts
+from harness.images.lookup import find_image
+from harness.tarpipe import PACK, UNPACK
+
+PROBE = Path(__file__).with_name("probe.sh").read_text()
+
+PROBE_SECONDS = 30.0
+"""How long a probe may take; an image whose sh or tar hangs is ended then."""
+
+_HERE, _THERE = "/here", "/there"
+
+_NO_PROGRAM = re.compile(r"executable file not found|no such file or directory", re.IGNORECASE)
+"""How engines from 20.10 to 26 say that a container's command is not in its image."""
+
+
+def probe(api: docker.APIClient, image: str, *, labels: Mapping[str, str]) -> ImageFacts:
+    """What `image` can do on this engine.
+
+    `labels` go on the container, so that what a crash leaves can be found. Raises ImageError when there is no
+    such image or it cannot be examined.
+    """
+    found = find_image(api, image)
+    if found is None:
+        raise ImageError(
+            f"there is no image {image} on this engine: `harness image build` makes the harness's own, "
+            "`docker pull` gets any other"
+        )
+    identity = str(found["Id"])
+    cached = _cache_file(str(api.info()["ID"]), identity)
+    facts = _recall(cached, identity)
+    if facts is None:
+        try:
+            facts = _examine(api, identity, labels)
+        except docker.errors.APIError as error:
+            raise ImageError(f"the image {image} cannot be examined: {error.explanation or error}") from error
+        _remember(cached, facts)
+    return facts
+
+
+def _examine(api: docker.APIClient, image: str, labels: Mapping[str, str]) -> ImageFacts:
+    with _container(api, image, labels) as container:
+        # Attached before the start: the engine keeps no log of it.
+        attached: Any = api.attach_socket(container, {"stdout": 1, "stream": 1})
+        with contextlib.closing(DockerStream(attached, lambda: _remove(api, container))) as stream:
+            try:
+                api.start(container)
+            except docker.errors.APIError as error:
+                if _NO_PROGRAM.search(str(error.explanation or error)):
+                    return ImageFacts(image)
+                raise
+            return ImageFacts.parse(image, _read_all(stream, time.monotonic() + PROBE_SECONDS))
+
+
+def _read_all(stream: DockerStream, deadline: float) -> str:
+    """What it printed until its end, or until the deadline."""
+    answers = bytearray()
+    with contextlib.suppress(TimeoutError):
+        while (piece := stream.read(deadline))[0]:
+            answers += piece[1]
+    return answers.decode(errors="replace")
+
+
+@contextlib.contextmanager
+def _container(api: docker.APIClient, image: str, labels: Mapping[str, str]) -> Iterator[str]:
+    """A container that is made and not started, as confined as a run's, and gone in the end."""
+    created = api.create_container(
+        image,
+        entrypoint=["sh", "-c", PROBE, "probe", _HERE, _THERE, " ".join(PACK), " ".join(UNPACK)],
+        command=[],
+        user="0:0",
+        working_dir="/",
+        environment={"LC_ALL": "C"},
+        labels=dict(labels),
+        host_config=api.create_host_config(
+            auto_remove=True,
+            read_only=True,
+            network_mode="none",
+            cap_drop=["ALL"],
+            cap_add=["SETUID", "SETGID", "SETPCAP"],  # what setpriv needs to give everything up
+            security_opt=["no-new-privileges"],
+            log_config=docker.types.LogConfig(type="none"),
+            mem_limit="256m",
+            pids_limit=64,
+            tmpfs={_HERE: "", _THERE: ""},
+        ),
+    )
+    container = str(created["Id"])
+    try:
+        yield container
+    finally:
+        _remove(api, container)
+
+
+def _remove(api: docker.APIClient, container: str) -> None:
+    # It removes itself when it ends: most often it is gone, or going, by now.
+    with contextlib.suppress(docker.errors.APIError):
+        api.remove_container(container, force=True, v=True)
+
+
+def _cache_file(engine: str, image: str) -> Path:
+    # With the script in the name a newer harness asks its own questions.
+    key = hashlib.sha256("\n".join([engine, image, PROBE, *PACK, *UNPACK]).encode()).hexdigest()
+    return platformdirs.user_cache_path("harness") / "probes" / f"{key[:32]}.json"
+
+
+def _recall(file: Path, image: str) -> ImageFacts | None:
+    """The facts in a cache file; None unless it is there, whole and about this image."""
+    try:
+        kept: dict[str, Any] = json.loads(file.read_text())
+        facts = replace(ImageFacts(**kept), tools=frozenset(kept["tools"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return facts if facts.image == image else None
+
+
+def _remember(file: Path, facts: ImageFacts) -> None:
+    """Keep the facts; a cache that cannot be written costs the next probe a container start, no more."""
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(facts) | {"tools": sorted(facts.tools)}))

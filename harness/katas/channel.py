@@ -1,0 +1,75 @@
+"""Messages and streams between the harness and a keeper, over any two-way stream of bytes.
+
+A message is a big-endian length and that many bytes of JSON. A stream is pieces of the same form, ended by a length of 0, or by
+CUT where the sender cannot finish it. File names of every kind pass: bytes that are no UTF-8 travel as lone surrogates.
+
+Runs in the keeper too: standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from harness.errors import StreamCut
+
+LENGTH = struct.Struct(">L")
+CUT = 0xFFFFFFFF
+
+
+class Channel:
+    """One end; not for several threads at once."""
+
+    def __init__(self, read: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:
+        """`read(n)` returns exactly n bytes, or fewer at the end of the stream."""
+        self._read, self._write = read, write
+
+    def send(self, message: object) -> None:
+        data = json.dumps(message).encode()
+        self._write(LENGTH.pack(len(data)) + data)
+
+    def receive(self) -> Any:
+        """The next message; None at the end of the stream. Raises StreamCut inside one."""
+        header = self._read(LENGTH.size)
+        if not header:
+            return None
+        return json.loads(self._exactly(self._length(header)))
+
+    def send_piece(self, data: bytes) -> None:
+        if data:  # an empty piece would end the stream
+            self._write(LENGTH.pack(len(data)))
+            self._write(data)
+
+    def end_pieces(self, *, cut: bool = False) -> None:
+        self._write(LENGTH.pack(CUT if cut else 0))
+
+    def send_pieces(self, pieces: Iterable[bytes]) -> None:
+        """A whole stream; if `pieces` raises, the other end is told that it was cut, and the error goes on."""
+        try:
+            for piece in pieces:
+                self.send_piece(piece)
+        except BaseException:
+            self.end_pieces(cut=True)
+            raise
+        self.end_pieces()
+
+    def receive_pieces(self) -> Iterator[bytes]:
+        """The pieces of a stream, which must be read to its end. Raises StreamCut if the sender could not finish it."""
+        while length := self._length(self._read(LENGTH.size)):
+            if length == CUT:
+                raise StreamCut("the sender could not finish the stream")
+            yield self._exactly(length)
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._read(size)
+        if len(data) < size:
+            raise StreamCut("the keeper's stream was cut")
+        return data
+
+    def _length(self, header: bytes) -> int:
+        if len(header) < LENGTH.size:
+            raise StreamCut("the keeper's stream was cut")
+        length: int = LENGTH.unpack(header)[0]
+        return length

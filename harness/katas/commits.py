@@ -1,0 +1,165 @@
+"""The history of an avatar: each accepted test event is a git commit of the visible files and the output, with a tag.
+
+A commit's tree is `sandbox/` with the visible files, and `stdout`, `stderr` and `status`. Objects are made here, in the harness,
+whichever machine holds the katas; what reads them is any git.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tree
+from dulwich.patch import write_tree_diff
+from dulwich.repo import Repo
+
+from harness.errors import KatasError, UsageError
+from harness.katas.store import Acceptance, Comparison, Increment
+from harness.katas.visible import VisibleFile
+
+AUTHOR = b"harness <harness@localhost>"
+
+
+@dataclass(frozen=True)
+class TestEventRecord:
+    """One accepted test event as it is read back."""
+
+    __test__ = False  # not a test, whatever pytest thinks of its name
+
+    tag: int
+    time: int  # seconds since 1970
+    files: Mapping[bytes, bytes]
+    stdout: bytes
+    stderr: bytes
+    status: str
+
+
+def build(
+    files: Mapping[bytes, VisibleFile],
+    comparison: Comparison,
+    *,
+    stdout: bytes,
+    stderr: bytes,
+    increment: Increment,
+    seconds: int,
+) -> Acceptance:
+    """The commit of a test event `seconds` after 1970, with only the objects that the history does not hold yet."""
+    status = "" if increment.status is None else f"{increment.status}\n"
+    extras = {b"stdout": stdout, b"stderr": stderr, b"status": status.encode()}
+    outputs = {name: Blob.from_string(content) for name, content in extras.items()}
+    trees: list[Tree] = []
+    sandbox = _tree({name: (file.mode, file.blob) for name, file in files.items()}, trees)
+    top = Tree()
+    top.add(b"sandbox", stat.S_IFDIR, sandbox.id)
+    for name, blob in outputs.items():
+        top.add(name, 0o100644, blob.id)
+    commit = Commit()
+    commit.tree = top.id
+    commit.parents = [ObjectID(comparison.head.encode())] if comparison.head else []
+    commit.author = commit.committer = AUTHOR
+    commit.author_time = commit.commit_time = seconds
+    commit.author_timezone = commit.commit_timezone = 0
+    commit.encoding = b"UTF-8"
+    commit.message = f"{increment.tag} {increment.outcome}\n".encode()
+
+    def objects() -> Iterator[tuple[str, bytes]]:
+        for file in files.values():
+            if file.blob in comparison.missing:
+                yield file.blob, _loose(Blob.from_string(file.read()))
+        for each in (*outputs.values(), *trees, top, commit):
+            yield each.id.decode(), _loose(each)
+
+    return Acceptance(commit.id.decode(), objects(), increment)
+
+
+def diff(history: Path, old: int, new: int) -> bytes:
+    """The difference of the visible files of two tags, as `git diff` prints it; tag 0 is
+    the time before the first. Raises UsageError for an unknown tag.
+    """
+    with _repository(history) as repository:
+        trees = [_sandbox(repository, tag).id if tag else None for tag in (old, new)]
+        out = io.BytesIO()
+        write_tree_diff(out, repository.object_store, trees[0], trees[1])
+        return out.getvalue()
+
+
+def show(history: Path, tag: int) -> TestEventRecord:
+    """One accepted test event. Raises UsageError for an unknown tag."""
+    with _repository(history) as repository:
+        commit = _commit(repository, tag)
+        top = repository[commit.tree]
+        assert isinstance(top, Tree)
+        output = {name: _content(repository, top[name][1]) for name in (b"stdout", b"stderr", b"status")}
+        files = {path: _content(repository, sha) for path, sha in _files(repository, _sandbox(repository, tag))}
+        return TestEventRecord(
+            tag=tag,
+            time=commit.commit_time,
+            files=files,
+            stdout=output[b"stdout"],
+            stderr=output[b"stderr"],
+            status=output[b"status"].decode().strip(),
+        )
+
+
+def _tree(files: Mapping[bytes, tuple[int, str]], trees: list[Tree]) -> Tree:
+    """The tree of these files; it and all trees below are added to `trees`."""
+    tree = Tree()
+    folders: dict[bytes, dict[bytes, tuple[int, str]]] = {}
+    for name, (mode, blob) in files.items():
+        first, slash, rest = name.partition(b"/")
+        if slash:
+            folders.setdefault(first, {})[rest] = (mode, blob)
+        else:
+            tree.add(first, mode, ObjectID(blob.encode()))
+    for name, below in folders.items():
+        tree.add(name, stat.S_IFDIR, _tree(below, trees).id)
+    trees.append(tree)
+    return tree
+
+
+def _loose(thing: ShaFile) -> bytes:
+    return zlib.compress(thing.type_name + b" %d\0" % thing.raw_length() + thing.as_raw_string(), 1)
+
+
+def _repository(history: Path) -> Repo:
+    try:
+        return Repo(str(history), bare=True)
+    except Exception as error:
+        raise KatasError(f"the history in {history} cannot be read: {error}") from error
+
+
+def _commit(repository: Repo, tag: int) -> Commit:
+    try:
+        found = repository[b"refs/tags/%d" % tag]
+    except KeyError:
+        raise UsageError(f"there is no tag {tag}; `harness katas show` lists the tags of an avatar") from None
+    assert isinstance(found, Commit)
+    return found
+
+
+def _sandbox(repository: Repo, tag: int) -> Tree:
+    top = repository[_commit(repository, tag).tree]
+    assert isinstance(top, Tree)
+    sandbox = repository[top[b"sandbox"][1]]
+    assert isinstance(sandbox, Tree)
+    return sandbox
+
+
+def _files(repository: Repo, tree: Tree, prefix: bytes = b"") -> Iterator[tuple[bytes, ObjectID]]:
+    for name, mode, sha in tree.items():
+        if stat.S_ISDIR(mode):
+            below = repository[sha]
+            assert isinstance(below, Tree)
+            yield from _files(repository, below, prefix + name + b"/")
+        else:
+            yield prefix + name, sha
+
+
+def _content(repository: Repo, sha: ObjectID) -> bytes:
+    blob = repository[sha]
+    assert isinstance(blob, Blob)
+    return blob.data

@@ -1,0 +1,138 @@
+"""Accepting a test event in one atomic step, whatever dies in the middle.
+
+What has to change is written to `accepting.json` first; that file appearing, by a rename, is the moment of acceptance. Then it
+is carried out: the staged tree is exchanged for the sandbox, the commit becomes the head and gets its tag, and the kata's
+increments.json gets its entry. Each step can be repeated, so whoever comes next finishes what a crash has left. A crash of
+processes, that is: nothing is forced to the disk, so a power failure may lose the newest test events.
+
+Runs in the keeper too: standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from harness.disk import exchange
+from harness.katas.layout import ACCEPTING, HISTORY, INCREMENTS, LOCK, SANDBOX, STAGING
+
+BRANCH = "refs/heads/main"
+
+
+def accept(avatar: str, objects: Iterable[tuple[str, bytes]], commit: str, increment: dict[str, Any]) -> None:
+    """Accept the test event of the avatar in this folder, with its staged tree if there is one. Raises OSError.
+
+    After an error the state is the one before, or the next `recover` makes it the one after.
+    """
+    for name, content in objects:
+        _write_object(os.path.join(avatar, HISTORY), name, content)
+    staging = os.path.join(avatar, STAGING)
+    staged = os.stat(staging).st_ino if os.path.isdir(staging) else None
+    write(
+        os.path.join(avatar, ACCEPTING),
+        json.dumps({"commit": commit, "increment": increment, "staged": staged}).encode(),
+    )
+    with contextlib.suppress(OSError):  # accepted already: a full disk only puts off the rest
+        recover(avatar)
+
+
+def recover(avatar: str) -> None:
+    """Carry out an acceptance that was decided. Raises OSError."""
+    path = os.path.join(avatar, ACCEPTING)
+    try:
+        with open(path, "rb") as file:
+            decided = json.load(file)
+    except FileNotFoundError:
+        return
+    sandbox = os.path.join(avatar, SANDBOX)
+    if decided["staged"] is not None and os.stat(sandbox).st_ino != decided["staged"]:
+        exchange(sandbox, os.path.join(avatar, STAGING))
+    history, tag = os.path.join(avatar, HISTORY), decided["increment"]["tag"]
+    reference = decided["commit"].encode() + b"\n"
+    write(os.path.join(history, "refs/tags", str(tag)), reference)
+    write(os.path.join(history, BRANCH), reference)
+    kata, name = os.path.split(avatar)
+    with _locked(os.path.join(kata, LOCK)):
+        _add_increment(os.path.join(kata, INCREMENTS), name, decided["increment"])
+    os.unlink(path)
+
+
+def head(avatar: str) -> tuple[str | None, int]:
+    """The last accepted test event: its commit and its tag, or None and 0. Raises OSError."""
+    history = os.path.join(avatar, HISTORY)
+    try:
+        with open(os.path.join(history, BRANCH)) as file:
+            commit = file.read().strip()
+    except FileNotFoundError:
+        return None, 0
+    return commit, max(int(name) for name in os.listdir(os.path.join(history, "refs/tags")) if name.isdigit())
+
+
+def make_history(folder: str) -> None:
+    """An empty git repository, as gitrepository-layout(5) wants it, unless it is there. Raises OSError."""
+    if os.path.exists(os.path.join(folder, "HEAD")):
+        return
+    for each in ("objects", "refs/heads", "refs/tags"):
+        os.makedirs(os.path.join(folder, each), exist_ok=True)
+    write(os.path.join(folder, "config"), b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+    write(os.path.join(folder, "HEAD"), f"ref: {BRANCH}\n".encode())
+
+
+def missing(history: str, names: Iterable[str]) -> set[str]:
+    """Those of the objects that are not kept loose; one that was packed since is merely written again."""
+    return {name for name in names if not os.path.exists(_object_path(history, name))}
+
+
+def read_increments(path: str) -> dict[str, list[dict[str, Any]]]:
+    """A kata's increments.json; empty before the first test event. Raises OSError and ValueError."""
+    try:
+        with open(path, "rb") as file:
+            found: dict[str, list[dict[str, Any]]] = json.load(file)
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def write(path: str, content: bytes) -> None:
+    """Make the file old or new, never half of it. Raises OSError."""
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _add_increment(path: str, avatar: str, increment: dict[str, Any]) -> None:
+    increments = read_increments(path)
+    kept = [each for each in increments.get(avatar, []) if each["tag"] != increment["tag"]]
+    increments[avatar] = [*kept, increment]
+    write(path, json.dumps(increments, indent=1).encode())
+
+
+def _write_object(history: str, name: str, content: bytes) -> None:
+    path = _object_path(history, name)
+    if not os.path.exists(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write(path, content)
+
+
+def _object_path(history: str, name: str) -> str:
+    return os.path.join(history, "objects", name[:2], name[2:])
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

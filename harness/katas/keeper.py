@@ -1,0 +1,139 @@
+"""The keeper's side: serves the katas in one folder to the harness, over its stdin and stdout.
+
+Each request is one call of `harness.katas.store`; see `harness.katas.kept` for the other side. Standard library only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness import errors, tarpipe
+from harness.errors import HarnessError, KatasError
+from harness.katas import wire
+from harness.katas.channel import Channel
+from harness.katas.layout import HISTORY, Avatar, avatar_folder
+from harness.katas.saving import SavedFile
+from harness.katas.store import Acceptance, FolderEvent, FolderKatas, Increment
+
+ID = 40
+"""Length of a git object's id in hexadecimal."""
+
+
+class Keeper:
+    """Answers one request after another; holds at most one test event at a time."""
+
+    def __init__(self, root: Path, channel: Channel) -> None:
+        self._katas = FolderKatas(root)
+        self._channel = channel
+        self._event: FolderEvent | None = None
+
+    def serve(self) -> None:
+        """Until the other side closes the stream."""
+        while request := self._channel.receive():
+            call = getattr(self, f"do_{request.pop('call')}")
+            try:
+                answer = call(**request)
+            except (HarnessError, OSError) as error:
+                self._channel.send({"error": type(error).__name__, "line": str(error)})
+            else:
+                self._channel.send({"answer": answer})
+        self.do_close()
+
+    def do_event(self, kata: str, name: str) -> None:
+        self._event = self._katas.event(Avatar(kata, name))
+
+    def do_compare(self, manifest: Any) -> Any:
+        return wire.pack_comparison(self._current.compare(wire.unpack_manifest(manifest)))
+
+    def do_save(self, files: Any, deleted: Any, visible: Any) -> None:
+        pieces = self._channel.receive_pieces()
+
+        def received() -> Iterator[SavedFile]:
+            for name, mode, size in files:
+                yield SavedFile(wire.unpack_names([name])[0], mode, next(pieces) if size else b"")
+
+        try:
+            self._current.save(received(), wire.unpack_names(deleted), visible=wire.unpack_names(visible), owner=None)
+        finally:
+            _drain(pieces)
+
+    def do_pack(self) -> int:
+        return self._send(self._current.pack)
+
+    def do_stage(self) -> int:
+        pieces = self._channel.receive_pieces()
+        try:
+            return self._current.stage(pieces)
+        finally:
+            _drain(pieces)
+
+    def do_accept(self, commit: str, increment: Any) -> None:
+        pieces = self._channel.receive_pieces()
+        objects = ((piece[:ID].decode(), piece[ID:]) for piece in pieces)
+        try:
+            self._current.accept(Acceptance(commit, objects, Increment(**increment)))
+        finally:
+            _drain(pieces)
+
+    def do_snapshot(self, contents: bool) -> Any:
+        return wire.pack_snapshot(self._current.snapshot(contents=contents))
+
+    def do_close(self) -> None:
+        if self._event is not None:
+            self._event.close()
+            self._event = None
+
+    def do_list(self) -> Any:
+        return wire.pack_listing(self._katas.list())
+
+    def do_history(self, kata: str, name: str) -> int:
+        avatar = Avatar(kata, name)
+        with self._katas.history(avatar):
+            folder = self._katas.root / avatar_folder(avatar)
+            return self._send(lambda write: tarpipe.pack(str(folder), write, what=(HISTORY,)))
+
+    def do_download(self, kata: str) -> int:
+        return self._send(lambda write: self._katas.download(kata, write))
+
+    @property
+    def _current(self) -> FolderEvent:
+        if self._event is None:
+            raise KatasError("no test event is under way")
+        return self._event
+
+    def _send(self, pack: Any) -> int:
+        count: int = 0
+        try:
+            count = pack(self._channel.send_piece)
+        finally:
+            # An error follows as the answer, so the stream just ends here.
+            self._channel.end_pieces()
+        return count
+
+
+def rebuild_error(name: str, line: str) -> HarnessError:
+    """The error that a keeper reported."""
+    kind = getattr(errors, name, KatasError)
+    error = kind(line)
+    return error if isinstance(error, HarnessError) else KatasError(line)
+
+
+def _drain(pieces: Iterator[bytes]) -> None:
+    try:
+        for _ in pieces:
+            pass
+    except HarnessError:
+        pass  # the sender gave up: it knows
+
+
+def main() -> None:
+    """Entry point of the zipapp: the folder of the katas is its only argument."""
+
+    def write(data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    Keeper(Path(sys.argv[1]), Channel(sys.stdin.buffer.read, write)).serve()

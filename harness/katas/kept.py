@@ -1,0 +1,254 @@
+"""The harness's side of a keeper: the katas in a volume that only keepers see."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from harness import tarpipe
+from harness.engines import Engine, Stream
+from harness.errors import EngineError, HarnessError, StreamCut
+from harness.katas import wire
+from harness.katas.channel import Channel
+from harness.katas.delta import Stamped
+from harness.katas.keeper import rebuild_error
+from harness.katas.layout import HISTORY, Avatar
+from harness.katas.saving import SavedFile
+from harness.katas.store import Acceptance, Comparison, Increment
+from harness.tree import Entry
+
+KEEPER_MODULES = (
+    "errors.py",
+    "disk.py",
+    "tree.py",
+    "tarpipe.py",
+    *(f"katas/{name}.py" for name in ("layout", "delta", "saving", "journal", "store", "channel", "wire", "keeper")),
+)
+"""What travels into the keeper: modules of the standard library's alone."""
+
+ANSWER_SECONDS = 600.0
+"""How long a keeper may take over one request; a whole tree of 160 MB takes it a second."""
+
+
+class VolumeKatas:
+    """The katas in a volume of an engine, reached through keepers: one for each test event that is under way at a time."""
+
+    def __init__(self, engine: Engine, volume: str, *, temporary: bool = False) -> None:
+        """Makes the volume unless it exists; a temporary one is removed by `close`."""
+        self._engine, self.volume, self._temporary = engine, volume, temporary
+        engine.create_volume(volume, temporary=temporary)
+        self._idle: list[_Link] = []
+        self._lock = threading.Lock()
+
+    def describe(self) -> str:
+        return f"volume {self.volume}"
+
+    def event(self, avatar: Avatar) -> KeptEvent:
+        link = self._take()
+        try:
+            link.call("event", kata=avatar.kata, name=avatar.name)
+        except BaseException:
+            self._give_back(link)
+            raise
+        return KeptEvent(link, self._give_back)
+
+    def list(self) -> dict[str, dict[str, list[Increment]]]:
+        with self._link() as link:
+            return wire.unpack_listing(link.call("list"))
+
+    @contextlib.contextmanager
+    def history(self, avatar: Avatar) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="harness-history-") as folder:
+            archive = Path(folder) / "history.tar"
+            with self._link() as link, archive.open("wb") as file:
+                link.receive_stream(file.write, "history", kata=avatar.kata, name=avatar.name)
+            with archive.open("rb") as file:
+                tarpipe.unpack(folder, tarpipe.read_chunks(file))
+            yield Path(folder) / HISTORY
+
+    def download(self, kata: str, write: tarpipe.Write) -> int:
+        with self._link() as link:
+            return link.receive_stream(write, "download", kata=kata)
+
+    def close(self) -> None:
+        for link in self._idle:
+            link.close()
+        self._idle.clear()
+        if self._temporary:
+            self._engine.remove_volume(self.volume)
+
+    @contextlib.contextmanager
+    def _link(self) -> Iterator[_Link]:
+        link = self._take()
+        try:
+            yield link
+        finally:
+            self._give_back(link)
+
+    def _take(self) -> _Link:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return _Link(self._engine.open_keeper(self.volume, bundle()))
+
+    def _give_back(self, link: _Link) -> None:
+        if link.broken:
+            link.close()
+            return
+        with self._lock:
+            self._idle.append(link)
+
+
+class KeptEvent:
+    """One test event of an avatar whose katas a keeper holds."""
+
+    def __init__(self, link: _Link, give_back: Any) -> None:
+        self._link, self._give_back = link, give_back
+
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
+        return wire.unpack_comparison(self._link.call("compare", manifest=wire.pack_manifest(manifest)))
+
+    def save(
+        self, files: Iterable[SavedFile], deleted: Sequence[bytes], *, visible: Sequence[bytes], owner: tuple[int, int] | None
+    ) -> None:
+        files = list(files)
+        names = [[os.fsdecode(file.name), file.mode, len(file.content)] for file in files]
+        pieces = (file.content for file in files)
+        self._link.send_stream(
+            pieces, "save", files=names, deleted=wire.pack_names(list(deleted)), visible=wire.pack_names(list(visible))
+        )
+
+    def pack(self, write: tarpipe.Write) -> int:
+        return self._link.receive_stream(write, "pack")
+
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        count: int = self._link.send_stream(chunks, "stage")
+        return count
+
+    def accept(self, acceptance: Acceptance) -> None:
+        pieces = (name.encode() + content for name, content in acceptance.objects)
+        self._link.send_stream(pieces, "accept", commit=acceptance.commit, increment=asdict(acceptance.increment))
+
+    def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
+        return wire.unpack_snapshot(self._link.call("snapshot", contents=contents))
+
+    def close(self) -> None:
+        # Not waited for: the keeper removes the old tree while the player reads the output.
+        with contextlib.suppress(HarnessError):
+            self._link.call_later("close")
+        self._give_back(self._link)
+
+
+class _Link:
+    """One keeper and the conversation with it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._channel = Channel(self._read, self._write)
+        self._data = bytearray()
+        self._said = bytearray()  # on stderr: a traceback, if anything
+        self._owed = 0  # answers to calls that were not waited for
+        self.broken = False
+
+    def call(self, request: str, /, **arguments: Any) -> Any:
+        self._settle()
+        with self._minding():
+            self._channel.send({"call": request, **arguments})
+        return self._answer()
+
+    def call_later(self, request: str) -> None:
+        self._settle()
+        with self._minding():
+            self._channel.send({"call": request})
+        self._owed += 1
+
+    def send_stream(self, pieces: Iterable[bytes], request: str, /, **arguments: Any) -> Any:
+        self._settle()
+        with self._minding():
+            self._channel.send({"call": request, **arguments})
+        try:
+            self._channel.send_pieces(pieces)
+        except BaseException:
+            # Whoever made the pieces failed: hear the keeper out, so that the next request is understood.
+            with contextlib.suppress(HarnessError):
+                self._answer()
+            raise
+        return self._answer()
+
+    def receive_stream(self, write: tarpipe.Write, request: str, /, **arguments: Any) -> int:
+        self._settle()
+        with self._minding():
+            self._channel.send({"call": request, **arguments})
+            for piece in self._channel.receive_pieces():
+                write(piece)
+        count: int = self._answer()
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _settle(self) -> None:
+        while self._owed:
+            self._owed -= 1
+            self._answer()
+
+    def _answer(self) -> Any:
+        with self._minding():
+            answer = self._channel.receive()
+            if answer is None:
+                raise StreamCut("the keeper has gone")
+        if "error" in answer:
+            raise rebuild_error(answer["error"], answer["line"])
+        return answer["answer"]
+
+    @contextlib.contextmanager
+    def _minding(self) -> Iterator[None]:
+        """After a failure in the middle of a message nothing that follows can be understood."""
+        try:
+            yield
+        except TimeoutError as error:
+            self.broken = True
+            raise EngineError(f"the keeper did not answer in {ANSWER_SECONDS:g} seconds") from error
+        except BaseException:
+            self.broken = True
+            raise
+
+    def _write(self, data: bytes) -> None:
+        self._stream.write(data, time.monotonic() + ANSWER_SECONDS)
+
+    def _read(self, size: int) -> bytes:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while len(self._data) < size:
+            source, data = self._stream.read(deadline)
+            if not source:
+                said = self._said.decode(errors="replace").strip().splitlines()
+                raise StreamCut("the keeper ended in the middle" + (f": {said[-1]}" if said else ""))
+            (self._data if source == 1 else self._said).extend(data)
+        taken = bytes(self._data[:size])
+        del self._data[:size]
+        return taken
+
+
+@functools.cache
+def bundle() -> bytes:
+    """The keeper as a zipapp, from the sources of this very package."""
+    data = io.BytesIO()
+    package = resources.files("harness")
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__main__.py", "from harness.katas.keeper import main\n\nmain()\n")
+        archive.writestr("harness/__init__.py", "")
+        archive.writestr("harness/katas/__init__.py", "")
+        for name in KEEPER_MODULES:
+            archive.writestr(f"harness/{name}", package.joinpath(name).read_text())
+    return data.getvalue()

@@ -1,0 +1,50 @@
+"""Where katas are kept when a user names a place, or none."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from pathlib import Path
+
+from harness.disk import remove_tree
+from harness.engines import Engine
+from harness.errors import KatasError, UsageError
+from harness.katas.kept import VolumeKatas
+from harness.katas.store import FolderKatas, Katas
+
+VOLUME = "volume:"
+"""A place that starts so is a volume of the engine."""
+
+
+class TemporaryKatas(FolderKatas):
+    """Katas in a folder that goes with them."""
+
+    def __init__(self) -> None:
+        try:
+            super().__init__(tempfile.mkdtemp(prefix="harness-katas-"))
+        except OSError as error:
+            raise KatasError(f"no temporary folder can be made: {error.strerror}; set TMPDIR to one with room") from error
+        # A run under another uid must be able to enter, though not to look around.
+        self.root.chmod(0o711)
+
+    def close(self) -> None:
+        remove_tree(self.root)
+
+
+def open_folder(place: str | Path | None) -> Katas:
+    """The katas in a folder; None: in a temporary one. Raises UsageError for a volume."""
+    if place is None:
+        return TemporaryKatas()
+    if str(place).startswith(VOLUME):
+        raise UsageError(f"this runner keeps its katas in a folder, not in {place}")
+    return FolderKatas(place)
+
+
+def open_volume(engine: Engine, place: str | Path | None) -> Katas:
+    """The katas in a volume, `volume:NAME` or only NAME; None: in a temporary one. Raises UsageError for a folder."""
+    if place is None:
+        return VolumeKatas(engine, f"harness-{secrets.token_hex(6)}", temporary=True)
+    name = str(place).removeprefix(VOLUME)
+    if "/" in name:
+        raise UsageError(f"this runner keeps its katas in a volume: give volume:NAME, not {place}")
+    return VolumeKatas(engine, name)

@@ -1,0 +1,254 @@
+"""The katas: one interface, and the katas in a folder that this process can see. The keeper serves the same to others.
+
+Runs in the keeper too: standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harness import tarpipe
+from harness.disk import remove_tree
+from harness.errors import KatasError, NoSuchAvatar
+from harness.katas import journal, saving
+from harness.katas.delta import Delta, Stamped, work_out
+from harness.katas.layout import (
+    ACCEPTING,
+    HISTORY,
+    INCOMING,
+    INCREMENTS,
+    KATA_ID,
+    LOCK,
+    SANDBOX,
+    STAGING,
+    VISIBLE,
+    Avatar,
+    avatar_folder,
+    check_kata,
+    kata_folder,
+)
+from harness.tree import Entry, snapshot
+
+RUNTIME = (LOCK, INCOMING, STAGING, ACCEPTING)
+"""What is there only while a test event is under way."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The visible files sent, against what the katas hold."""
+
+    delta: Delta
+    missing: frozenset[str]  # ids of contents that the history does not hold yet
+    head: str | None  # commit of the last accepted test event
+    tag: int  # its number; 0 before the first
+
+
+@dataclass(frozen=True)
+class Increment:
+    """One accepted test event, as increments.json lists it."""
+
+    tag: int
+    time: str  # ISO 8601, UTC
+    outcome: str
+    status: int | None
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """All that makes a test event accepted."""
+
+    commit: str
+    objects: Iterable[tuple[str, bytes]]  # id and zlib-compressed content, as git keeps loose objects
+    increment: Increment
+
+
+class Event(Protocol):
+    """One test event of one avatar, which is locked until `close`. Every method raises KatasError."""
+
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison: ...
+
+    def save(
+        self, files: Iterable[saving.SavedFile], deleted: Sequence[bytes], *, visible: Sequence[bytes], owner: tuple[int, int] | None
+    ) -> None:
+        """Copy changed visible files in; `visible` are all of them."""
+
+    def pack(self, write: tarpipe.Write) -> int:
+        """The whole sandbox as a tar stream; returns its bytes."""
+
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        """Unpack a tar stream beside the sandbox; it takes the sandbox's place when the test event is accepted."""
+
+    def accept(self, acceptance: Acceptance) -> None:
+        """In one atomic step: the staged tree, if any, the commit with its tag, and the entry of increments.json."""
+
+    def snapshot(self, *, contents: bool = False) -> Mapping[bytes, Entry]: ...
+
+    def close(self) -> None: ...
+
+
+class Katas(Protocol):
+    """Where the katas live. Every method raises KatasError, and NoSuchAvatar where it is given one that is not there."""
+
+    def describe(self) -> str: ...
+
+    def event(self, avatar: Avatar) -> Event:
+        """Begin a test event, waiting for another one of the same avatar; a new avatar is made on the fly."""
+
+    def list(self) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
+        """Kata to avatar to accepted test events."""
+
+    def history(self, avatar: Avatar) -> AbstractContextManager[Path]:
+        """A folder that holds the avatar's git history, to be read from."""
+
+    def download(self, kata: str, write: tarpipe.Write) -> int:
+        """The whole kata as a tar stream; returns its bytes."""
+
+    def close(self) -> None: ...
+
+
+class FolderKatas:
+    """The katas in a folder."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root).absolute()
+
+    def describe(self) -> str:
+        return str(self.root)
+
+    def sandbox(self, avatar: Avatar) -> Path:
+        """For those who may see the katas: a volume mount."""
+        return self.root / avatar_folder(avatar) / SANDBOX
+
+    def event(self, avatar: Avatar) -> FolderEvent:
+        with _saying(f"the katas in {self.root} cannot be written"):
+            return FolderEvent(self.root / avatar_folder(avatar))
+
+    def list(self) -> dict[str, dict[str, list[Increment]]]:
+        found: dict[str, dict[str, list[Increment]]] = {}
+        with _saying(f"the katas in {self.root} cannot be read"):
+            for folder in sorted(self.root.glob("??/????????")):
+                kata = folder.parent.name + folder.name
+                if KATA_ID.fullmatch(kata):
+                    increments = journal.read_increments(str(folder / INCREMENTS))
+                    names = sorted(each.parent.name for each in folder.glob(f"*/{SANDBOX}"))
+                    found[kata] = {name: [Increment(**each) for each in increments.get(name, [])] for name in names}
+        return found
+
+    @contextlib.contextmanager
+    def history(self, avatar: Avatar) -> Iterator[Path]:
+        folder = self.root / avatar_folder(avatar) / HISTORY
+        if not folder.is_dir():
+            raise NoSuchAvatar(f"there is no avatar {avatar} in {self.root}; `harness katas list` shows them all")
+        yield folder
+
+    def download(self, kata: str, write: tarpipe.Write) -> int:
+        check_kata(kata)
+        folder = self.root / kata_folder(kata)
+        if not folder.is_dir():
+            raise NoSuchAvatar(f"there is no kata {kata} in {self.root}; `harness katas list` shows them all")
+        names = sorted(each.name for each in folder.iterdir() if each.name != LOCK)
+        # Only beside a sandbox do these names mean something that is not the kata's.
+        leaving_out = tuple(f"--exclude=./*/{name}" for name in RUNTIME)
+        return tarpipe.pack(str(folder), write, what=tuple(f"./{name}" for name in names), options=("--anchored", *leaving_out))
+
+    def close(self) -> None:
+        """Nothing is held between test events."""
+
+
+class FolderEvent:
+    """One test event of an avatar in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._sandbox, self._staging = str(folder / SANDBOX), str(folder / STAGING)
+        self._incoming = str(folder / INCOMING)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            (folder / SANDBOX).mkdir(exist_ok=True)
+            journal.recover(str(folder))
+            self._clear()
+            journal.make_history(str(folder / HISTORY))
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
+        with self._saying("read"):
+            kept = saving.look(self._sandbox, manifest)
+            head, tag = journal.head(str(self._folder))
+            missing = journal.missing(str(self._folder / HISTORY), {file.blob for file in manifest.values()})
+            return Comparison(work_out(manifest, kept, self._visible()), frozenset(missing), head, tag)
+
+    def save(
+        self, files: Iterable[saving.SavedFile], deleted: Sequence[bytes], *, visible: Sequence[bytes], owner: tuple[int, int] | None
+    ) -> None:
+        with self._saying("written"):
+            # Both the old names and the new until all is done: after a crash in between none is forgotten.
+            self._write_visible({*visible, *self._visible()})
+            os.makedirs(self._incoming, exist_ok=True)
+            if owner and os.stat(self._sandbox).st_uid != owner[0]:
+                saving.hand_over(self._sandbox, owner)
+            saving.save(self._sandbox, self._incoming, files, deleted, owner)
+            self._write_visible(set(visible))
+
+    def pack(self, write: tarpipe.Write) -> int:
+        return tarpipe.pack(self._sandbox, write)
+
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        with self._saying("written"):
+            remove_tree(self._staging)
+            os.mkdir(self._staging, 0o755)
+        return tarpipe.unpack(self._staging, chunks)
+
+    def accept(self, acceptance: Acceptance) -> None:
+        with self._saying("written"):
+            journal.accept(str(self._folder), acceptance.objects, acceptance.commit, asdict(acceptance.increment))
+
+    def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
+        with self._saying("read"):
+            return snapshot(self._sandbox, contents=contents)
+
+    def close(self) -> None:
+        try:
+            with contextlib.suppress(OSError):  # the next test event tries again
+                self._clear()
+        finally:
+            os.close(self._lock)
+
+    def _clear(self) -> None:
+        remove_tree(self._staging)
+        remove_tree(self._incoming)
+
+    def _visible(self) -> set[bytes]:
+        try:
+            names = json.loads((self._folder / VISIBLE).read_text())
+        except FileNotFoundError:
+            return set()
+        return {os.fsencode(name) for name in names}
+
+    def _write_visible(self, names: set[bytes]) -> None:
+        if names != self._visible():
+            journal.write(str(self._folder / VISIBLE), json.dumps(sorted(os.fsdecode(name) for name in names)).encode())
+
+    def _saying(self, what: str) -> AbstractContextManager[None]:
+        return _saying(f"the katas in {self._folder} cannot be {what}")
+
+
+@contextlib.contextmanager
+def _saying(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise KatasError(f"{what}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise KatasError(f"{what}: a file in it is damaged ({error})") from error

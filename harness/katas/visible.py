@@ -1,0 +1,146 @@
+"""The visible files: what the browser edits and sends with each test event."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.katas.delta import Stamped, blob_id
+from harness.katas.layout import split_name
+
+FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000
+"""The kinds of file, by git's modes."""
+
+
+class VisibleFile:
+    """One visible file; its content is read when it is asked for, so that a large tree is never all in memory."""
+
+    def __init__(self, content: bytes | Path, mode: int | None = None) -> None:
+        """`content` itself, or the file that holds it. Mode None: a program if it starts with #!."""
+        self._content = content
+        self._mode = mode
+
+    def read(self) -> bytes:
+        if isinstance(self._content, bytes):
+            return self._content
+        if self._mode == LINK:
+            return os.fsencode(self._content.readlink())
+        return self._content.read_bytes()
+
+    @cached_property
+    def mode(self) -> int:
+        if self._mode is not None:
+            return self._mode
+        return PROGRAM if self.read().startswith(b"#!") else FILE
+
+    @cached_property
+    def blob(self) -> str:
+        """Git's id of the content."""
+        return blob_id(self.read())
+
+
+class VisibleFiles(Mapping[bytes, VisibleFile]):
+    """Name, relative to the sandbox, to file. Immutable."""
+
+    def __init__(self, files: Mapping[str, str | bytes] | Mapping[bytes, VisibleFile]) -> None:
+        """From texts or bytes by name. Raises UsageError for a name that escapes, or is both a file and a folder."""
+        self._files: dict[bytes, VisibleFile] = {}
+        for name, content in sorted((os.fsencode(name), content) for name, content in files.items()):
+            split_name(name)
+            if isinstance(content, str):
+                content = content.encode(errors="surrogateescape")
+            self._files[name] = VisibleFile(content) if isinstance(content, bytes) else content
+        for name in self._files:
+            for place in range(len(name)):
+                if name[place : place + 1] == b"/" and name[:place] in self._files:
+                    raise UsageError(f"{os.fsdecode(name[:place])} is both a file and a folder")
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> VisibleFiles:
+        """All files below a folder but the history in `.git`. Raises UsageError for what cannot be sent."""
+        if not folder.is_dir():
+            raise UsageError(f"there is no folder {folder}")
+        files: dict[bytes, VisibleFile] = {}
+        for path in _files_below(folder):
+            name = os.fsencode(path.relative_to(folder))
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                if not _inside(path, folder):
+                    raise UsageError(f"the symlink {path} points out of the tree; remove it or copy what it points to")
+                files[name] = VisibleFile(path, LINK)
+            elif stat.S_ISREG(mode):
+                if not os.access(path, os.R_OK):
+                    raise UsageError(f"no permission to read {path}")
+                files[name] = VisibleFile(path, PROGRAM if mode & 0o100 else FILE)
+            else:
+                raise UsageError(f"{path} is neither a file nor a folder nor a symlink; remove it")
+        if not files:
+            raise UsageError(f"the folder {folder} is empty")
+        return cls(files)
+
+    def edited(self, name: str, content: bytes) -> VisibleFiles:
+        """The same files with one of them replaced or added."""
+        key = os.fsencode(name)
+        mode = self._files[key].mode if key in self._files else None
+        return VisibleFiles({**self._files, key: VisibleFile(content, mode)})
+
+    def without(self, name: str) -> VisibleFiles:
+        """The same files less one; raises KeyError."""
+        key = os.fsencode(name)
+        self._files[key]
+        return VisibleFiles({each: file for each, file in self._files.items() if each != key})
+
+    def write(self, folder: str | os.PathLike[str]) -> None:
+        """Write all of them below an empty folder, with stamps of now. Raises OSError."""
+        root = os.fsencode(folder)
+        for name, file in self._files.items():
+            path = os.path.join(root, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            if file.mode == LINK:
+                os.symlink(file.read(), path)
+                continue
+            with open(path, "wb") as out:  # noqa: PTH123 - names are bytes here, Path wants text
+                out.write(file.read())
+                os.fchmod(out.fileno(), file.mode & 0o777)
+
+    def manifest(self) -> dict[bytes, Stamped]:
+        """What a delta is worked out from."""
+        return {name: Stamped(file.mode, file.blob) for name, file in self._files.items()}
+
+    def __getitem__(self, name: bytes) -> VisibleFile:
+        return self._files[name]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder, onerror=_refuse):
+        here = Path(root)
+        if here == folder and ".git" in folders:
+            folders.remove(".git")
+        for name in sorted(folders):
+            if (here / name).is_symlink():
+                folders.remove(name)
+                names.append(name)
+        folders.sort()
+        for name in sorted(names):
+            yield here / name
+
+
+def _refuse(error: OSError) -> None:
+    raise UsageError(f"no permission to read {error.filename}") from error
+
+
+def _inside(link: Path, folder: Path) -> bool:
+    target = os.fsdecode(os.readlink(link))
+    if target.startswith("/"):
+        return False
+    return Path(os.path.normpath(link.parent / target)).is_relative_to(folder)

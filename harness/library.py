@@ -1,0 +1,41 @@
+"""The library's front door: a runner that is ready, in one line, and tidied up behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from harness import runners
+from harness.engines import Limits
+from harness.engines.choose import choose
+from harness.runners.base import COMMAND, BaseRunner
+
+
+@contextmanager
+def open_runner(
+    name: str = "katas-data-container",
+    *,
+    engine: str = "auto",
+    katas: str | Path | None = None,
+    image: str | None = None,
+    command: str = COMMAND,
+    limits: Limits | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> Iterator[BaseRunner]:
+    """A runner, closed at the end of the block with all that it made.
+
+    `katas` is where they are kept: a folder, or `volume:NAME` for a runner that keeps them in a data-container; None for
+    temporary ones. Raises UsageError for an unknown name, EngineError where no engine works, ImageError for an image that
+    would give stale builds.
+
+    >>> import harness
+    >>> with harness.open_runner(engine="local") as runner:
+    ...     run = runner.run(harness.Avatar(), {"cyber-dojo.sh": "echo hello"})
+    >>> run.stdout, run.tag
+    ('hello\\n', 1)
+    """
+    kind = runners.find(name)
+    chosen = choose(engine, image=image, report=report).engine
+    with closing(chosen), closing(kind.open_katas(chosen, katas)) as kept:
+        yield kind(chosen, kept, image=image, command=command, limits=limits)

@@ -1,0 +1,1 @@
+"""Views: one value in, one form out. One file each."""

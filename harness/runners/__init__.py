@@ -1,0 +1,37 @@
+"""The runners: one interface, and one file for each that reads like the notes' numbered steps."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+from harness.errors import UsageError
+from harness.runners.base import BaseRunner
+from harness.runners.katas_data_container import KatasDataContainer
+from harness.runners.katas_volume import KatasVolume
+from harness.runners.tmp import Tmp
+
+NOTES = (Tmp, KatasVolume, KatasDataContainer)
+"""The runners of the notes, in their order of growing isolation from the katas."""
+
+NOTES_NAMES = tuple(each.name for each in NOTES)
+
+GROUP = "harness.runners"
+
+
+def names() -> list[str]:
+    """All runners that are installed, the built-in ones first."""
+    return list(NOTES_NAMES) + sorted(each.name for each in entry_points(group=GROUP))
+
+
+def find(name: str) -> type[BaseRunner]:
+    """The runner of this name; raises UsageError for an unknown one, or a plug-in that cannot be loaded."""
+    for each in NOTES:
+        if each.name == name:
+            return each
+    for point in entry_points(group=GROUP, name=name):
+        try:
+            found: type[BaseRunner] = point.load()
+        except Exception as error:
+            raise UsageError(f"the runner {name} from {point.value} cannot be loaded: {error}") from error
+        return found
+    raise UsageError(f"there is no runner {name}; there are: {', '.join(names())}")

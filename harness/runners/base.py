@@ -1,0 +1,101 @@
+"""The one interface of all runners, and what the built-in ones share: how a test event begins and ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from harness.engines import Engine, Limits, SandboxSpec
+from harness.errors import HarnessError, UsageError
+from harness.katas.layout import Avatar
+from harness.katas.store import Katas
+from harness.katas.visible import VisibleFiles
+from harness.runners.event import TestEvent
+from harness.runners.run import Run
+
+COMMAND = "./cyber-dojo.sh"
+
+
+class Runner(Protocol):
+    """Plays test events. Third-party runners arrive by the entry point group `harness.runners`."""
+
+    name: str
+
+    def run(self, avatar: Avatar, files: VisibleFiles, *, max_seconds: float = 10.0) -> Run:
+        """One test event. Raises UsageError for bad input and KatasError where the katas cannot be read or written at all;
+        whatever fails later gives a run that is faulty."""
+
+    def prepare(self, avatar: Avatar) -> None:
+        """A head start between test events; `run` works without it."""
+
+    def close(self) -> None:
+        """End what was prepared, and let go of the katas. The engine is the caller's to close."""
+
+
+class BaseRunner:
+    """A runner whose test event is the steps of `play`."""
+
+    name: ClassVar[str]
+    one_line: ClassVar[str]
+    """What it does with the files, for a list of runners."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        katas: Katas,
+        *,
+        image: str | None = None,
+        command: str = COMMAND,
+        limits: Limits | None = None,
+        observe: bool = False,
+    ) -> None:
+        """`observe` also takes snapshots of the sandbox around each command, for measuring and proving.
+
+        Raises ImageError when the image is missing or would give stale builds.
+        """
+        self.engine, self.katas = engine, katas
+        self.image, self.command, self.observe = image, command, observe
+        self.limits = limits or Limits()
+        self.image_used = engine.check_image(image)
+
+    @classmethod
+    def open_katas(cls, engine: Engine, place: str | Path | None) -> Katas:
+        """The katas in the kind of place that this runner keeps them; None: temporary ones, removed when closed."""
+        raise NotImplementedError
+
+    def play(self, event: TestEvent) -> None:
+        """The steps, up to the one that accepts the test event."""
+        raise NotImplementedError
+
+    def spec(self, avatar: Avatar) -> SandboxSpec:
+        """The run-container that the steps need."""
+        return SandboxSpec(image=self.image, limits=self.limits)
+
+    def run(self, avatar: Avatar, files: VisibleFiles | Mapping[str, str | bytes], *, max_seconds: float = 10.0) -> Run:
+        """One test event; see Runner."""
+        if max_seconds <= 0:
+            raise UsageError(f"the limit must be more than 0 seconds, not {max_seconds:g}")
+        visible = files if isinstance(files, VisibleFiles) else VisibleFiles(files)
+        started = time.monotonic_ns()
+        with closing(self.katas.event(avatar)) as katas:
+            spec = self.spec(avatar)
+            with closing(self.engine.open(spec)) as sandbox:
+                event = TestEvent(katas, sandbox, visible, self.command, max_seconds, self.observe)
+                if spec.mount:
+                    event.owner = (spec.uid, spec.gid)
+                try:
+                    self.play(event)
+                except UsageError:
+                    raise
+                except HarnessError as error:
+                    event.failed(error)
+        return event.result(time.monotonic_ns() - started)
+
+    def prepare(self, avatar: Avatar) -> None:
+        """Nothing to prepare."""
+
+    def close(self) -> None:
+        self.katas.close()

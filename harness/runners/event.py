@@ -1,0 +1,145 @@
+"""One test event under way: the steps that runners are made of, each timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from harness.engines import Execution, Sandbox
+from harness.errors import HarnessError
+from harness.katas import commits
+from harness.katas.delta import Delta
+from harness.katas.saving import SavedFile
+from harness.katas.store import Comparison, Event, Increment
+from harness.katas.visible import VisibleFiles
+from harness.runners.run import Observation, Outcome, Phase, Run
+from harness.tree import Snapshot
+
+
+@dataclass
+class Timer:
+    """What a step fills in while it is timed."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+@dataclass
+class TestEvent:
+    """The state of one test event between its steps."""
+
+    __test__ = False  # not a test, whatever pytest thinks of its name
+
+    katas: Event
+    sandbox: Sandbox
+    files: VisibleFiles
+    command: str
+    max_seconds: float
+    observe: bool = False
+    owner: tuple[int, int] | None = None  # who is to own the sandbox, where the run sees the katas themselves
+    execution: Execution | None = None
+    tag: int | None = None
+    reason: str = ""
+    observed: Observation | None = None
+    phases: list[Phase] = field(default_factory=list)
+    unseen: int = 0  # nanoseconds spent on observing, which no user pays
+    _comparison: Comparison | None = None
+
+    @contextmanager
+    def phase(self, kind: str, step: str) -> Iterator[Timer]:
+        """Time one step."""
+        timer = Timer()
+        started = time.monotonic_ns()
+        yield timer
+        self.phases.append(Phase(kind, step, time.monotonic_ns() - started, timer.bytes_in, timer.bytes_out))
+
+    def save(self, step: str) -> Delta:
+        """Copy what changed of the visible files into the katas."""
+        with self.phase("save", step):
+            delta = self._compare().delta
+            files = [SavedFile(name, self.files[name].mode, self.files[name].read()) for name in delta.written]
+            if delta.written or delta.deleted or self.owner:
+                self.katas.save(files, delta.deleted, visible=list(self.files), owner=self.owner)
+        return delta
+
+    def start(self) -> None:
+        """Wait for the container; what happened meanwhile has hidden part of its start."""
+        with self.phase("start", "container"):
+            self.sandbox.wait()
+
+    def run(self) -> bool:
+        """<<RUN>>; True if it completed."""
+        before = self._look()
+        with self.phase("run", "<<RUN>>"):
+            self.execution = self.sandbox.execute(self.command, self.max_seconds)
+        self.reason = self.execution.reason
+        completed = self.execution.status is not None
+        if completed and self.observe:
+            self.observed = Observation(before, self._look())
+        return completed
+
+    def commit(self, step: str) -> None:
+        """Accept the test event: the output, the commit of the visible files, the tag, and a staged tree if there is one."""
+        assert self.execution is not None
+        with self.phase("commit", step):
+            comparison = self._compare()
+            now = datetime.now(UTC)
+            increment = Increment(
+                tag=comparison.tag + 1,
+                time=now.isoformat(timespec="milliseconds"),
+                outcome=Outcome.COMPLETED,
+                status=self.execution.status,
+            )
+            self.katas.accept(
+                commits.build(
+                    self.files,
+                    comparison,
+                    stdout=self.execution.stdout,
+                    stderr=self.execution.stderr,
+                    increment=increment,
+                    seconds=int(now.timestamp()),
+                )
+            )
+            self.tag = increment.tag
+
+    def failed(self, error: HarnessError) -> None:
+        """What a step raised: the test event is faulty, and the katas are as they were."""
+        self.reason = str(error)
+
+    def result(self, nanoseconds: int) -> Run:
+        """The test event as a value, after `nanoseconds` in all."""
+        execution = self.execution
+        if self.tag is not None:
+            outcome = Outcome.COMPLETED
+        elif execution and execution.timed_out and not self.reason:
+            outcome = Outcome.TIMED_OUT
+        else:
+            outcome = Outcome.FAULTY
+        return Run(
+            outcome=outcome,
+            status=execution.status if execution else None,
+            stdout=execution.stdout.decode(errors="replace") if execution else "",
+            stderr=execution.stderr.decode(errors="replace") if execution else "",
+            truncated=bool(execution and execution.truncated),
+            tag=self.tag,
+            phases=tuple(self.phases),
+            nanoseconds=nanoseconds - self.unseen,
+            reason=self.reason,
+            observed=self.observed,
+        )
+
+    def _compare(self) -> Comparison:
+        if self._comparison is None:
+            self._comparison = self.katas.compare(self.files.manifest())
+        return self._comparison
+
+    def _look(self) -> Snapshot:
+        if not self.observe:
+            return {}
+        started = time.monotonic_ns()
+        seen = self.sandbox.observe()
+        self.unseen += time.monotonic_ns() - started
+        return seen

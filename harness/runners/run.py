@@ -1,0 +1,55 @@
+"""What one test event gave: values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.tree import Snapshot
+
+
+class Outcome(StrEnum):
+    """How a test event ended."""
+
+    COMPLETED = "completed"  # within the limit, whatever the exit status
+    TIMED_OUT = "timed_out"  # past the limit: as if the attempt was never made
+    FAULTY = "faulty"  # could not be carried out; the run's reason says why
+
+
+PHASES = ("save", "start", "pipe_in", "run", "pipe_out", "commit")
+"""The kinds of step that a test event is made of; a runner has some of them."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One numbered step of the notes."""
+
+    kind: str  # one of PHASES
+    step: str  # as the notes number and name it
+    nanoseconds: int
+    bytes_in: int = 0  # piped into the run-container
+    bytes_out: int = 0  # piped out of it
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The sandbox inside the run-container, just before and just after the command."""
+
+    before: Snapshot
+    after: Snapshot
+
+
+@dataclass(frozen=True)
+class Run:
+    """One test event, from the press of the button to the output in hand."""
+
+    outcome: Outcome
+    status: int | None  # the command's own exit status
+    stdout: str  # UTF-8, what is not was replaced
+    stderr: str
+    truncated: bool  # stdout or stderr was longer than the limit
+    tag: int | None  # of an accepted test event
+    phases: tuple[Phase, ...]
+    nanoseconds: int  # all together, observation left out
+    reason: str = ""  # of what is faulty
+    observed: Observation | None = None

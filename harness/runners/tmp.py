@@ -1,0 +1,36 @@
+"""The notes' tmp-runner: all files are new in every run, and only the visible ones are there."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from harness import tarpipe
+from harness.engines import Engine
+from harness.katas.places import open_folder
+from harness.katas.store import Katas
+from harness.runners.base import BaseRunner
+from harness.runners.event import TestEvent
+
+
+class Tmp(BaseRunner):
+    """B -> L:tmp -> R:tmp; the katas only keep the results."""
+
+    name = "tmp"
+    one_line = "all visible files piped in, brand new, every time"
+
+    @classmethod
+    def open_katas(cls, engine: Engine, place: str | Path | None) -> Katas:
+        return open_folder(place)
+
+    def play(self, event: TestEvent) -> None:
+        with tempfile.TemporaryDirectory(prefix="harness-tmp-") as local:
+            Path(local).chmod(0o755)  # it becomes the sandbox, modes and all
+            with event.phase("save", "1st B -> L:tmp (all, date-time stamps are new)"):
+                event.files.write(local)
+            event.start()
+            with event.phase("pipe_in", "2nd L:tmp -> R:tmp (all)") as piped:
+                piped.bytes_in = event.sandbox.unpack(lambda write: tarpipe.pack(local, write))
+        if event.run():
+            event.save("3rd B -> katas (changed only)")
+            event.commit("4th output -> katas, <<GIT-COMMIT>>, 5th output -> B")

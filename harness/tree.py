@@ -1,0 +1,126 @@
+"""A tree as a value: the snapshot of a folder, and the difference of two.
+
+Stamps are integers, nanoseconds since 1970: Python's floats cannot tell two stamps less than 238 ns apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeAlias
+
+KINDS = {
+    stat.S_IFREG: "f",
+    stat.S_IFDIR: "d",
+    stat.S_IFLNK: "l",
+    stat.S_IFIFO: "p",
+    stat.S_IFSOCK: "s",
+    stat.S_IFCHR: "c",
+    stat.S_IFBLK: "b",
+}
+"""File type to the letter that `find -printf %y` prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a tree, with everything that must survive a round trip."""
+
+    kind: str  # one of KINDS' letters
+    mode: int  # permission bits, set-id and sticky bits included
+    size: int  # bytes; 0 unless a regular file
+    mtime_ns: int  # nanoseconds since 1970, may be negative
+    target: bytes = b""  # of a symlink
+    digest: str = ""  # SHA-256 of the content; empty unless asked for
+    link: bytes = b""  # of several hard links in this tree, the first in order of path; else empty
+
+
+Snapshot: TypeAlias = Mapping[bytes, Entry]
+"""Path relative to the tree (b"." is the tree itself) to entry."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What turned one snapshot into another; each a sorted tuple of paths."""
+
+    added: tuple[bytes, ...]
+    removed: tuple[bytes, ...]
+    changed: tuple[bytes, ...]  # anything of the entry differs
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+
+def snapshot(folder: str | os.PathLike[str], *, contents: bool = False) -> dict[bytes, Entry]:
+    """The tree below `folder`, itself as b"."; with `contents`, a SHA-256 of every regular file.
+
+    Raises OSError where the caller may not look.
+    """
+    root = os.fsencode(folder)
+    entries: dict[bytes, Entry] = {}
+    seen: dict[tuple[int, int], bytes] = {}
+    for path, status in sorted(_walk(root)):
+        kind = KINDS[stat.S_IFMT(status.st_mode)]
+        link = b""
+        if status.st_nlink > 1 and kind != "d":
+            link = seen.setdefault((status.st_dev, status.st_ino), path)
+        full = os.path.join(root, path)
+        entries[path] = Entry(
+            kind=kind,
+            mode=stat.S_IMODE(status.st_mode),
+            size=status.st_size if kind == "f" else 0,
+            mtime_ns=status.st_mtime_ns,
+            target=os.readlink(full) if kind == "l" else b"",
+            digest=_digest(full) if contents and kind == "f" else "",
+            link=link,
+        )
+    return entries
+
+
+def newest(folder: str | os.PathLike[str], *, leaving_out: Collection[bytes] = ()) -> int:
+    """The latest mtime of anything in the tree, the folder itself included, in nanoseconds."""
+    return max(status.st_mtime_ns for path, status in _walk(os.fsencode(folder)) if path not in leaving_out)
+
+
+def parse_find(output: bytes) -> dict[bytes, Entry]:
+    r"""The snapshot that `find . -printf '%y %m %s %T@ %P\0'` printed: exact to the nanosecond, without contents."""
+    entries = {}
+    for line in output.split(b"\0")[:-1]:
+        kind, mode, size, mtime, path = line.split(b" ", 4)
+        entries[path or b"."] = Entry(
+            kind=kind.decode(),
+            mode=int(mode, 8),
+            size=int(size) if kind == b"f" else 0,
+            mtime_ns=int(Decimal(mtime.decode()) * 10**9),
+        )
+    return entries
+
+
+def difference(before: Snapshot, after: Snapshot) -> Difference:
+    """What was added, removed and changed; two snapshots taken with different options differ everywhere."""
+    return Difference(
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys())),
+        changed=tuple(sorted(path for path in before.keys() & after.keys() if before[path] != after[path])),
+    )
+
+
+def _walk(root: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+    yield b".", os.lstat(root)
+    folders = [b""]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(os.path.join(root, folder)) as found:
+            for item in found:
+                path = os.path.join(folder, item.name)
+                yield path, item.stat(follow_symlinks=False)
+                if item.is_dir(follow_symlinks=False):
+                    folders.append(path)
+
+
+def _digest(path: bytes) -> str:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - names are bytes here, Path wants text
+        return hashlib.file_digest(file, "sha256").hexdigest()

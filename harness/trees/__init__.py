@@ -1,0 +1,43 @@
+"""The trees that are played: the typical one, real C projects by recipe, and a user's own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from harness.errors import TreeError, UsageError
+from harness.fixtures import fixture
+from harness.trees.own import OwnTree
+from harness.trees.recipe import RecipeTree, fetch, load
+from harness.trees.source import Edit, SourceTree
+from harness.trees.typical import TypicalTree
+
+__all__ = ["Edit", "OwnTree", "RecipeTree", "SourceTree", "TypicalTree", "open_tree", "recipes"]
+
+
+def recipes() -> dict[str, Path]:
+    """The real projects that there are recipes for, by name."""
+    return {path.stem: path for path in sorted(fixture("trees").glob("*.toml"))}
+
+
+def open_tree(name: str, *, edit: str | None = None, report: Callable[[str], None]) -> SourceTree:
+    """The tree called `typical`, `typical:size=16MB,files=1000`, or by a recipe; or the one in a folder, with its edit.
+
+    Raises UsageError for one that does not exist or cannot be played, and TreeError where it cannot be fetched.
+    """
+    kind, _, parameters = name.partition(":")
+    known = recipes()
+    if kind == "typical" or name in known:
+        if edit is not None:
+            raise UsageError(f"the tree {name} brings edits of its own: leave out --edit {edit}")
+        if kind == "typical":
+            return TypicalTree(parameters)
+        recipe = load(known[name])
+        return RecipeTree(recipe, fetch(recipe, platformdirs.user_cache_path("harness") / "trees", report))
+    if not Path(name).is_dir():
+        raise UsageError(f"there is no tree {name}: give a folder, or one of typical, {', '.join(known)}")
+    if edit is None:
+        raise UsageError(f"which file of {name} shall be edited? give --edit FILE, relative to it")
+    return OwnTree(Path(name), edit)

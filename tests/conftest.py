@@ -1,0 +1,71 @@
+"""Engines for the tests: every test that takes `engine` runs on each one that this machine has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from harness.engines import Engine
+from harness.engines.docker import DockerEngine
+from harness.engines.local import LocalEngine, bubblewrap_problem
+from harness.errors import EngineError
+
+ENGINES = ("local", "local-plain", "docker", "docker26")
+DOCKER26 = "HARNESS_DOCKER26"
+"""Environment variable with the DOCKER_HOST of a second engine, Docker 26 or later."""
+
+
+@cache
+def missing(name: str) -> str:
+    """Why an engine cannot be tested here; empty if it can."""
+    if name == "local":
+        return bubblewrap_problem()
+    if name == "docker26" and not os.environ.get(DOCKER26):
+        return f"{DOCKER26} does not name the socket of a Docker 26"
+    if name.startswith("docker"):
+        try:
+            make_engine(name, Path()).close()
+        except EngineError as error:
+            return str(error)
+    return ""
+
+
+def make_engine(name: str, home: Path) -> Engine:
+    """A fresh engine object; `home` is for the local ones."""
+    if name == "docker26":
+        return DockerEngine(os.environ[DOCKER26])
+    if name == "docker":
+        return DockerEngine()
+    return LocalEngine(home, bubblewrap=name == "local")
+
+
+@pytest.fixture
+def open_engine(tmp_path: Path) -> Callable[[str], Engine]:
+    """Opens an engine by its name in ENGINES, or skips the test and says why; the caller closes it."""
+
+    def open_it(name: str) -> Engine:
+        if reason := missing(name):
+            pytest.skip(f"no engine {name} here: {reason}")
+        return make_engine(name, tmp_path / "home")
+
+    return open_it
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, open_engine: Callable[[str], Engine]) -> Iterator[Engine]:
+    """Each engine in turn."""
+    with closing(open_engine(request.param)) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["docker", "docker26"])
+def docker_engine(request: pytest.FixtureRequest, open_engine: Callable[[str], Engine]) -> Iterator[DockerEngine]:
+    """Each Docker engine in turn."""
+    with closing(open_engine(request.param)) as opened:
+        assert isinstance(opened, DockerEngine)
+        yield opened
