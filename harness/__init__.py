@@ -1,4 +1,4 @@
-"""How should a source tree travel into a container and back, so that runs are isolated and builds stay incremental?
+"""How should a source tree travel into a container and back, so that builds stay incremental?
 
     import harness
 
@@ -7,8 +7,8 @@
         run = runner.run(harness.Avatar(), files)
     print(run.outcome, run.stdout)
 
-Everything else is in the modules: `harness.engines`, `harness.katas`, `harness.runners`, `harness.trials`. Names are imported
-when they are first used, so that `import harness` costs next to nothing.
+Everything else is in the modules: `harness.engines`, `harness.katas`, `harness.runners`, `harness.trials`.
+Names are imported when they are first used, so that `import harness` costs next to nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from harness.results import load_results
     from harness.runners.run import Outcome, Run
 
-__all__ = ["Avatar", "HarnessError", "Limits", "Outcome", "Run", "VisibleFiles", "load_results", "open_runner"]
+__all__ = [
+    "Avatar",
+    "HarnessError",
+    "Limits",
+    "Outcome",
+    "Run",
+    "VisibleFiles",
+    "load_results",
+    "open_runner",
+]
 
 _HOMES = {
     "Avatar": "harness.katas.layout",

@@ -41,7 +41,9 @@ class Comparison:
             "machine": platform.node(),
             "engine": dict(self.engine.describe()),
             "image": self.engine.check_image(self.image),
-            "tar": subprocess.run(["tar", "--version"], capture_output=True, text=True, check=True).stdout.partition("\n")[0],
+            "tar": subprocess.run(
+                ["tar", "--version"], capture_output=True, text=True, check=True
+            ).stdout.partition("\n")[0],
             "processors": os.cpu_count(),
             "tree": self.tree.name,
             "command": self.command,
@@ -64,7 +66,12 @@ def compare(comparison: Comparison, about_to: Callable[[Step], None] = lambda st
             katas = kind.open_katas(engine, None)
             try:
                 runner = kind(
-                    engine, katas, image=comparison.image, command=comparison.command, limits=limits, observe=True
+                    engine,
+                    katas,
+                    image=comparison.image,
+                    command=comparison.command,
+                    limits=limits,
+                    observe=True,
                 )
             except BaseException:
                 katas.close()

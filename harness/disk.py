@@ -1,4 +1,6 @@
-"""What the standard library lacks for folders that hostile code has been in: exchange two, and remove one for sure."""
+"""What the standard library lacks for folders that hostile code has been in: exchange two, and remove one for
+sure.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def exchange(one: str, other: str) -> None:
-    """Swap two paths of one file system in one atomic step: renameat2(2) with RENAME_EXCHANGE, Linux 3.15. Raises OSError."""
+    """Swap two paths of one file system in one atomic step: renameat2(2) with RENAME_EXCHANGE, Linux 3.15.
+    Raises OSError.
+    """
     failed = _libc.renameat2(
-        _AT_FDCWD, ctypes.c_char_p(os.fsencode(one)), _AT_FDCWD, ctypes.c_char_p(os.fsencode(other)), _RENAME_EXCHANGE
+        _AT_FDCWD,
+        ctypes.c_char_p(os.fsencode(one)),
+        _AT_FDCWD,
+        ctypes.c_char_p(os.fsencode(other)),
+        _RENAME_EXCHANGE,
     )
     if failed:
         number = ctypes.get_errno()
@@ -23,7 +31,9 @@ def exchange(one: str, other: str) -> None:
 
 
 def remove_tree(folder: str | bytes | os.PathLike[str]) -> None:
-    """Remove a folder with all that is in it, whatever modes a run gave it. A missing folder is fine; raises OSError."""
+    """Remove a folder with all that is in it, whatever modes a run gave it. A missing folder is fine; raises
+    OSError.
+    """
 
     def make_way(function: Callable[..., object], path: str | bytes, error: BaseException) -> None:
         if isinstance(error, FileNotFoundError):

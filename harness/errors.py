@@ -9,8 +9,8 @@
     │   └── StreamCut            a stream ended before its end marker: what arrived is never accepted
     └── KatasError               the katas cannot be read or written (no space, no permission, damaged)
 
-The command line turns each of them into that one line and exit status 2. Inside a test event an `EngineError` is not
-raised: the outcome of the run is then `faulty` and the line is its reason.
+The command line turns each of them into that one line and exit status 2. Inside a test event an `EngineError`
+is not raised: the outcome of the run is then `faulty` and the line is its reason.
 """
 
 from __future__ import annotations

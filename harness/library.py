@@ -25,9 +25,9 @@ def open_runner(
 ) -> Iterator[BaseRunner]:
     """A runner, closed at the end of the block with all that it made.
 
-    `katas` is where they are kept: a folder, or `volume:NAME` for a runner that keeps them in a data-container; None for
-    temporary ones. Raises UsageError for an unknown name, EngineError where no engine works, ImageError for an image that
-    would give stale builds.
+    `katas` is where they are kept: a folder, or `volume:NAME` for a runner that keeps them in a
+    data-container; None for temporary ones. Raises UsageError for an unknown name, EngineError where no
+    engine works, ImageError for an image that would give stale builds.
 
     >>> import harness
     >>> with harness.open_runner(engine="local") as runner:

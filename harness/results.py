@@ -1,7 +1,7 @@
 """The result file: JSON lines, written as the samples come, so that a killed run leaves a readable file.
 
-The first line, `start`, says where, what and how; each `sample` line is one test event; the last line, `end`, says that the run
-was not cut short. results/schema.json has the schema of a line.
+The first line, `start`, says where, what and how; each `sample` line is one test event; the last line, `end`,
+says that the run was not cut short. results/schema.json has the schema of a line.
 """
 
 from __future__ import annotations
@@ -57,10 +57,11 @@ class ResultFile:
 def load_results(*paths: str | os.PathLike[str]) -> pd.DataFrame:
     """Recorded results as one tidy frame, one row a sample, the floor included as runner `bare-make`.
 
-    Columns: file, complete (whether the run came to its end), runner, engine, storage_driver, tree, build (full or
-    incremental), block, place, outcome, status, seconds, recompiled, mtimes_kept, mtimes_changed, answer, right, bytes_in,
-    bytes_out, reason, and seconds in each kind of phase: phase_save, phase_start, phase_pipe_in, phase_run, phase_pipe_out,
-    phase_commit (NaN where the runner has none). Raises UsageError, with the place, for a file that is no result.
+    Columns: file, complete (whether the run came to its end), runner, engine, storage_driver, tree, build
+    (full or incremental), block, place, outcome, status, seconds, recompiled, mtimes_kept, mtimes_changed,
+    answer, right, bytes_in, bytes_out, reason, and seconds in each kind of phase: phase_save, phase_start,
+    phase_pipe_in, phase_run, phase_pipe_out, phase_commit (NaN where the runner has none). Raises UsageError,
+    with the place, for a file that is no result.
     """
     import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
 
@@ -84,7 +85,9 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     facts = lines[0]
     samples = [line for line in lines[1:] if line["kind"] == "sample"]
     if not samples:
-        raise UsageError(f"{path}: there is no sample in it; the run was stopped before its first block had ended")
+        raise UsageError(
+            f"{path}: there is no sample in it; the run was stopped before its first block had ended"
+        )
     common = {
         "file": str(path),
         "complete": lines[-1]["kind"] == "end",
@@ -118,5 +121,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     if not lines or lines[0].get("kind") != "start":
         raise UsageError(f"{path}: this is no result file: its first line is not the start of a run")
     if lines[0].get("schema") != SCHEMA:
-        raise UsageError(f"{path}: its schema is version {lines[0].get('schema')}; this harness reads version {SCHEMA}")
+        raise UsageError(
+            f"{path}: its schema is version {lines[0].get('schema')}; this harness reads version {SCHEMA}"
+        )
     return lines

@@ -29,11 +29,9 @@ class Row:
     faulty: int
 
 
-def summarize(samples: Sequence[Sample]) -> list[Row]:
-    """A row an arm, the floor first, the others in the order in which they first come."""
-    names = list(dict.fromkeys(each.runner for each in sorted(samples, key=lambda each: (each.block, each.place))))
-    names.sort(key=lambda name: name != FLOOR)
-    return [_row(name, samples) for name in names]
+def summarize(samples: Sequence[Sample], runners: Sequence[str]) -> list[Row]:
+    """A row an arm: the floor, then these runners."""
+    return [_row(name, samples) for name in (FLOOR, *runners)]
 
 
 def _row(name: str, samples: Sequence[Sample]) -> Row:
@@ -41,7 +39,9 @@ def _row(name: str, samples: Sequence[Sample]) -> Row:
     done = [each for each in mine if each.outcome == "completed"]
     full = [each for each in done if each.build == FULL]
     incremental = [each for each in done if each.build == INCREMENTAL]
-    floor = {each.block: each.seconds for each in samples if each.runner == FLOOR and each.outcome == "completed"}
+    floor = {
+        each.block: each.seconds for each in samples if each.runner == FLOOR and each.outcome == "completed"
+    }
     ratios = [each.seconds / floor[each.block] for each in incremental if each.block in floor]
     recompiled = [each.recompiled for each in incremental if each.recompiled is not None]
     judged = [each.right for each in mine if each.right is not None]

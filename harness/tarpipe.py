@@ -1,8 +1,9 @@
 """The tar-pipe, exact to the nanosecond, in both directions.
 
-Only `--format=posix` carries sub-second stamps (GNU tar's default, gnu and ustar cut them to whole seconds, and then an
-edit within the same second is missed). `tar` may exit 0 on a stream that was cut at a member boundary, so a whole stream
-is one that ends in the two zero blocks which POSIX asks for (pax, "ustar Interchange Format"), and both exit codes count.
+Only `--format=posix` carries sub-second stamps (GNU tar's default, gnu and ustar cut them to whole seconds,
+and then an edit within the same second is missed). `tar` may exit 0 on a stream that was cut at a member
+boundary, so a whole stream is one that ends in the two zero blocks which POSIX asks for (pax, "ustar
+Interchange Format"), and both exit codes count.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ PACK = (
 """Followed by --directory=FOLDER and what to pack."""
 
 UNPACK = ("tar", "--extract", "--preserve-permissions", "--no-same-owner", "--file=-")
-"""Followed by --directory=FOLDER. Who unpacks owns the files: incremental makes rely on stamps, not on owners."""
+"""Followed by --directory=FOLDER. Who unpacks owns the files: incremental makes rely on stamps, not on
+owners.
+"""
 
 CHUNK = 1 << 20
 """Bytes of one piece of a stream; it bounds what a stream of any length costs in memory."""
@@ -42,7 +45,9 @@ Write: TypeAlias = Callable[[bytes], object]
 
 
 def pack(folder: str, write: Write, *, what: Sequence[str] = (".",), options: Sequence[str] = ()) -> int:
-    """Pack `what` of `folder` into `write`; returns the bytes written. Raises StreamCut when tar could not read it all."""
+    """Pack `what` of `folder` into `write`; returns the bytes written. Raises StreamCut when tar could not
+    read it all.
+    """
     with tempfile.TemporaryFile() as complaints:
         tar = subprocess.Popen(
             [*PACK, *options, f"--directory={folder}", "--", *what],
@@ -70,7 +75,8 @@ def pack(folder: str, write: Write, *, what: Sequence[str] = (".",), options: Se
 def unpack(folder: str, chunks: Iterable[bytes]) -> int:
     """Unpack the stream into `folder`; returns its bytes. Raises StreamCut unless the archive came whole.
 
-    Whatever `chunks` raises passes through; the folder then holds part of the tree, and is the caller's to throw away.
+    Whatever `chunks` raises passes through; the folder then holds part of the tree, and is the caller's to
+    throw away.
     """
     with tempfile.TemporaryFile() as complaints:
         tar = subprocess.Popen(
@@ -86,7 +92,8 @@ def unpack(folder: str, chunks: Iterable[bytes]) -> int:
             for chunk in chunks:
                 count += len(chunk)
                 tail = (tail + chunk[-END_OF_ARCHIVE:])[-END_OF_ARCHIVE:]
-                # A tar that has gone tells why by its exit code; read on, so that the sender is not left hanging.
+                # A tar that has gone tells why by its exit code; read on, so that the sender is not left
+                # hanging.
                 with contextlib.suppress(BrokenPipeError):
                     tar.stdin.write(chunk)
             with contextlib.suppress(BrokenPipeError):
@@ -108,7 +115,9 @@ def check_whole(count: int, tail: bytes) -> None:
 
 
 def read_chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    """The stream in pieces of at most CHUNK bytes, as large as they come without waiting for more than one read."""
+    """The stream in pieces of at most CHUNK bytes, as large as they come without waiting for more than one
+    read.
+    """
     while chunk := stream.read(CHUNK):
         yield chunk
 

@@ -86,7 +86,7 @@ def newest(folder: str | os.PathLike[str], *, leaving_out: Collection[bytes] = (
 
 
 def parse_find(output: bytes) -> dict[bytes, Entry]:
-    r"""The snapshot that `find . -printf '%y %m %s %T@ %P\0'` printed: exact to the nanosecond, without contents."""
+    r"""The snapshot that `find . -printf '%y %m %s %T@ %P\0'` printed: exact, but without contents."""
     entries = {}
     for line in output.split(b"\0")[:-1]:
         kind, mode, size, mtime, path = line.split(b" ", 4)
@@ -122,5 +122,5 @@ def _walk(root: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
 
 
 def _digest(path: bytes) -> str:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - names are bytes here, Path wants text
+    with open(path, "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -64,7 +64,9 @@ def engine(request: pytest.FixtureRequest, open_engine: Callable[[str], Engine])
 
 
 @pytest.fixture(params=["docker", "docker26"])
-def docker_engine(request: pytest.FixtureRequest, open_engine: Callable[[str], Engine]) -> Iterator[DockerEngine]:
+def docker_engine(
+    request: pytest.FixtureRequest, open_engine: Callable[[str], Engine]
+) -> Iterator[DockerEngine]:
     """Each Docker engine in turn."""
     with closing(open_engine(request.param)) as opened:
         assert isinstance(opened, DockerEngine)

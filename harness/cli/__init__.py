@@ -33,7 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     from harness.cli import clean, compare, image, katas, run  # noqa: PLC0415 - only the front needs them all
 
     parser = argparse.ArgumentParser(
-        prog="harness", description="How should a source tree travel into a container and back? Proofs and measurements."
+        prog="harness",
+        description="How should a source tree travel into a container and back? Proofs and measurements.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for each in (compare, run, katas, image, clean):

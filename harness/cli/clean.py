@@ -1,4 +1,4 @@
-"""harness clean: remove what crashed runs left behind, found by label; nothing that belongs to anybody else."""
+"""harness clean: remove what crashed runs left behind, and nothing that belongs to anybody else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from harness.errors import EngineError
 
 
 def add(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser("clean", help="remove what crashed runs left behind", description=__doc__)
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "clean", help="remove what crashed runs left behind", description=__doc__
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     parser.set_defaults(command_function=_clean)
 
@@ -29,7 +31,9 @@ def _clean(options: argparse.Namespace) -> int:
             continue
         with closing(engine):
             for line in engine.leftovers() if options.dry_run else engine.sweep():
-                console.print(("would remove " if options.dry_run else "removed ") + line, markup=False, soft_wrap=True)
+                console.print(
+                    ("would remove " if options.dry_run else "removed ") + line, markup=False, soft_wrap=True
+                )
                 count += 1
     if not count:
         console.print("there is nothing to remove")

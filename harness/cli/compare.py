@@ -30,21 +30,37 @@ def add(commands: Any) -> None:
         "compare", help="measure the runners side by side on a tree", description=__doc__
     )
     parser.add_argument(
-        "--tree", default="typical", metavar="TREE", help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}"
+        "--tree",
+        default="typical",
+        metavar="TREE",
+        help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}",
     )
     parser.add_argument("--edit", metavar="FILE", help="of a folder: the file to edit, relative to it")
-    parser.add_argument("--command", default=COMMAND, help="the command line of a test event (default %(default)s)")
+    parser.add_argument(
+        "--command", default=COMMAND, help="the command line of a test event (default %(default)s)"
+    )
     add_runner(parser, action="append")
     add_engine(parser)
     parser.add_argument(
-        "--budget", type=positive, default=BUDGET_SECONDS, metavar="SECONDS", help="as many blocks as fit (default %(default)g)"
+        "--budget",
+        type=positive,
+        default=BUDGET_SECONDS,
+        metavar="SECONDS",
+        help="as many blocks as fit (default %(default)g)",
     )
-    parser.add_argument("--blocks", type=count, metavar="N", help="so many incremental blocks, however long they take")
     parser.add_argument(
-        "--max-seconds", type=positive, default=FULL_BUILD_SECONDS, help="limit of one build (default %(default)g)"
+        "--blocks", type=count, metavar="N", help="so many incremental blocks, however long they take"
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=positive,
+        default=FULL_BUILD_SECONDS,
+        help="limit of one build (default %(default)g)",
     )
     parser.add_argument("--seed", type=int, help="of the order within the blocks (default: a new one)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the result file (default results/compare-ENGINE-TIME.jsonl)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the result file (default results/compare-ENGINE-TIME.jsonl)"
+    )
     parser.set_defaults(command_function=_compare)
 
 
@@ -57,11 +73,20 @@ def _compare(options: argparse.Namespace) -> int:
         choice = choose(options.engine, image=options.image, report=remark)
         engine = stack.enter_context(closing(choice.engine))
         errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
-        comparison = Comparison(tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed)
+        comparison = Comparison(
+            tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed
+        )
         out = options.out or Path("results") / f"compare-{engine.name}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
         result = stack.enter_context(ResultFile(out, comparison.facts()))
         progress = stack.enter_context(
-            Progress(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=errors, transient=True)
+            Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                console=errors,
+                transient=True,
+            )
         )
         task = progress.add_task("starting", total=None if options.blocks else options.budget)
 
@@ -74,7 +99,10 @@ def _compare(options: argparse.Namespace) -> int:
             result.add(sample)
             samples.append(sample)
     facts = comparison.facts()
-    blocks = {build: len({each.block for each in samples if each.build == build}) for build in (trials.FULL, trials.INCREMENTAL)}
+    blocks = {
+        build: len({each.block for each in samples if each.build == build})
+        for build in (trials.FULL, trials.INCREMENTAL)
+    }
     console.print(
         f"{facts['tree']} on {facts['engine']['engine']}, storage driver {facts['engine']['storage driver']}: "
         f"{blocks[trials.FULL]} full and {blocks[trials.INCREMENTAL]} incremental builds of each, medians; "
@@ -82,7 +110,7 @@ def _compare(options: argparse.Namespace) -> int:
         markup=False,
         soft_wrap=True,
     )
-    console.print(terminal.comparison(summarize(samples)))
+    console.print(terminal.comparison(summarize(samples, [kind.name for kind in kinds])))
     for sample in samples:
         if sample.reason:
             console.print(f"block {sample.block + 1}, {sample.runner}: {sample.reason}", markup=False)

@@ -12,13 +12,15 @@ from harness.engines.docker import DockerEngine
 
 
 def add(commands: Any) -> None:
-    parser: argparse.ArgumentParser = commands.add_parser("image", help="make the images that Docker needs", description=__doc__)
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "image", help="make the images that Docker needs", description=__doc__
+    )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     build = verbs.add_parser("build", help="make them anew, from Debian packages or by the Dockerfile")
     build.set_defaults(command_function=_build)
 
 
-def _build(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command has the same form
+def _build(options: argparse.Namespace) -> int:
     with closing(DockerEngine()) as engine:
         for name in (images.RUN_IMAGE, images.KEEPER_IMAGE):
             images.build(engine.api, name, report=remark)

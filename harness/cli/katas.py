@@ -28,11 +28,17 @@ def add(commands: Any) -> None:
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
-    def verb(name: str, help_text: str, function: Callable[[argparse.Namespace], int], *avatar: str) -> argparse.ArgumentParser:
+    def verb(
+        name: str, help_text: str, function: Callable[[argparse.Namespace], int], *avatar: str
+    ) -> argparse.ArgumentParser:
         found: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
         for argument in avatar:
             found.add_argument(argument.lower(), metavar=argument)
-        found.add_argument("--katas", metavar="PLACE", help="a folder, or volume:NAME (default: all that `harness run` keeps)")
+        found.add_argument(
+            "--katas",
+            metavar="PLACE",
+            help="a folder, or volume:NAME (default: all that `harness run` keeps)",
+        )
         found.add_argument("--engine", choices=NAMES, default="auto", help="whose volume (default auto)")
         found.set_defaults(command_function=function)
         return found
@@ -77,7 +83,12 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace) -> int:
-    with _found(options, lambda katas: options.kata in katas.list(), f"there is no kata {options.kata}") as katas, ExitStack() as stack:
+    with (
+        _found(
+            options, lambda katas: options.kata in katas.list(), f"there is no kata {options.kata}"
+        ) as katas,
+        ExitStack() as stack,
+    ):
         if str(options.out) == "-":
             out: Any = sys.stdout.buffer
         else:
@@ -97,7 +108,11 @@ def _download(options: argparse.Namespace) -> int:
 @contextmanager
 def _avatar(options: argparse.Namespace) -> Iterator[tuple[Katas, Avatar, list[Increment]]]:
     avatar = Avatar(options.kata, options.avatar)
-    with _found(options, lambda katas: avatar.name in katas.list().get(avatar.kata, {}), f"there is no avatar {avatar}") as katas:
+    with _found(
+        options,
+        lambda katas: avatar.name in katas.list().get(avatar.kata, {}),
+        f"there is no avatar {avatar}",
+    ) as katas:
         yield katas, avatar, list(katas.list()[avatar.kata][avatar.name])
 
 
@@ -125,10 +140,18 @@ def _places(options: argparse.Namespace) -> Iterator[list[Katas]]:
         else:
             engine = stack.enter_context(closing(choose(options.engine).engine))
             wanted = named.removeprefix(VOLUME) if named else None
-            volumes = [each.name for each in engine.volumes() if (not each.temporary if wanted is None else each.name == wanted)]
+            volumes = [
+                each.name
+                for each in engine.volumes()
+                if (not each.temporary if wanted is None else each.name == wanted)
+            ]
             if wanted and not volumes:
-                raise UsageError(f"there is no volume {wanted} of the harness's on {engine.describe()['engine']}")
+                raise UsageError(
+                    f"there is no volume {wanted} of the harness's on {engine.describe()['engine']}"
+                )
             if wanted is None:
-                found += [FolderKatas(each) for each in sorted((state_home() / "katas").glob("*")) if each.is_dir()]
+                found += [
+                    FolderKatas(each) for each in sorted((state_home() / "katas").glob("*")) if each.is_dir()
+                ]
             found += [stack.enter_context(closing(open_volume(engine, each))) for each in volumes]
         yield found

@@ -15,7 +15,9 @@ errors = Console(stderr=True, highlight=False)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--engine", choices=NAMES, default="auto", help="auto takes Docker when it answers (default)")
+    parser.add_argument(
+        "--engine", choices=NAMES, default="auto", help="auto takes Docker when it answers (default)"
+    )
     parser.add_argument("--image", metavar="NAME", help="run in this image of yours instead of harness-gcc")
 
 

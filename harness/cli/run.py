@@ -28,15 +28,20 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "run",
         help="play one test event on a folder",
-        description="Play one test event: the files of DIR go to an avatar in the katas, and the command runs on them. "
-        "Play it again after an edit, and the build is incremental. Exits with the command's own status, 124 past the limit.",
+        description="Play one test event: the files of DIR go to an avatar in the katas, and the command runs "
+        "on them. Play it again after an edit, and the build is incremental. Exits with the command's own "
+        "status, 124 past the limit.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="the visible files; it is only read")
     add_runner(parser, default="katas-data-container")
     add_engine(parser)
     parser.add_argument("--command", default=COMMAND, help="the command line to run (default %(default)s)")
-    parser.add_argument("--max-seconds", type=positive, default=10.0, help="limit of the command (default %(default)g)")
-    parser.add_argument("--katas", metavar="PLACE", help="a folder, or volume:NAME (default: kept for you between runs)")
+    parser.add_argument(
+        "--max-seconds", type=positive, default=10.0, help="limit of the command (default %(default)g)"
+    )
+    parser.add_argument(
+        "--katas", metavar="PLACE", help="a folder, or volume:NAME (default: kept for you between runs)"
+    )
     parser.add_argument("--avatar", default="lion", help="who plays (default %(default)s)")
     parser.add_argument("--kata", metavar="ID", help="10 of 0-9A-Z (default: one that goes with DIR)")
     parser.set_defaults(command_function=_run)
@@ -48,13 +53,22 @@ def _run(options: argparse.Namespace) -> int:
     avatar = Avatar(options.kata or kata_of(options.folder), options.avatar)
     place = options.katas or default_place(options.runner)
     with open_runner(
-        options.runner, engine=options.engine, katas=place, image=options.image, command=options.command, report=remark
+        options.runner,
+        engine=options.engine,
+        katas=place,
+        image=options.image,
+        command=options.command,
+        report=remark,
     ) as runner:
         run = runner.run(avatar, files, max_seconds=options.max_seconds)
         sys.stdout.write(run.stdout)
         sys.stdout.flush()
         sys.stderr.write(run.stderr)
-        _explain(run, f"{runner.name} on {runner.engine.describe()['engine']}, avatar {avatar} in {runner.katas.describe()}")
+        _explain(
+            run,
+            f"{runner.name} on {runner.engine.describe()['engine']}, "
+            f"avatar {avatar} in {runner.katas.describe()}",
+        )
     if run.outcome is Outcome.FAULTY:
         return 2
     return TIMED_OUT if run.status is None else run.status
@@ -77,11 +91,13 @@ def default_place(runner: str) -> str:
 def _explain(run: Run, where: str) -> None:
     status = "" if run.status is None else f", exit status {run.status}"
     tag = f", tag {run.tag}" if run.tag else ", no tag: the katas are as they were"
-    errors.print(f"{run.outcome}{status}{tag}, {terminal.seconds(run.nanoseconds / 1e9)}: {where}", markup=False, soft_wrap=True)
+    errors.print(
+        f"{run.outcome}{status}{tag}, {terminal.seconds(run.nanoseconds / 1e9)}: {where}",
+        markup=False,
+        soft_wrap=True,
+    )
     if run.reason:
         errors.print(run.reason, markup=False, soft_wrap=True)
     if run.truncated:
         errors.print("the output was longer than 50 KiB a stream and was cut", markup=False)
     errors.print(terminal.phases(run.phases))
-
-

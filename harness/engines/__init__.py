@@ -34,10 +34,10 @@ class Engine(Protocol):
         """The image that will be used; raises ImageError when it is missing or would give stale builds."""
 
     def open(self, spec: SandboxSpec) -> Sandbox:
-        """Begin to start a run-container and return at once; a failure is raised by the sandbox's first use."""
+        """Begin to start a run-container and return; a failure is raised by the sandbox's first use."""
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
-        """Start a keeper: the Python program (a zipapp) beside the volume, whose folder is its only argument."""
+        """Start a keeper: a Python program (a zipapp) beside the volume, whose folder is its argument."""
 
     def create_volume(self, name: str, *, temporary: bool) -> None:
         """Make the volume unless it exists."""
@@ -52,7 +52,9 @@ class Engine(Protocol):
         """What owners that have gone left behind, a line each."""
 
     def sweep(self) -> Sequence[str]:
-        """Remove the leftovers; returns what was removed, a line each. Touches nothing that has a living owner."""
+        """Remove the leftovers; returns what was removed, a line each. Touches nothing that has a living
+        owner.
+        """
 
     def close(self) -> None:
         """Wait until everything that this engine object started has gone."""

@@ -1,7 +1,7 @@
 """How a program reaches a keeper: on its stdin, so that a keeper's image never lags behind the harness.
 
-The image holds only Python. The first thing on stdin is the length of a zipapp, then the zipapp; what follows is the
-program's own input.
+The image holds only Python. The first thing on stdin is the length of a zipapp, then the zipapp; what follows
+is the program's own input.
 """
 
 from __future__ import annotations

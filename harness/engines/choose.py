@@ -22,11 +22,14 @@ class Choice:
     why: str
 
 
-def choose(name: str = "auto", *, image: str | None = None, report: Callable[[str], None] = lambda line: None) -> Choice:
+def choose(
+    name: str = "auto", *, image: str | None = None, report: Callable[[str], None] = lambda line: None
+) -> Choice:
     """The engine of this name, ready to run: images that are missing are made, which `report` hears about.
 
-    `auto` takes Docker when it answers and its images are there or can be made, else the local engine; so an image of the
-    user's own rules the local engine out. Raises EngineError where there is none, and UsageError for an unknown name.
+    `auto` takes Docker when it answers and its images are there or can be made, else the local engine; so an
+    image of the user's own rules the local engine out. Raises EngineError where there is none, and UsageError
+    for an unknown name.
     """
     if name not in NAMES:
         raise UsageError(f"there is no engine {name}; there are: {', '.join(NAMES)}")

@@ -31,7 +31,9 @@ from harness.errors import EngineError, ImageError, UsageError
 SANDBOX, PRIVATE, KATAS = "/sandbox", "/run/harness", "/katas"
 
 RUN_CAPABILITIES = ["SETUID", "SETGID", "SETPCAP", "KILL", "DAC_READ_SEARCH"]
-"""Of the guest alone, to become the player, to end it, and to read what it made unreadable. The player has none."""
+"""Of the guest alone, to become the player, to end it, and to read what it made unreadable. The player has
+none.
+"""
 
 KEEPER_CAPABILITIES = ["DAC_OVERRIDE", "FOWNER"]
 """To read, replace and remove what a run made unreadable."""
@@ -40,11 +42,14 @@ KEEPER_SECONDS = 60.0
 """How long a keeper may take to start, on a slow storage driver too."""
 
 REMOVAL_SECONDS = 20.0
-"""How long to wait for a container to go: the engine removes it some time after its last process has ended."""
+"""How long to wait for a container to go: the engine removes it some time after its last process has ended.
+"""
 
 
 def endpoint() -> tuple[str, docker.tls.TLSConfig | None]:
-    """Where the engine listens, and how to trust it: DOCKER_HOST, else the context that the docker program uses."""
+    """Where the engine listens, and how to trust it: DOCKER_HOST, else the context that the docker program
+    uses.
+    """
     if host := os.environ.get("DOCKER_HOST"):
         return host, docker.utils.kwargs_from_env().get("tls")
     name = os.environ.get("DOCKER_CONTEXT")
@@ -255,7 +260,9 @@ class DockerEngine:
                 self._started.add(container)
             try:
                 # Attached before the start, so that no byte of it is lost in the HTTP response's read-ahead.
-                attached: Any = self.api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+                attached: Any = self.api.attach_socket(
+                    container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+                )
                 self.api.start(container)
             except BaseException:
                 with contextlib.suppress(docker.errors.APIError):
@@ -290,7 +297,9 @@ def _speaking(what: str) -> Iterator[None]:
     try:
         yield
     except docker.errors.ImageNotFound as error:
-        raise ImageError(f"{what}: {error.explanation or error}; `harness image build` makes the default one") from error
+        raise ImageError(
+            f"{what}: {error.explanation or error}; `harness image build` makes the default one"
+        ) from error
     except docker.errors.APIError as error:
         raise EngineError(f"{what}: {error.explanation or error}") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:

@@ -1,6 +1,7 @@
 """The hijacked connection of `docker attach`: stdin one way, framed stdout and stderr the other.
 
-Frames (Docker Engine API, "ContainerAttach"): one byte of stream type, three of zero, four of big-endian length, data.
+Frames (Docker Engine API, "ContainerAttach"): one byte of stream type, three of zero, four of big-endian
+length, data.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ class DockerStream:
     """The stream of one attached container."""
 
     def __init__(self, attached: Any, kill: Callable[[], None]) -> None:
-        """`attached` is what docker-py's attach_socket returned; it is kept, since collecting it closes the connection."""
+        """`attached` is what docker-py's attach_socket returned; it is kept, since collecting it closes the
+        connection.
+        """
         self._attached = attached
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._kill = kill

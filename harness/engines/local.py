@@ -1,4 +1,6 @@
-"""The local engine: no daemon. Bubblewrap keeps a run apart where it works; else this measures but does not isolate."""
+"""The local engine: no daemon. Bubblewrap keeps a run apart where it works; else this measures but does not
+isolate.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,13 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "
 SETPRIV = "setpriv"
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-SYSTEM_FILES = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/passwd")
+SYSTEM_FILES = (
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/passwd",
+)
 """All that a run sees of the host: programs and libraries, read-only."""
 
 
@@ -51,12 +59,18 @@ class LocalEngine:
         Raises EngineError when the machine lacks GNU tar, or bubblewrap was asked for and does not work.
         """
         if "GNU tar" not in _first_line(["tar", "--version"]):
-            raise EngineError("this machine's tar is not GNU tar: stamps would be cut to whole seconds; install GNU tar")
+            raise EngineError(
+                "this machine's tar is not GNU tar: stamps would be cut to whole seconds; install GNU tar"
+            )
         why_not = bubblewrap_problem() if bubblewrap is not False else "not asked for"
         if bubblewrap and why_not:
             raise EngineError(f"bubblewrap does not work here: {why_not}")
         self.isolates = not why_not
-        self.note = "bubblewrap" if self.isolates else f"plain processes, which measures but does not isolate ({why_not})"
+        self.note = (
+            "bubblewrap"
+            if self.isolates
+            else f"plain processes, which measures but does not isolate ({why_not})"
+        )
         self.home = home or state_home()
         self._owner = Owner.current()
         self._folders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="harness-local")
@@ -101,7 +115,9 @@ class LocalEngine:
         remove_tree(self._volume(name))
 
     def leftovers(self) -> Sequence[str]:
-        return [f"{what} {path}" for what, path in self._left()] + [f"process {each}" for each in _stray_players()]
+        return [f"{what} {path}" for what, path in self._left()] + [
+            f"process {each}" for each in _stray_players()
+        ]
 
     def sweep(self) -> Sequence[str]:
         strays = _stray_players()
@@ -121,19 +137,25 @@ class LocalEngine:
         label = f"{self._owner}/{folder.name}"
         become = _become(spec)
         isolated = self.isolates and not spec.in_place
-        player = _bubblewrap(sandbox, become, spec.limits) if isolated else [*become, "env", f"{PLAYER}={label}"]
+        player = (
+            _bubblewrap(sandbox, become, spec.limits) if isolated else [*become, "env", f"{PLAYER}={label}"]
+        )
         arguments = guest_arguments(
             sandbox=str(sandbox),
             private=str(folder / "private"),
             limits=spec.limits,
-            sweep=":" if isolated else f"kill -9 $(grep -lsz '^{PLAYER}={label}$' /proc/[0-9]*/environ | cut -d/ -f3) 2>/dev/null",
+            sweep=":"
+            if isolated
+            else f"kill -9 $(grep -lsz '^{PLAYER}={label}$' /proc/[0-9]*/environ | cut -d/ -f3) 2>/dev/null",
             unpack_as=become,
             player=player,
         )
         try:
             if spec.mount is None:
                 os.chown(sandbox, spec.uid if become else -1, spec.gid if become else -1)
-            stream = _LocalStream([*_unshare(), *arguments], label, on_close=lambda: self._folders.submit(remove_tree, folder))
+            stream = _LocalStream(
+                [*_unshare(), *arguments], label, on_close=lambda: self._folders.submit(remove_tree, folder)
+            )
         except BaseException:
             remove_tree(folder)
             raise
@@ -150,7 +172,9 @@ class LocalEngine:
             (folder / "sandbox").mkdir(mode=0o755)
             (folder / "private").mkdir(mode=0o711)
         except OSError as error:
-            raise EngineError(f"no sandbox can be made in {base}: {error.strerror}; set TMPDIR to a folder with room") from error
+            raise EngineError(
+                f"no sandbox can be made in {base}: {error.strerror}; set TMPDIR to a folder with room"
+            ) from error
         return folder
 
     def _volume(self, name: str) -> Path:
@@ -206,7 +230,9 @@ def state_home() -> Path:
 
 
 def sandboxes_home() -> Path:
-    """Where this user's sandboxes are made. Not below a home folder, which a run under another uid may not enter."""
+    """Where this user's sandboxes are made. Not below a home folder, which a run under another uid may not
+    enter.
+    """
     return Path(tempfile.gettempdir()) / f"harness-{os.geteuid()}"
 
 
@@ -237,12 +263,17 @@ def _bubblewrap(sandbox: Path, become: list[str], limits: Limits) -> list[str]:
     words += ["--proc", "/proc", "--dev", "/dev", "--size", str(limits.temporary), "--tmpfs", "/tmp"]
     words += ["--bind", str(sandbox), "/sandbox", "--chdir", "/sandbox"]
     # setpriv inside, where the capabilities to do so are the last thing that is given up.
-    return [*words, *([*become, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"] if become else [])]
+    return [
+        *words,
+        *([*become, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"] if become else []),
+    ]
 
 
 @functools.cache
 def _unshare() -> tuple[str, ...]:
-    """Words by which a user who is not root reads what its own runs made unreadable, in a user namespace of its own."""
+    """Words by which a user who is not root reads what its own runs made unreadable, in a user namespace of
+    its own.
+    """
     words = ("unshare", "--user", "--map-root-user")
     if os.geteuid() == 0 or not shutil.which(words[0]):
         return ()

@@ -1,4 +1,6 @@
-"""Who a container, volume, folder or process belongs to: the label by which `harness clean` finds what a crash left."""
+"""Who a container, volume, folder or process belongs to: the label by which `harness clean` finds what a
+crash left.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run-container as its runner sees it: unpack, execute, observe, pack. Speaks with guest.sh over a Stream."""
+"""A run-container as its runner sees it; speaks with guest.sh over a Stream."""
 
 from __future__ import annotations
 
@@ -30,7 +30,19 @@ def guest_arguments(
     """The command line that serves a sandbox; guest.sh says what each argument means."""
     output_bytes = str(limits.output + 1)  # one more than is kept, to know that it was cut
     unpack = " ".join([*unpack_as, *UNPACK])
-    return ["sh", "-c", GUEST, "guest", sandbox, private, output_bytes, sweep, unpack, " ".join(PACK), *player]
+    return [
+        "sh",
+        "-c",
+        GUEST,
+        "guest",
+        sandbox,
+        private,
+        output_bytes,
+        sweep,
+        unpack,
+        " ".join(PACK),
+        *player,
+    ]
 
 
 @dataclass(frozen=True)
@@ -49,8 +61,8 @@ class Execution:
 class Sandbox:
     """One sandbox in one run-container, ended with `close`.
 
-    Every method raises StreamCut when the stream ends before its answer, and EngineError when the whole test event has
-    lasted longer than `limits.event_seconds`.
+    Every method raises StreamCut when the stream ends before its answer, and EngineError when the whole test
+    event has lasted longer than `limits.event_seconds`.
     """
 
     def __init__(self, open_stream: Callable[[], Stream], limits: Limits) -> None:
@@ -95,7 +107,9 @@ class Sandbox:
         """Run the command line as the player; past `max_seconds` the whole run-container is killed."""
         if "\n" in command:
             raise UsageError("the command must be one line; put more lines into cyber-dojo.sh")
-        self._request(b"run %d\n%b" % (int(max_seconds) + GRACE_SECONDS, command.encode(errors="surrogateescape")))
+        self._request(
+            b"run %d\n%b" % (int(max_seconds) + GRACE_SECONDS, command.encode(errors="surrogateescape"))
+        )
         self._until(OUTPUT, b"started", self._deadline, _drop)
         started = time.monotonic_ns()
         limit = min(self._deadline, time.monotonic() + max_seconds)
@@ -121,7 +135,9 @@ class Sandbox:
         return parse_find(bytes(found)) if answer == b"0" else {}
 
     def pack(self) -> Iterator[bytes]:
-        """The sandbox as a tar stream. Its end is the guest's word that tar took everything: use it only if it comes."""
+        """The sandbox as a tar stream. Its end is the guest's word that tar took everything: use it only if
+        it comes.
+        """
         self._request(b"pack")
         pieces: list[bytes] = []
         finished = False
@@ -181,7 +197,9 @@ class Sandbox:
         return self._take_line(source, word)
 
     def _next(self, source: int, word: bytes, deadline: float, take: Callable[[bytes], object]) -> bool:
-        """Give what is surely before the end line to `take`, then read on; True when the whole end line is there."""
+        """Give what is surely before the end line to `take`, then read on; True when the whole end line is
+        there.
+        """
         marker = b"\n%b %b" % (self._nonce, word)
         buffer = self._buffers[source]
         place = buffer.find(marker)
@@ -214,7 +232,9 @@ class Sandbox:
             raise
         if not source:
             said = bytes(self._buffers[COMPLAINTS]).decode(errors="replace").split()
-            raise StreamCut("the run-container ended in the middle" + (": " + " ".join(said[-40:]) if said else ""))
+            raise StreamCut(
+                "the run-container ended in the middle" + (": " + " ".join(said[-40:]) if said else "")
+            )
         self._buffers[source] += data
 
     def _too_long(self) -> EngineError:
@@ -222,7 +242,14 @@ class Sandbox:
         return EngineError(f"the whole test event took longer than {self._limits.event_seconds:g} seconds")
 
     def _execution(
-        self, status: int | None, stdout: bytearray, stderr: bytearray, started: int, *, timed_out: bool = False, reason: str = ""
+        self,
+        status: int | None,
+        stdout: bytearray,
+        stderr: bytearray,
+        started: int,
+        *,
+        timed_out: bool = False,
+        reason: str = "",
     ) -> Execution:
         keep = self._limits.output
         return Execution(

@@ -20,7 +20,9 @@ class Stream(Protocol):
     """Both ways at once: one thread may write while another reads."""
 
     def write(self, data: bytes, deadline: float) -> None:
-        """Send all of `data`; raises StreamCut when nobody reads any more or the deadline (monotonic seconds) passes."""
+        """Send all of `data`; raises StreamCut when nobody reads any more or the deadline (monotonic seconds)
+        passes.
+        """
 
     def close_write(self) -> None:
         """End of input for the other side; reading goes on."""
@@ -49,7 +51,9 @@ def remaining(deadline: float) -> float:
 class ProcessStream:
     """The stream of a child process of the harness, which leads a process group of its own."""
 
-    def __init__(self, arguments: list[str], *, environment: dict[str, str], folder: str | None = None) -> None:
+    def __init__(
+        self, arguments: list[str], *, environment: dict[str, str], folder: str | None = None
+    ) -> None:
         ours, theirs = socket.socketpair()
         try:
             self.process = subprocess.Popen(

@@ -16,8 +16,9 @@ import docker.errors
 import requests.exceptions
 
 from harness.errors import ImageError, UsageError
+from harness.fixtures import fixture
 from harness.images.lookup import find_image
-from harness.images.recipe import FOLDER, MB, Recipe, Report
+from harness.images.recipe import MB, Recipe, Report
 
 RUN_IMAGE = "harness-gcc"
 """gcc, make, GNU tar and sh: what a run-container is made of unless the caller names another image."""
@@ -28,7 +29,7 @@ KEEPER_IMAGE = "harness-keeper"
 LABEL = "harness.recipe"
 """Label with the digest of the recipe that an image was made by."""
 
-_RECIPES = {RUN_IMAGE: Recipe(RUN_IMAGE, "gcc"), KEEPER_IMAGE: Recipe(KEEPER_IMAGE, "keeper")}
+RECIPES = {RUN_IMAGE: Recipe(RUN_IMAGE, "gcc"), KEEPER_IMAGE: Recipe(KEEPER_IMAGE, "keeper")}
 
 _INSTALL = (
     ["apt-get", "update"],
@@ -41,7 +42,7 @@ def ensure(api: docker.APIClient, name: str, *, report: Report) -> None:
 
     Raises ImageError when it cannot be built, and for a missing image that is not the harness's own.
     """
-    recipe = _RECIPES.get(name)
+    recipe = RECIPES.get(name)
     with _explained(name):
         if recipe is None:
             if find_image(api, name) is None:
@@ -59,9 +60,9 @@ def build(api: docker.APIClient, name: str, *, report: Report) -> None:
 
     Raises UsageError for another name, ImageError when it cannot be made.
     """
-    recipe = _RECIPES.get(name)
+    recipe = RECIPES.get(name)
     if recipe is None:
-        raise UsageError(f"the harness has no recipe for {name}; it has {', '.join(_RECIPES)}")
+        raise UsageError(f"the harness has no recipe for {name}; it has {', '.join(RECIPES)}")
     with _explained(name), recipe.alone(report):
         _make(api, recipe, report)
 
@@ -92,7 +93,9 @@ def _have_mmdebstrap(report: Report) -> bool:
     unattended = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in _INSTALL:
         report(" ".join(command))
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=unattended, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=unattended, check=False
+        )
         if done.returncode:
             report(f"`{' '.join(command)}` failed: falling back to the Dockerfile")
             return False
@@ -117,7 +120,7 @@ def _build_dockerfile(api: docker.APIClient, recipe: Recipe, report: Report) -> 
     if suite := os.environ.get("SUITE"):
         arguments["SUITE"] = suite
     lines: Iterator[Mapping[str, Any]] = api.build(
-        path=str(FOLDER),
+        path=str(fixture("images")),
         target=recipe.target,
         tag=recipe.image,
         buildargs=arguments,

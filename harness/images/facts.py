@@ -53,8 +53,8 @@ class ImageFacts:
         found = dict(_pairs(answers.splitlines()))
         if found.get("end") != "1":
             raise ImageError(
-                f"the image {image} cannot be examined: the probe ended early, after "
-                f"{answers[-80:]!r}; see what `docker run --rm --entrypoint sh {image} -c :` says"
+                f"the image {image} cannot be examined: the probe ended early, its last words were "
+                f"{answers.strip()[-100:]!r}; see what `docker run --rm --entrypoint sh {image} -c :` says"
             )
         return cls(
             image=image,

@@ -34,8 +34,11 @@ PROBE_SECONDS = 30.0
 
 _HERE, _THERE = "/here", "/there"
 
-_NO_PROGRAM = re.compile(r"executable file not found|no such file or directory", re.IGNORECASE)
-"""How engines from 20.10 to 26 say that a container's command is not in its image."""
+ANSWER_BYTES = 1 << 16
+"""How much a probe may say: many times what probe.sh does."""
+
+_NO_SH = re.compile(r'exec: "sh": .*(executable file not found|no such file or directory)')
+"""How engines from 20.10 to 26 say that a container's command is not in its image; a file may be missing elsewhere."""
 
 
 def probe(api: docker.APIClient, image: str, *, labels: Mapping[str, str]) -> ImageFacts:
@@ -58,29 +61,30 @@ def probe(api: docker.APIClient, image: str, *, labels: Mapping[str, str]) -> Im
             facts = _examine(api, identity, labels)
         except docker.errors.APIError as error:
             raise ImageError(f"the image {image} cannot be examined: {error.explanation or error}") from error
-        _remember(cached, facts)
+        if facts.sh:
+            _remember(cached, facts)
     return facts
 
 
 def _examine(api: docker.APIClient, image: str, labels: Mapping[str, str]) -> ImageFacts:
     with _container(api, image, labels) as container:
         # Attached before the start: the engine keeps no log of it.
-        attached: Any = api.attach_socket(container, {"stdout": 1, "stream": 1})
+        attached: Any = api.attach_socket(container, {"stdout": 1, "stderr": 1, "stream": 1})
         with contextlib.closing(DockerStream(attached, lambda: _remove(api, container))) as stream:
             try:
                 api.start(container)
             except docker.errors.APIError as error:
-                if _NO_PROGRAM.search(str(error.explanation or error)):
+                if _NO_SH.search(str(error.explanation or error)):
                     return ImageFacts(image)
                 raise
             return ImageFacts.parse(image, _read_all(stream, time.monotonic() + PROBE_SECONDS))
 
 
 def _read_all(stream: DockerStream, deadline: float) -> str:
-    """What it printed until its end, or until the deadline."""
+    """What it said until its end or the deadline: its answers, and the engine's reason when sh cannot run at all."""
     answers = bytearray()
     with contextlib.suppress(TimeoutError):
-        while (piece := stream.read(deadline))[0]:
+        while len(answers) < ANSWER_BYTES and (piece := stream.read(deadline))[0]:
             answers += piece[1]
     return answers.decode(errors="replace")
 

@@ -23,9 +23,7 @@ from typing import IO, TypeAlias
 import platformdirs
 
 from harness.errors import ImageError
-
-FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "images"
-"""Where the lists of packages, rootfs.sh and the Dockerfile are: in the checkout."""
+from harness.fixtures import fixture
 
 REPORT_SECONDS = 1.5
 """Between two lines of progress."""
@@ -48,16 +46,15 @@ class Recipe:
 
     @property
     def packages(self) -> Path:
-        return FOLDER / f"{self.target}.packages"
+        return fixture(f"images/{self.target}.packages")
 
     def digest(self) -> str:
         """What `cat TARGET.packages rootfs.sh | sha256sum` prints: when it changes, the image is outdated."""
         try:
-            recipe = self.packages.read_bytes() + (FOLDER / "rootfs.sh").read_bytes()
+            recipe = self.packages.read_bytes() + fixture("images/rootfs.sh").read_bytes()
         except OSError as error:
             raise ImageError(
-                f"the recipe of {self.image} cannot be read ({error.strerror}: {error.filename}); run from a "
-                "checkout of the harness"
+                f"the recipe of {self.image} cannot be read ({error}); install the harness again"
             ) from error
         return hashlib.sha256(recipe).hexdigest()
 
@@ -72,7 +69,8 @@ class Recipe:
         if kept.exists():
             report(f"{self.image}: taking {kept}; remove it to make it anew")
             return kept
-        partial = _folder() / f"{self.image}.partial"  # one name, so that the next build takes what a crash left
+        # Of one name always, so that the next build overwrites what a crash left.
+        partial = _folder() / f"{self.image}.partial"
         with _writing_to_the_cache(self.image):
             try:
                 with partial.open("wb") as output:
@@ -104,7 +102,7 @@ def _make(recipe: Recipe, output: IO[bytes], report: Report) -> None:
     started = time.monotonic()
     with tempfile.TemporaryFile() as log:
         making = subprocess.Popen(
-            ["sh", str(FOLDER / "rootfs.sh"), str(recipe.packages)],
+            ["sh", str(fixture("images/rootfs.sh")), str(recipe.packages)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=log,
@@ -122,7 +120,8 @@ def _make(recipe: Recipe, output: IO[bytes], report: Report) -> None:
         if making.returncode:
             why = _last(_REASON, log) or f"rootfs.sh ended with status {making.returncode}"
             raise ImageError(
-                f"{recipe.image} cannot be made from packages: {why}; try `apt-get update`, or build {FOLDER}/Dockerfile"
+                f"{recipe.image} cannot be made from packages: {why}; try `apt-get update`, or build "
+                f"{fixture('images/Dockerfile')}"
             )
 
 
@@ -136,7 +135,8 @@ def _still_running(process: subprocess.Popen[bytes]) -> bool:
 
 def _last(pattern: re.Pattern[str], log: IO[bytes]) -> str | None:
     """The last match in the log; read by its descriptor, whose offset the process that writes it shares."""
-    found = pattern.findall(os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0).decode(errors="replace"))
+    said = os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0).decode(errors="replace")
+    found = pattern.findall(said)
     return found[-1] if found else None
 
 

@@ -1,1 +1,3 @@
-"""The katas: layout, delta, saving, commits and tags, diff, download; in a folder, or in a volume behind a keeper."""
+"""The katas: layout, delta, saving, commits and tags, diff, download; in a folder, or in a volume behind a
+keeper.
+"""

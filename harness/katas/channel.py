@@ -1,7 +1,8 @@
 """Messages and streams between the harness and a keeper, over any two-way stream of bytes.
 
-A message is a big-endian length and that many bytes of JSON. A stream is pieces of the same form, ended by a length of 0, or by
-CUT where the sender cannot finish it. File names of every kind pass: bytes that are no UTF-8 travel as lone surrogates.
+A message is a big-endian length and that many bytes of JSON. A stream is pieces of the same form, ended by a
+length of 0, or by CUT where the sender cannot finish it. File names of every kind pass: bytes that are no
+UTF-8 travel as lone surrogates.
 
 Runs in the keeper too: standard library only.
 """
@@ -46,7 +47,7 @@ class Channel:
         self._write(LENGTH.pack(CUT if cut else 0))
 
     def send_pieces(self, pieces: Iterable[bytes]) -> None:
-        """A whole stream; if `pieces` raises, the other end is told that it was cut, and the error goes on."""
+        """A whole stream; if `pieces` raises, the other end is told, and the error goes on."""
         try:
             for piece in pieces:
                 self.send_piece(piece)
@@ -56,7 +57,9 @@ class Channel:
         self.end_pieces()
 
     def receive_pieces(self) -> Iterator[bytes]:
-        """The pieces of a stream, which must be read to its end. Raises StreamCut if the sender could not finish it."""
+        """The pieces of a stream, which must be read to its end. Raises StreamCut if the sender could not
+        finish it.
+        """
         while length := self._length(self._read(LENGTH.size)):
             if length == CUT:
                 raise StreamCut("the sender could not finish the stream")

@@ -1,7 +1,7 @@
-"""The history of an avatar: each accepted test event is a git commit of the visible files and the output, with a tag.
+"""The history of an avatar: each accepted test event is a git commit with a tag.
 
-A commit's tree is `sandbox/` with the visible files, and `stdout`, `stderr` and `status`. Objects are made here, in the harness,
-whichever machine holds the katas; what reads them is any git.
+A commit's tree is `sandbox/` with the visible files, and `stdout`, `stderr` and `status`. Objects are made
+here, in the harness, whichever machine holds the katas; what reads them is any git.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def build(
     increment: Increment,
     seconds: int,
 ) -> Acceptance:
-    """The commit of a test event `seconds` after 1970, with only the objects that the history does not hold yet."""
+    """The commit of a test event `seconds` after 1970, with only the objects that the history does not hold
+    yet.
+    """
     status = "" if increment.status is None else f"{increment.status}\n"
     extras = {b"stdout": stdout, b"stderr": stderr, b"status": status.encode()}
     outputs = {name: Blob.from_string(content) for name, content in extras.items()}
@@ -94,7 +96,9 @@ def show(history: Path, tag: int) -> TestEventRecord:
         top = repository[commit.tree]
         assert isinstance(top, Tree)
         output = {name: _content(repository, top[name][1]) for name in (b"stdout", b"stderr", b"status")}
-        files = {path: _content(repository, sha) for path, sha in _files(repository, _sandbox(repository, tag))}
+        files = {
+            path: _content(repository, sha) for path, sha in _files(repository, _sandbox(repository, tag))
+        }
         return TestEventRecord(
             tag=tag,
             time=commit.commit_time,

@@ -35,11 +35,13 @@ class Delta:
         return self.changed + self.new
 
 
-def work_out(sent: Mapping[bytes, Stamped], kept: Mapping[bytes, Stamped | None], before: Iterable[bytes]) -> Delta:
+def work_out(
+    sent: Mapping[bytes, Stamped], kept: Mapping[bytes, Stamped | None], before: Iterable[bytes]
+) -> Delta:
     """The delta of the files sent against the sandbox.
 
-    `kept` is what the sandbox holds at the names sent (None where it holds something else than a file), `before` the names
-    that were visible at the last test event.
+    `kept` is what the sandbox holds at the names sent (None where it holds something else than a file),
+    `before` the names that were visible at the last test event.
     """
     unchanged, changed, new = [], [], []
     known = set(before)
@@ -66,7 +68,9 @@ def blob_id(content: bytes) -> str:
 
 
 def stamped(folder: int, name: bytes) -> Stamped | None:
-    """What an open folder holds at `name`, symlinks not followed; None for anything else than a file or symlink."""
+    """What an open folder holds at `name`, symlinks not followed; None for anything else than a file or
+    symlink.
+    """
     try:
         status = os.lstat(name, dir_fd=folder)
         if stat.S_ISLNK(status.st_mode):

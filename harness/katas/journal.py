@@ -1,9 +1,10 @@
 """Accepting a test event in one atomic step, whatever dies in the middle.
 
-What has to change is written to `accepting.json` first; that file appearing, by a rename, is the moment of acceptance. Then it
-is carried out: the staged tree is exchanged for the sandbox, the commit becomes the head and gets its tag, and the kata's
-increments.json gets its entry. Each step can be repeated, so whoever comes next finishes what a crash has left. A crash of
-processes, that is: nothing is forced to the disk, so a power failure may lose the newest test events.
+What has to change is written to `accepting.json` first; that file appearing, by a rename, is the moment of
+acceptance. Then it is carried out: the staged tree is exchanged for the sandbox, the commit becomes the head
+and gets its tag, and the kata's increments.json gets its entry. Each step can be repeated, so whoever comes
+next finishes what a crash has left. A crash of processes, that is: nothing is forced to the disk, so a power
+failure may lose the newest test events.
 
 Runs in the keeper too: standard library only.
 """

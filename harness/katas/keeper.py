@@ -1,6 +1,7 @@
 """The keeper's side: serves the katas in one folder to the harness, over its stdin and stdout.
 
-Each request is one call of `harness.katas.store`; see `harness.katas.kept` for the other side. Standard library only.
+Each request is one call of `harness.katas.store`; see `harness.katas.kept` for the other side. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Keeper:
                 yield SavedFile(wire.unpack_names([name])[0], mode, next(pieces) if size else b"")
 
         try:
-            self._current.save(received(), wire.unpack_names(deleted), visible=wire.unpack_names(visible), owner=None)
+            self._current.save(
+                received(), wire.unpack_names(deleted), visible=wire.unpack_names(visible), owner=None
+            )
         finally:
             _drain(pieces)
 

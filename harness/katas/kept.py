@@ -33,7 +33,10 @@ KEEPER_MODULES = (
     "disk.py",
     "tree.py",
     "tarpipe.py",
-    *(f"katas/{name}.py" for name in ("layout", "delta", "saving", "journal", "store", "channel", "wire", "keeper")),
+    *(
+        f"katas/{name}.py"
+        for name in ("layout", "delta", "saving", "journal", "store", "channel", "wire", "keeper")
+    ),
 )
 """What travels into the keeper: modules of the standard library's alone."""
 
@@ -42,7 +45,9 @@ ANSWER_SECONDS = 600.0
 
 
 class VolumeKatas:
-    """The katas in a volume of an engine, reached through keepers: one for each test event that is under way at a time."""
+    """The katas in a volume of an engine, reached through keepers: one for each test event that is under way
+    at a time.
+    """
 
     def __init__(self, engine: Engine, volume: str, *, temporary: bool = False) -> None:
         """Makes the volume unless it exists; a temporary one is removed by `close`."""
@@ -120,13 +125,22 @@ class KeptEvent:
         return wire.unpack_comparison(self._link.call("compare", manifest=wire.pack_manifest(manifest)))
 
     def save(
-        self, files: Iterable[SavedFile], deleted: Sequence[bytes], *, visible: Sequence[bytes], owner: tuple[int, int] | None
+        self,
+        files: Iterable[SavedFile],
+        deleted: Sequence[bytes],
+        *,
+        visible: Sequence[bytes],
+        owner: tuple[int, int] | None,
     ) -> None:
         files = list(files)
         names = [[os.fsdecode(file.name), file.mode, len(file.content)] for file in files]
         pieces = (file.content for file in files)
         self._link.send_stream(
-            pieces, "save", files=names, deleted=wire.pack_names(list(deleted)), visible=wire.pack_names(list(visible))
+            pieces,
+            "save",
+            files=names,
+            deleted=wire.pack_names(list(deleted)),
+            visible=wire.pack_names(list(visible)),
         )
 
     def pack(self, write: tarpipe.Write) -> int:
@@ -138,7 +152,9 @@ class KeptEvent:
 
     def accept(self, acceptance: Acceptance) -> None:
         pieces = (name.encode() + content for name, content in acceptance.objects)
-        self._link.send_stream(pieces, "accept", commit=acceptance.commit, increment=asdict(acceptance.increment))
+        self._link.send_stream(
+            pieces, "accept", commit=acceptance.commit, increment=asdict(acceptance.increment)
+        )
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
         return wire.unpack_snapshot(self._link.call("snapshot", contents=contents))

@@ -1,7 +1,8 @@
 """Where things lie in the katas: katas/XX/YYYYYYYY/AVATAR/sandbox, and which names are let in.
 
-Beside the sandbox an avatar has `.git`, the history of its accepted test events, and `visible.json`, the names of its visible
-files. `lock`, `incoming`, `staging` and `accepting.json` exist only while a test event is under way, or after a crash of one.
+Beside the sandbox an avatar has `.git`, the history of its accepted test events, and `visible.json`, the
+names of its visible files. `lock`, `incoming`, `staging` and `accepting.json` exist only while a test event
+is under way, or after a crash of one.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def avatar_folder(avatar: Avatar) -> str:
 
 
 def split_name(name: bytes) -> list[bytes]:
-    """The parts of a visible file's name; raises UsageError for one that escapes its sandbox or no Linux has."""
+    """The parts of a visible file's name; raises UsageError for one that escapes, or that no Linux has."""
     parts = name.split(b"/")
     if name.startswith(b"/") or b".." in parts:
         raise UsageError(f"the file name {_show(name)} escapes its sandbox; names are relative to it")

@@ -23,7 +23,9 @@ class TemporaryKatas(FolderKatas):
         try:
             super().__init__(tempfile.mkdtemp(prefix="harness-katas-"))
         except OSError as error:
-            raise KatasError(f"no temporary folder can be made: {error.strerror}; set TMPDIR to one with room") from error
+            raise KatasError(
+                f"no temporary folder can be made: {error.strerror}; set TMPDIR to one with room"
+            ) from error
         # A run under another uid must be able to enter, though not to look around.
         self.root.chmod(0o711)
 
@@ -41,7 +43,9 @@ def open_folder(place: str | Path | None) -> Katas:
 
 
 def open_volume(engine: Engine, place: str | Path | None) -> Katas:
-    """The katas in a volume, `volume:NAME` or only NAME; None: in a temporary one. Raises UsageError for a folder."""
+    """The katas in a volume, `volume:NAME` or only NAME; None: in a temporary one. Raises UsageError for a
+    folder.
+    """
     if place is None:
         return VolumeKatas(engine, f"harness-{secrets.token_hex(6)}", temporary=True)
     name = str(place).removeprefix(VOLUME)

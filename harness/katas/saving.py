@@ -1,7 +1,7 @@
 """Saving visible files into a sandbox, stamped so that make cannot miss an edit.
 
-A run may have left anything in the sandbox: a symlink where a folder was, a folder where a file was, modes that forbid
-everything. No path is followed further than the folders that are really there.
+A run may have left anything in the sandbox: a symlink where a folder was, a folder where a file was, modes
+that forbid everything. No path is followed further than the folders that are really there.
 
 Runs in the keeper too: standard library only.
 """
@@ -25,7 +25,9 @@ REALTIME_COARSE = 5
 """The clock that the kernel stamps files from (linux/time.h); Python does not name it."""
 
 TICK_NS = 20_000_000
-"""The kernel stamps files from a clock that moves every 4 ms, up to 10 on slow kernels; twice that is waited for."""
+"""The kernel stamps files from a clock that moves every 4 ms, up to 10 on slow kernels; twice that is waited
+for.
+"""
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
@@ -71,7 +73,9 @@ class Folders:
         try:
             folder = os.open(parts[-1], FOLDER_FLAGS, dir_fd=parent)
         except PermissionError:
-            os.chmod(parts[-1], 0o700, dir_fd=parent)  # a folder of ours: only symlinks and files fail otherwise
+            os.chmod(
+                parts[-1], 0o700, dir_fd=parent
+            )  # a folder of ours: only symlinks and files fail otherwise
             folder = os.open(parts[-1], FOLDER_FLAGS, dir_fd=parent)
         except OSError:
             if not missing(parent, parts[-1]):
@@ -105,13 +109,17 @@ def look(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Stamped | None]:
 
 
 def save(
-    sandbox: str, incoming: str, files: Iterable[SavedFile], deleted: Iterable[bytes], owner: tuple[int, int] | None
+    sandbox: str,
+    incoming: str,
+    files: Iterable[SavedFile],
+    deleted: Iterable[bytes],
+    owner: tuple[int, int] | None,
 ) -> int:
     """Write and delete visible files; returns the stamp that the written ones carry, in nanoseconds.
 
-    Each file is written in the folder `incoming`, of the same file system, and renamed: a crash leaves each file old or
-    new. The stamp is later than everything else in the sandbox, and no later than now by the clock that stamps files, so
-    that what a run then makes is not older than it. Raises OSError.
+    Each file is written in the folder `incoming`, of the same file system, and renamed: a crash leaves each
+    file old or new. The stamp is later than everything else in the sandbox, and no later than now by the
+    clock that stamps files, so that what a run then makes is not older than it. Raises OSError.
     """
     stamp = _next_stamp(newest(sandbox))
     written: dict[bytes, tuple[int, bytes]] = {}
@@ -136,7 +144,9 @@ def save(
 
 
 def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
-    """Make a user the owner of the whole sandbox: the uid on the host that a volume mount depends on. Raises OSError."""
+    """Make a user the owner of the whole sandbox: the uid on the host that a volume mount depends on. Raises
+    OSError.
+    """
     for folder, folders, names in os.walk(os.fsencode(sandbox)):
         for name in (b"", *folders, *names):
             os.chown(os.path.join(folder, name), *owner, follow_symlinks=False)
@@ -153,7 +163,8 @@ def _stamp_last(sandbox: str, names: Collection[bytes], written: list[tuple[int,
         if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime_ns > latest:
             return stamp
         if attempt == 0:
-            # Something carries the last stamp that the file system can hold. That edits are seen outranks that stamp.
+            # Something carries the last stamp that the file system can hold. That edits are seen outranks
+            # that stamp.
             latest = _bring_back(sandbox)
     raise KatasError("the sandbox holds files from the future that cannot be stamped; remove them")
 
@@ -206,7 +217,9 @@ def _remove(folder: int, name: bytes, *, only_folders: bool = False) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISDIR(mode):
-        remove_tree(os.path.join(os.readlink(f"/proc/self/fd/{folder}").encode(errors="surrogateescape"), name))
+        remove_tree(
+            os.path.join(os.readlink(f"/proc/self/fd/{folder}").encode(errors="surrogateescape"), name)
+        )
     elif not only_folders:
         os.unlink(name, dir_fd=folder)
 

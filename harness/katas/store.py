@@ -1,4 +1,4 @@
-"""The katas: one interface, and the katas in a folder that this process can see. The keeper serves the same to others.
+"""The katas: one interface, and the katas in a folder, which the keeper serves to others.
 
 Runs in the keeper too: standard library only.
 """
@@ -76,7 +76,12 @@ class Event(Protocol):
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison: ...
 
     def save(
-        self, files: Iterable[saving.SavedFile], deleted: Sequence[bytes], *, visible: Sequence[bytes], owner: tuple[int, int] | None
+        self,
+        files: Iterable[saving.SavedFile],
+        deleted: Sequence[bytes],
+        *,
+        visible: Sequence[bytes],
+        owner: tuple[int, int] | None,
     ) -> None:
         """Copy changed visible files in; `visible` are all of them."""
 
@@ -84,10 +89,14 @@ class Event(Protocol):
         """The whole sandbox as a tar stream; returns its bytes."""
 
     def stage(self, chunks: Iterable[bytes]) -> int:
-        """Unpack a tar stream beside the sandbox; it takes the sandbox's place when the test event is accepted."""
+        """Unpack a tar stream beside the sandbox; it takes the sandbox's place when the test event is
+        accepted.
+        """
 
     def accept(self, acceptance: Acceptance) -> None:
-        """In one atomic step: the staged tree, if any, the commit with its tag, and the entry of increments.json."""
+        """In one atomic step: the staged tree, if any, the commit with its tag, and the entry of
+        increments.json.
+        """
 
     def snapshot(self, *, contents: bool = False) -> Mapping[bytes, Entry]: ...
 
@@ -95,7 +104,9 @@ class Event(Protocol):
 
 
 class Katas(Protocol):
-    """Where the katas live. Every method raises KatasError, and NoSuchAvatar where it is given one that is not there."""
+    """Where the katas live. Every method raises KatasError, and NoSuchAvatar where it is given one that is
+    not there.
+    """
 
     def describe(self) -> str: ...
 
@@ -139,14 +150,18 @@ class FolderKatas:
                 if KATA_ID.fullmatch(kata):
                     increments = journal.read_increments(str(folder / INCREMENTS))
                     names = sorted(each.parent.name for each in folder.glob(f"*/{SANDBOX}"))
-                    found[kata] = {name: [Increment(**each) for each in increments.get(name, [])] for name in names}
+                    found[kata] = {
+                        name: [Increment(**each) for each in increments.get(name, [])] for name in names
+                    }
         return found
 
     @contextlib.contextmanager
     def history(self, avatar: Avatar) -> Iterator[Path]:
         folder = self.root / avatar_folder(avatar) / HISTORY
         if not folder.is_dir():
-            raise NoSuchAvatar(f"there is no avatar {avatar} in {self.root}; `harness katas list` shows them all")
+            raise NoSuchAvatar(
+                f"there is no avatar {avatar} in {self.root}; `harness katas list` shows them all"
+            )
         yield folder
 
     def download(self, kata: str, write: tarpipe.Write) -> int:
@@ -157,7 +172,12 @@ class FolderKatas:
         names = sorted(each.name for each in folder.iterdir() if each.name != LOCK)
         # Only beside a sandbox do these names mean something that is not the kata's.
         leaving_out = tuple(f"--exclude=./*/{name}" for name in RUNTIME)
-        return tarpipe.pack(str(folder), write, what=tuple(f"./{name}" for name in names), options=("--anchored", *leaving_out))
+        return tarpipe.pack(
+            str(folder),
+            write,
+            what=tuple(f"./{name}" for name in names),
+            options=("--anchored", *leaving_out),
+        )
 
     def close(self) -> None:
         """Nothing is held between test events."""
@@ -190,7 +210,12 @@ class FolderEvent:
             return Comparison(work_out(manifest, kept, self._visible()), frozenset(missing), head, tag)
 
     def save(
-        self, files: Iterable[saving.SavedFile], deleted: Sequence[bytes], *, visible: Sequence[bytes], owner: tuple[int, int] | None
+        self,
+        files: Iterable[saving.SavedFile],
+        deleted: Sequence[bytes],
+        *,
+        visible: Sequence[bytes],
+        owner: tuple[int, int] | None,
     ) -> None:
         with self._saying("written"):
             # Both the old names and the new until all is done: after a crash in between none is forgotten.
@@ -212,7 +237,9 @@ class FolderEvent:
 
     def accept(self, acceptance: Acceptance) -> None:
         with self._saying("written"):
-            journal.accept(str(self._folder), acceptance.objects, acceptance.commit, asdict(acceptance.increment))
+            journal.accept(
+                str(self._folder), acceptance.objects, acceptance.commit, asdict(acceptance.increment)
+            )
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
         with self._saying("read"):
@@ -238,7 +265,9 @@ class FolderEvent:
 
     def _write_visible(self, names: set[bytes]) -> None:
         if names != self._visible():
-            journal.write(str(self._folder / VISIBLE), json.dumps(sorted(os.fsdecode(name) for name in names)).encode())
+            journal.write(
+                str(self._folder / VISIBLE), json.dumps(sorted(os.fsdecode(name) for name in names)).encode()
+            )
 
     def _saying(self, what: str) -> AbstractContextManager[None]:
         return _saying(f"the katas in {self._folder} cannot be {what}")

@@ -17,7 +17,9 @@ FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000
 
 
 class VisibleFile:
-    """One visible file; its content is read when it is asked for, so that a large tree is never all in memory."""
+    """One visible file; its content is read when it is asked for, so that a large tree is never all in
+    memory.
+    """
 
     def __init__(self, content: bytes | Path, mode: int | None = None) -> None:
         """`content` itself, or the file that holds it. Mode None: a program if it starts with #!."""
@@ -47,12 +49,13 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
     """Name, relative to the sandbox, to file. Immutable."""
 
     def __init__(self, files: Mapping[str, str | bytes] | Mapping[bytes, VisibleFile]) -> None:
-        """From texts or bytes by name. Raises UsageError for a name that escapes, or is both a file and a folder."""
+        """From texts or bytes by name. Raises UsageError for a name that escapes, or is both a file and a
+        folder.
+        """
         self._files: dict[bytes, VisibleFile] = {}
-        for name, content in sorted((os.fsencode(name), content) for name, content in files.items()):
+        for name, file in sorted((os.fsencode(name), file) for name, file in files.items()):
             split_name(name)
-            if isinstance(content, str):
-                content = content.encode(errors="surrogateescape")
+            content = file.encode(errors="surrogateescape") if isinstance(file, str) else file
             self._files[name] = VisibleFile(content) if isinstance(content, bytes) else content
         for name in self._files:
             for place in range(len(name)):
@@ -70,7 +73,9 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
                 if not _inside(path, folder):
-                    raise UsageError(f"the symlink {path} points out of the tree; remove it or copy what it points to")
+                    raise UsageError(
+                        f"the symlink {path} points out of the tree; remove it or copy what it points to"
+                    )
                 files[name] = VisibleFile(path, LINK)
             elif stat.S_ISREG(mode):
                 if not os.access(path, os.R_OK):
@@ -103,7 +108,7 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
             if file.mode == LINK:
                 os.symlink(file.read(), path)
                 continue
-            with open(path, "wb") as out:  # noqa: PTH123 - names are bytes here, Path wants text
+            with open(path, "wb") as out:
                 out.write(file.read())
                 os.fchmod(out.fileno(), file.mode & 0o777)
 

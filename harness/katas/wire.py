@@ -40,16 +40,31 @@ def unpack_comparison(data: Any) -> Comparison:
 
 
 def pack_listing(listing: Mapping[str, Mapping[str, list[Increment]]]) -> Any:
-    return {kata: {name: [asdict(each) for each in found] for name, found in avatars.items()} for kata, avatars in listing.items()}
+    return {
+        kata: {name: [asdict(each) for each in found] for name, found in avatars.items()}
+        for kata, avatars in listing.items()
+    }
 
 
 def unpack_listing(data: Any) -> dict[str, dict[str, list[Increment]]]:
-    return {kata: {name: [Increment(**each) for each in found] for name, found in avatars.items()} for kata, avatars in data.items()}
+    return {
+        kata: {name: [Increment(**each) for each in found] for name, found in avatars.items()}
+        for kata, avatars in data.items()
+    }
 
 
 def pack_snapshot(snapshot: Mapping[bytes, Entry]) -> Any:
     return [
-        [os.fsdecode(path), entry.kind, entry.mode, entry.size, entry.mtime_ns, os.fsdecode(entry.target), entry.digest, os.fsdecode(entry.link)]
+        [
+            os.fsdecode(path),
+            entry.kind,
+            entry.mode,
+            entry.size,
+            entry.mtime_ns,
+            os.fsdecode(entry.target),
+            entry.digest,
+            os.fsdecode(entry.link),
+        ]
         for path, entry in snapshot.items()
     ]
 

@@ -63,7 +63,9 @@ class BaseRunner:
 
     @classmethod
     def open_katas(cls, engine: Engine, place: str | Path | None) -> Katas:
-        """The katas in the kind of place that this runner keeps them; None: temporary ones, removed when closed."""
+        """The katas in the kind of place that this runner keeps them; None: temporary ones, removed when
+        closed.
+        """
         raise NotImplementedError
 
     def play(self, event: TestEvent) -> None:
@@ -74,7 +76,9 @@ class BaseRunner:
         """The run-container that the steps need."""
         return SandboxSpec(image=self.image, limits=self.limits)
 
-    def run(self, avatar: Avatar, files: VisibleFiles | Mapping[str, str | bytes], *, max_seconds: float = 10.0) -> Run:
+    def run(
+        self, avatar: Avatar, files: VisibleFiles | Mapping[str, str | bytes], *, max_seconds: float = 10.0
+    ) -> Run:
         """One test event; see Runner."""
         if max_seconds <= 0:
             raise UsageError(f"the limit must be more than 0 seconds, not {max_seconds:g}")

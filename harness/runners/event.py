@@ -60,7 +60,9 @@ class TestEvent:
         """Copy what changed of the visible files into the katas."""
         with self.phase("save", step):
             delta = self._compare().delta
-            files = [SavedFile(name, self.files[name].mode, self.files[name].read()) for name in delta.written]
+            files = [
+                SavedFile(name, self.files[name].mode, self.files[name].read()) for name in delta.written
+            ]
             if delta.written or delta.deleted or self.owner:
                 self.katas.save(files, delta.deleted, visible=list(self.files), owner=self.owner)
         return delta
@@ -82,7 +84,9 @@ class TestEvent:
         return completed
 
     def commit(self, step: str) -> None:
-        """Accept the test event: the output, the commit of the visible files, the tag, and a staged tree if there is one."""
+        """Accept the test event: the output, the commit of the visible files, the tag, and a staged tree if
+        there is one.
+        """
         assert self.execution is not None
         with self.phase("commit", step):
             comparison = self._compare()

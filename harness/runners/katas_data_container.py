@@ -1,4 +1,6 @@
-"""The notes' katas-data-container-runner: a two-way tar-pipe between katas that no run can see and a fresh container."""
+"""The notes' katas-data-container-runner: a two-way tar-pipe between katas that no run can see and a fresh
+container.
+"""
 
 from __future__ import annotations
 

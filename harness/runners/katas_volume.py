@@ -15,7 +15,9 @@ from harness.runners.event import TestEvent
 
 
 class KatasVolume(BaseRunner):
-    """B -> V:katas, mounted; nothing is piped. The price is a uid on the host, and a run that is half done stays half done."""
+    """B -> V:katas, mounted; nothing is piped. The price is a uid on the host, and a run that is half done
+    stays half done.
+    """
 
     name = "katas-volume"
     one_line = "only changed files copied; the run happens in the mounted katas"
@@ -26,7 +28,9 @@ class KatasVolume(BaseRunner):
         return open_folder(place)
 
     def spec(self, avatar: Avatar) -> SandboxSpec:
-        """Mounted, and run under the uid that owns the katas: root's katas are handed to nobody, as root must not run them."""
+        """Mounted, and run under the uid that owns the katas: root's katas are handed to nobody, as root must
+        not run them.
+        """
         spec = replace(super().spec(avatar), mount=self.katas.sandbox(avatar))
         return spec if os.geteuid() == 0 else replace(spec, uid=os.geteuid(), gid=os.getegid())
 

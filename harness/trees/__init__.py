@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from harness.errors import TreeError, UsageError
+from harness.errors import UsageError
 from harness.fixtures import fixture
 from harness.trees.own import OwnTree
 from harness.trees.recipe import RecipeTree, fetch, load
@@ -23,9 +23,10 @@ def recipes() -> dict[str, Path]:
 
 
 def open_tree(name: str, *, edit: str | None = None, report: Callable[[str], None]) -> SourceTree:
-    """The tree called `typical`, `typical:size=16MB,files=1000`, or by a recipe; or the one in a folder, with its edit.
+    """The tree `typical`, `typical:size=16MB,files=1000` or of a recipe; or one in a folder, with its edit.
 
-    Raises UsageError for one that does not exist or cannot be played, and TreeError where it cannot be fetched.
+    Raises UsageError for one that does not exist or cannot be played, and TreeError where it cannot be
+    fetched.
     """
     kind, _, parameters = name.partition(":")
     known = recipes()

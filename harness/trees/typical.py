@@ -1,4 +1,4 @@
-"""The notes' typical tree of 1.6 MB, and larger ones like it, by the generator in fixtures/trees/typical.py."""
+"""The notes' typical tree of 1.6 MB, and larger ones like it, by the generator in the fixtures."""
 
 from __future__ import annotations
 

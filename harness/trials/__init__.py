@@ -13,11 +13,11 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import COMMAND
+from harness.tree import Snapshot
 from harness.trees import SourceTree
 from harness.trials.arms import FLOOR, Arm
 from harness.trials.plan import Plan
 from harness.trials.sample import FULL, INCREMENTAL, Sample, reduce
-from harness.tree import Snapshot
 
 __all__ = ["FLOOR", "FULL", "INCREMENTAL", "Plan", "Sample", "Step", "play"]
 
@@ -82,7 +82,9 @@ def play(
 
 
 def by_the_floor(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples of a block, right where they answer as the floor did: it builds a twin of the tree in place."""
+    """The samples of a block, right where they answer as the floor did: it builds a twin of the tree in
+    place.
+    """
     floor = [each for each in samples if each.runner == FLOOR and each.outcome == "completed"]
     if not floor:
         return list(samples)
@@ -92,6 +94,8 @@ def by_the_floor(samples: Sequence[Sample]) -> list[Sample]:
 
 def check_command(files: VisibleFiles, command: str, tree: str) -> None:
     """Raise UsageError if the command is a file of the tree that is not there."""
-    word = command.split(" ")[0]
+    word = command.partition(" ")[0]
     if word.startswith("./") and word[2:].encode(errors="surrogateescape") not in files:
-        raise UsageError(f"{tree} has no {word[2:]}, the command to run; write one, or give another by --command")
+        raise UsageError(
+            f"{tree} has no {word[2:]}, the command to run; write one, or give another by --command"
+        )

@@ -72,7 +72,15 @@ class FloorArm:
     def incremental(self, files: VisibleFiles, max_seconds: float) -> Run:
         assert self._last is not None
         last = self._last
-        self._send(VisibleFiles({name: file for name, file in files.items() if name not in last or last[name].blob != file.blob}))
+        self._send(
+            VisibleFiles(
+                {
+                    name: file
+                    for name, file in files.items()
+                    if name not in last or last[name].blob != file.blob
+                }
+            )
+        )
         return self._build(files, max_seconds)
 
     def close(self) -> None:
@@ -94,7 +102,9 @@ class FloorArm:
         before = self._sandbox.observe()
         done = self._sandbox.execute(self._command, max_seconds)
         after = {} if done.timed_out else self._sandbox.observe()
-        outcome = Outcome.TIMED_OUT if done.timed_out else Outcome.FAULTY if done.reason else Outcome.COMPLETED
+        outcome = (
+            Outcome.TIMED_OUT if done.timed_out else Outcome.FAULTY if done.reason else Outcome.COMPLETED
+        )
         return Run(
             outcome=outcome,
             status=done.status,

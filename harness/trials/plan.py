@@ -22,8 +22,8 @@ class Plan:
     def kinds(self, clock: Callable[[], float]) -> Iterator[str]:
         """The kinds of block, to be played as they are taken; `clock` returns seconds.
 
-        A block is begun only if it should end within the budget, by the longest of its kind so far, but one full and three
-        incremental ones always are.
+        A block is begun only if it should end within the budget, by the longest of its kind so far, but one
+        full and three incremental ones always are.
         """
         started = clock()
         longest = {FULL: 0.0, INCREMENTAL: 0.0}

@@ -22,8 +22,12 @@ class Sample:
     status: int | None
     seconds: float  # from the press of the button to the output in hand
     recompiled: int | None  # object files made or made anew
-    mtimes_kept: int | None  # files in the sandbox with the stamp that they had at the end of the test event before
-    mtimes_changed: int | None  # files that were there then, were not edited, and are not or have another stamp
+    mtimes_kept: (
+        int | None
+    )  # files in the sandbox with the stamp that they had at the end of the test event before
+    mtimes_changed: (
+        int | None
+    )  # files that were there then, were not edited, and are not or have another stamp
     answer: str  # the last line that was printed
     right: bool | None  # whether that was the right answer; None: nobody knows
     bytes_in: int
@@ -43,7 +47,9 @@ def reduce(
     edited: frozenset[bytes],
     answer: str | None,
 ) -> Sample:
-    """The sample of a run. `before` is the sandbox at the end of this arm's last test event; empty for a full build."""
+    """The sample of a run. `before` is the sandbox at the end of this arm's last test event; empty for a full
+    build.
+    """
     phases: dict[str, float] = {}
     for phase in run.phases:
         phases[phase.kind] = phases.get(phase.kind, 0.0) + phase.nanoseconds / 1e9
@@ -89,7 +95,9 @@ def count_recompiled(before: Snapshot, after: Snapshot) -> int:
 
 
 def count_stamps(before: Snapshot, now: Snapshot, edited: frozenset[bytes]) -> tuple[int, int]:
-    """Of the files and symlinks that were there before and were not edited: how many kept their stamp, how many did not."""
+    """Of the files and symlinks that were there before and were not edited: how many kept their stamp, how
+    many did not.
+    """
     files = [path for path, entry in before.items() if entry.kind in "fl" and path not in edited]
     kept = sum(1 for path in files if path in now and now[path].mtime_ns == before[path].mtime_ns)
     return kept, len(files) - kept

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import tarfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ import pytest
 
 from harness import images
 from harness.errors import ImageError, UsageError
+from harness.fixtures import fixture
 from harness.images import builder, prober, recipe
 
 LABEL = "harness.test.images"
@@ -55,15 +57,23 @@ def api(request: pytest.FixtureRequest) -> Iterator[docker.APIClient]:
     client.close()
 
 
+@pytest.fixture(scope="module")
+def api_with_images(api: docker.APIClient) -> docker.APIClient:
+    """The same engine, with both images on it; they stay there."""
+    for name in (images.RUN_IMAGE, images.KEEPER_IMAGE):
+        images.ensure(api, name, report=print)
+    return api
+
+
 @pytest.fixture(scope="session")
 def busybox() -> bytes:
-    made = subprocess.run(["sh", str(recipe.FOLDER / "busybox.sh")], capture_output=True, check=False)
+    made = subprocess.run(["sh", str(fixture("images/busybox.sh"))], capture_output=True, check=False)
     if made.returncode:
         pytest.skip(made.stderr.decode())
     return made.stdout
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A cache folder of the test's own, empty at first."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -85,10 +95,9 @@ def probe(api: docker.APIClient, image: str) -> images.ImageFacts:
     return images.probe(api, image, labels={LABEL: "yes"})
 
 
-def test_the_run_image_can_take_part(api: docker.APIClient, cache: Path) -> None:
+def test_the_run_image_can_take_part(api_with_images: docker.APIClient) -> None:
     """It has a compiler, make, and a GNU tar that keeps nanoseconds, and nothing that a run wants lacks."""
-    images.ensure(api, images.RUN_IMAGE, report=print)
-    facts = probe(api, images.RUN_IMAGE)
+    facts = probe(api_with_images, images.RUN_IMAGE)
     assert images.problems(facts) == []
     assert images.warnings(facts) == []
     assert re.fullmatch(r"GNU tar [\d.]+", facts.tar)
@@ -97,11 +106,13 @@ def test_the_run_image_can_take_part(api: docker.APIClient, cache: Path) -> None
     assert re.fullmatch(r"[\d.]+", facts.make)
 
 
-def test_the_keeper_can_run_its_program(api: docker.APIClient) -> None:
+def test_the_keeper_can_run_its_program(api_with_images: docker.APIClient) -> None:
     """Its Python has the modules of the standard library that a keeper imports."""
-    images.ensure(api, images.KEEPER_IMAGE, report=print)
+    api = api_with_images
     program = "import ctypes, fcntl, hashlib, json, subprocess, zipfile"
-    created = api.create_container(images.KEEPER_IMAGE, command=["python3", "-I", "-c", program], labels={LABEL: "yes"})
+    created = api.create_container(
+        images.KEEPER_IMAGE, command=["python3", "-I", "-c", program], labels={LABEL: "yes"}
+    )
     try:
         api.start(created)
         assert api.wait(created)["StatusCode"] == 0
@@ -109,7 +120,7 @@ def test_the_keeper_can_run_its_program(api: docker.APIClient) -> None:
         api.remove_container(created, force=True)
 
 
-def test_busybox_is_refused_with_what_would_go_wrong(api: docker.APIClient, busybox: bytes, cache: Path) -> None:
+def test_busybox_is_refused_with_what_would_go_wrong(api: docker.APIClient, busybox: bytes) -> None:
     """Its tar gives stale builds, and its setpriv cannot change the user."""
     with imported(api, busybox) as name:
         facts = probe(api, name)
@@ -121,7 +132,7 @@ def test_busybox_is_refused_with_what_would_go_wrong(api: docker.APIClient, busy
     assert len(found) == 2  # the rest of busybox does
 
 
-def test_an_image_with_nothing_in_it_lacks_sh(api: docker.APIClient, cache: Path) -> None:
+def test_an_image_with_nothing_in_it_lacks_sh(api: docker.APIClient) -> None:
     """A container that cannot even start is told from an engine that fails."""
     root = io.BytesIO()
     with tarfile.open(fileobj=root, mode="w") as tar:
@@ -135,13 +146,29 @@ def test_an_image_with_nothing_in_it_lacks_sh(api: docker.APIClient, cache: Path
 
 
 def test_a_missing_image_is_named_with_what_to_do(api: docker.APIClient) -> None:
-    with pytest.raises(ImageError, match="no image harness-test-missing on this engine: `harness image build`"):
+    with pytest.raises(
+        ImageError, match="no image harness-test-missing on this engine: `harness image build`"
+    ):
         probe(api, "harness-test-missing")
     with pytest.raises(ImageError, match="docker pull harness-test-missing"):
         images.ensure(api, "harness-test-missing", report=print)
 
 
-def test_a_probe_that_hangs_is_ended(api: docker.APIClient, busybox: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_whose_sh_cannot_run_is_an_error_with_the_reason(api: docker.APIClient) -> None:
+    """It is no lack that an installation would mend: most often the image is for another processor."""
+    root = io.BytesIO()
+    with tarfile.open(fileobj=root, mode="w") as tar:
+        program = tarfile.TarInfo("bin/sh")
+        program.mode = 0o755
+        program.size = 4
+        tar.addfile(program, io.BytesIO(b"\x7fELF"))
+    with imported(api, root.getvalue()) as name, pytest.raises(ImageError, match="exec format error"):
+        probe(api, name)
+
+
+def test_a_probe_that_hangs_is_ended(
+    api: docker.APIClient, busybox: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However long its programs take, an image cannot hold the harness up; nothing is remembered of it."""
     monkeypatch.setattr(prober, "PROBE", "sleep 60")
     monkeypatch.setattr(prober, "PROBE_SECONDS", 1.0)
@@ -152,8 +179,8 @@ def test_a_probe_that_hangs_is_ended(api: docker.APIClient, busybox: bytes, cach
     assert not list(cache.rglob("*.json"))
 
 
-def test_a_probe_leaves_no_container(api: docker.APIClient, cache: Path) -> None:
-    images.ensure(api, images.RUN_IMAGE, report=print)
+def test_a_probe_leaves_no_container(api_with_images: docker.APIClient) -> None:
+    api = api_with_images
     probe(api, images.RUN_IMAGE)
     deadline = time.monotonic() + 20  # a removal that is under way is asynchronous
     while left := api.containers(all=True, filters={"label": LABEL}):
@@ -162,14 +189,14 @@ def test_a_probe_leaves_no_container(api: docker.APIClient, cache: Path) -> None
 
 
 def test_facts_are_kept_and_a_torn_file_of_them_is_ignored(
-    api: docker.APIClient, cache: Path, monkeypatch: pytest.MonkeyPatch
+    api_with_images: docker.APIClient, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second probe starts no container, unless what the first one kept was damaged."""
-    images.ensure(api, images.RUN_IMAGE, report=print)
+    api = api_with_images
     facts = probe(api, images.RUN_IMAGE)
     examined: list[str] = []
 
-    def examine(api: Any, image: str, labels: Any) -> images.ImageFacts:
+    def examine(_api: Any, image: str, _labels: Any) -> images.ImageFacts:
         examined.append(image)
         return facts
 
@@ -190,17 +217,17 @@ class OneImage:
     def __init__(self, labels: dict[str, str] | None) -> None:
         self.labels = labels
 
-    def inspect_image(self, name: str) -> dict[str, Any]:
+    def inspect_image(self, _name: str) -> dict[str, Any]:
         return {"Id": "sha256:0", "Config": {"Labels": self.labels}}
 
 
 @pytest.mark.parametrize("labels", [None, {}, {"harness.recipe": "of last year"}])
 def test_an_outdated_image_of_ours_counts_as_missing(
-    labels: dict[str, str] | None, cache: Path, monkeypatch: pytest.MonkeyPatch
+    labels: dict[str, str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anybody else's image is used as it is, whatever its labels say."""
     made: list[str] = []
-    monkeypatch.setattr(builder, "_make", lambda api, recipe, report: made.append(recipe.image))
+    monkeypatch.setattr(builder, "_make", lambda _api, recipe, _report: made.append(recipe.image))
     engine: Any = OneImage(labels)
     images.ensure(engine, "debian", report=print)
     assert made == []
@@ -208,9 +235,9 @@ def test_an_outdated_image_of_ours_counts_as_missing(
     assert made == [images.KEEPER_IMAGE]
 
 
-def test_a_current_image_is_not_built_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_current_image_is_not_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    monkeypatch.setattr(builder, "_make", lambda api, recipe, report: made.append(recipe.image))
+    monkeypatch.setattr(builder, "_make", lambda _api, recipe, _report: made.append(recipe.image))
     engine: Any = OneImage({"harness.recipe": recipe.Recipe(images.RUN_IMAGE, "gcc").digest()})
     images.ensure(engine, images.RUN_IMAGE, report=print)
     assert made == []
@@ -224,8 +251,8 @@ def test_only_the_two_images_can_be_built() -> None:
 
 def test_the_dockerfile_makes_each_image_from_the_recipe_of_the_same_packages() -> None:
     """Each target runs rootfs.sh on the list that bears its name, and has the same command and label."""
-    stages = re.split(r"(?m)^FROM ", (recipe.FOLDER / "Dockerfile").read_text())
-    for each in builder._RECIPES.values():
+    stages = re.split(r"(?m)^FROM ", fixture("images/Dockerfile").read_text())
+    for each in builder.RECIPES.values():
         assert each.packages.is_file()
         (root,) = (stage for stage in stages if stage.startswith(f"tools AS {each.target}-root\n"))
         assert f"COPY {each.packages.name} .\n" in root
@@ -237,17 +264,17 @@ def test_the_dockerfile_makes_each_image_from_the_recipe_of_the_same_packages() 
 
 
 @pytest.fixture
-def kitchen(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of recipes whose rootfs.sh the test writes."""
-    folder = tmp_path / "recipes"
+    folder = tmp_path / "images"
     folder.mkdir()
     (folder / "tiny.packages").write_text("hello\n")
-    monkeypatch.setattr(recipe, "FOLDER", folder)
+    monkeypatch.setattr(recipe, "fixture", lambda name: tmp_path / name)
     monkeypatch.setattr(recipe, "REPORT_SECONDS", 0.05)
     return folder
 
 
-def test_a_root_file_system_is_made_once(kitchen: Path, cache: Path) -> None:
+def test_a_root_file_system_is_made_once(kitchen: Path) -> None:
     """Two engines on one machine do not both pay for it; a changed recipe replaces it."""
     tiny = recipe.Recipe("harness-test-tiny", "tiny")
     (kitchen / "rootfs.sh").write_text("echo 'I: extracting archives...' >&2; cat $1; sleep 0.3")
@@ -276,12 +303,32 @@ def test_a_root_file_system_that_could_not_be_made_leaves_nothing(kitchen: Path,
     assert [each.name for each in (cache / "images").iterdir()] == ["harness-test-tiny.lock"]
 
 
+def test_builds_of_one_image_take_turns(kitchen: Path) -> None:
+    """Whoever comes second waits, and then takes what the first one made."""
+    tiny = recipe.Recipe("harness-test-tiny", "tiny")
+    (kitchen / "rootfs.sh").write_text("cat $1")
+    waiting, lines = threading.Event(), list[str]()
+
+    def come_second() -> None:
+        with tiny.alone(lambda _line: waiting.set()):
+            tiny.root_tar(lines.append)
+
+    second = threading.Thread(target=come_second)
+    with tiny.alone(print):
+        second.start()
+        assert waiting.wait(10)
+        kept = tiny.root_tar(print)
+        assert lines == []
+    second.join(10)
+    assert lines == [f"harness-test-tiny: taking {kept}; remove it to make it anew"]
+
+
 def test_an_interrupted_build_stops_its_recipe(kitchen: Path, cache: Path, tmp_path: Path) -> None:
     """Ctrl-C leaves neither half a file nor a process behind."""
     tiny = recipe.Recipe("harness-test-tiny", "tiny")
     (kitchen / "rootfs.sh").write_text(f"echo $$ >{tmp_path}/pid; exec sleep 60")
 
-    def interrupt(line: str) -> None:
+    def interrupt(_line: str) -> None:
         if (tmp_path / "pid").exists():
             raise KeyboardInterrupt
 
