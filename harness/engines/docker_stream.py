@@ -61,6 +61,7 @@ class DockerStream:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._attached.close()
+        self._socket.close()
 
     def _receive(self, deadline: float) -> bool:
         self._socket.settimeout(remaining(deadline))

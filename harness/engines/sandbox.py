@@ -23,6 +23,9 @@ GRACE_SECONDS = 30
 
 OUTPUT, COMPLAINTS = 1, 2
 
+PIECE = 1 << 18
+"""Bytes that are passed on at once while a tree is packed."""
+
 
 def guest_arguments(
     *, sandbox: str, private: str, limits: Limits, sweep: str, unpack_as: Sequence[str], player: Sequence[str]
@@ -139,15 +142,16 @@ class Sandbox:
         it comes.
         """
         self._request(b"pack")
-        pieces: list[bytes] = []
+        waiting = bytearray()  # engines deliver small pieces, and each costs its receiver a message
         finished = False
         while not finished:
             try:
-                finished = self._next(OUTPUT, b"packed", self._deadline, pieces.append)
+                finished = self._next(OUTPUT, b"packed", self._deadline, waiting.extend)
             except TimeoutError as error:
                 raise self._too_long() from error
-            yield from pieces
-            pieces.clear()
+            if len(waiting) >= PIECE or (finished and waiting):
+                yield bytes(waiting)
+                waiting.clear()
         self._answer(b"packed", "pack the tree")
 
     def kill(self) -> None:

@@ -111,14 +111,15 @@ def _make(recipe: Recipe, output: IO[bytes], report: Report) -> None:
             while _still_running(making):
                 size = os.fstat(output.fileno()).st_size
                 amount = f", {size / MB:.0f} MB" if size else ""
-                stage = _last(_STAGE, log) or "starting"
-                report(f"{recipe.image}: {stage} ({time.monotonic() - started:.0f} s{amount})")
+                stages = _find_all(_STAGE, log) or ["starting"]
+                report(f"{recipe.image}: {stages[-1]} ({time.monotonic() - started:.0f} s{amount})")
         except BaseException:
             making.terminate()  # mmdebstrap then removes its temporary folder
             making.wait()
             raise
         if making.returncode:
-            why = _last(_REASON, log) or f"rootfs.sh ended with status {making.returncode}"
+            # The first is the cause; mmdebstrap goes on to say that it failed.
+            why, *_ = [*_find_all(_REASON, log), f"rootfs.sh ended with status {making.returncode}"]
             raise ImageError(
                 f"{recipe.image} cannot be made from packages: {why}; try `apt-get update`, or build "
                 f"{fixture('images/Dockerfile')}"
@@ -133,11 +134,10 @@ def _still_running(process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _last(pattern: re.Pattern[str], log: IO[bytes]) -> str | None:
-    """The last match in the log; read by its descriptor, whose offset the process that writes it shares."""
-    said = os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0).decode(errors="replace")
-    found = pattern.findall(said)
-    return found[-1] if found else None
+def _find_all(pattern: re.Pattern[str], log: IO[bytes]) -> list[str]:
+    """Every match in the log; read by its descriptor, whose offset the process that writes it shares."""
+    said = os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0)
+    return pattern.findall(said.decode(errors="replace"))
 
 
 def _suite() -> str:

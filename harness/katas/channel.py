@@ -40,8 +40,7 @@ class Channel:
 
     def send_piece(self, data: bytes) -> None:
         if data:  # an empty piece would end the stream
-            self._write(LENGTH.pack(len(data)))
-            self._write(data)
+            self._write(LENGTH.pack(len(data)) + data)
 
     def end_pieces(self, *, cut: bool = False) -> None:
         self._write(LENGTH.pack(CUT if cut else 0))

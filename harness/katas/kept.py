@@ -251,7 +251,8 @@ class _Link:
                 said = self._said.decode(errors="replace").strip().splitlines()
                 raise StreamCut("the keeper ended in the middle" + (f": {said[-1]}" if said else ""))
             (self._data if source == 1 else self._said).extend(data)
-        taken = bytes(self._data[:size])
+        with memoryview(self._data) as view:
+            taken = bytes(view[:size])
         del self._data[:size]
         return taken
 

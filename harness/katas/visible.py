@@ -102,9 +102,10 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write all of them below an empty folder, with stamps of now. Raises OSError."""
         root = os.fsencode(folder)
+        for each in {os.path.dirname(name) for name in self._files}:
+            os.makedirs(os.path.join(root, each), exist_ok=True)
         for name, file in self._files.items():
             path = os.path.join(root, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
             if file.mode == LINK:
                 os.symlink(file.read(), path)
                 continue

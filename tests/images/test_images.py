@@ -294,7 +294,9 @@ def test_a_root_file_system_is_made_once(kitchen: Path) -> None:
 def test_a_root_file_system_that_could_not_be_made_leaves_nothing(kitchen: Path, cache: Path) -> None:
     """Half of one is never kept, and the reason is the one that mmdebstrap gave."""
     tiny = recipe.Recipe("harness-test-tiny", "tiny")
-    (kitchen / "rootfs.sh").write_text("cat $1; echo 'E: Unable to locate package hello' >&2; exit 25")
+    (kitchen / "rootfs.sh").write_text(
+        "cat $1; printf 'E: %s\\n' 'Unable to locate package hello' 'mmdebstrap failed to run' >&2; exit 25"
+    )
     with (
         tiny.alone(print),
         pytest.raises(ImageError, match="Unable to locate package hello; try `apt-get up"),

@@ -1,0 +1,38 @@
+# Two commands do all the set-up on a fresh machine: `make compare` runs the main job, `make test` passes the tests.
+
+PYTHON ?= $(firstword $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' 2>/dev/null && echo $$each; done))
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: compare test check benchmark clean
+
+compare: $(VENV)/.installed ## the three runners side by side; ARGS="--budget 60" and the like
+	$(BIN)/harness compare $(ARGS)
+
+test: $(VENV)/.tested ## the tests, on every engine that this machine has
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.tested ## what a reader would object to
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(VENV)/.tested ## the figures that the README quotes, on the engine of DOCKER_HOST
+	$(BIN)/pytest scenarios $(ARGS)
+
+clean: $(VENV)/.installed ## what crashed runs left behind
+	$(BIN)/harness clean
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11.4 or later here; install one, or give make PYTHON=/path/to/it" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.tested: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
