@@ -1,14 +1,18 @@
-"""What the standard library lacks for folders that hostile code has been in: exchange two, and remove one for
-sure.
+"""What the standard library lacks for folders that hostile code has been in: exchange two, open one, and remove
+one for sure.
+
+Runs in the keeper too: standard library only.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import shutil
+import secrets
 import stat
-from collections.abc import Callable
+
+ALL = os.R_OK | os.W_OK | os.X_OK
+"""What it takes to change a folder."""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -30,27 +34,71 @@ def exchange(one: str, other: str) -> None:
         raise OSError(number, os.strerror(number), one, None, other)
 
 
-def remove_tree(folder: str | bytes | os.PathLike[str]) -> None:
-    """Remove a folder with all that is in it, whatever modes a run gave it. A missing folder is fine; raises
-    OSError.
+def open_folder(name: str | bytes, *, parent: int | None = None, need: int = os.R_OK | os.X_OK) -> int:
+    """Open a folder whatever mode a run gave it, but not through a symlink: an owner who lacks one of the
+    permissions needed gets them all. Raises OSError.
     """
-
-    def make_way(function: Callable[..., object], path: str | bytes, error: BaseException) -> None:
-        if isinstance(error, FileNotFoundError):
-            return
-        parent = os.path.dirname(path)
-        for each in (parent, path):
-            if stat.S_ISDIR(os.lstat(each).st_mode):
-                os.chmod(each, 0o700)
-        if function in (os.open, os.scandir, os.lstat):
-            shutil.rmtree(path, onerror=_raise)
-        else:
-            function(path)
-
-    # Names are bytes: the standard library's own errors cannot print every name that Linux allows.
-    shutil.rmtree(os.fsencode(folder), onerror=lambda function, path, info: make_way(function, path, info[1]))
+    found = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        permit(found, need)
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=found)
+    finally:
+        os.close(found)
 
 
-def _raise(function: Callable[..., object], path: object, info: tuple[object, BaseException, object]) -> None:
-    if not isinstance(info[1], FileNotFoundError):
-        raise info[1]
+def permit(folder: int, need: int) -> None:
+    """See to it that the owner of an open folder has the permissions needed. Raises OSError."""
+    path = f"/proc/self/fd/{folder}"
+    if not os.access(path, need):
+        os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | 0o700)
+
+
+def permit_all(folder: str | os.PathLike[str]) -> None:
+    """See to it that the owner of a tree can look into all of it. Raises OSError."""
+    waiting = [os.fsencode(folder)]
+    while waiting:
+        path = waiting.pop()
+        os.close(open_folder(path))
+        with os.scandir(path) as found:
+            waiting += [each.path for each in found if each.is_dir(follow_symlinks=False)]
+
+
+def remove_tree(folder: str | bytes | os.PathLike[str], *, parent: int | None = None) -> None:
+    """Remove a folder with all that is in it, whatever modes a run gave it and however deep it goes. A missing
+    folder is fine; raises OSError.
+    """
+    path = os.fsencode(folder)
+    try:
+        top = open_folder(path, parent=parent, need=ALL)
+    except FileNotFoundError:
+        return
+    try:
+        # Each folder below is moved up to the top when its turn comes, so that no path gets too long, no
+        # recursion too deep and no more than two folders are open; under a name that no run could foresee.
+        waiting = _unlink_files(top)
+        while waiting:
+            name = waiting.pop()
+            inner = open_folder(name, parent=top, need=ALL)
+            try:
+                for below in _unlink_files(inner):
+                    os.close(open_folder(below, parent=inner, need=ALL))  # else it could not be moved
+                    lifted = secrets.token_hex(16).encode()
+                    os.rename(below, lifted, src_dir_fd=inner, dst_dir_fd=top)
+                    waiting.append(lifted)
+            finally:
+                os.close(inner)
+            os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    os.rmdir(path, dir_fd=parent)
+
+
+def _unlink_files(folder: int) -> list[bytes]:
+    """Unlink all but the folders, which are returned."""
+    with os.scandir(folder) as found:
+        # An open folder's names come as text.
+        entries = [(os.fsencode(each.name), each.is_dir(follow_symlinks=False)) for each in found]
+    for name, is_folder in entries:
+        if not is_folder:
+            os.unlink(name, dir_fd=folder)
+    return [name for name, is_folder in entries if is_folder]

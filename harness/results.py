@@ -59,7 +59,7 @@ def load_results(*paths: str | os.PathLike[str]) -> pd.DataFrame:
 
     Columns: file, complete (whether the run came to its end), runner, engine, storage_driver, tree, build
     (full or incremental), block, place, outcome, status, seconds, recompiled, mtimes_kept, mtimes_changed,
-    answer, right, bytes_in, bytes_out, reason, and seconds in each kind of phase: phase_save, phase_start,
+    answer, right, bytes_in, bytes_out, reason, and seconds in each kind of phase: phase_open, phase_save, phase_start,
     phase_pipe_in, phase_run, phase_pipe_out, phase_commit (NaN where the runner has none). Raises UsageError,
     with the place, for a file that is no result.
     """

@@ -3,12 +3,13 @@
 Only `--format=posix` carries sub-second stamps (GNU tar's default, gnu and ustar cut them to whole seconds,
 and then an edit within the same second is missed). `tar` may exit 0 on a stream that was cut at a member
 boundary, so a whole stream is one that ends in the two zero blocks which POSIX asks for (pax, "ustar
-Interchange Format"), and both exit codes count.
+Interchange Format"), where tar itself found them and with nothing but zeros behind, and both exit codes count.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,16 +29,19 @@ PACK = (
 )
 """Followed by --directory=FOLDER and what to pack."""
 
-UNPACK = ("tar", "--extract", "--preserve-permissions", "--no-same-owner", "--file=-")
+UNPACK = ("tar", "--extract", "--block-number", "--preserve-permissions", "--no-same-owner", "--file=-")
 """Followed by --directory=FOLDER. Who unpacks owns the files: incremental makes rely on stamps, not on
 owners.
 """
 
+BLOCK = 512
+END_OF_ARCHIVE = re.compile(rb"block (\d+): \*\* Block of NULs \*\*")
+"""What tar prints, thanks to --block-number, when it comes to the first of the two zero blocks. That a stream
+ends in zeros tells nothing: so does many a file, and tar takes its end for the end of the archive.
+"""
+
 CHUNK = 1 << 20
 """Bytes of one piece of a stream; it bounds what a stream of any length costs in memory."""
-
-END_OF_ARCHIVE = 1024
-"""Bytes, all zero, that end a whole archive."""
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
@@ -78,20 +82,21 @@ def unpack(folder: str, chunks: Iterable[bytes]) -> int:
     Whatever `chunks` raises passes through; the folder then holds part of the tree, and is the caller's to
     throw away.
     """
-    with tempfile.TemporaryFile() as complaints:
+    with tempfile.TemporaryFile() as complaints, tempfile.TemporaryFile() as told:
         tar = subprocess.Popen(
             [*UNPACK, f"--directory={folder}"],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=told,
             stderr=complaints,
             env=_ENVIRONMENT,
         )
         assert tar.stdin is not None
-        count, tail = 0, b""
+        count = used = 0  # bytes so far, and those up to the last that is not zero
         try:
             for chunk in chunks:
+                if data := chunk.rstrip(b"\0"):
+                    used = count + len(data)
                 count += len(chunk)
-                tail = (tail + chunk[-END_OF_ARCHIVE:])[-END_OF_ARCHIVE:]
                 # A tar that has gone tells why by its exit code; read on, so that the sender is not left
                 # hanging.
                 with contextlib.suppress(BrokenPipeError):
@@ -104,14 +109,13 @@ def unpack(folder: str, chunks: Iterable[bytes]) -> int:
         finally:
             tar.wait()
         _check(tar.returncode, complaints, f"tar could not unpack into {folder}")
-    check_whole(count, tail)
-    return count
-
-
-def check_whole(count: int, tail: bytes) -> None:
-    """Raise StreamCut unless an archive of `count` bytes that ends in `tail` came whole."""
-    if count % 512 or tail[-END_OF_ARCHIVE:] != bytes(END_OF_ARCHIVE):
+        told.seek(0)
+        end = END_OF_ARCHIVE.search(told.read())
+    if not end or count % BLOCK or count < (int(end[1]) + 2) * BLOCK:
         raise StreamCut(f"the tar stream was cut after {count} bytes: its end-of-archive blocks are missing")
+    if used > int(end[1]) * BLOCK:
+        raise StreamCut(f"the tar stream goes on after its end-of-archive blocks, up to byte {used}")
+    return count
 
 
 def read_chunks(stream: IO[bytes]) -> Iterator[bytes]:

@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TypeAlias
 
 KINDS = {
@@ -62,7 +61,7 @@ def snapshot(folder: str | os.PathLike[str], *, contents: bool = False) -> dict[
     root = os.fsencode(folder)
     entries: dict[bytes, Entry] = {}
     seen: dict[tuple[int, int], bytes] = {}
-    for path, status in sorted(_walk(root)):
+    for path, status in sorted(walk(root)):
         kind = KINDS[stat.S_IFMT(status.st_mode)]
         link = b""
         if status.st_nlink > 1 and kind != "d":
@@ -80,9 +79,26 @@ def snapshot(folder: str | os.PathLike[str], *, contents: bool = False) -> dict[
     return entries
 
 
+def walk(folder: str | bytes | os.PathLike[str]) -> Iterator[tuple[bytes, os.stat_result]]:
+    """Everything in the tree as snapshots name it, parents before children; symlinks are not followed. Raises
+    OSError.
+    """
+    root = os.fsencode(folder)
+    yield b".", os.lstat(root)
+    waiting = [b""]
+    while waiting:
+        here = waiting.pop()
+        with os.scandir(os.path.join(root, here)) as found:
+            for item in found:
+                path = os.path.join(here, item.name)
+                yield path, item.stat(follow_symlinks=False)
+                if item.is_dir(follow_symlinks=False):
+                    waiting.append(path)
+
+
 def newest(folder: str | os.PathLike[str], *, leaving_out: Collection[bytes] = ()) -> int:
     """The latest mtime of anything in the tree, the folder itself included, in nanoseconds."""
-    return max(status.st_mtime_ns for path, status in _walk(os.fsencode(folder)) if path not in leaving_out)
+    return max(status.st_mtime_ns for path, status in walk(folder) if path not in leaving_out)
 
 
 def parse_find(output: bytes) -> dict[bytes, Entry]:
@@ -94,7 +110,7 @@ def parse_find(output: bytes) -> dict[bytes, Entry]:
             kind=kind.decode(),
             mode=int(mode, 8),
             size=int(size) if kind == b"f" else 0,
-            mtime_ns=int(Decimal(mtime.decode()) * 10**9),
+            mtime_ns=_stamp(mtime),
         )
     return entries
 
@@ -108,17 +124,12 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
     )
 
 
-def _walk(root: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
-    yield b".", os.lstat(root)
-    folders = [b""]
-    while folders:
-        folder = folders.pop()
-        with os.scandir(os.path.join(root, folder)) as found:
-            for item in found:
-                path = os.path.join(folder, item.name)
-                yield path, item.stat(follow_symlinks=False)
-                if item.is_dir(follow_symlinks=False):
-                    folders.append(path)
+def _stamp(printed: bytes) -> int:
+    """Nanoseconds from what find prints: whole seconds rounded down, then what is to be added to them. Half a
+    second before 1970 is -1.5 to it.
+    """
+    seconds, _, fraction = printed.partition(b".")
+    return int(seconds) * 10**9 + int(fraction[:9].ljust(9, b"0"))
 
 
 def _digest(path: bytes) -> str:

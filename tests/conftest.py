@@ -71,3 +71,14 @@ def docker_engine(
     with closing(open_engine(request.param)) as opened:
         assert isinstance(opened, DockerEngine)
         yield opened
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def shared_engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
+    """Each engine in turn, for a whole module: an engine holds nothing of a test event that has ended."""
+    if reason := missing(request.param):
+        pytest.skip(f"no engine {request.param} here: {reason}")
+    with closing(make_engine(request.param, tmp_path_factory.mktemp("home"))) as opened:
+        yield opened

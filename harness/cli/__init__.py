@@ -30,13 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from harness.cli import clean, compare, image, katas, run  # noqa: PLC0415 - only the front needs them all
+    from harness.cli import clean, compare, doctor, image, katas, run  # noqa: PLC0415 - only the front needs them all
 
     parser = argparse.ArgumentParser(
         prog="harness",
         description="How should a source tree travel into a container and back? Proofs and measurements.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for each in (compare, run, katas, image, clean):
+    for each in (compare, run, katas, doctor, image, clean):
         each.add(commands)
     return parser

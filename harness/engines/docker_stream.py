@@ -9,10 +9,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from harness.engines.stream import READ_BYTES, remaining, send_all
+
+KILL_SECONDS = 10.0
+"""How long a container that is being killed may say nothing before it is no longer listened to."""
 
 HEADER = struct.Struct(">BxxxL")
 
@@ -55,7 +60,13 @@ class DockerStream:
                 return 0, b""
 
     def kill(self) -> None:
-        self._kill()
+        # The engine answers when the container is dead, and takes it for dead once its output has been read to the end.
+        killing = threading.Thread(target=self._kill)
+        killing.start()
+        with contextlib.suppress(TimeoutError):
+            while self._receive(time.monotonic() + KILL_SECONDS):
+                self._place = len(self._data)
+        killing.join()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

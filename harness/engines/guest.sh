@@ -29,8 +29,11 @@ chunks() {
     done
 }
 
+# Unbuffered where the image can: what head has read but not yet written would be lost with a run that is killed.
+if command -v stdbuf >/dev/null; then head="stdbuf -o0 head"; else head=head; fi
+
 pass_on() {
-    head -c "$output_bytes"
+    $head -c "$output_bytes"
     cat >/dev/null
 }
 
@@ -41,14 +44,15 @@ case $word in
 */*)
     [ -e "$word" ] || { echo "there is no $word in the sandbox"; exit; }
     [ -x "$word" ] || { echo "$word is not executable"; exit; }
-    IFS= read -r first <"$word" || exit
-    case $first in
-    "#!"*)
-        interpreter=${first#??}
-        interpreter=${interpreter# }
-        interpreter=${interpreter%% *}
-        [ -x "$interpreter" ] || echo "the interpreter of $word, $interpreter, is not in the image"
-        ;;
+    IFS= read -r first <"$word"
+    case $first in "#!"*) ;; *) exit ;; esac
+    set -f
+    set -- ${first#??}
+    case $1 in */env) shift ;; esac
+    command -v "$1" >/dev/null && exit
+    case $1 in
+    *"$(printf "\r")") echo "the lines of $word end in CR LF, and no interpreter is named so; save it with LF" ;;
+    *) echo "the interpreter of $word, $1, is not in the image" ;;
     esac
     ;;
 *) command -v "$word" >/dev/null || echo "the image has no $word" ;;

@@ -75,6 +75,7 @@ class Sandbox:
         self._deadline = time.monotonic() + limits.event_seconds
         self._nonce = secrets.token_hex(16).encode()
         self._stream: Stream | None = None
+        self._failed = False  # to start
         self._busy = False  # a request was sent whose answer has not come
         self._buffers = {OUTPUT: bytearray(), COMPLAINTS: bytearray()}
 
@@ -161,8 +162,8 @@ class Sandbox:
 
     def close(self) -> None:
         """End the run-container; it is never used again."""
-        if self._stream is None:
-            with contextlib.suppress(EngineError):
+        if self._stream is None and not self._failed:
+            with contextlib.suppress(EngineError, TimeoutError):
                 self._stream = self._open()
         if self._stream is not None:
             if self._busy:
@@ -179,7 +180,11 @@ class Sandbox:
             try:
                 self._stream = self._open()
             except TimeoutError as error:
+                self._failed = True
                 raise self._too_long() from error
+            except EngineError:
+                self._failed = True
+                raise
             self._send(self._nonce + b"\n")
         return self._stream
 

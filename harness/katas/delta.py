@@ -41,15 +41,16 @@ def work_out(
     """The delta of the files sent against the sandbox.
 
     `kept` is what the sandbox holds at the names sent (None where it holds something else than a file),
-    `before` the names that were visible at the last test event.
+    `before` the names that were visible at the last test event. A name that was not is written even over a
+    run's product of the same content: from then on it is the player's, to be deleted too.
     """
     unchanged, changed, new = [], [], []
     known = set(before)
     for name, file in sent.items():
         there = kept.get(name)
-        if there and there.blob == file.blob and _as_wanted(there.mode, file.mode):
+        if name in known and there and there.blob == file.blob and _as_wanted(there.mode, file.mode):
             unchanged.append(name)
-        elif there or name in known:
+        elif name in known or there:
             changed.append(name)
         else:
             new.append(name)

@@ -19,9 +19,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from harness.disk import exchange
-from harness.katas.layout import ACCEPTING, HISTORY, INCREMENTS, LOCK, SANDBOX, STAGING
+from harness.katas.layout import ACCEPTING, HISTORY, INCREMENTS, SANDBOX, STAGING
 
 BRANCH = "refs/heads/main"
+
+CONFIG = b"""\
+[core]
+\trepositoryformatversion = 0
+\tbare = true
+[gc]
+\tauto = 0
+\tpackRefs = false
+"""
+"""Of a history. Head and tags are read and written as files here, and a user's `git gc` must leave them so."""
 
 
 def accept(avatar: str, objects: Iterable[tuple[str, bytes]], commit: str, increment: dict[str, Any]) -> None:
@@ -57,7 +67,7 @@ def recover(avatar: str) -> None:
     write(os.path.join(history, "refs/tags", str(tag)), reference)
     write(os.path.join(history, BRANCH), reference)
     kata, name = os.path.split(avatar)
-    with _locked(os.path.join(kata, LOCK)):
+    with locked(kata):
         _add_increment(os.path.join(kata, INCREMENTS), name, decided["increment"])
     os.unlink(path)
 
@@ -73,13 +83,26 @@ def head(avatar: str) -> tuple[str | None, int]:
     return commit, max(int(name) for name in os.listdir(os.path.join(history, "refs/tags")) if name.isdigit())
 
 
+@contextlib.contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Alone with this folder of the katas: a kata's or an avatar's. Its lock is the folder itself, so that no
+    file is left behind. Raises OSError.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
 def make_history(folder: str) -> None:
     """An empty git repository, as gitrepository-layout(5) wants it, unless it is there. Raises OSError."""
     if os.path.exists(os.path.join(folder, "HEAD")):
         return
     for each in ("objects", "refs/heads", "refs/tags"):
         os.makedirs(os.path.join(folder, each), exist_ok=True)
-    write(os.path.join(folder, "config"), b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+    write(os.path.join(folder, "config"), CONFIG)
     write(os.path.join(folder, "HEAD"), f"ref: {BRANCH}\n".encode())
 
 
@@ -98,9 +121,13 @@ def read_increments(path: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def write(path: str, content: bytes) -> None:
-    """Make the file old or new, never half of it. Raises OSError."""
-    temporary = f"{path}.{os.getpid()}.new"
+def write(path: str, content: bytes, temporary: str = "") -> None:
+    """Make the file old or new, never half of it. Raises OSError. The caller holds the lock of the folder.
+
+    What a crash leaves is overwritten next time; git overlooks it, by the `.lock` that its own files in
+    the making have too.
+    """
+    temporary = temporary or f"{path}.lock"
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -122,18 +149,8 @@ def _write_object(history: str, name: str, content: bytes) -> None:
     path = _object_path(history, name)
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        write(path, content)
+        write(path, content, os.path.join(history, "objects", "tmp_obj_harness"))
 
 
 def _object_path(history: str, name: str) -> str:
     return os.path.join(history, "objects", name[:2], name[2:])
-
-
-@contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

@@ -7,7 +7,7 @@ library only.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from harness import errors, tarpipe
 from harness.errors import HarnessError, KatasError
 from harness.katas import wire
 from harness.katas.channel import Channel
-from harness.katas.layout import HISTORY, Avatar, avatar_folder
-from harness.katas.saving import SavedFile
+from harness.katas.layout import HISTORY, Avatar
 from harness.katas.store import Acceptance, FolderEvent, FolderKatas, Increment
 
 ID = 40
@@ -49,22 +48,18 @@ class Keeper:
     def do_compare(self, manifest: Any) -> Any:
         return wire.pack_comparison(self._current.compare(wire.unpack_manifest(manifest)))
 
-    def do_save(self, files: Any, deleted: Any, visible: Any) -> None:
+    def do_save(self, deleted: Any, visible: Any) -> None:
         pieces = self._channel.receive_pieces()
-
-        def received() -> Iterator[SavedFile]:
-            for name, mode, size in files:
-                yield SavedFile(wire.unpack_names([name])[0], mode, next(pieces) if size else b"")
-
+        files = (wire.unpack_file(piece) for piece in pieces)
         try:
             self._current.save(
-                received(), wire.unpack_names(deleted), visible=wire.unpack_names(visible), owner=None
+                files, wire.unpack_names(deleted), visible=wire.unpack_names(visible), owner=None
             )
         finally:
             _drain(pieces)
 
     def do_pack(self) -> int:
-        return self._send(self._current.pack)
+        return self._send(lambda write: self._current.pack(write))  # noqa: PLW0108 - there may be none
 
     def do_stage(self) -> int:
         pieces = self._channel.receive_pieces()
@@ -93,10 +88,11 @@ class Keeper:
         return wire.pack_listing(self._katas.list())
 
     def do_history(self, kata: str, name: str) -> int:
-        avatar = Avatar(kata, name)
-        with self._katas.history(avatar):
-            folder = self._katas.root / avatar_folder(avatar)
-            return self._send(lambda write: tarpipe.pack(str(folder), write, what=(HISTORY,)))
+        def pack(write: tarpipe.Write) -> int:
+            with self._katas.history(Avatar(kata, name)) as history:
+                return tarpipe.pack(str(history.parent), write, what=(HISTORY,))
+
+        return self._send(pack)
 
     def do_download(self, kata: str) -> int:
         return self._send(lambda write: self._katas.download(kata, write))
@@ -107,14 +103,13 @@ class Keeper:
             raise KatasError("no test event is under way")
         return self._event
 
-    def _send(self, pack: Any) -> int:
-        count: int = 0
+    def _send(self, pack: Callable[[tarpipe.Write], int]) -> int:
+        """Whatever can fail is called by `pack`: the other side waits for the end of a stream first."""
         try:
-            count = pack(self._channel.send_piece)
+            return pack(self._channel.send_piece)
         finally:
             # An error follows as the answer, so the stream just ends here.
             self._channel.end_pieces()
-        return count
 
 
 def rebuild_error(name: str, line: str) -> HarnessError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import os
 import tempfile
 import threading
 import time
@@ -60,13 +59,17 @@ class VolumeKatas:
         return f"volume {self.volume}"
 
     def event(self, avatar: Avatar) -> KeptEvent:
-        link = self._take()
-        try:
-            link.call("event", kata=avatar.kata, name=avatar.name)
-        except BaseException:
-            self._give_back(link)
-            raise
-        return KeptEvent(link, self._give_back)
+        while True:
+            link = self._take()
+            reused = link.used
+            try:
+                link.call("event", kata=avatar.kata, name=avatar.name)
+            except BaseException as error:
+                self._give_back(link)
+                if reused and isinstance(error, StreamCut):
+                    continue  # it died while nothing was asked of it: nothing is lost, take another
+                raise
+            return KeptEvent(link, self._give_back)
 
     def list(self) -> dict[str, dict[str, list[Increment]]]:
         with self._link() as link:
@@ -132,13 +135,10 @@ class KeptEvent:
         visible: Sequence[bytes],
         owner: tuple[int, int] | None,
     ) -> None:
-        files = list(files)
-        names = [[os.fsdecode(file.name), file.mode, len(file.content)] for file in files]
-        pieces = (file.content for file in files)
+        pieces = (wire.pack_file(file) for file in files)
         self._link.send_stream(
             pieces,
             "save",
-            files=names,
             deleted=wire.pack_names(list(deleted)),
             visible=wire.pack_names(list(visible)),
         )
@@ -175,6 +175,7 @@ class _Link:
         self._data = bytearray()
         self._said = bytearray()  # on stderr: a traceback, if anything
         self._owed = 0  # answers to calls that were not waited for
+        self.used = False
         self.broken = False
 
     def call(self, request: str, /, **arguments: Any) -> Any:
@@ -215,6 +216,7 @@ class _Link:
         self._stream.close()
 
     def _settle(self) -> None:
+        self.used = True
         while self._owed:
             self._owed -= 1
             self._answer()

@@ -1,8 +1,8 @@
 """Where things lie in the katas: katas/XX/YYYYYYYY/AVATAR/sandbox, and which names are let in.
 
 Beside the sandbox an avatar has `.git`, the history of its accepted test events, and `visible.json`, the
-names of its visible files. `lock`, `incoming`, `staging` and `accepting.json` exist only while a test event
-is under way, or after a crash of one.
+names of its visible files. `incoming`, `staging` and `accepting.json` exist only while a test event is under
+way, or after a crash of one.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ KATA_ID = re.compile(r"[0-9A-Z]{10}")
 AVATAR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 NAME_BYTES = 255
 """The longest name of a file on any Linux file system that matters."""
+PATH_BYTES, PATH_PARTS = 3072, 256
+"""The longest and the deepest name of a visible file: 1 KiB of Linux's PATH_MAX is left for the folder of the
+katas."""
 
 SANDBOX, HISTORY, VISIBLE, INCREMENTS = "sandbox", ".git", "visible.json", "increments.json"
-LOCK, INCOMING, STAGING, ACCEPTING = "lock", "incoming", "staging", "accepting.json"
+INCOMING, STAGING, ACCEPTING = "incoming", "staging", "accepting.json"
 
 
 @dataclass(frozen=True, order=True)
@@ -57,11 +60,16 @@ def split_name(name: bytes) -> list[bytes]:
     """The parts of a visible file's name; raises UsageError for one that escapes, or that no Linux has."""
     parts = name.split(b"/")
     if name.startswith(b"/") or b".." in parts:
-        raise UsageError(f"the file name {_show(name)} escapes its sandbox; names are relative to it")
+        raise UsageError(f"the file name {show(name)} escapes its sandbox; names are relative to it")
     if b"" in parts or b"." in parts or b"\0" in name or any(len(part) > NAME_BYTES for part in parts):
-        raise UsageError(f"{_show(name)} is no file name: each part has 1 to {NAME_BYTES} bytes and is not .")
+        raise UsageError(f"{show(name)} is no file name: each part has 1 to {NAME_BYTES} bytes and is not .")
+    if len(name) > PATH_BYTES or len(parts) > PATH_PARTS:
+        raise UsageError(
+            f"the file name {show(name[:60])}... is too long: at most {PATH_BYTES} bytes, {PATH_PARTS} parts"
+        )
     return parts
 
 
-def _show(name: bytes) -> str:
+def show(name: bytes) -> str:
+    """For a message, which is one line of proper text whatever the name is made of."""
     return repr(name.decode(errors="backslashreplace"))

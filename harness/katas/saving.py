@@ -12,14 +12,14 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from harness.disk import remove_tree
+from harness.disk import ALL, open_folder, permit, permit_all, remove_tree
 from harness.errors import KatasError
 from harness.katas.delta import Stamped, stamped
 from harness.katas.layout import split_name
-from harness.tree import newest
+from harness.tree import newest, walk
 
 REALTIME_COARSE = 5
 """The clock that the kernel stamps files from (linux/time.h); Python does not name it."""
@@ -29,7 +29,8 @@ TICK_NS = 20_000_000
 for.
 """
 
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+LAST_STAMP = (2**63 - 1) * 10**9 + 999_999_999
+"""The last that a system call can be given, in nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -42,58 +43,59 @@ class SavedFile:
 
 
 class Folders:
-    """The folders of a sandbox, opened part by part without following symlinks, each once."""
+    """The folders of a sandbox, entered part by part without following symlinks.
+
+    Only one is open at a time: a tree may well have more folders than a process may open.
+    """
 
     def __init__(self, sandbox: str, owner: tuple[int, int] | None = None) -> None:
-        self._root = os.open(sandbox, FOLDER_FLAGS)
+        self._root = open_folder(sandbox)
         self._owner = owner
-        self._open: dict[tuple[bytes, ...], int] = {(): self._root}
+        self._here = os.dup(self._root)
+        self._parts: list[bytes] = []  # the way to here
 
-    def find(self, parts: Sequence[bytes]) -> int | None:
-        """The folder, or None where there is no such folder."""
-        return self._descend(tuple(parts), self._only_look)
+    def find(self, parts: list[bytes]) -> int | None:
+        """The folder, open until the next is asked for; None where there is no such folder."""
+        try:
+            return self._go(parts, self._enter)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
-    def make(self, parts: Sequence[bytes]) -> int:
-        """The folder, made where it is missing and in the place of whatever else is there."""
-        folder = self._descend(tuple(parts), self._make)
-        assert folder is not None
+    def make(self, parts: list[bytes]) -> int:
+        """The folder to write in, made where it is missing and in the place of whatever else is there."""
+        folder = self._go(parts, self._make)
+        permit(folder, ALL)
         return folder
 
     def close(self) -> None:
-        for each in self._open.values():
-            os.close(each)
+        os.close(self._here)
+        os.close(self._root)
 
-    def _descend(self, parts: tuple[bytes, ...], missing: object) -> int | None:
-        if parts in self._open:
-            return self._open[parts]
-        assert callable(missing)
-        parent = self._descend(parts[:-1], missing)
-        if parent is None:
-            return None
+    def _go(self, parts: list[bytes], enter: Callable[[bytes], None]) -> int:
+        if parts != self._parts:
+            self._move(os.dup(self._root), [])
+            for part in parts:
+                enter(part)
+        return self._here
+
+    def _enter(self, part: bytes) -> None:
+        self._move(open_folder(part, parent=self._here), [*self._parts, part])
+
+    def _move(self, folder: int, parts: list[bytes]) -> None:
+        os.close(self._here)
+        self._here, self._parts = folder, parts
+
+    def _make(self, part: bytes) -> None:
         try:
-            folder = os.open(parts[-1], FOLDER_FLAGS, dir_fd=parent)
-        except PermissionError:
-            os.chmod(
-                parts[-1], 0o700, dir_fd=parent
-            )  # a folder of ours: only symlinks and files fail otherwise
-            folder = os.open(parts[-1], FOLDER_FLAGS, dir_fd=parent)
-        except OSError:
-            if not missing(parent, parts[-1]):
-                return None
-            folder = os.open(parts[-1], FOLDER_FLAGS, dir_fd=parent)
-        self._open[parts] = folder
-        return folder
-
-    def _only_look(self, parent: int, name: bytes) -> bool:
-        return False
-
-    def _make(self, parent: int, name: bytes) -> bool:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=parent)
-        os.mkdir(name, 0o755, dir_fd=parent)
-        if self._owner:
-            os.chown(name, *self._owner, dir_fd=parent, follow_symlinks=False)
-        return True
+            self._enter(part)
+        except (FileNotFoundError, NotADirectoryError):
+            permit(self._here, ALL)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part, dir_fd=self._here)
+            os.mkdir(part, 0o755, dir_fd=self._here)
+            if self._owner:
+                os.chown(part, *self._owner, dir_fd=self._here, follow_symlinks=False)
+            self._enter(part)
 
 
 def look(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Stamped | None]:
@@ -121,14 +123,15 @@ def save(
     file old or new. The stamp is later than everything else in the sandbox, and no later than now by the
     clock that stamps files, so that what a run then makes is not older than it. Raises OSError.
     """
-    stamp = _next_stamp(newest(sandbox))
-    written: dict[bytes, tuple[int, bytes]] = {}
+    stamp = _next_stamp(_newest(sandbox))
+    written = []
     with _folders(sandbox, owner) as folders:
         for name in deleted:
             *parts, last = split_name(name)
             folder = folders.find(parts)
             if folder is not None:
                 _remove(folder, last)
+    with _folders(sandbox, owner) as folders:
         for number, file in enumerate(files):
             *parts, last = split_name(file.name)
             folder = folders.make(parts)
@@ -137,9 +140,9 @@ def save(
             os.utime(temporary, ns=(stamp, stamp), follow_symlinks=False)
             _remove(folder, last, only_folders=True)
             os.rename(temporary, last, dst_dir_fd=folder)
-            written[file.name] = (folder, last)
+            written.append(file.name)
         if written:
-            stamp = _stamp_last(sandbox, written.keys(), list(written.values()))
+            stamp = _stamp_last(sandbox, folders, written)
     return stamp
 
 
@@ -147,20 +150,25 @@ def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
     """Make a user the owner of the whole sandbox: the uid on the host that a volume mount depends on. Raises
     OSError.
     """
-    for folder, folders, names in os.walk(os.fsencode(sandbox)):
-        for name in (b"", *folders, *names):
-            os.chown(os.path.join(folder, name), *owner, follow_symlinks=False)
+    root = os.fsencode(sandbox)
+    for path, _ in walk(root):
+        os.chown(os.path.join(root, path), *owner, follow_symlinks=False)
 
 
-def _stamp_last(sandbox: str, names: Collection[bytes], written: list[tuple[int, bytes]]) -> int:
+def _newest(sandbox: str, leaving_out: Collection[bytes] = ()) -> int:
+    try:
+        return newest(sandbox, leaving_out=leaving_out)
+    except PermissionError:  # a run that forbids its own user to look cannot hide from make what is there
+        permit_all(sandbox)
+        return newest(sandbox, leaving_out=leaving_out)
+
+
+def _stamp_last(sandbox: str, folders: Folders, written: list[bytes]) -> int:
     """Stamp the written files once more: saving them touched their folders."""
-    latest = newest(sandbox, leaving_out=names)
+    latest = _newest(sandbox, leaving_out=set(written))
     for attempt in range(2):
         stamp = _next_stamp(latest)
-        for folder, name in written:
-            os.utime(name, ns=(stamp, stamp), dir_fd=folder, follow_symlinks=False)
-        folder, name = written[0]
-        if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime_ns > latest:
+        if all(_stamp(folders, name, stamp) > latest for name in written):
             return stamp
         if attempt == 0:
             # Something carries the last stamp that the file system can hold. That edits are seen outranks
@@ -169,12 +177,20 @@ def _stamp_last(sandbox: str, names: Collection[bytes], written: list[tuple[int,
     raise KatasError("the sandbox holds files from the future that cannot be stamped; remove them")
 
 
+def _stamp(folders: Folders, name: bytes, stamp: int) -> int:
+    """Returns what the file system made of the stamp."""
+    *parts, last = split_name(name)
+    folder = folders.find(parts)
+    os.utime(last, ns=(stamp, stamp), dir_fd=folder, follow_symlinks=False)
+    return os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
+
+
 def _next_stamp(latest: int) -> int:
     """A stamp later than `latest`: now, if need be after the clock's next tick; else the next nanosecond."""
     deadline = time.monotonic_ns() + TICK_NS
     while (now := time.clock_gettime_ns(REALTIME_COARSE)) <= latest:
         if latest - now > TICK_NS or time.monotonic_ns() > deadline:
-            return latest + 1  # from a clock that runs ahead
+            return min(latest + 1, LAST_STAMP)  # from a clock that runs ahead
         time.sleep(0.0005)
     return now
 
@@ -182,10 +198,9 @@ def _next_stamp(latest: int) -> int:
 def _bring_back(sandbox: str) -> int:
     now = time.clock_gettime_ns(REALTIME_COARSE)
     root = os.fsencode(sandbox)
-    for folder, folders, names in os.walk(root):
-        for path in (os.path.join(folder, name) for name in [*folders, *names]):
-            if os.lstat(path).st_mtime_ns > now:
-                os.utime(path, ns=(now, now), follow_symlinks=False)
+    for path, status in walk(root):
+        if status.st_mtime_ns > now:
+            os.utime(os.path.join(root, path), ns=(now, now), follow_symlinks=False)
     return now
 
 
@@ -216,11 +231,13 @@ def _remove(folder: int, name: bytes, *, only_folders: bool = False) -> None:
         mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     except FileNotFoundError:
         return
-    if stat.S_ISDIR(mode):
-        remove_tree(
-            os.path.join(os.readlink(f"/proc/self/fd/{folder}").encode(errors="surrogateescape"), name)
-        )
-    elif not only_folders:
+    is_folder = stat.S_ISDIR(mode)
+    if only_folders and not is_folder:
+        return
+    permit(folder, ALL)
+    if is_folder:
+        remove_tree(name, parent=folder)
+    else:
         os.unlink(name, dir_fd=folder)
 
 

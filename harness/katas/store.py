@@ -6,7 +6,6 @@ Runs in the keeper too: standard library only.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,6 @@ from harness.katas.layout import (
     INCOMING,
     INCREMENTS,
     KATA_ID,
-    LOCK,
     SANDBOX,
     STAGING,
     VISIBLE,
@@ -37,8 +35,8 @@ from harness.katas.layout import (
 )
 from harness.tree import Entry, snapshot
 
-RUNTIME = (LOCK, INCOMING, STAGING, ACCEPTING)
-"""What is there only while a test event is under way."""
+RUNTIME = (INCOMING, STAGING, ACCEPTING, "*.lock")
+"""What is beside a sandbox only while a test event is under way, or after a crash of one."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ class FolderKatas:
     @contextlib.contextmanager
     def history(self, avatar: Avatar) -> Iterator[Path]:
         folder = self.root / avatar_folder(avatar) / HISTORY
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise NoSuchAvatar(
                 f"there is no avatar {avatar} in {self.root}; `harness katas list` shows them all"
             )
@@ -167,16 +165,17 @@ class FolderKatas:
     def download(self, kata: str, write: tarpipe.Write) -> int:
         check_kata(kata)
         folder = self.root / kata_folder(kata)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise NoSuchAvatar(f"there is no kata {kata} in {self.root}; `harness katas list` shows them all")
-        names = sorted(each.name for each in folder.iterdir() if each.name != LOCK)
+        with _saying(f"the katas in {self.root} cannot be read"):
+            names = sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
         # Only beside a sandbox do these names mean something that is not the kata's.
         leaving_out = tuple(f"--exclude=./*/{name}" for name in RUNTIME)
         return tarpipe.pack(
             str(folder),
             write,
             what=tuple(f"./{name}" for name in names),
-            options=("--anchored", *leaving_out),
+            options=("--anchored", "--no-wildcards-match-slash", *leaving_out),
         )
 
     def close(self) -> None:
@@ -191,16 +190,13 @@ class FolderEvent:
         self._sandbox, self._staging = str(folder / SANDBOX), str(folder / STAGING)
         self._incoming = str(folder / INCOMING)
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(journal.locked(str(folder)))
             (folder / SANDBOX).mkdir(exist_ok=True)
             journal.recover(str(folder))
             self._clear()
             journal.make_history(str(folder / HISTORY))
-        except BaseException:
-            os.close(self._lock)
-            raise
+            self._lock = stack.pop_all()
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
         with self._saying("read"):
@@ -233,7 +229,12 @@ class FolderEvent:
         with self._saying("written"):
             remove_tree(self._staging)
             os.mkdir(self._staging, 0o755)
-        return tarpipe.unpack(self._staging, chunks)
+        try:
+            return tarpipe.unpack(self._staging, chunks)
+        except BaseException:
+            with self._saying("written"):
+                remove_tree(self._staging)  # part of a tree is never accepted
+            raise
 
     def accept(self, acceptance: Acceptance) -> None:
         with self._saying("written"):
@@ -246,14 +247,12 @@ class FolderEvent:
             return snapshot(self._sandbox, contents=contents)
 
     def close(self) -> None:
-        try:
-            with contextlib.suppress(OSError):  # the next test event tries again
-                self._clear()
-        finally:
-            os.close(self._lock)
+        with self._lock, contextlib.suppress(OSError):  # the next test event tries again
+            self._clear()
 
     def _clear(self) -> None:
-        remove_tree(self._staging)
+        if not (self._folder / ACCEPTING).exists():  # else the staged tree is still to become the sandbox
+            remove_tree(self._staging)
         remove_tree(self._incoming)
 
     def _visible(self) -> set[bytes]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from errno import EACCES
 from functools import cached_property
 from pathlib import Path
 
 from harness.errors import UsageError
 from harness.katas.delta import Stamped, blob_id
-from harness.katas.layout import split_name
+from harness.katas.layout import show, split_name
 
 FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000
 """The kinds of file, by git's modes."""
@@ -27,11 +28,15 @@ class VisibleFile:
         self._mode = mode
 
     def read(self) -> bytes:
+        """Raises UsageError where the file that holds it has gone."""
         if isinstance(self._content, bytes):
             return self._content
-        if self._mode == LINK:
-            return os.fsencode(self._content.readlink())
-        return self._content.read_bytes()
+        try:
+            if self._mode == LINK:
+                return os.fsencode(self._content.readlink())
+            return self._content.read_bytes()
+        except OSError as error:
+            raise _unreadable(error) from error
 
     @cached_property
     def mode(self) -> int:
@@ -52,50 +57,42 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         """From texts or bytes by name. Raises UsageError for a name that escapes, or is both a file and a
         folder.
         """
-        self._files: dict[bytes, VisibleFile] = {}
-        for name, file in sorted((os.fsencode(name), file) for name, file in files.items()):
+        found: dict[bytes, VisibleFile] = {}
+        for key, content in files.items():
+            name = _encode(key)
             split_name(name)
-            content = file.encode(errors="surrogateescape") if isinstance(file, str) else file
-            self._files[name] = VisibleFile(content) if isinstance(content, bytes) else content
+            data = _encode(content) if isinstance(content, str) else content
+            found[name] = VisibleFile(data) if isinstance(data, bytes) else data
+        self._files = dict(sorted(found.items(), key=lambda item: item[0]))
         for name in self._files:
             for place in range(len(name)):
                 if name[place : place + 1] == b"/" and name[:place] in self._files:
-                    raise UsageError(f"{os.fsdecode(name[:place])} is both a file and a folder")
+                    raise UsageError(f"{show(name[:place])} is both a file and a folder")
 
     @classmethod
     def from_folder(cls, folder: Path) -> VisibleFiles:
         """All files below a folder but the history in `.git`. Raises UsageError for what cannot be sent."""
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise UsageError(f"there is no folder {folder}")
-        files: dict[bytes, VisibleFile] = {}
-        for path in _files_below(folder):
-            name = os.fsencode(path.relative_to(folder))
-            mode = path.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                if not _inside(path, folder):
-                    raise UsageError(
-                        f"the symlink {path} points out of the tree; remove it or copy what it points to"
-                    )
-                files[name] = VisibleFile(path, LINK)
-            elif stat.S_ISREG(mode):
-                if not os.access(path, os.R_OK):
-                    raise UsageError(f"no permission to read {path}")
-                files[name] = VisibleFile(path, PROGRAM if mode & 0o100 else FILE)
-            else:
-                raise UsageError(f"{path} is neither a file nor a folder nor a symlink; remove it")
+        try:
+            files = {
+                os.fsencode(path.relative_to(folder)): _visible(path, folder) for path in _files_below(folder)
+            }
+        except OSError as error:
+            raise _unreadable(error) from error
         if not files:
             raise UsageError(f"the folder {folder} is empty")
         return cls(files)
 
     def edited(self, name: str, content: bytes) -> VisibleFiles:
         """The same files with one of them replaced or added."""
-        key = os.fsencode(name)
+        key = _encode(name)
         mode = self._files[key].mode if key in self._files else None
         return VisibleFiles({**self._files, key: VisibleFile(content, mode)})
 
     def without(self, name: str) -> VisibleFiles:
         """The same files less one; raises KeyError."""
-        key = os.fsencode(name)
+        key = _encode(name)
         self._files[key]
         return VisibleFiles({each: file for each, file in self._files.items() if each != key})
 
@@ -128,10 +125,11 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder, onerror=_refuse):
+    for root, folders, names in os.walk(folder, onerror=_raise):
         here = Path(root)
-        if here == folder and ".git" in folders:
-            folders.remove(".git")
+        for history in (folders, names):  # a file in a git worktree
+            if here == folder and ".git" in history:
+                history.remove(".git")
         for name in sorted(folders):
             if (here / name).is_symlink():
                 folders.remove(name)
@@ -141,12 +139,38 @@ def _files_below(folder: Path) -> Iterator[Path]:
             yield here / name
 
 
-def _refuse(error: OSError) -> None:
-    raise UsageError(f"no permission to read {error.filename}") from error
+def _visible(path: Path, folder: Path) -> VisibleFile:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        if not _inside(path, folder):
+            raise UsageError(
+                f"the symlink {show(bytes(path))} points out of the tree; remove it or copy what it points to"
+            )
+        return VisibleFile(path, LINK)
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{show(bytes(path))} is neither a file nor a folder nor a symlink; remove it")
+    if not os.access(path, os.R_OK):
+        raise PermissionError(EACCES, os.strerror(EACCES), path)
+    return VisibleFile(path, PROGRAM if mode & 0o100 else FILE)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _unreadable(error: OSError) -> UsageError:
+    return UsageError(f"{show(os.fsencode(error.filename))} cannot be read: {error.strerror}")
 
 
 def _inside(link: Path, folder: Path) -> bool:
-    target = os.fsdecode(os.readlink(link))
-    if target.startswith("/"):
+    if os.readlink(link).startswith("/"):
         return False
-    return Path(os.path.normpath(link.parent / target)).is_relative_to(folder)
+    return Path(os.path.realpath(link)).is_relative_to(os.path.realpath(folder))
+
+
+def _encode(text: str | bytes) -> bytes:
+    """As file names are: bytes that are no UTF-8 come as lone surrogates."""
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{text!r} is no text that can be kept: {error.reason}") from error

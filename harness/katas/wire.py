@@ -5,12 +5,14 @@ Runs in the keeper too: standard library only.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from harness.katas.delta import Delta, Stamped
+from harness.katas.saving import SavedFile
 from harness.katas.store import Comparison, Increment
 from harness.tree import Entry
 
@@ -21,6 +23,17 @@ def pack_manifest(manifest: Mapping[bytes, Stamped]) -> Any:
 
 def unpack_manifest(data: Any) -> dict[bytes, Stamped]:
     return {os.fsencode(name): Stamped(mode, blob) for name, mode, blob in data}
+
+
+def pack_file(file: SavedFile) -> bytes:
+    """One file as one piece of a stream: a line of JSON, then the content."""
+    return json.dumps([os.fsdecode(file.name), file.mode]).encode() + b"\n" + file.content
+
+
+def unpack_file(piece: bytes) -> SavedFile:
+    head, _, content = piece.partition(b"\n")
+    name, mode = json.loads(head)
+    return SavedFile(os.fsencode(name), mode, content)
 
 
 def pack_comparison(comparison: Comparison) -> Any:

@@ -13,6 +13,7 @@ from harness.runners.run import Phase
 from harness.summary import Row
 
 PHASE_WORDS = {
+    "open": "open the katas",
     "save": "copy files",
     "start": "container start",
     "pipe_in": "pipe in",
@@ -72,7 +73,7 @@ def katas(place: str, found: Mapping[str, Mapping[str, Sequence[Increment]]]) ->
     for kata, avatars in found.items():
         for name, events in avatars.items():
             last = events[-1] if events else None
-            table.add_row(kata, name, str(len(events)), last.time if last else "-", _status(last))
+            table.add_row(kata, name, str(len(events)), _time(last), _status(last))
     return table
 
 
@@ -82,7 +83,7 @@ def increments(avatar: str, found: Sequence[Increment]) -> Table:
     for name in ("tag", "time", "outcome", "exit status"):
         table.add_column(name, justify="right" if name == "tag" else "left")
     for each in found:
-        table.add_row(str(each.tag), each.time, each.outcome, _status(each))
+        table.add_row(str(each.tag), _time(each), each.outcome, _status(each))
     return table
 
 
@@ -110,6 +111,10 @@ def size(value: int | None) -> str:
     if value == 0:
         return "0"
     return f"{value / 1e3:.0f} kB" if value < 1e6 else f"{value / 1e6:.2f} MB"
+
+
+def _time(event: Increment | None) -> str:
+    return f"{event.time[:19].replace('T', ' ')} UTC" if event else "-"
 
 
 def _status(event: Increment | None) -> str:

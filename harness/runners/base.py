@@ -14,7 +14,7 @@ from harness.katas.layout import Avatar
 from harness.katas.store import Katas
 from harness.katas.visible import VisibleFiles
 from harness.runners.event import TestEvent
-from harness.runners.run import Run
+from harness.runners.run import Phase, Run
 
 COMMAND = "./cyber-dojo.sh"
 
@@ -85,9 +85,11 @@ class BaseRunner:
         visible = files if isinstance(files, VisibleFiles) else VisibleFiles(files)
         started = time.monotonic_ns()
         with closing(self.katas.event(avatar)) as katas:
+            opened = Phase("open", "katas (a keeper, the avatar's lock)", time.monotonic_ns() - started)
             spec = self.spec(avatar)
             with closing(self.engine.open(spec)) as sandbox:
                 event = TestEvent(katas, sandbox, visible, self.command, max_seconds, self.observe)
+                event.phases.append(opened)
                 if spec.mount:
                     event.owner = (spec.uid, spec.gid)
                 try:

@@ -60,9 +60,9 @@ class TestEvent:
         """Copy what changed of the visible files into the katas."""
         with self.phase("save", step):
             delta = self._compare().delta
-            files = [
+            files = (
                 SavedFile(name, self.files[name].mode, self.files[name].read()) for name in delta.written
-            ]
+            )
             if delta.written or delta.deleted or self.owner:
                 self.katas.save(files, delta.deleted, visible=list(self.files), owner=self.owner)
         return delta

@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     FAULTY = "faulty"  # could not be carried out; the run's reason says why
 
 
-PHASES = ("save", "start", "pipe_in", "run", "pipe_out", "commit")
+PHASES = ("open", "save", "start", "pipe_in", "run", "pipe_out", "commit")
 """The kinds of step that a test event is made of; a runner has some of them."""
 
 

@@ -1,0 +1,59 @@
+"""harness doctor: what this machine has, what follows from it, and what to install for more."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness import doctor
+from harness.cli.options import console, errors
+from harness.errors import EngineError, UsageError
+from harness.render.doctor import diagnosis
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "doctor",
+        help="what this machine has and lacks",
+        description="What this machine has, what follows from it, and what to install for more. Changes nothing. "
+        "Exits with 0 when an engine works, else with 2.",
+    )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help=f"start {doctor.MEASURED} containers, one after the other, for steadier times of the storage driver",
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="write it all as JSON too; - for stdout, instead of the table"
+    )
+    parser.set_defaults(command_function=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    with errors.status("looking at this machine") as status:
+        found = doctor.examine(
+            measure=options.measure, report=lambda line: status.update(f"looking at {line}")
+        )
+    if options.json != "-":
+        console.print(diagnosis(found))
+    if options.json:
+        _write(options.json, json.dumps(asdict(found), indent=2) + "\n")
+    if not found.working:
+        raise EngineError(found.verdict())
+    if options.json != "-":
+        console.print(found.verdict(), style="bold", markup=False)
+    return 0
+
+
+def _write(place: str, text: str) -> None:
+    if place == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(place).write_text(text)
+    except OSError as error:
+        raise UsageError(f"{place} cannot be written: {error.strerror}; give another --json") from error

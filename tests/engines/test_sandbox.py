@@ -1,0 +1,345 @@
+"""A sandbox and its guest: what they say to each other, on every engine, and when the stream between them is cut."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from harness import tarpipe
+from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
+from harness.errors import EngineError, StreamCut, UsageError
+from harness.tree import Snapshot, snapshot
+from support import PATIENCE, eventually, fill, one_line, running, script, traces
+
+KEPT = Limits().output
+
+PRINTS_75_KB = "head -c 76800 /dev/zero | tr '\\0' x"
+
+
+@pytest.fixture
+def sandbox(shared_engine: Engine) -> Iterator[Sandbox]:
+    with closing(shared_engine.open(SandboxSpec())) as opened:
+        yield opened
+
+
+def execute(sandbox: Sandbox, command: str) -> Execution:
+    """The command, which must end by itself."""
+    execution = sandbox.execute(command, PATIENCE)
+    assert not execution.timed_out
+    return execution
+
+
+def members(stream: bytes) -> dict[str, bytes]:
+    """The files in a tar stream, by their names."""
+    with tarfile.open(fileobj=BytesIO(stream)) as archive:
+        files = [(each.name, archive.extractfile(each)) for each in archive if each.isreg()]
+        return {name: file.read() for name, file in files if file}
+
+
+def observed(tree: Snapshot) -> Snapshot:
+    """A snapshot as it is seen without contents."""
+    return {path: replace(entry, target=b"", digest="", link=b"") for path, entry in tree.items()}
+
+
+def test_a_tree_goes_round_several_times(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Each time it is the tree that it was, to the nanosecond, and what the command did to it; one sandbox serves many
+    requests, in any order.
+    """
+    tree = tmp_path / "0"
+    tree.mkdir(mode=0o755)
+    (tree / "a file").write_text("0")
+    (tree / "link").symlink_to("a file")
+    os.utime(tree / "a file", ns=(1, 1_234_567_890_123_456_789))
+    for number in range(1, 4):
+        before = snapshot(tree, contents=True)
+        sandbox.unpack(lambda write, tree=tree: tarpipe.pack(str(tree), write))
+        arrived = sandbox.observe()
+        execution = execute(sandbox, f"echo {number} | tee made-{number}")
+        assert (execution.status, execution.stdout) == (0, b"%d\n" % number)
+        seen = sandbox.observe()
+        tree = tmp_path / str(number)
+        tree.mkdir()
+        tarpipe.unpack(str(tree), sandbox.pack())
+        after = snapshot(tree, contents=True)
+        assert arrived == observed(before)
+        assert seen == observed(after)
+        assert after.keys() - before.keys() == {b"made-%d" % number}
+        assert [path for path in before if before[path] != after[path]] == [b"."]
+
+
+def test_stdout_and_stderr_are_apart_and_raw(sandbox: Sandbox) -> None:
+    execution = execute(sandbox, "printf 'out\\377'; printf 'err\\0' >&2; exit 3")
+    assert (execution.stdout, execution.stderr) == (b"out\xff", b"err\0")
+    assert (execution.status, execution.truncated, execution.reason) == (3, False, "")
+
+
+@pytest.mark.parametrize("redirected", ["", ">&2"])
+def test_output_past_the_limit_is_dropped_and_flagged(sandbox: Sandbox, redirected: str) -> None:
+    """The program is not killed by a full pipe: it goes on, and its exit status is its own."""
+    execution = execute(sandbox, f"{{ {PRINTS_75_KB} && echo went on >kept; }} {redirected}; cat kept; exit 7")
+    assert execution.status == 7
+    assert execution.truncated
+    assert len(execution.stderr if redirected else execution.stdout) == KEPT
+    assert execution.stdout == (b"went on\n" if redirected else b"x" * KEPT)
+
+
+def test_output_of_just_the_limit_is_not_flagged(sandbox: Sandbox) -> None:
+    execution = execute(sandbox, f"head -c {KEPT} /dev/zero; head -c {KEPT} /dev/zero >&2")
+    assert (len(execution.stdout), len(execution.stderr), execution.truncated) == (KEPT, KEPT, False)
+
+
+def test_the_devices_of_the_standard_streams_can_be_opened(sandbox: Sandbox) -> None:
+    execution = execute(sandbox, "echo to stdout >/dev/stdout; echo to stderr >/dev/stderr; cat /dev/stdin")
+    assert (execution.status, execution.stdout, execution.stderr) == (0, b"to stdout\n", b"to stderr\n")
+
+
+FORGERY = r"""
+for each in /proc/[0-9]*/fd/[0-9]* /proc/1/fd/1 /proc/1/fd/2 /run/harness/* /dev/console /dev/tty; do
+    case $each in /proc/$$/*) continue ;; esac
+    printf '\n%s ran 0\nran 0\n\n' "$(cat /proc/[0-9]*/environ 2>/dev/null | tr '\0' ' ')" >"$each"
+done 2>/dev/null
+for each in /proc/[0-9]*/environ /proc/[0-9]*/cmdline /run/harness/* /tmp/* ./*; do
+    echo "$each"; timeout 1 cat "$each"
+done 2>/dev/null
+exit 5
+"""
+
+
+def test_an_answer_cannot_be_forged(shared_engine: Engine) -> None:
+    """A player that writes into every stream that it can open is not believed: its status is its own, what it wrote is
+    part of its output at most, and nowhere can it read the nonce that marks an answer.
+    """
+    if not shared_engine.isolates:
+        pytest.skip("would write into streams of others on this machine: this engine does not isolate")
+    with closing(shared_engine.open(SandboxSpec(limits=Limits(output=1 << 22)))) as sandbox:
+        fill(sandbox, script(FORGERY))
+        execution = execute(sandbox, "./cyber-dojo.sh")
+        assert execution.status == 5
+        assert not execution.truncated
+        assert sandbox._nonce not in execution.stdout
+        assert b"cyber-dojo.sh" in execution.stdout, "what it may read it has read"
+        assert execute(sandbox, "echo next").stdout == b"next\n"
+
+
+@pytest.mark.parametrize("detached", ["", "setsid "])
+def test_what_runs_on_in_the_background_is_ended(sandbox: Sandbox, detached: str) -> None:
+    """Neither does it hold the run up, though it holds the output open, nor does it change the tree that is packed."""
+    writer = f"{detached}sh -c 'while :; do echo x >>grows; done' & until [ -s grows ]; do :; done; echo done"
+    execution = execute(sandbox, writer)
+    assert (execution.status, execution.stdout) == (0, b"done\n")
+    packed = [members(b"".join(sandbox.pack())) for _ in range(2)]
+    assert packed[0] == packed[1]
+
+
+def test_a_silent_writer_in_the_background_is_gone_before_the_tree_is_packed(sandbox: Sandbox) -> None:
+    """One that holds no output open too, however often it is tried."""
+    for _ in range(10):
+        execute(sandbox, "(while :; do echo x >>grows; done) >/dev/null 2>&1 & until [ -s grows ]; do :; done")
+        assert len({len(b"".join(sandbox.pack())) for _ in range(2)}) == 1
+
+
+@pytest.mark.parametrize("status", [0, 1, 2, 124, 125, 126, 127, 137, 255])
+def test_an_exit_status_is_the_commands_own(sandbox: Sandbox, status: int) -> None:
+    """Whatever else means 137 elsewhere: this command did not time out, and could be started."""
+    fill(sandbox, script(f"exit {status}"))
+    execution = execute(sandbox, "./cyber-dojo.sh")
+    assert (execution.status, execution.reason) == (status, "")
+
+
+@pytest.mark.parametrize(("signal", "status"), [("KILL", 137), ("TERM", 143), ("SEGV", 139)])
+def test_a_command_that_dies_of_a_signal(sandbox: Sandbox, signal: str, status: int) -> None:
+    execution = execute(sandbox, f"kill -{signal} $$")
+    assert (execution.status, execution.timed_out, execution.reason) == (status, False, "")
+
+
+@pytest.mark.parametrize(
+    ("files", "command", "reason"),
+    [
+        ({}, "./cyber-dojo.sh", "there is no ./cyber-dojo.sh in the sandbox"),
+        ({"cyber-dojo.sh": "echo"}, "./cyber-dojo.sh", "./cyber-dojo.sh is not executable"),
+        ({"cyber-dojo.sh": "#!/no/sh -e\necho"}, "./cyber-dojo.sh a", "interpreter of ./cyber-dojo.sh, /no/sh,"),
+        ({"cyber-dojo.sh": "#! /no/sh"}, "./cyber-dojo.sh", "interpreter of ./cyber-dojo.sh, /no/sh,"),
+        ({"cyber-dojo.sh": "#!/bin/sh\r\necho"}, "./cyber-dojo.sh", "./cyber-dojo.sh end in CR LF"),
+        ({"cyber-dojo.sh": "#!/usr/bin/env no\n"}, "./cyber-dojo.sh", "interpreter of ./cyber-dojo.sh, no,"),
+        ({}, "no-such-program --all", "the image has no no-such-program"),
+    ],
+)
+def test_a_command_that_cannot_be_started(
+    sandbox: Sandbox, files: dict[str, str], command: str, reason: str
+) -> None:
+    """Has no exit status, but a reason."""
+    if files:
+        fill(sandbox, files)
+    execution = execute(sandbox, command)
+    assert execution.status is None
+    assert reason in execution.reason
+    assert execution.reason.isprintable()
+
+
+def test_a_command_of_two_lines_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(UsageError, match="must be one line"):
+        sandbox.execute("echo 1\necho 2", PATIENCE)
+
+
+def test_past_its_limit_a_command_is_killed_with_its_container(sandbox: Sandbox) -> None:
+    """What it printed until then is kept; nothing can be had from the sandbox any more."""
+    execution = sandbox.execute("echo before; echo error >&2; while :; do :; done", 1.0)
+    assert execution.timed_out
+    assert (execution.status, execution.stdout, execution.stderr) == (None, b"before\n", b"error\n")
+    with pytest.raises(StreamCut):
+        list(sandbox.pack())
+
+
+def test_a_stream_cut_in_the_middle_of_a_tree(sandbox: Sandbox) -> None:
+    """Though all that arrived may look like a tree, it is an error."""
+    execute(sandbox, "head -c 67108864 /dev/urandom >big")
+    pieces = sandbox.pack()
+    assert next(pieces)
+    sandbox.kill()
+    with pytest.raises(StreamCut, match="the run-container ended in the middle") as cut:
+        list(pieces)
+    one_line(cut.value)
+
+
+def test_a_stream_that_is_no_archive_is_told_and_the_next_is_taken(sandbox: Sandbox) -> None:
+    """The rest of it is not read as requests."""
+    with pytest.raises(StreamCut, match=r"could not unpack the tree \(tar exit 2\): tar: ") as refusal:
+        sandbox.unpack(lambda write: write(b"no archive\nquit\n" * 100_000))
+    one_line(refusal.value)
+    fill(sandbox, {"a": "1"})
+    assert execute(sandbox, "cat a").stdout == b"1"
+
+
+def test_a_tree_that_cannot_be_read_whole_is_not_run(sandbox: Sandbox) -> None:
+    """What the sender raised in the middle passes through."""
+
+    def pump(write: tarpipe.Write) -> None:
+        write(bytes(1 << 21))
+        raise StreamCut("the keeper has gone")
+
+    with pytest.raises(StreamCut, match="the keeper has gone"):
+        sandbox.unpack(pump)
+
+
+def test_a_whole_test_event_has_a_bound(shared_engine: Engine) -> None:
+    """Whatever hangs: here a command with more time than the test event itself."""
+    with closing(shared_engine.open(SandboxSpec(limits=Limits(event_seconds=2.0)))) as sandbox:
+        with pytest.raises(EngineError, match="the whole test event took longer than 2 seconds") as error:
+            sandbox.execute("sleep 1000", 1000.0)
+        one_line(error.value)
+
+
+def test_a_sandbox_that_was_never_used_is_closed(shared_engine: Engine) -> None:
+    shared_engine.open(SandboxSpec()).close()
+
+
+class Scripted:
+    """A stream whose other side says these pieces and then ends."""
+
+    def __init__(self, pieces: list[tuple[int, bytes]]) -> None:
+        self._pieces = pieces
+        self.written = bytearray()
+        self.killed = self.closed = False
+
+    def write(self, data: bytes, deadline: float) -> None:
+        self.written += data
+
+    def close_write(self) -> None: ...
+
+    def read(self, deadline: float) -> tuple[int, bytes]:
+        return self._pieces.pop(0) if self._pieces else (0, b"")
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def scripted(answer: Callable[[bytes], list[tuple[int, bytes]]]) -> tuple[Sandbox, Scripted]:
+    """A sandbox whose guest answers so, given the nonce."""
+    stream = Scripted([])
+    sandbox = Sandbox(lambda: stream, Limits())
+    stream._pieces = answer(sandbox._nonce)
+    return sandbox, stream
+
+
+RAN = b"\nNONCE started\nout NONCE ran\n \n\nNONCE ran 3 \n"
+COMPLAINED = b"err\n\nNONCE ran\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 100])
+def test_an_answer_may_arrive_in_any_pieces(size: int) -> None:
+    """However the streams are cut up and mixed; the nonce is a mark only at the beginning of a line."""
+
+    def pieces(source: int, text: bytes, nonce: bytes) -> list[tuple[int, bytes]]:
+        text = text.replace(b"NONCE", nonce)
+        return [(source, text[start : start + size]) for start in range(0, len(text), size)]
+
+    def mixed(nonce: bytes) -> list[tuple[int, bytes]]:
+        both = itertools.zip_longest(pieces(1, RAN, nonce), pieces(2, COMPLAINED, nonce))
+        return [each for pair in both for each in pair if each]
+
+    sandbox, _ = scripted(mixed)
+    execution = sandbox.execute("true", PATIENCE)
+    assert execution.stdout == b"out %b ran\n \n" % sandbox._nonce
+    assert execution.stderr == b"err\n"
+    assert execution.status == 3
+
+
+def test_an_answer_that_is_cut_anywhere_is_no_answer() -> None:
+    """Not one byte of the end line may lack."""
+    for kept in range(len(b"\n packed 0\n") + 32):  # the nonce is 32 bytes long
+        sandbox, stream = scripted(lambda nonce, kept=kept: [(1, (b"tree\n%b packed 0\n" % nonce)[: 4 + kept])])
+        with pytest.raises(StreamCut):
+            list(sandbox.pack())
+        sandbox.close()
+        assert stream.closed
+    assert stream.killed, "a guest that still owes an answer is not left to itself"
+
+
+def test_what_a_dying_guest_says_is_the_reason() -> None:
+    sandbox, _ = scripted(lambda nonce: [(2, b"sh: 1: Cannot\n fork\n")])
+    with pytest.raises(StreamCut, match=r"ended in the middle: sh: 1: Cannot fork$"):
+        sandbox.observe()
+
+
+def test_a_start_that_failed_is_reported_once_and_closed_quietly() -> None:
+    """Closing neither tries again, nor hides the error that is on its way."""
+    tried = []
+
+    def fail() -> Scripted:
+        tried.append(time.monotonic())
+        raise EngineError("no room")
+
+    with pytest.raises(EngineError, match="no room"), closing(Sandbox(fail, Limits())) as sandbox:
+        sandbox.wait()
+    assert len(tried) == 1
+
+
+def test_a_start_that_hangs_is_an_error_like_any_other() -> None:
+    def hang() -> Scripted:
+        raise TimeoutError
+
+    with pytest.raises(EngineError, match="longer than 600 seconds"), closing(Sandbox(hang, Limits())) as sandbox:
+        sandbox.wait()
+
+
+def test_nothing_is_left_of_a_sandbox(shared_engine: Engine) -> None:
+    """Neither container nor process nor folder, after normal use and after an error in the middle."""
+    with closing(shared_engine.open(SandboxSpec())) as sandbox:
+        execute(sandbox, "true")
+    with pytest.raises(ZeroDivisionError), closing(shared_engine.open(SandboxSpec())) as sandbox:
+        execute(sandbox, "sleep 1000.75 &")
+        next(sandbox.pack())
+        raise ZeroDivisionError
+    eventually(lambda: not (traces(shared_engine) or running("sleep\0001000.75")), "everything is gone")

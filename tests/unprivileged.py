@@ -1,0 +1,78 @@
+"""Tests as a user without privileges, for whom a mode means something."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import pytest
+
+from harness.engines import local
+
+STRANGER = 65533
+"""A uid and gid that own nothing on this machine."""
+
+PASSED, FAILED, SKIPPED = range(3)
+
+
+def unprivileged(test: Callable[..., None]) -> Callable[..., None]:
+    """The test runs as a user without privileges: where this process is root's, in a child. `tmp_path` is then
+    a folder of that user's, and the only fixture that may have been made by root.
+    """
+
+    @functools.wraps(test)
+    def run(*, tmp_path: Path, **arguments: Any) -> None:
+        if os.geteuid() != 0:
+            test(tmp_path=tmp_path, **arguments)
+            return
+        # pytest's own folder is closed to all but its owner.
+        folder = Path(tempfile.mkdtemp(prefix="harness-test-"))
+        os.chown(folder, STRANGER, STRANGER)
+        try:
+            with tempfile.TemporaryFile() as told:
+                outcome = _in_a_child(told, lambda: test(tmp_path=folder, **arguments))
+                told.seek(0)
+                said = told.read().decode(errors="replace")
+        finally:
+            shutil.rmtree(folder)
+        if outcome == SKIPPED:
+            pytest.skip(said)
+        if outcome != PASSED:
+            pytest.fail(said or "the child died", pytrace=False)
+
+    return run
+
+
+def _in_a_child(told: IO[bytes], test: Callable[[], None]) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking where there are threads: none locks
+        child = os.fork()
+    if not child:
+        _run(told, test)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _run(told: IO[bytes], test: Callable[[], None]) -> NoReturn:
+    outcome = FAILED
+    try:
+        os.setgroups([])
+        os.setresgid(STRANGER, STRANGER, STRANGER)
+        os.setresuid(STRANGER, STRANGER, STRANGER)
+        local._unshare.cache_clear()  # what was found out for root
+        test()
+        outcome = PASSED
+    except pytest.skip.Exception as reason:
+        told.write(str(reason).encode())
+        outcome = SKIPPED
+    except BaseException:
+        told.write(traceback.format_exc().encode(errors="replace"))
+    finally:
+        told.flush()
+        os._exit(outcome)
