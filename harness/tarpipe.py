@@ -101,12 +101,12 @@ def unpack(folder: str, chunks: Iterable[bytes]) -> int:
                 # hanging.
                 with contextlib.suppress(BrokenPipeError):
                     tar.stdin.write(chunk)
-            with contextlib.suppress(BrokenPipeError):
-                tar.stdin.close()
         except BaseException:
             tar.kill()
             raise
         finally:
+            with contextlib.suppress(BrokenPipeError):
+                tar.stdin.close()
             tar.wait()
         _check(tar.returncode, complaints, f"tar could not unpack into {folder}")
         told.seek(0)

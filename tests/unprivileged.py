@@ -28,16 +28,16 @@ def unprivileged(test: Callable[..., None]) -> Callable[..., None]:
     """
 
     @functools.wraps(test)
-    def run(*, tmp_path: Path, **arguments: Any) -> None:
+    def run(*instance: object, tmp_path: Path, **arguments: Any) -> None:
         if os.geteuid() != 0:
-            test(tmp_path=tmp_path, **arguments)
+            test(*instance, tmp_path=tmp_path, **arguments)
             return
         # pytest's own folder is closed to all but its owner.
         folder = Path(tempfile.mkdtemp(prefix="harness-test-"))
         os.chown(folder, STRANGER, STRANGER)
         try:
             with tempfile.TemporaryFile() as told:
-                outcome = _in_a_child(told, lambda: test(tmp_path=folder, **arguments))
+                outcome = _in_a_child(told, lambda: test(*instance, tmp_path=folder, **arguments))
                 told.seek(0)
                 said = told.read().decode(errors="replace")
         finally:

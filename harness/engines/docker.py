@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +41,15 @@ KEEPER_CAPABILITIES = ["DAC_OVERRIDE", "FOWNER"]
 
 KEEPER_SECONDS = 60.0
 """How long a keeper may take to start, on a slow storage driver too."""
+
+SWEEP = """
+while kill -9 -1; do
+    for each in /proc/[0-9]*; do
+        [ ! -O "$each" ] || [ "$each" = "/proc/$$" ] || continue 2
+    done
+    exit 0
+done"""
+"""Run as the player: kills whatever else it has, and returns when all of it has ended."""
 
 REMOVAL_SECONDS = 20.0
 """How long to wait for a container to go: the engine removes it some time after its last process has ended.
@@ -198,7 +208,7 @@ class DockerEngine:
                 sandbox=SANDBOX,
                 private=PRIVATE,
                 limits=limits,
-                sweep='"$@" sh -c "kill -9 -1"',
+                sweep=f'exec "$@" sh -c {shlex.quote(SWEEP)}',
                 unpack_as=become,
                 player=player,
             ),

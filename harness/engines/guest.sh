@@ -4,7 +4,7 @@
 #
 # SANDBOX is the player's folder, PRIVATE a folder that the player cannot enter, OUTPUT_BYTES how much of each of the
 # player's streams is passed on (the rest is read and dropped, so that a chatty program is not killed by a full pipe),
-# SWEEP a command that ends every process of the player, UNPACK the tar command that unpacks stdin so that the player
+# SWEEP a command that returns when every process of the player has ended, UNPACK the tar command that unpacks stdin so that the player
 # owns it, PACK the one that packs to stdout, PREFIX what a command is put behind to become the player's.
 #
 # Each answer ends in a line `NONCE WORD ...`, and so does everything sent before it. The nonce comes on the first line of
@@ -19,6 +19,7 @@ IFS= read -r nonce || exit 0
 cd "$private" || exit 1
 # Writable by the player, so that a script may open /dev/stdout and /dev/stderr; in a folder that it cannot enter.
 mkfifo -m 622 stdout stderr || exit 1
+mkfifo -m 600 ended || exit 1
 
 say() { printf '\n%s %s\n' "$nonce" "$*"; }
 
@@ -79,15 +80,20 @@ while read -r request argument; do
         out=$!
         pass_on <stderr >&2 &
         err=$!
+        # In a process that waits from the start: after a fork bomb there is none to be had.
+        eval "$sweep" <ended &
+        sweeper=$!
         say started
         cd "$sandbox" || exit 1
+        unset OLDPWD
         timeout -s KILL "$argument" "$@" sh -c "$player" player "$command" \
             </dev/null >"$private/stdout" 2>"$private/stderr"
         status=$?
+        : >"$private/ended"
+        wait $sweeper || exit 1
         reason=
         case $status in 126 | 127) reason=$("$@" sh -c "$why" why "$command" 2>/dev/null) ;; esac
         cd "$private" || exit 1
-        eval "$sweep"
         wait $out $err
         say ran >&2
         say ran $status "$reason"

@@ -30,8 +30,19 @@ from harness.engines.spec import NOBODY, Limits, SandboxSpec
 from harness.engines.stream import ProcessStream, Stream
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 
-PLAYER = "HARNESS_PLAYER"
-"""Environment variable by which a player's process is found when nothing else keeps track of it."""
+GUEST, PLAYER = "HARNESS_GUEST", "HARNESS_PLAYER"
+"""Environment variables by which processes are found when nothing else keeps track of them; a player in bubblewrap, which
+ends with its guest, has neither.
+"""
+
+SWEEP = f"""
+while found=$(grep -lsz '^{PLAYER}=%s$' /proc/[0-9]*/environ | cut -d/ -f3) && [ -n "$found" ]; do
+    kill -9 $found 2>/dev/null
+done"""
+"""Ends the player's processes, repeated since they take a while to end."""
+
+INIT = '"$@"; exit $?'
+"""The first process in bubblewrap: bubblewrap itself ends only when this one has, and all others with it."""
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
 
@@ -116,13 +127,13 @@ class LocalEngine:
 
     def leftovers(self) -> Sequence[str]:
         return [f"{what} {path}" for what, path in self._left()] + [
-            f"process {each}" for each in _stray_players()
+            f"process {each}" for each in sorted(_strays())
         ]
 
     def sweep(self) -> Sequence[str]:
-        strays = _stray_players()
-        _kill(strays)
-        removed = [f"process {each}" for each in strays]
+        strays = _strays()
+        _end(_strays)
+        removed = [f"process {each}" for each in sorted(strays)]
         for what, path in self._left():
             remove_tree(path)
             removed.append(f"{what} {path}")
@@ -138,15 +149,15 @@ class LocalEngine:
         become = _become(spec)
         isolated = self.isolates and not spec.in_place
         player = (
-            _bubblewrap(sandbox, become, spec.limits) if isolated else [*become, "env", f"{PLAYER}={label}"]
+            _bubblewrap(sandbox, become, spec.limits)
+            if isolated
+            else [*become, "env", f"--unset={GUEST}", f"{PLAYER}={label}"]
         )
         arguments = guest_arguments(
             sandbox=str(sandbox),
             private=str(folder / "private"),
             limits=spec.limits,
-            sweep=":"
-            if isolated
-            else f"kill -9 $(grep -lsz '^{PLAYER}={label}$' /proc/[0-9]*/environ | cut -d/ -f3) 2>/dev/null",
+            sweep=":" if isolated else SWEEP % label,
             unpack_as=become,
             player=player,
         )
@@ -185,7 +196,9 @@ class LocalEngine:
     def _left(self) -> Iterator[tuple[str, Path]]:
         for what, base in (("sandbox", sandboxes_home()), ("volume", self.home / "volumes")):
             for folder in _labelled(base):
-                owner = Owner.parse((folder / LABEL).read_text())
+                owner = None
+                with contextlib.suppress(FileNotFoundError):  # its living owner has just removed it
+                    owner = Owner.parse((folder / LABEL).read_text())
                 if owner and owner.has_gone() and (what == "sandbox" or (folder / TEMPORARY).exists()):
                     yield what, folder
 
@@ -194,20 +207,20 @@ class _LocalStream(ProcessStream):
     """A guest whose processes are all ended with it, those that left its process group included."""
 
     def __init__(self, arguments: list[str], label: str, *, on_close: Callable[[], object]) -> None:
-        super().__init__(arguments, environment=ENVIRONMENT)
+        super().__init__(arguments, environment={**ENVIRONMENT, GUEST: label})
         self._label = label
         self._on_close = on_close
 
     def kill(self) -> None:
-        # Repeated, since a process may fork between being listed and being killed.
-        while found := {*_in_session(self.process.pid), *_players(self._label)}:
-            _kill(found)
-            self.process.poll()
+        _end(self._processes)
 
     def close(self) -> None:
         super().close()
-        _kill(_players(self._label))
+        _end(self._processes)
         self._on_close()
+
+    def _processes(self) -> set[int]:
+        return {process for process, label in _labels() if label == self._label}
 
 
 @functools.cache
@@ -244,7 +257,8 @@ def _become(spec: SandboxSpec) -> list[str]:
 
 
 def _bubblewrap(sandbox: Path, become: list[str], limits: Limits) -> list[str]:
-    words = ["bwrap", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words = ["bwrap", "--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
+    words += ["--unsetenv", GUEST]
     words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     if become:
         # The last is for the chdir alone, into a folder that may be the player's only.
@@ -258,15 +272,18 @@ def _bubblewrap(sandbox: Path, become: list[str], limits: Limits) -> list[str]:
             words += ["--symlink", str(path.readlink()), folder]
         else:
             words += ["--ro-bind-try", folder, folder]
+    words += ["--dir", "/etc"]
     for file in SYSTEM_FILES:
         words += ["--ro-bind-try", file, file]
-    words += ["--proc", "/proc", "--dev", "/dev", "--size", str(limits.temporary), "--tmpfs", "/tmp"]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for folder in ("/tmp", "/dev/shm"):
+        words += ["--perms", "1777", "--size", str(limits.temporary), "--tmpfs", folder]
     words += ["--bind", str(sandbox), "/sandbox", "--chdir", "/sandbox"]
+    words += ["--remount-ro", "/dev", "--remount-ro", "/", "--", "sh", "-c", INIT, "init"]
     # setpriv inside, where the capabilities to do so are the last thing that is given up.
-    return [
-        *words,
-        *([*become, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"] if become else []),
-    ]
+    if become:
+        words += [*become, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+    return words
 
 
 @functools.cache
@@ -301,36 +318,22 @@ def _labelled(base: Path) -> list[Path]:
     return sorted(each.parent for each in base.glob(f"*/{LABEL}"))
 
 
-def _in_session(session: int) -> list[int]:
-    found = []
-    for process in _processes():
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            if fields[0] != "Z" and int(fields[3]) == session:
-                found.append(process)
-    return found
-
-
-def _players(label: str) -> list[int]:
-    return [process for process, found in _labels() if found == label]
-
-
-def _stray_players() -> list[int]:
-    strays = []
+def _strays() -> set[int]:
+    strays = set()
     for process, label in _labels():
         owner = Owner.parse(label.rpartition("/")[0])
         if owner and owner.has_gone():
-            strays.append(process)
+            strays.add(process)
     return strays
 
 
 def _labels() -> Iterator[tuple[int, str]]:
-    """The processes of players, by the label in their environment."""
+    """The processes of guests and players, by the label in their environment."""
     for process in _processes():
         with contextlib.suppress(OSError):
             for each in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
                 name, _, value = each.partition(b"=")
-                if name == PLAYER.encode():
+                if name in (GUEST.encode(), PLAYER.encode()):
                     yield process, value.decode(errors="replace")
 
 
@@ -338,10 +341,37 @@ def _processes() -> list[int]:
     return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
 
 
-def _kill(processes: Iterable[int]) -> None:
-    for each in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(each, signal.SIGKILL)
+def _end(find: Callable[[], set[int]]) -> None:
+    """Kill what `find` finds with all that descends from it, until all of it has ended: a process may fork between being
+    listed and being killed, and takes a while to end.
+    """
+    doomed = find()
+    while doomed:
+        parents = _parents()
+        doomed = {process for process in parents if not doomed.isdisjoint(_line(process, parents))}
+        for each in doomed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        time.sleep(0.001)
+        doomed |= find()
+
+
+def _line(process: int, parents: Mapping[int, int]) -> Iterator[int]:
+    """The process and its ancestors."""
+    while process in parents:
+        yield process
+        process = parents[process]
+
+
+def _parents() -> dict[int, int]:
+    """Each process that has not ended, and its parent (proc(5), fields 3 and 4 of stat)."""
+    found = {}
+    for process in _processes():
+        with contextlib.suppress(OSError):
+            state, parent = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[:2]
+            if state not in "ZX":
+                found[process] = int(parent)
+    return found
 
 
 def _first_line(command: list[str]) -> str:

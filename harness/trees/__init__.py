@@ -10,7 +10,8 @@ import platformdirs
 from harness.errors import UsageError
 from harness.fixtures import fixture
 from harness.trees.own import OwnTree
-from harness.trees.recipe import RecipeTree, fetch, load
+from harness.trees.recipe import RecipeTree, load
+from harness.trees.sdist import fetch
 from harness.trees.source import Edit, SourceTree
 from harness.trees.typical import TypicalTree
 
@@ -36,7 +37,9 @@ def open_tree(name: str, *, edit: str | None = None, report: Callable[[str], Non
         if kind == "typical":
             return TypicalTree(parameters)
         recipe = load(known[name])
-        return RecipeTree(recipe, fetch(recipe, platformdirs.user_cache_path("harness") / "trees", report))
+        return RecipeTree(
+            recipe, fetch(recipe.source, platformdirs.user_cache_path("harness") / "trees", report)
+        )
     if not Path(name).is_dir():
         raise UsageError(f"there is no tree {name}: give a folder, or one of typical, {', '.join(known)}")
     if edit is None:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import TreeError, UsageError
-from harness.trees.recipe import Recipe, RecipeTree, Sdist, edit, fetch, load, pip_download, write
+from harness.trees.recipe import Recipe, RecipeTree, edit, load, write
+from harness.trees.sdist import Sdist, fetch, pip_download
 from harness.trees.source import Edit, SourceTree
 
 RECIPES = Path(__file__).parents[2] / "fixtures" / "trees"
@@ -221,14 +222,14 @@ def test_an_sdist_is_fetched_once_and_again_if_torn(tmp_path: Path) -> None:
     recipe, cache = fitting(parsed(tmp_path), download.sdist), tmp_path / "some" / "cache"
     reports: list[str] = []
 
-    kept = fetch(recipe, cache, reports.append, download)
-    assert fetch(recipe, cache, reports.append, download) == kept
+    kept = fetch(recipe.source, cache, reports.append, download)
+    assert fetch(recipe.source, cache, reports.append, download) == kept
     assert kept.read_bytes() == download.sdist.read_bytes()
     assert download.count == 1
-    assert reports == ["fetching tiny-c 1.0, which ships the sources of tiny"]
+    assert reports == ["fetching tiny-c 1.0"]
 
     kept.write_bytes(kept.read_bytes()[:-1])
-    assert fetch(recipe, cache, reports.append, download) == kept
+    assert fetch(recipe.source, cache, reports.append, download) == kept
     assert kept.read_bytes() == download.sdist.read_bytes()
     assert download.count == 2
     assert reports[1] == f"{kept} is torn or a wrong file"
@@ -238,14 +239,14 @@ def test_an_sdist_is_fetched_once_and_again_if_torn(tmp_path: Path) -> None:
 def test_an_sdist_with_another_checksum_is_not_kept(tmp_path: Path) -> None:
     download = Downloads(packed(tmp_path / "sdist"))
     with pytest.raises(TreeError, match=r"tiny-c 1\.0 has the SHA-256 [0-9a-f]+, but the recipe wants 0+"):
-        fetch(parsed(tmp_path), tmp_path / "cache", lambda _: None, download)
+        fetch(parsed(tmp_path).source, tmp_path / "cache", lambda _: None, download)
     assert files(tmp_path / "cache") == set()
 
 
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file, no folder")
     with pytest.raises(TreeError, match=r"cannot keep tiny-c 1\.0 in the cache"):
-        fetch(parsed(tmp_path), tmp_path / "cache", lambda _: None, Downloads(tmp_path / "none"))
+        fetch(parsed(tmp_path).source, tmp_path / "cache", lambda _: None, Downloads(tmp_path / "none"))
 
 
 @pytest.fixture
@@ -292,7 +293,7 @@ def objects(folder: Path) -> set[tuple[str, int]]:
 def test_a_real_project_builds_and_an_edit_recompiles_one_object(name: str, tmp_path: Path) -> None:
     recipe = load(RECIPES / f"{name}.toml")
     try:
-        tree = RecipeTree(recipe, fetch(recipe, tmp_path / "cache", print))
+        tree = RecipeTree(recipe, fetch(recipe.source, tmp_path / "cache", print))
     except TreeError as error:
         if "no answer from the package index" not in str(error):
             raise
