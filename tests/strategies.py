@@ -188,9 +188,11 @@ def planted(tree: Tree) -> Iterator[str]:
 
 
 @contextmanager
-def scratch() -> Iterator[str]:
-    """A temporary folder that is removed whatever modes are in it: one for each example of a property."""
-    folder = tempfile.mkdtemp(prefix="harness-test-")
+def scratch(disk: str | None = None) -> Iterator[str]:
+    """A temporary folder, on a disk of your choice, that is removed whatever modes are in it: one for each
+    example of a property.
+    """
+    folder = tempfile.mkdtemp(prefix="harness-test-", dir=disk)
     try:
         yield folder
     finally:

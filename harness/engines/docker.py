@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 
 import docker
@@ -65,7 +66,8 @@ def endpoint() -> tuple[str, docker.tls.TLSConfig | None]:
     name = os.environ.get("DOCKER_CONTEXT")
     context = docker.context.ContextAPI.get_context(name)
     if context is None:
-        raise EngineError(f"there is no Docker context {name}; `docker context ls` lists them")
+        called = name or "of the name that ~/.docker/config.json has"
+        raise EngineError(f"there is no Docker context {called}; `docker context ls` lists them")
     return context.Host or "unix:///var/run/docker.sock", context.TLSConfig
 
 
@@ -77,7 +79,8 @@ class DockerEngine:
 
     def __init__(self, host: str | None = None) -> None:
         """Connect. Raises EngineError when no engine answers there."""
-        self.host, tls = (host, None) if host else endpoint()
+        with _speaking("where the Docker engine is cannot be told; see DOCKER_HOST and `docker context ls`"):
+            self.host, tls = (host, None) if host else endpoint()
         if self.host.startswith("ssh://"):
             raise EngineError(
                 "ssh:// is not supported: its streams cannot be half-closed; forward the socket instead "
@@ -155,7 +158,7 @@ class DockerEngine:
                     return None
                 except docker.errors.APIError as error:
                     # Its keeper ends asynchronously, and holds the volume until it has gone.
-                    if error.status_code != 409 or time.monotonic() > deadline:
+                    if error.status_code != HTTPStatus.CONFLICT or time.monotonic() > deadline:
                         raise
                     time.sleep(0.05)
 
@@ -167,8 +170,7 @@ class DockerEngine:
         containers, volumes = self._left()
         with _speaking("what a crash left cannot be removed"):
             for each in containers:
-                with contextlib.suppress(docker.errors.NotFound):
-                    self.api.remove_container(each, force=True, v=True)
+                self._remove(each)
         for each in volumes:
             self.remove_volume(each)
         return [f"container {each}" for each in containers] + [f"volume {each}" for each in volumes]
@@ -184,7 +186,7 @@ class DockerEngine:
                 time.sleep(0.02)
             for each in self._started if time.monotonic() >= deadline else ():
                 with contextlib.suppress(docker.errors.APIError):
-                    self.api.remove_container(each, force=True, v=True)
+                    self._remove(each)
         self.api.close()
 
     def _open(self, spec: SandboxSpec) -> Stream:
@@ -283,6 +285,14 @@ class DockerEngine:
     def _kill(self, container: str) -> None:
         with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException):
             self.api.kill(container)
+
+    def _remove(self, container: str) -> None:
+        try:
+            self.api.remove_container(container, force=True, v=True)
+        except docker.errors.APIError as error:
+            # It has gone, or is going: with its last process a container removes itself.
+            if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                raise
 
     def _containers(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.api.containers(all=True, filters={"label": LABEL})

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,7 +37,7 @@ ends with its guest, has neither.
 
 SWEEP = f"""
 while found=$(grep -lsz '^{PLAYER}=%s$' /proc/[0-9]*/environ | cut -d/ -f3) && [ -n "$found" ]; do
-    kill -9 $found 2>/dev/null
+    kill -9 $found 2>/dev/null || :
 done"""
 """Ends the player's processes, repeated since they take a while to end."""
 
@@ -135,7 +135,10 @@ class LocalEngine:
         _end(_strays)
         removed = [f"process {each}" for each in sorted(strays)]
         for what, path in self._left():
-            remove_tree(path)
+            try:
+                remove_tree(path)
+            except OSError as error:
+                raise EngineError(f"the {what} {path} cannot be removed: {error.strerror}") from error
             removed.append(f"{what} {path}")
         return removed
 
@@ -177,6 +180,8 @@ class LocalEngine:
         base = sandboxes_home()
         try:
             base.mkdir(mode=0o711, exist_ok=True, parents=True)
+            if base.lstat().st_uid != os.geteuid():
+                raise EngineError(f"{base} is somebody else's; set TMPDIR to a folder of your own")
             folder = Path(tempfile.mkdtemp(prefix="sandbox-", dir=base))
             folder.chmod(0o711)
             (folder / LABEL).write_text(str(self._owner))
@@ -349,9 +354,11 @@ def _end(find: Callable[[], set[int]]) -> None:
     while doomed:
         parents = _parents()
         doomed = {process for process in parents if not doomed.isdisjoint(_line(process, parents))}
-        for each in doomed:
-            with contextlib.suppress(ProcessLookupError):
+        for each in list(doomed):
+            try:
                 os.kill(each, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                doomed.remove(each)  # a program that became another user is not ours to end
         time.sleep(0.001)
         doomed |= find()
 

@@ -120,10 +120,12 @@ def save(
     """Write and delete visible files; returns the stamp that the written ones carry, in nanoseconds.
 
     Each file is written in the folder `incoming`, of the same file system, and renamed: a crash leaves each
-    file old or new. The stamp is later than everything else in the sandbox, and no later than now by the
-    clock that stamps files, so that what a run then makes is not older than it. Raises OSError.
+    file old or new. The stamp is later than everything that was in the sandbox; and unless something there is
+    from the future it is no later than now by the clock that stamps files, so that what a run then makes is
+    not older than it. Raises OSError, and KatasError where the file system cannot hold such a stamp.
     """
-    stamp = _next_stamp(_newest(sandbox))
+    latest = _newest(sandbox)
+    stamp = _next_stamp(latest)
     written = []
     with _folders(sandbox, owner) as folders:
         for name in deleted:
@@ -142,7 +144,7 @@ def save(
             os.rename(temporary, last, dst_dir_fd=folder)
             written.append(file.name)
         if written:
-            stamp = _stamp_last(sandbox, folders, written)
+            stamp = _stamp_last(sandbox, folders, written, latest)
     return stamp
 
 
@@ -163,9 +165,11 @@ def _newest(sandbox: str, leaving_out: Collection[bytes] = ()) -> int:
         return newest(sandbox, leaving_out=leaving_out)
 
 
-def _stamp_last(sandbox: str, folders: Folders, written: list[bytes]) -> int:
-    """Stamp the written files once more: saving them touched their folders."""
-    latest = _newest(sandbox, leaving_out=set(written))
+def _stamp_last(sandbox: str, folders: Folders, written: list[bytes], latest: int) -> int:
+    """Stamp the written files once more, since saving them touched their folders: later than these, and than
+    what was the latest before, which may have been the files' own stamp.
+    """
+    latest = max(latest, _newest(sandbox, leaving_out=set(written)))
     for attempt in range(2):
         stamp = _next_stamp(latest)
         if all(_stamp(folders, name, stamp) > latest for name in written):

@@ -25,7 +25,7 @@ PHASE_WORDS = {
 
 def comparison(rows: Sequence[Row]) -> Table:
     """The table of `harness compare`: a column an arm, so that it fits a terminal of 80."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for row in rows:
         table.add_column(row.runner, justify="right", no_wrap=True)
@@ -35,7 +35,7 @@ def comparison(rows: Sequence[Row]) -> Table:
         ("ratio to bare make", lambda row: "-" if row.ratio is None else f"{row.ratio:.2f}"),
         ("files recompiled", lambda row: _range(row.recompiled)),
         ("output right", lambda row: _of(row.right)),
-        ("mtimes kept to 1 ns", lambda row: _of(row.kept)),
+        ("mtimes kept (1 ns)", lambda row: _of(row.kept)),
         ("piped in", lambda row: size(row.bytes_in)),
         ("piped out", lambda row: size(row.bytes_out)),
     ]
@@ -45,7 +45,7 @@ def comparison(rows: Sequence[Row]) -> Table:
         if any(getattr(row, field) for row in rows):
             table.add_row(name, *(str(getattr(row, field)) for row in rows))
     table.add_section()
-    table.add_row("where the time went")
+    table.add_row("of this, spent on")
     for kind, words in PHASE_WORDS.items():
         if any(kind in row.phases for row in rows):
             table.add_row(f"  {words}", *(seconds(row.phases.get(kind)) for row in rows))

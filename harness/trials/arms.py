@@ -70,7 +70,8 @@ class FloorArm:
         return self._build(files, max_seconds)
 
     def incremental(self, files: VisibleFiles, max_seconds: float) -> Run:
-        assert self._last is not None
+        if self._sandbox is None or self._last is None:
+            return self.full(files, max_seconds)  # the last build was stopped, and its container with it
         last = self._last
         self._send(
             VisibleFiles(
@@ -101,7 +102,9 @@ class FloorArm:
         self._last = files
         before = self._sandbox.observe()
         done = self._sandbox.execute(self._command, max_seconds)
-        after = {} if done.timed_out else self._sandbox.observe()
+        if done.timed_out:
+            self.close()
+        after = self._sandbox.observe() if self._sandbox else {}
         outcome = (
             Outcome.TIMED_OUT if done.timed_out else Outcome.FAULTY if done.reason else Outcome.COMPLETED
         )

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
+from support import eventually, soon, traces
 
 from harness import images
 from harness.engines.docker import DockerEngine
 from harness.engines.docker_stream import HEADER, DockerStream
 from harness.errors import StreamCut
-from support import eventually, soon, traces
 
 MEGABYTES = 20
 PIECE = bytes(range(256)) * 4096
@@ -50,10 +50,10 @@ def frame(source: int, data: bytes) -> bytes:
 
 def joined(stream: DockerStream) -> dict[int, bytes]:
     """Everything until the end, by its source."""
-    found: dict[int, bytes] = {}
+    found: dict[int, list[bytes]] = {}
     while (piece := stream.read(soon()))[0]:
-        found[piece[0]] = found.get(piece[0], b"") + piece[1]
-    return found
+        found.setdefault(piece[0], []).append(piece[1])
+    return {source: b"".join(pieces) for source, pieces in found.items()}
 
 
 FRAMES = frame(1, b"out ") + frame(2, b"err ") + frame(1, b"") + frame(1, b"put") + frame(2, b"or")
@@ -160,4 +160,3 @@ def test_a_killed_container_ends_the_read(
     stream.kill()
     assert joined(stream) == {}
     eventually(lambda: not traces(docker_engine), "the container goes")
-

@@ -1,0 +1,216 @@
+"""Bad input: one clear line, exit status 2, nothing lost, no traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.engines.local import sandboxes_home
+
+NOWHERE = "unix:///nonexistent/docker.sock"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing of this user's is touched."""
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree that can be played."""
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    script = folder / "cyber-dojo.sh"
+    script.write_text("#!/bin/sh\necho hello\n")
+    script.chmod(0o755)
+    (folder / "a.c").write_text("int a;\n")
+    return folder
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a command is refused with."""
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("harness: ")
+    assert sum(line.startswith("harness: ") for line in lines) == 1
+    return lines[-1]
+
+
+def test_no_engine(tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says where it looked, and what to do."""
+    monkeypatch.setenv("DOCKER_HOST", NOWHERE)
+    line = refused(capsys, "run", str(tree), "--engine", "docker")
+    assert NOWHERE in line
+    assert "DOCKER_HOST" in line
+
+
+def test_an_image_for_an_engine_without_images(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "local engine has no images" in refused(
+        capsys, "run", str(tree), "--engine", "local", "--image", "alpine"
+    )
+
+
+def test_a_tree_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no folder" in refused(capsys, "run", str(tmp_path / "none"), "--engine", "local")
+    line = refused(capsys, "compare", "--tree", "no-such-tree", "--engine", "local")
+    assert "typical" in line
+    assert "lua" in line
+
+
+def test_a_tree_that_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "is empty" in refused(capsys, "run", str(tmp_path / "empty"), "--engine", "local")
+
+
+def test_a_tree_without_its_command(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tree / "cyber-dojo.sh").unlink()
+    assert "no cyber-dojo.sh" in refused(capsys, "run", str(tree), "--engine", "local")
+    arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", "r.jsonl")
+    assert "no cyber-dojo.sh" in refused(capsys, *arguments)
+
+
+def test_an_edit_that_names_no_file(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("compare", "--tree", str(tree), "--engine", "local")
+    assert "names no file" in refused(capsys, *arguments, "--edit", "b.c")
+    assert "names no file" in refused(capsys, *arguments, "--edit", "../tree/a.c/")
+    assert "--edit FILE" in refused(capsys, *arguments)
+    assert "edits of its own" in refused(capsys, "compare", "--tree", "typical", "--edit", "a.c")
+
+
+def test_parameters_of_the_typical_tree(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "size" in refused(capsys, "compare", "--tree", "typical:size=1", "--engine", "local")
+
+
+def test_a_symlink_out_of_the_tree(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tree / "passwd").symlink_to("/etc/passwd")
+    assert "points out of the tree" in refused(capsys, "run", str(tree), "--engine", "local")
+
+
+def test_a_kata_id_and_an_avatar_that_are_none(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("run", str(tree), "--engine", "local")
+    for kata in ("123", "lowercase0", "../../../..", "0123456789A"):
+        assert "10 of 0-9 and A-Z" in refused(capsys, *arguments, "--kata", kata)
+    assert "no name for an avatar" in refused(capsys, *arguments, "--avatar", "../lion")
+
+
+def test_an_avatar_that_does_not_exist(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    katas = ("--katas", str(tmp_path / "katas"), "--engine", "local")
+    assert "no such folder" in refused(capsys, "katas", "list", *katas)
+    played = main(
+        ("run", str(tree), "--runner", "katas-volume", *katas, "--kata", "0123456789", "--avatar", "lion")
+    )
+    assert played == 0
+    capsys.readouterr()
+    assert "no avatar 0123456789/tiger" in refused(capsys, "katas", "show", "0123456789", "tiger", *katas)
+    assert "no avatar ABCDEFGHIJ/lion" in refused(capsys, "katas", "diff", "ABCDEFGHIJ", "lion", "0", "1", *katas)
+    assert "no kata ABCDEFGHIJ" in refused(capsys, "katas", "download", "ABCDEFGHIJ", *katas)
+    assert "no tag 7" in refused(capsys, "katas", "show", "0123456789", "lion", "7", *katas)
+    assert not list(tmp_path.glob("*.tgz"))
+
+
+def test_a_runner_that_does_not_exist(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, "run", str(tree), "--runner", "none", "--engine", "local")
+    assert "katas-data-container" in line
+
+
+def test_katas_in_the_wrong_kind_of_place(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("run", str(tree), "--engine", "local")
+    assert "in a folder" in refused(capsys, *arguments, "--runner", "tmp", "--katas", "volume:x")
+    assert "in a volume" in refused(capsys, *arguments, "--katas", "/some/folder")
+
+
+def test_a_result_that_would_be_written_over(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "r.jsonl"
+    out.write_text("mine")
+    arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", str(out))
+    assert "exists already" in refused(capsys, *arguments)
+    assert out.read_text() == "mine"
+
+
+def test_no_permission(tree: Path, tmp_path: Path) -> None:
+    """Katas that cannot be written, as a user who is not root."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else for this test")
+    katas = tmp_path / "locked"
+    katas.mkdir(mode=0o700)
+    for each in (tmp_path, *tmp_path.parents):
+        if each.stat().st_mode & 0o005 != 0o005 and each.is_relative_to("/tmp"):
+            each.chmod(each.stat().st_mode | 0o055)
+    command = [sys.executable, "-m", "harness", "run", str(tree), "--runner", "tmp", "--katas", str(katas)]
+    become = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HARNESS_HOME": str(tmp_path / "h")}
+    done = subprocess.run(
+        [*become, *command, "--engine", "local"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Permission denied" in done.stderr.splitlines()[-1]
+
+
+def test_no_space(tree: Path, tmp_path: Path) -> None:
+    """Katas on a disk that is full; what was there before is there afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk for this test")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False).returncode:
+        pytest.skip("this machine lets nobody mount a tmpfs")
+    try:
+        (tree / "large").write_bytes(os.urandom(100_000))
+        command = [sys.executable, "-m", "harness", "run", str(tree), "--runner", "katas-volume"]
+        command += ["--katas", str(disk), "--engine", "local"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2, done.stderr
+        assert "No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_ctrl_c(tree: Path, tmp_path: Path) -> None:
+    """Status 130, and everything that was started is gone."""
+    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\ntouch started\nsleep 1234\n")
+    command = [sys.executable, "-m", "harness", "run", str(tree), "--runner", "katas-volume", "--engine", "local"]
+    command += ["--katas", str(tmp_path / "katas"), "--max-seconds", "60"]
+    before = set(sandboxes_home().glob("*"))
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not list((tmp_path / "katas").glob("*/*/lion/sandbox/started")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert said.strip().splitlines()[-1].startswith("harness: interrupted")
+    assert set(sandboxes_home().glob("*")) <= before
+    assert subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, check=False).returncode == 1
+
+
+def test_usage_errors_are_argparse_s(capsys: pytest.CaptureFixture[str]) -> None:
+    """A number that is none, a missing argument, an unknown command."""
+    for arguments in (["compare", "--blocks", "0"], ["run"], ["nothing"], ["run", ".", "--max-seconds", "-1"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_the_tree_is_only_read(tree: Path) -> None:
+    """Not even a stamp of the user's own files changes."""
+    before = {path: path.stat() for path in tree.iterdir()}
+    assert main(("run", str(tree), "--engine", "local", "--runner", "tmp")) == 0
+    after = {path: path.stat() for path in tree.iterdir()}
+    assert {path: (found.st_mtime_ns, found.st_ctime_ns) for path, found in before.items()} == {
+        path: (found.st_mtime_ns, found.st_ctime_ns) for path, found in after.items()
+    }
+    assert all(stat.S_ISREG(found.st_mode) for found in after.values())

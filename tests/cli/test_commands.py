@@ -1,0 +1,184 @@
+"""The commands as a user types them, on the local engine; what they do to an engine is tested with the engines."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.cli import main
+from harness.engines.owner import LABEL, TEMPORARY
+
+LOCAL = ("--engine", "local")
+SMALL = "typical:cost=0.1"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing of this user's is touched."""
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree that can be played, whose output is its only source."""
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    (folder / "cyber-dojo.sh").write_text("#!/bin/sh\nmake -s && cat built; exit 3\n")
+    (folder / "cyber-dojo.sh").chmod(0o755)
+    (folder / "Makefile").write_text("built: source\n\techo building; cp source built\n")
+    (folder / "source").write_text("one\n")
+    return folder
+
+
+@pytest.mark.parametrize("runner", ["tmp", "katas-volume", "katas-data-container"])
+def test_run_plays_a_test_event_and_the_next_one_is_incremental(
+    runner: str, tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It prints the output, exits with the command's own status, and keeps the katas for the next time."""
+    arguments = ("run", "--runner", runner, *LOCAL, str(tree))
+    assert main(arguments) == 3
+    out, err = capfd.readouterr()
+    assert out == "building\none\n"
+    assert "completed, exit status 3, tag 1" in err
+    assert "<<RUN>>" in err
+    assert main(arguments) == 3
+    assert capfd.readouterr().out == ("building\none\n" if runner == "tmp" else "one\n")
+    (tree / "source").write_text("two\n")
+    assert main(arguments) == 3
+    out, err = capfd.readouterr()
+    assert out == "building\ntwo\n"
+    assert "tag 3" in err
+
+
+def test_run_past_its_limit(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It exits as timeout(1) does, with what was printed until then, and there is no tag."""
+    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\necho early; while :; do :; done\n")
+    assert main(("run", *LOCAL, "--max-seconds", "0.5", str(tree))) == 124
+    out, err = capfd.readouterr()
+    assert out == "early\n"
+    assert "timed_out, no tag" in err
+
+
+def test_run_that_is_faulty_says_why(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tree / "cyber-dojo.sh").write_text("#!/no/such/shell\n")
+    assert main(("run", *LOCAL, str(tree))) == 2
+    assert "the interpreter of ./cyber-dojo.sh, /no/such/shell, is not in the image" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
+def test_katas_looks_into_a_store(
+    runner: str, tree: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The same in a folder and in a data-container: list, show, diff, download."""
+    for content in ("one\n", "two\n"):
+        (tree / "source").write_text(content)
+        main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", "--avatar", "lion", str(tree)))
+    main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", "--avatar", "tiger", str(tree)))
+    capfd.readouterr()
+
+    assert main(("katas", "list", *LOCAL)) == 0
+    listed = capfd.readouterr().out
+    assert "0123456789" in listed
+    assert "lion" in listed
+    assert "tiger" in listed
+
+    assert main(("katas", "show", "0123456789", "lion", *LOCAL)) == 0
+    rows = [line.split()[0] for line in capfd.readouterr().out.splitlines() if "UTC" in line]
+    assert rows == ["1", "2"]
+
+    assert main(("katas", "show", "0123456789", "lion", "2", *LOCAL)) == 0
+    out = capfd.readouterr().out
+    assert out.endswith("building\ntwo\n")
+    assert "Makefile" in out
+
+    assert main(("katas", "diff", "0123456789", "lion", "1", "2", *LOCAL)) == 0
+    diff = capfd.readouterr().out
+    assert "-one\n+two\n" in diff
+    assert "Makefile" not in diff
+
+    assert main(("katas", "download", "0123456789", *LOCAL)) == 0
+    with tarfile.open(tmp_path / "0123456789.tgz") as archive:
+        names = archive.getnames()
+    assert {"./lion/sandbox/built", "./tiger/sandbox/built", "./increments.json", "./lion/.git/HEAD"} <= set(names)
+    assert not [name for name in names if name.endswith("lock")]
+
+
+def test_compare_writes_a_result_and_prints_one_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Every counter is as it must be; the file can be read back."""
+    arguments = ("compare", "--tree", SMALL, "--blocks", "3", "--seed", "1", "--out", "r.jsonl", *LOCAL)
+    assert main(arguments) == 0
+    out, err = capfd.readouterr()
+    assert "asked for" in err
+    for word in ("bare-make", "tmp", "katas-volume", "katas-data-container", "files recompiled", "mtimes kept"):
+        assert word in out
+    frame = harness.load_results("r.jsonl")
+    assert frame["complete"].all()
+    assert frame["right"].all()
+    assert (frame["outcome"] == "completed").all()
+    incremental = frame[frame["build"] == "incremental"].set_index("runner")
+    exact = ["bare-make", "katas-volume", "katas-data-container"]
+    assert set(incremental.loc[exact, "recompiled"]) == {1}
+    assert set(incremental.loc[exact, "mtimes_changed"]) == {0}
+    assert set(incremental.loc["tmp", "recompiled"]) == {24}
+    assert set(incremental.loc["tmp", "mtimes_kept"]) == {0}
+    assert (incremental.loc["katas-data-container", "bytes_out"] > 1e6).all()
+    assert (incremental.loc["katas-volume", "bytes_in"] == 0).all()
+
+
+def test_compare_on_a_tree_of_the_user_s_own(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Right is what the floor printed, and nothing is left behind."""
+    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nmake -s && wc -l built\n")
+    arguments = ("compare", "--tree", str(tree), "--edit", "source", "--blocks", "2", "--out", "r.jsonl", *LOCAL)
+    assert main((*arguments, "--runner", "katas-volume", "--runner", "tmp")) == 0
+    assert "katas-data-container" not in capfd.readouterr().out
+    frame = harness.load_results("r.jsonl")
+    assert frame["right"].all()
+    assert sorted(set(frame["answer"])) == ["1 built", "2 built", "3 built"]
+
+
+def test_compare_counts_what_timed_out(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A build that passes the limit is never dropped."""
+    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nsleep 60\n")
+    arguments = ("compare", "--tree", str(tree), "--edit", "source", "--blocks", "1", "--out", "r.jsonl", *LOCAL)
+    assert main((*arguments, "--runner", "katas-data-container", "--max-seconds", "0.2")) == 0
+    assert "timed out" in capfd.readouterr().out
+    assert (harness.load_results("r.jsonl")["outcome"] == "timed_out").all()
+
+
+def test_clean_removes_what_a_dead_owner_left_and_nothing_else(
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temporary volume whose process has gone; not the katas that a user keeps, nor those of a living process."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    child = subprocess.run(
+        [sys.executable, "-c", "from harness.engines.owner import Owner; print(Owner.current())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name, owner, temporary in (("dead", child.stdout, True), ("kept", child.stdout, False), ("odd", "me", True)):
+        (home / "volumes" / name).mkdir(parents=True)
+        (home / "volumes" / name / LABEL).write_text(owner.strip())
+        if temporary:
+            (home / "volumes" / name / TEMPORARY).touch()
+    assert main(("clean", "--dry-run")) == 0
+    assert f"would remove volume {home / 'volumes' / 'dead'}" in capfd.readouterr().out
+    assert (home / "volumes" / "dead").exists()
+    assert main(("clean",)) == 0
+    assert sorted(each.name for each in (home / "volumes").iterdir()) == ["kept", "odd"]
+
+
+def test_the_front_page_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    for command in ("compare", "run", "katas", "doctor", "image", "clean"):
+        assert f"\n    {command} " in out

@@ -1,0 +1,104 @@
+"""Messages and streams between the harness and a keeper: whole, or an error."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import names
+
+from harness.errors import StreamCut
+from harness.katas.channel import Channel
+
+MESSAGES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | names().map(os.fsdecode),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+PIECES = st.lists(st.binary(max_size=20), max_size=5)
+
+
+def sender() -> tuple[Channel, io.BytesIO]:
+    """A channel, and what it has sent."""
+    sent = io.BytesIO()
+    return Channel(lambda size: b"", sent.write), sent
+
+
+def receiver(data: bytes) -> Channel:
+    """A channel at the other end of a stream of these bytes."""
+    return Channel(io.BytesIO(data).read, lambda data: None)
+
+
+def stream(pieces: list[bytes]) -> bytes:
+    channel, sent = sender()
+    channel.send_pieces(pieces)
+    return sent.getvalue()
+
+
+@settings(deadline=None)
+@given(st.lists(MESSAGES, max_size=3))
+def test_messages_arrive_in_order(messages: list[object]) -> None:
+    """File names of every kind in them, and after the last one there is none."""
+    channel, sent = sender()
+    for message in messages:
+        channel.send(message)
+    other = receiver(sent.getvalue())
+    assert [other.receive() for _ in messages] == messages
+    assert other.receive() is None
+
+
+@settings(deadline=None)
+@given(PIECES, MESSAGES)
+def test_a_stream_ends_where_the_next_message_begins(pieces: list[bytes], message: object) -> None:
+    """Its bytes arrive as they were; an empty piece does not end it."""
+    channel, sent = sender()
+    channel.send_pieces(pieces)
+    channel.send(message)
+    other = receiver(sent.getvalue())
+    assert b"".join(other.receive_pieces()) == b"".join(pieces)
+    assert other.receive() == message
+
+
+@settings(deadline=None)
+@given(PIECES, st.data())
+def test_a_stream_that_is_cut_anywhere_is_an_error(pieces: list[bytes], data: st.DataObject) -> None:
+    """Between two pieces too."""
+    whole = stream(pieces)
+    part = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    with pytest.raises(StreamCut):
+        list(receiver(part).receive_pieces())
+
+
+@settings(deadline=None)
+@given(MESSAGES, st.data())
+def test_a_message_that_is_cut_anywhere_is_an_error(message: object, data: st.DataObject) -> None:
+    """Only before its first byte there is simply none."""
+    channel, sent = sender()
+    channel.send(message)
+    whole = sent.getvalue()
+    part = whole[: data.draw(st.integers(1, len(whole) - 1))]
+    with pytest.raises(StreamCut):
+        receiver(part).receive()
+
+
+def test_a_sender_that_fails_says_so_and_the_next_message_is_understood() -> None:
+    """The error goes on at its own end; the other end learns that the stream was cut."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"first"
+        raise ZeroDivisionError
+
+    channel, sent = sender()
+    with pytest.raises(ZeroDivisionError):
+        channel.send_pieces(pieces())
+    channel.send("next")
+    other = receiver(sent.getvalue())
+    received = other.receive_pieces()
+    assert next(received) == b"first"
+    with pytest.raises(StreamCut, match="could not finish"):
+        next(received)
+    assert other.receive() == "next"

@@ -1,0 +1,135 @@
+"""Where things lie in the katas: every name that Linux allows is let in, and none that escapes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from strategies import AWKWARD_NAMES, on_disk, paths, scratch
+from support import one_line
+
+from harness.errors import UsageError
+from harness.katas.layout import (
+    NAME_BYTES,
+    PATH_BYTES,
+    PATH_PARTS,
+    Avatar,
+    avatar_folder,
+    check_kata,
+    kata_folder,
+    show,
+    split_name,
+)
+
+
+@pytest.mark.parametrize("kata", ["0000000000", "4A6C1FBFE1", "ZZZZZZZZZZ"])
+def test_ten_of_digits_and_capitals_are_a_kata(kata: str) -> None:
+    """As the original made them, and the whole alphabet."""
+    check_kata(kata)
+
+
+NO_KATAS = (
+    "",
+    "4A6C1FBFE",
+    "4A6C1FBFE12",
+    "4a6c1fbfe1",
+    "../../../..",
+    "4A/C1FBFE1",
+    "4A6C1FBFE\n",
+    "4A6C1FBFE1\n",
+    "4A6C1FBF\0E",
+    "\uff14A6C1FBFE1",
+)
+
+
+@pytest.mark.parametrize("kata", NO_KATAS)
+def test_nothing_else_is_a_kata(kata: str) -> None:
+    """In particular nothing that would be another folder; the message is one line nevertheless."""
+    with pytest.raises(UsageError) as raised:
+        check_kata(kata)
+    assert one_line(raised.value)
+    with pytest.raises(UsageError):
+        Avatar(kata, "lion")
+
+
+@pytest.mark.parametrize("name", ["lion", "Lion2", "1", "two_words", "a-b", "lock", "sandbox", "x" * 64])
+def test_letters_digits_and_dashes_are_an_avatar(name: str) -> None:
+    """Also the words that the layout itself uses elsewhere."""
+    assert Avatar("4A6C1FBFE1", name).name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", ".git", "-rf", "_x", "a/b", "../lion", "a b", "a.json", "lion\n", "\u00e9", "x" * 65],
+)
+def test_nothing_else_is_an_avatar(name: str) -> None:
+    """In particular nothing with a dot: the kata's own files have one."""
+    with pytest.raises(UsageError):
+        Avatar("4A6C1FBFE1", name)
+
+
+def test_an_avatar_lies_in_its_kata() -> None:
+    """katas/XX/YYYYYYYY/AVATAR: two characters of the id keep any one folder from filling up."""
+    avatar = Avatar("4A6C1FBFE1", "spider")
+    assert kata_folder(avatar.kata) == "4A/6C1FBFE1"
+    assert avatar_folder(avatar) == "4A/6C1FBFE1/spider"
+    assert str(avatar) == "4A6C1FBFE1/spider"
+
+
+@settings(deadline=None)
+@given(paths(depth=5))
+def test_every_name_that_linux_allows_is_let_in(name: bytes) -> None:
+    """And comes apart where its slashes are."""
+    assert b"/".join(split_name(name)) == name
+
+
+@on_disk
+@given(paths())
+def test_what_is_let_in_stays_inside(name: bytes) -> None:
+    """By the kernel's own reading of the name."""
+    with scratch() as folder:
+        root = os.fsencode(os.path.realpath(folder))
+        here = root
+        for part in split_name(name):
+            here = os.path.join(here, part)
+            os.mkdir(here)
+        assert os.path.realpath(os.path.join(root, name)) == here
+        assert here.startswith(root + b"/")
+
+
+@pytest.mark.parametrize(
+    "name", [b"..", b"../a", b"a/..", b"a/../b", b"a/../../b", b"/", b"/etc/passwd", b"//a"]
+)
+def test_a_name_that_escapes_is_refused(name: bytes) -> None:
+    """Even if it would come back in the end; and the message says that it escapes."""
+    with pytest.raises(UsageError, match="escapes its sandbox"):
+        split_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", [b"", b".", b"./a", b"a/.", b"a//b", b"a/", b"a\0b", b"x" * (NAME_BYTES + 1), b"a/" + b"x" * 256]
+)
+def test_a_name_that_no_file_has_is_refused(name: bytes) -> None:
+    """Or that another name stands for too: names are compared as they are."""
+    with pytest.raises(UsageError, match="is no file name"):
+        split_name(name)
+
+
+def test_the_longest_names_are_let_in_and_longer_ones_refused() -> None:
+    """What is too long for the kernel would make every later look at the sandbox fail."""
+    longest = b"/".join([b"x" * NAME_BYTES] * (PATH_BYTES // (NAME_BYTES + 1)))
+    deepest = b"/".join([b"x"] * PATH_PARTS)
+    assert split_name(longest)
+    assert split_name(deepest)
+    for name in (longest + b"/" + b"x" * NAME_BYTES, deepest + b"/x"):
+        with pytest.raises(UsageError, match="too long"):
+            split_name(name)
+
+
+@pytest.mark.parametrize("name", AWKWARD_NAMES)
+def test_a_message_shows_any_name_as_one_line_of_text(name: bytes) -> None:
+    """No name can forge a second line, or break the terminal that it is printed on."""
+    shown = show(name)
+    assert shown.isprintable()
+    shown.encode()

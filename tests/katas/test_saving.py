@@ -1,0 +1,421 @@
+"""Saving visible files: make cannot miss an edit, and nothing is written outside of the sandbox."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from strategies import on_disk, scratch, visible_files
+from unprivileged import unprivileged
+
+from harness.katas import saving
+from harness.katas.delta import Stamped, blob_id
+from harness.katas.saving import SavedFile
+from harness.tree import Entry, difference, snapshot
+
+FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000
+HOUR = 3600 * 10**9
+
+
+@dataclass(frozen=True)
+class Box:
+    """A sandbox, and the folder in which files are written before they are renamed into it."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.sandbox.mkdir(parents=True)
+        (self.folder / "incoming").mkdir()
+
+    @property
+    def sandbox(self) -> Path:
+        return self.folder / "sandbox"
+
+    def save(
+        self, files: Mapping[str, str | bytes], deleted: tuple[str, ...] = (), *, mode: int = FILE
+    ) -> int:
+        saved = [
+            SavedFile(os.fsencode(name), mode, text if isinstance(text, bytes) else text.encode())
+            for name, text in files.items()
+        ]
+        return self.save_these(iter(saved), deleted)
+
+    def save_these(self, files: Iterator[SavedFile], deleted: tuple[str, ...] = ()) -> int:
+        names = [os.fsencode(name) for name in deleted]
+        return saving.save(str(self.sandbox), str(self.folder / "incoming"), files, names, None)
+
+    def look(self, *names: str) -> dict[str, Stamped | None]:
+        found = saving.look(str(self.sandbox), [os.fsencode(name) for name in names])
+        return {os.fsdecode(name): stamp for name, stamp in found.items()}
+
+    def snapshot(self) -> dict[bytes, Entry]:
+        return snapshot(self.sandbox, contents=True)
+
+    def others(self, *names: str) -> list[int]:
+        """The stamps of everything else in the sandbox."""
+        return [entry.mtime_ns for path, entry in self.snapshot().items() if path.decode() not in names]
+
+    def stamp(self, name: str) -> int:
+        return (self.sandbox / name).lstat().st_mtime_ns
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path / "box")
+
+
+class TestNoMissedEdit:
+    """What is saved is strictly later than everything else in the sandbox."""
+
+    def test_a_saved_file_is_the_newest(self, box: Box) -> None:
+        """Read back from the disk, over and over, immediately after something else was made there; its own
+        folder is no exception.
+        """
+        for number in range(50):
+            (box.sandbox / f"product {number}").write_text("made by a run")
+            stamp = box.save({"a/source": str(number), "another": str(number)})
+            assert stamp == box.stamp("a/source") == box.stamp("another")
+            assert stamp > max(box.others("a/source", "another"))
+
+    def test_what_is_made_next_is_not_older(self, box: Box) -> None:
+        """Else make would build the same again and again."""
+        for number in range(50):
+            box.save({"source": str(number)})
+            (box.sandbox / "product").write_text("made by a run")
+            assert box.stamp("product") >= box.stamp("source")
+
+    def test_a_stamp_has_a_sub_second_part(self, box: Box) -> None:
+        """A whole second would mean that somebody had cut it."""
+        stamps = [box.save({"file": str(number)}) for number in range(5)]
+        assert any(stamp % 10**9 for stamp in stamps)
+
+    def test_a_file_from_an_hour_ahead_is_overtaken(self, box: Box) -> None:
+        """Objects from a clock that runs ahead would make every later edit invisible."""
+        ahead = time.time_ns() + HOUR
+        (box.sandbox / "product").touch()
+        os.utime(box.sandbox / "product", ns=(ahead, ahead))
+        assert box.save({"source": "1"}) > ahead
+        assert box.stamp("product") == ahead
+        first = box.stamp("source")
+        assert box.save({"source": "2"}) > first
+
+    @pytest.mark.parametrize("kind", ["file", "folder", "symlink", "sandbox"])
+    @pytest.mark.parametrize("disk", [None, "/dev/shm"])
+    def test_a_file_from_the_end_of_time_is_brought_back(self, disk: str | None, kind: str) -> None:
+        """No stamp is later than the last that a file system can hold, so that one gives way; a tmpfs holds
+        all that there are.
+        """
+        if disk and not os.access(disk, os.W_OK):
+            pytest.skip(f"there is no {disk} here")
+        with scratch(disk) as folder:
+            box = Box(Path(folder) / "box")
+            last = box.sandbox / ("" if kind == "sandbox" else "last")
+            if kind == "folder":
+                last.mkdir()
+            elif kind == "symlink":
+                last.symlink_to("/etc/passwd")
+            elif kind == "file":
+                last.touch()
+            (box.sandbox / "other").touch()
+            os.utime(box.sandbox / "other", ns=(5, 5))
+            os.utime(last, ns=(saving.LAST_STAMP,) * 2, follow_symlinks=False)
+            at_last = last.lstat().st_mtime_ns
+
+            stamp = box.save({"source": "1"})
+
+            assert box.stamp("source") == stamp > max(box.others("source"))
+            assert last.lstat().st_mtime_ns < at_last
+            assert box.stamp("other") == 5
+
+
+class TestMake:
+    """The real make sees every edit."""
+
+    @pytest.fixture
+    def build(self, box: Box) -> Callable[[], str]:
+        """Builds in the sandbox; returns the product."""
+        box.save({"Makefile": "product: source\n\tcp source product\n"})
+
+        def build() -> str:
+            subprocess.run(["make", "--silent"], cwd=box.sandbox, check=True)
+            return (box.sandbox / "product").read_text()
+
+        return build
+
+    def test_an_edit_at_once_after_the_build_is_built(self, box: Box, build: Callable[[], str]) -> None:
+        """Within the same tick of the clock that stamps files."""
+        for number in range(40):
+            box.save({"source": str(number)})
+            assert build() == str(number)
+
+    def test_an_edit_after_a_build_ahead_of_time_is_built(self, box: Box, build: Callable[[], str]) -> None:
+        """The product comes from a machine whose clock runs ahead by an hour, or to the end of time."""
+        for number, ahead in enumerate((time.time_ns() + HOUR, saving.LAST_STAMP)):
+            box.save({"source": "before"})
+            build()
+            os.utime(box.sandbox / "product", ns=(ahead, ahead))
+            box.save({"source": str(number)})
+            assert build() == str(number)
+
+    def test_without_an_edit_nothing_is_built(self, box: Box, build: Callable[[], str]) -> None:
+        """Saving another file makes no work."""
+        box.save({"source": "1"})
+        build()
+        before = box.stamp("product")
+        box.save({"readme": "2"})
+        build()
+        assert box.stamp("product") == before
+
+
+class TestExact:
+    """Whatever is not saved stays as it is."""
+
+    def test_only_what_is_saved_changes(self, box: Box) -> None:
+        """Every other stat is identical, to the nanosecond, but for the stamp of the folder written in."""
+        box.save({"a/changed": "1", "a/same": "1", "b/same": "1"})
+        before = box.snapshot()
+        box.save({"a/changed": "2"})
+        found = difference(before, box.snapshot())
+        assert (found.added, found.removed, found.changed) == ((), (), (b"a", b"a/changed"))
+
+    def test_saving_nothing_changes_nothing(self, box: Box) -> None:
+        """Not even a stamp of the sandbox itself."""
+        box.save({"a/b": "1"})
+        before = box.snapshot()
+        box.save({})
+        box.look("a/b", "a", "missing", "a/b/c")
+        assert box.snapshot() == before
+
+    @on_disk
+    @given(visible_files())
+    def test_files_of_any_name_are_saved_seen_and_deleted(self, files: dict[bytes, bytes]) -> None:
+        """Whatever bytes are in names and contents."""
+        with scratch() as folder:
+            box = Box(Path(folder) / "box")
+            box.save_these(SavedFile(name, FILE, content) for name, content in files.items())
+            seen = saving.look(str(box.sandbox), files)
+            assert seen == {name: Stamped(FILE, blob_id(content)) for name, content in files.items()}
+            box.save({}, deleted=tuple(os.fsdecode(name) for name in files))
+            assert not any(entry.kind == "f" for entry in box.snapshot().values())
+
+    def test_every_kind_of_file_is_saved(self, box: Box) -> None:
+        """Files, programs and symlinks, one in the place of the other."""
+        for first in (FILE, PROGRAM, LINK):
+            for second in (FILE, PROGRAM, LINK):
+                box.save({"it": f"{first}"}, mode=first)
+                box.save({"it": f"{second}"}, mode=second)
+                found = (box.sandbox / "it").lstat().st_mode
+                assert stat.S_IFMT(found) == stat.S_IFMT(second)
+                if second == LINK:
+                    assert os.readlink(box.sandbox / "it") == f"{LINK}"
+                else:
+                    assert (box.sandbox / "it").read_text() == f"{second}"
+                    assert found & 0o100 or second == FILE
+
+    @pytest.mark.parametrize("mode", [0o600, 0o664, 0o755])
+    def test_an_edited_file_keeps_its_permissions(self, box: Box, mode: int) -> None:
+        """As an editor would."""
+        box.save({"file": "1"})
+        (box.sandbox / "file").chmod(mode)
+        box.save({"file": "2"})
+        assert stat.S_IMODE((box.sandbox / "file").stat().st_mode) == mode
+
+    def test_a_hard_link_is_not_written_through(self, box: Box) -> None:
+        """A run's copy made by a link keeps what it had."""
+        box.save({"file": "1"})
+        os.link(box.sandbox / "file", box.sandbox / "copy")
+        box.save({"file": "2"})
+        assert (box.sandbox / "copy").read_text() == "1"
+
+    def test_a_crash_leaves_each_file_old_or_new(self, box: Box) -> None:
+        """And what is new is later than what a run had made: it would not be saved again."""
+
+        def files() -> Iterator[SavedFile]:
+            yield SavedFile(b"first", FILE, b"new")
+            raise ZeroDivisionError
+
+        box.save({"first": "old", "second": "old"})
+        (box.sandbox / "product").touch()
+        with pytest.raises(ZeroDivisionError):
+            box.save_these(files())
+        assert (box.sandbox / "first").read_text() == "new"
+        assert (box.sandbox / "second").read_text() == "old"
+        assert box.stamp("first") > box.stamp("product")
+
+    def test_a_tree_may_have_more_folders_than_can_be_open(self, box: Box) -> None:
+        """Thousands of them are nothing special."""
+        names = [f"{number}/{number}/file" for number in range(100)]
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        try:
+            box.save(dict.fromkeys(names, "1"))
+            assert len(box.look(*names)) == 100
+            box.save({}, deleted=tuple(names))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert box.look(*names) == {}
+
+
+class TestDeletion:
+    """Files that the player has deleted."""
+
+    def test_only_they_go(self, box: Box) -> None:
+        """With the stamps of all others untouched."""
+        box.save({"a": "1", "b": "1"})
+        before = box.stamp("b")
+        box.save({}, deleted=("a",))
+        assert os.listdir(box.sandbox) == ["b"]
+        assert box.stamp("b") == before
+
+    @pytest.mark.parametrize("name", ["gone", "no/such/folder", "file/below"])
+    def test_what_has_gone_already_is_fine(self, box: Box, name: str) -> None:
+        """A run may have deleted it first, or put something else in the way."""
+        box.save({"file": "1"})
+        box.save({}, deleted=(name,))
+        assert os.listdir(box.sandbox) == ["file"]
+
+    def test_a_file_may_give_way_to_a_folder_and_back(self, box: Box) -> None:
+        """In one and the same save."""
+        box.save({"a": "1"})
+        box.save({"a/b": "2"}, deleted=("a",))
+        assert (box.sandbox / "a" / "b").read_text() == "2"
+        box.save({"a": "3"}, deleted=("a/b",))
+        assert (box.sandbox / "a").read_text() == "3"
+
+    def test_it_is_not_followed_through_a_symlink(self, box: Box, outside: Path) -> None:
+        """A run replaced the folder by a symlink; what it points to is not the sandbox's."""
+        (box.sandbox / "folder").symlink_to(outside)
+        box.save({}, deleted=("folder/file",))
+        assert (outside / "file").read_text() == "kept"
+
+    def test_a_folder_in_its_place_goes_too(self, box: Box) -> None:
+        """The name is not to be there any more, whatever a run made of it."""
+        (box.sandbox / "a" / "b").mkdir(parents=True)
+        box.save({}, deleted=("a",))
+        assert os.listdir(box.sandbox) == []
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Path]:
+    """A folder beside the sandbox, which must be the same afterwards."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "file").write_text("kept")
+    before = snapshot(folder, contents=True)
+    yield folder
+    assert snapshot(folder, contents=True) == before
+
+
+class TestWhatARunMayLeave:
+    """A run may have put anything in the place of anything."""
+
+    def test_a_symlink_where_a_folder_was(self, box: Box, outside: Path) -> None:
+        """It gives way to a real folder; nothing is read or written through it."""
+        (box.sandbox / "folder").symlink_to(outside)
+        (box.sandbox / "deep").mkdir()
+        (box.sandbox / "deep" / "folder").symlink_to(outside)
+        assert box.look("folder/file", "deep/folder/file") == {}
+        box.save({"folder/file": "1", "deep/folder/sub/file": "2"})
+        assert not (box.sandbox / "folder").is_symlink()
+        assert (box.sandbox / "folder" / "file").read_text() == "1"
+        assert (box.sandbox / "deep" / "folder" / "sub" / "file").read_text() == "2"
+
+    def test_a_symlink_where_a_file_was(self, box: Box, outside: Path) -> None:
+        """It is replaced, and seen as what it is."""
+        (box.sandbox / "file").symlink_to(outside / "file")
+        assert box.look("file") == {"file": Stamped(LINK, blob_id(bytes(outside / "file")))}
+        box.save({"file": "1"})
+        assert not (box.sandbox / "file").is_symlink()
+
+    def test_a_folder_where_a_file_was(self, box: Box) -> None:
+        """It gives way, with all that is in it."""
+        (box.sandbox / "file" / "full").mkdir(parents=True)
+        assert box.look("file") == {"file": None}
+        box.save({"file": "1"})
+        assert (box.sandbox / "file").read_text() == "1"
+
+    @pytest.mark.parametrize("kind", ["file", "fifo"])
+    def test_a_file_where_a_folder_was(self, box: Box, kind: str) -> None:
+        """It gives way too."""
+        (Path.touch if kind == "file" else os.mkfifo)(box.sandbox / "folder")
+        assert box.look("folder/file") == {}
+        box.save({"folder/file": "1"})
+        assert (box.sandbox / "folder" / "file").read_text() == "1"
+
+    def test_a_fifo_where_a_file_was(self, box: Box) -> None:
+        """It is not waited for."""
+        os.mkfifo(box.sandbox / "file")
+        assert box.look("file") == {"file": None}
+        box.save({"file": "1"})
+        assert (box.sandbox / "file").read_text() == "1"
+
+    @unprivileged
+    @pytest.mark.parametrize("mode", [0, 0o111, 0o333, 0o444, 0o555])
+    @pytest.mark.parametrize("where", [".", "folder", "folder/inner"])
+    def test_folders_without_permission(self, tmp_path: Path, where: str, mode: int) -> None:
+        """The owner of the katas takes it back; the stamp is later than what was hidden from view."""
+        box = Box(tmp_path / "box")
+        name = "folder/inner/file"
+        box.save({name: "1", "folder/inner/deleted": "1"})
+        ahead = time.time_ns() + HOUR
+        os.utime(box.sandbox / name, ns=(ahead, ahead))
+        (box.sandbox / where).chmod(mode)
+        assert box.look(name) == {name: Stamped(FILE, blob_id(b"1"))}
+        stamp = box.save({"new": "2"}, deleted=("folder/inner/deleted",))
+        assert ahead < stamp == box.stamp("new")
+        box.save({name: "2"})
+        assert (box.sandbox / name).read_text() == "2"
+        assert os.listdir(box.sandbox / "folder" / "inner") == ["file"]
+
+    @unprivileged
+    def test_a_folder_that_is_not_written_in_keeps_its_mode(self, tmp_path: Path) -> None:
+        """A player may well protect a folder of their own."""
+        box = Box(tmp_path / "box")
+        box.save({"folder/file": "1"})
+        (box.sandbox / "folder").chmod(0o500)
+        box.save({"other": "1"})
+        box.look("folder/file")
+        assert stat.S_IMODE((box.sandbox / "folder").stat().st_mode) == 0o500
+
+    @unprivileged
+    def test_a_file_without_permission(self, tmp_path: Path) -> None:
+        """It cannot be compared, so it is written anew, to be read and written."""
+        box = Box(tmp_path / "box")
+        box.save({"file": "1"})
+        (box.sandbox / "file").chmod(0)
+        assert box.look("file") == {"file": None}
+        box.save({"file": "2"})
+        assert (box.sandbox / "file").read_text() == "2"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+class TestOwner:
+    """A volume mount depends on a uid of the host."""
+
+    NOBODY = (65534, 65534)
+
+    def test_what_is_saved_is_owned_by_who_runs_it(self, box: Box) -> None:
+        """The folders made on the way too."""
+        file = SavedFile(b"a/b", FILE, b"1")
+        saving.save(str(box.sandbox), str(box.folder / "incoming"), [file], [], self.NOBODY)
+        for path in (box.sandbox / "a", box.sandbox / "a" / "b"):
+            assert (path.stat().st_uid, path.stat().st_gid) == self.NOBODY
+
+    def test_a_sandbox_is_handed_over_whole(self, box: Box, outside: Path) -> None:
+        """But nothing that a symlink in it points to; and no stamp moves."""
+        box.save({"a/b": "1"})
+        (box.sandbox / "link").symlink_to(outside)
+        before = box.snapshot()
+        saving.hand_over(str(box.sandbox), self.NOBODY)
+        assert box.snapshot() == before
+        for path in (".", "a", "a/b", "link"):
+            assert (box.sandbox / path).lstat().st_uid == self.NOBODY[0]
+        assert (outside / "file").stat().st_uid == outside.stat().st_uid == 0

@@ -1,0 +1,63 @@
+"""Samples to the one table."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from harness.render import terminal
+from harness.summary import summarize
+from tests.test_results import sample
+
+
+def block(number: int, floor: float, tmp: float, **changes: object) -> list[object]:
+    common = {"build": "incremental", "block": number}
+    return [sample("bare-make", seconds=floor, **common), sample("tmp", seconds=tmp, **common, **changes)]
+
+
+SAMPLES = [
+    sample("bare-make", seconds=2.0),
+    sample("tmp", seconds=3.0),
+    *block(1, 0.1, 0.2, mtimes_kept=1, mtimes_changed=120, recompiled=24),
+    *block(2, 0.2, 0.8, mtimes_kept=0, mtimes_changed=121, recompiled=23, right=False),
+    *block(3, 0.1, 9.9, outcome="timed_out", right=False, recompiled=None),
+]
+
+
+def test_ratios_are_paired_within_their_block() -> None:
+    """The floor of another block has another block's noise."""
+    floor, tmp = summarize(SAMPLES, ["tmp"])  # type: ignore[arg-type]
+    assert (floor.runner, tmp.runner) == ("bare-make", "tmp")
+    assert tmp.ratio == 3.0
+    assert floor.ratio == 1.0
+    assert (tmp.full, tmp.incremental) == (3.0, 0.5)
+
+
+def test_what_timed_out_is_counted_and_not_dropped() -> None:
+    """It is in the counts of right answers and of time-outs, though it has no time to show."""
+    _, tmp = summarize(SAMPLES, ["tmp"])  # type: ignore[arg-type]
+    assert (tmp.right, tmp.timed_out, tmp.faulty) == ((2, 4), 1, 0)
+    assert (tmp.recompiled, tmp.kept) == ((23, 24), (1, 242))
+
+
+def test_a_runner_without_samples_has_a_column_of_its_own() -> None:
+    """A comparison that was stopped early can be shown."""
+    assert summarize([], ["tmp"])[1].incremental is None
+
+
+def test_the_table_fits_a_terminal_of_80() -> None:
+    """With the floor and the three runners of the notes nothing is cut or wrapped."""
+    names = ["tmp", "katas-volume", "katas-data-container"]
+    kept = dict(zip(names, (0, 6050, 6050), strict=True))
+    many = [
+        sample(name, seconds=1234.5, build="incremental", mtimes_kept=kept[name], mtimes_changed=6050 - kept[name])
+        for name in names
+    ]
+    out = io.StringIO()
+    Console(file=out, width=80).print(terminal.comparison(summarize(many, names)))
+    text = out.getvalue()
+    assert "katas-data-container" in text
+    assert "6050 of 6050" in text
+    assert "…" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80

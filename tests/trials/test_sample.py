@@ -1,0 +1,64 @@
+"""A run reduced to its figures and counters."""
+
+from __future__ import annotations
+
+from harness.runners.run import Observation, Outcome, Phase, Run
+from harness.tree import Entry
+from harness.trials.sample import count_recompiled, count_stamps, last_line, reduce
+
+
+def file(mtime_ns: int, kind: str = "f") -> Entry:
+    return Entry(kind, 0o644, 1, mtime_ns)
+
+
+BEFORE = {b".": file(1, "d"), b"a.c": file(10), b"a.o": file(11), b"b.c": file(12), b"b.o": file(13)}
+
+
+def run(**changes: object) -> Run:
+    fields: dict[str, object] = {
+        "outcome": Outcome.COMPLETED,
+        "status": 0,
+        "stdout": "making\nanswer: 1\n\n",
+        "stderr": "",
+        "truncated": False,
+        "tag": 1,
+        "phases": (Phase("save", "1st", 1_000_000), Phase("run", "run", 2_000_000), Phase("save", "3rd", 500_000)),
+        "nanoseconds": 4_000_000,
+        "observed": Observation(BEFORE, BEFORE | {b"a.o": file(99), b"c.o": file(98)}),
+    }
+    return Run(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_recompiled_are_object_files_that_are_new_or_have_another_stamp() -> None:
+    """The program's other files do not count, nor do objects that were left alone."""
+    assert count_recompiled(BEFORE, BEFORE) == 0
+    assert count_recompiled(BEFORE, BEFORE | {b"a.o": file(99), b"c.o": file(98), b"prog": file(97)}) == 2
+
+
+def test_stamps_count_for_files_that_were_there_and_were_not_edited() -> None:
+    """A stamp that is one nanosecond off, and a file that is gone, have changed; folders and edited files do not count."""
+    now = {b".": file(2, "d"), b"a.c": file(50), b"a.o": file(12), b"b.c": file(12)}
+    assert count_stamps(BEFORE, now, frozenset([b"a.c"])) == (1, 2)
+
+
+def test_an_answer_is_right_only_if_the_run_completed() -> None:
+    """The last line that is not blank counts; without anything to compare with nobody knows."""
+    common = {"runner": "tmp", "build": "full", "block": 0, "place": 0, "before": {}, "edited": frozenset()}
+    assert reduce(run(), answer="answer: 1", **common).right is True  # type: ignore[arg-type]
+    assert reduce(run(), answer="answer: 2", **common).right is False  # type: ignore[arg-type]
+    assert reduce(run(), answer=None, **common).right is None  # type: ignore[arg-type]
+    timed_out = run(outcome=Outcome.TIMED_OUT, observed=None)
+    assert reduce(timed_out, answer="answer: 1", **common).right is False  # type: ignore[arg-type]
+
+
+def test_phases_of_one_kind_are_added_up() -> None:
+    """tmp copies files twice, before the run and after it."""
+    sample = reduce(
+        run(), runner="tmp", build="full", block=0, place=0, before={}, edited=frozenset(), answer=None
+    )
+    assert sample.phases == {"save": 0.0015, "run": 0.002}
+    assert (sample.recompiled, sample.mtimes_kept, sample.seconds) == (2, None, 0.004)
+
+
+def test_the_last_line_of_nothing_is_nothing() -> None:
+    assert last_line(" \n\n") == ""
