@@ -214,9 +214,9 @@ class FolderEvent:
         owner: tuple[int, int] | None,
     ) -> None:
         with self._saying("written"):
+            os.makedirs(self._incoming, exist_ok=True)
             # Both the old names and the new until all is done: after a crash in between none is forgotten.
             self._write_visible({*visible, *self._visible()})
-            os.makedirs(self._incoming, exist_ok=True)
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 saving.hand_over(self._sandbox, owner)
             saving.save(self._sandbox, self._incoming, files, deleted, owner)

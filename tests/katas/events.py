@@ -113,9 +113,11 @@ def opened(kind: str, home: Path) -> Iterator[Katas]:
     if kind == "folder":
         yield FolderKatas(folder_of(kind, home))
         return
-    with closing(LocalEngine(home, bubblewrap=False)) as engine:
-        with closing(VolumeKatas(engine, "katas")) as katas:
-            yield katas
+    with (
+        closing(LocalEngine(home, bubblewrap=False)) as engine,
+        closing(VolumeKatas(engine, "katas")) as katas,
+    ):
+        yield katas
 
 
 def folder_of(kind: str, home: Path) -> Path:
