@@ -59,12 +59,16 @@ def running(marker: str) -> bool:
     return False
 
 
-def traces(engine: Engine) -> list[str]:
+def traces(engine: Engine) -> set[str]:
     """What is still there of the sandboxes that this engine object made."""
     if isinstance(engine, DockerEngine):
-        return sorted({each["Id"] for each in engine._containers()} & engine._started)
-    labels = sandboxes_home().glob(f"*/{LABEL}")
-    return [str(each.parent) for each in labels if each.read_text() == str(Owner.current())]
+        return {each["Id"] for each in engine._containers()} & engine._started
+    found = set()
+    for label in sandboxes_home().glob(f"*/{LABEL}"):
+        with contextlib.suppress(FileNotFoundError):  # it is just being removed
+            if label.read_text() == str(Owner.current()):
+                found.add(str(label.parent))
+    return found
 
 
 def fill(sandbox: Sandbox, files: Mapping[str, str | bytes]) -> None:

@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from children import unprivileged
 from hypothesis import given
 from strategies import Planned, on_disk, planted, trees
-from unprivileged import unprivileged
 
 from harness.disk import ALL, exchange, open_folder, permit_all, remove_tree
 

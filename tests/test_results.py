@@ -42,7 +42,17 @@ def test_a_result_comes_back_as_a_tidy_frame(tmp_path: Path) -> None:
         result.add(sample("bare-make"))
         result.add(sample("tmp", build="incremental", mtimes_kept=3, mtimes_changed=118))
     frame = harness.load_results(tmp_path / "deep" / "r.jsonl")
-    wanted = ["runner", "engine", "build", "block", "seconds", "recompiled", "mtimes_changed", "bytes_in", "bytes_out"]
+    wanted = [
+        "runner",
+        "engine",
+        "build",
+        "block",
+        "seconds",
+        "recompiled",
+        "mtimes_changed",
+        "bytes_in",
+        "bytes_out",
+    ]
     assert set(wanted) <= set(frame.columns)
     assert list(frame["runner"]) == ["bare-make", "tmp"]
     assert frame["mtimes_changed"].isna().tolist() == [True, False]
@@ -87,7 +97,10 @@ def test_a_result_is_never_written_over(tmp_path: Path) -> None:
         ("hello\n", ":1: this is no line of a result file"),
         ('{"kind": "sample"}\n', "its first line is not the start"),
         ('{"kind": "start", "schema": 99}\n', "version 99"),
-        ('{"kind": "start", "schema": 1}\n{"kind": "sam\n{"kind": "end"}\n', ":2: this is no line of a result file"),
+        (
+            '{"kind": "start", "schema": 1}\n{"kind": "sam\n{"kind": "end"}\n',
+            ":2: this is no line of a result file",
+        ),
         (json.dumps({"kind": "start", "schema": 1, **FACTS}) + "\n", "there is no sample in it"),
     ],
 )

@@ -51,7 +51,13 @@ def test_the_table_fits_a_terminal_of_80() -> None:
     names = ["tmp", "katas-volume", "katas-data-container"]
     kept = dict(zip(names, (0, 6050, 6050), strict=True))
     many = [
-        sample(name, seconds=1234.5, build="incremental", mtimes_kept=kept[name], mtimes_changed=6050 - kept[name])
+        sample(
+            name,
+            seconds=1234.5,
+            build="incremental",
+            mtimes_kept=kept[name],
+            mtimes_changed=6050 - kept[name],
+        )
         for name in names
     ]
     out = io.StringIO()

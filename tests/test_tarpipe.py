@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from children import unprivileged
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Planned, expected, on_disk, plant, planted, scratch, trees
-from unprivileged import unprivileged
 
 from harness.errors import StreamCut
 from harness.tarpipe import BLOCK, pack, unpack

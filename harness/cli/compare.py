@@ -91,8 +91,10 @@ def _compare(options: argparse.Namespace) -> int:
         task = progress.add_task("starting", total=None if options.blocks else options.budget)
 
         def show(step: trials.Step) -> None:
-            text = f"block {step.block + 1}, {step.build} build: {step.runner}"
-            progress.update(task, description=text, completed=step.seconds)
+            text = f"block {step.block + 1}, {step.build} build"
+            progress.update(task, description=f"{text}: {step.runner}", completed=step.seconds)
+            if step.first and not errors.is_terminal:  # in a log a bar cannot move
+                remark(f"{text}, after {step.seconds:.0f} s")
 
         samples = []
         for sample in compare(comparison, show):

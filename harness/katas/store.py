@@ -264,9 +264,8 @@ class FolderEvent:
 
     def _write_visible(self, names: set[bytes]) -> None:
         if names != self._visible():
-            journal.write(
-                str(self._folder / VISIBLE), json.dumps(sorted(os.fsdecode(name) for name in names)).encode()
-            )
+            content = json.dumps(sorted(os.fsdecode(name) for name in names)).encode()
+            journal.write(str(self._folder / VISIBLE), content, os.path.join(self._incoming, VISIBLE))
 
     def _saying(self, what: str) -> AbstractContextManager[None]:
         return _saying(f"the katas in {self._folder} cannot be {what}")

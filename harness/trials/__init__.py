@@ -29,6 +29,7 @@ class Step:
     block: int
     build: str
     runner: str
+    first: bool  # of its block
     seconds: float  # since the start of the trials
 
 
@@ -61,7 +62,7 @@ def play(
                 edited = frozenset([edit.path.encode()])
             samples = []
             for place, arm in enumerate(order.sample(arms, len(arms))):
-                about_to(Step(block, build, arm.name, time.monotonic() - started))
+                about_to(Step(block, build, arm.name, place == 0, time.monotonic() - started))
                 run = (arm.full if build == FULL else arm.incremental)(files, max_seconds)
                 before = ends.pop(arm.name, {}) if build == INCREMENTAL else {}
                 if run.observed:

@@ -359,4 +359,4 @@ def test_nothing_is_left_of_a_sandbox(shared_engine: Engine) -> None:
         execute(sandbox, "true")
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    eventually(lambda: traces(shared_engine) == before, "everything is gone")
+    eventually(lambda: traces(shared_engine) <= before, "everything is gone")

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
+from children import killed_before
 from events import LION, SPIDER, acceptance, git, needs_git, play, save, stage
 
 from harness.katas import journal
@@ -22,9 +22,6 @@ from harness.katas.store import Acceptance, FolderKatas
 from harness.tree import snapshot
 
 FIRST, SECOND = {"a": "1", "deleted": "1"}, {"a": "2", "new/b": "2"}
-
-STEPS = ("rename", "unlink", "makedirs", "mkdir", "link", "symlink", "rmdir")
-"""The calls by which anything ever changes in the katas, beside the exchange."""
 
 
 class Prepared:
@@ -62,40 +59,6 @@ class Prepared:
 def prepared(tmp_path: Path) -> Iterator[Prepared]:
     with closing(Prepared(tmp_path)) as found:
         yield found
-
-
-def killed_before(step: int, call: Callable[[], object]) -> bool:
-    """Call it in a child process that is killed just before its change number `step` to the disk; False if it
-    did not come so far.
-    """
-    child = os.fork()
-    if not child:
-        _die_before(step, call)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert status in (0, -signal.SIGKILL)
-    return status != 0
-
-
-def _die_before(step: int, call: Callable[[], object]) -> NoReturn:
-    left = step
-
-    def counted(function: Callable[..., object]) -> Callable[..., object]:
-        def run(*arguments: object, **options: object) -> object:
-            nonlocal left
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left -= 1
-            return function(*arguments, **options)
-
-        return run
-
-    try:
-        for name in STEPS:
-            setattr(os, name, counted(getattr(os, name)))
-        journal.exchange = counted(journal.exchange)
-        call()
-    finally:
-        os._exit(0)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from children import unprivileged
 from hypothesis import given
 from strategies import on_disk, scratch, visible_files
-from unprivileged import unprivileged
 
 from harness.katas import saving
 from harness.katas.delta import Stamped, blob_id

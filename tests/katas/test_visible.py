@@ -7,10 +7,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from children import unprivileged
 from hypothesis import assume, given
 from strategies import on_disk, scratch, visible_files
 from support import one_line
-from unprivileged import unprivileged
 
 from harness.errors import UsageError
 from harness.katas.delta import Stamped, blob_id

@@ -1,10 +1,11 @@
-"""Tests as a user without privileges, for whom a mode means something."""
+"""What happens in a child of the test's process: life without privileges, and sudden death."""
 
 from __future__ import annotations
 
 import functools
 import os
 import shutil
+import signal
 import tempfile
 import traceback
 import warnings
@@ -15,11 +16,18 @@ from typing import IO, Any, NoReturn
 import pytest
 
 from harness.engines import local
+from harness.katas import journal
 
 STRANGER = 65533
 """A uid and gid that own nothing on this machine."""
 
 PASSED, FAILED, SKIPPED = range(3)
+
+CHANGES = {
+    os: ("rename", "unlink", "rmdir", "mkdir", "link", "symlink", "utime", "chmod", "chown"),
+    journal: ("exchange",),
+}
+"""The calls by which a sandbox and what is beside it change, once the contents of files are written."""
 
 
 def unprivileged(test: Callable[..., None]) -> Callable[..., None]:
@@ -50,10 +58,26 @@ def unprivileged(test: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _in_a_child(told: IO[bytes], test: Callable[[], None]) -> int:
+def killed_before(step: int, call: Callable[[], object]) -> bool:
+    """Call it in a child that is killed just before its change number `step`, from 0, to the disk; False if it
+    did not come so far.
+    """
+    child = _fork()
+    if not child:
+        _die_before(step, call)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (PASSED, -signal.SIGKILL), "the call failed in the child"
+    return status != PASSED
+
+
+def _fork() -> int:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking where there are threads: none locks
-        child = os.fork()
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork where there are threads: none locks
+        return os.fork()
+
+
+def _in_a_child(told: IO[bytes], test: Callable[[], None]) -> int:
+    child = _fork()
     if not child:
         _run(told, test)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -75,4 +99,28 @@ def _run(told: IO[bytes], test: Callable[[], None]) -> NoReturn:
         told.write(traceback.format_exc().encode(errors="replace"))
     finally:
         told.flush()
+        os._exit(outcome)
+
+
+def _die_before(step: int, call: Callable[[], object]) -> NoReturn:
+    left = step
+
+    def counted(function: Callable[..., object]) -> Callable[..., object]:
+        def run(*arguments: object, **options: object) -> object:
+            nonlocal left
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+            return function(*arguments, **options)
+
+        return run
+
+    outcome = FAILED
+    try:
+        for module, names in CHANGES.items():
+            for name in names:
+                setattr(module, name, counted(getattr(module, name)))
+        call()
+        outcome = PASSED
+    finally:
         os._exit(outcome)
