@@ -36,9 +36,11 @@ class ResultFile:
             raise UsageError(f"{path} exists already; remove it or give another --out") from None
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}; give another --out") from error
+        self._samples = 0
         self._write({"kind": "start", "schema": SCHEMA, **facts})
 
     def add(self, sample: Sample) -> None:
+        self._samples += 1
         self._write({"kind": "sample", **asdict(sample)})
 
     def __enter__(self) -> ResultFile:
@@ -48,6 +50,8 @@ class ResultFile:
         if error is None:
             self._write({"kind": "end"})
         self._file.close()
+        if error is not None and not self._samples:
+            self.path.unlink(missing_ok=True)  # nothing was measured: leave no file behind
 
     def _write(self, line: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(line) + "\n")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import secrets
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -69,52 +70,51 @@ def _compare(options: argparse.Namespace) -> int:
     tree = open_tree(options.tree, edit=options.edit, report=remark)
     seed = options.seed if options.seed is not None else secrets.randbelow(2**32)
     plan = trials.Plan(options.budget, options.blocks)
-    with ExitStack() as stack:
-        choice = choose(options.engine, image=options.image, report=remark)
-        engine = stack.enter_context(closing(choice.engine))
+    choice = choose(options.engine, image=options.image, report=remark)
+    with closing(choice.engine) as engine:
         errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
         comparison = Comparison(
             tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed
         )
+        facts = comparison.facts()
         out = options.out or Path("results") / f"compare-{engine.name}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
-        result = stack.enter_context(ResultFile(out, comparison.facts()))
-        progress = stack.enter_context(
-            Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TimeElapsedColumn(),
-                console=errors,
-                transient=True,
-            )
-        )
-        task = progress.add_task("starting", total=None if options.blocks else options.budget)
-
-        def show(step: trials.Step) -> None:
-            text = f"block {step.block + 1}, {step.build} build"
-            progress.update(task, description=f"{text}: {step.runner}", completed=step.seconds)
-            if step.first and not errors.is_terminal:  # in a log a bar cannot move
-                remark(f"{text}, after {step.seconds:.0f} s")
-
         samples = []
-        for sample in compare(comparison, show):
-            result.add(sample)
-            samples.append(sample)
-    facts = comparison.facts()
-    blocks = {
-        build: len({each.block for each in samples if each.build == build})
-        for build in (trials.FULL, trials.INCREMENTAL)
-    }
-    console.print(
-        f"{facts['tree']} on {facts['engine']['engine']}, storage driver {facts['engine']['storage driver']}: "
-        f"{blocks[trials.FULL]} full and {blocks[trials.INCREMENTAL]} incremental builds of each, medians; "
-        f"limit of a build {options.max_seconds:g} s",
-        markup=False,
-        soft_wrap=True,
-    )
-    console.print(terminal.comparison(summarize(samples, [kind.name for kind in kinds])))
+        with ResultFile(out, facts) as result, _showing(plan) as show:
+            for sample in compare(comparison, show):
+                result.add(sample)
+                samples.append(sample)
+    console.print(_headline(facts, samples), markup=False, soft_wrap=True)
+    console.print(terminal.comparison(summarize(samples, facts["runners"])))
     for sample in samples:
         if sample.reason:
             console.print(f"block {sample.block + 1}, {sample.runner}: {sample.reason}", markup=False)
     console.print(f"written to {out}", markup=False, soft_wrap=True)
     return 0
+
+
+@contextmanager
+def _showing(plan: trials.Plan) -> Iterator[Callable[[trials.Step], None]]:
+    """Progress: a bar on a terminal, a line a block in a log."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task("starting", total=None if plan.blocks else plan.budget_seconds)
+
+        def show(step: trials.Step) -> None:
+            text = f"block {step.block + 1}, {step.build} build"
+            progress.update(task, description=f"{text}: {step.runner}", completed=step.seconds)
+            if step.first and not errors.is_terminal:
+                remark(f"{text}, after {step.seconds:.0f} s")
+
+        yield show
+
+
+def _headline(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> str:
+    engine = facts["engine"]
+    full, incremental = (
+        len({each.block for each in samples if each.build == build})
+        for build in (trials.FULL, trials.INCREMENTAL)
+    )
+    return (
+        f"{facts['tree']} on {engine['engine']}, storage driver {engine['storage driver']}: medians of {full} full "
+        f"and {incremental} incremental builds; limit of a build {facts['max_seconds']:g} s"
+    )

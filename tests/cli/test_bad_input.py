@@ -78,6 +78,7 @@ def test_a_tree_without_its_command(tree: Path, capsys: pytest.CaptureFixture[st
     assert "no cyber-dojo.sh" in refused(capsys, "run", str(tree), "--engine", "local")
     arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", "r.jsonl")
     assert "no cyber-dojo.sh" in refused(capsys, *arguments)
+    assert not Path("r.jsonl").exists()
 
 
 def test_an_edit_that_names_no_file(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,565 @@
+"""The katas: the same for those in a folder and those in a volume behind a keeper."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from children import killed_before, unprivileged
+from events import (
+    LION,
+    SPIDER,
+    acceptance,
+    chunks_of,
+    folder_of,
+    holds,
+    opened,
+    packed,
+    play,
+    save,
+    stage,
+    time_out,
+    tree,
+    visible,
+)
+from hypothesis import given
+from strategies import Planned, expected, on_disk, planted, scratch, trees
+from support import eventually, one_line
+
+from harness.errors import KatasError, NoSuchAvatar, StreamCut
+from harness.katas import commits
+from harness.katas.delta import Delta
+from harness.katas.layout import (
+    ACCEPTING,
+    HISTORY,
+    INCOMING,
+    SANDBOX,
+    STAGING,
+    VISIBLE,
+    Avatar,
+    avatar_folder,
+)
+from harness.katas.store import FolderKatas, Katas
+from harness.tree import difference
+
+KINDS = ("folder", "volume")
+
+FILES = {"cyber-dojo.sh": "#!/bin/sh\nmake\n", "src/a.c": "1", "src/b.c": "1"}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def katas(kind: str, tmp_path: Path) -> Iterator[Katas]:
+    with opened(kind, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def lion(kind: str, tmp_path: Path) -> Path:
+    """Where the katas keep the lion."""
+    return folder_of(kind, tmp_path) / avatar_folder(LION)
+
+
+def build(sandbox: Path) -> None:
+    """A run that makes a product."""
+    (sandbox / "a.o").write_text("product")
+
+
+class TestDelta:
+    """What is compared, saved and deleted."""
+
+    def test_at_first_everything_is_new(self, katas: Katas) -> None:
+        """And nothing was accepted yet."""
+        comparison = play(katas, LION, FILES)
+        names = tuple(sorted(name.encode() for name in FILES))
+        assert comparison.delta == Delta((), (), names, ())
+        assert (comparison.head, comparison.tag) == (None, 0)
+        assert comparison.missing == {file.blob for file in visible(FILES).values()}
+
+    def test_only_what_differs_is_to_be_copied(self, katas: Katas) -> None:
+        """A changed file, a new one and a deleted one."""
+        play(katas, LION, FILES)
+        edited = {**FILES, "src/a.c": "2", "new": "1"}
+        del edited["src/b.c"]
+        comparison = play(katas, LION, edited)
+        assert comparison.delta == Delta((b"cyber-dojo.sh",), (b"src/a.c",), (b"new",), (b"src/b.c",))
+        assert comparison.tag == 1
+        assert holds(katas) == {"cyber-dojo.sh", "src", "src/a.c", "new"}
+
+    def test_no_change_leaves_every_stat_identical(self, katas: Katas) -> None:
+        """Whether the tree travels or not."""
+        play(katas, LION, FILES, run=build)
+        before = tree(katas)
+        assert play(katas, LION, FILES).delta.written == ()
+        play(katas, LION, FILES, run=lambda sandbox: None)
+        assert tree(katas) == before
+
+    def test_one_change_changes_one_file(self, katas: Katas) -> None:
+        """All others keep their stamps to the nanosecond, through the pipe and back."""
+        play(katas, LION, FILES, run=build)
+        before = tree(katas)
+        play(katas, LION, {**FILES, "src/a.c": "2"}, run=lambda sandbox: None)
+        found = difference(before, tree(katas))
+        assert (found.added, found.removed, found.changed) == ((), (), (b"src", b"src/a.c"))
+
+    def test_a_file_that_a_run_changed_is_put_right(self, katas: Katas) -> None:
+        """Contents are compared with what is there, not with what was sent last time."""
+        play(katas, LION, FILES, run=lambda sandbox: (sandbox / "src" / "a.c").write_text("by the run"))
+        assert play(katas, LION, FILES).delta.changed == (b"src/a.c",)
+        assert (tree(katas)[b"src/a.c"].size) == 1
+
+    def test_names_and_contents_of_every_kind_are_kept(self, katas: Katas) -> None:
+        """What Linux allows, nested, empty and binary."""
+        names = [b"-rf", b"two\nlines", b"\xff\xfe", b"'\"\\", b" ", b".hidden", b"a/b/c d", b"sandbox"]
+        files = visible({os.fsdecode(name): bytes(range(256)) for name in [*names, b"sub/lock"]})
+        play(katas, LION, files, run=build)
+        assert play(katas, LION, files).delta.written == ()
+        with katas.history(LION) as history:
+            assert commits.show(history, 2).files == {name: file.read() for name, file in files.items()}
+
+
+class TestTimedOut:
+    """A test event that is not accepted: only the visible files differ."""
+
+    def test_nothing_but_the_visible_files_differs(self, katas: Katas) -> None:
+        """No tag, no commit, no product."""
+        play(katas, LION, FILES, run=build)
+        before, listed = tree(katas), katas.list()
+        time_out(katas, LION, {**FILES, "src/a.c": "2"})
+        assert difference(before, tree(katas)).changed == (b"src", b"src/a.c")
+        assert katas.list() == listed
+
+    def test_what_it_brought_is_known_next_time(self, katas: Katas) -> None:
+        """Its files are unchanged then, and deleted if they are not sent again."""
+        play(katas, LION, FILES)
+        time_out(katas, LION, {**FILES, "kept": "1", "dropped": "1"})
+        comparison = play(katas, LION, {**FILES, "kept": "1"})
+        assert comparison.delta.written == ()
+        assert comparison.delta.deleted == (b"dropped",)
+        assert comparison.tag == 1
+
+    def test_what_it_deleted_stays_deleted(self, katas: Katas) -> None:
+        """And comes back if it is sent again."""
+        play(katas, LION, FILES)
+        time_out(katas, LION, {"cyber-dojo.sh": ""})
+        assert holds(katas) == {"cyber-dojo.sh", "src"}
+        assert play(katas, LION, FILES).delta.new == (b"src/a.c", b"src/b.c")
+
+
+class TestStage:
+    """A tree that comes back takes the sandbox's place when it is accepted, and only then."""
+
+    @pytest.mark.parametrize("example", range(3))
+    def test_the_sandbox_becomes_the_very_tree(self, katas: Katas, example: int) -> None:
+        """Deletions and changes of type included."""
+        play(katas, LION, FILES, run=build)
+        runs: list[Callable[[Path], object]] = [
+            lambda sandbox: (sandbox / "a.o").unlink(),
+            lambda sandbox: ((sandbox / "a.o").unlink(), (sandbox / "a.o").mkdir()),
+            lambda sandbox: (
+                [each.unlink() for each in (sandbox / "src").iterdir()],
+                (sandbox / "src").rmdir(),
+                (sandbox / "src").symlink_to("/"),
+            ),
+        ]
+        seen: list[Path] = []
+
+        def run(sandbox: Path) -> None:
+            runs[example](sandbox)
+            seen.append(sandbox)
+            staged.update(snapshot_of(sandbox))
+
+        staged: dict[bytes, object] = {}
+        play(katas, LION, FILES, run=run)
+        assert tree(katas) == staged
+
+    def test_until_it_is_accepted_nothing_changes(self, katas: Katas) -> None:
+        """Dropped, it leaves no trace."""
+        play(katas, LION, FILES)
+        before = tree(katas)
+        with closing(katas.event(LION)) as event:
+            stage(event, build)
+            assert event.snapshot(contents=True) == before
+        assert tree(katas) == before
+
+    def test_a_stream_that_fails_changes_nothing(self, katas: Katas) -> None:
+        """Its own error passes through, and the same test event can go on."""
+
+        def failing() -> Iterator[bytes]:
+            yield packed(event)[0][:1000]
+            raise ZeroDivisionError
+
+        def chunks() -> Iterator[bytes]:
+            yield data
+            raise ZeroDivisionError
+
+        play(katas, LION, FILES)
+        before = tree(katas)
+        with closing(katas.event(LION)) as event:
+            data = packed(event)[0][:1000]
+            with pytest.raises(ZeroDivisionError):
+                event.stage(chunks())
+            assert event.snapshot(contents=True) == before
+            comparison = event.compare(visible(FILES).manifest())
+            stage(event, build)
+            event.accept(acceptance(FILES, comparison))
+        assert "a.o" in holds(katas)
+
+    def test_a_stream_that_is_cut_is_not_accepted(self, katas: Katas) -> None:
+        """Not even by who accepts the test event all the same."""
+        play(katas, LION, FILES, run=build)
+        before = tree(katas)
+        with closing(katas.event(LION)) as event:
+            comparison = event.compare(visible(FILES).manifest())
+            data = b"".join(packed(event))
+            with pytest.raises(StreamCut):
+                event.stage([data[:1024]])
+            event.accept(acceptance(FILES, comparison))
+        assert tree(katas) == before
+
+    def test_the_last_stream_counts(self, katas: Katas) -> None:
+        """A tree can be staged again."""
+        with closing(katas.event(LION)) as event:
+            comparison = save(event, FILES)
+            stage(event, lambda sandbox: (sandbox / "first").touch())
+            stage(event, lambda sandbox: (sandbox / "second").touch())
+            event.accept(acceptance(FILES, comparison))
+        assert holds(katas) == {"cyber-dojo.sh", "src", "src/a.c", "src/b.c", "second"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_tree_survives_any_number_of_test_events(kind: str, tmp_path: Path) -> None:
+    """Exact to the nanosecond, whatever a run made."""
+    with opened(kind, tmp_path) as katas:
+
+        @on_disk
+        @given(trees())
+        def survives(planned: dict[bytes, Planned]) -> None:
+            with planted(planned) as folder, closing(katas.event(LION)) as event:
+                comparison = event.compare({})
+                event.stage(chunks_of(folder))
+                event.accept(acceptance({}, comparison))
+            play(katas, LION, {}, run=lambda sandbox: None)
+            assert tree(katas) == expected(planned)
+
+        survives()
+
+
+class TestAtOnce:
+    """Several test events under way."""
+
+    def test_of_the_same_avatar_one_waits_for_the_other(self, katas: Katas) -> None:
+        """The second sees what the first has saved."""
+        waiting = threading.Event()
+        seen: list[Delta] = []
+
+        def second() -> None:
+            waiting.set()
+            with closing(katas.event(LION)) as event:
+                seen.append(event.compare(visible(FILES).manifest()).delta)
+
+        with closing(katas.event(LION)) as event:
+            thread = threading.Thread(target=second)
+            thread.start()
+            waiting.wait()
+            save(event, FILES)
+            assert not seen
+        thread.join()
+        assert not seen[0].written
+
+    def test_of_different_avatars_they_do_not_wait(self, katas: Katas) -> None:
+        """Each goes on while the other one is open, and sees only its own."""
+        with closing(katas.event(LION)) as first, closing(katas.event(SPIDER)) as second:
+            one, other = save(first, {"lion": "1"}), save(second, {"spider": "1"})
+            second.accept(acceptance({"spider": "1"}, other))
+            first.accept(acceptance({"lion": "1"}, one))
+        assert (holds(katas), holds(katas, SPIDER)) == ({"lion"}, {"spider"})
+        assert {name: len(found) for name, found in katas.list()[LION.kata].items()} == {
+            "lion": 1,
+            "spider": 1,
+        }
+
+    def test_a_whole_team_accepts_at_once(self, katas: Katas) -> None:
+        """increments.json loses nobody's test event."""
+        team = [Avatar(LION.kata, f"animal{number}") for number in range(4)]
+
+        def several(avatar: Avatar) -> None:
+            for number in range(3):
+                play(katas, avatar, {"a": str(number)})
+
+        threads = [threading.Thread(target=several, args=[avatar]) for avatar in team]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        found = katas.list()[LION.kata]
+        assert {name: [each.tag for each in events] for name, events in found.items()} == {
+            avatar.name: [1, 2, 3] for avatar in team
+        }
+
+    @pytest.mark.parametrize("name", ["lock", "increments", "sandbox", "staging", "incoming", "git"])
+    def test_an_avatar_may_have_any_of_the_layout_s_own_names(self, katas: Katas, name: str) -> None:
+        """Beside others, before them or after."""
+        play(katas, Avatar(LION.kata, name), FILES)
+        play(katas, LION, FILES)
+        play(katas, Avatar(LION.kata, name), FILES)
+        assert len(katas.list()[LION.kata][name]) == 2
+
+
+class TestLeftBehind:
+    """Beside the sandbox there are only its history and the names of the visible files."""
+
+    def test_nothing_else_is_left_by_a_test_event(self, katas: Katas, lion: Path) -> None:
+        """Accepted or not."""
+        play(katas, LION, FILES, run=build)
+        katas.close()
+        assert sorted(os.listdir(lion)) == [HISTORY, SANDBOX, VISIBLE]
+        with closing(katas.event(LION)) as event:
+            save(event, {"other": "1"})
+            stage(event, build)
+        katas.close()
+        assert sorted(os.listdir(lion)) == [HISTORY, SANDBOX, VISIBLE]
+
+    def test_what_a_crash_left_goes_with_the_next_test_event(self, katas: Katas, lion: Path) -> None:
+        """Half a tree, and half-written files."""
+        play(katas, LION, FILES)
+        for name in (STAGING, INCOMING):
+            (lion / name / "deep").mkdir(parents=True)
+            (lion / name / "deep" / "file").touch()
+            (lion / name / "deep").chmod(0)
+        assert "deep" not in holds(katas)
+        katas.close()
+        assert sorted(os.listdir(lion)) == [HISTORY, SANDBOX, VISIBLE]
+
+    def test_a_kill_at_any_step_of_a_save_is_made_up_for(self, tmp_path: Path) -> None:
+        """The next test event brings the sandbox to what is sent then, and forgets no deletion."""
+        step, killed = 0, True
+        while killed:
+            katas = FolderKatas(tmp_path / str(step))
+            play(katas, LION, FILES)
+            killed = killed_before(step, lambda: time_out(katas, LION, {"src/a.c": "2", "new/c": "2"}))
+            play(katas, LION, {"src/a.c": "3"})
+            assert holds(katas) - {"new"} == {"src", "src/a.c"}
+            assert tree(katas)[b"src/a.c"].mtime_ns > max(
+                entry.mtime_ns for path, entry in tree(katas).items() if path != b"src/a.c"
+            )
+            lion = tmp_path / str(step) / avatar_folder(LION)
+            assert sorted(os.listdir(lion)) == [HISTORY, SANDBOX, VISIBLE]
+            step += 1
+        assert step > 10
+
+
+class TestDownload:
+    """The whole kata, for the whole team."""
+
+    @staticmethod
+    def names(katas: Katas) -> set[str]:
+        data: list[bytes] = []
+        count = katas.download(LION.kata, data.append)
+        archive = b"".join(data)
+        assert count == len(archive)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as found:
+            return {name.removeprefix("./") for name in found.getnames()}
+
+    def test_all_avatars_are_in_it(self, katas: Katas) -> None:
+        """With everything in their sandboxes, their histories, and the kata's list of test events."""
+        play(katas, LION, FILES, run=build)
+        play(katas, SPIDER, FILES)
+        names = self.names(katas)
+        assert {"increments.json", "lion/sandbox/a.o", "spider/sandbox/src/a.c", "lion/.git/HEAD"} <= names
+        assert {name.split("/")[0] for name in names} == {"increments.json", "lion", "spider"}
+
+    def test_what_is_under_way_is_not(self, katas: Katas, lion: Path) -> None:
+        """Nor is what a crash left; but a player's own files of such names are."""
+        own = {
+            f"{folder}{name}": "1"
+            for folder in ("", "sub/")
+            for name in ("lock", STAGING, "x.lock", INCOMING)
+        }
+        play(katas, LION, {**own, ACCEPTING: "1"})
+        for name in (STAGING, INCOMING):
+            (lion / name).mkdir()
+            (lion / name / "file").touch()
+        for path in (lion / ACCEPTING, lion / f"{ACCEPTING}.lock", lion.parent / "increments.json.lock"):
+            path.touch()
+        names = self.names(katas)
+        assert {name for name in names if name.count("/") == 1} == {
+            "lion/.git",
+            "lion/sandbox",
+            "lion/visible.json",
+        }
+        assert {f"lion/sandbox/{name}" for name in own} <= names
+        assert f"lion/sandbox/{ACCEPTING}" in names
+        assert "increments.json.lock" not in names
+
+
+class TestHistory:
+    """What was accepted can be read back."""
+
+    def test_each_test_event_is_shown(self, katas: Katas) -> None:
+        """With its files, its output and its time."""
+        play(katas, LION, FILES, stdout=b"first\xff")
+        play(katas, LION, {"a": "2"}, stdout=b"second")
+        with katas.history(LION) as history:
+            first, second = commits.show(history, 1), commits.show(history, 2)
+        assert (first.stdout, second.stdout) == (b"first\xff", b"second")
+        assert first.files == {name.encode(): text.encode() for name, text in FILES.items()}
+        assert second.files == {b"a": b"2"}
+
+    def test_the_difference_of_two_is_shown(self, katas: Katas) -> None:
+        """What the player changed in between."""
+        play(katas, LION, {"a": "1\n"})
+        play(katas, LION, {"a": "2\n"})
+        with katas.history(LION) as history:
+            assert b"\n-1\n+2\n" in commits.diff(history, 1, 2)
+
+    def test_all_test_events_are_listed(self, katas: Katas) -> None:
+        """By kata and avatar; one that was never accepted has an empty list."""
+        assert katas.list() == {}
+        play(katas, LION, FILES)
+        play(katas, LION, FILES)
+        time_out(katas, SPIDER, FILES)
+        found = katas.list()
+        assert [each.tag for each in found[LION.kata]["lion"]] == [1, 2]
+        assert found[LION.kata]["spider"] == []
+
+    @pytest.mark.parametrize("kata", [LION.kata, "ZZZZZZZZZZ"])
+    def test_who_is_not_there_is_an_error(self, katas: Katas, kata: str) -> None:
+        """Of one line, which says how to find who is there; and the katas go on."""
+        play(katas, LION, FILES)
+        with (
+            pytest.raises(NoSuchAvatar, match="harness katas list") as raised,
+            katas.history(Avatar(kata, "bee")),
+        ):
+            pass
+        assert one_line(raised.value)
+        with pytest.raises(NoSuchAvatar):
+            katas.download("ZZZZZZZZZZ", lambda data: None)
+        assert holds(katas)
+
+    def test_to_look_makes_nobody(self, katas: Katas) -> None:
+        """Only a test event makes an avatar."""
+        with pytest.raises(NoSuchAvatar), katas.history(LION):
+            pass
+        assert katas.list() == {}
+
+
+class TestRefusals:
+    """Katas that cannot be read or written."""
+
+    @unprivileged
+    def test_a_folder_that_is_not_writable(self, tmp_path: Path) -> None:
+        """Says so, and where."""
+        katas = FolderKatas(tmp_path / "katas")
+        (tmp_path / "katas").mkdir(mode=0o555)
+        with pytest.raises(KatasError, match="cannot be written: Permission denied") as raised:
+            katas.event(LION)
+        assert str(tmp_path / "katas") in one_line(raised.value)
+
+    @unprivileged
+    def test_a_folder_that_is_not_readable(self, tmp_path: Path) -> None:
+        """For a download too."""
+        katas = FolderKatas(tmp_path / "katas")
+        play(katas, LION, FILES)
+        lion = tmp_path / "katas" / avatar_folder(LION)
+        lion.parent.chmod(0o300)
+        with pytest.raises(KatasError, match="cannot be read"):
+            katas.download(LION.kata, lambda data: None)
+        lion.parent.chmod(0o700)
+
+    @pytest.mark.parametrize("name", ["visible.json", "../increments.json"])
+    def test_a_damaged_file(self, katas: Katas, lion: Path, name: str) -> None:
+        """Is called that."""
+        play(katas, LION, FILES)
+        (lion / name).write_text("{")
+        with pytest.raises(KatasError, match="damaged"):
+            play(katas, LION, FILES)
+
+    def test_a_full_disk(self, kind: str, tmp_path: Path) -> None:
+        """The test event fails, the katas are as they were, and go on as soon as there is room."""
+        with tmpfs(tmp_path / "disk", kib=640) as home, opened(kind, home) as katas:
+            play(katas, LION, FILES, run=build)
+            before = tree(katas)
+            with pytest.raises(KatasError, match="No space left") as raised:
+                time_out(katas, LION, {**FILES, "src/a.c": bytes(1 << 20)})
+            assert one_line(raised.value)
+            assert difference(before, tree(katas)).changed in ((), (b"src",))
+            with pytest.raises((KatasError, StreamCut), match="No space left"):
+                play(katas, LION, FILES, run=lambda sandbox: (sandbox / "b.o").write_bytes(bytes(1 << 20)))
+            assert difference(before, tree(katas)).changed in ((), (b"src",))
+            play(katas, LION, {**FILES, "src/a.c": "2"}, run=build)
+            assert [each.tag for each in katas.list()[LION.kata]["lion"]] == [1, 2]
+
+
+@contextmanager
+def tmpfs(folder: Path, *, kib: int) -> Iterator[Path]:
+    """A small disk."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "harness-test", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+class TestUnprivileged:
+    """The same for a user who is not root."""
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @unprivileged
+    def test_test_events_go_on(self, tmp_path: Path, kind: str) -> None:
+        """Exact, with deletions, and with what was accepted."""
+        with opened(kind, tmp_path) as katas:
+            play(katas, LION, FILES, run=build)
+            before = tree(katas)
+            play(katas, LION, FILES, run=lambda sandbox: None)
+            assert tree(katas) == before
+            comparison = play(katas, LION, {"src/a.c": "2"}, run=lambda sandbox: (sandbox / "a.o").unlink())
+            assert comparison.tag == 2
+            assert holds(katas) == {"src", "src/a.c"}
+            assert TestDownload.names(katas) >= {"lion/sandbox/src/a.c"}
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @unprivileged
+    def test_a_run_that_forbids_everything_is_put_right(self, tmp_path: Path, kind: str) -> None:
+        """A file, a folder and the sandbox itself without any permission, in the katas as in a mount."""
+        with opened(kind, tmp_path) as katas:
+            play(katas, LION, FILES, run=build)
+            sandbox = folder_of(kind, tmp_path) / avatar_folder(LION) / SANDBOX
+            (sandbox / "src" / "a.c").chmod(0)
+            (sandbox / "src").chmod(0)
+            sandbox.chmod(0)
+            play(katas, LION, {**FILES, "src/a.c": "2", "src/new": "2"})
+            play(katas, LION, {**FILES, "src/a.c": "2"}, run=build)
+            assert (sandbox / "src" / "a.c").read_text() == "2"
+            assert holds(katas) == {"cyber-dojo.sh", "src", "src/a.c", "src/b.c", "a.o"}
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @unprivileged
+    def test_an_old_tree_without_permission_is_removed(self, tmp_path: Path, kind: str) -> None:
+        """Nothing of it is left when the next has taken its place."""
+        with opened(kind, tmp_path) as katas:
+            play(katas, LION, FILES)
+            lion = folder_of(kind, tmp_path) / avatar_folder(LION)
+            (lion / SANDBOX / "src").chmod(0)
+            with closing(katas.event(LION)) as event:
+                comparison = event.compare({})
+                with scratch() as folder:
+                    event.stage(chunks_of(folder))
+                event.accept(acceptance({}, comparison))
+            eventually(lambda: not (lion / STAGING).exists(), "the old tree has gone")
+            assert holds(katas) == set()
