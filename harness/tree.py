@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -90,15 +90,15 @@ def walk(folder: str | bytes | os.PathLike[str]) -> Iterator[tuple[bytes, os.sta
         here = waiting.pop()
         with os.scandir(os.path.join(root, here)) as found:
             for item in found:
-                path = os.path.join(here, item.name)
+                path = here + b"/" + item.name if here else item.name
                 yield path, item.stat(follow_symlinks=False)
                 if item.is_dir(follow_symlinks=False):
                     waiting.append(path)
 
 
-def newest(folder: str | os.PathLike[str], *, leaving_out: Collection[bytes] = ()) -> int:
+def newest(folder: str | os.PathLike[str]) -> int:
     """The latest mtime of anything in the tree, the folder itself included, in nanoseconds."""
-    return max(status.st_mtime_ns for path, status in walk(folder) if path not in leaving_out)
+    return max(status.st_mtime_ns for _, status in walk(folder))
 
 
 def parse_find(output: bytes) -> dict[bytes, Entry]:

@@ -25,7 +25,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from harness.disk import remove_tree
 from harness.tree import Entry
 
-on_disk = settings(max_examples=30, deadline=None)
+on_disk = settings(max_examples=20, deadline=None)
 """For a property whose examples touch a disk: fewer of them, and no deadline that a busy machine could miss."""
 
 SECOND = 10**9

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from harness import tarpipe
+from harness import runners, tarpipe
 from harness.engines import Engine, Sandbox
 from harness.engines.docker import DockerEngine
 from harness.engines.local import sandboxes_home
@@ -77,6 +77,12 @@ def fill(sandbox: Sandbox, files: Mapping[str, str | bytes]) -> None:
         Path(folder).chmod(0o755)
         VisibleFiles(files).write(folder)
         sandbox.unpack(lambda write: tarpipe.pack(folder, write))
+
+
+def make_runner(name: str, engine: Engine, **options: object) -> BaseRunner:
+    """A runner with temporary katas."""
+    kind = runners.find(name)
+    return kind(engine, kind.open_katas(engine, None), **options)
 
 
 def an_avatar() -> Avatar:

@@ -195,7 +195,7 @@ class DockerEngine:
         become = ["setpriv", f"--reuid={spec.uid}", f"--regid={spec.gid}", "--clear-groups"]
         player = [*become, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]
         tmpfs = {
-            PRIVATE: "mode=0711,size=1m",
+            PRIVATE: "mode=0700,size=1m",
             "/tmp": f"exec,mode=1777,size={limits.temporary}",
         }
         mounts = []

@@ -17,7 +17,7 @@ shift 6
 umask 022
 IFS= read -r nonce || exit 0
 cd "$private" || exit 1
-# Writable by the player, so that a script may open /dev/stdout and /dev/stderr; in a folder that it cannot enter.
+# Writable by the player, so that a script may open /dev/stdout and /dev/stderr, but in a folder that it cannot enter.
 mkfifo -m 622 stdout stderr || exit 1
 mkfifo -m 600 ended || exit 1
 

@@ -113,17 +113,17 @@ class LocalEngine:
         folder = self._volume(name)
         try:
             (folder / "katas").mkdir(parents=True, exist_ok=True, mode=0o700)
+            (folder / LABEL).write_text(str(self._owner))
+            if temporary:
+                (folder / TEMPORARY).touch()
         except OSError as error:
             raise KatasError(f"the volume {name} cannot be made in {folder}: {error.strerror}") from error
-        (folder / LABEL).write_text(str(self._owner))
-        if temporary:
-            (folder / TEMPORARY).touch()
 
     def volumes(self) -> Sequence[Volume]:
         return [Volume(each.name, (each / TEMPORARY).exists()) for each in _labelled(self.home / "volumes")]
 
     def remove_volume(self, name: str) -> None:
-        remove_tree(self._volume(name))
+        _remove("volume", self._volume(name))
 
     def leftovers(self) -> Sequence[str]:
         return [f"{what} {path}" for what, path in self._left()] + [
@@ -135,10 +135,7 @@ class LocalEngine:
         _end(_strays)
         removed = [f"process {each}" for each in sorted(strays)]
         for what, path in self._left():
-            try:
-                remove_tree(path)
-            except OSError as error:
-                raise EngineError(f"the {what} {path} cannot be removed: {error.strerror}") from error
+            _remove(what, path)
             removed.append(f"{what} {path}")
         return removed
 
@@ -146,8 +143,18 @@ class LocalEngine:
         self._folders.shutdown(wait=True)
 
     def _open(self, spec: SandboxSpec) -> Stream:
-        folder = self._make_folder()
-        sandbox = spec.mount or folder / "sandbox"
+        folder = temporary_folder("sandbox")
+        try:
+            return self._start(spec, folder)
+        except BaseException as error:
+            remove_tree(folder)
+            if isinstance(error, OSError):
+                raise EngineError(f"no sandbox can be made in {folder}: {error.strerror}") from error
+            raise
+
+    def _start(self, spec: SandboxSpec, folder: Path) -> Stream:
+        sandbox, private = spec.mount or folder / "sandbox", folder / "private"
+        private.mkdir(mode=0o700)
         label = f"{self._owner}/{folder.name}"
         become = _become(spec)
         isolated = self.isolates and not spec.in_place
@@ -158,40 +165,24 @@ class LocalEngine:
         )
         arguments = guest_arguments(
             sandbox=str(sandbox),
-            private=str(folder / "private"),
+            private=str(private),
             limits=spec.limits,
             sweep=":" if isolated else SWEEP % label,
             unpack_as=become,
             player=player,
         )
+        if spec.mount is None:
+            sandbox.mkdir()
+            sandbox.chmod(0o755)
+            os.chown(sandbox, spec.uid if become else -1, spec.gid if become else -1)
+        stream = _LocalStream([*_unshare(), *arguments], label)
         try:
-            if spec.mount is None:
-                os.chown(sandbox, spec.uid if become else -1, spec.gid if become else -1)
-            stream = _LocalStream(
-                [*_unshare(), *arguments], label, on_close=lambda: self._folders.submit(remove_tree, folder)
-            )
+            _limit(stream.process.pid, spec.limits)
         except BaseException:
-            remove_tree(folder)
+            stream.close()
             raise
-        _limit(stream.process.pid, spec.limits)
+        stream.on_close = lambda: self._folders.submit(remove_tree, folder)
         return stream
-
-    def _make_folder(self) -> Path:
-        base = sandboxes_home()
-        try:
-            base.mkdir(mode=0o711, exist_ok=True, parents=True)
-            if base.lstat().st_uid != os.geteuid():
-                raise EngineError(f"{base} is somebody else's; set TMPDIR to a folder of your own")
-            folder = Path(tempfile.mkdtemp(prefix="sandbox-", dir=base))
-            folder.chmod(0o711)
-            (folder / LABEL).write_text(str(self._owner))
-            (folder / "sandbox").mkdir(mode=0o755)
-            (folder / "private").mkdir(mode=0o711)
-        except OSError as error:
-            raise EngineError(
-                f"no sandbox can be made in {base}: {error.strerror}; set TMPDIR to a folder with room"
-            ) from error
-        return folder
 
     def _volume(self, name: str) -> Path:
         if not name or name.startswith(".") or "/" in name:
@@ -199,22 +190,22 @@ class LocalEngine:
         return self.home / "volumes" / name
 
     def _left(self) -> Iterator[tuple[str, Path]]:
-        for what, base in (("sandbox", sandboxes_home()), ("volume", self.home / "volumes")):
+        for what, base in (("folder", sandboxes_home()), ("volume", self.home / "volumes")):
             for folder in _labelled(base):
                 owner = None
                 with contextlib.suppress(FileNotFoundError):  # its living owner has just removed it
                     owner = Owner.parse((folder / LABEL).read_text())
-                if owner and owner.has_gone() and (what == "sandbox" or (folder / TEMPORARY).exists()):
+                if owner and owner.has_gone() and (what == "folder" or (folder / TEMPORARY).exists()):
                     yield what, folder
 
 
 class _LocalStream(ProcessStream):
     """A guest whose processes are all ended with it, those that left its process group included."""
 
-    def __init__(self, arguments: list[str], label: str, *, on_close: Callable[[], object]) -> None:
+    def __init__(self, arguments: list[str], label: str) -> None:
         super().__init__(arguments, environment={**ENVIRONMENT, GUEST: label})
         self._label = label
-        self._on_close = on_close
+        self.on_close: Callable[[], object] = lambda: None
 
     def kill(self) -> None:
         _end(self._processes)
@@ -222,7 +213,7 @@ class _LocalStream(ProcessStream):
     def close(self) -> None:
         super().close()
         _end(self._processes)
-        self._on_close()
+        self.on_close()
 
     def _processes(self) -> set[int]:
         return {process for process, label in _labels() if label == self._label}
@@ -252,6 +243,24 @@ def sandboxes_home() -> Path:
     enter.
     """
     return Path(tempfile.gettempdir()) / f"harness-{os.geteuid()}"
+
+
+def temporary_folder(kind: str) -> Path:
+    """A fresh folder of this process's, where `harness clean` finds it should the process not come to remove it."""
+    base = sandboxes_home()
+    try:
+        base.mkdir(exist_ok=True, parents=True)
+        if base.lstat().st_uid != os.geteuid():
+            raise EngineError(f"{base} is somebody else's; set TMPDIR to a folder of your own")
+        folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=base))
+        for each in (base, folder):
+            each.chmod(0o711)  # whatever this process's umask: a player enters, though not to look around
+        (folder / LABEL).write_text(str(Owner.current()))
+    except OSError as error:
+        raise EngineError(
+            f"no {kind} folder can be made in {base}: {error.strerror}; set TMPDIR to one with room"
+        ) from error
+    return folder
 
 
 def _become(spec: SandboxSpec) -> list[str]:
@@ -317,6 +326,13 @@ def _limit(process: int, limits: Limits) -> None:
         hard = resource.prlimit(process, kind)[1]
         most = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
         resource.prlimit(process, kind, (most, most))
+
+
+def _remove(what: str, path: Path) -> None:
+    try:
+        remove_tree(path)
+    except OSError as error:
+        raise KatasError(f"the {what} {path} cannot be removed: {error.strerror}") from error
 
 
 def _labelled(base: Path) -> list[Path]:

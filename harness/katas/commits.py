@@ -10,14 +10,16 @@ import io
 import stat
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tree
 from dulwich.patch import write_tree_diff
+from dulwich.refs import Ref
 from dulwich.repo import Repo
 
-from harness.errors import KatasError, UsageError
+from harness.errors import HarnessError, KatasError, UsageError
 from harness.katas.store import Acceptance, Comparison, Increment
 from harness.katas.visible import VisibleFile
 
@@ -82,7 +84,7 @@ def diff(history: Path, old: int, new: int) -> bytes:
     """The difference of the visible files of two tags, as `git diff` prints it; tag 0 is
     the time before the first. Raises UsageError for an unknown tag.
     """
-    with _repository(history) as repository:
+    with _reading(history) as repository:
         trees = [_sandbox(repository, tag).id if tag else None for tag in (old, new)]
         out = io.BytesIO()
         write_tree_diff(out, repository.object_store, trees[0], trees[1])
@@ -91,7 +93,7 @@ def diff(history: Path, old: int, new: int) -> bytes:
 
 def show(history: Path, tag: int) -> TestEventRecord:
     """One accepted test event. Raises UsageError for an unknown tag."""
-    with _repository(history) as repository:
+    with _reading(history) as repository:
         commit = _commit(repository, tag)
         top = repository[commit.tree]
         assert isinstance(top, Tree)
@@ -129,20 +131,25 @@ def _loose(thing: ShaFile) -> bytes:
     return zlib.compress(thing.type_name + b" %d\0" % thing.raw_length() + thing.as_raw_string(), 1)
 
 
-def _repository(history: Path) -> Repo:
+@contextmanager
+def _reading(history: Path) -> Iterator[Repo]:
     try:
-        return Repo(str(history), bare=True)
-    except Exception as error:
-        raise KatasError(f"the history in {history} cannot be read: {error}") from error
+        with Repo(str(history), bare=True) as repository:
+            yield repository
+    except HarnessError:
+        raise
+    except Exception as error:  # dulwich has a kind for each way in which a history can be broken
+        raise KatasError(f"the history in {history} is damaged: {error!r}") from error
 
 
 def _commit(repository: Repo, tag: int) -> Commit:
     try:
-        found = repository[b"refs/tags/%d" % tag]
+        found = repository.refs[Ref(b"refs/tags/%d" % tag)]
     except KeyError:
         raise UsageError(f"there is no tag {tag}; `harness katas show` lists the tags of an avatar") from None
-    assert isinstance(found, Commit)
-    return found
+    commit = repository[found]
+    assert isinstance(commit, Commit)
+    return commit
 
 
 def _sandbox(repository: Repo, tag: int) -> Tree:

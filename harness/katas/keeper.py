@@ -114,9 +114,10 @@ class Keeper:
 
 def rebuild_error(name: str, line: str) -> HarnessError:
     """The error that a keeper reported."""
-    kind = getattr(errors, name, KatasError)
-    error = kind(line)
-    return error if isinstance(error, HarnessError) else KatasError(line)
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, HarnessError):
+        return kind(line)
+    return KatasError(line)
 
 
 def _drain(pieces: Iterator[bytes]) -> None:

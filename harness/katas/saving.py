@@ -12,7 +12,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.disk import ALL, open_folder, permit, permit_all, remove_tree
@@ -126,13 +126,14 @@ def save(
     """
     latest = _newest(sandbox)
     stamp = _next_stamp(latest)
-    written = []
+    written, touched = [], set()
     with _folders(sandbox, owner) as folders:
         for name in deleted:
             *parts, last = split_name(name)
             folder = folders.find(parts)
             if folder is not None:
                 _remove(folder, last)
+                touched.add(tuple(parts))
     with _folders(sandbox, owner) as folders:
         for number, file in enumerate(files):
             *parts, last = split_name(file.name)
@@ -143,7 +144,11 @@ def save(
             _remove(folder, last, only_folders=True)
             os.rename(temporary, last, dst_dir_fd=folder)
             written.append(file.name)
+            touched.update(tuple(parts[:count]) for count in range(len(parts) + 1))
         if written:
+            for each in touched:
+                if (folder := folders.find(list(each))) is not None:
+                    latest = max(latest, os.fstat(folder).st_mtime_ns)
             stamp = _stamp_last(sandbox, folders, written, latest)
     return stamp
 
@@ -157,19 +162,18 @@ def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
         os.chown(os.path.join(root, path), *owner, follow_symlinks=False)
 
 
-def _newest(sandbox: str, leaving_out: Collection[bytes] = ()) -> int:
+def _newest(sandbox: str) -> int:
     try:
-        return newest(sandbox, leaving_out=leaving_out)
+        return newest(sandbox)
     except PermissionError:  # a run that forbids its own user to look cannot hide from make what is there
         permit_all(sandbox)
-        return newest(sandbox, leaving_out=leaving_out)
+        return newest(sandbox)
 
 
 def _stamp_last(sandbox: str, folders: Folders, written: list[bytes], latest: int) -> int:
-    """Stamp the written files once more, since saving them touched their folders: later than these, and than
-    what was the latest before, which may have been the files' own stamp.
+    """Stamp the written files once more, since saving them touched their folders: later than `latest`, which
+    is that of these folders and of all that was in the sandbox before.
     """
-    latest = max(latest, _newest(sandbox, leaving_out=set(written)))
     for attempt in range(2):
         stamp = _next_stamp(latest)
         if all(_stamp(folders, name, stamp) > latest for name in written):

@@ -215,12 +215,15 @@ class FolderEvent:
     ) -> None:
         with self._saying("written"):
             os.makedirs(self._incoming, exist_ok=True)
-            # Both the old names and the new until all is done: after a crash in between none is forgotten.
-            self._write_visible({*visible, *self._visible()})
+            before, now = self._visible(), set(visible)
+            if before != now:
+                # Both the old names and the new until all is done: after a crash in between none is forgotten.
+                self._write_visible(before | now)
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 saving.hand_over(self._sandbox, owner)
             saving.save(self._sandbox, self._incoming, files, deleted, owner)
-            self._write_visible(set(visible))
+            if before != now:
+                self._write_visible(now)
 
     def pack(self, write: tarpipe.Write) -> int:
         return tarpipe.pack(self._sandbox, write)
@@ -263,9 +266,8 @@ class FolderEvent:
         return {os.fsencode(name) for name in names}
 
     def _write_visible(self, names: set[bytes]) -> None:
-        if names != self._visible():
-            content = json.dumps(sorted(os.fsdecode(name) for name in names)).encode()
-            journal.write(str(self._folder / VISIBLE), content, os.path.join(self._incoming, VISIBLE))
+        content = json.dumps(sorted(os.fsdecode(name) for name in names)).encode()
+        journal.write(str(self._folder / VISIBLE), content, os.path.join(self._incoming, VISIBLE))
 
     def _saying(self, what: str) -> AbstractContextManager[None]:
         return _saying(f"the katas in {self._folder} cannot be {what}")

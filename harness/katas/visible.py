@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from errno import EACCES
 from functools import cached_property
 from pathlib import Path
@@ -64,10 +64,9 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
             data = _encode(content) if isinstance(content, str) else content
             found[name] = VisibleFile(data) if isinstance(data, bytes) else data
         self._files = dict(sorted(found.items(), key=lambda item: item[0]))
-        for name in self._files:
-            for place in range(len(name)):
-                if name[place : place + 1] == b"/" and name[:place] in self._files:
-                    raise UsageError(f"{show(name[:place])} is both a file and a folder")
+        for folder in _folders(self._files):
+            if folder in self._files:
+                raise UsageError(f"{show(folder)} is both a file and a folder")
 
     @classmethod
     def from_folder(cls, folder: Path) -> VisibleFiles:
@@ -160,6 +159,17 @@ def _raise(error: OSError) -> None:
 
 def _unreadable(error: OSError) -> UsageError:
     return UsageError(f"{show(os.fsencode(error.filename))} cannot be read: {error.strerror}")
+
+
+def _folders(names: Iterable[bytes]) -> set[bytes]:
+    """All folders above these names, the top one left out."""
+    found: set[bytes] = set()
+    for name in names:
+        folder = os.path.dirname(name)
+        while folder and folder not in found:
+            found.add(folder)
+            folder = os.path.dirname(folder)
+    return found
 
 
 def _inside(link: Path, folder: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from harness.engines import Engine, Limits, SandboxSpec
-from harness.errors import HarnessError, UsageError
+from harness.errors import EngineError, HarnessError, UsageError
 from harness.katas.layout import Avatar
 from harness.katas.store import Katas
 from harness.katas.visible import VisibleFiles
@@ -84,7 +84,11 @@ class BaseRunner:
             raise UsageError(f"the limit must be more than 0 seconds, not {max_seconds:g}")
         visible = files if isinstance(files, VisibleFiles) else VisibleFiles(files)
         started = time.monotonic_ns()
-        with closing(self.katas.event(avatar)) as katas:
+        try:
+            katas = self.katas.event(avatar)
+        except EngineError as error:
+            return Run.faulty(error, time.monotonic_ns() - started)
+        with closing(katas):
             opened = Phase("open", "katas (a keeper, the avatar's lock)", time.monotonic_ns() - started)
             spec = self.spec(avatar)
             with closing(self.engine.open(spec)) as sandbox:
@@ -96,7 +100,7 @@ class BaseRunner:
                     self.play(event)
                 except UsageError:
                     raise
-                except HarnessError as error:
+                except (HarnessError, OSError) as error:
                     event.failed(error)
         return event.result(time.monotonic_ns() - started)
 

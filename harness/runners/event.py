@@ -109,7 +109,7 @@ class TestEvent:
             )
             self.tag = increment.tag
 
-    def failed(self, error: HarnessError) -> None:
+    def failed(self, error: HarnessError | OSError) -> None:
         """What a step raised: the test event is faulty, and the katas are as they were."""
         self.reason = str(error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from harness.errors import HarnessError
 from harness.tree import Snapshot
 
 
@@ -53,3 +54,8 @@ class Run:
     nanoseconds: int  # all together, observation left out
     reason: str = ""  # of what is faulty
     observed: Observation | None = None
+
+    @classmethod
+    def faulty(cls, error: HarnessError, nanoseconds: int) -> Run:
+        """One that could not even begin."""
+        return cls(Outcome.FAULTY, None, "", "", False, None, (), nanoseconds, reason=str(error))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from harness import tarpipe
+from harness.disk import remove_tree
 from harness.engines import Engine
+from harness.engines.local import temporary_folder
 from harness.katas.places import open_folder
 from harness.katas.store import Katas
 from harness.runners.base import BaseRunner
@@ -24,13 +25,18 @@ class Tmp(BaseRunner):
         return open_folder(place)
 
     def play(self, event: TestEvent) -> None:
-        with tempfile.TemporaryDirectory(prefix="harness-tmp-") as local:
-            Path(local).chmod(0o755)  # it becomes the sandbox, modes and all
+        folder = temporary_folder("tmp")
+        try:
+            local = folder / "sandbox"
+            local.mkdir()
+            local.chmod(0o755)  # it becomes the sandbox, modes and all
             with event.phase("save", "1st B -> L:tmp (all, date-time stamps are new)"):
                 event.files.write(local)
             event.start()
             with event.phase("pipe_in", "2nd L:tmp -> R:tmp (all)") as piped:
-                piped.bytes_in = event.sandbox.unpack(lambda write: tarpipe.pack(local, write))
+                piped.bytes_in = event.sandbox.unpack(lambda write: tarpipe.pack(str(local), write))
+        finally:
+            remove_tree(folder)
         if event.run():
             event.save("3rd B -> katas (changed only)")
             event.commit("4th output -> katas, <<GIT-COMMIT>>, 5th output -> B")

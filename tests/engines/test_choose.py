@@ -88,7 +88,10 @@ def test_an_unknown_name_is_refused() -> None:
 @pytest.mark.parametrize(
     ("host", "said"),
     [
-        (NOWHERE, f"no Docker engine answers at {NOWHERE}; start one, or set DOCKER_HOST (No such file or directory)"),
+        (
+            NOWHERE,
+            f"no Docker engine answers at {NOWHERE}; start one, or set DOCKER_HOST (No such file or directory)",
+        ),
         ("tcp://127.0.0.1:9", "(Connection refused)"),
         ("carrier-pigeon://roof", "carrier-pigeon://roof"),
         ("ssh://somebody@nowhere", "forward the socket instead"),

@@ -1,0 +1,200 @@
+"""The Docker engine: what it refuses, what it labels, and that nothing of it is left behind."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support import PATIENCE, Proxy, eventually, one_line, traces
+
+from harness import images
+from harness.engines import Engine, SandboxSpec, Volume
+from harness.engines import docker as docker_module
+from harness.engines.docker import DockerEngine
+from harness.engines.owner import LABEL, TEMPORARY, Owner
+from harness.errors import EngineError, ImageError, UsageError
+
+pytestmark = pytest.mark.parametrize("shared_engine", ["docker", "docker26"], indirect=True)
+
+GONE = str(replace(Owner.current(), started=1))
+"""An owner that this machine knows to have ended."""
+
+
+@pytest.fixture
+def engine(shared_engine: Engine) -> DockerEngine:
+    assert isinstance(shared_engine, DockerEngine)
+    return shared_engine
+
+
+@pytest.fixture
+def volume(engine: DockerEngine) -> Iterator[str]:
+    """The name of a volume that a test may make."""
+    name = f"harness-test-{secrets.token_hex(6)}"
+    yield name
+    engine.remove_volume(name)
+
+
+def container(engine: DockerEngine, labels: dict[str, str]) -> str:
+    """A container with these labels, made and not started."""
+    return str(engine.api.create_container(images.RUN_IMAGE, command=["true"], labels=labels)["Id"])
+
+
+def test_it_describes_itself(engine: DockerEngine) -> None:
+    facts = engine.describe()
+    assert facts["engine"].startswith("docker 2")
+    assert facts["storage driver"]
+    assert all(isinstance(value, str) for value in facts.values())
+
+
+def test_the_default_image_can_be_used(engine: DockerEngine) -> None:
+    assert engine.check_image(None) == images.RUN_IMAGE
+
+
+def test_an_image_that_is_not_there(engine: DockerEngine) -> None:
+    """Is an error of one line before the run, and of a run that is tried all the same; nothing is left of it."""
+    with pytest.raises(ImageError, match="harness-test-none") as refused:
+        engine.check_image("harness-test-none")
+    one_line(refused.value)
+    before = traces(engine)
+    with (
+        closing(engine.open(SandboxSpec(image="harness-test-none"))) as sandbox,
+        pytest.raises(ImageError, match="harness-test-none") as refused,
+    ):
+        sandbox.wait()
+    one_line(refused.value)
+    assert traces(engine) <= before
+
+
+def test_a_folder_that_the_engine_does_not_see(engine: DockerEngine) -> None:
+    """A volume mount names a folder of the machine that the engine is on."""
+    with (
+        closing(engine.open(SandboxSpec(mount=Path("/nowhere/katas")))) as sandbox,
+        pytest.raises(EngineError, match=r"the run-container cannot be started: .*/nowhere/katas") as refused,
+    ):
+        sandbox.wait()
+    one_line(refused.value)
+    eventually(lambda: not traces(engine), "the container that could not be started goes")
+
+
+def test_a_volume_is_made_once_and_told_of(engine: DockerEngine, volume: str) -> None:
+    for _ in range(2):
+        engine.create_volume(volume, temporary=True)
+    assert Volume(volume, temporary=True) in engine.volumes()
+    engine.remove_volume(volume)
+    assert volume not in [each.name for each in engine.volumes()]
+    engine.remove_volume(volume)  # a second time is fine
+
+
+def test_a_volume_of_somebody_elses_is_refused(engine: DockerEngine, volume: str) -> None:
+    engine.api.create_volume(volume, labels={"com.example": "yes"})
+    with pytest.raises(UsageError, match="is not the harness's; choose another name"):
+        engine.create_volume(volume, temporary=False)
+    assert volume not in [each.name for each in engine.volumes()]
+
+
+def test_a_volume_in_use_is_removed_once_its_keeper_has_gone(engine: DockerEngine, volume: str) -> None:
+    """A container goes some time after its last process; nobody has to wait for that by hand."""
+    engine.create_volume(volume, temporary=True)
+    keeper = engine.open_keeper(volume, b"")
+    keeper.kill()
+    keeper.close()
+    engine.remove_volume(volume)
+    assert volume not in [each.name for each in engine.volumes()]
+
+
+def test_a_volume_that_stays_in_use_is_told(
+    engine: DockerEngine, volume: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.create_volume(volume, temporary=True)
+    monkeypatch.setattr(docker_module, "REMOVAL_SECONDS", 0.2)
+    with closing(engine.open_keeper(volume, b"import time; time.sleep(1000)")) as keeper:
+        with pytest.raises(EngineError, match=f"the volume {volume} cannot be removed: .*in use") as refused:
+            engine.remove_volume(volume)
+        one_line(refused.value)
+        keeper.kill()
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("label", [GONE, str(Owner.current()), "somebody else's", None])
+def test_what_is_swept_is_what_an_owner_that_has_gone_left(
+    engine: DockerEngine, volume: str, label: str | None
+) -> None:
+    """Containers and temporary volumes; nothing of a living owner, nothing that somebody else labelled or nobody did,
+    and no katas that a user keeps.
+    """
+    labels = {} if label is None else {LABEL: label}
+    left = container(engine, labels)
+    engine.api.create_volume(volume, labels={**labels, TEMPORARY: "yes"})
+    kept = f"{volume}-kept"
+    engine.api.create_volume(kept, labels=labels)
+    expected = {f"container {left[:12]}", f"volume {volume}"} if label == GONE else set()
+    try:
+        lines = {f"container {left[:12]}", f"volume {volume}", f"volume {kept}"}
+        assert lines & set(engine.leftovers()) == expected
+        assert lines & set(engine.sweep()) == expected
+        assert not lines & set(engine.leftovers())
+        containers = [each["Id"] for each in engine.api.containers(all=True)]
+        volumes = [each["Name"] for each in engine.api.volumes()["Volumes"]]
+        assert (left in containers, volume in volumes) == (label != GONE, label != GONE)
+        assert kept in volumes
+    finally:
+        engine._remove(left)
+        engine.remove_volume(kept)
+
+
+def test_a_container_that_is_already_going_does_not_stop_a_sweep(engine: DockerEngine) -> None:
+    with closing(engine.open(SandboxSpec())) as sandbox:
+        sandbox.wait()
+    for each in traces(engine):
+        for _ in range(2):
+            engine._remove(each)
+
+
+def test_closing_waits_until_everything_has_gone(engine: DockerEngine) -> None:
+    """Who closes an engine may remove the volume, or the machine."""
+    with closing(DockerEngine(engine.host)) as other:
+        with closing(other.open(SandboxSpec())) as sandbox:
+            sandbox.wait()
+        started = set(other._started)
+    assert started
+    assert not started & {each["Id"] for each in engine.api.containers(all=True)}
+
+
+def test_closing_removes_what_was_never_closed(engine: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that will not end by itself too."""
+    other = DockerEngine(engine.host)
+    sandbox = other.open(SandboxSpec())
+    sandbox.wait()
+    started = set(other._started)
+    monkeypatch.setattr(docker_module, "REMOVAL_SECONDS", 0.2)
+    other.close()
+    eventually(lambda: not started & {each["Id"] for each in engine.api.containers(all=True)}, "it goes")
+    sandbox.close()
+
+
+def test_an_engine_that_dies_is_an_error_of_one_line(engine: DockerEngine, tmp_path: Path) -> None:
+    """Whatever is tried; and closing what it held raises nothing."""
+    with closing(Proxy(tmp_path, engine.host)) as proxy, closing(DockerEngine(proxy.host)) as mortal:
+        with closing(mortal.open(SandboxSpec())) as sandbox:
+            sandbox.wait()
+            proxy.die()
+            for attempt in (
+                lambda: sandbox.execute("true", PATIENCE),
+                lambda: mortal.open(SandboxSpec()).wait(),
+                lambda: mortal.create_volume("harness-test-none", temporary=True),
+                lambda: mortal.remove_volume("harness-test-none"),
+                mortal.volumes,
+                mortal.leftovers,
+                mortal.sweep,
+            ):
+                with pytest.raises(EngineError) as died:
+                    attempt()
+                one_line(died.value)
+            sandbox.kill()
+        proxy.come_back()
+        with closing(mortal.open(SandboxSpec())) as sandbox:
+            assert sandbox.execute("echo back", PATIENCE).stdout == b"back\n"

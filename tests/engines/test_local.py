@@ -1,0 +1,345 @@
+"""The local engine: where it works, what it claims with bubblewrap and without, and that nothing of it is left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from children import unprivileged
+from support import PATIENCE, eventually, fill, one_line, running, traces
+
+from harness.disk import remove_tree
+from harness.engines import Limits, Sandbox, SandboxSpec, Volume, local
+from harness.engines.local import (
+    GUEST,
+    PLAYER,
+    LocalEngine,
+    bubblewrap_problem,
+    sandboxes_home,
+    temporary_folder,
+)
+from harness.engines.owner import LABEL, TEMPORARY, Owner
+from harness.errors import EngineError, ImageError, KatasError, UsageError
+
+GONE = str(replace(Owner.current(), started=1))
+"""An owner that this machine knows to have ended."""
+
+needs_bubblewrap = pytest.mark.skipif(bool(bubblewrap_problem()), reason=bubblewrap_problem())
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[LocalEngine]:
+    """Plain processes, which work everywhere."""
+    with closing(LocalEngine(tmp_path / "home", bubblewrap=False)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files, of the test's own, that everybody may enter, unlike `tmp_path`."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def no_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A PATH without programs."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    bubblewrap_problem.cache_clear()
+    yield tmp_path
+    bubblewrap_problem.cache_clear()
+
+
+def said(sandbox: Sandbox, command: str) -> bytes:
+    execution = sandbox.execute(command, PATIENCE)
+    assert not execution.timed_out
+    return execution.stdout
+
+
+def test_it_describes_itself(engine: LocalEngine) -> None:
+    assert engine.describe()["engine"] == "local, plain processes"
+    assert engine.note == "plain processes, which measures but does not isolate (not asked for)"
+    assert not engine.isolates
+
+
+@needs_bubblewrap
+def test_bubblewrap_is_taken_where_it_works(tmp_path: Path) -> None:
+    with closing(LocalEngine(tmp_path)) as engine:
+        assert engine.isolates
+        assert engine.note == "bubblewrap"
+
+
+def test_without_bubblewrap_it_says_so(no_programs: Path) -> None:
+    """And refuses where bubblewrap was asked for."""
+    (no_programs / "tar").symlink_to("/bin/tar")
+    with closing(LocalEngine(no_programs)) as engine:
+        assert not engine.isolates
+        assert "(bubblewrap is not installed)" in engine.note
+    with pytest.raises(EngineError, match="does not work here: bubblewrap is not installed"):
+        LocalEngine(no_programs, bubblewrap=True)
+
+
+def test_a_tar_that_is_not_gnu_tar_is_refused(no_programs: Path) -> None:
+    """So is none at all."""
+    with pytest.raises(EngineError, match="install GNU tar"):
+        LocalEngine(no_programs)
+    (no_programs / "tar").write_text("#!/bin/sh\necho bsdtar 3.6.2 - libarchive 3.6.2")
+    (no_programs / "tar").chmod(0o755)
+    with pytest.raises(EngineError, match="install GNU tar"):
+        LocalEngine(no_programs)
+
+
+def test_it_has_no_images(engine: LocalEngine) -> None:
+    assert engine.check_image(None)
+    with pytest.raises(ImageError, match="the local engine has no images: leave out gcc"):
+        engine.check_image("gcc")
+
+
+@needs_root
+def test_plain_processes_are_nobodys_and_have_resource_limits(engine: LocalEngine) -> None:
+    """It does not isolate, but what is bounded for each process is."""
+    limits = Limits(memory=1 << 29, file=1 << 20, open_files=100)
+    with closing(engine.open(SandboxSpec(limits=limits))) as sandbox:
+        assert said(sandbox, "id -u") == b"65534\n"
+        assert said(sandbox, "ulimit -Hc; ulimit -Hf; ulimit -Hn; ulimit -Hv") == b"0\n2048\n100\n524288\n"
+
+
+def test_what_left_its_session_is_ended_too(engine: LocalEngine) -> None:
+    """At the end of a run, and when the run is killed."""
+    with closing(engine.open(SandboxSpec())) as sandbox:
+        said(sandbox, "setsid sleep 1000.125 & setsid setsid sleep 1000.125 &")
+        assert not running("sleep\0001000.125")
+        assert sandbox.execute("setsid sleep 1000.125 & sleep 1000", 1.0).timed_out
+        assert not running("sleep\0001000.125")
+
+
+@needs_bubblewrap
+def test_a_killed_run_has_ended_when_the_kill_returns(tmp_path: Path) -> None:
+    """Whatever it was doing in its own namespace: what is mounted must not change any more."""
+    with closing(LocalEngine(tmp_path, bubblewrap=True)) as engine:
+        for _ in range(5):
+            with closing(engine.open(SandboxSpec())) as sandbox:
+                assert sandbox.execute("setsid setsid sleep 1000.375 & sleep 1000.375", 0.3).timed_out
+                assert not running("sleep\0001000.375")
+
+
+def test_in_place_there_is_nothing_between_shell_and_command(tmp_path: Path) -> None:
+    """The floor pays for no isolation, whatever the engine would do."""
+    with (
+        closing(LocalEngine(tmp_path)) as engine,
+        closing(engine.open(SandboxSpec(in_place=True))) as sandbox,
+    ):
+        assert said(sandbox, "pwd").startswith(bytes(sandboxes_home()))
+
+
+def test_a_strict_umask_does_not_shut_the_player_out(temporary: Path, engine: LocalEngine) -> None:
+    before = os.umask(0o077)
+    try:
+        with closing(engine.open(SandboxSpec())) as sandbox:
+            fill(sandbox, {"cyber-dojo.sh": "#!/bin/sh\necho ran $PWD"})
+            assert said(sandbox, '"$PWD"/cyber-dojo.sh').startswith(b"ran /")
+    finally:
+        os.umask(before)
+
+
+@needs_root
+def test_a_folder_of_somebody_elses_is_not_used(temporary: Path, engine: LocalEngine) -> None:
+    """In /tmp anybody may make a folder of the name that is wanted."""
+    sandboxes_home().mkdir()
+    os.chown(sandboxes_home(), 65533, 65533)
+    with (
+        closing(engine.open(SandboxSpec())) as sandbox,
+        pytest.raises(EngineError, match="is somebody else's; set TMPDIR") as refused,
+    ):
+        sandbox.wait()
+    one_line(refused.value)
+
+
+def test_no_room_for_a_sandbox_is_told(temporary: Path, engine: LocalEngine) -> None:
+    sandboxes_home().touch()
+    with (
+        closing(engine.open(SandboxSpec())) as sandbox,
+        pytest.raises(EngineError, match=r"no sandbox folder can be made in .*; set TMPDIR") as refused,
+    ):
+        sandbox.wait()
+    one_line(refused.value)
+
+
+def test_a_sandbox_that_cannot_be_started_leaves_nothing(
+    temporary: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(process: int, limits: Limits) -> None:
+        raise ProcessLookupError(3, "No such process")
+
+    monkeypatch.setattr(local, "_limit", fail)
+    with (
+        closing(engine.open(SandboxSpec())) as sandbox,
+        pytest.raises(EngineError, match=r"no sandbox can be made in .*: No such process"),
+    ):
+        sandbox.wait()
+    assert not list(sandboxes_home().iterdir())
+    eventually(lambda: not running(str(temporary)), "its guest ends")
+
+
+def test_a_volume_is_a_folder(engine: LocalEngine) -> None:
+    for _ in range(2):
+        engine.create_volume("kept", temporary=False)
+    engine.create_volume("temporary", temporary=True)
+    assert engine.volumes() == [Volume("kept", temporary=False), Volume("temporary", temporary=True)]
+    for _ in range(2):
+        engine.remove_volume("kept")
+    assert engine.volumes() == [Volume("temporary", temporary=True)]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/tmp"])
+def test_a_volume_has_a_name_and_no_path(engine: LocalEngine, name: str) -> None:
+    for attempt in (engine.remove_volume, lambda name: engine.create_volume(name, temporary=True)):
+        with pytest.raises(UsageError, match="is no name for a volume"):
+            attempt(name)
+
+
+def test_no_room_for_a_volume_is_told(engine: LocalEngine) -> None:
+    engine.home.touch()
+    with pytest.raises(KatasError, match=r"the volume full cannot be made in .*: Not a directory") as refused:
+        engine.create_volume("full", temporary=True)
+    one_line(refused.value)
+
+
+@pytest.mark.parametrize("label", [GONE, str(Owner.current()), "somebody else's"])
+def test_what_is_swept_is_what_an_owner_that_has_gone_left(
+    temporary: Path, engine: LocalEngine, label: str
+) -> None:
+    """Folders with whatever modes, temporary volumes, and processes; nothing of a living owner, nothing that somebody
+    else labelled, and no katas that a user keeps.
+    """
+    folder = temporary_folder("sandbox")
+    (folder / LABEL).write_text(label)
+    (folder / "closed").mkdir(mode=0o000)
+    for name in ("kept", "temporary"):
+        engine.create_volume(name, temporary=name == "temporary")
+        (engine.home / "volumes" / name / LABEL).write_text(label)
+    commands = [["sleep", "1000"], ["sh", "-c", "setsid sleep 1000 & wait"]]
+    players = [
+        subprocess.Popen(command, env={**os.environ, name: f"{label}/sandbox-1"})
+        for command, name in zip(commands, (PLAYER, GUEST), strict=True)
+    ]
+    theirs = {
+        f"folder {folder}",
+        f"volume {engine.home / 'volumes' / 'temporary'}",
+        *(f"process {each.pid}" for each in players),
+    }
+    try:
+        assert theirs & set(engine.leftovers()) == (theirs if label == GONE else set())
+        assert theirs & set(engine.sweep()) == (theirs if label == GONE else set())
+        assert not theirs & set(engine.leftovers())
+        assert folder.exists() == (label != GONE)
+        assert [each.poll() is None for each in players] == [label != GONE] * 2
+        assert Volume("kept", temporary=False) in engine.volumes()
+        assert (engine.home / "volumes" / "temporary" / TEMPORARY).exists() == (label != GONE)
+    finally:
+        for each in players:
+            each.kill()
+            each.wait()
+
+
+def test_a_folder_that_its_owner_is_just_removing_does_not_stop_a_sweep(
+    temporary: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = temporary_folder("sandbox")
+    labelled = local._labelled
+
+    def late(base: Path) -> list[Path]:
+        found = labelled(base)
+        remove_tree(folder)
+        return found
+
+    monkeypatch.setattr(local, "_labelled", late)
+    assert engine.sweep() == []
+
+
+ORPHAN = """
+import sys
+from contextlib import closing
+from pathlib import Path
+from harness.engines import SandboxSpec
+from harness.engines.local import LocalEngine
+
+engine = LocalEngine(Path(sys.argv[1]), bubblewrap=sys.argv[2] == "bubblewrap")
+with closing(engine.open(SandboxSpec())) as sandbox:
+    sandbox.execute("setsid sleep 1000.625 & sleep 1000.625", 1000)
+"""
+
+
+@pytest.mark.parametrize("kind", [pytest.param("bubblewrap", marks=needs_bubblewrap), "plain"])
+def test_what_a_killed_harness_left_is_found_and_ended(
+    engine: LocalEngine, tmp_path: Path, kind: str
+) -> None:
+    """Guest, player, and what left the player's session; the sandbox's folder too."""
+    child = subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path), kind])
+    eventually(lambda: running("sleep\0001000.625"), "the child is in the middle of a run")
+    before = set(engine.leftovers())
+    child.kill()
+    child.wait()
+    left = set(engine.leftovers()) - before
+    assert {line.partition(" ")[0] for line in left} == {"process", "folder"}
+    assert left <= set(engine.sweep())
+    assert not left & set(engine.leftovers())
+    eventually(lambda: not running("sleep\0001000.625"), "the player ends")
+
+
+def test_the_guest_of_a_killed_harness_ends_by_itself(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if nobody sweeps: some time after its limit the command is ended, and with it the guest."""
+    monkeypatch.setattr("harness.engines.sandbox.GRACE_SECONDS", 0)
+    with closing(engine.open(SandboxSpec())) as sandbox:
+        sandbox._request(b"run 1\nsleep 1000.875")
+        assert sandbox._stream is not None
+        sandbox._stream.close_write()
+        eventually(lambda: not running("sleep\0001000.875"), "the command is ended")
+        sandbox._busy = False
+
+
+@unprivileged
+def test_a_user_without_privileges_is_as_well_isolated(tmp_path: Path) -> None:
+    """The player has no capability, sees neither host nor network, and can write nowhere else."""
+    bubblewrap_problem.cache_clear()
+    if reason := bubblewrap_problem():
+        pytest.skip(reason)
+    with closing(LocalEngine(tmp_path)) as engine:
+        with closing(engine.open(SandboxSpec())) as sandbox:
+            assert said(sandbox, "id -u") == b"65534\n"
+            assert said(sandbox, "grep -c 'Cap.*:.0000000000000000$' /proc/self/status") == b"5\n"
+            assert said(sandbox, "grep NoNewPrivs /proc/self/status") == b"NoNewPrivs:\t1\n"
+            assert said(sandbox, "tail -n +3 /proc/net/dev | grep -v lo:") == b""
+            assert said(sandbox, f"ls -d {tmp_path} /home /root /tmp/*") == b""
+            written = (
+                "for each in / /usr /etc /dev /dev/shm /tmp .; do touch $each/x 2>&- && echo $each; done"
+            )
+            assert said(sandbox, written) == b"/dev/shm\n/tmp\n.\n"
+            assert len(said(sandbox, "echo /proc/[0-9]*").split()) < 10
+        eventually(lambda: not traces(engine), "its folder goes")
+
+
+@unprivileged
+def test_a_user_without_privileges_reads_what_a_run_made_unreadable(tmp_path: Path) -> None:
+    """The tree is packed with it, with its mode, and the folder can be removed."""
+    with closing(LocalEngine(tmp_path)) as engine:
+        with closing(engine.open(SandboxSpec())) as sandbox:
+            said(sandbox, "echo 1 >a; mkdir b; echo 2 >b/c; chmod 0 a b/c b")
+            assert b"".join(sandbox.pack())
+            modes = {path: entry.mode for path, entry in sandbox.observe().items()}
+        assert modes == {b".": 0o755, b"a": 0, b"b": 0, b"b/c": 0}
+        eventually(lambda: not traces(engine), "its folder goes")

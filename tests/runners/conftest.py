@@ -1,0 +1,33 @@
+"""Runners for the tests: every test that takes `runner` runs with each one on each engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+from support import an_avatar, make_runner
+
+from harness import runners
+from harness.engines import Engine
+from harness.katas.layout import Avatar
+from harness.runners.base import BaseRunner
+
+
+@pytest.fixture(scope="module", params=runners.NOTES_NAMES)
+def runner(request: pytest.FixtureRequest, shared_engine: Engine) -> Iterator[BaseRunner]:
+    """Each runner on each engine, with katas that the tests of a module share: each test has avatars of its own."""
+    with closing(make_runner(request.param, shared_engine, observe=True)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def avatar() -> Avatar:
+    return an_avatar()
+
+
+@pytest.fixture
+def open_runner() -> Iterator[Callable[..., BaseRunner]]:
+    """Opens a runner of the test's own, closed with it."""
+    with ExitStack() as opened:
+        yield lambda *arguments, **options: opened.enter_context(closing(make_runner(*arguments, **options)))
