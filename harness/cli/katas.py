@@ -17,7 +17,7 @@ from harness.engines.local import state_home
 from harness.errors import NoSuchAvatar, UsageError
 from harness.katas import commits
 from harness.katas.layout import Avatar
-from harness.katas.places import VOLUME, open_volume
+from harness.katas.places import PREFIX, open_volume
 from harness.katas.store import FolderKatas, Increment, Katas
 from harness.render import terminal
 
@@ -133,13 +133,13 @@ def _places(options: argparse.Namespace) -> Iterator[list[Katas]]:
     with ExitStack() as stack:
         named = options.katas
         found: list[Katas] = []
-        if named and not named.startswith(VOLUME):
+        if named and not named.startswith(PREFIX):
             if not Path(named).is_dir():
                 raise UsageError(f"there are no katas in {named}: there is no such folder")
             found.append(FolderKatas(named))
         else:
             engine = stack.enter_context(closing(choose(options.engine).engine))
-            wanted = named.removeprefix(VOLUME) if named else None
+            wanted = named.removeprefix(PREFIX) if named else None
             volumes = [
                 each.name
                 for each in engine.volumes()

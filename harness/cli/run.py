@@ -12,7 +12,7 @@ from harness import runners
 from harness.cli.options import add_engine, add_runner, errors, positive, remark
 from harness.engines.local import state_home
 from harness.katas.layout import Avatar
-from harness.katas.places import VOLUME
+from harness.katas.places import PREFIX, VOLUME
 from harness.katas.visible import VisibleFiles
 from harness.library import open_runner
 from harness.render import terminal
@@ -84,8 +84,9 @@ def kata_of(folder: Path) -> str:
 def default_place(runner: str) -> str:
     """Where this user's katas are kept: a volume for a data-container, else a folder."""
     # Not in the folder of another runner: a volume mount hands its katas over to the run's uid.
-    keeps_volume = "data-container" in runners.find(runner).name
-    return f"{VOLUME}harness-katas" if keeps_volume else str(state_home() / "katas" / runner)
+    if runners.find(runner).katas_in == VOLUME:
+        return f"{PREFIX}harness-katas"
+    return str(state_home() / "katas" / runner)
 
 
 def _explain(run: Run, where: str) -> None:

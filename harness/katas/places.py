@@ -12,8 +12,10 @@ from harness.errors import KatasError, UsageError
 from harness.katas.kept import VolumeKatas
 from harness.katas.store import FolderKatas, Katas
 
-VOLUME = "volume:"
-"""A place that starts so is a volume of the engine."""
+FOLDER, VOLUME = "folder", "volume"
+"""The kinds of place. A volume is named `volume:NAME`."""
+
+PREFIX = f"{VOLUME}:"
 
 
 class TemporaryKatas(FolderKatas):
@@ -37,7 +39,7 @@ def open_folder(place: str | Path | None) -> Katas:
     """The katas in a folder; None: in a temporary one. Raises UsageError for a volume."""
     if place is None:
         return TemporaryKatas()
-    if str(place).startswith(VOLUME):
+    if str(place).startswith(PREFIX):
         raise UsageError(f"this runner keeps its katas in a folder, not in {place}")
     return FolderKatas(place)
 
@@ -48,7 +50,7 @@ def open_volume(engine: Engine, place: str | Path | None) -> Katas:
     """
     if place is None:
         return VolumeKatas(engine, f"harness-{secrets.token_hex(6)}", temporary=True)
-    name = str(place).removeprefix(VOLUME)
+    name = str(place).removeprefix(PREFIX)
     if "/" in name:
         raise UsageError(f"this runner keeps its katas in a volume: give volume:NAME, not {place}")
     return VolumeKatas(engine, name)

@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 from harness.engines import Engine, Limits, SandboxSpec
 from harness.errors import EngineError, HarnessError, UsageError
 from harness.katas.layout import Avatar
+from harness.katas.places import VOLUME, open_folder, open_volume
 from harness.katas.store import Katas
 from harness.katas.visible import VisibleFiles
 from harness.runners.event import TestEvent
@@ -25,8 +26,9 @@ class Runner(Protocol):
     name: str
 
     def run(self, avatar: Avatar, files: VisibleFiles, *, max_seconds: float = 10.0) -> Run:
-        """One test event. Raises UsageError for bad input and KatasError where the katas cannot be read or written at all;
-        whatever fails later gives a run that is faulty."""
+        """One test event. Raises UsageError for bad input, and KatasError where the katas cannot be read or
+        written at all; whatever fails later gives a run that is faulty.
+        """
 
     def prepare(self, avatar: Avatar) -> None:
         """A head start between test events; `run` works without it."""
@@ -39,8 +41,8 @@ class BaseRunner:
     """A runner whose test event is the steps of `play`."""
 
     name: ClassVar[str]
-    one_line: ClassVar[str]
-    """What it does with the files, for a list of runners."""
+    katas_in: ClassVar[str]
+    """The kind of place that it keeps the katas in: FOLDER or VOLUME of harness.katas.places."""
 
     def __init__(
         self,
@@ -59,14 +61,14 @@ class BaseRunner:
         self.engine, self.katas = engine, katas
         self.image, self.command, self.observe = image, command, observe
         self.limits = limits or Limits()
-        self.image_used = engine.check_image(image)
+        engine.check_image(image)
 
     @classmethod
     def open_katas(cls, engine: Engine, place: str | Path | None) -> Katas:
-        """The katas in the kind of place that this runner keeps them; None: temporary ones, removed when
-        closed.
+        """The katas in a place of this runner's kind; None: in a temporary one, removed when closed. Raises
+        UsageError for a place of another kind.
         """
-        raise NotImplementedError
+        return open_volume(engine, place) if cls.katas_in == VOLUME else open_folder(place)
 
     def play(self, event: TestEvent) -> None:
         """The steps, up to the one that accepts the test event."""

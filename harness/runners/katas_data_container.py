@@ -4,11 +4,7 @@ container.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from harness.engines import Engine
-from harness.katas.places import open_volume
-from harness.katas.store import Katas
+from harness.katas.places import VOLUME
 from harness.runners.base import BaseRunner
 from harness.runners.event import TestEvent
 
@@ -17,11 +13,7 @@ class KatasDataContainer(BaseRunner):
     """B -> D:katas, D -> R by tar-pipe, and back only if the run ended in time. No tar file ever exists."""
 
     name = "katas-data-container"
-    one_line = "only changed files copied; everything piped in, and back if the run ended in time"
-
-    @classmethod
-    def open_katas(cls, engine: Engine, place: str | Path | None) -> Katas:
-        return open_volume(engine, place)
+    katas_in = VOLUME
 
     def play(self, event: TestEvent) -> None:
         event.save("1st B -> D:katas (changed only)")

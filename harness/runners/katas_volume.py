@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
-from harness.engines import Engine, SandboxSpec
+from harness.engines import SandboxSpec
 from harness.katas.layout import Avatar
-from harness.katas.places import open_folder
-from harness.katas.store import FolderKatas, Katas
+from harness.katas.places import FOLDER
+from harness.katas.store import FolderKatas
 from harness.runners.base import BaseRunner
 from harness.runners.event import TestEvent
 
@@ -20,12 +19,8 @@ class KatasVolume(BaseRunner):
     """
 
     name = "katas-volume"
-    one_line = "only changed files copied; the run happens in the mounted katas"
+    katas_in = FOLDER
     katas: FolderKatas
-
-    @classmethod
-    def open_katas(cls, engine: Engine, place: str | Path | None) -> Katas:
-        return open_folder(place)
 
     def spec(self, avatar: Avatar) -> SandboxSpec:
         """Mounted, and run under the uid that owns the katas: root's katas are handed to nobody, as root must

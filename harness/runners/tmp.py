@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from harness import tarpipe
 from harness.disk import remove_tree
-from harness.engines import Engine
 from harness.engines.local import temporary_folder
-from harness.katas.places import open_folder
-from harness.katas.store import Katas
+from harness.katas.places import FOLDER
 from harness.runners.base import BaseRunner
 from harness.runners.event import TestEvent
 
@@ -18,11 +14,7 @@ class Tmp(BaseRunner):
     """B -> L:tmp -> R:tmp; the katas only keep the results."""
 
     name = "tmp"
-    one_line = "all visible files piped in, brand new, every time"
-
-    @classmethod
-    def open_katas(cls, engine: Engine, place: str | Path | None) -> Katas:
-        return open_folder(place)
+    katas_in = FOLDER
 
     def play(self, event: TestEvent) -> None:
         folder = temporary_folder("tmp")
