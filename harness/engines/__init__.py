@@ -8,7 +8,7 @@ from typing import Protocol
 
 from harness.engines.sandbox import Execution, Sandbox
 from harness.engines.spec import Limits, SandboxSpec
-from harness.engines.stream import Stream
+from harness.streams import Stream
 
 __all__ = ["Engine", "Execution", "Limits", "Sandbox", "SandboxSpec", "Stream", "Volume"]
 

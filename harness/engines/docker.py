@@ -23,12 +23,12 @@ import requests.exceptions
 from harness import images
 from harness.engines import Volume
 from harness.engines.bootstrap import BOOTSTRAP, send_program
-from harness.engines.docker_stream import DockerStream
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 from harness.engines.sandbox import Sandbox, guest_arguments
 from harness.engines.spec import Limits, SandboxSpec
-from harness.engines.stream import Stream
 from harness.errors import EngineError, ImageError, UsageError
+from harness.streams import Stream
+from harness.streams.attached import DockerStream
 
 SANDBOX, PRIVATE, KATAS = "/sandbox", "/run/harness", "/katas"
 

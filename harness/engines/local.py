@@ -27,8 +27,8 @@ from harness.engines.bootstrap import BOOTSTRAP, send_program
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 from harness.engines.sandbox import Sandbox, guest_arguments
 from harness.engines.spec import NOBODY, Limits, SandboxSpec
-from harness.engines.stream import ProcessStream, Stream
 from harness.errors import EngineError, ImageError, KatasError, UsageError
+from harness.streams import ProcessStream, Stream
 
 GUEST, PLAYER = "HARNESS_GUEST", "HARNESS_PLAYER"
 """Environment variables by which processes are found when nothing else keeps track of them; a player in bubblewrap, which

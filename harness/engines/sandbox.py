@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib import resources
 
 from harness.engines.spec import Limits
-from harness.engines.stream import Stream
 from harness.errors import EngineError, StreamCut, UsageError
+from harness.streams import Stream
 from harness.tarpipe import CHUNK, PACK, UNPACK, Write
 from harness.tree import Snapshot, parse_find
 

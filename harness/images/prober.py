@@ -21,10 +21,10 @@ import docker.errors
 import docker.types
 import platformdirs
 
-from harness.engines.docker_stream import DockerStream
 from harness.errors import ImageError
 from harness.images.facts import ImageFacts
 from harness.images.lookup import find_image
+from harness.streams.attached import DockerStream
 from harness.tarpipe import PACK, UNPACK
 
 PROBE = Path(__file__).with_name("probe.sh").read_text()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harness.engines.stream import READ_BYTES, remaining, send_all
+from harness.streams import READ_BYTES, remaining, send_all
 
 KILL_SECONDS = 10.0
 """How long a container that is being killed may say nothing before it is no longer listened to."""

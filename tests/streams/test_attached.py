@@ -13,8 +13,8 @@ from support import eventually, soon, traces
 
 from harness import images
 from harness.engines.docker import DockerEngine
-from harness.engines.docker_stream import HEADER, DockerStream
 from harness.errors import StreamCut
+from harness.streams.attached import HEADER, DockerStream
 
 MEGABYTES = 20
 PIECE = bytes(range(256)) * 4096

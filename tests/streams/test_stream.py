@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager
 import pytest
 from support import eventually, one_line, running, soon
 
-from harness.engines.stream import ProcessStream, Stream
 from harness.errors import EngineError, StreamCut
+from harness.streams import ProcessStream, Stream
 
 MEGABYTES = 20
 PIECE = bytes(range(256)) * 4096
