@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from harness.engines import Engine
+from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.docker import DockerEngine
-from harness.engines.local import LocalEngine, bubblewrap_problem
+from harness.engines.local import LocalEngine
 from harness.errors import EngineError
 
 ENGINES = ("local", "local-plain", "docker", "docker26")

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness import runners, tarpipe
 from harness.engines import Engine, Sandbox
 from harness.engines.docker import DockerEngine
-from harness.engines.local import sandboxes_home
+from harness.engines.folders import sandboxes_home
 from harness.engines.owner import LABEL, Owner
 from harness.katas.layout import Avatar
 from harness.katas.store import Katas

@@ -19,8 +19,9 @@ from harness.doctor import Diagnosis, Finding, Fitness, Group, files, local, mac
 from harness.doctor import docker as docker_doctor
 from harness.doctor.finding import install, softly
 from harness.engines import Engine, sandbox
+from harness.engines import docker as docker_engine
+from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.docker import DockerEngine
-from harness.engines.local import bubblewrap_problem
 from harness.engines.owner import LABEL, Owner
 from harness.errors import EngineError
 from harness.render.doctor import diagnosis
@@ -142,13 +143,13 @@ def test_without_docker_the_local_engine_is_left(place: Path, monkeypatch: pytes
 
 def test_an_engine_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes the connection and never answers is given up, and said to be so."""
-    monkeypatch.setattr(docker_doctor, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(docker_engine, "KNOCK_SECONDS", 0.2)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "silent"))
         silent.listen()
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/silent")
         findings, fitness = docker_doctor.examine(1, None, lambda line: None)
-    assert "does not answer" in fitness.problem
+    assert "no Docker engine answers" in fitness.problem
     assert [each.state for each in findings] == ["missing"]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.cli.options import console, errors
 from harness.engines.choose import NAMES, choose
-from harness.engines.local import state_home
+from harness.engines.folders import state_home
 from harness.errors import NoSuchAvatar, UsageError
 from harness.katas import commits
 from harness.katas.layout import Avatar

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import runners
 from harness.cli.options import add_engine, add_runner, errors, positive, remark
-from harness.engines.local import state_home
+from harness.engines.folders import state_home
 from harness.katas.layout import Avatar
 from harness.katas.places import PREFIX, VOLUME
 from harness.katas.visible import VisibleFiles

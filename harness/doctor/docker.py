@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Callable
 from contextlib import closing
-from urllib.parse import urlsplit
 
 import docker.utils
 
 from harness.doctor.finding import Finding, Fitness, State, as_root, explain, install, softly
 from harness.doctor.trip import Trip, take
-from harness.engines.docker import DockerEngine, endpoint
-from harness.errors import EngineError, ImageError
+from harness.engines.docker import DockerEngine
+from harness.errors import ImageError
 from harness.images import KEEPER_IMAGE, RUN_IMAGE
 from harness.images.builder import LABEL
 from harness.images.lookup import find_image
 from harness.images.recipe import Recipe
-
-PATIENCE_SECONDS = 10
-"""How long an engine may take to answer at all."""
 
 SUBPATH_API = "1.45"
 """The first API that knows volume-subpath: Docker 26."""
@@ -35,7 +30,7 @@ def examine(
 ) -> tuple[tuple[Finding, ...], Fitness]:
     """The findings, and what the engine is good for."""
     try:
-        engine = _connect()
+        engine = DockerEngine()
     except Exception as error:
         return (unreachable(explain(error)),), Fitness(explain(error))
     with closing(engine):
@@ -137,34 +132,6 @@ def subpath_finding(api: str) -> Finding:
         "The harness does without. A runner of yours must ask first: this engine ignores the option without "
         "a word and mounts the whole volume.",
     )
-
-
-def _connect() -> DockerEngine:
-    host, _ = endpoint()
-    try:
-        _knock(host)
-    except TimeoutError as error:
-        raise EngineError(
-            f"the Docker engine at {host} does not answer within {PATIENCE_SECONDS} s"
-        ) from error
-    except OSError as error:
-        raise EngineError(f"no Docker engine answers at {host} ({error.strerror or error})") from error
-    return DockerEngine()
-
-
-def _knock(host: str) -> None:
-    """Raise OSError unless somebody listens there, and on a unix socket answers: the engine object itself waits
-    much longer, as runs need it to.
-    """
-    where = urlsplit(host)
-    if where.scheme == "unix":
-        with socket.socket(socket.AF_UNIX) as knocking:
-            knocking.settimeout(PATIENCE_SECONDS)
-            knocking.connect("/" + host.removeprefix("unix://").lstrip("/"))  # as docker-py reads it
-            knocking.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-            knocking.recv(1)
-    elif where.scheme == "tcp" and where.hostname and where.port:
-        socket.create_connection((where.hostname, where.port), PATIENCE_SECONDS).close()
 
 
 def _try(engine: DockerEngine, count: int, report: Callable[[str], None]) -> tuple[Trip | None, str]:

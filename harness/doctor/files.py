@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.disk import exchange
 from harness.doctor.finding import Finding, Group, softly
-from harness.engines.local import state_home
+from harness.engines.folders import state_home
 
 LITTLE = 2 * 10**9
 """Bytes of free space below which katas, sandboxes and an image that is being made get into each other's way."""

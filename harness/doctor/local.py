@@ -11,7 +11,9 @@ from pathlib import Path
 
 from harness.doctor.finding import Finding, Fitness, explain, install, softly
 from harness.doctor.trip import Trip, take
-from harness.engines.local import LocalEngine, bubblewrap_problem, sandboxes_home
+from harness.engines.bubblewrap import bubblewrap_problem
+from harness.engines.folders import sandboxes_home
+from harness.engines.local import LocalEngine
 
 _SWITCHES = {
     "/proc/sys/user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=15000"),

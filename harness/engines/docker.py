@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import docker.context
@@ -52,6 +54,9 @@ while kill -9 -1; do
 done"""
 """Run as the player: kills whatever else it has, and returns when all of it has ended."""
 
+KNOCK_SECONDS = 10.0
+"""How long an engine may take to answer at all."""
+
 REMOVAL_SECONDS = 20.0
 """How long to wait for a container to go: the engine removes it some time after its last process has ended.
 """
@@ -87,6 +92,7 @@ class DockerEngine:
                 "(ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST) and set DOCKER_HOST=unix:///tmp/engine.sock"
             )
         with _speaking(f"no Docker engine answers at {self.host}; start one, or set DOCKER_HOST"):
+            _knock(self.host)
             self.api = docker.APIClient(base_url=self.host, version="auto", timeout=60, tls=tls or False)
             self._facts = self.api.info()
         self._owner = str(Owner.current())
@@ -304,6 +310,22 @@ class DockerEngine:
             found = self.api.volumes(filters={"label": TEMPORARY})["Volumes"] or []
             volumes = [each["Name"] for each in found if _orphan(each["Labels"])]
         return containers, volumes
+
+
+def _knock(host: str) -> None:
+    """Raise OSError unless somebody listens there, and on a unix socket answers.
+
+    docker-py waits as long as a run may need, and leaks the socket of a connection that fails.
+    """
+    where = urlsplit(host)
+    if where.scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(KNOCK_SECONDS)
+            knocking.connect("/" + host.removeprefix("unix://").lstrip("/"))  # as docker-py reads it
+            knocking.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            knocking.recv(1)
+    elif where.scheme == "tcp" and where.hostname and where.port:
+        socket.create_connection((where.hostname, where.port), KNOCK_SECONDS).close()
 
 
 def _orphan(labels: Mapping[str, str]) -> bool:

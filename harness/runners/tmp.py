@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness import tarpipe
 from harness.disk import remove_tree
-from harness.engines.local import temporary_folder
+from harness.engines.folders import temporary_folder
 from harness.katas.places import FOLDER
 from harness.runners.base import BaseRunner
 from harness.runners.event import TestEvent

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.engines.local import sandboxes_home
+from harness.engines.folders import sandboxes_home
 
 NOWHERE = "unix:///nonexistent/docker.sock"
 
@@ -105,7 +105,9 @@ def test_a_kata_id_and_an_avatar_that_are_none(tree: Path, capsys: pytest.Captur
     assert "no name for an avatar" in refused(capsys, *arguments, "--avatar", "../lion")
 
 
-def test_an_avatar_that_does_not_exist(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_avatar_that_does_not_exist(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     katas = ("--katas", str(tmp_path / "katas"), "--engine", "local")
     assert "no such folder" in refused(capsys, "katas", "list", *katas)
     played = main(
@@ -114,7 +116,9 @@ def test_an_avatar_that_does_not_exist(tree: Path, tmp_path: Path, capsys: pytes
     assert played == 0
     capsys.readouterr()
     assert "no avatar 0123456789/tiger" in refused(capsys, "katas", "show", "0123456789", "tiger", *katas)
-    assert "no avatar ABCDEFGHIJ/lion" in refused(capsys, "katas", "diff", "ABCDEFGHIJ", "lion", "0", "1", *katas)
+    assert "no avatar ABCDEFGHIJ/lion" in refused(
+        capsys, "katas", "diff", "ABCDEFGHIJ", "lion", "0", "1", *katas
+    )
     assert "no kata ABCDEFGHIJ" in refused(capsys, "katas", "download", "ABCDEFGHIJ", *katas)
     assert "no tag 7" in refused(capsys, "katas", "show", "0123456789", "lion", "7", *katas)
     assert not list(tmp_path.glob("*.tgz"))
@@ -131,7 +135,9 @@ def test_katas_in_the_wrong_kind_of_place(tree: Path, capsys: pytest.CaptureFixt
     assert "in a volume" in refused(capsys, *arguments, "--katas", "/some/folder")
 
 
-def test_a_result_that_would_be_written_over(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_result_that_would_be_written_over(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "r.jsonl"
     out.write_text("mine")
     arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", str(out))
@@ -181,7 +187,17 @@ def test_no_space(tree: Path, tmp_path: Path) -> None:
 def test_ctrl_c(tree: Path, tmp_path: Path) -> None:
     """Status 130, and everything that was started is gone."""
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\ntouch started\nsleep 1234\n")
-    command = [sys.executable, "-m", "harness", "run", str(tree), "--runner", "katas-volume", "--engine", "local"]
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "run",
+        str(tree),
+        "--runner",
+        "katas-volume",
+        "--engine",
+        "local",
+    ]
     command += ["--katas", str(tmp_path / "katas"), "--max-seconds", "60"]
     before = set(sandboxes_home().glob("*"))
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -199,7 +215,12 @@ def test_ctrl_c(tree: Path, tmp_path: Path) -> None:
 
 def test_usage_errors_are_argparse_s(capsys: pytest.CaptureFixture[str]) -> None:
     """A number that is none, a missing argument, an unknown command."""
-    for arguments in (["compare", "--blocks", "0"], ["run"], ["nothing"], ["run", ".", "--max-seconds", "-1"]):
+    for arguments in (
+        ["compare", "--blocks", "0"],
+        ["run"],
+        ["nothing"],
+        ["run", ".", "--max-seconds", "-1"],
+    ):
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 2

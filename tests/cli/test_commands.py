@@ -106,17 +106,28 @@ def test_katas_looks_into_a_store(
     assert main(("katas", "download", "0123456789", *LOCAL)) == 0
     with tarfile.open(tmp_path / "0123456789.tgz") as archive:
         names = archive.getnames()
-    assert {"./lion/sandbox/built", "./tiger/sandbox/built", "./increments.json", "./lion/.git/HEAD"} <= set(names)
+    assert {"./lion/sandbox/built", "./tiger/sandbox/built", "./increments.json", "./lion/.git/HEAD"} <= set(
+        names
+    )
     assert not [name for name in names if name.endswith("lock")]
 
 
-def test_compare_writes_a_result_and_prints_one_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_compare_writes_a_result_and_prints_one_table(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Every counter is as it must be; the file can be read back."""
     arguments = ("compare", "--tree", SMALL, "--blocks", "3", "--seed", "1", "--out", "r.jsonl", *LOCAL)
     assert main(arguments) == 0
     out, err = capfd.readouterr()
     assert "asked for" in err
-    for word in ("bare-make", "tmp", "katas-volume", "katas-data-container", "files recompiled", "mtimes kept"):
+    for word in (
+        "bare-make",
+        "tmp",
+        "katas-volume",
+        "katas-data-container",
+        "files recompiled",
+        "mtimes kept",
+    ):
         assert word in out
     frame = harness.load_results("r.jsonl")
     assert frame["complete"].all()
@@ -135,7 +146,18 @@ def test_compare_writes_a_result_and_prints_one_table(tmp_path: Path, capfd: pyt
 def test_compare_on_a_tree_of_the_user_s_own(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Right is what the floor printed, and nothing is left behind."""
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nmake -s && wc -l built\n")
-    arguments = ("compare", "--tree", str(tree), "--edit", "source", "--blocks", "2", "--out", "r.jsonl", *LOCAL)
+    arguments = (
+        "compare",
+        "--tree",
+        str(tree),
+        "--edit",
+        "source",
+        "--blocks",
+        "2",
+        "--out",
+        "r.jsonl",
+        *LOCAL,
+    )
     assert main((*arguments, "--runner", "katas-volume", "--runner", "tmp")) == 0
     assert "katas-data-container" not in capfd.readouterr().out
     frame = harness.load_results("r.jsonl")
@@ -146,7 +168,18 @@ def test_compare_on_a_tree_of_the_user_s_own(tree: Path, capfd: pytest.CaptureFi
 def test_compare_counts_what_timed_out(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A build that passes the limit is never dropped."""
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nsleep 60\n")
-    arguments = ("compare", "--tree", str(tree), "--edit", "source", "--blocks", "1", "--out", "r.jsonl", *LOCAL)
+    arguments = (
+        "compare",
+        "--tree",
+        str(tree),
+        "--edit",
+        "source",
+        "--blocks",
+        "1",
+        "--out",
+        "r.jsonl",
+        *LOCAL,
+    )
     assert main((*arguments, "--runner", "katas-data-container", "--max-seconds", "0.2")) == 0
     assert "timed out" in capfd.readouterr().out
     assert (harness.load_results("r.jsonl")["outcome"] == "timed_out").all()
@@ -163,7 +196,11 @@ def test_clean_removes_what_a_dead_owner_left_and_nothing_else(
         text=True,
         check=True,
     )
-    for name, owner, temporary in (("dead", child.stdout, True), ("kept", child.stdout, False), ("odd", "me", True)):
+    for name, owner, temporary in (
+        ("dead", child.stdout, True),
+        ("kept", child.stdout, False),
+        ("odd", "me", True),
+    ):
         (home / "volumes" / name).mkdir(parents=True)
         (home / "volumes" / name / LABEL).write_text(owner.strip())
         if temporary:

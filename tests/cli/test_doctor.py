@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.engines.local import bubblewrap_problem
+from harness.engines.bubblewrap import bubblewrap_problem
 
 
 @pytest.fixture(autouse=True)

@@ -18,14 +18,9 @@ from support import PATIENCE, eventually, fill, one_line, running, traces
 
 from harness.disk import remove_tree
 from harness.engines import Limits, Sandbox, SandboxSpec, Volume, local
-from harness.engines.local import (
-    GUEST,
-    PLAYER,
-    LocalEngine,
-    bubblewrap_problem,
-    sandboxes_home,
-    temporary_folder,
-)
+from harness.engines.bubblewrap import bubblewrap_problem
+from harness.engines.folders import sandboxes_home, temporary_folder
+from harness.engines.local import GUEST, PLAYER, LocalEngine
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 
@@ -183,7 +178,7 @@ def test_a_sandbox_that_cannot_be_started_leaves_nothing(
     def fail(process: int, limits: Limits) -> None:
         raise ProcessLookupError(3, "No such process")
 
-    monkeypatch.setattr(local, "_limit", fail)
+    monkeypatch.setattr(local, "limit", fail)
     with (
         closing(engine.open(SandboxSpec())) as sandbox,
         pytest.raises(EngineError, match=r"no sandbox can be made in .*: No such process"),
@@ -258,14 +253,14 @@ def test_a_folder_that_its_owner_is_just_removing_does_not_stop_a_sweep(
     temporary: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = temporary_folder("sandbox")
-    labelled = local._labelled
+    labelled = local.labelled
 
     def late(base: Path) -> list[Path]:
         found = labelled(base)
         remove_tree(folder)
         return found
 
-    monkeypatch.setattr(local, "_labelled", late)
+    monkeypatch.setattr(local, "labelled", late)
     assert engine.sweep() == []
 
 

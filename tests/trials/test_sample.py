@@ -22,7 +22,11 @@ def run(**changes: object) -> Run:
         "stderr": "",
         "truncated": False,
         "tag": 1,
-        "phases": (Phase("save", "1st", 1_000_000), Phase("run", "run", 2_000_000), Phase("save", "3rd", 500_000)),
+        "phases": (
+            Phase("save", "1st", 1_000_000),
+            Phase("run", "run", 2_000_000),
+            Phase("save", "3rd", 500_000),
+        ),
         "nanoseconds": 4_000_000,
         "observed": Observation(BEFORE, BEFORE | {b"a.o": file(99), b"c.o": file(98)}),
     }

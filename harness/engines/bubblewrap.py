@@ -1,0 +1,92 @@
+"""Bubblewrap: namespaces without a daemon, a read-only root with nothing but the system's programs, and no network."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from harness.engines.processes import GUEST
+from harness.engines.spec import NOBODY, Limits, SandboxSpec
+
+INIT = '"$@"; exit $?'
+"""The first process in bubblewrap: bubblewrap itself ends only when this one has, and all others with it."""
+
+SETPRIV = "setpriv"
+
+SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+SYSTEM_FILES = (
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/passwd",
+)
+"""All that a run sees of the host: programs and libraries, read-only."""
+
+
+@functools.cache
+def bubblewrap_problem() -> str:
+    """Why bubblewrap cannot be used here; empty when it can."""
+    if not shutil.which("bwrap"):
+        return "bubblewrap is not installed"
+    identity = become(SandboxSpec())
+    if os.geteuid() == 0 and not identity:
+        return "setpriv, of util-linux, is not installed"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*unshare(), *enclose(Path(folder), identity, Limits()), "true"]
+        tried = subprocess.run(command, capture_output=True, text=True, check=False)
+    return tried.stderr.strip().partition("\n")[0] if tried.returncode else ""
+
+
+def become(spec: SandboxSpec) -> list[str]:
+    """Words that a command is put behind to run as the player: only root can become somebody else."""
+    if os.geteuid() != 0 or not shutil.which(SETPRIV):
+        return []
+    return [SETPRIV, f"--reuid={spec.uid}", f"--regid={spec.gid}", "--clear-groups"]
+
+
+def enclose(sandbox: Path, identity: list[str], limits: Limits) -> list[str]:
+    """Words that a command is put behind to run in `sandbox` and see nothing else; `identity` is what `become` gave."""
+    words = ["bwrap", "--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
+    words += ["--unsetenv", GUEST]
+    words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    if identity:
+        # The last is for the chdir alone, into a folder that may be the player's only.
+        for capability in ("SETUID", "SETGID", "SETPCAP", "DAC_READ_SEARCH"):
+            words += ["--cap-add", f"CAP_{capability}"]
+    else:
+        words += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    for folder in SYSTEM_FOLDERS:
+        path = Path(folder)
+        if path.is_symlink():
+            words += ["--symlink", str(path.readlink()), folder]
+        else:
+            words += ["--ro-bind-try", folder, folder]
+    words += ["--dir", "/etc"]
+    for file in SYSTEM_FILES:
+        words += ["--ro-bind-try", file, file]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for folder in ("/tmp", "/dev/shm"):
+        words += ["--perms", "1777", "--size", str(limits.temporary), "--tmpfs", folder]
+    words += ["--bind", str(sandbox), "/sandbox", "--chdir", "/sandbox"]
+    words += ["--remount-ro", "/dev", "--remount-ro", "/", "--", "sh", "-c", INIT, "init"]
+    # setpriv inside, where the capabilities to do so are the last thing that is given up.
+    if identity:
+        words += [*identity, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+    return words
+
+
+@functools.cache
+def unshare() -> tuple[str, ...]:
+    """Words by which a user who is not root reads what its own runs made unreadable, in a user namespace of
+    its own.
+    """
+    words = ("unshare", "--user", "--map-root-user")
+    if os.geteuid() == 0 or not shutil.which(words[0]):
+        return ()
+    tried = subprocess.run([*words, "true"], capture_output=True, check=False)
+    return () if tried.returncode else words
