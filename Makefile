@@ -1,7 +1,7 @@
 # Two commands do all the set-up on a fresh machine: `make compare` runs the main job, `make test` passes the tests.
 
 PYTHON ?= $(firstword $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' 2>/dev/null && echo $$each; done))
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each; done))
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -25,7 +25,7 @@ clean: $(VENV)/.installed ## what crashed runs left behind
 	$(BIN)/harness clean
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "no Python 3.11.4 or later here; install one, or give make PYTHON=/path/to/it" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later here; install one, or give make PYTHON=/path/to/it" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }
 

@@ -30,7 +30,6 @@ class ResultFile:
         """Start the file with `facts` of the run. Raises UsageError where it cannot be written."""
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = path.open("x", encoding="utf-8")
         except FileExistsError:
             raise UsageError(f"{path} exists already; remove it or give another --out") from None

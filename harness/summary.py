@@ -34,6 +34,26 @@ def summarize(samples: Sequence[Sample], runners: Sequence[str]) -> list[Row]:
     return [_row(name, samples) for name in (FLOOR, *runners)]
 
 
+def remarks(samples: Sequence[Sample]) -> list[str]:
+    """What a reader of the table must know: builds that failed, or that built nothing."""
+    floor = [each for each in samples if each.runner == FLOOR]
+    done = [each for each in samples if each.outcome == "completed"]
+    found = []
+    if failed := sorted({each.status for each in done if each.status}):
+        found.append(
+            f"the command exited with status {', '.join(map(str, failed))}: are these builds that failed?"
+        )
+    counted = [each.recompiled for each in floor if each.build == INCREMENTAL and each.recompiled is not None]
+    if counted and not any(counted):
+        found.append(
+            "no edit recompiled anything, with bare make neither: is the edited file part of the build?"
+        )
+    if samples and not done:
+        found.append("no build ended within its limit: raise --max-seconds")
+    reasons = dict.fromkeys(f"{each.runner}: {each.reason}" for each in samples if each.reason)
+    return [*found, *reasons]
+
+
 def _row(name: str, samples: Sequence[Sample]) -> Row:
     mine = [each for each in samples if each.runner == name]
     done = [each for each in mine if each.outcome == "completed"]

@@ -38,10 +38,10 @@ def sample(runner: str = "tmp", **changes: object) -> Sample:
 
 def test_a_result_comes_back_as_a_tidy_frame(tmp_path: Path) -> None:
     """One row a sample, the floor included, with one column a phase."""
-    with ResultFile(tmp_path / "deep" / "r.jsonl", FACTS) as result:
+    with ResultFile(tmp_path / "r.jsonl", FACTS) as result:
         result.add(sample("bare-make"))
         result.add(sample("tmp", build="incremental", mtimes_kept=3, mtimes_changed=118))
-    frame = harness.load_results(tmp_path / "deep" / "r.jsonl")
+    frame = harness.load_results(tmp_path / "r.jsonl")
     wanted = [
         "runner",
         "engine",

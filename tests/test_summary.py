@@ -64,6 +64,6 @@ def test_the_table_fits_a_terminal_of_80() -> None:
     Console(file=out, width=80).print(terminal.comparison(summarize(many, names)))
     text = out.getvalue()
     assert "katas-data-container" in text
-    assert "6050 of 6050" in text
+    assert "6050/6050" in text
     assert "…" not in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80

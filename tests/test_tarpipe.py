@@ -69,6 +69,25 @@ def test_a_tree_comes_back_the_tree_that_it_was(tree: dict[bytes, Planned], roun
         assert snapshot(there, contents=True) == expected(tree)
 
 
+@unprivileged
+def test_permissions_do_not_depend_on_the_umask(tmp_path: Path) -> None:
+    """Not even for a user who is not root; a keeper's umask is nobody's business."""
+    wanted = {
+        b".": Planned("d", 0o777),
+        b"folder": Planned("d", 0o1777),
+        b"file": Planned("f", 0o666),
+        b"program": Planned("f", 0o6777),
+    }
+    (tmp_path / "tree").mkdir()
+    plant(wanted, tmp_path / "tree")
+    before = os.umask(0o077)
+    try:
+        there = unpacked(tmp_path / "there", packed(tmp_path / "tree"))
+    finally:
+        os.umask(before)
+    assert snapshot(there, contents=True) == expected(wanted)
+
+
 def test_the_bytes_are_counted(tmp_path: Path) -> None:
     """Both ends tell how much was piped."""
     (tmp_path / "tree").mkdir()

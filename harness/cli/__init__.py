@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from importlib.metadata import version
 
+from harness.cli.options import USAGE
 from harness.errors import HarnessError
 
-USAGE, INTERRUPTED = 2, 130
-"""Exit statuses: what was asked for cannot be done; stopped by ctrl-C."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit statuses as shells have them: stopped by ctrl-C, or by SIGTERM, which time-outs and CI systems send."""
+
+
+class Terminated(BaseException):
+    """SIGTERM came; like ctrl-C it unwinds everything, so that all is tidied up."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script `harness`; returns the exit status."""
     parsed = _parser().parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         status: int = parsed.command_function(parsed)
     except HarnessError as error:
@@ -23,10 +33,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("harness: interrupted; everything that was started has been tidied up", file=sys.stderr)
         return INTERRUPTED
+    except Terminated:
+        print("harness: terminated; everything that was started has been tidied up", file=sys.stderr)
+        return TERMINATED
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone, and would be told so in a traceback
         return 0
+    except OSError as error:
+        print(f"harness: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
+        return USAGE
     return status
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="harness",
         description="How should a source tree travel into a container and back? Proofs and measurements.",
     )
+    parser.add_argument("--version", action="version", version=f"harness {version('tarpipe-harness')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for each in (compare, run, katas, doctor, image, clean):
         each.add(commands)

@@ -13,13 +13,13 @@ from typing import Any
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from harness import runners, trials
-from harness.cli.options import add_engine, add_runner, console, count, errors, positive, remark
+from harness.cli.options import USAGE, add_engine, add_runner, console, count, errors, positive, remark
 from harness.compare import Comparison, compare
 from harness.engines.choose import choose
 from harness.render import terminal
 from harness.results import ResultFile
 from harness.runners.base import COMMAND
-from harness.summary import summarize
+from harness.summary import remarks, summarize
 from harness.trees import open_tree, recipes
 
 BUDGET_SECONDS = 75.0
@@ -28,7 +28,10 @@ FULL_BUILD_SECONDS = 120.0
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
-        "compare", help="measure the runners side by side on a tree", description=__doc__
+        "compare",
+        help="measure the runners side by side on a tree",
+        description="Build a tree with each runner, from nothing and after known edits, in shuffled blocks with a bare "
+        "make beside them, and print what that took, what was recompiled, and whether stamps and output were right.",
     )
     parser.add_argument(
         "--tree",
@@ -77,19 +80,32 @@ def _compare(options: argparse.Namespace) -> int:
             tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed
         )
         facts = comparison.facts()
-        out = options.out or Path("results") / f"compare-{engine.name}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
-        samples = []
-        with ResultFile(out, facts) as result, _showing(plan) as show:
-            for sample in compare(comparison, show):
-                result.add(sample)
-                samples.append(sample)
+        out = options.out or _default_out(engine.name)
+        samples: list[trials.Sample] = []
+        try:
+            with ResultFile(out, facts) as result, _showing(plan) as show:
+                for sample in compare(comparison, show):
+                    result.add(sample)
+                    samples.append(sample)
+        finally:  # what was measured before an interruption is worth seeing
+            _report(facts, samples, out)
+    return 0 if any(sample.outcome == "completed" for sample in samples) else USAGE
+
+
+def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample], out: Path) -> None:
+    if not samples:
+        return
     console.print(_headline(facts, samples), markup=False, soft_wrap=True)
     console.print(terminal.comparison(summarize(samples, facts["runners"])))
-    for sample in samples:
-        if sample.reason:
-            console.print(f"block {sample.block + 1}, {sample.runner}: {sample.reason}", markup=False)
+    for line in remarks(samples):
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
     console.print(f"written to {out}", markup=False, soft_wrap=True)
-    return 0
+
+
+def _default_out(engine: str) -> Path:
+    folder = Path("results")
+    folder.mkdir(exist_ok=True)
+    return folder / f"compare-{engine}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
 
 
 @contextmanager
@@ -115,6 +131,7 @@ def _headline(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> str
         for build in (trials.FULL, trials.INCREMENTAL)
     )
     return (
-        f"{facts['tree']} on {engine['engine']}, storage driver {engine['storage driver']}: medians of {full} full "
-        f"and {incremental} incremental builds; limit of a build {facts['max_seconds']:g} s"
+        f"{facts['tree']} on {engine['engine']}, storage driver {engine['storage driver']}: medians of full builds "
+        f"in {full} and incremental ones in {incremental} blocks, ratios within the blocks of the latter; "
+        f"limit of a build {facts['max_seconds']:g} s"
     )

@@ -24,7 +24,9 @@ from harness.render import terminal
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
-        "katas", help="list, show, diff and download what the katas hold", description=__doc__
+        "katas",
+        help="list, show, diff and download what the katas hold",
+        description="Look into what the katas hold: who played, what was sent, what came out.",
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
@@ -63,7 +65,7 @@ def _list(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     with _avatar(options) as (katas, avatar, increments):
         if options.tag is None:
-            console.print(terminal.increments(str(avatar), increments))
+            console.print(terminal.increments(f"{avatar} in {katas.describe()}", increments))
             return 0
         with katas.history(avatar) as history:
             record = commits.show(history, options.tag)
@@ -95,6 +97,8 @@ def _download(options: argparse.Namespace) -> int:
             path = options.out or Path(f"{options.kata}.tgz")
             try:
                 out = stack.enter_context(path.open("xb"))
+            except FileExistsError:
+                raise UsageError(f"{path} exists already; remove it or give another --out") from None
             except OSError as error:
                 raise UsageError(f"{path} cannot be written: {error.strerror}; give another --out") from error
         packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)  # a gzip stream
@@ -119,10 +123,15 @@ def _avatar(options: argparse.Namespace) -> Iterator[tuple[Katas, Avatar, list[I
 @contextmanager
 def _found(options: argparse.Namespace, holds: Callable[[Katas], bool], missing: str) -> Iterator[Katas]:
     with _places(options) as places:
-        for katas in places:
-            if holds(katas):
-                yield katas
-                return
+        holding = [katas for katas in places if holds(katas)]
+        if len(holding) > 1:
+            several = "; ".join(katas.describe() for katas in holding)
+            raise UsageError(
+                f"it is in several places, each with a history of its own: {several}; give --katas"
+            )
+        if holding:
+            yield holding[0]
+            return
         where = ", ".join(katas.describe() for katas in places) or "no place: nothing was run yet"
         raise NoSuchAvatar(f"{missing} in {where}; `harness katas list` shows them all")
 
@@ -153,5 +162,5 @@ def _places(options: argparse.Namespace) -> Iterator[list[Katas]]:
                 found += [
                     FolderKatas(each) for each in sorted((state_home() / "katas").glob("*")) if each.is_dir()
                 ]
-            found += [stack.enter_context(closing(open_volume(engine, each))) for each in volumes]
+            found += [stack.enter_context(closing(open_volume(engine, PREFIX + each))) for each in volumes]
         yield found

@@ -9,6 +9,9 @@ from rich.console import Console
 from harness import runners
 from harness.engines.choose import NAMES
 
+USAGE = 2
+"""Exit status of what cannot be done as it was asked for."""
+
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 """For progress and remarks: what a command gives goes to stdout."""
@@ -27,18 +30,20 @@ def add_runner(parser: argparse.ArgumentParser, **options: object) -> None:
 
 def positive(text: str) -> float:
     """A number greater than 0, for argparse."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is no number greater than 0")
     return value
 
 
 def count(text: str) -> int:
     """A whole number greater than 0, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number greater than 0")
+    return int(text)
 
 
 def remark(line: str) -> None:

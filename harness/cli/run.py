@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     files = VisibleFiles.from_folder(options.folder)
     check_command(files, options.command, str(options.folder))
     avatar = Avatar(options.kata or kata_of(options.folder), options.avatar)
-    place = options.katas or default_place(options.runner)
+    place = default_place(options.runner) if options.katas is None else options.katas
     with open_runner(
         options.runner,
         engine=options.engine,
@@ -62,12 +62,15 @@ def _run(options: argparse.Namespace) -> int:
     ) as runner:
         run = runner.run(avatar, files, max_seconds=options.max_seconds)
         sys.stdout.write(run.stdout)
+        if run.stdout and not run.stdout.endswith("\n") and sys.stdout.isatty():
+            sys.stdout.write("\n")
         sys.stdout.flush()
         sys.stderr.write(run.stderr)
         _explain(
             run,
             f"{runner.name} on {runner.engine.describe()['engine']}, "
             f"avatar {avatar} in {runner.katas.describe()}",
+            options.max_seconds,
         )
     if run.outcome is Outcome.FAULTY:
         return 2
@@ -89,11 +92,16 @@ def default_place(runner: str) -> str:
     return str(state_home() / "katas" / runner)
 
 
-def _explain(run: Run, where: str) -> None:
+def _explain(run: Run, where: str, max_seconds: float) -> None:
     status = "" if run.status is None else f", exit status {run.status}"
     tag = f", tag {run.tag}" if run.tag else ", no tag: the katas are as they were"
+    outcome = (
+        f"timed out after {max_seconds:g} s (--max-seconds)"
+        if run.outcome is Outcome.TIMED_OUT
+        else run.outcome
+    )
     errors.print(
-        f"{run.outcome}{status}{tag}, {terminal.seconds(run.nanoseconds / 1e9)}: {where}",
+        f"{outcome}{status}{tag}, {terminal.seconds(run.nanoseconds / 1e9)}: {where}",
         markup=False,
         soft_wrap=True,
     )

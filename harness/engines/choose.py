@@ -35,7 +35,7 @@ def choose(
         raise UsageError(f"there is no engine {name}; there are: {', '.join(NAMES)}")
     if name == "local":
         local = LocalEngine()
-        return Choice(local, f"asked for; {local.note}")
+        return Choice(local, f"asked for; isolation: {local.note}")
     if name == "docker":
         return Choice(_docker(image, report), "asked for")
     try:
@@ -44,7 +44,8 @@ def choose(
         if image is not None:
             raise
         local = LocalEngine()
-        return Choice(local, f"{error}; {local.note}")
+        report(f"{error}; so the local engine is taken")
+        return Choice(local, f"Docker is not to be had; isolation: {local.note}")
     return Choice(docker, f"it answers at {docker.host}")
 
 

@@ -44,7 +44,7 @@ word=${1%% *}
 case $word in
 */*)
     [ -e "$word" ] || { echo "there is no $word in the sandbox"; exit; }
-    [ -x "$word" ] || { echo "$word is not executable"; exit; }
+    [ -x "$word" ] || { echo "$word is not executable; chmod +x it"; exit; }
     IFS= read -r first <"$word"
     case $first in "#!"*) ;; *) exit ;; esac
     set -f

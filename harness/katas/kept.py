@@ -56,7 +56,7 @@ class VolumeKatas:
         self._lock = threading.Lock()
 
     def describe(self) -> str:
-        return f"volume {self.volume}"
+        return f"volume:{self.volume} of the {self._engine.name} engine"
 
     def event(self, avatar: Avatar) -> KeptEvent:
         while True:

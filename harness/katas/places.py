@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -16,6 +17,9 @@ FOLDER, VOLUME = "folder", "volume"
 """The kinds of place. A volume is named `volume:NAME`."""
 
 PREFIX = f"{VOLUME}:"
+
+VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9]")
+"""What Docker takes for a name, and every file system for a folder's."""
 
 
 class TemporaryKatas(FolderKatas):
@@ -39,18 +43,22 @@ def open_folder(place: str | Path | None) -> Katas:
     """The katas in a folder; None: in a temporary one. Raises UsageError for a volume."""
     if place is None:
         return TemporaryKatas()
+    if not str(place):
+        raise UsageError("the place of the katas is empty: name a folder")
     if str(place).startswith(PREFIX):
         raise UsageError(f"this runner keeps its katas in a folder, not in {place}")
     return FolderKatas(place)
 
 
 def open_volume(engine: Engine, place: str | Path | None) -> Katas:
-    """The katas in a volume, `volume:NAME` or only NAME; None: in a temporary one. Raises UsageError for a
-    folder.
-    """
+    """The katas in a volume, `volume:NAME`; None: in a temporary one. Raises UsageError for anything else."""
     if place is None:
         return VolumeKatas(engine, f"harness-{secrets.token_hex(6)}", temporary=True)
     name = str(place).removeprefix(PREFIX)
-    if "/" in name:
-        raise UsageError(f"this runner keeps its katas in a volume: give volume:NAME, not {place}")
+    if name == str(place):
+        raise UsageError(
+            f"this runner keeps its katas in a volume: give {PREFIX}NAME, not {place or 'nothing'}"
+        )
+    if not VOLUME_NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name for a volume: letters, digits, and inside it also - _ and .")
     return VolumeKatas(engine, name)

@@ -38,6 +38,11 @@ class VisibleFile:
         except OSError as error:
             raise _unreadable(error) from error
 
+    @property
+    def size(self) -> int:
+        """Bytes, found without reading them."""
+        return len(self._content) if isinstance(self._content, bytes) else self._content.lstat().st_size
+
     @cached_property
     def mode(self) -> int:
         if self._mode is not None:

@@ -128,4 +128,4 @@ def _range(value: tuple[int, int] | None) -> str:
 
 
 def _of(value: tuple[int, int]) -> str:
-    return f"{value[0]} of {value[1]}" if value[1] else "-"
+    return f"{value[0]}/{value[1]}" if value[1] else "-"

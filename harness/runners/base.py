@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 
 from harness.engines import Engine, Limits, SandboxSpec
 from harness.errors import EngineError, HarnessError, UsageError
-from harness.katas.layout import Avatar
+from harness.katas.layout import Avatar, show
 from harness.katas.places import VOLUME, open_folder, open_volume
 from harness.katas.store import Katas
 from harness.katas.visible import VisibleFiles
@@ -61,6 +61,8 @@ class BaseRunner:
         self.engine, self.katas = engine, katas
         self.image, self.command, self.observe = image, command, observe
         self.limits = limits or Limits()
+        if not command.strip():
+            raise UsageError("the command is empty; leave it out to run ./cyber-dojo.sh")
         engine.check_image(image)
 
     @classmethod
@@ -85,6 +87,7 @@ class BaseRunner:
         if max_seconds <= 0:
             raise UsageError(f"the limit must be more than 0 seconds, not {max_seconds:g}")
         visible = files if isinstance(files, VisibleFiles) else VisibleFiles(files)
+        self._check_sizes(visible)
         started = time.monotonic_ns()
         try:
             katas = self.katas.event(avatar)
@@ -105,6 +108,18 @@ class BaseRunner:
                 except (HarnessError, OSError) as error:
                     event.failed(error)
         return event.result(time.monotonic_ns() - started)
+
+    def _check_sizes(self, files: VisibleFiles) -> None:
+        """Before anything is copied, which would take its time and then fail."""
+        total = 0
+        for name, file in files.items():
+            total += file.size
+            if file.size > self.limits.file:
+                raise UsageError(
+                    f"{show(name)} has {file.size} bytes; the limit of a file is {self.limits.file}"
+                )
+        if total > self.limits.sandbox:
+            raise UsageError(f"the files have {total} bytes together; the limit is {self.limits.sandbox}")
 
     def prepare(self, avatar: Avatar) -> None:
         """Nothing to prepare."""

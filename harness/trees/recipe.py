@@ -7,6 +7,7 @@ files to add (`cyber-dojo.sh`, perhaps a build), and an edit with a number in it
 from __future__ import annotations
 
 import re
+import shutil
 import tarfile
 import tempfile
 import tomllib
@@ -98,7 +99,7 @@ def write(recipe: Recipe, sdist: Path, folder: Path) -> None:
                 if path := _placed(recipe, member.name):
                     if not (member.isfile() or member.isdir()):  # links could point outside
                         raise TreeError(f"{sdist}: {member.name} is neither a file nor a folder")
-                    archive.extract(member.replace(name=path, deep=False), folder, filter="data")
+                    _extract(archive, member, folder, path)
                     taken += 1
         for path, text in recipe.files.items():
             file = folder / path
@@ -155,6 +156,21 @@ def _placed(recipe: Recipe, member: str) -> str:
     path = below.removeprefix(f"{recipe.source.folder}/")
     left_out = path == below or any(f"{path}/".startswith(f"{each}/") for each in recipe.omit)
     return "" if left_out else path
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, path: str) -> None:
+    """By hand: the standard library extracts safely only since Python 3.11.4. Raises TreeError for an escape."""
+    target = folder / path
+    if ".." in target.relative_to(folder).parts or Path(path).is_absolute():
+        raise TreeError(f"the sdist is hostile: {member.name} would leave the folder")
+    content = archive.extractfile(member)
+    if content is None:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with content, target.open("wb") as out:
+        shutil.copyfileobj(content, out)
+    target.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
 def _texts(table: object, place: str, kinds: Mapping[str, _Kind]) -> dict[str, str]:

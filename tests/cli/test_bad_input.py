@@ -14,6 +14,7 @@ import pytest
 
 from harness.cli import main
 from harness.engines.folders import sandboxes_home
+from harness.engines.owner import LABEL
 
 NOWHERE = "unix:///nonexistent/docker.sock"
 
@@ -132,7 +133,34 @@ def test_a_runner_that_does_not_exist(tree: Path, capsys: pytest.CaptureFixture[
 def test_katas_in_the_wrong_kind_of_place(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("run", str(tree), "--engine", "local")
     assert "in a folder" in refused(capsys, *arguments, "--runner", "tmp", "--katas", "volume:x")
-    assert "in a volume" in refused(capsys, *arguments, "--katas", "/some/folder")
+    for place in ("/some/folder", "", "bare-name"):
+        assert "in a volume: give volume:NAME" in refused(capsys, *arguments, "--katas", place)
+    for place in ("volume:", "volume:a/b", "volume:.."):
+        assert "no name for a volume" in refused(capsys, *arguments, "--katas", place)
+
+
+def test_a_command_that_is_empty(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "the command is empty" in refused(capsys, "run", str(tree), "--engine", "local", "--command", " ")
+
+
+def test_a_file_that_is_too_large(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is refused before anything is copied."""
+    with (tree / "large").open("wb") as file:
+        file.truncate(600 << 20)
+    assert "the limit of a file" in refused(capsys, "run", str(tree), "--engine", "local")
+
+
+def test_an_output_that_cannot_be_written() -> None:
+    """A full disk behind stdout is one line too."""
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "clean", "--dry-run"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert b"Traceback" not in done.stderr
+    assert done.returncode == 2
 
 
 def test_a_result_that_would_be_written_over(
@@ -184,8 +212,11 @@ def test_no_space(tree: Path, tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_ctrl_c(tree: Path, tmp_path: Path) -> None:
-    """Status 130, and everything that was started is gone."""
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_an_interruption(number: signal.Signals, status: int, said: str, tree: Path, tmp_path: Path) -> None:
+    """By ctrl-C, or by what time-outs and CI systems send: everything that was started is gone."""
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\ntouch started\nsleep 1234\n")
     command = [
         sys.executable,
@@ -199,17 +230,17 @@ def test_ctrl_c(tree: Path, tmp_path: Path) -> None:
         "local",
     ]
     command += ["--katas", str(tmp_path / "katas"), "--max-seconds", "60"]
-    before = set(sandboxes_home().glob("*"))
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while not list((tmp_path / "katas").glob("*/*/lion/sandbox/started")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=30)
-    assert child.returncode == 130
-    assert said.strip().splitlines()[-1].startswith("harness: interrupted")
-    assert set(sandboxes_home().glob("*")) <= before
+    child.send_signal(number)
+    _, err = child.communicate(timeout=30)
+    assert child.returncode == status
+    assert err.strip().splitlines()[-1].startswith(f"harness: {said}")
+    owners = [each.read_text() for each in sandboxes_home().glob(f"*/{LABEL}")]
+    assert not [owner for owner in owners if f"/{child.pid}/" in owner]
     assert subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, check=False).returncode == 1
 
 

@@ -63,7 +63,7 @@ def test_run_past_its_limit(tree: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert main(("run", *LOCAL, "--max-seconds", "0.5", str(tree))) == 124
     out, err = capfd.readouterr()
     assert out == "early\n"
-    assert "timed_out, no tag" in err
+    assert "timed out after 0.5 s" in err
 
 
 def test_run_that_is_faulty_says_why(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -110,6 +110,37 @@ def test_katas_looks_into_a_store(
         names
     )
     assert not [name for name in names if name.endswith("lock")]
+
+
+def test_katas_in_several_places_are_told_apart(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Two runners keep histories of their own: neither is taken silently."""
+    for runner in ("tmp", "katas-volume"):
+        main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", str(tree)))
+    capfd.readouterr()
+    assert main(("katas", "show", "0123456789", "lion", *LOCAL)) == 2
+    assert "give --katas" in capfd.readouterr().err
+    place = str(tree.parent / "home" / "katas" / "tmp")
+    assert main(("katas", "show", "0123456789", "lion", "--katas", place, *LOCAL)) == 0
+
+
+def test_compare_remarks_on_builds_that_fail(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """All agree on the output, and none of them built anything."""
+    arguments = (
+        "compare",
+        "--tree",
+        str(tree),
+        "--edit",
+        "source",
+        "--blocks",
+        "1",
+        "--out",
+        "r.jsonl",
+        *LOCAL,
+    )
+    assert main((*arguments, "--runner", "tmp", "--command", "false")) == 0
+    out = capfd.readouterr().out
+    assert "note: the command exited with status 1" in out
+    assert "note: no edit recompiled anything" in out
 
 
 def test_compare_writes_a_result_and_prints_one_table(
@@ -180,8 +211,10 @@ def test_compare_counts_what_timed_out(tree: Path, capfd: pytest.CaptureFixture[
         "r.jsonl",
         *LOCAL,
     )
-    assert main((*arguments, "--runner", "katas-data-container", "--max-seconds", "0.2")) == 0
-    assert "timed out" in capfd.readouterr().out
+    assert main((*arguments, "--runner", "katas-data-container", "--max-seconds", "0.2")) == 2
+    out = capfd.readouterr().out
+    assert "timed out" in out
+    assert "raise --max-seconds" in out
     assert (harness.load_results("r.jsonl")["outcome"] == "timed_out").all()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -225,10 +227,13 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
     for name in ("kept", "temporary"):
         engine.create_volume(name, temporary=name == "temporary")
         (engine.home / "volumes" / name / LABEL).write_text(label)
-    commands = [["sleep", "1000"], ["sh", "-c", "setsid sleep 1000 & wait"]]
     players = [
-        subprocess.Popen(command, env={**os.environ, name: f"{label}/sandbox-1"})
-        for command, name in zip(commands, (PLAYER, GUEST), strict=True)
+        subprocess.Popen(
+            ["sh", "-c", "sleep 1000 & wait"],
+            env={**os.environ, name: f"{label}/sandbox-1"},
+            start_new_session=True,
+        )
+        for name in (PLAYER, GUEST)
     ]
     theirs = {
         f"folder {folder}",
@@ -245,7 +250,8 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
         assert (engine.home / "volumes" / "temporary" / TEMPORARY).exists() == (label != GONE)
     finally:
         for each in players:
-            each.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(each.pid, signal.SIGKILL)
             each.wait()
 
 

@@ -167,7 +167,7 @@ def test_a_command_that_dies_of_a_signal(sandbox: Sandbox, signal: str, status: 
     ("files", "command", "reason"),
     [
         ({}, "./missing.sh", "there is no ./missing.sh in the sandbox"),
-        ({"cyber-dojo.sh": "echo"}, "./cyber-dojo.sh", "./cyber-dojo.sh is not executable"),
+        ({"cyber-dojo.sh": "echo"}, "./cyber-dojo.sh", "./cyber-dojo.sh is not executable; chmod +x it"),
         (
             {"cyber-dojo.sh": "#!/no/sh -e\necho"},
             "./cyber-dojo.sh a",

@@ -38,7 +38,7 @@ from support import eventually, one_line
 
 from harness.disk import remove_tree
 from harness.errors import KatasError, NoSuchAvatar, StreamCut
-from harness.katas import commits
+from harness.katas import commits, journal
 from harness.katas.delta import Delta
 from harness.katas.layout import (
     ACCEPTING,
@@ -49,6 +49,7 @@ from harness.katas.layout import (
     VISIBLE,
     Avatar,
     avatar_folder,
+    kata_folder,
 )
 from harness.katas.store import FolderKatas, Katas
 from harness.tree import difference, snapshot
@@ -324,6 +325,19 @@ class TestAtOnce:
         assert {name: [each.tag for each in events] for name, events in found.items()} == {
             avatar.name: [1, 2, 3] for avatar in team
         }
+
+    def test_increments_json_is_written_by_one_at_a_time(self, tmp_path: Path) -> None:
+        """Whoever holds the kata keeps the others from it, but from nothing else."""
+        katas = FolderKatas(tmp_path)
+        play(katas, LION, FILES)
+        thread = threading.Thread(target=play, args=[katas, SPIDER, FILES])
+        with journal.locked(str(tmp_path / kata_folder(LION.kata))):
+            thread.start()
+            eventually((tmp_path / avatar_folder(SPIDER) / ACCEPTING).exists, "it is about to be accepted")
+            thread.join(0.1)
+            assert thread.is_alive()
+        thread.join()
+        assert [each.tag for each in katas.list()[LION.kata]["spider"]] == [1]
 
     @pytest.mark.parametrize("name", ["lock", "increments", "sandbox", "staging", "incoming", "git"])
     def test_an_avatar_may_have_any_of_the_layout_s_own_names(self, katas: Katas, name: str) -> None:

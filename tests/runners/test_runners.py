@@ -8,6 +8,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -32,6 +33,7 @@ from support import (
 )
 
 from harness import runners
+from harness.disk import remove_tree
 from harness.engines import Engine, Sandbox
 from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.docker import DockerEngine
@@ -121,6 +123,25 @@ def test_a_visible_file_that_has_gone_is_bad_input(
     with pytest.raises(UsageError, match="cannot be read: No such file or directory") as refused:
         runner.run(avatar, VisibleFiles({b"cyber-dojo.sh": VisibleFile(tmp_path / "gone")}))
     one_line(refused.value)
+    assert play(runner, avatar, "true").tag == 1
+
+
+@on_plain_processes
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"a": "1"}, "there is no ./cyber-dojo.sh in the sandbox"),
+        ({"cyber-dojo.sh": "echo"}, "./cyber-dojo.sh is not executable; chmod +x it"),
+        ({"cyber-dojo.sh": "#!/no/sh\n"}, "the interpreter of ./cyber-dojo.sh, /no/sh, is not in the image"),
+    ],
+)
+def test_a_command_that_cannot_be_started_is_a_fault(
+    runner: BaseRunner, avatar: Avatar, files: dict[str, str], reason: str
+) -> None:
+    """With the reason; nothing is accepted, and the next test event is an ordinary one."""
+    run = runner.run(avatar, files)
+    assert (run.outcome, run.status, run.tag) == (Outcome.FAULTY, None, None)
+    assert run.reason.startswith(reason)
     assert play(runner, avatar, "true").tag == 1
 
 
@@ -323,12 +344,23 @@ runner.run(Avatar(), script("echo >made; sleep " + sys.argv[4]), max_seconds=600
 
 
 @pytest.fixture
-def crash(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], None]:
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files, of the test's own, that everybody may enter."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    remove_tree(folder)
+
+
+@pytest.fixture
+def crash(temporary: Path, tmp_path: Path) -> Callable[[str, str], None]:
     """Kills a harness that is in the middle of a test event."""
 
     def crash_it(engine: str, runner: str) -> None:
         command = [sys.executable, "-c", CRASHING, engine, runner, str(tmp_path), "1000.03125"]
-        child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+        places = {"PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(temporary)}
+        child = subprocess.Popen(command, env={**os.environ, **places})
         eventually(lambda: running("sleep\0001000.03125"), "the child is in the middle of a run")
         child.kill()
         child.wait()
@@ -377,9 +409,7 @@ def test_a_user_without_privileges_can_play(tmp_path: Path, name: str, bubblewra
     bubblewrap_problem.cache_clear()
     if bubblewrap and (reason := bubblewrap_problem()):
         pytest.skip(reason)
-    leaves = (
-        "[ -e a ] && echo kept || { mkdir b; echo 1 >b/c; echo 1 >a; chmod 0 a b/c b; }; stat -c '%n %a' a b"
-    )
+    leaves = "[ -e a ] && echo kept || { mkdir b; echo 1 >b/c; echo 1 >a; chmod 0 a b/c b; }; stat -c %a a"
     with (
         closing(LocalEngine(tmp_path, bubblewrap=bubblewrap)) as engine,
         closing(make_runner(name, engine)) as runner,
@@ -387,4 +417,4 @@ def test_a_user_without_privileges_can_play(tmp_path: Path, name: str, bubblewra
         for number in (1, 2, 3):
             run = play(runner, Avatar(), leaves, edited=str(number))
             kept = "kept\n" if number > 1 and name != "tmp" else ""
-            assert (run.tag, run.stdout) == (number, f"{kept}a 0\nb 0\n")
+            assert (run.tag, run.stdout) == (number, f"{kept}0\n")
