@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.disk import remove_tree
 from harness.engines import Engine
 from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.docker import DockerEngine
@@ -83,3 +85,13 @@ def shared_engine(
         pytest.skip(f"no engine {request.param} here: {reason}")
     with closing(make_engine(request.param, tmp_path_factory.mktemp("home"))) as opened:
         yield opened
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files, of the test's own; everybody may enter it, unlike `tmp_path`."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    remove_tree(folder)

@@ -19,14 +19,6 @@ from harness.engines.owner import LABEL
 NOWHERE = "unix:///nonexistent/docker.sock"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing of this user's is touched."""
-    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
-
-
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A tree that can be played."""

@@ -17,14 +17,6 @@ LOCAL = ("--engine", "local")
 SMALL = "typical:cost=0.1"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing of this user's is touched."""
-    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
-
-
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A tree that can be played, whose output is its only source."""
@@ -35,6 +27,22 @@ def tree(tmp_path: Path) -> Path:
     (folder / "Makefile").write_text("built: source\n\techo building; cp source built\n")
     (folder / "source").write_text("one\n")
     return folder
+
+
+def compare(tree: Path, blocks: int, *options: str) -> int:
+    """The exit status of a comparison on this tree, recorded in r.jsonl."""
+    arguments = (
+        "compare",
+        "--tree",
+        str(tree),
+        "--edit",
+        "source",
+        "--blocks",
+        str(blocks),
+        "--out",
+        "r.jsonl",
+    )
+    return main((*arguments, *LOCAL, *options))
 
 
 @pytest.mark.parametrize("runner", ["tmp", "katas-volume", "katas-data-container"])
@@ -125,19 +133,7 @@ def test_katas_in_several_places_are_told_apart(tree: Path, capfd: pytest.Captur
 
 def test_compare_remarks_on_builds_that_fail(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """All agree on the output, and none of them built anything."""
-    arguments = (
-        "compare",
-        "--tree",
-        str(tree),
-        "--edit",
-        "source",
-        "--blocks",
-        "1",
-        "--out",
-        "r.jsonl",
-        *LOCAL,
-    )
-    assert main((*arguments, "--runner", "tmp", "--command", "false")) == 0
+    assert compare(tree, 1, "--runner", "tmp", "--command", "false") == 0
     out = capfd.readouterr().out
     assert "note: the command exited with status 1" in out
     assert "note: no edit recompiled anything" in out
@@ -177,19 +173,7 @@ def test_compare_writes_a_result_and_prints_one_table(
 def test_compare_on_a_tree_of_the_user_s_own(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Right is what the floor printed, and nothing is left behind."""
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nmake -s && wc -l built\n")
-    arguments = (
-        "compare",
-        "--tree",
-        str(tree),
-        "--edit",
-        "source",
-        "--blocks",
-        "2",
-        "--out",
-        "r.jsonl",
-        *LOCAL,
-    )
-    assert main((*arguments, "--runner", "katas-volume", "--runner", "tmp")) == 0
+    assert compare(tree, 2, "--runner", "katas-volume", "--runner", "tmp") == 0
     assert "katas-data-container" not in capfd.readouterr().out
     frame = harness.load_results("r.jsonl")
     assert frame["right"].all()
@@ -199,19 +183,7 @@ def test_compare_on_a_tree_of_the_user_s_own(tree: Path, capfd: pytest.CaptureFi
 def test_compare_counts_what_timed_out(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A build that passes the limit is never dropped."""
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nsleep 60\n")
-    arguments = (
-        "compare",
-        "--tree",
-        str(tree),
-        "--edit",
-        "source",
-        "--blocks",
-        "1",
-        "--out",
-        "r.jsonl",
-        *LOCAL,
-    )
-    assert main((*arguments, "--runner", "katas-data-container", "--max-seconds", "0.2")) == 2
+    assert compare(tree, 1, "--runner", "katas-data-container", "--max-seconds", "0.2") == 2
     out = capfd.readouterr().out
     assert "timed out" in out
     assert "raise --max-seconds" in out

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -38,16 +36,6 @@ def engine(tmp_path: Path) -> Iterator[LocalEngine]:
     """Plain processes, which work everywhere."""
     with closing(LocalEngine(tmp_path / "home", bubblewrap=False)) as opened:
         yield opened
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for temporary files, of the test's own, that everybody may enter, unlike `tmp_path`."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

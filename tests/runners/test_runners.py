@@ -8,7 +8,6 @@ import errno
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -33,7 +32,6 @@ from support import (
 )
 
 from harness import runners
-from harness.disk import remove_tree
 from harness.engines import Engine, Sandbox
 from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.docker import DockerEngine
@@ -341,16 +339,6 @@ from harness.katas.layout import Avatar
 runner = make_runner(sys.argv[2], make_engine(sys.argv[1], Path(sys.argv[3])))
 runner.run(Avatar(), script("echo >made; sleep " + sys.argv[4]), max_seconds=600)
 """
-
-
-@pytest.fixture
-def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for temporary files, of the test's own, that everybody may enter."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    remove_tree(folder)
 
 
 @pytest.fixture
