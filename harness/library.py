@@ -31,7 +31,7 @@ def open_runner(
 
     >>> import harness
     >>> with harness.open_runner(engine="local") as runner:
-    ...     run = runner.run(harness.Avatar(), {"cyber-dojo.sh": "echo hello"})
+    ...     run = runner.run(harness.Avatar(), {"cyber-dojo.sh": "#!/bin/sh\\necho hello"})
     >>> run.stdout, run.tag
     ('hello\\n', 1)
     """

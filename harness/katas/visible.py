@@ -40,8 +40,13 @@ class VisibleFile:
 
     @property
     def size(self) -> int:
-        """Bytes, found without reading them."""
-        return len(self._content) if isinstance(self._content, bytes) else self._content.lstat().st_size
+        """Bytes, found without reading them. Raises UsageError where the file that holds them has gone."""
+        if isinstance(self._content, bytes):
+            return len(self._content)
+        try:
+            return self._content.lstat().st_size
+        except OSError as error:
+            raise _unreadable(error) from error
 
     @cached_property
     def mode(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -249,11 +250,21 @@ class TestFromFolder:
         assert refusal(tmp_path).isprintable()
 
     def test_contents_are_read_when_they_are_asked_for(self, tmp_path: Path) -> None:
-        """A large tree is never all in memory; a file that has gone meanwhile is the user's to know."""
+        """A large tree is never all in memory."""
         (tmp_path / "a").write_bytes(b"1")
         files = VisibleFiles.from_folder(tmp_path)
-        (tmp_path / "a").write_bytes(b"2")
-        assert files[b"a"].read() == b"2"
+        (tmp_path / "a").write_bytes(b"22")
+        assert files[b"a"].size == 2
+        assert files[b"a"].read() == b"22"
+
+    @pytest.mark.parametrize("what", [VisibleFile.read, lambda file: file.size, lambda file: file.blob])
+    def test_a_file_that_has_gone_meanwhile_is_the_user_s_to_know(
+        self, tmp_path: Path, what: Callable[[VisibleFile], object]
+    ) -> None:
+        """It is their tree that changes."""
+        (tmp_path / "a").touch()
+        files = VisibleFiles.from_folder(tmp_path)
         (tmp_path / "a").unlink()
-        with pytest.raises(UsageError, match="No such file"):
-            files[b"a"].read()
+        with pytest.raises(UsageError, match="No such file") as raised:
+            what(files[b"a"])
+        assert one_line(raised.value)
