@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from harness.engines import Engine, Limits
-from harness.runners.base import BaseRunner
+from harness.runners.variant import Variant
 from harness.trees import SourceTree
 from harness.trials import Plan, Sample, Step, play
 from harness.trials.arms import Arm, FloorArm, RunnerArm
@@ -24,7 +24,7 @@ class Comparison:
     """What is to be compared, and how."""
 
     tree: SourceTree
-    runners: Sequence[type[BaseRunner]]
+    runners: Sequence[Variant]
     engine: Engine
     image: str | None
     command: str
@@ -47,7 +47,7 @@ class Comparison:
             "processors": os.cpu_count(),
             "tree": self.tree.name,
             "command": self.command,
-            "runners": [each.name for each in self.runners],
+            "runners": [each.label for each in self.runners],
             "max_seconds": self.max_seconds,
             "budget_seconds": self.plan.budget_seconds,
             "blocks": self.plan.blocks,
@@ -62,21 +62,15 @@ def compare(comparison: Comparison, about_to: Callable[[Step], None] = lambda st
     with ExitStack() as stack:
         floor = FloorArm(engine, image=comparison.image, command=comparison.command, limits=limits)
         arms: list[Arm] = [stack.enter_context(closing(floor))]
-        for kind in comparison.runners:
-            katas = kind.open_katas(engine, None)
-            try:
-                runner = kind(
-                    engine,
-                    katas,
-                    image=comparison.image,
-                    command=comparison.command,
-                    limits=limits,
-                    observe=True,
-                )
-            except BaseException:
-                katas.close()
-                raise
-            arms.append(stack.enter_context(closing(RunnerArm(runner))))
+        for variant in comparison.runners:
+            runner = variant.open(
+                engine,
+                image=comparison.image,
+                command=comparison.command,
+                limits=limits,
+                observe=True,
+            )
+            arms.append(stack.enter_context(closing(RunnerArm(variant.label, runner))))
         yield from play(
             comparison.tree,
             arms,

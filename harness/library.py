@@ -25,6 +25,7 @@ def open_runner(
 ) -> Iterator[BaseRunner]:
     """A runner, closed at the end of the block with all that it made.
 
+    `name` may carry options, as `NAME:option=value,option=value`.
     `katas` is where they are kept: a folder, or `volume:NAME` for a runner that keeps them in a
     data-container; None for temporary ones. Raises UsageError for an unknown name, EngineError where no
     engine works, ImageError for an image that would give stale builds.
@@ -35,7 +36,10 @@ def open_runner(
     >>> run.stdout, run.tag
     ('hello\\n', 1)
     """
-    kind = runners.find(name)
+    variant = runners.parse(name)
     chosen = choose(engine, image=image, report=report).engine
-    with closing(chosen), closing(kind.open_katas(chosen, katas)) as kept:
-        yield kind(chosen, kept, image=image, command=command, limits=limits)
+    with (
+        closing(chosen),
+        closing(variant.open(chosen, katas, image=image, command=command, limits=limits)) as runner,
+    ):
+        yield runner

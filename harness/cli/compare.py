@@ -69,7 +69,7 @@ def add(commands: Any) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    kinds = [runners.find(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]
+    kinds = [runners.parse(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]
     tree = open_tree(options.tree, edit=options.edit, report=remark)
     seed = options.seed if options.seed is not None else secrets.randbelow(2**32)
     plan = trials.Plan(options.budget, options.blocks)

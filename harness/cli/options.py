@@ -25,7 +25,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_runner(parser: argparse.ArgumentParser, **options: object) -> None:
-    parser.add_argument("--runner", metavar="NAME", help=f"one of {', '.join(runners.names())}", **options)  # type: ignore[arg-type]
+    known = f"one of {', '.join(runners.names())}, with options as NAME:option=value"
+    parser.add_argument("--runner", metavar="NAME", help=known, **options)  # type: ignore[arg-type]
 
 
 def positive(text: str) -> float:

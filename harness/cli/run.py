@@ -87,9 +87,10 @@ def kata_of(folder: Path) -> str:
 def default_place(runner: str) -> str:
     """Where this user's katas are kept: a volume for a data-container, else a folder."""
     # Not in the folder of another runner: a volume mount hands its katas over to the run's uid.
-    if runners.find(runner).katas_in == VOLUME:
+    kind = runners.parse(runner).kind
+    if kind.katas_in == VOLUME:
         return f"{PREFIX}harness-katas"
-    return str(state_home() / "katas" / runner)
+    return str(state_home() / "katas" / kind.name)
 
 
 def _explain(run: Run, where: str, max_seconds: float) -> None:

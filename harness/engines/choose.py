@@ -11,7 +11,7 @@ from harness.engines.docker import DockerEngine
 from harness.engines.local import LocalEngine
 from harness.errors import EngineError, UsageError
 
-NAMES = ("auto", "docker", "local")
+NAMES = ("auto", "docker", "local", "local-plain")
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ def choose(
     """The engine of this name, ready to run: images that are missing are made, which `report` hears about.
 
     `auto` takes Docker when it answers and its images are there or can be made, else the local engine; so an
-    image of the user's own rules the local engine out. Raises EngineError where there is none, and UsageError
-    for an unknown name.
+    image of the user's own rules the local engine out. `local-plain` does without bubblewrap. Raises
+    EngineError where there is none, and UsageError for an unknown name.
     """
     if name not in NAMES:
         raise UsageError(f"there is no engine {name}; there are: {', '.join(NAMES)}")
-    if name == "local":
-        local = LocalEngine()
+    if name.startswith("local"):
+        local = LocalEngine(bubblewrap=False if name == "local-plain" else None)
         return Choice(local, f"asked for; isolation: {local.note}")
     if name == "docker":
         return Choice(_docker(image, report), "asked for")

@@ -9,6 +9,7 @@ from harness.runners.base import BaseRunner
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_volume import KatasVolume
 from harness.runners.tmp import Tmp
+from harness.runners.variant import Variant
 
 NOTES = (Tmp, KatasVolume, KatasDataContainer)
 """The runners of the notes, in their order of growing isolation from the katas."""
@@ -23,8 +24,18 @@ def names() -> list[str]:
     return list(NOTES_NAMES) + sorted(each.name for each in entry_points(group=GROUP))
 
 
+def parse(text: str) -> Variant:
+    """The runner that is named `NAME` or `NAME:option=value,...`. Raises UsageError for an unknown name or
+    option, and for a plug-in that cannot be loaded.
+    """
+    name, _, options = text.partition(":")
+    return Variant.of(find(name), options)
+
+
 def find(name: str) -> type[BaseRunner]:
-    """The runner of this name; raises UsageError for an unknown one, or a plug-in that cannot be loaded."""
+    """The kind of runner of this name; raises UsageError for an unknown one, or a plug-in that cannot be
+    loaded.
+    """
     for each in NOTES:
         if each.name == name:
             return each

@@ -14,6 +14,7 @@ from harness.katas.layout import Avatar, show
 from harness.katas.places import VOLUME, open_folder, open_volume
 from harness.katas.store import Katas
 from harness.katas.visible import VisibleFiles
+from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
 from harness.runners.run import Phase, Run
 
@@ -43,6 +44,8 @@ class BaseRunner:
     name: ClassVar[str]
     katas_in: ClassVar[str]
     """The kind of place that it keeps the katas in: FOLDER or VOLUME of harness.katas.places."""
+    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The options that it takes as keyword arguments, and their values, the default first."""
 
     def __init__(
         self,
@@ -71,6 +74,11 @@ class BaseRunner:
         UsageError for a place of another kind.
         """
         return open_volume(engine, place) if cls.katas_in == VOLUME else open_folder(place)
+
+    @classmethod
+    def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
+        """The properties that it claims with these options, on an engine that isolates."""
+        return ALL
 
     def play(self, event: TestEvent) -> None:
         """The steps, up to the one that accepts the test event."""

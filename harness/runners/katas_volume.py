@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 
 from harness.engines import SandboxSpec
@@ -10,6 +11,7 @@ from harness.katas.layout import Avatar
 from harness.katas.places import FOLDER
 from harness.katas.store import FolderKatas
 from harness.runners.base import BaseRunner
+from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
 
 
@@ -21,6 +23,11 @@ class KatasVolume(BaseRunner):
     name = "katas-volume"
     katas_in = FOLDER
     katas: FolderKatas
+
+    @classmethod
+    def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
+        """The run writes into the katas themselves, under a uid that must own them."""
+        return ALL - {Property.ATOMIC, Property.TIMED_OUT, Property.OWNERSHIP}
 
     def spec(self, avatar: Avatar) -> SandboxSpec:
         """Mounted, and run under the uid that owns the katas: root's katas are handed to nobody, as root must

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from harness import tarpipe
 from harness.disk import remove_tree
 from harness.engines.folders import temporary_folder
 from harness.katas.places import FOLDER
 from harness.runners.base import BaseRunner
+from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
 
 
@@ -15,6 +18,11 @@ class Tmp(BaseRunner):
 
     name = "tmp"
     katas_in = FOLDER
+
+    @classmethod
+    def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
+        """Nothing that a run made is kept, and every stamp is new."""
+        return ALL - {Property.EXACT_MTIMES, Property.INCREMENTAL, Property.MIRROR}
 
     def play(self, event: TestEvent) -> None:
         folder = temporary_folder("tmp")

@@ -32,9 +32,9 @@ class Arm(Protocol):
 class RunnerArm:
     """A runner; every full build is the first test event of a new avatar."""
 
-    def __init__(self, runner: BaseRunner) -> None:
+    def __init__(self, name: str, runner: BaseRunner) -> None:
         """The runner is closed with the arm; it must observe."""
-        self.name = runner.name
+        self.name = name
         self._runner = runner
         self._avatars = 0
 

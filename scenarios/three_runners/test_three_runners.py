@@ -21,6 +21,7 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.base import COMMAND
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_volume import KatasVolume
+from harness.runners.variant import Variant
 from harness.trees import TypicalTree
 from harness.trials import FLOOR, INCREMENTAL, Plan
 
@@ -32,7 +33,14 @@ def test_the_tar_pipe_against_the_volume_mount(docker: Engine, figure: Callable[
     """Both are incremental and exact; the ratio of their times is printed."""
     plan = Plan(budget_seconds=0, blocks=BLOCKS)
     comparison = Comparison(
-        TypicalTree(), (KatasVolume, KatasDataContainer), docker, None, COMMAND, 120, plan, seed=1
+        TypicalTree(),
+        (Variant.of(KatasVolume), Variant.of(KatasDataContainer)),
+        docker,
+        None,
+        COMMAND,
+        120,
+        plan,
+        seed=1,
     )
     samples = list(compare(comparison))
     incremental = [each for each in samples if each.build == INCREMENTAL]
@@ -83,6 +91,7 @@ def test_the_harness_s_own_processor_time(
 PLAY_LARGE = """
 import json, resource, sys
 import harness
+from harness.runners.variant import Variant
 from harness.trees import TypicalTree
 from pathlib import Path
 

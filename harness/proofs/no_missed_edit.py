@@ -1,0 +1,41 @@
+"""No missed edit: whatever the gap between a build and the edit after it, from none to seconds, make sees the edit.
+
+The build is `cp`, since gcc's own time would hide a fast edit; the observer is make itself. An example is a test event for
+each of a few gaps: on Docker half a second each.
+"""
+
+from __future__ import annotations
+
+import time
+
+from hypothesis import strategies as st
+
+from harness.proofs.search import Search
+from harness.proofs.subject import Subject, complete
+from harness.proofs.verdict import Refuted
+
+GAPS = st.lists(st.sampled_from([0.0, 0.0005, 0.002, 0.004, 0.01, 0.1, 0.4, 1.0]), min_size=1, max_size=4)
+"""Seconds between the end of a test event and the edit: within a tick of the kernel's clock, around it, and beyond."""
+
+FILES = {
+    "cyber-dojo.sh": "#!/bin/sh\nmake --silent && cat product\n",
+    "Makefile": "product: source\n\tcp source product\n",
+}
+
+
+def prove(subject: Subject, search: Search) -> None:
+    """Refuted by the first edit that make did not see."""
+    with subject.runner() as runner:
+
+        def check(gaps: list[float]) -> None:
+            avatar = subject.avatar()
+            complete(runner, avatar, {**FILES, "source": "edit 0\n"})
+            for number, gap in enumerate(gaps, 1):
+                time.sleep(gap)
+                run = complete(runner, avatar, {**FILES, "source": f"edit {number}\n"})
+                if run.stdout != f"edit {number}\n":
+                    raise Refuted(
+                        f"an edit {gap * 1000:g} ms after the build before it was missed: make gave {run.stdout!r}"
+                    )
+
+        search.drawn("gaps", GAPS, check, most=6)

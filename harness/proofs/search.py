@@ -1,0 +1,167 @@
+"""The search for a counterexample: Hypothesis where examples are drawn, a loop where they can be listed."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hypothesis import HealthCheck, Phase, given, reproduce_failure, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.errors import DidNotReproduce
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+from hypothesis.strategies import SearchStrategy
+
+from harness.engines.folders import state_home
+from harness.errors import UsageError
+from harness.proofs.verdict import Counterexample, Refuted
+
+Example = TypeVar("Example")
+
+BLOB = re.compile(r"@reproduce_failure\('([^']+)', b'([^']+)'\)")
+"""How Hypothesis says that an example can be had again (`print_blob`)."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to search; see PROFILES."""
+
+    factor: float  # of the examples that a proof asks for by default
+    deterministic: bool  # the same examples each time
+
+
+PROFILES = {
+    "dev": Effort(1.0, deterministic=False),
+    "ci": Effort(1.0, deterministic=True),
+    "thorough": Effort(10.0, deterministic=False),
+}
+
+
+class Found(Exception):
+    """A counterexample was found, and made as small as could be."""
+
+    def __init__(self, counterexample: Counterexample) -> None:
+        super().__init__(counterexample.words)
+        self.counterexample = counterexample
+
+
+class Search:
+    """One search, of one proof of one subject; counts the examples that were tried."""
+
+    def __init__(self, effort: Effort, *, replay: str | None = None) -> None:
+        """`replay` is the token of a counterexample: nothing but that is tried."""
+        self.effort, self.examples = effort, 0
+        self._replay = replay
+
+    def drawn(
+        self, name: str, strategy: SearchStrategy[Example], check: Callable[[Example], None], *, most: int
+    ) -> None:
+        """Let `check` raise Refuted for some of `most` examples drawn; raises Found with the smallest one."""
+
+        def counted(example: Example) -> None:
+            self.examples += 1
+            check(example)
+
+        self._run(name, lambda options: settings(options)(given(strategy)(counted)), most)
+
+    def played(
+        self, name: str, machine: Callable[[], RuleBasedStateMachine], *, most: int, steps: int
+    ) -> None:
+        """The same for a state machine whose rules raise Refuted: `most` sessions of at most `steps` steps."""
+
+        def counted() -> RuleBasedStateMachine:
+            self.examples += 1
+            return machine()
+
+        def test(options: settings) -> Callable[[], None]:
+            return lambda: run_state_machine_as_test(  # it takes any callable
+                counted,  # type: ignore[arg-type]
+                settings=settings(options, stateful_step_count=steps),
+            )
+
+        if self._wanted(name) is None:
+            return
+        self._run(name, test, most)
+
+    def listed(
+        self,
+        name: str,
+        cases: Iterable[Example],
+        check: Callable[[Example], None],
+        *,
+        show: Callable[[Example], str] = str,
+    ) -> None:
+        """The same for cases that can be listed, the simplest first; `show` says one in words."""
+        wanted = self._wanted(name)
+        for case in cases:
+            if wanted is None or (wanted and wanted != show(case)):
+                continue
+            self.examples += 1
+            try:
+                check(case)
+            except Refuted as refuted:
+                words = f"{show(case)}: {refuted}"
+                raise Found(Counterexample(words, token(name, show(case)))) from refuted
+
+    def _wanted(self, name: str) -> str | None:
+        """What of the search `name` is to be tried: "" for all of it, None for nothing, else that alone."""
+        if self._replay is None:
+            return ""
+        search, what = untoken(self._replay)
+        return what if search == name else None
+
+    def _run(self, name: str, make: Callable[[settings], Callable[[], None]], most: int) -> None:
+        wanted = self._wanted(name)
+        if wanted is None:
+            return
+        options = settings(
+            max_examples=max(1, round(most * self.effort.factor)),
+            derandomize=self.effort.deterministic,
+            database=None if self.effort.deterministic else _database(),
+            deadline=None,
+            print_blob=True,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+        )
+        test = make(options)
+        if wanted:
+            version, _, blob = wanted.partition(" ")
+            test = reproduce_failure(version, blob.encode())(test)
+        try:
+            test()
+        except Refuted as refuted:
+            blob = next(
+                (
+                    " ".join(each.groups())
+                    for note in getattr(refuted, "__notes__", ())
+                    for each in BLOB.finditer(note)
+                ),
+                wanted,
+            )
+            raise Found(Counterexample(str(refuted), token(name, blob))) from refuted
+        except DidNotReproduce as error:
+            raise UsageError(f"this counterexample can no longer be had: {error}") from error
+
+
+def token(search: str, what: str) -> str:
+    """One word for a shell."""
+    return f"{search}.{base64.urlsafe_b64encode(what.encode(errors='surrogateescape')).decode().rstrip('=')}"
+
+
+def untoken(word: str) -> tuple[str, str]:
+    """Raises UsageError for what `token` did not make."""
+    search, _, what = word.partition(".")
+    with contextlib.suppress(ValueError):
+        return search, base64.urlsafe_b64decode(what + "=" * (-len(what) % 4)).decode(
+            errors="surrogateescape"
+        )
+    raise UsageError(f"{word} is no counterexample that could be replayed: copy it whole")
+
+
+def _database() -> DirectoryBasedExampleDatabase:
+    """What failed is tried first next time."""
+    return DirectoryBasedExampleDatabase(state_home() / "examples")

@@ -1,0 +1,59 @@
+"""What is under proof: a runner on an engine."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.engines import Engine
+from harness.katas.layout import Avatar
+from harness.katas.visible import VisibleFiles
+from harness.proofs.verdict import Refuted
+from harness.runners.base import BaseRunner
+from harness.runners.run import Outcome, Run
+from harness.runners.variant import Variant
+
+SECONDS = 60.0
+"""Limit of a test event in which nothing should take long: on a slow engine a build of three files takes five."""
+
+
+@dataclass
+class Subject:
+    """A runner on an engine; the engine is shared by all proofs, a runner by the examples of one."""
+
+    variant: Variant
+    engine: Engine
+    engine_name: str
+    image: str | None = None
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @contextmanager
+    def runner(self, **options: Any) -> Iterator[BaseRunner]:
+        """A fresh runner with temporary katas; `options` as BaseRunner takes them."""
+        with closing(
+            self.variant.open(self.engine, **{"image": self.image, "observe": True, **options})
+        ) as opened:
+            yield opened
+
+    def avatar(self) -> Avatar:
+        """One that no other example plays, so that examples can share their runner."""
+        return Avatar(f"{next(self._numbers):010d}")
+
+
+def complete(
+    runner: BaseRunner,
+    avatar: Avatar,
+    files: VisibleFiles | dict[str, str | bytes],
+    *,
+    seconds: float = SECONDS,
+) -> Run:
+    """A test event that has to complete; Refuted if it does not."""
+    run = runner.run(avatar, files, max_seconds=seconds)
+    if run.outcome is not Outcome.COMPLETED:
+        raise Refuted(
+            f"a test event was {run.outcome}: {run.reason or run.stderr.strip() or 'no reason was given'}"
+        )
+    return run

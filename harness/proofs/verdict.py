@@ -1,0 +1,52 @@
+"""What a proof gave: values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.runners.claims import Property
+
+
+class Status(StrEnum):
+    """How the search for a counterexample ended."""
+
+    PROVED = "proved"  # none was found among so many examples
+    REFUTED = "refuted"  # one was found
+    UNKNOWN = "unknown"  # it could not be tried here
+
+
+class Refuted(AssertionError):
+    """Raised by a check: the property does not hold of this example; str() says how, in words."""
+
+
+class Untried(Exception):
+    """Raised by a proof that cannot be tried here; str() says why."""
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """The smallest one that was found."""
+
+    words: str
+    token: str  # what `harness verify --replay` takes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cell of the matrix: a property of a runner on an engine."""
+
+    name: Property
+    runner: str  # as its variant is labelled
+    engine: str  # as it was asked for
+    claimed: bool
+    status: Status
+    examples: int  # that were tried
+    seconds: float
+    counterexample: Counterexample | None = None
+    reason: str = ""  # why it is unknown
+
+    @property
+    def as_claimed(self) -> bool:
+        """Whether a claim was proved, or what is not claimed was shown not to hold."""
+        return self.status == (Status.PROVED if self.claimed else Status.REFUTED)

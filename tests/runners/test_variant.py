@@ -1,0 +1,54 @@
+"""A runner with options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import pytest
+
+from harness import runners
+from harness.errors import UsageError
+from harness.runners.base import BaseRunner
+from harness.runners.claims import NEEDS_ISOLATION, Property
+from harness.runners.variant import Variant
+from tests.support import one_line
+
+
+class Adjustable(BaseRunner):
+    """A runner that takes options."""
+
+    name = "adjustable"
+    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {"speed": ("slow", "fast"), "depth": ("1", "2")}
+
+
+def test_options_are_parsed_and_printed_alike() -> None:
+    """The label of a variant names it again."""
+    variant = Variant.of(Adjustable, "speed=fast,depth=2")
+    assert variant.options == {"speed": "fast", "depth": "2"}
+    assert variant.label == "adjustable:speed=fast,depth=2"
+    assert runners.parse("tmp").label == "tmp"
+
+
+@pytest.mark.parametrize("text", ["", "speed", "speed=", "speed=faster", "colour=red", "=", "speed=fast,"])
+def test_what_a_runner_does_not_take_is_refused(text: str) -> None:
+    """With one line that says what it does take; no option at all is fine."""
+    if not text:
+        assert Variant.of(Adjustable, text).options == {}
+        return
+    with pytest.raises(UsageError) as error:
+        Variant.of(Adjustable, text)
+    assert "speed" in one_line(error.value)
+
+
+def test_a_runner_without_options_says_so() -> None:
+    """`tmp:speed=fast` is an error, not a silent tmp."""
+    with pytest.raises(UsageError, match="tmp has no option speed at all"):
+        runners.parse("tmp:speed=fast")
+
+
+def test_no_runner_claims_isolation_where_the_engine_has_none(shared_engine: object) -> None:
+    """The data-container claims everything, on an engine that isolates."""
+    claimed = runners.parse("katas-data-container").claims(shared_engine)  # type: ignore[arg-type]
+    isolates = shared_engine.isolates  # type: ignore[attr-defined]
+    assert claimed == frozenset(Property) - (frozenset() if isolates else NEEDS_ISOLATION)
