@@ -1,0 +1,75 @@
+"""One colour and marker for each runner, the same in every picture.
+
+The colours are those of Okabe and Ito, "Color Universal Design" (2008), which people with any of the common kinds of colour
+blindness can tell apart; a runner's options change the marker and the hatch, never the colour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+FLOOR_COLOUR = "#4d4d4d"
+
+BUILT_IN = {
+    "bare-make": FLOOR_COLOUR,
+    "tmp": "#d55e00",
+    "katas-volume": "#0072b2",
+    "katas-data-container": "#009e73",
+    "katas-overlay": "#cc79a7",
+    "katas-subpath": "#661100",  # of Tol's "muted" scheme: their own yellow is too light for lines on white
+}
+
+OTHERS = ("#7b3294", "#1b7837", "#8c510a", "#2166ac", "#b2182b", "#35978f")
+"""For runners of somebody else's, by their name: the same in every picture and on every machine."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---", "|||", "**")
+
+PHASES = {
+    "open": "#bbbbbb",
+    "save": "#e69f00",
+    "start": "#56b4e9",
+    "pipe_in": "#009e73",
+    "run": "#4d4d4d",
+    "pipe_out": "#0072b2",
+    "commit": "#cc79a7",
+}
+"""Colour of each kind of phase."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a runner is drawn."""
+
+    colour: str
+    marker: str
+    hatch: str
+
+
+def styles(labels: Iterable[str]) -> dict[str, Style]:
+    """A style for each label, in the order given: one colour a runner, a marker and a hatch for each of its
+    variants.
+
+    >>> drawn = styles(["tmp", "katas-data-container", "katas-data-container:standby=seeded"])
+    >>> drawn["tmp"].colour
+    '#d55e00'
+    >>> [each.marker for each in drawn.values()]
+    ['o', 'o', 's']
+    """
+    found: dict[str, Style] = {}
+    variants: dict[str, int] = {}
+    for label in labels:
+        kind = label.partition(":")[0].partition("#")[0]
+        number = variants.setdefault(kind, 0)
+        variants[kind] += 1
+        found[label] = Style(colour(kind), MARKERS[number % len(MARKERS)], HATCHES[number % len(HATCHES)])
+    return found
+
+
+def colour(kind: str) -> str:
+    """The colour of a kind of runner."""
+    if kind in BUILT_IN:
+        return BUILT_IN[kind]
+    return OTHERS[hashlib.sha256(kind.encode()).digest()[0] % len(OTHERS)]

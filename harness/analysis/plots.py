@@ -1,0 +1,153 @@
+"""Pictures: each function takes a frame of results and returns a matplotlib figure, labelled with units.
+
+    import harness
+    from harness.analysis import plots
+
+    figure = plots.distribution(harness.load_results("results/typical-docker.jsonl"))
+    figure.savefig("distribution.svg")
+
+Figures are made without pyplot, so that drawing one changes nothing global. Each carries what it shows in words, for those
+who cannot see it: `describe(figure)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from harness.analysis import palette
+from harness.errors import UsageError
+from harness.render.terminal import PHASE_WORDS, seconds
+from harness.runners.run import PHASES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INCH_A_ROW = 0.55
+WIDTH = 8.0
+
+
+def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
+    """Where the time goes: a bar for each runner, from the median of each phase, in seconds."""
+    chosen = _chosen(frame, build)
+    labels = _labels(chosen)
+    columns = [f"phase_{kind}" for kind in PHASES]
+    medians = chosen.groupby("runner")[columns].median().reindex(labels).fillna(0.0)
+    totals = chosen.groupby("runner")["seconds"].median()
+    figure, axes = _figure(rows=len(labels) + 2)
+    left = np.zeros(len(labels))
+    for kind in PHASES:
+        widths = medians[f"phase_{kind}"].to_numpy(dtype=float)
+        if widths.any():
+            axes.barh(
+                labels, widths, left=left, color=palette.PHASES[kind], label=PHASE_WORDS[kind], height=0.7
+            )
+            left += widths
+    for row, label in enumerate(labels):
+        axes.annotate(
+            f" {seconds(totals[label])}",
+            (left[row], row),
+            va="center",
+            fontsize="small",
+            annotation_clip=False,
+        )
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel("seconds, the median of each phase")
+    axes.set_title(f"Where the time of {_a(build)} goes", loc="left")
+    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.22), frameon=False, fontsize="small")
+    longest = {label: PHASES[int(medians.loc[label].to_numpy().argmax())] for label in labels}
+    return _say(
+        figure,
+        f"Bars of the phases of {_a(build)}. "
+        + ". ".join(
+            f"{label}: {seconds(totals[label])}, most of it {PHASE_WORDS[longest[label]]}" for label in labels
+        ),
+    )
+
+
+def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
+    """Every sample as a point, a row for each runner, on a logarithmic axis of seconds; a bar marks the
+    median.
+    """
+    chosen = _chosen(frame, build)
+    labels = _labels(chosen)
+    styles = palette.styles(labels)
+    figure, axes = _figure(rows=len(labels) + 1)
+    said = []
+    for row, label in enumerate(labels):
+        values = chosen.loc[chosen["runner"] == label, "seconds"].to_numpy(dtype=float)
+        # Spread by rank, not by chance: the same frame gives the same picture.
+        spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5
+        style = styles[label]
+        axes.scatter(
+            values, row + spread, s=22, color=style.colour, marker=style.marker, alpha=0.65, linewidths=0
+        )
+        middle = float(np.median(values))
+        axes.plot([middle, middle], [row - 0.36, row + 0.36], color="black", linewidth=2)
+        said.append(f"{label}: median {seconds(middle)} of {len(values)}, from {seconds(values.min())} to "
+                    f"{seconds(values.max())}")  # fmt: skip
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    _log_seconds(axes, "x")
+    axes.set_xlabel("seconds from the press of the button to the output in hand (logarithmic)")
+    axes.set_title(f"Every sample of {_a(build)}; bars are medians", loc="left")
+    axes.grid(axis="x", which="major", alpha=0.3)
+    return _say(figure, f"Distribution of the samples of {_a(build)}. " + ". ".join(said))
+
+
+def describe(figure: Figure) -> str:
+    """What a figure of this module shows, in words."""
+    return str(figure.get_gid() or "")
+
+
+def _chosen(frame: pd.DataFrame, build: str) -> pd.DataFrame:
+    """The completed samples of one kind of build. Raises UsageError where there are none."""
+    found = frame[(frame["build"] == build) & (frame["outcome"] == "completed")]
+    if found.empty:
+        has = ", ".join(sorted(frame["build"].unique()))
+        raise UsageError(f"there is no completed {build} build in these results; they have: {has}")
+    return found
+
+
+def _labels(frame: pd.DataFrame) -> list[str]:
+    """The runners in the order of their first sample's block, the floor first."""
+    labels = list(dict.fromkeys(frame.sort_values("runner")["runner"]))
+    medians = frame.groupby("runner")["seconds"].median()
+    return sorted(labels, key=lambda label: (label != "bare-make", medians[label]))
+
+
+def _figure(rows: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, max(2.4, INCH_A_ROW * rows + 1.0)), layout="constrained")
+    axes = figure.subplots()
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _log_seconds(axes: Axes, which: str) -> None:
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, place: seconds(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _say(figure: Figure, words: str) -> Figure:
+    figure.set_gid(words)
+    return figure
+
+
+def _a(build: str) -> str:
+    return f"an {build} build" if build[0] in "aeiou" else f"a {build} build"
+
+
+KINDS: dict[str, Callable[..., Figure]] = {"phases": phases, "distribution": distribution}
+"""The pictures by the name that `harness plot --kind` takes."""
+
+__all__: Sequence[str] = ("KINDS", "describe", "distribution", "phases")

@@ -1,0 +1,36 @@
+"""harness export: results in the formats of other tools."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.export import BINARY, FORMATS, export
+from harness.results import load_results
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "export",
+        help="write results in another tool's format",
+        description="Write recorded results in the format of another tool.",
+    )
+    parser.add_argument("results", nargs="+", metavar="RESULT", help="a result file of harness compare")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="the format")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: the standard output")
+    parser.set_defaults(command_function=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    if options.to in BINARY and options.out is None and sys.stdout.isatty():
+        raise UsageError(f"{options.to} is no text for a terminal: give --out FILE")
+    data = export(load_results(*options.results), options.to)
+    if options.out is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        options.out.write_bytes(data)
+    return 0

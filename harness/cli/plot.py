@@ -1,0 +1,44 @@
+"""harness plot: a picture of results."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from harness.cli.options import errors
+from harness.errors import UsageError
+from harness.results import load_results
+
+KINDS = ("phases", "distribution", "scaling", "load")
+SUFFIXES = (".png", ".svg")
+DOTS_AN_INCH = 150
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "plot",
+        help="draw a picture of results",
+        description="Draw recorded results: where the time goes (phases), every sample (distribution), cost against tree "
+        "size (scaling), or throughput against avatars at once (load).",
+    )
+    parser.add_argument("results", nargs="+", metavar="RESULT", help="a result file")
+    parser.add_argument("--kind", required=True, choices=KINDS, help="what to draw")
+    parser.add_argument("--build", default="incremental", help="the kind of build (default %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a .png or .svg file; it is overwritten"
+    )
+    parser.set_defaults(command_function=_plot)
+
+
+def _plot(options: argparse.Namespace) -> int:
+    if options.out.suffix not in SUFFIXES:
+        raise UsageError(f"{options.out} is neither a .png nor a .svg file: give --out another name")
+    frame = load_results(*options.results)
+    from harness.analysis import plots  # noqa: PLC0415 - matplotlib takes half a second to load
+
+    figure = plots.KINDS[options.kind](frame, build=options.build)
+    metadata = {"Description": plots.describe(figure)}
+    figure.savefig(options.out, dpi=DOTS_AN_INCH, metadata=metadata)
+    errors.print(plots.describe(figure), markup=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,71 @@
+"""Pictures: what is drawn is what was measured, with units, for everybody."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import pytest
+from matplotlib.colors import to_hex
+
+from harness.analysis import palette, plots
+from harness.errors import UsageError
+from tests.frames import RUNNERS, frame
+
+
+def test_every_sample_is_a_point() -> None:
+    """A distribution hides nothing: as many points as samples, each in its runner's colour."""
+    figure = plots.distribution(frame())
+    [axes] = figure.axes
+    drawn = {}
+    for points in axes.collections:
+        colour = to_hex(points.get_facecolor()[0])
+        drawn[colour] = sorted(float(x) for x, _ in points.get_offsets())
+    made = frame()
+    for runner in RUNNERS:
+        rows = made[(made["runner"] == runner) & (made["build"] == "incremental")]
+        assert drawn[palette.colour(runner)] == pytest.approx(sorted(rows["seconds"]))
+
+
+def test_the_bars_of_phases_have_their_medians() -> None:
+    """The widths of a runner's bars are the medians of its phases."""
+    figure = plots.phases(frame())
+    [axes] = figure.axes
+    labels = [each.get_text() for each in axes.get_yticklabels()]
+    assert labels[0] == "bare-make"
+    made = frame()
+    rows = made[(made["runner"] == "tmp") & (made["build"] == "incremental")]
+    widths = [
+        bar.get_width()
+        for bar in axes.patches
+        if round(bar.get_y() + bar.get_height() / 2) == labels.index("tmp")
+    ]
+    expected = [statistics.median(rows[f"phase_{kind}"]) for kind in ("save", "start", "run")]
+    assert sorted(width for width in widths if width) == pytest.approx(sorted(expected))
+
+
+@pytest.mark.parametrize("kind", plots.KINDS)
+def test_a_picture_says_what_it_shows(kind: str) -> None:
+    """It has a title, units on its axes, and words for those who cannot see it that name every runner."""
+    figure = plots.KINDS[kind](frame())
+    [axes] = figure.axes
+    assert axes.get_title(loc="left")
+    assert "seconds" in axes.get_xlabel() + axes.get_ylabel()
+    for runner in RUNNERS:
+        assert runner in plots.describe(figure)
+
+
+@pytest.mark.parametrize("kind", plots.KINDS)
+def test_the_same_frame_gives_the_same_picture(kind: str, tmp_path: Path) -> None:
+    """No chance and no date in it, so that pictures can be compared and kept in git."""
+    for name in ("one.png", "other.png"):
+        plots.KINDS[kind](frame()).savefig(tmp_path / name, metadata={"Software": None})
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+
+
+def test_a_kind_of_build_that_was_not_measured_is_refused() -> None:
+    """With what there is."""
+    with pytest.raises(
+        UsageError, match="no completed no-op build in these results; they have: full, incremental"
+    ):
+        plots.distribution(frame(), build="no-op")

@@ -1,0 +1,78 @@
+"""harness plot and harness export, as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.cli.options import USAGE
+
+PNG, SVG = b"\x89PNG", b"<?xml"
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A short comparison, really played."""
+    path = tmp_path_factory.mktemp("results") / "result.jsonl"
+    arguments = ["compare", "--engine", "local-plain", "--runner", "katas-volume", "--blocks", "2"]
+    tree = ["--tree", "typical:size=200kB,files=10"]
+    assert main([*arguments, *tree, "--out", str(path)]) == 0
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["phases", "distribution"])
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", PNG), (".svg", SVG)])
+def test_a_picture_is_drawn_and_said(
+    kind: str, suffix: str, magic: bytes, result: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the format that the name asks for; what it shows is printed too."""
+    out = tmp_path / f"picture{suffix}"
+    assert main(["plot", result, "--kind", kind, "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(magic)
+    assert "katas-volume" in capsys.readouterr().err
+
+
+def test_an_export_goes_to_the_standard_output_or_a_file(
+    result: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The same bytes."""
+    assert main(["export", result, "--to", "bencher"]) == 0
+    printed = capfdbinary.readouterr().out
+    assert "incremental/katas-volume" in json.loads(printed)
+    out = tmp_path / "out.json"
+    assert main(["export", result, "--to", "bencher", "--out", str(out)]) == 0
+    assert out.read_bytes() == printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plot", "RESULT", "--kind", "phases", "--out", "picture.gif"], "neither a .png nor a .svg"),
+        (
+            ["plot", "RESULT", "--kind", "phases", "--build", "no-op", "--out", "a.png"],
+            "no completed no-op build",
+        ),
+        (["plot", "missing.jsonl", "--kind", "phases", "--out", "a.png"], "missing.jsonl cannot be read"),
+        (["plot", "RESULT", "--kind", "phases", "--out", "no/such/folder/a.png"], "no/such/folder/a.png"),
+        (["export", "missing.jsonl", "--to", "csv"], "missing.jsonl cannot be read"),
+        (["export", "RESULT", "--to", "csv", "--out", "no/such/folder/a.csv"], "no/such/folder/a.csv"),
+    ],
+)
+def test_bad_input_gives_one_line(
+    arguments: list[str],
+    said: str,
+    result: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exit status 2, one line, and no file."""
+    monkeypatch.chdir(tmp_path)
+    assert main([result if each == "RESULT" else each for each in arguments]) == USAGE
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())

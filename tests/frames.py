@@ -1,0 +1,50 @@
+"""Frames of results as `harness.load_results` gives them, for tests of what is made from them."""
+
+from __future__ import annotations
+
+import random
+
+import pandas as pd
+
+from harness.runners.run import PHASES
+
+RUNNERS = {"bare-make": 0.1, "tmp": 3.0, "katas-volume": 0.4, "katas-data-container": 0.5}
+"""Seconds of an incremental build, about."""
+
+
+def frame(*, blocks: int = 6, runners: dict[str, float] | None = None, seed: int = 1) -> pd.DataFrame:
+    """One full block, then incremental ones, with some noise."""
+    noise = random.Random(seed)
+    rows = []
+    for block in range(blocks + 1):
+        for place, (runner, usual) in enumerate((runners or RUNNERS).items()):
+            build = "incremental" if block else "full"
+            seconds = (usual if block else usual + 3.0) * noise.uniform(0.9, 1.2)
+            phases = {f"phase_{kind}": float("nan") for kind in PHASES} | {"phase_run": 0.6 * seconds}
+            if runner != "bare-make":
+                phases |= {"phase_start": 0.3 * seconds, "phase_save": 0.1 * seconds}
+            rows.append(
+                {
+                    "file": "a.jsonl",
+                    "complete": True,
+                    "runner": runner,
+                    "engine": "docker 26",
+                    "storage_driver": "overlay2",
+                    "tree": "typical",
+                    "build": build,
+                    "block": block,
+                    "place": place,
+                    "outcome": "completed",
+                    "status": 0,
+                    "seconds": seconds,
+                    "recompiled": 1 if block else 24,
+                    "mtimes_kept": 121,
+                    "mtimes_changed": 0,
+                    "bytes_in": 1_640_000,
+                    "bytes_out": 1_640_000,
+                    "reason": "",
+                    **phases,
+                }
+            )
+    made = pd.DataFrame(rows)
+    return made.astype(dict.fromkeys(("status", "recompiled", "mtimes_kept", "mtimes_changed"), "Int64"))
