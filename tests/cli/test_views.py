@@ -16,10 +16,14 @@ PNG, SVG = b"\x89PNG", b"<?xml"
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A short comparison, really played."""
-    path = tmp_path_factory.mktemp("results") / "result.jsonl"
-    arguments = ["compare", "--engine", "local-plain", "--runner", "katas-volume", "--blocks", "2"]
-    tree = ["--tree", "typical:size=200kB,files=10"]
-    assert main([*arguments, *tree, "--out", str(path)]) == 0
+    folder = tmp_path_factory.mktemp("results")
+    tree, path = folder / "tree", folder / "result.jsonl"
+    tree.mkdir()
+    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\ncat source\n")
+    (tree / "cyber-dojo.sh").chmod(0o755)
+    (tree / "source").write_text("1\n")
+    how = ["--engine", "local-plain", "--runner", "katas-volume", "--blocks", "2", "--out", str(path)]
+    assert main(["compare", "--tree", str(tree), "--edit", "source", *how]) == 0
     return str(path)
 
 
