@@ -1,0 +1,278 @@
+"""Statistics of trials: pure, deterministic, on plain sequences of figures.
+
+Arms are compared by the ratios of their times within a block. The order within a block is shuffled, so if two
+arms are equal, each ratio is as likely to be its own inverse, whatever the machine did meanwhile: the sign of
+its logarithm is a coin that the shuffle tossed. That is all the signed-rank test assumes (it is a test by
+randomization, Fisher 1935), so its interval holds on a busy machine, for noise with heavy tails, and for noise
+that lasts over many blocks. The estimate that belongs to it, the median of all pairwise means (Hodges and
+Lehmann 1963), needs two thirds of the blocks that the median needs for the same interval where the noise is
+normal, and is exact, where a bootstrap of the median is neither at few blocks nor at high confidence;
+results/gate-accuracy has both on the same recordings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Figures: TypeAlias = Sequence[float] | NDArray[np.float64]
+
+CONFIDENCE = 0.99
+"""That all intervals of one verdict hold together, at every look."""
+
+LOOKS = (12, 18, 27, 40, 60, 90, 135, 200, 300, 450)
+"""After so many blocks a verdict may be looked at. More often would cost confidence: whoever looks after each
+block, and stops when he likes what he sees, is wrong far more often than his interval says (Armitage, McPherson
+and Rowe 1969).
+"""
+
+EXACT_SIGNED_RANK, EXACT_MANN_WHITNEY = 200, 2500
+"""Up to so many blocks, or pairs of them, the distribution is counted out; beyond, it is normal."""
+
+OUTLIER = 3.5
+"""Modified z-scores beyond this are outliers (Iglewicz and Hoaglin 1993)."""
+
+
+class State(StrEnum):
+    """What the figures say of a limit."""
+
+    PASSED = "passed"  # the whole interval lies within
+    REGRESSED = "regressed"  # the whole interval lies beyond
+    INCONCLUSIVE = "inconclusive"  # it straddles the limit
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A ratio, and where it lies with `confidence`; 0 and infinity where the blocks are too few to say."""
+
+    low: float
+    estimate: float
+    high: float
+    blocks: int
+    confidence: float
+
+    def against(self, limit: float, *, at_least: bool = False) -> State:
+        """The verdict on a limit, that the ratio is to be at most or at least."""
+        within, beyond = self.high <= limit, self.low > limit
+        if at_least:
+            within, beyond = self.low >= limit, self.high < limit
+        return State.PASSED if within else State.REGRESSED if beyond else State.INCONCLUSIVE
+
+    def blocks_to_settle(self, limit: float) -> int | None:
+        """So many blocks in all, the next look from there, should settle it if the estimate stays as it is.
+
+        An interval narrows with the root of the blocks. None: the estimate is the limit, and no number will.
+        """
+        distance = math.log(self.estimate / limit)
+        bound = self.low if distance > 0 else self.high
+        if bound in (0.0, math.inf):
+            return next_look(max(self.blocks, least_blocks(self.confidence) - 1))
+        reach = abs(math.log(bound / self.estimate))
+        if abs(distance) < 1e-6:
+            return None
+        return next_look(max(self.blocks, math.ceil(self.blocks * (reach / distance) ** 2) - 1))
+
+
+def share(verdicts: int, *, confidence: float = CONFIDENCE) -> float:
+    """The confidence of each interval so that all of so many, at all LOOKS, hold together (Bonferroni).
+
+    Holm's procedure would decide a little sooner, but it orders tests by their p-values and gives no interval
+    to show beside a verdict.
+    """
+    return 1 - (1 - confidence) / (max(verdicts, 1) * len(LOOKS))
+
+
+def is_look(blocks: int) -> bool:
+    """Whether a verdict may be looked at after so many blocks."""
+    return blocks in LOOKS or (blocks > LOOKS[-1] and blocks % LOOKS[-1] == 0)
+
+
+def next_look(blocks: int) -> int:
+    """The least number of blocks, more than these, after which to look."""
+    return next((each for each in LOOKS if each > blocks), (blocks // LOOKS[-1] + 1) * LOOKS[-1])
+
+
+def least_blocks(confidence: float) -> int:
+    """With fewer blocks there is no interval: not even all of them on one side would be rare enough."""
+    return math.ceil(1 - math.log2(1 - confidence))
+
+
+def paired(one: Figures, other: Figures, confidence: float) -> Interval:
+    """The ratio of `one` to `other`, block by block: both the same length, in the same order.
+
+    The interval of the signed-rank test (Wilcoxon 1945; Tukey 1949 by way of Walsh's averages), see Hollander,
+    Wolfe and Chicken, Nonparametric Statistical Methods, 3rd edition 2014, section 3.3.
+    """
+    logs = np.log(np.asarray(one, float) / np.asarray(other, float))
+    count = len(logs)
+    rows, columns = np.triu_indices(count)
+    walsh = np.sort((logs[rows] + logs[columns]) / 2)
+    below = signed_rank_quantile(count, (1 - confidence) / 2)
+    return _interval(walsh, below, count, confidence)
+
+
+def unpaired(one: Figures, other: Figures, confidence: float) -> Interval:
+    """The ratio of `one` to `other` that were not measured in the same blocks, of any two lengths.
+
+    The interval of the rank sum test (Mann and Whitney 1947; Lehmann 1963), section 4.3 of the same book.
+    """
+    first, second = np.log(np.asarray(one, float)), np.log(np.asarray(other, float))
+    differences = np.sort(np.subtract.outer(first, second).ravel())
+    below = rank_sum_quantile(len(first), len(second), (1 - confidence) / 2)
+    return _interval(differences, below, min(len(first), len(second)), confidence)
+
+
+@lru_cache
+def signed_rank_quantile(count: int, tail: float) -> int:
+    """The largest k with P(T <= k) <= tail, T being the sum of the positive ranks of `count`; -1: none is."""
+    total = count * (count + 1) // 2
+    if count > EXACT_SIGNED_RANK:
+        deviation = math.sqrt(total * (2 * count + 1) / 12)
+        return math.floor(total / 2 + float(stats.norm.ppf(tail)) * deviation - 0.5)
+    chance = np.zeros(total + 1)
+    chance[0] = 1.0
+    for rank in range(1, count + 1):  # each rank is positive or not, as a coin falls
+        chance[rank:] += chance[:-rank].copy()
+        chance /= 2
+    return int(np.searchsorted(np.cumsum(chance), tail * (1 + 1e-9), side="right")) - 1
+
+
+@lru_cache
+def rank_sum_quantile(first: int, second: int, tail: float) -> int:
+    """The largest k with P(U <= k) <= tail, U being the Mann-Whitney count of so many and so many; -1: none."""
+    pairs = first * second
+    if pairs > EXACT_MANN_WHITNEY:
+        deviation = math.sqrt(pairs * (first + second + 1) / 12)
+        return math.floor(pairs / 2 + float(stats.norm.ppf(tail)) * deviation - 0.5)
+    ways = [1] + [0] * pairs  # the coefficients of the Gaussian binomial, in whole numbers
+    for each in range(1, first + 1):
+        for power in range(pairs, second + each - 1, -1):
+            ways[power] -= ways[power - second - each]
+        for power in range(each, pairs + 1):
+            ways[power] += ways[power - each]
+    allowed, so_far = tail * math.comb(first + second, first) * (1 + 1e-9), 0
+    for power, each in enumerate(ways):
+        so_far += each
+        if so_far > allowed:
+            return power - 1
+    return pairs
+
+
+def scatter(one: Figures, other: Figures) -> float:
+    """How far a block's ratio of the two typically lies from their usual one, as a factor above 1.
+
+    From the median absolute deviation of the log-ratios, scaled to a standard deviation of normal noise.
+    """
+    logs = np.log(np.asarray(one, float) / np.asarray(other, float))
+    return float(np.exp(stats.median_abs_deviation(logs, scale="normal")))
+
+
+def outliers(figures: Figures) -> list[int]:
+    """The places of figures that lie far from the rest. They are reported and never dropped.
+
+    Modified z-scores of the logarithms, by the median and the median absolute deviation (Iglewicz and Hoaglin,
+    How to Detect and Handle Outliers, 1993).
+    """
+    logs = np.log(np.asarray(figures, float))
+    spread = stats.median_abs_deviation(logs, scale="normal")
+    if len(logs) < 3 or spread == 0:
+        return []
+    return [int(each) for each in np.flatnonzero(np.abs(logs - np.median(logs)) / spread > OUTLIER)]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A point in a series where its level changed."""
+
+    place: int  # the first of the new level
+    ratio: float  # of the median after it to that before it
+    chance: float  # of a jump as clear in a series that has none
+
+
+def change_point(figures: Figures, *, chance: float = 0.01, seed: int = 1) -> Change | None:
+    """The clearest change of level in a series in order of time, if it is not likely chance.
+
+    The largest standardized Mann-Whitney statistic over all places to cut (Pettitt 1979; standardized, so that
+    the ends of the series count too: Hawkins and Deng 2010), its chance by 9,999 shuffles of the series. Ranks
+    only: one wild figure is no change. Change points, not thresholds, find what comes in small steps (Daly et
+    al., The Use of Change Point Detection to Identify Software Performance Regressions, 2020).
+    """
+    values = np.asarray(figures, float)
+    count = len(values)
+    if count < 5:
+        return None
+    ranks = stats.rankdata(values) - (count + 1) / 2
+    before = np.arange(1, count)
+    scale = np.sqrt(before * (count - before) * (count + 1) / 12)
+    clearness = np.abs(np.cumsum(ranks)[:-1]) / scale
+    shuffled = np.random.default_rng(seed).permuted(np.tile(ranks, (9_999, 1)), axis=1)
+    as_clear = np.abs(np.cumsum(shuffled, axis=1)[:, :-1] / scale).max(axis=1) >= clearness.max() - 1e-9
+    likely = (1 + int(as_clear.sum())) / 10_000
+    if likely > chance:
+        return None
+    place = int(clearness.argmax()) + 1
+    return Change(place, float(np.median(values[place:]) / np.median(values[:place])), likely)
+
+
+def change_points(figures: Figures, *, chance: float = 0.01, seed: int = 1) -> list[Change]:
+    """All changes of level, by cutting the series at the clearest and looking again at both parts."""
+    found = change_point(figures, chance=chance, seed=seed)
+    if found is None:
+        return []
+    before = change_points(figures[: found.place], chance=chance, seed=seed)
+    after = change_points(figures[found.place :], chance=chance, seed=seed)
+    return [*before, found, *(Change(found.place + each.place, each.ratio, each.chance) for each in after)]
+
+
+def warm_up(figures: Figures) -> int:
+    """How many of the first figures were slower, or faster, than what they settled to; 0: it is not seen.
+
+    A change of level within the first half (Barrett et al., Virtual Machine Warmup Blows Hot and Cold, 2017,
+    find it by change points too, rather than assume a number).
+    """
+    values = np.asarray(figures, float)
+    found = [each.place for each in change_points(values) if each.place <= len(values) // 2]
+    return max(found, default=0)
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """That figures grow as a power of the size: 0 not at all, 1 in proportion."""
+
+    exponent: float
+    low: float
+    high: float
+    confidence: float
+
+
+def power_law(sizes: Figures, figures: Figures, confidence: float = 0.95) -> PowerLaw:
+    """The exponent by which figures grow with the size: the median slope of the logarithms over all pairs.
+
+    With the interval of Sen (1968), which is Theil's (1950) for sizes that come more than once. Raises
+    ValueError unless there are two different sizes, all positive.
+    """
+    where, what = np.log(np.asarray(sizes, float)), np.log(np.asarray(figures, float))
+    if len(np.unique(where)) < 2 or not np.isfinite([*where, *what]).all():
+        raise ValueError("a power law takes at least two different sizes, and figures greater than 0")
+    if np.ptp(what) < 1e-9:
+        return PowerLaw(0.0, 0.0, 0.0, confidence)  # nothing grows, which Sen's interval cannot say of ties
+    slope, _, low, high = stats.theilslopes(what, where, alpha=confidence)
+    return PowerLaw(float(slope), float(low), float(high), confidence)
+
+
+def _interval(ordered: NDArray[np.float64], below: int, blocks: int, confidence: float) -> Interval:
+    """From all pairwise figures in order, of which `below` + 1 at each end lie too far out to be counted."""
+    center = math.exp(np.median(ordered))
+    if below < 0 or 2 * below >= len(ordered):
+        return Interval(0.0, center, math.inf, blocks, confidence)
+    return Interval(
+        math.exp(ordered[below]), center, math.exp(ordered[len(ordered) - 1 - below]), blocks, confidence
+    )
