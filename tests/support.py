@@ -15,9 +15,6 @@ from pathlib import Path
 
 from harness import runners, tarpipe
 from harness.engines import Engine, Sandbox
-from harness.engines.docker import DockerEngine
-from harness.engines.folders import sandboxes_home
-from harness.engines.owner import LABEL, Owner
 from harness.katas.layout import Avatar
 from harness.katas.store import Katas
 from harness.katas.visible import VisibleFiles
@@ -57,18 +54,6 @@ def running(marker: str) -> bool:
             if marker.encode() in each.read_bytes():
                 return True
     return False
-
-
-def traces(engine: Engine) -> set[str]:
-    """What is still there of the sandboxes that this engine object made."""
-    if isinstance(engine, DockerEngine):
-        return {each["Id"] for each in engine._containers()} & engine._started
-    found = set()
-    for label in sandboxes_home().glob(f"*/{LABEL}"):
-        with contextlib.suppress(FileNotFoundError):  # it is just being removed
-            if label.read_text() == str(Owner.current()):
-                found.add(str(label.parent))
-    return found
 
 
 def fill(sandbox: Sandbox, files: Mapping[str, str | bytes]) -> None:

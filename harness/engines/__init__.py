@@ -22,7 +22,9 @@ class Volume:
 
 
 class Engine(Protocol):
-    """Makes run-containers and keepers, and finds what a crash left of them."""
+    """Makes run-containers and keepers, and finds what a crash left of them. One that can be pickled is made anew in another
+    process: there it reaches the same, and owns nothing yet.
+    """
 
     name: str
     isolates: bool  # whether a run is kept from the host and from other runs
@@ -47,6 +49,9 @@ class Engine(Protocol):
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume and the katas in it."""
+
+    def traces(self) -> Sequence[str]:
+        """What this engine object has started and is still there, a line each; volumes are left out."""
 
     def leftovers(self) -> Sequence[str]:
         """What owners that have gone left behind, a line each."""

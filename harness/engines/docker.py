@@ -100,6 +100,9 @@ class DockerEngine:
         self._started: set[str] = set()
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.host,)
+
     def describe(self) -> Mapping[str, str]:
         facts = self._facts
         return {
@@ -168,6 +171,10 @@ class DockerEngine:
                         raise
                     time.sleep(0.05)
 
+    def traces(self) -> Sequence[str]:
+        with _speaking("the containers cannot be listed"):
+            return [f"container {each[:12]}" for each in self._alive()]
+
     def leftovers(self) -> Sequence[str]:
         containers, volumes = self._left()
         return [f"container {each}" for each in containers] + [f"volume {each}" for each in volumes]
@@ -186,8 +193,7 @@ class DockerEngine:
         deadline = time.monotonic() + REMOVAL_SECONDS
         with contextlib.suppress(EngineError), _speaking("the containers cannot be listed"):
             while time.monotonic() < deadline:
-                alive = {each["Id"] for each in self._containers()} & self._started
-                if not alive:
+                if not self._alive():
                     break
                 time.sleep(0.02)
             for each in self._started if time.monotonic() >= deadline else ():
@@ -303,6 +309,9 @@ class DockerEngine:
     def _containers(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.api.containers(all=True, filters={"label": LABEL})
         return found
+
+    def _alive(self) -> set[str]:
+        return {each["Id"] for each in self._containers()} & self._started
 
     def _left(self) -> tuple[list[str], list[str]]:
         with _speaking("the containers cannot be listed"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -45,3 +46,10 @@ def temporary_folder(kind: str) -> Path:
 def labelled(base: Path) -> list[Path]:
     """The folders in `base` that have an owner."""
     return sorted(each.parent for each in base.glob(f"*/{LABEL}"))
+
+
+def owner_of(folder: Path) -> str:
+    """What the label of a folder says; nothing where its owner has just removed it."""
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / LABEL).read_text()
+    return ""

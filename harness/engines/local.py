@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from harness.disk import remove_tree
 from harness.engines import Volume
 from harness.engines.bootstrap import BOOTSTRAP, send_program
 from harness.engines.bubblewrap import become, bubblewrap_problem, enclose, unshare
-from harness.engines.folders import labelled, sandboxes_home, state_home, temporary_folder
+from harness.engines.folders import labelled, owner_of, sandboxes_home, state_home, temporary_folder
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 from harness.engines.processes import GUEST, PLAYER, SWEEP, end, labels, limit, strays
 from harness.engines.sandbox import Sandbox, guest_arguments
@@ -55,6 +56,9 @@ class LocalEngine:
         self.home = home or state_home()
         self._owner = Owner.current()
         self._folders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="harness-local")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.home,), {"isolates": self.isolates, "note": self.note}
 
     def describe(self) -> Mapping[str, str]:
         return {
@@ -94,6 +98,12 @@ class LocalEngine:
 
     def remove_volume(self, name: str) -> None:
         _remove("volume", self._volume(name))
+
+    def traces(self) -> Sequence[str]:
+        own = str(self._owner)
+        return [f"folder {each}" for each in labelled(sandboxes_home()) if owner_of(each) == own] + [
+            f"process {process}" for process, label in labels() if label.rpartition("/")[0] == own
+        ]
 
     def leftovers(self) -> Sequence[str]:
         return [f"{what} {path}" for what, path in self._left()] + [
@@ -162,9 +172,7 @@ class LocalEngine:
     def _left(self) -> Iterator[tuple[str, Path]]:
         for what, base in (("folder", sandboxes_home()), ("volume", self.home / "volumes")):
             for folder in labelled(base):
-                owner = None
-                with contextlib.suppress(FileNotFoundError):  # its living owner has just removed it
-                    owner = Owner.parse((folder / LABEL).read_text())
+                owner = Owner.parse(owner_of(folder))
                 if owner and owner.has_gone() and (what == "folder" or (folder / TEMPORARY).exists()):
                     yield what, folder
 

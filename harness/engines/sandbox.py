@@ -79,6 +79,11 @@ class Sandbox:
         self._busy = False  # a request was sent whose answer has not come
         self._buffers = {OUTPUT: bytearray(), COMPLAINTS: bytearray()}
 
+    def wrap(self, wrap: Callable[[Stream], Stream]) -> None:
+        """Put something between this sandbox and its stream, before its first use: to watch it, or to break it."""
+        unwrapped = self._open
+        self._open = lambda: wrap(unwrapped())
+
     def wait(self) -> None:
         """Until the run-container has started."""
         self._connect()

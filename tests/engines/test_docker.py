@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, Proxy, eventually, one_line, traces
+from support import PATIENCE, Proxy, eventually, one_line
 
 from harness import images
 from harness.engines import Engine, SandboxSpec, Volume
@@ -59,14 +59,14 @@ def test_an_image_that_is_not_there(engine: DockerEngine) -> None:
     with pytest.raises(ImageError, match="harness-test-none") as refused:
         engine.check_image("harness-test-none")
     one_line(refused.value)
-    before = traces(engine)
+    before = set(engine.traces())
     with (
         closing(engine.open(SandboxSpec(image="harness-test-none"))) as sandbox,
         pytest.raises(ImageError, match="harness-test-none") as refused,
     ):
         sandbox.wait()
     one_line(refused.value)
-    assert traces(engine) <= before
+    assert set(engine.traces()) <= before
 
 
 def test_a_folder_that_the_engine_does_not_see(engine: DockerEngine) -> None:
@@ -77,7 +77,7 @@ def test_a_folder_that_the_engine_does_not_see(engine: DockerEngine) -> None:
     ):
         sandbox.wait()
     one_line(refused.value)
-    eventually(lambda: not traces(engine), "the container that could not be started goes")
+    eventually(lambda: not engine.traces(), "the container that could not be started goes")
 
 
 def test_a_volume_is_made_once_and_told_of(engine: DockerEngine, volume: str) -> None:
@@ -149,7 +149,7 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
 def test_a_container_that_is_already_going_does_not_stop_a_sweep(engine: DockerEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
         sandbox.wait()
-    for each in traces(engine):
+    for each in engine._alive():
         for _ in range(2):
             engine._remove(each)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from children import unprivileged
-from support import PATIENCE, eventually, fill, one_line, running, traces
+from support import PATIENCE, eventually, fill, one_line, running
 
 from harness.disk import remove_tree
 from harness.engines import Limits, Sandbox, SandboxSpec, Volume, local
@@ -319,7 +319,7 @@ def test_a_user_without_privileges_is_as_well_isolated(tmp_path: Path) -> None:
             )
             assert said(sandbox, written) == b"/dev/shm\n/tmp\n.\n"
             assert len(said(sandbox, "echo /proc/[0-9]*").split()) < 10
-        eventually(lambda: not traces(engine), "its folder goes")
+        eventually(lambda: not engine.traces(), "its folder goes")
 
 
 @unprivileged
@@ -331,4 +331,4 @@ def test_a_user_without_privileges_reads_what_a_run_made_unreadable(tmp_path: Pa
             assert b"".join(sandbox.pack())
             modes = {path: entry.mode for path, entry in sandbox.observe().items()}
         assert modes == {b".": 0o755, b"a": 0, b"b": 0, b"b/c": 0}
-        eventually(lambda: not traces(engine), "its folder goes")
+        eventually(lambda: not engine.traces(), "its folder goes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, eventually, fill, one_line, running, script, traces
+from support import PATIENCE, eventually, fill, one_line, running, script
 
 from harness import tarpipe
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
 from harness.errors import EngineError, StreamCut, UsageError
+from harness.streams import Stream
 from harness.tree import Snapshot, snapshot
 
 KEPT = Limits().output
@@ -354,9 +356,44 @@ def test_nothing_is_left_of_a_sandbox(shared_engine: Engine) -> None:
             next(sandbox.pack())
             raise KeyboardInterrupt
 
-    before = traces(shared_engine)
+    before = set(shared_engine.traces())
     with closing(shared_engine.open(SandboxSpec())) as sandbox:
         execute(sandbox, "true")
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    eventually(lambda: traces(shared_engine) <= before, "everything is gone")
+    eventually(lambda: set(shared_engine.traces()) <= before, "everything is gone")
+
+
+def test_what_an_engine_has_started_is_told_until_it_has_gone(engine: Engine) -> None:
+    before = set(engine.traces())
+    with closing(engine.open(SandboxSpec())) as sandbox:
+        sandbox.wait()
+        assert set(engine.traces()) - before
+    eventually(lambda: not set(engine.traces()) - before, "everything is gone")
+
+
+def test_an_engine_is_the_same_in_another_process(engine: Engine) -> None:
+    """It reaches the same, by itself: what it starts is its own."""
+    with closing(pickle.loads(pickle.dumps(engine))) as other:
+        assert other.describe() == engine.describe()
+        assert other.isolates == engine.isolates
+        before = set(other.traces())
+        with closing(other.open(SandboxSpec())) as sandbox:
+            sandbox.wait()
+            assert set(other.traces()) - before
+
+
+def test_a_sandbox_can_be_listened_to(engine: Engine) -> None:
+    """What is put between it and its stream sees every byte, and can stop them."""
+    seen: list[Stream] = []
+
+    def wrap(stream: Stream) -> Stream:
+        seen.append(stream)
+        return stream
+
+    with closing(engine.open(SandboxSpec())) as sandbox:
+        sandbox.wrap(wrap)
+        assert not seen
+        sandbox.wait()
+        sandbox.wait()
+    assert len(seen) == 1

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from support import eventually, make_runner, play, script, snapshot, traces
+from support import eventually, make_runner, play, script, snapshot
 
 from harness.engines import Engine, Limits
 from harness.engines.spec import MIB
@@ -96,7 +96,7 @@ def test_an_endless_run_times_out(runner: BaseRunner, avatar: Avatar, shared_eng
     it made, nothing left behind. What it printed until then is kept, and the next test event is an ordinary one.
     """
     play(runner, avatar, "echo 1 >made", edited="1")
-    before, left = snapshot(runner.katas, avatar), traces(shared_engine)
+    before, left = snapshot(runner.katas, avatar), set(shared_engine.traces())
     files = script("echo before; echo 2 >made; echo 2 >late; while :; do :; done", edited="2")
     run = runner.run(avatar, files, max_seconds=1.0)
     assert (run.outcome, run.status, run.tag, run.stdout) == (Outcome.TIMED_OUT, None, None, "before\n")
@@ -106,16 +106,16 @@ def test_an_endless_run_times_out(runner: BaseRunner, avatar: Avatar, shared_eng
     assert {*changed.added, *changed.removed, *changed.changed} == copied_in | made
     run = play(runner, avatar, "cat edited", edited="2")
     assert (run.tag, run.stdout) == (2, "2")
-    eventually(lambda: traces(shared_engine) <= left, "everything is gone")
+    eventually(lambda: set(shared_engine.traces()) <= left, "everything is gone")
 
 
 @data_container
 def test_an_endless_printer_times_out(runner: BaseRunner, avatar: Avatar, shared_engine: Engine) -> None:
-    left = traces(shared_engine)
+    left = set(shared_engine.traces())
     run = runner.run(avatar, script("while :; do echo x; done"), max_seconds=1.0)
     assert (run.outcome, run.truncated, run.tag) == (Outcome.TIMED_OUT, True, None)
     assert run.stdout == "x\n" * (25 * 1024)
-    eventually(lambda: traces(shared_engine) <= left, "everything is gone")
+    eventually(lambda: set(shared_engine.traces()) <= left, "everything is gone")
 
 
 NAMES = (

@@ -28,7 +28,6 @@ from support import (
     running,
     script,
     snapshot,
-    traces,
 )
 
 from harness import runners
@@ -256,7 +255,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither of ctrl-C, which passes through, nor of what an engine may raise, which is a fault."""
-    left = traces(runner.engine)
+    left = set(runner.engine.traces())
 
     def interrupted(sandbox: Sandbox, command: str, seconds: float) -> None:
         sandbox._request(b"run 600\nsleep 1000.0625")
@@ -271,7 +270,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
         run = runner.run(avatar, EDITED)
         assert (run.outcome, run.reason) == (Outcome.FAULTY, "by a test")
     monkeypatch.undo()
-    eventually(lambda: traces(runner.engine) <= left, "the sandbox goes")
+    eventually(lambda: set(runner.engine.traces()) <= left, "the sandbox goes")
     assert not running("sleep\0001000.0625")
     assert_as_if_never_made(runner, avatar, played)
     assert_next_is_ordinary(runner, avatar)
@@ -324,7 +323,7 @@ def test_a_keeper_that_was_killed_between_test_events_is_replaced(
     with closing(make_runner("katas-data-container", shared_engine)) as runner:
         play(runner, avatar, "echo 1 >made", edited="1")
         for each in shared_engine._containers():
-            if each["Id"] in traces(shared_engine) and each["Image"].startswith("harness-keeper"):
+            if each["Id"] in shared_engine._alive() and each["Image"].startswith("harness-keeper"):
                 shared_engine._remove(each["Id"])
         assert_next_is_ordinary(runner, avatar)
 
@@ -366,7 +365,7 @@ def test_a_killed_harness_leaves_nothing_that_is_not_swept(
 ) -> None:
     """Containers, processes, folders and volumes of its own are found and removed; those of a living one are not."""
     own = make_runner("katas-data-container", shared_engine)
-    before = {*shared_engine.leftovers(), *traces(shared_engine)}
+    before = {*shared_engine.leftovers(), *shared_engine.traces()}
     crash(request.node.callspec.params["shared_engine"], name)
     engine = shared_engine if isinstance(shared_engine, DockerEngine) else LocalEngine(tmp_path)
     left = set(engine.leftovers()) - before

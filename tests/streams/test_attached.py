@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from support import eventually, soon, traces
+from support import eventually, soon
 
 from harness import images
 from harness.engines.docker import DockerEngine
@@ -159,4 +159,4 @@ def test_a_killed_container_ends_the_read(
     assert stream.read(soon()) == (1, b"before\n")
     stream.kill()
     assert joined(stream) == {}
-    eventually(lambda: not traces(docker_engine), "the container goes")
+    eventually(lambda: not docker_engine.traces(), "the container goes")
