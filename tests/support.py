@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from hypothesis import settings
+
 from harness import runners, tarpipe
 from harness.engines import Engine, Sandbox
 from harness.katas.layout import Avatar
@@ -21,6 +23,9 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome, Run
 from harness.tree import Entry
+
+on_disk = settings(max_examples=20, deadline=None)
+"""For a property whose examples touch a disk: fewer of them, and no deadline that a busy machine could miss."""
 
 PATIENCE = 30.0
 """Seconds that a test waits for what must come; it fails then, so that it never hangs."""

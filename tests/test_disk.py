@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from children import unprivileged
 from hypothesis import given
-from strategies import Planned, on_disk, planted, trees
+from support import on_disk
 
 from harness.disk import ALL, exchange, open_folder, permit_all, remove_tree
+from harness.testing.planting import Planned, planted
+from harness.testing.strategies import trees
 
 
 def mode(path: Path) -> int:

@@ -15,10 +15,12 @@ import pytest
 from children import unprivileged
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import Planned, expected, on_disk, plant, planted, scratch, trees
+from support import on_disk
 
 from harness.errors import StreamCut
 from harness.tarpipe import BLOCK, pack, unpack
+from harness.testing.planting import Planned, expected, plant, planted, scratch
+from harness.testing.strategies import trees
 from harness.tree import snapshot
 
 SMALL = {

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import Planned, expected, on_disk, paths, plant, planted, stamps, trees
+from support import on_disk
 
+from harness.testing.planting import Planned, expected, plant, planted
+from harness.testing.strategies import paths, stamps, trees
 from harness.tree import Difference, Entry, difference, newest, parse_find, snapshot, walk
 
 FIND = ("find", ".", "-printf", r"%y %m %s %T@ %P\0")

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import names
 
 from harness.errors import StreamCut
 from harness.katas.channel import Channel
+from harness.testing.strategies import names
 
 MESSAGES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | names().map(os.fsdecode),

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from events import LION, Files, git, needs_git, play, visible
 from hypothesis import assume, given
-from strategies import on_disk, scratch, visible_files
-from support import one_line
+from support import on_disk, one_line
 
 from harness.errors import KatasError, UsageError
 from harness.katas import commits, journal
@@ -20,6 +19,8 @@ from harness.katas.delta import Delta
 from harness.katas.layout import HISTORY, avatar_folder
 from harness.katas.store import Acceptance, Comparison, FolderKatas, Increment
 from harness.katas.visible import FILE, LINK, PROGRAM, VisibleFile, VisibleFiles
+from harness.testing.planting import scratch
+from harness.testing.strategies import visible_files
 
 NOTHING = Delta((), (), (), ())
 

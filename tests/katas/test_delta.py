@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import contents, names
 
 from harness.katas.delta import Delta, Stamped, blob_id, stamped, work_out
+from harness.testing.strategies import contents, names
 
 FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000
 

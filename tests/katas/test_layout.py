@@ -6,8 +6,7 @@ import os
 
 import pytest
 from hypothesis import given, settings
-from strategies import AWKWARD_NAMES, on_disk, paths, scratch
-from support import one_line
+from support import on_disk, one_line
 
 from harness.errors import UsageError
 from harness.katas.layout import (
@@ -21,6 +20,8 @@ from harness.katas.layout import (
     show,
     split_name,
 )
+from harness.testing.planting import scratch
+from harness.testing.strategies import AWKWARD_NAMES, paths
 
 
 @pytest.mark.parametrize("kata", ["0000000000", "4A6C1FBFE1", "ZZZZZZZZZZ"])

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from children import unprivileged
 from hypothesis import given
-from strategies import on_disk, scratch, visible_files
+from support import on_disk
 
 from harness.katas import saving
 from harness.katas.delta import Stamped, blob_id
 from harness.katas.saving import SavedFile
+from harness.testing.planting import scratch
+from harness.testing.strategies import visible_files
 from harness.tree import Entry, difference, snapshot
 
 FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000

@@ -33,8 +33,7 @@ from events import (
     visible,
 )
 from hypothesis import given
-from strategies import Planned, expected, on_disk, planted, scratch, trees
-from support import eventually, one_line
+from support import eventually, on_disk, one_line
 
 from harness.disk import remove_tree
 from harness.errors import KatasError, NoSuchAvatar, StreamCut
@@ -52,6 +51,8 @@ from harness.katas.layout import (
     kata_folder,
 )
 from harness.katas.store import FolderKatas, Katas
+from harness.testing.planting import Planned, expected, planted, scratch
+from harness.testing.strategies import trees
 from harness.tree import difference, snapshot
 
 KINDS = ("folder", "volume")

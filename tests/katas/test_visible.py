@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from children import unprivileged
 from hypothesis import assume, given
-from strategies import on_disk, scratch, visible_files
-from support import one_line
+from support import on_disk, one_line
 
 from harness.errors import UsageError
 from harness.katas.delta import Stamped, blob_id
 from harness.katas.visible import FILE, LINK, PROGRAM, VisibleFile, VisibleFiles
+from harness.testing.planting import scratch
+from harness.testing.strategies import visible_files
 
 
 def refusal(folder: Path) -> str:
