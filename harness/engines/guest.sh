@@ -19,7 +19,7 @@ IFS= read -r nonce || exit 0
 cd "$private" || exit 1
 # Writable by the player, so that a script may open /dev/stdout and /dev/stderr, but in a folder that it cannot enter.
 mkfifo -m 622 stdout stderr || exit 1
-mkfifo -m 600 ended || exit 1
+mkfifo -m 600 go ended || exit 1
 
 say() { printf '\n%s %s\n' "$nonce" "$*"; }
 
@@ -59,8 +59,40 @@ case $word in
 *) command -v "$word" >/dev/null || echo "the image has no $word" ;;
 esac'
 
-# Of all processes in the container those of the player are the first to go when memory runs out.
-player='echo 1000 2>/dev/null >/proc/self/oom_score_adj; eval "$1"'
+# The player's process, which waits for its command line. Of all in the container it is the first to go when memory runs out.
+player='IFS= read -r command || exit
+exec </dev/null
+echo 1000 2>/dev/null >/proc/self/oom_score_adj
+eval "$command"'
+
+# All of a run that can be done before its command is known, so that a run-container that stands by has it behind it.
+ready=
+get_ready() {
+    [ -z "$ready" ] || return 0
+    pass_on <stdout &
+    out=$!
+    pass_on <stderr >&2 &
+    err=$!
+    # In a process that waits from the start: after a fork bomb there is none to be had.
+    eval "$sweep" <ended &
+    sweeper=$!
+    exec 3<>go # held open at both ends, so that neither has to wait for the other
+    cd "$sandbox" || return 1
+    unset OLDPWD
+    "$@" sh -c "$player" player <"$private/go" >"$private/stdout" 2>"$private/stderr" 3>&- &
+    child=$!
+    cd "$private" || return 1
+    ready=yes
+}
+
+# Ends the player after so many seconds even if nobody is left at the other end.
+watch() {
+    sleep=
+    trap '[ -z "$sleep" ] || kill "$sleep"; exit 0' TERM
+    sleep "$1" &
+    sleep=$!
+    wait "$sleep" && kill -KILL "$child"
+}
 
 while read -r request argument; do
     case $request in
@@ -74,26 +106,26 @@ while read -r request argument; do
         status=$?
         [ $status = 0 ] && say unpacked 0 || say unpacked $status "$(head -c 300 tar.log | tr '\n' ' ')"
         ;;
+    ready)
+        get_ready "$@" || exit 1
+        say ready
+        ;;
     run) # argument: seconds after which the player is killed even if nobody is left at the other end
         IFS= read -r command || exit 0
-        pass_on <stdout &
-        out=$!
-        pass_on <stderr >&2 &
-        err=$!
-        # In a process that waits from the start: after a fork bomb there is none to be had.
-        eval "$sweep" <ended &
-        sweeper=$!
+        get_ready "$@" || exit 1
         say started
-        cd "$sandbox" || exit 1
-        unset OLDPWD
-        timeout -s KILL "$argument" "$@" sh -c "$player" player "$command" \
-            </dev/null >"$private/stdout" 2>"$private/stderr"
+        watch "$argument" </dev/null >/dev/null 2>&1 3>&- &
+        watcher=$!
+        printf '%s\n' "$command" >&3
+        wait $child 2>/dev/null # bash says there of what a child died
         status=$?
-        : >"$private/ended"
+        exec 3>&-
+        ready=
+        : >ended
+        kill $watcher
         wait $sweeper || exit 1
         reason=
-        case $status in 126 | 127) reason=$("$@" sh -c "$why" why "$command" 2>/dev/null) ;; esac
-        cd "$private" || exit 1
+        case $status in 126 | 127) reason=$(cd "$sandbox" && "$@" sh -c "$why" why "$command" 2>/dev/null) ;; esac
         wait $out $err
         say ran >&2
         say ran $status "$reason"

@@ -88,6 +88,15 @@ class Sandbox:
         """Until the run-container has started."""
         self._connect()
 
+    def get_ready(self) -> None:
+        """Do all of a run that can be done before its command is known; `execute` does it else."""
+        self._request(b"ready")
+        self._until(OUTPUT, b"ready", self._deadline, _drop)
+
+    def begin(self) -> None:
+        """The test event begins only now: what stood by has all of its time before it."""
+        self._deadline = time.monotonic() + self._limits.event_seconds
+
     def unpack(self, pump: Callable[[Write], object]) -> int:
         """Let `pump(write)` send a tar stream; returns its bytes once the guest's tar took it whole."""
         self._request(b"unpack")

@@ -198,6 +198,19 @@ def test_a_command_of_two_lines_is_refused(sandbox: Sandbox) -> None:
         sandbox.execute("echo 1\necho 2", PATIENCE)
 
 
+def test_what_is_ready_runs_like_any_other(fresh: Sandbox) -> None:
+    """Got ready before the tree came in, and then again: the command sees the tree, has its own status, and ends with
+    what it started.
+    """
+    fresh.get_ready()
+    fill(fresh, script("echo $((1 + $(cat number))); sleep 1000.5 & exit 7", number="1"))
+    fresh.get_ready()
+    for _ in range(2):  # the second without
+        execution = execute(fresh, "./cyber-dojo.sh")
+        assert (execution.status, execution.stdout, execution.stderr) == (7, b"2\n", b"")
+        assert not running("sleep\0001000.5")
+
+
 def test_past_its_limit_a_command_is_killed_with_its_container(fresh: Sandbox) -> None:
     """What it printed until then is kept; nothing can be had from the sandbox any more."""
     execution = fresh.execute("echo before; echo error >&2; while :; do :; done", 1.0)
