@@ -50,7 +50,7 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from harness.cli import clean, compare, doctor, export, image, katas, plot, run  # noqa: PLC0415 - only the front needs them all
+    from harness.cli import clean, compare, doctor, export, image, katas, plot, run, verify  # noqa: PLC0415 - only the front needs them all
 
     parser = argparse.ArgumentParser(
         prog="harness",
@@ -58,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"harness {version('tarpipe-harness')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for each in (compare, run, katas, plot, export, doctor, image, clean):
+    for each in (compare, verify, run, katas, plot, export, doctor, image, clean):
         each.add(commands)
     return parser

@@ -7,11 +7,12 @@ one, Untried where the engine at hand cannot show it, and returns where there wa
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 
-from harness.errors import EngineError
-from harness.proofs.search import Effort, Found, Search
+from harness.errors import HarnessError, UsageError
+from harness.proofs.search import PROFILES, Effort, Found, Search
 from harness.proofs.subject import Subject
 from harness.proofs.verdict import Finding, Refuted, Status, Untried
 from harness.runners.claims import Property
@@ -21,6 +22,9 @@ PROOFS = {
 }
 """Property to the module of its proof."""
 
+SAID = 300
+"""Characters that are kept of what an unexpected exception says."""
+
 
 def proof(name: Property) -> Callable[[Subject, Search], None]:
     """The proof of a property."""
@@ -29,17 +33,27 @@ def proof(name: Property) -> Callable[[Subject, Search], None]:
 
 
 def examine(subject: Subject, name: Property, effort: Effort, *, replay: str | None = None) -> Finding:
-    """Search for a counterexample. Raises UsageError for a `replay` that is none."""
+    """Search for a counterexample. Raises UsageError for a `replay` that is none; whatever else goes wrong, in the
+    proof or in the runner, leaves it unknown.
+    """
     search = Search(effort, replay=replay)
     started = time.monotonic()
-    status, counterexample, reason = Status.PROVED, None, ""
+    status, counterexample, reason, trace = Status.PROVED, None, "", ""
     try:
         proof(name)(subject, search)
     except Found as found:
         status, counterexample = Status.REFUTED, found.counterexample
-    except (Untried, EngineError) as error:
+    except (Untried, HarnessError) as error:
+        if replay and isinstance(error, UsageError):
+            raise
         status, reason = Status.UNKNOWN, str(error)
+    except Exception as error:
+        said = " ".join(str(error).split())[:SAID]
+        status, reason = Status.UNKNOWN, f"the proof broke off: {type(error).__name__}: {said}"
+        trace = traceback.format_exc()
     if status is Status.PROVED and not search.examples:
+        if replay:
+            raise UsageError(f"{replay} is no counterexample to {name}: give the property that it came with")
         status, reason = Status.UNKNOWN, "nothing was tried"
     return Finding(
         name=name,
@@ -51,10 +65,12 @@ def examine(subject: Subject, name: Property, effort: Effort, *, replay: str | N
         seconds=time.monotonic() - started,
         counterexample=counterexample,
         reason=reason,
+        traceback=trace,
     )
 
 
 __all__ = [
+    "PROFILES",
     "PROOFS",
     "Effort",
     "Finding",

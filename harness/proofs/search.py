@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, given, reproduce_failure, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
-from hypothesis.errors import DidNotReproduce
-from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+from hypothesis.errors import DidNotReproduce, FlakyFailure, InvalidArgument
+from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test
 from hypothesis.strategies import SearchStrategy
 
 from harness.engines.folders import state_home
@@ -77,13 +77,11 @@ class Search:
             return machine()
 
         def test(options: settings) -> Callable[[], None]:
-            return lambda: run_state_machine_as_test(  # it takes any callable
-                counted,  # type: ignore[arg-type]
+            return get_state_machine_test(
+                counted,  # type: ignore[arg-type]  # it takes any callable
                 settings=settings(options, stateful_step_count=steps),
             )
 
-        if self._wanted(name) is None:
-            return
         self._run(name, test, most)
 
     def listed(
@@ -127,24 +125,35 @@ class Search:
             suppress_health_check=list(HealthCheck),
             phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
         )
-        test = make(options)
+        test, before = make(options), self.examples
         if wanted:
             version, _, blob = wanted.partition(" ")
             test = reproduce_failure(version, blob.encode())(test)
         try:
             test()
-        except Refuted as refuted:
+        except Refuted as error:
             blob = next(
                 (
                     " ".join(each.groups())
-                    for note in getattr(refuted, "__notes__", ())
+                    for note in getattr(error, "__notes__", ())
                     for each in BLOB.finditer(note)
                 ),
                 wanted,
             )
-            raise Found(Counterexample(str(refuted), token(name, blob))) from refuted
+            raise Found(Counterexample(str(error), token(name, blob))) from error
+        except FlakyFailure as flaky:
+            # A race that is lost only now and then is lost all the same. Replaying it is searching for it again.
+            refuted = next((each for each in flaky.exceptions if isinstance(each, Refuted)), None)
+            if refuted is None:
+                raise
+            raise Found(Counterexample(f"{refuted} (not every time)", token(name, ""))) from refuted
         except DidNotReproduce as error:
-            raise UsageError(f"this counterexample can no longer be had: {error}") from error
+            if self.examples == before:
+                raise UsageError(f"this counterexample can no longer be had: {error}") from error
+        except InvalidArgument as error:
+            if not wanted:
+                raise
+            raise UsageError(f"this counterexample cannot be replayed: {error}") from error
 
 
 def token(search: str, what: str) -> str:

@@ -45,6 +45,7 @@ class Finding:
     seconds: float
     counterexample: Counterexample | None = None
     reason: str = ""  # why it is unknown
+    traceback: str = ""  # of an unexpected exception, which is why
 
     @property
     def as_claimed(self) -> bool:

@@ -1,0 +1,159 @@
+"""harness verify: every property of every runner proved, or refuted by its smallest counterexample."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from harness import runners
+from harness.cli.options import add_runner, console, errors, remark
+from harness.engines import Engine
+from harness.engines.choose import NAMES, choose
+from harness.errors import UsageError
+from harness.runners.claims import Property
+
+if TYPE_CHECKING:  # what proves is slow to import, and no other command needs it
+    from harness.proofs import Finding
+    from harness.verify import Cell, Verification
+
+STATUS = {"as claimed": 0, "refuted": 1, "unknown": 3}
+"""Exit status of each verdict."""
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "verify",
+        help="prove or refute what the runners claim",
+        description="Search for a counterexample to each property of each runner, and print the matrix, with the smallest "
+        "counterexamples in words and as commands that replay them. Exits with 0 if every claim was proved and all else "
+        "was shown not to hold, 1 if a claim was refuted, 3 if something stayed unknown.",
+    )
+    add_runner(parser, action="append")
+    parser.add_argument(
+        "--engine",
+        action="append",
+        choices=NAMES,
+        help="may be given again (default auto: Docker when it answers)",
+    )
+    parser.add_argument(
+        "--property",
+        action="append",
+        choices=[str(each) for each in Property],
+        metavar="NAME",
+        help=f"may be given again (default all): {', '.join(Property)}",
+    )
+    parser.add_argument("--image", metavar="NAME", help="run in this image of yours instead of harness-gcc")
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        default="dev",
+        help="dev draws new examples each time (default), ci the same ones, thorough ten times as many",
+    )
+    parser.add_argument(
+        "--thorough", action="store_const", dest="profile", const="thorough", help="as --profile thorough"
+    )
+    parser.add_argument(
+        "--replay", metavar="TOKEN", help="try nothing but this counterexample to one property"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it for programs too")
+    parser.add_argument(
+        "--debug", action="store_true", help="show the traceback of what went wrong in a proof itself"
+    )
+    parser.set_defaults(command_function=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from harness.proofs import PROFILES  # noqa: PLC0415 - see above
+    from harness.verify import Verification, judge, properties, verify  # noqa: PLC0415
+
+    variants = {each.label: each for each in map(runners.parse, options.runner or runners.NOTES_NAMES)}
+    wanted = [Property(each) for each in dict.fromkeys(options.property or properties())]
+    if options.profile not in PROFILES:
+        raise UsageError(f"there is no profile {options.profile}; there are: {', '.join(PROFILES)}")
+    if options.replay is not None and len(wanted) > 1:
+        raise UsageError("--replay takes the --property that the counterexample came with")
+    if options.json is not None:
+        _check_writable(options.json)
+    with ExitStack() as stack:
+        engines: dict[str, Engine] = {}
+        for name in dict.fromkeys(options.engine or ["auto"]):
+            choice = choose(name, image=options.image, report=remark)
+            engines[name] = stack.enter_context(closing(choice.engine))
+            choice.engine.check_image(options.image)
+            errors.print(f"{choice.engine.describe()['engine']}: {choice.why}", markup=False, soft_wrap=True)
+        asked = Verification(
+            list(variants.values()), engines, wanted, options.profile, options.image, options.replay
+        )
+        findings: list[Finding] = []
+        try:
+            with _showing(asked) as show:
+                for finding in verify(asked, show):
+                    findings.append(finding)
+                    _tell(finding, debug=options.debug)
+        finally:  # what is known before an interruption is worth seeing
+            _report(asked, findings, options.json)
+    return STATUS[judge(findings)]
+
+
+def _report(asked: Verification, findings: Sequence[Finding], out: Path | None) -> None:
+    from harness.render import matrix  # noqa: PLC0415 - see above
+
+    if findings:
+        console.print(matrix.report(findings, image=asked.image, width=console.width), crop=False)
+    if out is not None:
+        complete = len(findings) == asked.size
+        written = matrix.as_json(asked.facts(), findings, complete=complete)
+        out.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+        console.print(f"written to {out}", markup=False, soft_wrap=True)
+
+
+def _tell(finding: Finding, *, debug: bool) -> None:
+    """A line a finding in a log; and what a developer of proofs wants to see."""
+    from harness.render import matrix  # noqa: PLC0415 - see above
+
+    if not errors.is_terminal:
+        words = f"{finding.name} of {finding.runner} on {finding.engine}: {matrix.cell(finding)}"
+        errors.print(f"{words}, {finding.seconds:.1f} s", style="dim", markup=False, soft_wrap=True)
+    if debug and finding.traceback:
+        errors.print(finding.traceback, markup=False, soft_wrap=True)
+
+
+def _check_writable(out: Path) -> None:
+    """Now, not after minutes of proving."""
+    try:
+        with out.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}; give another --json") from error
+
+
+@contextmanager
+def _showing(asked: Verification) -> Iterator[Callable[[Cell], None]]:
+    """Progress: a bar on a terminal; a log has a line a finding."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task("starting", total=asked.size)
+
+        def show(cell: Cell) -> None:
+            progress.update(task, description=f"{cell.name} of {cell.runner}", completed=cell.number - 1)
+
+        yield show
