@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import docker
-import docker.context
 import docker.errors
-import docker.tls
 import docker.types
-import docker.utils
 import requests.exceptions
 
 from harness import images
 from harness.engines import Volume
 from harness.engines.bootstrap import BOOTSTRAP, send_program
+from harness.engines.endpoint import Connection, Endpoint
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 from harness.engines.sandbox import Sandbox, guest_arguments
 from harness.engines.spec import Limits, SandboxSpec
@@ -33,6 +29,8 @@ from harness.streams import Stream
 from harness.streams.attached import DockerStream
 
 SANDBOX, PRIVATE, KATAS = "/sandbox", "/run/harness", "/katas"
+
+ATTACH = "stdin=1&stdout=1&stderr=1&stream=1"
 
 RUN_CAPABILITIES = ["SETUID", "SETGID", "SETPCAP", "KILL", "DAC_READ_SEARCH"]
 """Of the guest alone, to become the player, to end it, and to read what it made unreadable. The player has
@@ -54,26 +52,9 @@ while kill -9 -1; do
 done"""
 """Run as the player: kills whatever else it has, and returns when all of it has ended."""
 
-KNOCK_SECONDS = 10.0
-"""How long an engine may take to answer at all."""
-
 REMOVAL_SECONDS = 20.0
 """How long to wait for a container to go: the engine removes it some time after its last process has ended.
 """
-
-
-def endpoint() -> tuple[str, docker.tls.TLSConfig | None]:
-    """Where the engine listens, and how to trust it: DOCKER_HOST, else the context that the docker program
-    uses.
-    """
-    if host := os.environ.get("DOCKER_HOST"):
-        return host, docker.utils.kwargs_from_env().get("tls")
-    name = os.environ.get("DOCKER_CONTEXT")
-    context = docker.context.ContextAPI.get_context(name)
-    if context is None:
-        called = name or "of the name that ~/.docker/config.json has"
-        raise EngineError(f"there is no Docker context {called}; `docker context ls` lists them")
-    return context.Host or "unix:///var/run/docker.sock", context.TLSConfig
 
 
 class DockerEngine:
@@ -85,15 +66,18 @@ class DockerEngine:
     def __init__(self, host: str | None = None) -> None:
         """Connect. Raises EngineError when no engine answers there."""
         with _speaking("where the Docker engine is cannot be told; see DOCKER_HOST and `docker context ls`"):
-            self.host, tls = (host, None) if host else endpoint()
+            self._endpoint = Endpoint(host) if host else Endpoint.find()
+            self.host = self._endpoint.host
         if self.host.startswith("ssh://"):
             raise EngineError(
                 "ssh:// is not supported: its streams cannot be half-closed; forward the socket instead "
                 "(ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST) and set DOCKER_HOST=unix:///tmp/engine.sock"
             )
         with _speaking(f"no Docker engine answers at {self.host}; start one, or set DOCKER_HOST"):
-            _knock(self.host)
-            self.api = docker.APIClient(base_url=self.host, version="auto", timeout=60, tls=tls or False)
+            self._endpoint.knock()
+            self.api = docker.APIClient(
+                base_url=self.host, version="auto", timeout=60, tls=self._endpoint.tls or False
+            )
             self._facts = self.api.info()
         self._owner = str(Owner.current())
         self._workers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="harness-docker")
@@ -255,8 +239,9 @@ class DockerEngine:
                     docker.types.Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
                 ],
             }
-        with _speaking(f"{what} cannot be started"):
-            created = self.api.create_container(
+        control, attaching = (Connection(self._endpoint, self.api.api_version) for _ in range(2))
+        with _speaking(f"{what} cannot be started"), closing(control), closing(attaching):
+            config = self.api.create_container_config(
                 image,
                 entrypoint=entrypoint,
                 command=[],
@@ -279,20 +264,18 @@ class DockerEngine:
                     **options,
                 ),
             )
-            container = str(created["Id"])
+            container = str(control.post("/containers/create", config)["Id"])
             with self._lock:
                 self._started.add(container)
             try:
                 # Attached before the start, so that no byte of it is lost in the HTTP response's read-ahead.
-                attached: Any = self.api.attach_socket(
-                    container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-                )
-                self.api.start(container)
+                attaching.upgrade(f"/containers/{container}/attach?{ATTACH}")
+                control.post(f"/containers/{container}/start")
             except BaseException:
                 with contextlib.suppress(docker.errors.APIError):
                     self.api.remove_container(container, force=True, v=True)
                 raise
-        return DockerStream(attached, lambda: self._kill(container))
+            return DockerStream(attaching.detach(), lambda: self._kill(container))
 
     def _kill(self, container: str) -> None:
         with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException):
@@ -319,22 +302,6 @@ class DockerEngine:
             found = self.api.volumes(filters={"label": TEMPORARY})["Volumes"] or []
             volumes = [each["Name"] for each in found if _orphan(each["Labels"])]
         return containers, volumes
-
-
-def _knock(host: str) -> None:
-    """Raise OSError unless somebody listens there, and on a unix socket answers.
-
-    docker-py waits as long as a run may need, and leaks the socket of a connection that fails.
-    """
-    where = urlsplit(host)
-    if where.scheme == "unix":
-        with socket.socket(socket.AF_UNIX) as knocking:
-            knocking.settimeout(KNOCK_SECONDS)
-            knocking.connect("/" + host.removeprefix("unix://").lstrip("/"))  # as docker-py reads it
-            knocking.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-            knocking.recv(1)
-    elif where.scheme == "tcp" and where.hostname and where.port:
-        socket.create_connection((where.hostname, where.port), KNOCK_SECONDS).close()
 
 
 def _orphan(labels: Mapping[str, str]) -> bool:
