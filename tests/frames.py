@@ -48,3 +48,33 @@ def frame(*, blocks: int = 6, runners: dict[str, float] | None = None, seed: int
             )
     made = pd.DataFrame(rows)
     return made.astype(dict.fromkeys(("status", "recompiled", "mtimes_kept", "mtimes_changed"), "Int64"))
+
+
+def matrix(engine: str = "docker 26") -> dict[str, object]:
+    """What `harness verify --json` writes, as far as it is read: katas-volume is not atomic."""
+    return {
+        "schema": 1,
+        "engines": {"docker": {"engine": engine}},
+        "findings": [
+            _finding(runner, name, refuted=(runner, name) == ("katas-volume", "atomic"))
+            for runner in ("katas-volume", "katas-data-container")
+            for name in ("incremental-equals-full", "atomic", "isolated", "ownership")
+        ],
+    }
+
+
+def _finding(runner: str, name: str, *, refuted: bool) -> dict[str, object]:
+    words = {"words": "killed in the middle of a build: half a product was left", "token": "kill.cnVu"}
+    command = f"harness verify --runner {runner} --engine docker --property {name} --replay kill.cnVu"
+    return {
+        "property": name,
+        "runner": runner,
+        "engine": "docker",
+        "claimed": not refuted,
+        "status": "refuted" if refuted else "proved",
+        "as_claimed": True,
+        "examples": 1 if refuted else 20,
+        "counterexample": words if refuted else None,
+        "replay": command if refuted else None,
+        "reason": None,
+    }

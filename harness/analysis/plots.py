@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from harness.analysis import palette
+from harness.analysis.words import said, say
 from harness.errors import UsageError
 from harness.render.terminal import PHASE_WORDS, seconds
 from harness.runners.run import PHASES
@@ -44,9 +45,11 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     for kind in PHASES:
         widths = medians[f"phase_{kind}"].to_numpy(dtype=float)
         if widths.any():
-            axes.barh(
+            bars = axes.barh(
                 labels, widths, left=left, color=palette.PHASES[kind], label=PHASE_WORDS[kind], height=0.7
             )
+            for label, bar in zip(labels, bars, strict=True):
+                say(bar, [f"{label}, {PHASE_WORDS[kind]}: {seconds(bar.get_width())}"])
             left += widths
     for row, label in enumerate(labels):
         axes.annotate(
@@ -81,12 +84,20 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     figure, axes = _figure(rows=len(labels) + 1)
     said = []
     for row, label in enumerate(labels):
-        values = chosen.loc[chosen["runner"] == label, "seconds"].to_numpy(dtype=float)
+        rows = chosen[chosen["runner"] == label]
+        values = rows["seconds"].to_numpy(dtype=float)
         # Spread by rank, not by chance: the same frame gives the same picture.
         spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5
         style = styles[label]
-        axes.scatter(
+        points = axes.scatter(
             values, row + spread, s=22, color=style.colour, marker=style.marker, alpha=0.65, linewidths=0
+        )
+        say(
+            points,
+            [
+                f"{label}, block {block}: {seconds(each)}"
+                for block, each in zip(rows["block"], values, strict=True)
+            ],
         )
         middle = float(np.median(values))
         axes.plot([middle, middle], [row - 0.36, row + 0.36], color="black", linewidth=2)
@@ -103,7 +114,7 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
 
 def describe(figure: Figure) -> str:
     """What a figure of this module shows, in words."""
-    return str(figure.get_gid() or "")
+    return " ".join(said(figure))
 
 
 def _chosen(frame: pd.DataFrame, build: str) -> pd.DataFrame:
@@ -139,7 +150,7 @@ def _log_seconds(axes: Axes, which: str) -> None:
 
 
 def _say(figure: Figure, words: str) -> Figure:
-    figure.set_gid(words)
+    say(figure, [words])
     return figure
 
 

@@ -7,10 +7,25 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 
 from harness.cli.options import USAGE
 from harness.errors import HarnessError
+
+COMMANDS = (
+    "compare",
+    "verify",
+    "run",
+    "katas",
+    "report",
+    "plot",
+    "export",
+    "doctor",
+    "image",
+    "clean",
+)
+"""The commands, each the module of its name, in the order of the help."""
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit statuses as shells have them: stopped by ctrl-C, or by SIGTERM, which time-outs and CI systems send."""
@@ -50,14 +65,12 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from harness.cli import clean, compare, doctor, export, image, katas, plot, run, verify  # noqa: PLC0415 - only the front needs them all
-
     parser = argparse.ArgumentParser(
         prog="harness",
         description="How should a source tree travel into a container and back? Proofs and measurements.",
     )
     parser.add_argument("--version", action="version", version=f"harness {version('tarpipe-harness')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for each in (compare, verify, run, katas, plot, export, doctor, image, clean):
-        each.add(commands)
+    for each in COMMANDS:
+        import_module(f"harness.cli.{each}").add(commands)
     return parser

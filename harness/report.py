@@ -1,0 +1,92 @@
+"""Everything that a report on recorded results shows, as one value: pure but for reading the files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.analysis import plots, svg
+from harness.analysis.findings import load_findings
+from harness.analysis.tradeoffs import trade_offs, verdict
+from harness.results import load_results, read_facts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture with what is to be said of it."""
+
+    title: str
+    caption: str
+    svg: str  # an element, to stand within a page
+
+
+@dataclass(frozen=True)
+class Report:
+    """The parts of a report, in the order of the page."""
+
+    verdict: str  # one sentence
+    trade_offs: pd.DataFrame  # of `harness.analysis.tradeoffs.trade_offs`
+    pictures: Sequence[Picture]
+    findings: pd.DataFrame  # of `load_findings`; empty without proofs
+    environments: Mapping[str, Mapping[str, str]]  # file to what was recorded of its machine
+    incomplete: Sequence[str]  # files of runs that were cut short
+
+
+def make_report(results: Sequence[Path], proofs: Sequence[Path] = ()) -> Report:
+    """Raises UsageError for a file that is no result or no matrix of findings, and for results without a
+    completed incremental build.
+    """
+    frame = load_results(*results)
+    findings = load_findings(*proofs)
+    table = trade_offs(frame, findings)
+    return Report(
+        verdict=verdict(table),
+        trade_offs=table,
+        pictures=_pictures(frame),
+        findings=findings,
+        environments={str(path): _environment(read_facts(path)) for path in results},
+        incomplete=sorted(frame.loc[~frame["complete"], "file"].unique()),
+    )
+
+
+def _pictures(frame: pd.DataFrame) -> list[Picture]:
+    found: list[Picture] = []
+
+    def add(title: str, caption: str, figure: Figure) -> None:
+        found.append(Picture(title, caption, svg.inline(figure, f"picture-{len(found)}")))
+
+    for engine, part in frame.groupby("engine"):
+        builds = [each for each in ("incremental", "full") if (part["build"] == each).any()]
+        for build in builds:
+            add(
+                f"Where the time goes: {build} builds, {engine}",
+                "The median of each phase, one bar a runner; the figure behind a bar is the median of the whole test event.",
+                plots.phases(part, build=build),
+            )
+            add(
+                f"Every sample: {build} builds, {engine}",
+                "Each point is one test event; none is left out. Medians are bars.",
+                plots.distribution(part, build=build),
+            )
+    return found
+
+
+def _environment(facts: Mapping[str, object]) -> dict[str, str]:
+    """What was recorded of a run, in a flat list: nested facts get their own lines."""
+    flat: dict[str, str] = {}
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            flat |= {
+                f"{key}: {name}": str(each) for name, each in value.items() if not isinstance(each, Mapping)
+            }
+        elif isinstance(value, list):
+            flat[key] = ", ".join(map(str, value))
+        elif value is not None and key not in ("kind", "schema"):
+            flat[key] = str(value)
+    return flat
