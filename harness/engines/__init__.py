@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.engines.sandbox import Execution, Sandbox
-from harness.engines.spec import Limits, SandboxSpec
+from harness.engines.spec import Limits, Mount, SandboxSpec
 from harness.streams import Stream
 
 __all__ = ["Engine", "Execution", "Limits", "Sandbox", "SandboxSpec", "Stream", "Volume"]
@@ -19,6 +19,12 @@ class Volume:
 
     name: str
     temporary: bool  # goes with its owner
+    katas: str = ""  # the katas that it holds a part of; empty: it holds all of those of its own name
+
+
+def part_of(name: str, katas: str | None) -> str:
+    """What Volume.katas is for the volume of this name whose label says `katas`; older ones have none."""
+    return "" if katas in (None, name) else str(katas)
 
 
 class Engine(Protocol):
@@ -28,6 +34,10 @@ class Engine(Protocol):
 
     name: str
     isolates: bool  # whether a run is kept from the host and from other runs
+    player: tuple[int, int] | None
+    """Uid and gid of the player as a keeper sees them, to whom it hands over what a run is to write in a mounted volume;
+    None where the player is the keeper's own user.
+    """
 
     def describe(self) -> Mapping[str, str]:
         """Facts for a result file: version, storage driver, kernel, tar, and so on."""
@@ -41,8 +51,11 @@ class Engine(Protocol):
     def open_keeper(self, volume: str, program: bytes) -> Stream:
         """Start a keeper: a Python program (a zipapp) beside the volume, whose folder is its argument."""
 
-    def create_volume(self, name: str, *, temporary: bool) -> None:
-        """Make the volume unless it exists."""
+    def refusal(self, mount: type[Mount]) -> str:
+        """Why this engine cannot mount so, and what to do; empty when it can."""
+
+    def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
+        """Make the volume unless it exists, with a part of the katas of that name, or all of those of its own."""
 
     def volumes(self) -> Sequence[Volume]:
         """All volumes with the harness's label."""

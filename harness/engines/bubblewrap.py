@@ -17,6 +17,8 @@ INIT = '"$@"; exit $?'
 
 SETPRIV = "setpriv"
 
+SANDBOX = "/sandbox"
+
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM_FILES = (
     "/etc/alternatives",
@@ -49,8 +51,12 @@ def become(spec: SandboxSpec) -> list[str]:
     return [SETPRIV, f"--reuid={spec.uid}", f"--regid={spec.gid}", "--clear-groups"]
 
 
-def enclose(sandbox: Path, identity: list[str], limits: Limits) -> list[str]:
-    """Words that a command is put behind to run in `sandbox` and see nothing else; `identity` is what `become` gave."""
+def enclose(
+    shown: Path, identity: list[str], limits: Limits, *, at: str = SANDBOX, inside: str = ""
+) -> list[str]:
+    """Words that a command is put behind to run in the folder `inside` of what is `shown`, and see nothing else, which is
+    `at` to it; `identity` is what `become` gave.
+    """
     words = ["bwrap", "--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
     words += ["--unsetenv", GUEST]
     words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
@@ -72,7 +78,7 @@ def enclose(sandbox: Path, identity: list[str], limits: Limits) -> list[str]:
     words += ["--proc", "/proc", "--dev", "/dev"]
     for folder in ("/tmp", "/dev/shm"):
         words += ["--perms", "1777", "--size", str(limits.temporary), "--tmpfs", folder]
-    words += ["--bind", str(sandbox), "/sandbox", "--chdir", "/sandbox"]
+    words += ["--bind", str(shown), at, "--chdir", os.path.join(at, inside)]
     words += ["--remount-ro", "/dev", "--remount-ro", "/", "--", "sh", "-c", INIT, "init"]
     # setpriv inside, where the capabilities to do so are the last thing that is given up.
     if identity:

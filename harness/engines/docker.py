@@ -18,17 +18,17 @@ import docker.types
 import requests.exceptions
 
 from harness import images
-from harness.engines import Volume
+from harness.engines import Volume, part_of
 from harness.engines.bootstrap import BOOTSTRAP, send_program
 from harness.engines.endpoint import Connection, Endpoint
-from harness.engines.owner import LABEL, TEMPORARY, Owner
+from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
 from harness.engines.sandbox import Sandbox, guest_arguments
-from harness.engines.spec import Limits, SandboxSpec
+from harness.engines.spec import NOBODY, Limits, Mount, SandboxSpec, WholeVolume
 from harness.errors import EngineError, ImageError, UsageError
 from harness.streams import Stream
 from harness.streams.attached import DockerStream
 
-SANDBOX, PRIVATE, KATAS = "/sandbox", "/run/harness", "/katas"
+SANDBOX, PRIVATE, VOLUME = "/sandbox", "/run/harness", "/katas"
 
 ATTACH = "stdin=1&stdout=1&stderr=1&stream=1"
 
@@ -37,8 +37,8 @@ RUN_CAPABILITIES = ["SETUID", "SETGID", "SETPCAP", "KILL", "DAC_READ_SEARCH"]
 none.
 """
 
-KEEPER_CAPABILITIES = ["DAC_OVERRIDE", "FOWNER"]
-"""To read, replace and remove what a run made unreadable."""
+KEEPER_CAPABILITIES = ["DAC_OVERRIDE", "FOWNER", "CHOWN"]
+"""To read, replace and remove what a run made unreadable, and to hand over what a run is to write in a mounted volume."""
 
 KEEPER_SECONDS = 60.0
 """How long a keeper may take to start, on a slow storage driver too."""
@@ -62,6 +62,7 @@ class DockerEngine:
 
     name = "docker"
     isolates = True
+    player: tuple[int, int] | None = (NOBODY, NOBODY)
 
     def __init__(self, host: str | None = None) -> None:
         """Connect. Raises EngineError when no engine answers there."""
@@ -117,16 +118,19 @@ class DockerEngine:
         stream = self._start(
             f"the keeper of volume {volume}",
             image=images.KEEPER_IMAGE,
-            entrypoint=["python3", "-I", "-c", BOOTSTRAP, KATAS],
-            mounts=[docker.types.Mount(KATAS, volume, type="volume", no_copy=True)],
+            entrypoint=["python3", "-I", "-c", BOOTSTRAP, VOLUME],
+            mounts=[docker.types.Mount(VOLUME, volume, type="volume", no_copy=True)],
             cap_add=KEEPER_CAPABILITIES,
             tmpfs={"/tmp": "mode=1777"},
         )
         stream.write(send_program(program), time.monotonic() + KEEPER_SECONDS)
         return stream
 
-    def create_volume(self, name: str, *, temporary: bool) -> None:
-        labels = {LABEL: self._owner} | ({TEMPORARY: "yes"} if temporary else {})
+    def refusal(self, mount: type[Mount]) -> str:
+        return ""
+
+    def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
+        labels = {LABEL: self._owner, KATAS: katas or name} | ({TEMPORARY: "yes"} if temporary else {})
         with _speaking(f"the volume {name} cannot be made"):
             try:
                 found = self.api.inspect_volume(name)
@@ -139,7 +143,12 @@ class DockerEngine:
     def volumes(self) -> Sequence[Volume]:
         with _speaking("the volumes cannot be listed"):
             found = self.api.volumes(filters={"label": LABEL})["Volumes"] or []
-        return [Volume(each["Name"], temporary=TEMPORARY in each["Labels"]) for each in found]
+        return [
+            Volume(
+                each["Name"], TEMPORARY in each["Labels"], part_of(each["Name"], each["Labels"].get(KATAS))
+            )
+            for each in found
+        ]
 
     def remove_volume(self, name: str) -> None:
         deadline = time.monotonic() + REMOVAL_SECONDS
@@ -194,16 +203,19 @@ class DockerEngine:
             PRIVATE: "mode=0700,size=1m",
             "/tmp": f"exec,mode=1777,size={limits.temporary}",
         }
-        mounts = []
+        sandbox, mounts = SANDBOX, []
         if spec.mount is None:
             tmpfs[SANDBOX] = f"exec,mode=0755,{owner},size={limits.sandbox}"
+        elif isinstance(spec.mount, WholeVolume):
+            mounts.append(docker.types.Mount(VOLUME, spec.mount.volume, type="volume", no_copy=True))
+            sandbox = f"{VOLUME}/{spec.mount.sandbox}"
         else:
             mounts.append(docker.types.Mount(SANDBOX, str(spec.mount), type="bind"))
         return self._start(
             "the run-container",
             image=spec.image or images.RUN_IMAGE,
             entrypoint=guest_arguments(
-                sandbox=SANDBOX,
+                sandbox=sandbox,
                 private=PRIVATE,
                 limits=limits,
                 sweep=f'exec "$@" sh -c {shlex.quote(SWEEP)}',

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.disk import remove_tree
-from harness.engines import Volume
+from harness.engines import Volume, part_of
 from harness.engines.bootstrap import BOOTSTRAP, send_program
-from harness.engines.bubblewrap import become, bubblewrap_problem, enclose, unshare
+from harness.engines.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
 from harness.engines.folders import labelled, owner_of, sandboxes_home, state_home, temporary_folder
-from harness.engines.owner import LABEL, TEMPORARY, Owner
+from harness.engines.mounts import bind, bind_problem
+from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
 from harness.engines.processes import GUEST, PLAYER, SWEEP, end, labels, limit, strays
 from harness.engines.sandbox import Sandbox, guest_arguments
-from harness.engines.spec import SandboxSpec
+from harness.engines.spec import NOBODY, Mount, SandboxSpec, WholeVolume
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 from harness.streams import ProcessStream, Stream
 
@@ -53,6 +54,7 @@ class LocalEngine:
             if self.isolates
             else f"plain processes, which measures but does not isolate ({why_not})"
         )
+        self.player: tuple[int, int] | None = (NOBODY, NOBODY) if become(SandboxSpec()) else None
         self.home = home or state_home()
         self._owner = Owner.current()
         self._folders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="harness-local")
@@ -78,23 +80,34 @@ class LocalEngine:
         return Sandbox(lambda: self._open(spec), spec.limits)
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
-        command = [*unshare(), sys.executable, "-I", "-c", BOOTSTRAP, str(self._volume(volume) / "katas")]
+        command = [*unshare(), sys.executable, "-I", "-c", BOOTSTRAP, str(self._katas(volume))]
         stream = ProcessStream(command, environment=ENVIRONMENT)
         stream.write(send_program(program), time.monotonic() + 30)
         return stream
 
-    def create_volume(self, name: str, *, temporary: bool) -> None:
+    def refusal(self, mount: type[Mount]) -> str:
+        if issubclass(mount, Path) or not (why := bind_problem()):
+            return ""
+        return f"no volume can be mounted here ({why}); be root, allow user namespaces, or take Docker"
+
+    def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
         folder = self._volume(name)
         try:
-            (folder / "katas").mkdir(parents=True, exist_ok=True, mode=0o700)
+            (folder / "katas").mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            (folder / "katas").chmod(0o755)  # for a player who sees it mounted
             (folder / LABEL).write_text(str(self._owner))
+            (folder / KATAS).write_text(katas or name)
             if temporary:
                 (folder / TEMPORARY).touch()
         except OSError as error:
             raise KatasError(f"the volume {name} cannot be made in {folder}: {error.strerror}") from error
 
     def volumes(self) -> Sequence[Volume]:
-        return [Volume(each.name, (each / TEMPORARY).exists()) for each in labelled(self.home / "volumes")]
+        return [
+            Volume(each.name, (each / TEMPORARY).exists(), part_of(each.name, _read(each / KATAS)))
+            for each in labelled(self.home / "volumes")
+        ]
 
     def remove_volume(self, name: str) -> None:
         _remove("volume", self._volume(name))
@@ -133,13 +146,21 @@ class LocalEngine:
             raise
 
     def _start(self, spec: SandboxSpec, folder: Path) -> Stream:
-        sandbox, private = spec.mount or folder / "sandbox", folder / "private"
+        private = folder / "private"
         private.mkdir(mode=0o700)
+        mount = spec.mount
+        sandbox = shown = mount if isinstance(mount, Path) else folder / "sandbox"
+        at, inside, enter = SANDBOX, "", list(unshare())
+        if isinstance(mount, WholeVolume):
+            at, inside, shown = "/katas", mount.sandbox, folder / "katas"
+            sandbox = shown / inside
+            shown.mkdir()
+            enter = bind(self._katas(mount.volume), shown)
         label = f"{self._owner}/{folder.name}"
         identity = become(spec)
         isolated = self.isolates and not spec.in_place
         player = (
-            enclose(sandbox, identity, spec.limits)
+            enclose(shown, identity, spec.limits, at=at, inside=inside)
             if isolated
             else [*identity, "env", f"--unset={GUEST}", f"{PLAYER}={label}"]
         )
@@ -151,11 +172,11 @@ class LocalEngine:
             unpack_as=identity,
             player=player,
         )
-        if spec.mount is None:
+        if mount is None:
             sandbox.mkdir()
             sandbox.chmod(0o755)
             os.chown(sandbox, spec.uid if identity else -1, spec.gid if identity else -1)
-        stream = _LocalStream([*unshare(), *arguments], label)
+        stream = _LocalStream([*enter, *arguments], label)
         try:
             limit(stream.process.pid, spec.limits)
         except BaseException:
@@ -168,6 +189,10 @@ class LocalEngine:
         if not name or name.startswith(".") or "/" in name:
             raise UsageError(f"{name!r} is no name for a volume: letters, digits, - and _")
         return self.home / "volumes" / name
+
+    def _katas(self, volume: str) -> Path:
+        """The katas in a volume, beside which it has its labels."""
+        return self._volume(volume) / "katas"
 
     def _left(self) -> Iterator[tuple[str, Path]]:
         for what, base in (("folder", sandboxes_home()), ("volume", self.home / "volumes")):
@@ -202,6 +227,13 @@ def _remove(what: str, path: Path) -> None:
         remove_tree(path)
     except OSError as error:
         raise KatasError(f"the {what} {path} cannot be removed: {error.strerror}") from error
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return None
 
 
 def _first_line(command: list[str]) -> str:

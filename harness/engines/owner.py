@@ -13,6 +13,9 @@ LABEL = "harness.owner"
 TEMPORARY = "harness.temporary"
 """Label of a volume that goes with its owner; katas that a user keeps do not carry it."""
 
+KATAS = "harness.katas"
+"""Label of every data-container: the name of the katas that it holds all or a part of."""
+
 
 @dataclass(frozen=True)
 class Owner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -26,11 +27,23 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class WholeVolume:
+    """A volume that the run sees all of; its sandbox is one folder in it."""
+
+    volume: str
+    sandbox: str  # relative to the volume
+
+
+Mount: TypeAlias = Path | WholeVolume
+"""What becomes the sandbox where nothing is piped: a folder of the host, or of a volume."""
+
+
+@dataclass(frozen=True)
 class SandboxSpec:
     """One run-container."""
 
     image: str | None = None  # None: the engine's own default; the local engine has only the host's programs
-    mount: Path | None = None  # a host folder that becomes the sandbox; None: a fresh one to be piped into
+    mount: Mount | None = None  # what becomes the sandbox; None: a fresh one to be piped into
     uid: int = NOBODY
     gid: int = NOBODY
     limits: Limits = field(default_factory=Limits)

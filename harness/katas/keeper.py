@@ -6,6 +6,7 @@ library only.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,12 +49,15 @@ class Keeper:
     def do_compare(self, manifest: Any) -> Any:
         return wire.pack_comparison(self._current.compare(wire.unpack_manifest(manifest)))
 
-    def do_save(self, deleted: Any, visible: Any) -> None:
+    def do_save(self, deleted: Any, visible: Any, owner: Any) -> None:
         pieces = self._channel.receive_pieces()
         files = (wire.unpack_file(piece) for piece in pieces)
         try:
             self._current.save(
-                files, wire.unpack_names(deleted), visible=wire.unpack_names(visible), owner=None
+                files,
+                wire.unpack_names(deleted),
+                visible=wire.unpack_names(visible),
+                owner=tuple(owner) if owner else None,
             )
         finally:
             _drain(pieces)
@@ -97,6 +101,12 @@ class Keeper:
     def do_download(self, kata: str) -> int:
         return self._send(lambda write: self._katas.download(kata, write))
 
+    def do_usage(self) -> Any:
+        return wire.pack_usage(self._katas.usage())
+
+    def do_export(self) -> int:
+        return self._send(self._katas.export)
+
     @property
     def _current(self) -> FolderEvent:
         if self._event is None:
@@ -130,6 +140,10 @@ def _drain(pieces: Iterator[bytes]) -> None:
 
 def main() -> None:
     """Entry point of the zipapp: the folder of the katas is its only argument."""
+
+    os.umask(
+        0o022
+    )  # whatever the harness's: a player must be able to enter the folders above a mounted sandbox
 
     def write(data: bytes) -> None:
         sys.stdout.buffer.write(data)

@@ -24,7 +24,7 @@ from harness.katas.delta import Stamped
 from harness.katas.keeper import rebuild_error
 from harness.katas.layout import HISTORY, Avatar
 from harness.katas.saving import SavedFile
-from harness.katas.store import Acceptance, Comparison, Increment
+from harness.katas.store import Acceptance, Comparison, Increment, Usage
 from harness.tree import Entry
 
 KEEPER_MODULES = (
@@ -48,15 +48,21 @@ class VolumeKatas:
     at a time.
     """
 
-    def __init__(self, engine: Engine, volume: str, *, temporary: bool = False) -> None:
-        """Makes the volume unless it exists; a temporary one is removed by `close`."""
+    def __init__(self, engine: Engine, volume: str, *, temporary: bool = False, part_of: str = "") -> None:
+        """Makes the volume unless it exists, labelled with the katas that it is a part of; a temporary one is removed by
+        `close`.
+        """
         self._engine, self.volume, self._temporary = engine, volume, temporary
-        engine.create_volume(volume, temporary=temporary)
+        engine.create_volume(volume, temporary=temporary, katas=part_of)
         self._idle: list[_Link] = []
         self._lock = threading.Lock()
 
     def describe(self) -> str:
         return f"volume:{self.volume} of the {self._engine.name} engine"
+
+    def container(self, avatar: Avatar) -> str:
+        """The volume that holds an avatar."""
+        return self.volume
 
     def event(self, avatar: Avatar) -> KeptEvent:
         while True:
@@ -89,10 +95,24 @@ class VolumeKatas:
         with self._link() as link:
             return link.receive_stream(write, "download", kata=kata)
 
-    def close(self) -> None:
-        for link in self._idle:
+    def usage(self) -> dict[str, dict[str, Usage]]:
+        with self._link() as link:
+            return wire.unpack_usage(link.call("usage"))
+
+    def export(self, write: tarpipe.Write) -> int:
+        """All that the volume holds as a tar stream; returns its bytes."""
+        with self._link() as link:
+            return link.receive_stream(write, "export")
+
+    def release(self) -> None:
+        """End the keepers that nothing is asked of."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for link in idle:
             link.close()
-        self._idle.clear()
+
+    def close(self) -> None:
+        self.release()
         if self._temporary:
             self._engine.remove_volume(self.volume)
 
@@ -141,6 +161,7 @@ class KeptEvent:
             "save",
             deleted=wire.pack_names(list(deleted)),
             visible=wire.pack_names(list(visible)),
+            owner=owner,
         )
 
     def pack(self, write: tarpipe.Write) -> int:

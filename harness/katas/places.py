@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.disk import remove_tree
 from harness.engines import Engine
 from harness.errors import KatasError, UsageError
+from harness.katas.granular import GranularKatas
 from harness.katas.kept import VolumeKatas
 from harness.katas.store import FolderKatas, Katas
 
@@ -50,10 +51,20 @@ def open_folder(place: str | Path | None) -> Katas:
     return FolderKatas(place)
 
 
-def open_volume(engine: Engine, place: str | Path | None) -> Katas:
+def open_volume(engine: Engine, place: str | Path | None) -> VolumeKatas:
     """The katas in a volume, `volume:NAME`; None: in a temporary one. Raises UsageError for anything else."""
+    return VolumeKatas(engine, volume_name(place), temporary=place is None)
+
+
+def open_granular(engine: Engine, place: str | Path | None, *, by_avatar: bool) -> GranularKatas:
+    """The katas in volumes whose names begin with that of `volume:NAME`; see `open_volume`."""
+    return GranularKatas(engine, volume_name(place), by_avatar=by_avatar, temporary=place is None)
+
+
+def volume_name(place: str | Path | None) -> str:
+    """NAME of `volume:NAME`; None: a new one. Raises UsageError for anything else."""
     if place is None:
-        return VolumeKatas(engine, f"harness-{secrets.token_hex(6)}", temporary=True)
+        return f"harness-{secrets.token_hex(6)}"
     name = str(place).removeprefix(PREFIX)
     if name == str(place):
         raise UsageError(
@@ -61,4 +72,4 @@ def open_volume(engine: Engine, place: str | Path | None) -> Katas:
         )
     if not VOLUME_NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name for a volume: letters, digits, and inside it also - _ and .")
-    return VolumeKatas(engine, name)
+    return name

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -33,7 +34,7 @@ from harness.katas.layout import (
     check_kata,
     kata_folder,
 )
-from harness.tree import Entry, snapshot
+from harness.tree import Entry, snapshot, walk
 
 RUNTIME = (INCOMING, STAGING, ACCEPTING, "*.lock")
 """What is beside a sandbox only while a test event is under way, or after a crash of one."""
@@ -57,6 +58,18 @@ class Increment:
     time: str  # ISO 8601, UTC
     outcome: str
     status: int | None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an avatar takes of the disk, in bytes of content; a file of several hard links counts once."""
+
+    visible: int
+    extra: int  # made by runs: what an incremental build lives on
+    history: int
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.visible + other.visible, self.extra + other.extra, self.history + other.history)
 
 
 @dataclass(frozen=True)
@@ -120,6 +133,9 @@ class Katas(Protocol):
     def download(self, kata: str, write: tarpipe.Write) -> int:
         """The whole kata as a tar stream; returns its bytes."""
 
+    def usage(self) -> Mapping[str, Mapping[str, Usage]]:
+        """Kata to avatar to what it takes of the disk."""
+
     def close(self) -> None: ...
 
 
@@ -169,14 +185,28 @@ class FolderKatas:
             raise NoSuchAvatar(f"there is no kata {kata} in {self.root}; `harness katas list` shows them all")
         with _saying(f"the katas in {self.root} cannot be read"):
             names = sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
-        # Only beside a sandbox do these names mean something that is not the kata's.
-        leaving_out = tuple(f"--exclude=./*/{name}" for name in RUNTIME)
         return tarpipe.pack(
-            str(folder),
-            write,
-            what=tuple(f"./{name}" for name in names),
-            options=("--anchored", "--no-wildcards-match-slash", *leaving_out),
+            str(folder), write, what=tuple(f"./{name}" for name in names), options=_leaving_out("./*")
         )
+
+    def usage(self) -> dict[str, dict[str, Usage]]:
+        with _saying(f"the katas in {self.root} cannot be read"):
+            return {
+                kata: {name: self._usage(Avatar(kata, name)) for name in avatars}
+                for kata, avatars in self.list().items()
+            }
+
+    def _usage(self, avatar: Avatar) -> Usage:
+        folder = self.root / avatar_folder(avatar)
+        seen = _visible(folder)
+        sizes = dict(_sizes(folder / SANDBOX))
+        visible = sum(size for path, size in sizes.items() if path in seen)
+        return Usage(visible, sum(sizes.values()) - visible, sum(dict(_sizes(folder / HISTORY)).values()))
+
+    def export(self, write: tarpipe.Write) -> int:
+        """All katas as a tar stream; returns its bytes."""
+        with _saying(f"the katas in {self.root} cannot be read"):
+            return tarpipe.pack(str(self.root), write, options=_leaving_out("./*/*/*"))
 
     def close(self) -> None:
         """Nothing is held between test events."""
@@ -259,11 +289,7 @@ class FolderEvent:
         remove_tree(self._incoming)
 
     def _visible(self) -> set[bytes]:
-        try:
-            names = json.loads((self._folder / VISIBLE).read_text())
-        except FileNotFoundError:
-            return set()
-        return {os.fsencode(name) for name in names}
+        return _visible(self._folder)
 
     def _write_visible(self, names: set[bytes]) -> None:
         content = json.dumps(sorted(os.fsdecode(name) for name in names)).encode()
@@ -271,6 +297,33 @@ class FolderEvent:
 
     def _saying(self, what: str) -> AbstractContextManager[None]:
         return _saying(f"the katas in {self._folder} cannot be {what}")
+
+
+def _leaving_out(avatars: str) -> tuple[str, ...]:
+    """Options of a tar that packs katas: only beside a sandbox do these names mean something that is not the kata's."""
+    return (
+        "--anchored",
+        "--no-wildcards-match-slash",
+        *(f"--exclude={avatars}/{name}" for name in RUNTIME),
+    )
+
+
+def _visible(avatar: Path) -> set[bytes]:
+    """The names of the visible files of the avatar in this folder."""
+    try:
+        names = json.loads((avatar / VISIBLE).read_text())
+    except FileNotFoundError:
+        return set()
+    return {os.fsencode(name) for name in names}
+
+
+def _sizes(folder: Path) -> Iterator[tuple[bytes, int]]:
+    """Each regular file below a folder, and its bytes."""
+    seen = set()
+    for path, status in walk(folder):
+        if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            yield path, status.st_size
 
 
 @contextlib.contextmanager

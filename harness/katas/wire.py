@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.katas.delta import Delta, Stamped
 from harness.katas.saving import SavedFile
-from harness.katas.store import Comparison, Increment
+from harness.katas.store import Comparison, Increment, Usage
 from harness.tree import Entry
 
 
@@ -64,6 +64,14 @@ def unpack_listing(data: Any) -> dict[str, dict[str, list[Increment]]]:
         kata: {name: [Increment(**each) for each in found] for name, found in avatars.items()}
         for kata, avatars in data.items()
     }
+
+
+def pack_usage(usage: Mapping[str, Mapping[str, Usage]]) -> Any:
+    return {kata: {name: asdict(each) for name, each in found.items()} for kata, found in usage.items()}
+
+
+def unpack_usage(data: Any) -> dict[str, dict[str, Usage]]:
+    return {kata: {name: Usage(**each) for name, each in found.items()} for kata, found in data.items()}
 
 
 def pack_snapshot(snapshot: Mapping[bytes, Entry]) -> Any:

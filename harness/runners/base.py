@@ -69,11 +69,15 @@ class BaseRunner:
         engine.check_image(image)
 
     @classmethod
-    def open_katas(cls, engine: Engine, place: str | Path | None) -> Katas:
-        """The katas in a place of this runner's kind; None: in a temporary one, removed when closed. Raises
-        UsageError for a place of another kind.
+    def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
+        """The katas in a place of this runner's kind, with these options; None: in a temporary one, removed when closed.
+        Raises UsageError for a place of another kind.
         """
         return open_volume(engine, place) if cls.katas_in == VOLUME else open_folder(place)
+
+    @classmethod
+    def check(cls, options: Mapping[str, str]) -> None:
+        """Raise UsageError for options that make no sense together; each by itself is known to be one of OPTIONS."""
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
@@ -107,8 +111,10 @@ class BaseRunner:
             with closing(self.engine.open(spec)) as sandbox:
                 event = TestEvent(katas, sandbox, visible, self.command, max_seconds, self.observe)
                 event.phases.append(opened)
-                if spec.mount:
+                if isinstance(spec.mount, Path):
                     event.owner = (spec.uid, spec.gid)
+                elif spec.mount:
+                    event.owner = self.engine.player
                 try:
                     self.play(event)
                 except UsageError:

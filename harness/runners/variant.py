@@ -35,6 +35,7 @@ class Variant:
                     f"{kind.name}: {name} is one of {', '.join(allowed)}, not {value or 'nothing'}"
                 )
             options[name] = value
+        kind.check(options)
         return cls(kind, options)
 
     @property
@@ -52,7 +53,7 @@ class Variant:
         """The runner with its katas in this place (None: a temporary one), which are closed with it; the
         arguments are BaseRunner's. Raises what these two raise.
         """
-        katas = self.kind.open_katas(engine, place)
+        katas = self.kind.open_katas(engine, place, **self.options)
         try:
             return self.kind(engine, katas, **{**arguments, **self.options})
         except BaseException:

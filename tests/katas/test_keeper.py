@@ -99,7 +99,7 @@ class TestServe:
         arguments: dict[str, object] = {
             "stage": {},
             "accept": {"commit": "", "increment": {}},
-            "save": {"deleted": [], "visible": []},
+            "save": {"deleted": [], "visible": [], "owner": None},
         }[call]
         keeper.send({"call": call, **arguments})
         keeper.send_pieces([b"some", b"pieces"])

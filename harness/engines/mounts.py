@@ -1,0 +1,41 @@
+"""Mounts of the local engine, in a mount namespace of the guest's own: nobody else sees them, and they go with it."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.engines.bubblewrap import unshare
+
+BIND = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+
+
+def bind(source: Path, target: Path) -> list[str]:
+    """Words that a command is put behind to see the folder `source` at `target`."""
+    return [*_namespace(), "sh", "-c", BIND, "mount", str(source), str(target)]
+
+
+@functools.cache
+def bind_problem() -> str:
+    """Why nothing can be mounted here; empty when it can."""
+    with tempfile.TemporaryDirectory() as folder:
+        return problem([*bind(Path(folder), Path(folder)), "true"])
+
+
+def problem(command: Sequence[str]) -> str:
+    """What a command complains of when it fails; empty when it works."""
+    try:
+        tried = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return f"{command[0]}: {error.strerror}"
+    if not tried.returncode:
+        return ""
+    return tried.stderr.strip().partition("\n")[0] or f"{command[0]} exits {tried.returncode}"
+
+
+def _namespace() -> list[str]:
+    # Private, so that no mount is seen outside: a folder of sandboxes is removed from there, with all that is seen in it.
+    return [*(unshare() or ("unshare",)), "--mount", "--propagation", "private"]

@@ -1,0 +1,108 @@
+"""Katas in many data-containers, made on the fly: one for each kata, or one for each avatar."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from harness import tarpipe
+from harness.engines import Engine
+from harness.errors import NoSuchAvatar
+from harness.katas.kept import KeptEvent, VolumeKatas
+from harness.katas.layout import Avatar, check_kata
+from harness.katas.store import Increment, Usage
+
+READY = 4
+"""Data-containers whose keepers are kept waiting for the next test event; the others' are ended, as each takes some memory."""
+
+
+class GranularKatas:
+    """Katas in data-containers that each hold one kata, or one avatar; they carry the name of the katas as a common label."""
+
+    def __init__(self, engine: Engine, name: str, *, by_avatar: bool, temporary: bool = False) -> None:
+        """Makes nothing yet; temporary ones are removed by `close`."""
+        self.name = name
+        self._engine, self._by_avatar, self._temporary = engine, by_avatar, temporary
+        self._open: dict[str, VolumeKatas] = {}  # the latest used last
+        self._lock = threading.Lock()
+
+    def describe(self) -> str:
+        each = "avatar" if self._by_avatar else "kata"
+        return f"volumes:{self.name}, one for each {each}, of the {self._engine.name} engine"
+
+    def container(self, avatar: Avatar) -> str:
+        """The volume that holds an avatar."""
+        return f"{self.name}.{avatar.kata}" + (f".{avatar.name}" if self._by_avatar else "")
+
+    def event(self, avatar: Avatar) -> KeptEvent:
+        return self._katas(self.container(avatar)).event(avatar)
+
+    def list(self) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
+        found: dict[str, dict[str, Sequence[Increment]]] = {}
+        for each in self._all():
+            for kata, avatars in each.list().items():
+                found.setdefault(kata, {}).update(avatars)
+        return {kata: dict(sorted(avatars.items())) for kata, avatars in sorted(found.items())}
+
+    def history(self, avatar: Avatar) -> AbstractContextManager[Path]:
+        volume = self.container(avatar)
+        if volume not in self._volumes():
+            raise NoSuchAvatar(
+                f"there is no avatar {avatar} in {self.describe()}; `harness katas list` shows them all"
+            )
+        return self._katas(volume).history(avatar)
+
+    def download(self, kata: str, write: tarpipe.Write) -> int:
+        """One archive of the whole team, wherever its avatars are."""
+        check_kata(kata)
+        volumes = [each for each in self._volumes() if (each + ".").startswith(f"{self.name}.{kata}.")]
+        if not volumes:
+            raise NoSuchAvatar(
+                f"there is no kata {kata} in {self.describe()}; `harness katas list` shows them all"
+            )
+        if not self._by_avatar:
+            return self._katas(volumes[0]).download(kata, write)
+        with tempfile.TemporaryDirectory(prefix="harness-download-") as folder:
+            for each in volumes:
+                with _archive(self._katas(each), kata) as chunks:
+                    tarpipe.unpack(folder, chunks)
+            return tarpipe.pack(folder, write)
+
+    def usage(self) -> dict[str, dict[str, Usage]]:
+        found: dict[str, dict[str, Usage]] = {}
+        for each in self._all():
+            for kata, avatars in each.usage().items():
+                found.setdefault(kata, {}).update(avatars)
+        return found
+
+    def close(self) -> None:
+        for each in self._open.values():
+            each.close()
+
+    def _all(self) -> Iterator[VolumeKatas]:
+        for volume in self._volumes():
+            yield self._katas(volume)
+
+    def _volumes(self) -> Sequence[str]:
+        return sorted(each.name for each in self._engine.volumes() if each.katas == self.name)
+
+    def _katas(self, volume: str) -> VolumeKatas:
+        with self._lock:
+            found = self._open.pop(volume, None)
+            if found is None:
+                found = VolumeKatas(self._engine, volume, temporary=self._temporary, part_of=self.name)
+            self._open[volume] = found
+            for each in [*self._open.values()][:-READY]:
+                each.release()
+        return found
+
+
+@contextmanager
+def _archive(katas: VolumeKatas, kata: str) -> Iterator[Iterator[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        katas.download(kata, file.write)
+        file.seek(0)
+        yield tarpipe.read_chunks(file)
