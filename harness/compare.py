@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from harness import machine
 from harness.engines import Engine, Limits
+from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
 from harness.trees import SourceTree
 from harness.trials import Plan, Sample, Step, play
 from harness.trials.arms import Arm, FloorArm, RunnerArm
+
+UNITS = {
+    "seconds": "s",
+    "phases": "s",
+    "at": "s",
+    "processor_seconds": "s",
+    "harness_seconds": "s",
+    "memory": "B",
+    "bytes_in": "B",
+    "bytes_out": "B",
+    "tree_bytes": "B",
+}
+
+AGAIN = "#2"
+"""What is put behind the name of a runner that is compared with itself."""
 
 
 @dataclass(frozen=True)
@@ -31,47 +46,62 @@ class Comparison:
     max_seconds: float  # limit of one build
     plan: Plan
     seed: int
+    again: str | None = None  # label of the runner that is there twice: an A/A pair, the noise floor
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(event_seconds=self.max_seconds + 60)
+
+    def arms(self) -> dict[str, Variant]:
+        """The runners by the names of their arms, the floor left out."""
+        found = {}
+        for each in self.runners:
+            found[each.label] = each
+            if each.label == self.again:
+                found[each.label + AGAIN] = each
+        return found
 
     def facts(self) -> dict[str, Any]:
         """The first line of its result file."""
+        here = machine.describe(self.engine, self.image)
         return {
             "harness": version("tarpipe-harness"),
             "created": self.created,
-            "machine": platform.node(),
-            "engine": dict(self.engine.describe()),
-            "image": self.engine.check_image(self.image),
-            "tar": subprocess.run(
-                ["tar", "--version"], capture_output=True, text=True, check=True
-            ).stdout.partition("\n")[0],
-            "processors": os.cpu_count(),
+            "machine": here["id"],
+            "machines": {here["id"]: here},
+            "engine": here["engine"],
+            "image": here["image"],
+            "tar": here["tar"],
+            "processors": here["processors"],
             "tree": self.tree.name,
             "command": self.command,
-            "runners": [each.label for each in self.runners],
+            "runners": list(self.arms()),
+            "again": self.again,
+            "scenarios": list(self.plan.scenarios),
             "max_seconds": self.max_seconds,
             "budget_seconds": self.plan.budget_seconds,
             "blocks": self.plan.blocks,
             "seed": self.seed,
-            "units": {"seconds": "s", "phases": "s", "bytes_in": "B", "bytes_out": "B"},
+            "units": UNITS,
         }
 
 
-def compare(comparison: Comparison, about_to: Callable[[Step], None] = lambda step: None) -> Iterator[Sample]:
-    """The samples, block by block; everything that was made for them is gone afterwards."""
-    engine, limits = comparison.engine, Limits(event_seconds=comparison.max_seconds + 60)
+def compare(
+    comparison: Comparison,
+    about_to: Callable[[Step], None] = lambda step: None,
+    settled: Callable[[Sequence[Sample]], bool] = lambda samples: False,
+) -> Iterator[Sample]:
+    """The samples, block by block, until the plan ends or they are `settled`; everything that was made for
+    them is gone afterwards.
+    """
+    here = machine.describe(comparison.engine, comparison.image)["id"]
     with ExitStack() as stack:
-        floor = FloorArm(engine, image=comparison.image, command=comparison.command, limits=limits)
-        arms: list[Arm] = [stack.enter_context(closing(floor))]
-        for variant in comparison.runners:
-            runner = variant.open(
-                engine,
-                image=comparison.image,
-                command=comparison.command,
-                limits=limits,
-                observe=True,
-            )
-            arms.append(stack.enter_context(closing(RunnerArm(variant.label, runner))))
-        yield from play(
+        arms: list[Arm] = [stack.enter_context(closing(open_floor(comparison)))]
+        for name, variant in comparison.arms().items():
+            arm = RunnerArm(name, partial(open_runner, comparison, variant))
+            arms.append(stack.enter_context(closing(arm)))
+        for sample in play(
             comparison.tree,
             arms,
             comparison.plan,
@@ -79,4 +109,28 @@ def compare(comparison: Comparison, about_to: Callable[[Step], None] = lambda st
             max_seconds=comparison.max_seconds,
             command=comparison.command,
             about_to=about_to,
-        )
+            settled=settled,
+        ):
+            yield replace(sample, machine=here)
+
+
+def open_floor(comparison: Comparison, *, observe: bool = True) -> FloorArm:
+    """The floor of the comparison."""
+    return FloorArm(
+        comparison.engine,
+        image=comparison.image,
+        command=comparison.command,
+        limits=comparison.limits,
+        observe=observe,
+    )
+
+
+def open_runner(comparison: Comparison, variant: Variant, *, observe: bool = True) -> BaseRunner:
+    """One of its runners, with katas of its own."""
+    return variant.open(
+        comparison.engine,
+        image=comparison.image,
+        command=comparison.command,
+        limits=comparison.limits,
+        observe=observe,
+    )

@@ -1,26 +1,34 @@
 """The result file: JSON lines, written as the samples come, so that a killed run leaves a readable file.
 
 The first line, `start`, says where, what and how; each `sample` line is one test event; the last line, `end`,
-says that the run was not cut short. results/schema.json has the schema of a line.
+says that the run was not cut short. results/schema.json has the schema of a line. Version 1 had no scenarios
+but a full and an incremental build, one machine, and neither processor time nor memory: it is read as well.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.runners.run import PHASES
 from harness.trials.sample import Sample
+from harness.trials.scenario import SCENARIOS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
+SCHEMA = 2
+READ = (1, SCHEMA)
+"""The versions that are read."""
+
+WHOLE = ("recompiled", "mtimes_kept", "mtimes_changed", "status", "memory", "tree_bytes", "tree_files")
+"""Columns of whole numbers that may be missing."""
 
 
 class ResultFile:
@@ -47,7 +55,8 @@ class ResultFile:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if error is None:
-            self._write({"kind": "end"})
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            self._write({"kind": "end", "ended": now, "samples": self._samples})
         self._file.close()
         if error is not None and not self._samples:
             self.path.unlink(missing_ok=True)  # nothing was measured: leave no file behind
@@ -57,74 +66,154 @@ class ResultFile:
         self._file.flush()
 
 
+@dataclass(frozen=True)
+class Recording:
+    """A result file that was read; one of an older version is as a newer harness would have written it."""
+
+    path: Path
+    facts: Mapping[str, Any]  # the first line
+    samples: Sequence[Sample]
+    complete: bool  # whether the run came to its end
+
+
+def read_result(path: Path) -> Recording:
+    """The recording in a file. Raises UsageError, in one line with the place, for one that is none: cut in the
+    middle, empty, of an unknown version, or without a single sample.
+
+    A run that was killed leaves no end, and perhaps half a line: that is a recording, not complete.
+    """
+    lines = list(_lines(path))
+    number, facts = lines[0] if lines else (0, {})
+    if facts.get("kind") != "start":
+        raise UsageError(f"{path}: this is no result file: its first line is not the start of a run")
+    if (version := facts.get("schema")) not in READ:
+        raise UsageError(f"{path}: its schema is version {version}; this harness reads {_either(READ)}")
+    if version == 1:
+        facts = _as_version_2(facts)
+    for key, kind in (("engine", dict), ("tree", str), ("runners", list), ("machines", dict)):
+        if not isinstance(facts.get(key), kind):
+            raise UsageError(f"{path}:{number}: the start of the run has no {key}")
+    samples = []
+    end = None
+    for number, line in lines[1:]:
+        if end is not None:
+            raise UsageError(
+                f"{path}:{number}: there is more after the end of the run; was it joined of two?"
+            )
+        if line.get("kind") == "end":
+            end = line
+        elif line.get("kind") == "sample":
+            samples.append(_sample(line, facts, f"{path}:{number}"))
+        else:
+            raise UsageError(f"{path}:{number}: this is no line of a result file")
+    if end is not None and end.get("samples", len(samples)) != len(samples):
+        raise UsageError(f"{path}: it has {len(samples)} samples of the {end['samples']} that were written")
+    if not samples:
+        raise UsageError(
+            f"{path}: there is no sample in it; the run was stopped before its first block had ended"
+        )
+    return Recording(path, facts, samples, complete=end is not None)
+
+
 def load_results(*paths: str | os.PathLike[str]) -> pd.DataFrame:
     """Recorded results as one tidy frame, one row a sample, the floor included as runner `bare-make`.
 
-    Columns: file, complete (whether the run came to its end), runner, engine, storage_driver, tree, build
-    (full or incremental), block, place, outcome, status, seconds, recompiled, mtimes_kept, mtimes_changed,
-    answer, right, bytes_in, bytes_out, reason, and seconds in each kind of phase: phase_open, phase_save, phase_start,
-    phase_pipe_in, phase_run, phase_pipe_out, phase_commit (NaN where the runner has none). Raises UsageError,
-    with the place, for a file that is no result.
+    Columns: file, complete (whether the run came to its end), runner, engine, storage_driver, machine, tree,
+    tree_bytes, tree_files (in the sandbox after the command), scenario (of harness.trials.scenario), build
+    (the same, by the name that version 1 had for it), avatars (at once), block, place, at (seconds from the start of the
+    run), outcome, status, seconds, processor_seconds (of the command), harness_seconds (the harness's own
+    processor time), memory (bytes, of the run-container at most), recompiled, mtimes_kept, mtimes_changed,
+    answer, right, bytes_in, bytes_out, reason, and seconds in each kind of phase: phase_open, phase_save,
+    phase_start, phase_pipe_in, phase_run, phase_pipe_out, phase_commit. NaN where there is none. Raises
+    UsageError, with the place, for a file that is no result.
     """
     import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
 
     if not paths:
         raise UsageError("give at least one result file")
-    rows = [row for path in paths for row in _rows(Path(path))]
-    frame = pd.DataFrame(rows)
-    for column in ("recompiled", "mtimes_kept", "mtimes_changed", "status"):
+    frame = pd.DataFrame([row for path in paths for row in _rows(read_result(Path(path)))])
+    for column in WHOLE:
         frame[column] = frame[column].astype("Int64")
+    for column in ("at", "processor_seconds", "harness_seconds"):
+        frame[column] = frame[column].astype("float64")
     frame["right"] = frame["right"].astype("boolean")
     return frame
 
 
 def read_facts(path: Path) -> dict[str, Any]:
     """The first line of a result file. Raises UsageError for a file that is none."""
-    return _lines(path)[0]
+    return dict(read_result(path).facts)
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    lines = _lines(path)
-    facts = lines[0]
-    samples = [line for line in lines[1:] if line["kind"] == "sample"]
-    if not samples:
-        raise UsageError(
-            f"{path}: there is no sample in it; the run was stopped before its first block had ended"
-        )
-    common = {
-        "file": str(path),
-        "complete": lines[-1]["kind"] == "end",
-        "engine": facts["engine"]["engine"],
-        "storage_driver": facts["engine"]["storage driver"],
-        "tree": facts["tree"],
-    }
-    return [common | _row(line) for line in samples]
+def _rows(recording: Recording) -> Iterator[dict[str, Any]]:
+    for sample in recording.samples:
+        machine = recording.facts["machines"].get(sample.machine, recording.facts)
+        row = asdict(sample)
+        phases = row.pop("phases")
+        yield {
+            "file": str(recording.path),
+            "complete": recording.complete,
+            "engine": machine["engine"]["engine"],
+            "storage_driver": machine["engine"]["storage driver"],
+            "build": sample.scenario,
+            **row,
+            **{f"phase_{kind}": phases.get(kind) for kind in PHASES},
+        }
 
 
-def _row(line: Mapping[str, Any]) -> dict[str, Any]:
-    row = {key: value for key, value in line.items() if key not in ("kind", "phases")}
-    return row | {f"phase_{kind}": line["phases"].get(kind) for kind in PHASES}
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each line and its number."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise UsageError(f"{path} cannot be read: {reason}") from error
-    lines = []
     texts = text.splitlines()
     for number, each in enumerate(texts, 1):
         try:
-            lines.append(json.loads(each))
+            line = json.loads(each)
         except ValueError:
-            if number == len(texts) and number > 1:
-                break  # a killed run may leave half of its last line
-            raise UsageError(f"{path}:{number}: this is no line of a result file") from None
-    if not lines or lines[0].get("kind") != "start":
-        raise UsageError(f"{path}: this is no result file: its first line is not the start of a run")
-    if lines[0].get("schema") != SCHEMA:
-        raise UsageError(
-            f"{path}: its schema is version {lines[0].get('schema')}; this harness reads version {SCHEMA}"
-        )
-    return lines
+            if number == len(texts) and number > 1 and not text.endswith("\n"):
+                return  # a killed run may leave half of its last line
+            line = None
+        if not isinstance(line, dict):
+            raise UsageError(f"{path}:{number}: this is no line of a result file")
+        yield number, line
+
+
+_FIELDS = {each.name: each.default is MISSING and each.default_factory is MISSING for each in fields(Sample)}
+"""Those of a sample, and whether they must be there."""
+
+_KINDS = {
+    "runner": str,
+    "scenario": str,
+    "block": int,
+    "outcome": str,
+    "seconds": int | float,
+    "phases": dict,
+}
+"""What everything else rests on."""
+
+
+def _sample(line: Mapping[str, Any], facts: Mapping[str, Any], place: str) -> Sample:
+    older = {"scenario": line["build"]} if "build" in line else {}
+    given = {"machine": facts["machine"], "tree": facts["tree"], **older, **line}
+    known = {name: given[name] for name in _FIELDS if name in given}
+    if missing := [name for name, required in _FIELDS.items() if required and name not in known]:
+        raise UsageError(f"{place}: this sample has no {missing[0]}")
+    for name, kind in _KINDS.items():
+        if not isinstance(known[name], kind):
+            raise UsageError(f"{place}: the {name} of this sample cannot be {json.dumps(known[name])}")
+    if known["scenario"] not in SCENARIOS:
+        raise UsageError(f"{place}: there is no scenario {known['scenario']}")
+    return Sample(**known)
+
+
+def _as_version_2(facts: Mapping[str, Any]) -> dict[str, Any]:
+    name = str(facts.get("machine", ""))
+    here = {key: facts.get(key) for key in ("engine", "image", "tar", "processors")}
+    return {**facts, "machines": {name: here}, "machine": name, "scenarios": ["full", "incremental"]}
+
+
+def _either(versions: Sequence[int]) -> str:
+    return " and ".join(map(str, versions))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import geometric_mean, median
+from typing import TypeVar
 
 from harness.runners.run import PHASES
 from harness.trials.arms import FLOOR
-from harness.trials.sample import FULL, INCREMENTAL, Sample
+from harness.trials.sample import Sample
+from harness.trials.scenario import INCREMENTAL, NO_OP, SCENARIOS
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -16,15 +20,17 @@ class Row:
     """One arm. Medians; None where there is nothing to take one of."""
 
     runner: str
-    full: float | None  # seconds
-    incremental: float | None  # seconds
-    ratio: float | None  # incremental to the floor's, paired in each block
-    recompiled: tuple[int, int] | None  # least and most in an incremental build
+    seconds: dict[str, float]  # by scenario
+    ratios: dict[str, float]  # to the floor, paired in each block, by scenario
+    recompiled: dict[str, tuple[int, int]]  # least and most, by scenario that does not build from nothing
     right: tuple[int, int]  # answers that were right, of so many that could be judged
     kept: tuple[int, int]  # stamps that were kept, of so many that should have been
-    bytes_in: int | None  # of an incremental build
+    bytes_in: int | None  # of the scenario that the rest is about
     bytes_out: int | None
-    phases: dict[str, float]  # seconds of an incremental build
+    phases: dict[str, float]  # seconds
+    processor_seconds: float | None  # of the command
+    harness_seconds: float | None  # of the harness itself
+    memory: int | None  # bytes, the most in any of its test events
     timed_out: int
     faulty: int
 
@@ -32,6 +38,14 @@ class Row:
 def summarize(samples: Sequence[Sample], runners: Sequence[str]) -> list[Row]:
     """A row an arm: the floor, then these runners."""
     return [_row(name, samples) for name in (FLOOR, *runners)]
+
+
+def subject(samples: Sequence[Sample]) -> str:
+    """The scenario that figures are about which are given for one alone: the incremental build if it was
+    played.
+    """
+    played = {each.scenario for each in samples}
+    return next((each for each in (INCREMENTAL, *SCENARIOS) if each in played), INCREMENTAL)
 
 
 def remarks(samples: Sequence[Sample]) -> list[str]:
@@ -43,7 +57,11 @@ def remarks(samples: Sequence[Sample]) -> list[str]:
         found.append(
             f"the command exited with status {', '.join(map(str, failed))}: are these builds that failed?"
         )
-    counted = [each.recompiled for each in floor if each.build == INCREMENTAL and each.recompiled is not None]
+    counted = [
+        each.recompiled
+        for each in floor
+        if each.build == INCREMENTAL and each.scenario != NO_OP and each.recompiled is not None
+    ]
     if counted and not any(counted):
         found.append(
             "no edit recompiled anything, with bare make neither: is the edited file part of the build?"
@@ -57,34 +75,63 @@ def remarks(samples: Sequence[Sample]) -> list[str]:
 def _row(name: str, samples: Sequence[Sample]) -> Row:
     mine = [each for each in samples if each.runner == name]
     done = [each for each in mine if each.outcome == "completed"]
-    full = [each for each in done if each.build == FULL]
-    incremental = [each for each in done if each.build == INCREMENTAL]
-    floor = {
-        each.block: each.seconds for each in samples if each.runner == FLOOR and each.outcome == "completed"
-    }
-    ratios = [each.seconds / floor[each.block] for each in incremental if each.block in floor]
-    recompiled = [each.recompiled for each in incremental if each.recompiled is not None]
+    about = [each for each in done if each.scenario == subject(samples)]
     judged = [each.right for each in mine if each.right is not None]
     stamped = [each for each in mine if each.mtimes_kept is not None and each.mtimes_changed is not None]
     kept = sum(each.mtimes_kept or 0 for each in stamped)
     return Row(
         runner=name,
-        full=_median([each.seconds for each in full]),
-        incremental=_median([each.seconds for each in incremental]),
-        ratio=_median(ratios),
-        recompiled=(min(recompiled), max(recompiled)) if recompiled else None,
+        seconds=_by_scenario(done, lambda each: median(sample.seconds for sample in each)),
+        ratios=_by_scenario(done, lambda each: ratio_to_floor(each, samples)),
+        recompiled=_by_scenario([each for each in done if each.build == INCREMENTAL], _range),
         right=(sum(judged), len(judged)),
         kept=(kept, kept + sum(each.mtimes_changed or 0 for each in stamped)),
-        bytes_in=_whole(_median([each.bytes_in for each in incremental])),
-        bytes_out=_whole(_median([each.bytes_out for each in incremental])),
+        bytes_in=_whole(_median([each.bytes_in for each in about])),
+        bytes_out=_whole(_median([each.bytes_out for each in about])),
         phases={
-            kind: median(each.phases.get(kind, 0.0) for each in incremental)
+            kind: median(each.phases.get(kind, 0.0) for each in about)
             for kind in PHASES
-            if any(kind in each.phases for each in incremental)
+            if any(kind in each.phases for each in about)
         },
+        processor_seconds=_median(
+            [each.processor_seconds for each in about if each.processor_seconds is not None]
+        ),
+        harness_seconds=_median([each.harness_seconds for each in about if each.harness_seconds is not None]),
+        memory=max((each.memory for each in mine if each.memory is not None), default=None),
         timed_out=sum(each.outcome == "timed_out" for each in mine),
         faulty=sum(each.outcome == "faulty" for each in mine),
     )
+
+
+def ratio_to_floor(mine: Sequence[Sample], samples: Sequence[Sample]) -> float | None:
+    """The median of the ratios within the blocks. A block never straddles machines: of several, the medians of
+    each are combined by their geometric mean, so that none counts for more because it was faster.
+    """
+    floor = {
+        each.block: each.seconds for each in samples if each.runner == FLOOR and each.outcome == "completed"
+    }
+    ratios: dict[str, list[float]] = {}
+    for each in mine:
+        if each.block in floor:
+            ratios.setdefault(each.machine, []).append(each.seconds / floor[each.block])
+    medians = [median(each) for each in ratios.values()]
+    return geometric_mean(medians) if len(medians) > 1 else _median(medians)
+
+
+def _by_scenario(done: Sequence[Sample], figure: Callable[[Sequence[Sample]], T | None]) -> dict[str, T]:
+    """A figure for each scenario that was played and has one."""
+    found = {}
+    for name in SCENARIOS:
+        if mine := [each for each in done if each.scenario == name]:
+            value = figure(mine)
+            if value is not None:
+                found[name] = value
+    return found
+
+
+def _range(samples: Sequence[Sample]) -> tuple[int, int] | None:
+    counted = [each.recompiled for each in samples if each.recompiled is not None]
+    return (min(counted), max(counted)) if counted else None
 
 
 def _median(values: Sequence[float]) -> float | None:

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator, ValidationError
 
 import harness
+from harness import runners
+from harness.compare import Comparison, compare
+from harness.engines.local import LocalEngine
 from harness.errors import UsageError
-from harness.results import ResultFile
+from harness.results import ResultFile, read_result
+from harness.runners.base import COMMAND
+from harness.summary import summarize
+from harness.trees import TypicalTree
+from harness.trials import Plan
 from harness.trials.sample import Sample
 
-FACTS = {"engine": {"engine": "local", "storage driver": "none"}, "tree": "typical"}
+ENGINE = {"engine": "local", "storage driver": "none", "kernel": "6.18"}
+FACTS = {
+    "engine": ENGINE,
+    "tree": "typical",
+    "runners": ["tmp"],
+    "machine": "one",
+    "machines": {"one": {"engine": ENGINE}},
+}
+RECORDINGS = Path(__file__).parent / "recordings"
+SCHEMA_FILE = Path(__file__).parent.parent / "results" / "schema.json"
 
 
 def sample(runner: str = "tmp", **changes: object) -> Sample:
     fields: dict[str, object] = {
         "runner": runner,
-        "build": "full",
+        "scenario": "full",
         "block": 0,
         "place": 1,
         "outcome": "completed",
@@ -36,11 +55,16 @@ def sample(runner: str = "tmp", **changes: object) -> Sample:
     return Sample(**(fields | changes))  # type: ignore[arg-type]
 
 
+START = json.dumps({"kind": "start", "schema": 2, **FACTS}) + "\n"
+SAMPLE = json.dumps({"kind": "sample", **asdict(sample())}) + "\n"
+WITHOUT_SECONDS = SAMPLE.replace("seconds", "minutes")
+
+
 def test_a_result_comes_back_as_a_tidy_frame(tmp_path: Path) -> None:
     """One row a sample, the floor included, with one column a phase."""
     with ResultFile(tmp_path / "r.jsonl", FACTS) as result:
         result.add(sample("bare-make"))
-        result.add(sample("tmp", build="incremental", mtimes_kept=3, mtimes_changed=118))
+        result.add(sample("tmp", scenario="incremental", mtimes_kept=3, mtimes_changed=118))
     frame = harness.load_results(tmp_path / "r.jsonl")
     wanted = [
         "runner",
@@ -59,6 +83,41 @@ def test_a_result_comes_back_as_a_tidy_frame(tmp_path: Path) -> None:
     assert frame["phase_run"].tolist() == [1.25, 1.25]
     assert frame["phase_commit"].isna().all()
     assert frame["complete"].all()
+
+
+def test_every_line_that_is_written_is_in_the_schema(tmp_path: Path) -> None:
+    """A real comparison's, the facts of the machine included; and the schema says no to a line with a typing error."""
+    validate = Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).validate
+    with closing(LocalEngine(tmp_path / "home")) as engine:
+        comparison = Comparison(
+            TypicalTree("cost=0.01"), [runners.parse("tmp")], engine, None, COMMAND, 60, Plan(0, 1), 1
+        )
+        with ResultFile(tmp_path / "r.jsonl", comparison.facts()) as result:
+            for each in compare(comparison):
+                result.add(each)
+    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["start", *["sample"] * 4, "end"]
+    for line in lines:
+        validate(line)
+    with pytest.raises(ValidationError):
+        validate({**lines[1], "second": 1})
+    assert lines[0]["machine"] in lines[0]["machines"]
+    assert {line["machine"] for line in lines[1:-1]} == {lines[0]["machine"]}
+
+
+def test_a_recording_of_version_1_is_read() -> None:
+    """As a newer harness would have written it: its builds are scenarios; what it did not count is not there."""
+    frame = harness.load_results(RECORDINGS / "version-1.jsonl")
+    assert frame["complete"].all()
+    assert set(frame["scenario"]) == {"full", "incremental"}
+    assert (frame["scenario"] == frame["build"]).all()
+    assert set(frame["machine"]) == {"some-host"}
+    assert set(frame["engine"]) == {"local, bubblewrap"}
+    assert set(frame["avatars"]) == {1}
+    assert frame["processor_seconds"].isna().all()
+    assert frame["memory"].isna().all()
+    recording = read_result(RECORDINGS / "version-1.jsonl")
+    assert [row.seconds["incremental"] for row in summarize(recording.samples, recording.facts["runners"])]
 
 
 def test_several_results_make_one_frame(tmp_path: Path) -> None:
@@ -96,12 +155,19 @@ def test_a_result_is_never_written_over(tmp_path: Path) -> None:
         ("", "its first line is not the start"),
         ("hello\n", ":1: this is no line of a result file"),
         ('{"kind": "sample"}\n', "its first line is not the start"),
-        ('{"kind": "start", "schema": 99}\n', "version 99"),
-        (
-            '{"kind": "start", "schema": 1}\n{"kind": "sam\n{"kind": "end"}\n',
-            ":2: this is no line of a result file",
-        ),
-        (json.dumps({"kind": "start", "schema": 1, **FACTS}) + "\n", "there is no sample in it"),
+        ("[1]\n", ":1: this is no line of a result file"),
+        ('{"kind": "start", "schema": 99}\n', "version 99; this harness reads 1 and 2"),
+        ('{"kind": "start", "schema": 2}\n', ":1: the start of the run has no engine"),
+        (START, "there is no sample in it"),
+        (START + '{"kind": "sam\n{"kind": "end"}\n', ":2: this is no line of a result file"),
+        (START + '{"kind": "sam\n', ":2: this is no line of a result file"),
+        (START + '{"kind": "other"}\n', ":2: this is no line of a result file"),
+        (START + '{"kind": "sample", "runner": "tmp"}\n', ":2: this sample has no scenario"),
+        (START + SAMPLE + WITHOUT_SECONDS, ":3: this sample has no seconds"),
+        (START + SAMPLE.replace("1.5", '"long"'), ':2: the seconds of this sample cannot be "long"'),
+        (START + SAMPLE.replace('"full"', '"odd"'), ":2: there is no scenario odd"),
+        (START + SAMPLE + '{"kind": "end", "samples": 2}\n', "it has 1 samples of the 2"),
+        (START + SAMPLE + '{"kind": "end", "samples": 1}\n' + SAMPLE, ":4: there is more after the end"),
     ],
 )
 def test_a_damaged_file_is_refused_with_the_place(tmp_path: Path, text: str, said: str) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from harness.render import terminal
-from harness.summary import summarize
+from harness.summary import subject, summarize
+from harness.trials.scenario import SCENARIOS
 from tests.test_results import sample
 
 
-def block(number: int, floor: float, tmp: float, **changes: object) -> list[object]:
-    common = {"build": "incremental", "block": number}
+def block(number: int, floor: float, tmp: float, *, machine: str = "", **changes: object) -> list[object]:
+    common = {"scenario": "incremental", "block": number, "machine": machine}
     return [sample("bare-make", seconds=floor, **common), sample("tmp", seconds=tmp, **common, **changes)]
 
 
@@ -29,21 +31,21 @@ def test_ratios_are_paired_within_their_block() -> None:
     """The floor of another block has another block's noise."""
     floor, tmp = summarize(SAMPLES, ["tmp"])  # type: ignore[arg-type]
     assert (floor.runner, tmp.runner) == ("bare-make", "tmp")
-    assert tmp.ratio == 3.0
-    assert floor.ratio == 1.0
-    assert (tmp.full, tmp.incremental) == (3.0, 0.5)
+    assert tmp.ratios["incremental"] == 3.0
+    assert floor.ratios["incremental"] == 1.0
+    assert tmp.seconds == {"full": 3.0, "incremental": 0.5}
 
 
 def test_what_timed_out_is_counted_and_not_dropped() -> None:
     """It is in the counts of right answers and of time-outs, though it has no time to show."""
     _, tmp = summarize(SAMPLES, ["tmp"])  # type: ignore[arg-type]
     assert (tmp.right, tmp.timed_out, tmp.faulty) == ((2, 4), 1, 0)
-    assert (tmp.recompiled, tmp.kept) == ((23, 24), (1, 242))
+    assert (tmp.recompiled, tmp.kept) == ({"incremental": (23, 24)}, (1, 242))
 
 
 def test_a_runner_without_samples_has_a_column_of_its_own() -> None:
     """A comparison that was stopped early can be shown."""
-    assert summarize([], ["tmp"])[1].incremental is None
+    assert not summarize([], ["tmp"])[1].seconds
 
 
 def test_the_table_fits_a_terminal_of_80() -> None:
@@ -54,7 +56,7 @@ def test_the_table_fits_a_terminal_of_80() -> None:
         sample(
             name,
             seconds=1234.5,
-            build="incremental",
+            scenario="incremental",
             mtimes_kept=kept[name],
             mtimes_changed=6050 - kept[name],
         )
@@ -67,3 +69,36 @@ def test_the_table_fits_a_terminal_of_80() -> None:
     assert "6050/6050" in text
     assert "…" not in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+
+
+def test_machines_are_combined_after_their_ratios_were_taken() -> None:
+    """One that is ten times as slow counts as much as the other, however many blocks it played."""
+    samples = [
+        *block(1, 0.1, 0.2, machine="one"),
+        *block(2, 0.1, 0.2, machine="one"),
+        *block(3, 0.1, 0.2, machine="one"),
+        *block(4, 1.0, 8.0, machine="other"),
+    ]
+    _, tmp = summarize(samples, ["tmp"])  # type: ignore[arg-type]
+    assert tmp.ratios["incremental"] == pytest.approx(4.0)
+
+
+def test_figures_are_about_the_incremental_build_or_what_was_played_instead() -> None:
+    assert subject(SAMPLES) == "incremental"  # type: ignore[arg-type]
+    assert subject([sample(scenario="full"), sample(scenario="header")]) == "full"
+
+
+def test_a_table_of_all_scenarios_with_an_a_a_pair_fits_a_terminal_of_80() -> None:
+    """Names that find no room in one line are broken where they have a hyphen."""
+    names = ["bare-make", "katas-volume", "katas-volume#2", "tmp", "katas-data-container"]
+    many = [
+        sample(name, seconds=12.5, scenario=scenario, memory=12_345_678)
+        for name in names
+        for scenario in SCENARIOS
+    ]
+    out = io.StringIO()
+    Console(file=out, width=80).print(terminal.comparison(summarize(many, names[1:])))
+    text = out.getvalue()
+    for word in ("volume#2", "container", "header's edit", "no-op", "memory at most", "12.35 MB"):
+        assert word in text
+    assert "…" not in text

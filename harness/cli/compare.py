@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -16,11 +17,13 @@ from harness import runners, trials
 from harness.cli.options import USAGE, add_engine, add_runner, console, count, errors, positive, remark
 from harness.compare import Comparison, compare
 from harness.engines.choose import choose
+from harness.errors import UsageError
 from harness.render import terminal
 from harness.results import ResultFile
 from harness.runners.base import COMMAND
-from harness.summary import remarks, summarize
+from harness.summary import remarks, subject, summarize
 from harness.trees import open_tree, recipes
+from harness.trials.scenario import SCENARIOS
 
 BUDGET_SECONDS = 75.0
 FULL_BUILD_SECONDS = 120.0
@@ -40,6 +43,17 @@ def add(commands: Any) -> None:
         help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}",
     )
     parser.add_argument("--edit", metavar="FILE", help="of a folder: the file to edit, relative to it")
+    parser.add_argument(
+        "--edit-header", metavar="FILE", help="of a folder: the header to edit, for its scenario"
+    )
+    parser.add_argument(
+        "--scenario",
+        action="extend",
+        nargs="+",
+        choices=tuple(SCENARIOS),
+        metavar="NAME",
+        help=f"what to measure, of {', '.join(SCENARIOS)} (default full incremental)",
+    )
     parser.add_argument(
         "--command", default=COMMAND, help="the command line of a test event (default %(default)s)"
     )
@@ -61,6 +75,13 @@ def add(commands: Any) -> None:
         default=FULL_BUILD_SECONDS,
         help="limit of one build (default %(default)g)",
     )
+    parser.add_argument(
+        "--aa",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="compare a runner with itself too, the first one unless it is named: what differs is noise",
+    )
     parser.add_argument("--seed", type=int, help="of the order within the blocks (default: a new one)")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the result file (default results/compare-ENGINE-TIME.jsonl)"
@@ -70,14 +91,16 @@ def add(commands: Any) -> None:
 
 def _compare(options: argparse.Namespace) -> int:
     kinds = [runners.parse(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]
-    tree = open_tree(options.tree, edit=options.edit, report=remark)
+    again = _again(options.aa, [each.label for each in kinds])
+    tree = open_tree(options.tree, edit=options.edit, header=options.edit_header, report=remark)
     seed = options.seed if options.seed is not None else secrets.randbelow(2**32)
-    plan = trials.Plan(options.budget, options.blocks)
+    wanted = options.scenario or (trials.FULL, trials.INCREMENTAL)
+    plan = trials.Plan(options.budget, options.blocks, tuple(each for each in SCENARIOS if each in wanted))
     choice = choose(options.engine, image=options.image, report=remark)
     with closing(choice.engine) as engine:
         errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
         comparison = Comparison(
-            tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed
+            tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed, again
         )
         facts = comparison.facts()
         out = options.out or _default_out(engine.name)
@@ -96,7 +119,7 @@ def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample], out: Pat
     if not samples:
         return
     console.print(_headline(facts, samples), markup=False, soft_wrap=True)
-    console.print(terminal.comparison(summarize(samples, facts["runners"])))
+    console.print(terminal.comparison(summarize(samples, facts["runners"]), subject(samples)))
     for line in remarks(samples):
         console.print(f"note: {line}", markup=False, soft_wrap=True)
     console.print(f"written to {out}", markup=False, soft_wrap=True)
@@ -116,7 +139,7 @@ def _showing(plan: trials.Plan) -> Iterator[Callable[[trials.Step], None]]:
         task = progress.add_task("starting", total=None if plan.blocks else plan.budget_seconds)
 
         def show(step: trials.Step) -> None:
-            text = f"block {step.block + 1}, {step.build} build"
+            text = f"block {step.block + 1}, {SCENARIOS[step.scenario].words}"
             progress.update(task, description=f"{text}: {step.runner}", completed=step.seconds)
             if step.first and not errors.is_terminal:
                 remark(f"{text}, after {step.seconds:.0f} s")
@@ -126,12 +149,21 @@ def _showing(plan: trials.Plan) -> Iterator[Callable[[trials.Step], None]]:
 
 def _headline(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> str:
     engine = facts["engine"]
-    full, incremental = (
-        len({each.block for each in samples if each.build == build})
-        for build in (trials.FULL, trials.INCREMENTAL)
+    blocks = Counter(scenario for scenario, _ in {(each.scenario, each.block) for each in samples})
+    played = ", ".join(
+        f"{blocks[name]} of {each.words}" for name, each in SCENARIOS.items() if name in blocks
     )
     return (
-        f"{facts['tree']} on {engine['engine']}, storage driver {engine['storage driver']}: medians of full builds "
-        f"in {full} and incremental ones in {incremental} blocks, ratios within the blocks of the latter; "
-        f"limit of a build {facts['max_seconds']:g} s"
+        f"{facts['tree']} on {engine['engine']}, storage driver {engine['storage driver']}: medians of "
+        f"{played}, ratios within the blocks; limit of a build {facts['max_seconds']:g} s"
     )
+
+
+def _again(given: str | None, labels: Sequence[str]) -> str | None:
+    """The runner that is compared with itself."""
+    if not given:
+        return labels[0] if given == "" else None
+    label = runners.parse(given).label
+    if label not in labels:
+        raise UsageError(f"--aa {given} is none of the runners that are compared: {', '.join(labels)}")
+    return label

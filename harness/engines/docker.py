@@ -24,6 +24,7 @@ from harness.engines.endpoint import Connection, Endpoint
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
 from harness.engines.sandbox import Sandbox, guest_arguments
 from harness.engines.spec import NOBODY, Limits, Mount, SandboxSpec, WholeVolume
+from harness.engines.usage import CONTROL_GROUP
 from harness.errors import EngineError, ImageError, UsageError
 from harness.streams import Stream
 from harness.streams.attached import DockerStream
@@ -219,6 +220,7 @@ class DockerEngine:
                 private=PRIVATE,
                 limits=limits,
                 sweep=f'exec "$@" sh -c {shlex.quote(SWEEP)}',
+                usage=CONTROL_GROUP,
                 unpack_as=become,
                 player=player,
             ),

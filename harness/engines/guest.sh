@@ -1,10 +1,11 @@
 # The trusted end of the stream: serves requests, one a line on stdin, next to the sandbox that the player's code sees.
 #
-#   sh guest.sh SANDBOX PRIVATE OUTPUT_BYTES SWEEP UNPACK PACK PREFIX...
+#   sh guest.sh SANDBOX PRIVATE OUTPUT_BYTES SWEEP USAGE UNPACK PACK PREFIX...
 #
 # SANDBOX is the player's folder, PRIVATE a folder that the player cannot enter, OUTPUT_BYTES how much of each of the
 # player's streams is passed on (the rest is read and dropped, so that a chatty program is not killed by a full pipe),
-# SWEEP a command that returns when every process of the player has ended, UNPACK the tar command that unpacks stdin so that the player
+# SWEEP a command that returns when every process of the player has ended, USAGE one that prints what processes have used,
+# UNPACK the tar command that unpacks stdin so that the player
 # owns it, PACK the one that packs to stdout, PREFIX what a command is put behind to become the player's.
 #
 # Each answer ends in a line `NONCE WORD ...`, and so does everything sent before it. The nonce comes on the first line of
@@ -12,8 +13,8 @@
 # that they write can pass for an answer. A stream without its end line was cut, wherever the cut fell.
 
 set -u
-sandbox=$1 private=$2 output_bytes=$3 sweep=$4 unpack=$5 pack=$6
-shift 6
+sandbox=$1 private=$2 output_bytes=$3 sweep=$4 usage=$5 unpack=$6 pack=$7
+shift 7
 umask 022
 IFS= read -r nonce || exit 0
 cd "$private" || exit 1
@@ -133,6 +134,10 @@ while read -r request argument; do
     observe)
         find "$sandbox" -printf '%y %m %s %T@ %P\0' 2>/dev/null
         say observed $?
+        ;;
+    usage)
+        eval "$usage" 2>/dev/null # in this very shell: `times` speaks of the shell that it is asked in
+        say used
         ;;
     pack)
         $pack --directory="$sandbox" . 2>tar.log

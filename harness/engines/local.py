@@ -25,6 +25,7 @@ from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
 from harness.engines.processes import GUEST, PLAYER, SWEEP, end, labels, limit, strays
 from harness.engines.sandbox import Sandbox, guest_arguments
 from harness.engines.spec import NOBODY, Mount, SandboxSpec, WholeVolume
+from harness.engines.usage import CHILDREN
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 from harness.streams import ProcessStream, Stream
 
@@ -169,6 +170,7 @@ class LocalEngine:
             private=str(private),
             limits=spec.limits,
             sweep=":" if isolated else SWEEP % label,
+            usage=CHILDREN,
             unpack_as=identity,
             player=player,
         )

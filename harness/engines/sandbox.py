@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from harness.engines.spec import Limits
+from harness.engines.usage import Usage
 from harness.errors import EngineError, StreamCut, UsageError
 from harness.streams import Stream
 from harness.tarpipe import CHUNK, PACK, UNPACK, Write
@@ -28,7 +29,14 @@ PIECE = 1 << 18
 
 
 def guest_arguments(
-    *, sandbox: str, private: str, limits: Limits, sweep: str, unpack_as: Sequence[str], player: Sequence[str]
+    *,
+    sandbox: str,
+    private: str,
+    limits: Limits,
+    sweep: str,
+    usage: str,
+    unpack_as: Sequence[str],
+    player: Sequence[str],
 ) -> list[str]:
     """The command line that serves a sandbox; guest.sh says what each argument means."""
     output_bytes = str(limits.output + 1)  # one more than is kept, to know that it was cut
@@ -42,6 +50,7 @@ def guest_arguments(
         private,
         output_bytes,
         sweep,
+        usage,
         unpack,
         " ".join(PACK),
         *player,
@@ -151,6 +160,13 @@ class Sandbox:
         found = bytearray()
         answer = self._until(OUTPUT, b"observed", self._deadline, found.extend)
         return parse_find(bytes(found)) if answer == b"0" else {}
+
+    def usage(self) -> Usage:
+        """What the processes in the run-container have used so far."""
+        self._request(b"usage")
+        found = bytearray()
+        self._until(OUTPUT, b"used", self._deadline, found.extend)
+        return Usage.parse(bytes(found))
 
     def pack(self) -> Iterator[bytes]:
         """The sandbox as a tar stream. Its end is the guest's word that tar took everything: use it only if

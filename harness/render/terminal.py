@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from rich import box
@@ -11,6 +12,10 @@ from rich.table import Table
 from harness.katas.store import Increment
 from harness.runners.run import Phase
 from harness.summary import Row
+from harness.trials.scenario import FULL, INCREMENTAL, SCENARIOS
+
+NAME_WIDTH, NAMES_WIDTH = 20, 52
+"""Characters of the longest name of the notes' runners, four of which fit, and of more names together."""
 
 PHASE_WORDS = {
     "open": "open the katas",
@@ -23,17 +28,28 @@ PHASE_WORDS = {
 }
 
 
-def comparison(rows: Sequence[Row]) -> Table:
-    """The table of `harness compare`: a column an arm, so that it fits a terminal of 80."""
+def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> Table:
+    """The table of `harness compare`: a column an arm, so that it fits a terminal of 80. What is given for one
+    scenario alone is `about` this one.
+    """
+    extended = any(row.seconds.keys() - {FULL, INCREMENTAL} for row in rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
+    width = NAME_WIDTH if len(rows) <= 4 else NAMES_WIDTH // (len(rows) - 1)
     for row in rows:
-        table.add_column(row.runner, justify="right", no_wrap=True)
+        table.add_column(_heading(row.runner, width), justify="right", no_wrap=True)
+    played = [each for each in SCENARIOS if any(each in row.seconds for row in rows)]
+    others = [each for each in played if each != about]
+    for name in played:
+        table.add_row(SCENARIOS[name].words, *(seconds(row.seconds.get(name)) for row in rows))
+    table.add_row("ratio to bare make", *(_ratio(row.ratios.get(about)) for row in rows))
+    for name in others if extended else ():
+        table.add_row(f"  {name}", *(_ratio(row.ratios.get(name)) for row in rows))
+    table.add_row("files recompiled", *(_range(row.recompiled.get(about)) for row in rows))
+    for name in others if extended else ():
+        if any(name in row.recompiled for row in rows):
+            table.add_row(f"  {name}", *(_range(row.recompiled.get(name)) for row in rows))
     lines: list[tuple[str, Callable[[Row], str]]] = [
-        ("full build", lambda row: seconds(row.full)),
-        ("incremental build", lambda row: seconds(row.incremental)),
-        ("ratio to bare make", lambda row: "-" if row.ratio is None else f"{row.ratio:.2f}"),
-        ("files recompiled", lambda row: _range(row.recompiled)),
         ("output right", lambda row: _of(row.right)),
         ("mtimes kept (1 ns)", lambda row: _of(row.kept)),
         ("piped in", lambda row: size(row.bytes_in)),
@@ -49,6 +65,11 @@ def comparison(rows: Sequence[Row]) -> Table:
     for kind, words in PHASE_WORDS.items():
         if any(kind in row.phases for row in rows):
             table.add_row(f"  {words}", *(seconds(row.phases.get(kind)) for row in rows))
+    table.add_section()
+    table.add_row("processor time", *(seconds(row.processor_seconds) for row in rows))
+    table.add_row("  of the harness", *(seconds(row.harness_seconds) for row in rows))
+    if any(row.memory is not None for row in rows):
+        table.add_row("memory at most", *(size(row.memory) for row in rows))
     return table
 
 
@@ -119,6 +140,20 @@ def _time(event: Increment | None) -> str:
 
 def _status(event: Increment | None) -> str:
     return "-" if event is None or event.status is None else str(event.status)
+
+
+def _heading(name: str, width: int) -> str:
+    """The name over several lines, where there is no room for it in one."""
+    lines = [""]
+    for part in re.findall(r"[^-:,]+[-:,]?|[-:,]", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _range(value: tuple[int, int] | None) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from harness.engines import Execution, Sandbox
+from harness.engines.usage import Usage
 from harness.errors import HarnessError
 from harness.katas import commits
 from harness.katas.delta import Delta
@@ -17,6 +18,33 @@ from harness.katas.store import Comparison, Event, Increment
 from harness.katas.visible import VisibleFiles
 from harness.runners.run import Observation, Outcome, Phase, Run
 from harness.tree import Snapshot
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at a sandbox, which no user pays for."""
+
+    seen: Snapshot
+    usage: Usage
+    cost_ns: int  # processor time of the harness
+
+    @classmethod
+    def at(cls, sandbox: Sandbox) -> Look:
+        started = time.process_time_ns()
+        seen, usage = sandbox.observe(), sandbox.usage()
+        return cls(seen, usage, time.process_time_ns() - started)
+
+    def until(self, later: Look) -> Observation:
+        """What one command did between the two."""
+        return Observation(
+            self.seen,
+            later.seen,
+            later.usage.processor_ns - self.usage.processor_ns
+            if self.usage.processor_ns is not None and later.usage.processor_ns is not None
+            else None,
+            later.usage.memory,
+            self.cost_ns + later.cost_ns,
+        )
 
 
 @dataclass
@@ -74,13 +102,15 @@ class TestEvent:
 
     def run(self) -> bool:
         """<<RUN>>; True if it completed."""
-        before = self._look()
+        look = self._look()
         with self.phase("run", "<<RUN>>"):
             self.execution = self.sandbox.execute(self.command, self.max_seconds)
         self.reason = self.execution.reason
         completed = self.execution.status is not None
-        if completed and self.observe:
-            self.observed = Observation(before, self._look())
+        if completed and look:
+            again = self._look()
+            assert again is not None
+            self.observed = look.until(again)
         return completed
 
     def commit(self, step: str) -> None:
@@ -140,10 +170,10 @@ class TestEvent:
             self._comparison = self.katas.compare(self.files.manifest())
         return self._comparison
 
-    def _look(self) -> Snapshot:
+    def _look(self) -> Look | None:
         if not self.observe:
-            return {}
+            return None
         started = time.monotonic_ns()
-        seen = self.sandbox.observe()
+        look = Look.at(self.sandbox)
         self.unseen += time.monotonic_ns() - started
-        return seen
+        return look

@@ -34,10 +34,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class Observation:
-    """The sandbox inside the run-container, just before and just after the command."""
+    """The sandbox inside the run-container, just before and just after the command, and what the command used."""
 
     before: Snapshot
     after: Snapshot
+    processor_ns: int | None = None  # processor time of all processes of the command
+    memory: int | None = None  # bytes that the run-container had at most, so far; None: nobody counts them
+    cost_ns: int = 0  # processor time that observing took the harness itself
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ def recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(fixture("trees").glob("*.toml"))}
 
 
-def open_tree(name: str, *, edit: str | None = None, report: Callable[[str], None]) -> SourceTree:
-    """The tree `typical`, `typical:size=16MB,files=1000` or of a recipe; or one in a folder, with its edit.
+def open_tree(
+    name: str, *, edit: str | None = None, header: str | None = None, report: Callable[[str], None]
+) -> SourceTree:
+    """The tree `typical`, `typical:size=16MB,files=1000` or of a recipe; or one in a folder, with its edits.
 
     Raises UsageError for one that does not exist or cannot be played, and TreeError where it cannot be
     fetched.
@@ -32,8 +34,9 @@ def open_tree(name: str, *, edit: str | None = None, report: Callable[[str], Non
     kind, _, parameters = name.partition(":")
     known = recipes()
     if kind == "typical" or name in known:
-        if edit is not None:
-            raise UsageError(f"the tree {name} brings edits of its own: leave out --edit {edit}")
+        for option, given in (("--edit", edit), ("--edit-header", header)):
+            if given is not None:
+                raise UsageError(f"the tree {name} brings edits of its own: leave out {option} {given}")
         if kind == "typical":
             return TypicalTree(parameters)
         recipe = load(known[name])
@@ -44,4 +47,4 @@ def open_tree(name: str, *, edit: str | None = None, report: Callable[[str], Non
         raise UsageError(f"there is no tree {name}: give a folder, or one of typical, {', '.join(known)}")
     if edit is None:
         raise UsageError(f"which file of {name} shall be edited? give --edit FILE, relative to it")
-    return OwnTree(Path(name), edit)
+    return OwnTree(Path(name), edit, header=header)

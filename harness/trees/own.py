@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import TreeError, UsageError
@@ -16,15 +17,13 @@ class OwnTree:
 
     answer: str | None = None  # only building tells what it prints
 
-    def __init__(self, folder: Path, edit: str) -> None:
+    def __init__(self, folder: Path, edit: str, *, header: str | None = None) -> None:
         """Raises UsageError for a tree that cannot be played, or an edit that names no file of it."""
         self.name = str(folder)
         self._files = VisibleFiles.from_folder(folder)
-        name = os.fsencode(os.path.normpath(edit))
-        if name not in self._files:
-            raise UsageError(f"the edit names no file of {folder}: {edit}; give it relative to the tree")
-        self._edit, self._folder = os.path.normpath(edit), folder
-        self._content = self._files[name].read()
+        self._folder = folder
+        self._source = self._find(edit)
+        self._header = self._find(header) if header is not None else None
 
     def write(self, folder: Path) -> None:
         """Copy it to an empty or missing folder. Raises TreeError."""
@@ -35,6 +34,26 @@ class OwnTree:
             shutil.rmtree(folder, ignore_errors=True)
             raise TreeError(f"{self._folder} cannot be copied to {folder}: {error.strerror}") from error
 
-    def edit(self, number: int) -> Edit:
+    def edit(self, number: int, *, headers: int = 0) -> Edit:
         """Edit 1, 2, 3, ...: by turns one empty line more and one less."""
-        return Edit(self._edit, self._content + b"\n" * (1 + number % 2), None)
+        return lengthened(self._source, number)
+
+    def edit_header(self, number: int, *, sources: int = 0) -> Edit:
+        """The same of the header. Raises UsageError if none was named."""
+        if self._header is None:
+            raise UsageError(f"which header of {self.name} shall be edited? give --edit-header FILE")
+        return lengthened(self._header, number)
+
+    def _find(self, edit: str) -> Edit:
+        """The named file as it is."""
+        path = os.path.normpath(edit)
+        if (name := os.fsencode(path)) not in self._files:
+            raise UsageError(
+                f"the edit names no file of {self._folder}: {edit}; give it relative to the tree"
+            )
+        return Edit(path, self._files[name].read(), None)
+
+
+def lengthened(unedited: Edit, number: int) -> Edit:
+    """The same file with one empty line more at its end, or two, by turns."""
+    return replace(unedited, content=unedited.content + b"\n" * (1 + number % 2))

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from harness.errors import TreeError, UsageError
+from harness.trees.own import lengthened
 from harness.trees.sdist import Sdist
 from harness.trees.source import Edit
 
@@ -60,6 +61,7 @@ class Recipe:
     omit: tuple[str, ...]  # files and folders of `source.folder` to leave out
     files: Mapping[str, str]  # path to text, added to the fetched ones
     change: Change
+    header: str | None = None  # a file that many objects depend on, and that minds no empty line at its end
 
 
 def load(path: Path) -> Recipe:
@@ -70,7 +72,9 @@ def load(path: Path) -> Recipe:
         raise UsageError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # of the encoding or of TOML
         raise UsageError(f"{path}: {error}") from error
-    source, omit, files, change = (data.pop(key, None) for key in ("source", "omit", "files", "edit"))
+    source, omit, files, change, header = (
+        data.pop(key, None) for key in ("source", "omit", "files", "edit", "header")
+    )
     if not isinstance(omit, list):
         raise UsageError(f"{path}: omit: expected a list of paths")
     if not isinstance(files, dict) or SCRIPT not in files:
@@ -82,6 +86,7 @@ def load(path: Path) -> Recipe:
         omit=tuple(_text(each, f"{path}: omit: {each!r}", _PATH) for each in omit),
         files=MappingProxyType(_texts(files, f"{path}: files", kinds)),
         change=Change(**_texts(change, f"{path}: edit", _EDIT)),
+        header=None if header is None else _text(header, f"{path}: header", _PATH),
     )
 
 
@@ -137,17 +142,31 @@ class RecipeTree:
     def write(self, folder: Path) -> None:
         write(self._recipe, self._sdist, folder)
 
-    def edit(self, number: int) -> Edit:
-        return edit(self._recipe, self._original, number)
+    def edit(self, number: int, *, headers: int = 0) -> Edit:
+        return edit(self._recipe, self._originals[self._recipe.change.path], number)
+
+    def edit_header(self, number: int, *, sources: int = 0) -> Edit:
+        """One or two empty lines at the end of the recipe's header, by turns: every object that includes it is
+        compiled again, and the answer stays.
+        """
+        path = self._recipe.header
+        if path is None:
+            raise UsageError(f"recipe {self.name} names no header to edit: add header = PATH to it")
+        answer = self.edit(sources).answer if sources else self.answer
+        return lengthened(Edit(path, self._originals[path], answer), number)
 
     @cached_property
-    def _original(self) -> bytes:
+    def _originals(self) -> dict[str, bytes]:
+        """The unedited contents of the files that are edited."""
+        found = {}
         with tempfile.TemporaryDirectory() as folder:
             self.write(Path(folder))
-            file = Path(folder, self._recipe.change.path)
-            if not file.is_file():
-                raise UsageError(f"recipe {self.name}: edit.path: no file {self._recipe.change.path}")
-            return file.read_bytes()
+            for key, path in (("edit.path", self._recipe.change.path), ("header", self._recipe.header)):
+                if path is not None:
+                    if not (file := Path(folder, path)).is_file():
+                        raise UsageError(f"recipe {self.name}: {key}: no file {path}")
+                    found[path] = file.read_bytes()
+        return found
 
 
 def _placed(recipe: Recipe, member: str) -> str:

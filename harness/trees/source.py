@@ -18,11 +18,19 @@ class Edit:
 
 
 class SourceTree(Protocol):
-    """A tree that can be played: written to a folder, then edited, edit 1, 2, 3, ... in this order."""
+    """A tree that can be played: written to a folder, then edited, edit 1, 2, 3, ... of each kind in this
+    order. Its answers are those after so many edits of either kind.
+    """
 
     name: str
     answer: str | None  # last line printed by the unedited tree
 
     def write(self, folder: Path) -> None: ...
 
-    def edit(self, number: int) -> Edit: ...
+    def edit(self, number: int, *, headers: int = 0) -> Edit:
+        """Edit `number` of a source that one object depends on, after so many edits of the header."""
+
+    def edit_header(self, number: int, *, sources: int = 0) -> Edit:
+        """Edit `number` of a header that many objects depend on, after so many edits of the source. Raises
+        UsageError for a tree that is not known to have one.
+        """

@@ -33,10 +33,17 @@ class TypicalTree:
         except OSError as error:
             raise TreeError(f"the typical tree cannot be written to {folder}: {error.strerror}") from error
 
-    def edit(self, number: int) -> Edit:
+    def edit(self, number: int, *, headers: int = 0) -> Edit:
         """Edit 1, 2, 3, ... of the one module that is cheap to compile."""
-        found = self._generator.edit(self._parameters, number)
-        return Edit(found.path, found.content, found.answer)
+        return self._edit(number, "source", source=number, header=headers)
+
+    def edit_header(self, number: int, *, sources: int = 0) -> Edit:
+        """Edit 1, 2, 3, ... of the header that `fanout` modules include."""
+        return self._edit(number, "header", source=sources, header=number)
+
+    def _edit(self, number: int, kind: str, **edits: int) -> Edit:
+        found = self._generator.edit(self._parameters, number, kind)
+        return Edit(found.path, found.content, self._generator.answer(self._parameters, **edits))
 
 
 @cache

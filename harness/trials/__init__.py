@@ -13,11 +13,13 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import COMMAND
+from harness.runners.run import Run
 from harness.tree import Snapshot
 from harness.trees import SourceTree
 from harness.trials.arms import FLOOR, Arm
 from harness.trials.plan import Plan
-from harness.trials.sample import FULL, INCREMENTAL, Sample, reduce
+from harness.trials.sample import Circumstances, Sample, reduce
+from harness.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, SCENARIOS
 
 __all__ = ["FLOOR", "FULL", "INCREMENTAL", "Plan", "Sample", "Step", "play"]
 
@@ -27,10 +29,38 @@ class Step:
     """What is about to be played, for whoever shows progress."""
 
     block: int
-    build: str
+    scenario: str
     runner: str
     first: bool  # of its block
     seconds: float  # since the start of the trials
+
+
+class Player:
+    """The player's side: the visible files, and what was done to them before the button is pressed."""
+
+    def __init__(self, tree: SourceTree, folder: Path, command: str) -> None:
+        """`folder` is empty; the tree stays in it. Raises UsageError for a tree without its command."""
+        tree.write(folder)
+        self.files = VisibleFiles.from_folder(folder)
+        check_command(self.files, command, tree.name)
+        self._tree = tree
+        self._sources = self._headers = 0
+        self.answer = tree.answer
+
+    def edit(self, scenario: str) -> frozenset[bytes]:
+        """Do what the scenario says; returns the names of the files that were edited. Raises UsageError where
+        the tree has no such edit.
+        """
+        if scenario == INCREMENTAL:
+            self._sources += 1
+            edit = self._tree.edit(self._sources, headers=self._headers)
+        elif scenario == HEADER:
+            self._headers += 1
+            edit = self._tree.edit_header(self._headers, sources=self._sources)
+        else:
+            return frozenset()
+        self.files, self.answer = self.files.edited(edit.path, edit.content), edit.answer
+        return frozenset([edit.path.encode()])
 
 
 def play(
@@ -42,44 +72,57 @@ def play(
     max_seconds: float,
     command: str = COMMAND,
     about_to: Callable[[Step], None] = lambda step: None,
+    settled: Callable[[Sequence[Sample]], bool] = lambda samples: False,
 ) -> Iterator[Sample]:
-    """The samples of one block after the other. Raises UsageError for a tree without its command."""
+    """The samples of one block after the other, until the plan ends or the samples so far are `settled`.
+
+    Raises UsageError for a tree without its command, or without an edit that a scenario needs.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-tree-")))
-        tree.write(folder)
-        files = VisibleFiles.from_folder(folder)
-        check_command(files, command, tree.name)
+        player = Player(tree, folder, command)
+        if HEADER in plan.scenarios:
+            tree.edit_header(1)  # if there is none, better now than after an hour
         order = random.Random(seed)
-        answer, edits = tree.answer, 0
         ends: dict[str, Snapshot] = {}
+        recorded: list[Sample] = []
         started = time.monotonic()
-        for block, build in enumerate(plan.kinds(time.monotonic)):
-            edited: frozenset[bytes] = frozenset()
-            if build == INCREMENTAL:
-                edits += 1
-                edit = tree.edit(edits)
-                files, answer = files.edited(edit.path, edit.content), edit.answer
-                edited = frozenset([edit.path.encode()])
+        for block, scenario in enumerate(plan.kinds(time.monotonic)):
+            edited = player.edit(scenario)
             samples = []
             for place, arm in enumerate(order.sample(arms, len(arms))):
-                about_to(Step(block, build, arm.name, place == 0, time.monotonic() - started))
-                run = (arm.full if build == FULL else arm.incremental)(files, max_seconds)
-                before = ends.pop(arm.name, {}) if build == INCREMENTAL else {}
+                at = time.monotonic() - started
+                about_to(Step(block, scenario, arm.name, place == 0, at))
+                before = ends.pop(arm.name, {})
+                known = Circumstances(
+                    runner=arm.name,
+                    scenario=scenario,
+                    block=block,
+                    place=place,
+                    at=at,
+                    tree=tree.name,
+                    edited=edited,
+                    answer=player.answer,
+                    before=before if SCENARIOS[scenario].build == INCREMENTAL else {},
+                )
+                run, spent = press(arm, scenario, player.files, max_seconds)
                 if run.observed:
                     ends[arm.name] = run.observed.after
-                samples.append(
-                    reduce(
-                        run,
-                        runner=arm.name,
-                        build=build,
-                        block=block,
-                        place=place,
-                        before=before,
-                        edited=edited,
-                        answer=answer,
-                    )
-                )
-            yield from samples if answer is not None else by_the_floor(samples)
+                samples.append(reduce(run, known, harness_seconds=spent))
+            samples = samples if player.answer is not None else by_the_floor(samples)
+            yield from samples
+            recorded += samples
+            if settled(recorded):
+                return
+
+
+def press(arm: Arm, scenario: str, files: VisibleFiles, max_seconds: float) -> tuple[Run, float]:
+    """One test event, and the processor time of the harness itself in seconds, observing left out."""
+    build = {FULL: arm.full, FIRST: arm.first}.get(scenario, arm.incremental)
+    started = time.process_time_ns()
+    run = build(files, max_seconds)
+    spent = time.process_time_ns() - started - (run.observed.cost_ns if run.observed else 0)
+    return run, spent / 1e9
 
 
 def by_the_floor(samples: Sequence[Sample]) -> list[Sample]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from typing import Protocol
 
 from harness import tarpipe
@@ -10,7 +11,8 @@ from harness.engines import Engine, Limits, Sandbox, SandboxSpec
 from harness.katas.layout import Avatar
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
-from harness.runners.run import Observation, Outcome, Phase, Run
+from harness.runners.event import Look
+from harness.runners.run import Outcome, Phase, Run
 
 FLOOR = "bare-make"
 
@@ -26,17 +28,26 @@ class Arm(Protocol):
     def incremental(self, files: VisibleFiles, max_seconds: float) -> Run:
         """Build again where the last full build left off."""
 
+    def first(self, files: VisibleFiles, max_seconds: float) -> Run:
+        """Build from nothing, as if nobody had ever built here."""
+
     def close(self) -> None: ...
 
 
 class RunnerArm:
     """A runner; every full build is the first test event of a new avatar."""
 
-    def __init__(self, name: str, runner: BaseRunner) -> None:
-        """The runner is closed with the arm; it must observe."""
+    def __init__(self, name: str, open_runner: Callable[[], BaseRunner]) -> None:
+        """What `open_runner` gives is closed with the arm; its katas are temporary."""
         self.name = name
-        self._runner = runner
+        self._open = open_runner
+        self._runner = open_runner()
         self._avatars = 0
+
+    def first(self, files: VisibleFiles, max_seconds: float) -> Run:
+        self._runner.close()
+        self._runner = self._open()
+        return self.full(files, max_seconds)
 
     def full(self, files: VisibleFiles, max_seconds: float) -> Run:
         self._avatars += 1
@@ -57,11 +68,16 @@ class FloorArm:
 
     name = FLOOR
 
-    def __init__(self, engine: Engine, *, image: str | None, command: str, limits: Limits) -> None:
-        self._engine, self._command = engine, command
+    def __init__(
+        self, engine: Engine, *, image: str | None, command: str, limits: Limits, observe: bool = True
+    ) -> None:
+        self._engine, self._command, self._observe = engine, command, observe
         self._spec = SandboxSpec(image=image, limits=limits, in_place=True)
         self._sandbox: Sandbox | None = None
         self._last: VisibleFiles | None = None
+
+    def first(self, files: VisibleFiles, max_seconds: float) -> Run:
+        return self.full(files, max_seconds)  # its container is a new one either way
 
     def full(self, files: VisibleFiles, max_seconds: float) -> Run:
         self.close()
@@ -73,15 +89,11 @@ class FloorArm:
         if self._sandbox is None or self._last is None:
             return self.full(files, max_seconds)  # the last build was stopped, and its container with it
         last = self._last
-        self._send(
-            VisibleFiles(
-                {
-                    name: file
-                    for name, file in files.items()
-                    if name not in last or last[name].blob != file.blob
-                }
-            )
-        )
+        changed = {
+            name: file for name, file in files.items() if name not in last or last[name].blob != file.blob
+        }
+        if changed:
+            self._send(VisibleFiles(changed))
         return self._build(files, max_seconds)
 
     def close(self) -> None:
@@ -100,11 +112,11 @@ class FloorArm:
     def _build(self, files: VisibleFiles, max_seconds: float) -> Run:
         assert self._sandbox is not None
         self._last = files
-        before = self._sandbox.observe()
+        look = Look.at(self._sandbox) if self._observe else None
         done = self._sandbox.execute(self._command, max_seconds)
+        observed = look.until(Look.at(self._sandbox)) if look and not done.timed_out else None
         if done.timed_out:
             self.close()
-        after = self._sandbox.observe() if self._sandbox else {}
         outcome = (
             Outcome.TIMED_OUT if done.timed_out else Outcome.FAULTY if done.reason else Outcome.COMPLETED
         )
@@ -118,5 +130,5 @@ class FloorArm:
             phases=(Phase("run", "<<RUN>>", done.nanoseconds),),
             nanoseconds=done.nanoseconds,
             reason=done.reason,
-            observed=Observation(before, after),
+            observed=observed,
         )

@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.trials.sample import FULL, INCREMENTAL
+from harness.trials.scenario import FULL, INCREMENTAL, SCENARIOS
 
-LEAST_INCREMENTAL = 3
-INCREMENTAL_TO_A_FULL = 5
+LEAST_ROUNDS = 3
+ROUNDS_TO_A_FULL = 5
 """A full block takes as long as many incremental ones, and its figures scatter less in proportion."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One full block, then incremental ones, every sixth block full again."""
+    """One block of each scenario that builds from nothing, then five rounds of the others, and again.
+
+    A build needs one to begin from: where no scenario builds from nothing, one full block comes first all the
+    same.
+    """
 
     budget_seconds: float
-    blocks: int | None = None  # so many incremental blocks instead, however long they take
+    blocks: int | None = None  # so many blocks of each scenario of the rounds instead, however long they take
+    scenarios: Sequence[str] = (FULL, INCREMENTAL)
 
     def kinds(self, clock: Callable[[], float]) -> Iterator[str]:
-        """The kinds of block, to be played as they are taken; `clock` returns seconds.
+        """The scenarios of the blocks, to be played as they are taken; `clock` returns seconds.
 
-        A block is begun only if it should end within the budget, by the longest of its kind so far, but one
-        full and three incremental ones always are.
+        A block is begun only if it should end within the budget, by the longest of its kind so far, but three
+        rounds always are played.
         """
         started = clock()
-        longest = {FULL: 0.0, INCREMENTAL: 0.0}
-        incremental = 0
-        for kind in _pattern():
+        counted = _rounds(self.scenarios) or list(self.scenarios)
+        longest = dict.fromkeys((FULL, *self.scenarios), 0.0)
+        played = dict.fromkeys(longest, 0)
+        for kind in _pattern(self.scenarios):
+            rounds = min(played[each] for each in counted)
             if self.blocks is not None:
-                if incremental >= self.blocks:
+                if rounds >= self.blocks:
                     return
-            elif incremental >= LEAST_INCREMENTAL and clock() - started + longest[kind] > self.budget_seconds:
+            elif rounds >= LEAST_ROUNDS and clock() - started + longest[kind] > self.budget_seconds:
                 return
             begun = clock()
             yield kind
             longest[kind] = max(longest[kind], clock() - begun)
-            incremental += kind == INCREMENTAL
+            played[kind] += 1
 
 
-def _pattern() -> Iterator[str]:
-    while True:
+def _rounds(scenarios: Sequence[str]) -> list[str]:
+    return [each for each in scenarios if SCENARIOS[each].build == INCREMENTAL]
+
+
+def _pattern(scenarios: Sequence[str]) -> Iterator[str]:
+    rounds = _rounds(scenarios)
+    dear = [each for each in scenarios if each not in rounds]
+    if not dear:
         yield FULL
-        yield from [INCREMENTAL] * INCREMENTAL_TO_A_FULL
+    while True:
+        yield from dear
+        yield from rounds * ROUNDS_TO_A_FULL

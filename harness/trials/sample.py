@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.runners.run import Outcome, Run
 from harness.tree import Snapshot
-
-FULL, INCREMENTAL = "full", "incremental"
+from harness.trials.scenario import SCENARIOS
 
 
 @dataclass(frozen=True)
@@ -15,8 +14,8 @@ class Sample:
     """One row of a result; counters are None where the run gave nothing to count, or it makes no sense."""
 
     runner: str
-    build: str  # FULL or INCREMENTAL
-    block: int  # from 0, counted over both kinds of build
+    scenario: str  # one of SCENARIOS
+    block: int  # from 0, counted over all scenarios; no two blocks of a result have the same number
     place: int  # in the block's shuffled order, from 0
     outcome: str
     status: int | None
@@ -34,36 +33,58 @@ class Sample:
     bytes_out: int
     phases: dict[str, float]  # seconds of each kind of phase; a kind may come twice in a test event
     reason: str = ""
+    at: float | None = None  # seconds from the start of the trials to the press of the button
+    processor_seconds: float | None = None  # of all processes of the command
+    harness_seconds: float | None = None  # processor time of the harness itself, all its threads
+    memory: int | None = None  # bytes that the run-container had at most; a piped sandbox lives in them too
+    machine: str = ""  # whose figures these are: a key of `machines` in the result's first line
+    avatars: int = 1  # that played at once
+    tree: str = ""
+    tree_bytes: int | None = None  # of all files in the sandbox after the command
+    tree_files: int | None = None
+
+    @property
+    def build(self) -> str:
+        """FULL or INCREMENTAL: whether the scenario builds from nothing."""
+        return SCENARIOS[self.scenario].build
 
 
-def reduce(
-    run: Run,
-    *,
-    runner: str,
-    build: str,
-    block: int,
-    place: int,
-    before: Snapshot,
-    edited: frozenset[bytes],
-    answer: str | None,
-) -> Sample:
-    """The sample of a run. `before` is the sandbox at the end of this arm's last test event; empty for a full
-    build.
-    """
+@dataclass(frozen=True)
+class Circumstances:
+    """What is known of a test event before it is played."""
+
+    runner: str
+    scenario: str
+    block: int
+    place: int
+    at: float
+    tree: str
+    edited: frozenset[bytes] = frozenset()
+    answer: str | None = None  # the right one, where it is known
+    avatars: int = 1
+    before: Snapshot = field(default_factory=dict)
+    """The sandbox at the end of this arm's last test event; empty for a full build."""
+
+
+def reduce(run: Run, known: Circumstances, *, harness_seconds: float | None = None) -> Sample:
+    """The sample of a run."""
     phases: dict[str, float] = {}
     for phase in run.phases:
         phases[phase.kind] = phases.get(phase.kind, 0.0) + phase.nanoseconds / 1e9
-    kept = changed = recompiled = None
-    if run.observed and run.observed.after:
-        recompiled = count_recompiled(run.observed.before, run.observed.after)
-        if before:
-            kept, changed = count_stamps(before, run.observed.before, edited)
+    kept = changed = recompiled = tree_bytes = tree_files = None
+    seen = run.observed
+    if seen and seen.after:
+        recompiled = count_recompiled(seen.before, seen.after)
+        sizes = [entry.size for entry in seen.after.values() if entry.kind == "f"]
+        tree_bytes, tree_files = sum(sizes), len(sizes)
+        if known.before:
+            kept, changed = count_stamps(known.before, seen.before, known.edited)
     printed = last_line(run.stdout)
     return Sample(
-        runner=runner,
-        build=build,
-        block=block,
-        place=place,
+        runner=known.runner,
+        scenario=known.scenario,
+        block=known.block,
+        place=known.place,
         outcome=run.outcome,
         status=run.status,
         seconds=run.nanoseconds / 1e9,
@@ -71,11 +92,19 @@ def reduce(
         mtimes_kept=kept,
         mtimes_changed=changed,
         answer=printed,
-        right=None if answer is None else run.outcome is Outcome.COMPLETED and printed == answer,
+        right=None if known.answer is None else run.outcome is Outcome.COMPLETED and printed == known.answer,
         bytes_in=sum(phase.bytes_in for phase in run.phases),
         bytes_out=sum(phase.bytes_out for phase in run.phases),
         phases=phases,
         reason=run.reason,
+        at=known.at,
+        processor_seconds=None if not seen or seen.processor_ns is None else seen.processor_ns / 1e9,
+        harness_seconds=harness_seconds,
+        memory=seen.memory if seen else None,
+        avatars=known.avatars,
+        tree=known.tree,
+        tree_bytes=tree_bytes,
+        tree_files=tree_files,
     )
 
 

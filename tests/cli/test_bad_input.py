@@ -259,3 +259,17 @@ def test_the_tree_is_only_read(tree: Path) -> None:
         path: (found.st_mtime_ns, found.st_ctime_ns) for path, found in after.items()
     }
     assert all(stat.S_ISREG(found.st_mode) for found in after.values())
+
+
+def test_scenarios_and_pairs_that_cannot_be_measured(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A header that was not named, or is not there; a runner against itself that is not compared at all."""
+    arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", "r.jsonl")
+    line = refused(capsys, *arguments, "--scenario", "header")
+    assert "--edit-header FILE" in line
+    assert "names no file" in refused(capsys, *arguments, "--edit-header", "none.h")
+    line = refused(capsys, *arguments, "--runner", "tmp", "--aa", "katas-volume")
+    assert "none of the runners that are compared: tmp" in line
+    assert "edits of its own" in refused(capsys, "compare", "--tree", "typical", "--edit-header", "a.h")
+    assert not (tmp_path / "r.jsonl").exists()

@@ -16,6 +16,7 @@ from support import PATIENCE, eventually, fill, one_line, running, script
 
 from harness import tarpipe
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
+from harness.engines.usage import Usage
 from harness.errors import EngineError, StreamCut, UsageError
 from harness.streams import Stream
 from harness.tree import Snapshot, snapshot
@@ -410,3 +411,30 @@ def test_a_sandbox_can_be_listened_to(engine: Engine) -> None:
         sandbox.wait()
         sandbox.wait()
     assert len(seen) == 1
+
+
+def test_what_the_processes_of_a_command_used_is_counted(fresh: Sandbox) -> None:
+    """Processor time grows with what the command computes, in its children too; memory, where somebody counts
+    it, holds what it held, even what it has let go of.
+    """
+    before = fresh.usage()
+    execute(fresh, "true")
+    idle = fresh.usage()
+    execute(fresh, "sh -c 'i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done'")
+    execute(fresh, "head -c 40000000 /dev/zero >/tmp/zeros; rm /tmp/zeros")
+    busy = fresh.usage()
+    assert before.processor_ns is not None
+    assert idle.processor_ns is not None
+    assert busy.processor_ns is not None
+    assert before.processor_ns <= idle.processor_ns
+    assert busy.processor_ns - idle.processor_ns > 2 * (idle.processor_ns - before.processor_ns)
+    if busy.memory is not None:
+        assert busy.memory > 40_000_000
+
+
+def test_usage_is_read_from_what_either_kind_of_control_group_and_the_shell_print() -> None:
+    """What nobody counts is None, never 0."""
+    assert Usage.parse(b"processor 1234000\nmemory 4096\n") == Usage(1_234_000, 4096)
+    assert Usage.parse(b"processor 1234000\nmemory \n") == Usage(1_234_000, None)
+    assert Usage.parse(b"0m0.01s 0m0.02s\n1m2.50s 0m0.25s\n") == Usage(62_780_000_000, None)
+    assert Usage.parse(b"") == Usage(None, None)

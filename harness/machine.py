@@ -1,0 +1,55 @@
+"""What figures depend on besides what is measured: the machine, its engine and its programs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.engines import Engine
+
+
+def describe(engine: Engine, image: str | None) -> dict[str, Any]:
+    """Facts for a result file: id, host, cpu, processors, memory (bytes), kernel, load (of the last 1, 5 and 15
+    minutes), tar, engine and image. The host's name is only there as a hash. Raises ImageError.
+    """
+    facts = dict(engine.describe())
+    return {
+        "id": identity(platform.node(), facts),
+        "host": _hash(platform.node()),
+        "cpu": _processor(),
+        "processors": os.cpu_count(),
+        "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "kernel": platform.release(),
+        "load": [round(each, 2) for each in os.getloadavg()],
+        "tar": subprocess.run(
+            ["tar", "--version"], capture_output=True, text=True, check=True
+        ).stdout.partition("\n")[0],
+        "engine": facts,
+        "image": engine.check_image(image),
+    }
+
+
+def identity(host: str, engine: Mapping[str, str]) -> str:
+    """Eight hexadecimal digits: the same host with another engine or storage driver is another machine, since
+    no figure of the one says anything about the other.
+    """
+    return _hash(f"{host}\0{engine['engine']}\0{engine['storage driver']}")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _processor() -> str:
+    """The model as Linux names it (proc(5), cpuinfo), else the architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
+    return names[0] if names else platform.machine()
