@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(shell for each in python3 python3.14 python3.13 python3.
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: compare test check benchmark clean
+.PHONY: compare test check benchmark docs notebooks clean
 
 compare: $(VENV)/.installed ## the three runners side by side; ARGS="--budget 60" and the like
 	$(BIN)/harness compare $(ARGS)
@@ -20,6 +20,15 @@ check: $(VENV)/.tested ## what a reader would object to
 
 benchmark: $(VENV)/.tested ## the figures that the README quotes, on the engine of DOCKER_HOST
 	$(BIN)/pytest scenarios $(ARGS)
+
+docs: $(VENV)/.documented ## the documentation in build/docs; the notebooks are executed on the way
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+
+notebooks: $(VENV)/.documented ## open the notebooks in Jupyter; it works on copies in build/notebooks
+	@$(BIN)/pip install --quiet --editable '.[notebooks]'
+	@mkdir -p build/notebooks && ln -sfn ../results build/results
+	@for each in notebooks/*.py; do $(BIN)/jupytext --quiet --to ipynb $$each -o build/notebooks/$$(basename $$each .py).ipynb; done
+	$(BIN)/jupyter lab build/notebooks
 
 clean: $(VENV)/.installed ## what crashed runs left behind
 	$(BIN)/harness clean
@@ -38,3 +47,8 @@ $(VENV)/.tested: pyproject.toml | $(VENV)/bin/python
 	@echo "setting up $(VENV), which takes half a minute the first time"
 	@$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.documented: pyproject.toml | $(VENV)/bin/python
+	@echo "setting up $(VENV), which takes a minute the first time"
+	@$(BIN)/pip install --quiet --editable '.[docs]'
+	@touch $@

@@ -1,0 +1,26 @@
+"""How the documentation is built: `make docs`, with warnings as errors; its notebooks are executed on the way."""
+
+from importlib.metadata import version as version_of
+
+project = "tarpipe-harness"
+author = "the authors of tarpipe-harness"
+version = release = version_of("tarpipe-harness")
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinxcontrib.programoutput"]
+html_theme = "furo"
+html_title = "tarpipe-harness"
+exclude_patterns = ["_build", "conf.py"]
+nitpicky = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 60
+nb_remove_code_source = True  # each tells its story without the code
+nb_merge_streams = True
