@@ -1,0 +1,80 @@
+"""katas-copy: the run happens in a copy of the sandbox that `cp -a` made, mounted, and only what ended in time is taken back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from harness import tarpipe
+from harness.disk import remove_tree
+from harness.engines import Engine, SandboxSpec
+from harness.engines.folders import temporary_folder
+from harness.errors import EngineError
+from harness.katas.layout import Avatar
+from harness.katas.places import FOLDER
+from harness.katas.store import FolderKatas, Katas
+from harness.runners.base import BaseRunner
+from harness.runners.claims import ALL, Property
+from harness.runners.event import TestEvent
+
+
+class KatasCopy(BaseRunner):
+    """B -> V:katas -> a copy; the katas themselves are never mounted."""
+
+    name = "katas-copy"
+    katas_in = FOLDER
+    katas: FolderKatas
+
+    def __init__(self, engine: Engine, katas: Katas, **options: object) -> None:
+        super().__init__(engine, katas, **options)  # type: ignore[arg-type]
+        self._own = threading.local()  # of the test event under way
+
+    @classmethod
+    def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
+        return ALL
+
+    def run(self, avatar, files, **options):  # type: ignore[no-untyped-def,override]
+        folder = temporary_folder("copy")
+        self._own.avatar, self._own.copy = avatar, folder / "sandbox"
+        try:
+            return super().run(avatar, files, **options)
+        finally:
+            remove_tree(folder)
+
+    def spec(self, avatar: Avatar) -> SandboxSpec:
+        copy: Path = self._own.copy
+        copy.mkdir()
+        spec = replace(super().spec(avatar), mount=copy)
+        return spec if os.geteuid() == 0 else replace(spec, uid=os.geteuid(), gid=os.getegid())
+
+    def play(self, event: TestEvent) -> None:
+        copy, owner, event.owner = str(self._own.copy), event.owner, None
+        event.save("B -> V:katas (changed only)")
+        with event.phase("pipe_in", "V:katas -> copy (all)"):
+            do("cp", "-a", f"{self.katas.sandbox(self._own.avatar)}/.", copy)
+            if os.geteuid() == 0 and owner:
+                do("chown", "-hR", f"{owner[0]}:{owner[1]}", copy)
+        event.start()
+        if event.run():
+            with event.phase("pipe_out", "copy -> V:katas (all)") as piped:
+                piped.bytes_out = event.katas.stage(packed(copy))
+            event.commit("output -> V:katas, <<GIT-COMMIT>>, output -> B")
+
+
+def do(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EngineError(f"{command[0]} failed: {done.stderr.strip()}")
+
+
+def packed(folder: str):  # type: ignore[no-untyped-def]
+    """The folder as a tar stream, which must come whole."""
+    with subprocess.Popen([*tarpipe.PACK, f"--directory={folder}", "."], stdout=subprocess.PIPE) as tar:
+        assert tar.stdout is not None
+        yield from tarpipe.read_chunks(tar.stdout)
+    if tar.returncode:
+        raise EngineError(f"tar failed: exit {tar.returncode}")
