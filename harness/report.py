@@ -61,7 +61,8 @@ def _pictures(frame: pd.DataFrame) -> list[Picture]:
     def add(title: str, caption: str, figure: Figure) -> None:
         found.append(Picture(title, caption, svg.inline(figure, f"picture-{len(found)}")))
 
-    for engine, part in frame.groupby("engine"):
+    for engine, whole in frame.groupby("engine"):
+        part = whole[(whole["avatars"] == 1) & (whole["tree"] == _usual(whole))]
         builds = [each for each in ("incremental", "full") if (part["build"] == each).any()]
         for build in builds:
             add(
@@ -74,7 +75,24 @@ def _pictures(frame: pd.DataFrame) -> list[Picture]:
                 "Each point is one test event; none is left out. Medians are bars.",
                 plots.distribution(part, build=build),
             )
+        if whole["tree_bytes"].nunique() > 1 and whole["tree"].nunique() > 1:
+            add(
+                f"Cost against tree size: incremental builds, {engine}",
+                "Both axes are logarithmic; the exponent is that of a power law: 0 where cost does not grow, 1 in proportion.",
+                plots.scaling(whole[whole["avatars"] == 1]),
+            )
+        if whole["avatars"].nunique() > 1:
+            add(
+                f"Many at once: incremental builds, {engine}",
+                "Each avatar presses again as soon as it has its output.",
+                plots.load(whole),
+            )
     return found
+
+
+def _usual(frame: pd.DataFrame) -> str:
+    """The tree with most samples of one avatar: others are of the pictures of sizes and loads."""
+    return str(frame.loc[frame["avatars"] == 1, "tree"].mode()[0])
 
 
 def _environment(facts: Mapping[str, object]) -> dict[str, str]:

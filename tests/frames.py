@@ -29,6 +29,10 @@ def frame(*, blocks: int = 6, runners: dict[str, float] | None = None, seed: int
                     "complete": True,
                     "runner": runner,
                     "engine": "docker 26",
+                    "processor_seconds": 0.5 * seconds,
+                    "avatars": 1,
+                    "at": 10.0 * block + place,
+                    "tree_bytes": 1_600_000,
                     "storage_driver": "overlay2",
                     "tree": "typical",
                     "build": build,
@@ -48,6 +52,28 @@ def frame(*, blocks: int = 6, runners: dict[str, float] | None = None, seed: int
             )
     made = pd.DataFrame(rows)
     return made.astype(dict.fromkeys(("status", "recompiled", "mtimes_kept", "mtimes_changed"), "Int64"))
+
+
+def sizes(exponents: dict[str, float]) -> pd.DataFrame:
+    """Trees of three sizes; the cost of each runner grows by its exponent."""
+    made = []
+    for number, size in enumerate((1_600_000, 16_000_000, 160_000_000)):
+        costs = {runner: 0.1 * (size / 1_600_000) ** each for runner, each in exponents.items()}
+        made.append(frame(runners=costs, seed=number).assign(tree=f"typical:size={size}", tree_bytes=size))
+    return pd.concat(made, ignore_index=True)
+
+
+def loads(at_once: tuple[int, ...] = (1, 2, 4)) -> pd.DataFrame:
+    """So many avatars at once, each pressing ten times, one after the other, a second each."""
+    rows = [
+        frame(blocks=1, runners={"tmp": 1.0})
+        .iloc[[1]]
+        .assign(avatars=count, block=count, at=100.0 * count + press, seconds=1.0)
+        for count in at_once
+        for press in range(10)
+        for _ in range(count)
+    ]
+    return pd.concat(rows, ignore_index=True)
 
 
 def matrix(engine: str = "docker 26") -> dict[str, object]:

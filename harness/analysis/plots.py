@@ -21,10 +21,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from harness.analysis import palette
+from harness.analysis.tradeoffs import TAIL
 from harness.analysis.words import said, say
 from harness.errors import UsageError
-from harness.render.terminal import PHASE_WORDS, seconds
+from harness.render.terminal import PHASE_WORDS, seconds, size
 from harness.runners.run import PHASES
+from harness.stats import power_law
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +114,125 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     return _say(figure, f"Distribution of the samples of {_a(build)}. " + ". ".join(said))
 
 
+def scaling(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
+    """Cost against tree size, both logarithmic: every sample, and for each runner the medians with the exponent by
+    which they grow (see `harness.stats.power_law`): 0 not at all, 1 in proportion.
+
+    Raises UsageError unless at least two sizes of tree were measured.
+    """
+    chosen = _chosen(frame, build).dropna(subset=["tree_bytes"])
+    sizes = chosen.groupby("tree")["tree_bytes"].median()
+    if sizes.nunique() < 2:
+        raise UsageError("these results have one size of tree only: measure more with harness scale")
+    labels = _labels(chosen)
+    styles = palette.styles(labels)
+    figure, axes = _figure(rows=8)
+    said_of = []
+    for label in labels:
+        rows = chosen[chosen["runner"] == label]
+        where, seconds_of = (
+            rows["tree"].map(sizes).to_numpy(dtype=float),
+            rows["seconds"].to_numpy(dtype=float),
+        )
+        style = styles[label]
+        points = axes.scatter(
+            where, seconds_of, s=18, color=style.colour, marker=style.marker, alpha=0.5, linewidths=0
+        )
+        say(
+            points,
+            [
+                f"{label}, {size(round(at))}: {seconds(each)}"
+                for at, each in zip(where, seconds_of, strict=True)
+            ],
+        )
+        words = label
+        if len(np.unique(where)) > 1:
+            law = power_law(where, seconds_of)
+            words = f"{label}: exponent {law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})"
+        middle = rows.groupby(rows["tree"].map(sizes))["seconds"].median()
+        axes.plot(middle.index, middle, color=style.colour, marker=style.marker, label=words)
+        said_of.append(words)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value / 1e6:g} MB"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    _log_seconds(axes, "y")
+    axes.set_xlabel("bytes in the sandbox (logarithmic)")
+    axes.set_ylabel("seconds (logarithmic)")
+    axes.set_title(f"Cost of {_a(build)} against the size of the tree", loc="left")
+    axes.grid(which="major", alpha=0.3)
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.16))
+    return _say(figure, f"Cost of {_a(build)} against the size of the tree. " + ". ".join(said_of))
+
+
+def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
+    """Throughput, and the latency of the slowest twentieth, against avatars at once.
+
+    Raises UsageError unless more than one number of avatars was measured.
+    """
+    chosen = _chosen(frame, build)
+    if chosen["avatars"].nunique() < 2:
+        raise UsageError("these results have one number of avatars only: measure more with harness load")
+    table = throughput(chosen)
+    labels = [label for label in _labels(chosen) if label in set(table["runner"])]
+    styles = palette.styles(labels)
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    panels = figure.subplots(1, 2)
+    said_of = []
+    for label in labels:
+        rows = table[table["runner"] == label].sort_values("avatars")
+        for axes, column, unit in zip(panels, ("throughput", "tail"), ("a second", "s"), strict=True):
+            [line] = axes.plot(rows["avatars"], rows[column], color=styles[label].colour, label=label)
+            points = axes.scatter(
+                rows["avatars"], rows[column], color=line.get_color(), marker=styles[label].marker
+            )
+            say(
+                points,
+                [
+                    f"{label}, {n} at once: {v:.2f} {unit}"
+                    for n, v in zip(rows["avatars"], rows[column], strict=True)
+                ],
+            )
+        best = rows.sort_values("throughput").to_dict("records")[-1]
+        said_of.append(f"{label}: at most {best['throughput']:.1f} a second, with {best['avatars']} at once")
+    for axes, name in zip(
+        panels, ("test events a second", "seconds, the slowest twentieth (logarithmic)"), strict=True
+    ):
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+        axes.set_xlabel("avatars at once")
+        axes.set_ylabel(name)
+        axes.grid(which="major", alpha=0.3)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    panels[0].set_ylim(bottom=0)
+    _log_seconds(panels[1], "y")
+    panels[0].set_title(f"{_a(build).capitalize()} by many at once", loc="left")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        frameon=False,
+        fontsize="small",
+        loc="outside lower center",
+        ncols=2,
+    )
+    return _say(
+        figure, f"Throughput and latency of {_a(build)} against avatars at once. " + ". ".join(said_of)
+    )
+
+
+def throughput(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row for each runner and number of avatars at once, with throughput (test events a second, the median over
+    blocks) and tail (seconds, the 95th percentile of latency).
+    """
+    ended = frame.assign(end=frame["at"] + frame["seconds"])
+    blocks = ended.groupby(["runner", "avatars", "file", "block"]).agg(
+        first=("at", "min"), last=("end", "max"), events=("at", "size")
+    )
+    rates = (blocks["events"] / (blocks["last"] - blocks["first"])).groupby(["runner", "avatars"]).median()
+    tails = frame.groupby(["runner", "avatars"])["seconds"].quantile(TAIL)
+    return rates.rename("throughput").to_frame().assign(tail=tails).reset_index()
+
+
 def describe(figure: Figure) -> str:
     """What a figure of this module shows, in words."""
     return " ".join(said(figure))
@@ -158,7 +279,12 @@ def _a(build: str) -> str:
     return f"an {build} build" if build[0] in "aeiou" else f"a {build} build"
 
 
-KINDS: dict[str, Callable[..., Figure]] = {"phases": phases, "distribution": distribution}
+KINDS: dict[str, Callable[..., Figure]] = {
+    "phases": phases,
+    "distribution": distribution,
+    "scaling": scaling,
+    "load": load,
+}
 """The pictures by the name that `harness plot --kind` takes."""
 
-__all__: Sequence[str] = ("KINDS", "describe", "distribution", "phases")
+__all__: Sequence[str] = ("KINDS", "describe", "distribution", "load", "phases", "scaling", "throughput")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
 from harness.analysis import palette, plots
 from harness.errors import UsageError
-from tests.frames import RUNNERS, frame
+from tests.frames import RUNNERS, frame, loads, sizes
 
 
 def test_every_sample_is_a_point() -> None:
@@ -44,14 +46,21 @@ def test_the_bars_of_phases_have_their_medians() -> None:
     assert sorted(width for width in widths if width) == pytest.approx(sorted(expected))
 
 
+def made_for(kind: str) -> pd.DataFrame:
+    """A frame that this kind of picture can be drawn from."""
+    if kind == "scaling":
+        return sizes(dict.fromkeys(RUNNERS, 0.5))
+    return loads() if kind == "load" else frame()
+
+
 @pytest.mark.parametrize("kind", plots.KINDS)
 def test_a_picture_says_what_it_shows(kind: str) -> None:
     """It has a title, units on its axes, and words for those who cannot see it that name every runner."""
-    figure = plots.KINDS[kind](frame())
-    [axes] = figure.axes
-    assert axes.get_title(loc="left")
-    assert "seconds" in axes.get_xlabel() + axes.get_ylabel()
-    for runner in RUNNERS:
+    made = made_for(kind)
+    figure = plots.KINDS[kind](made)
+    assert figure.axes[0].get_title(loc="left")
+    assert any("seconds" in axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes)
+    for runner in made["runner"].unique():
         assert runner in plots.describe(figure)
 
 
@@ -59,7 +68,7 @@ def test_a_picture_says_what_it_shows(kind: str) -> None:
 def test_the_same_frame_gives_the_same_picture(kind: str, tmp_path: Path) -> None:
     """No chance and no date in it, so that pictures can be compared and kept in git."""
     for name in ("one.png", "other.png"):
-        plots.KINDS[kind](frame()).savefig(tmp_path / name, metadata={"Software": None})
+        plots.KINDS[kind](made_for(kind)).savefig(tmp_path / name, metadata={"Software": None})
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
 
 
@@ -69,3 +78,25 @@ def test_a_kind_of_build_that_was_not_measured_is_refused() -> None:
         UsageError, match="no completed no-op build in these results; they have: full, incremental"
     ):
         plots.distribution(frame(), build="no-op")
+
+
+def test_the_exponents_are_those_of_the_cost() -> None:
+    """What grows in proportion has 1, what does not grow 0, as the legend and the words say."""
+    words = plots.describe(plots.scaling(sizes({"tmp": 1.0, "katas-overlay": 0.0})))
+    exponents = dict(re.findall(r"(tmp|katas-overlay): exponent (-?\d+\.\d+)", words))
+    assert float(exponents["tmp"]) == pytest.approx(1.0, abs=0.1)
+    assert float(exponents["katas-overlay"]) == pytest.approx(0.0, abs=0.1)
+
+
+def test_throughput_counts_what_was_done_in_the_time_it_took() -> None:
+    """Ten presses of a second each, one after the other: one a second for each avatar at once."""
+    table = plots.throughput(loads()).set_index("avatars")
+    assert dict(table["throughput"]) == pytest.approx({1: 1.0, 2: 2.0, 4: 4.0})
+    assert set(table["tail"]) == {1.0}
+
+
+@pytest.mark.parametrize(("kind", "command"), [("scaling", "harness scale"), ("load", "harness load")])
+def test_one_size_makes_no_curve(kind: str, command: str) -> None:
+    """With what to do next."""
+    with pytest.raises(UsageError, match=command):
+        plots.KINDS[kind](frame())
