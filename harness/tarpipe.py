@@ -29,7 +29,15 @@ PACK = (
 )
 """Followed by --directory=FOLDER and what to pack."""
 
-UNPACK = ("tar", "--extract", "--block-number", "--preserve-permissions", "--no-same-owner", "--file=-")
+UNPACK = (
+    "tar",
+    "--extract",
+    "--block-number",
+    "--preserve-permissions",
+    "--delay-directory-restore",  # a folder may forbid to enter it, and one of its files have a second name elsewhere
+    "--no-same-owner",
+    "--file=-",
+)
 """Followed by --directory=FOLDER. Who unpacks owns the files: incremental makes rely on stamps, not on
 owners.
 """

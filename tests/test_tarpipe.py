@@ -111,6 +111,21 @@ def test_it_does_not_matter_where_a_stream_is_split(data: st.DataObject) -> None
         assert snapshot(there, contents=True) == expected(SMALL)
 
 
+@unprivileged
+def test_a_file_of_a_locked_folder_may_have_a_second_name(tmp_path: Path) -> None:
+    """Who may not enter the folder could not make that name: it is locked when all is there."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as opened:
+        for name, kind in (("a", tarfile.DIRTYPE), ("a/file", tarfile.REGTYPE), ("b", tarfile.LNKTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.mode, member.linkname = kind, 0, "a/file" if name == "b" else ""
+            opened.addfile(member)
+    there = unpacked(tmp_path / "there", archive.getvalue())
+    assert (there / "b").stat().st_nlink == 2
+    assert (there / "a").stat().st_mode & 0o777 == 0
+    (there / "a").chmod(0o700)
+
+
 def test_a_sparse_file_stays_sparse(tmp_path: Path) -> None:
     """Its holes take no room in the stream, and none on the disk at the other end."""
     (tmp_path / "tree").mkdir()

@@ -18,6 +18,7 @@ from harness.proofs.verdict import Finding, Refuted, Status, Untried
 from harness.runners.claims import Property
 
 PROOFS = {
+    Property.EXACT_MTIMES: "exact_mtimes",
     Property.NO_MISSED_EDIT: "no_missed_edit",
 }
 """Property to the module of its proof."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, given, reproduce_failure, settings
+from hypothesis.control import current_build_context
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import DidNotReproduce, FlakyFailure, InvalidArgument
 from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test
 from hypothesis.strategies import SearchStrategy
 
 from harness.engines.folders import state_home
-from harness.errors import UsageError
-from harness.proofs.verdict import Counterexample, Refuted
+from harness.errors import HarnessError, UsageError
+from harness.proofs.verdict import Counterexample, Refuted, Untried
 
 Example = TypeVar("Example")
 
@@ -31,12 +34,13 @@ class Effort:
 
     factor: float  # of the examples that a proof asks for by default
     deterministic: bool  # the same examples each time
+    shrink_seconds: float = 15.0  # that may go into making a counterexample smaller
 
 
 PROFILES = {
     "dev": Effort(1.0, deterministic=False),
     "ci": Effort(1.0, deterministic=True),
-    "thorough": Effort(10.0, deterministic=False),
+    "thorough": Effort(10.0, deterministic=False, shrink_seconds=120.0),
 }
 
 
@@ -55,6 +59,7 @@ class Search:
         """`replay` is the token of a counterexample: nothing but that is tried."""
         self.effort, self.examples = effort, 0
         self._replay = replay
+        self._failed_at: float | None = None  # the first time, on the monotonic clock
 
     def drawn(
         self, name: str, strategy: SearchStrategy[Example], check: Callable[[Example], None], *, most: int
@@ -62,15 +67,19 @@ class Search:
         """Let `check` raise Refuted for some of `most` examples drawn; raises Found with the smallest one."""
 
         def counted(example: Example) -> None:
-            self.examples += 1
-            check(example)
+            with self.attempt() as wanted:
+                if wanted:
+                    self.examples += 1
+                    check(example)
 
         self._run(name, lambda options: settings(options)(given(strategy)(counted)), most)
 
     def played(
         self, name: str, machine: Callable[[], RuleBasedStateMachine], *, most: int, steps: int
     ) -> None:
-        """The same for a state machine whose rules raise Refuted: `most` sessions of at most `steps` steps."""
+        """The same for a state machine whose rules raise Refuted: `most` sessions of at most `steps` steps. What is
+        dear in a step belongs into an `attempt`.
+        """
 
         def counted() -> RuleBasedStateMachine:
             self.examples += 1
@@ -103,6 +112,16 @@ class Search:
             except Refuted as refuted:
                 words = f"{show(case)}: {refuted}"
                 raise Found(Counterexample(words, token(name, show(case)))) from refuted
+
+    @contextmanager
+    def attempt(self) -> Iterator[bool]:
+        """Around what an example costs. False: take it as passed, the time for making a counterexample smaller is up."""
+        late = self._failed_at is not None and time.monotonic() > self._failed_at + self.effort.shrink_seconds
+        try:
+            yield not late or current_build_context().is_final  # the smallest that was found is always shown
+        except (Refuted, Untried, HarnessError):
+            self._failed_at = self._failed_at or time.monotonic()
+            raise
 
     def _wanted(self, name: str) -> str | None:
         """What of the search `name` is to be tried: "" for all of it, None for nothing, else that alone."""

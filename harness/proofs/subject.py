@@ -11,10 +11,12 @@ from typing import Any
 from harness.engines import Engine
 from harness.katas.layout import Avatar
 from harness.katas.visible import VisibleFiles
-from harness.proofs.verdict import Refuted
+from harness.proofs.verdict import Refuted, Untried
 from harness.runners.base import BaseRunner
-from harness.runners.run import Outcome, Run
+from harness.runners.claims import Property
+from harness.runners.run import Observation, Outcome, Run
 from harness.runners.variant import Variant
+from harness.tree import Snapshot
 
 SECONDS = 60.0
 """Limit of a test event in which nothing should take long: on a slow engine a build of three files takes five."""
@@ -38,6 +40,14 @@ class Subject:
         ) as opened:
             yield opened
 
+    def most(self, cheap: int, dear: int) -> int:
+        """Examples to ask for: `cheap` where a test event costs less than a tenth of a second, else `dear`."""
+        return cheap if self.engine.name == "local" else dear
+
+    def claims(self, name: Property) -> bool:
+        """Whether the runner claims this here."""
+        return name in self.variant.claims(self.engine)
+
     def avatar(self) -> Avatar:
         """One that no other example plays, so that examples can share their runner."""
         return Avatar(f"{next(self._numbers):010d}")
@@ -57,3 +67,18 @@ def complete(
             f"a test event was {run.outcome}: {run.reason or run.stderr.strip() or 'no reason was given'}"
         )
     return run
+
+
+def seen(run: Run) -> Observation:
+    """The sandbox around the command, inside the run-container. Raises Untried where it cannot be seen."""
+    if run.observed is None or not run.observed.after:
+        raise Untried(
+            "the runner does not observe the sandbox (TestEvent.run does), or the image's find is not GNU's"
+        )
+    return run.observed
+
+
+def kept(runner: BaseRunner, avatar: Avatar) -> Snapshot:
+    """What the katas hold of the avatar's sandbox, contents included."""
+    with closing(runner.katas.event(avatar)) as event:
+        return event.snapshot(contents=True)

@@ -38,12 +38,48 @@ def plant(tree: Tree, folder: str | os.PathLike[str]) -> None:
     root = os.fsencode(folder)
     for path, entry in sorted(tree.items(), key=lambda item: (bool(item[1].twin), item[0])):
         _make(os.path.join(root, path), entry, twin=os.path.join(root, entry.twin))
-    # From the bottom up: what is made in a folder moves its stamp, and a mode may lock it.
-    for path, entry in sorted(tree.items(), key=lambda item: _depth(item[0]), reverse=True):
+    for path, entry in _upwards(tree):
         full = os.path.join(root, path)
         if entry.kind != "l":
             os.chmod(full, entry.mode)
         os.utime(full, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
+
+
+def recipe(tree: Tree, folder: bytes) -> bytes:
+    """The lines of a shell script that makes the tree in a new folder, wherever there is a shell and GNU coreutils. No
+    tar is in it, so that tar can be held to it.
+    """
+    lines = []
+
+    def line(*words: bytes) -> None:
+        lines.append(b" ".join(words))
+
+    for path, entry in sorted(tree.items(), key=lambda item: (bool(item[1].twin), _depth(item[0]))):
+        full = _quote(_below(folder, path))
+        if entry.twin:
+            line(b"ln", _quote(_below(folder, entry.twin)), full)
+        elif entry.kind == "d":
+            line(b"mkdir", full)
+        elif entry.kind == "l":
+            line(b"ln -s --", _quote(entry.content), full)
+        elif entry.kind == "p":
+            line(b"mkfifo", full)
+        else:
+            if entry.hole:
+                line(b"truncate --size=%d" % entry.hole, full)
+            octal = b"".join(b"\\%03o" % byte for byte in entry.content)
+            line(b"printf '" + octal + b"' >>" + full)
+    for path, entry in _upwards(tree):
+        full = _quote(_below(folder, path))
+        if entry.kind != "l":
+            line(b"chmod %04o" % entry.mode, full)
+        line(b"touch --no-dereference --date=@" + decimal(entry.mtime_ns).encode(), full)
+    return b" &&\n".join(lines) + b"\n"
+
+
+def decimal(nanoseconds: int) -> str:
+    """In seconds, exact, as touch takes it and people read it: half a second before 1970 is -0.500000000."""
+    return f"{'-' * (nanoseconds < 0)}{abs(nanoseconds) // 10**9}.{abs(nanoseconds) % 10**9:09d}"
 
 
 @contextmanager
@@ -83,6 +119,19 @@ def expected(tree: Tree) -> dict[bytes, Entry]:
         )
         for path, entry in tree.items()
     }
+
+
+def _upwards(tree: Tree) -> list[tuple[bytes, Planned]]:
+    """From the bottom up: what is made in a folder moves its stamp, and a mode may lock it."""
+    return sorted(tree.items(), key=lambda item: _depth(item[0]), reverse=True)
+
+
+def _below(folder: bytes, path: bytes) -> bytes:
+    return b"./" + folder if path == b"." else b"./" + folder + b"/" + path
+
+
+def _quote(word: bytes) -> bytes:
+    return b"'" + word.replace(b"'", b"'\\''") + b"'"
 
 
 def _depth(path: bytes) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,19 +54,20 @@ def listed(subject: Subject, search: Search) -> None:
 class Counter(RuleBasedStateMachine):
     """A session that goes wrong after three steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, search: Search) -> None:
         super().__init__()
-        self.steps = 0
+        self.search, self.steps = search, 0
 
     @rule()
     def step(self) -> None:
         self.steps += 1
-        if self.steps == 3:
-            raise Refuted("three steps")
+        with self.search.attempt() as wanted:
+            if wanted and self.steps == 3:
+                raise Refuted("three steps")
 
 
 def played(subject: Subject, search: Search) -> None:
-    search.played("sessions", Counter, most=20, steps=10)
+    search.played("sessions", lambda: Counter(search), most=20, steps=10)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +126,19 @@ def test_a_race_that_is_lost_only_once_is_lost(examined: Callable[..., Finding])
     assert found.status is Status.REFUTED
     assert found.counterexample is not None
     assert found.counterexample.words == "too late (not every time)"
+
+
+@pytest.mark.parametrize("prove", [drawn, played])
+def test_making_a_counterexample_smaller_has_its_time(
+    prove: Prove, examined: Callable[..., Finding], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond it nothing more is tried; the smallest that there was is shown, and can be replayed."""
+    monkeypatch.setitem(PROFILES, "ci", replace(PROFILES["ci"], shrink_seconds=0.0))
+    found = examined(prove)
+    assert found.status is Status.REFUTED
+    assert found.counterexample is not None
+    again = examined(prove, replay=found.counterexample.token)
+    assert again.counterexample == found.counterexample
 
 
 @pytest.mark.parametrize(

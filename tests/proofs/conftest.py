@@ -1,0 +1,37 @@
+"""Runners under proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness import runners
+from harness.engines import Engine
+from harness.proofs import PROFILES, Finding, Subject, examine
+from harness.runners.base import BaseRunner
+from harness.runners.claims import Property
+from harness.runners.variant import Variant
+
+Examine = Callable[..., Finding]
+
+isolating = pytest.mark.parametrize("shared_engine", ["local", "docker"], indirect=True)
+on_plain_processes = pytest.mark.parametrize("shared_engine", ["local-plain"], indirect=True)
+
+
+@pytest.fixture
+def examined(shared_engine: Engine, request: pytest.FixtureRequest) -> Examine:
+    """Examines a property of a runner, a kind or the name of one, on the engine of the test's."""
+    name = request.node.callspec.params["shared_engine"]
+
+    def run(
+        runner: type[BaseRunner] | str,
+        what: Property,
+        *,
+        engine: Engine = shared_engine,
+        replay: str | None = None,
+    ) -> Finding:
+        variant = runners.parse(runner) if isinstance(runner, str) else Variant(runner, {})
+        return examine(Subject(variant, engine, name), what, PROFILES["ci"], replay=replay)
+
+    return run
