@@ -30,6 +30,9 @@ UNITS = {
     "tree_bytes": "B",
 }
 
+FLOOR_SECONDS = 86_400.0
+"""A day: unlike a run-container, the floor's serves one test event after the other."""
+
 AGAIN = "#2"
 """What is put behind the name of a runner that is compared with itself."""
 
@@ -91,16 +94,22 @@ def compare(
     comparison: Comparison,
     about_to: Callable[[Step], None] = lambda step: None,
     settled: Callable[[Sequence[Sample]], bool] = lambda samples: False,
+    beside: Sequence[Callable[[], Arm]] = (),
 ) -> Iterator[Sample]:
     """The samples, block by block, until the plan ends or they are `settled`; everything that was made for
-    them is gone afterwards.
+    them is gone afterwards. `beside` opens arms that are none of the comparison's runners.
     """
     here = machine.describe(comparison.engine, comparison.image)["id"]
     with ExitStack() as stack:
         arms: list[Arm] = [stack.enter_context(closing(open_floor(comparison)))]
-        for name, variant in comparison.arms().items():
-            arm = RunnerArm(name, partial(open_runner, comparison, variant))
-            arms.append(stack.enter_context(closing(arm)))
+        opening: list[Callable[[], Arm]] = [
+            *(
+                partial(RunnerArm, name, partial(open_runner, comparison, variant))
+                for name, variant in comparison.arms().items()
+            ),
+            *beside,
+        ]
+        arms += [stack.enter_context(closing(open_arm())) for open_arm in opening]
         for sample in play(
             comparison.tree,
             arms,
@@ -115,12 +124,12 @@ def compare(
 
 
 def open_floor(comparison: Comparison, *, observe: bool = True) -> FloorArm:
-    """The floor of the comparison."""
+    """The floor of the comparison, which may stand as long as the comparison lasts."""
     return FloorArm(
         comparison.engine,
         image=comparison.image,
         command=comparison.command,
-        limits=comparison.limits,
+        limits=replace(comparison.limits, event_seconds=FLOOR_SECONDS),
         observe=observe,
     )
 

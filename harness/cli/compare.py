@@ -22,7 +22,7 @@ from harness.render import terminal
 from harness.results import ResultFile
 from harness.runners.base import COMMAND
 from harness.summary import remarks, subject, summarize
-from harness.trees import open_tree, recipes
+from harness.trees import SourceTree, open_tree, recipes
 from harness.trials.scenario import SCENARIOS
 
 BUDGET_SECONDS = 75.0
@@ -36,16 +36,7 @@ def add(commands: Any) -> None:
         description="Build a tree with each runner, from nothing and after known edits, in shuffled blocks with a bare "
         "make beside them, and print what that took, what was recompiled, and whether stamps and output were right.",
     )
-    parser.add_argument(
-        "--tree",
-        default="typical",
-        metavar="TREE",
-        help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}",
-    )
-    parser.add_argument("--edit", metavar="FILE", help="of a folder: the file to edit, relative to it")
-    parser.add_argument(
-        "--edit-header", metavar="FILE", help="of a folder: the header to edit, for its scenario"
-    )
+    add_tree(parser)
     parser.add_argument(
         "--scenario",
         action="extend",
@@ -53,9 +44,6 @@ def add(commands: Any) -> None:
         choices=tuple(SCENARIOS),
         metavar="NAME",
         help=f"what to measure, of {', '.join(SCENARIOS)} (default full incremental)",
-    )
-    parser.add_argument(
-        "--command", default=COMMAND, help="the command line of a test event (default %(default)s)"
     )
     add_runner(parser, action="append")
     add_engine(parser)
@@ -70,30 +58,52 @@ def add(commands: Any) -> None:
         "--blocks", type=count, metavar="N", help="so many incremental blocks, however long they take"
     )
     parser.add_argument(
-        "--max-seconds",
-        type=positive,
-        default=FULL_BUILD_SECONDS,
-        help="limit of one build (default %(default)g)",
-    )
-    parser.add_argument(
         "--aa",
         nargs="?",
         const="",
         metavar="NAME",
         help="compare a runner with itself too, the first one unless it is named: what differs is noise",
     )
-    parser.add_argument("--seed", type=int, help="of the order within the blocks (default: a new one)")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the result file (default results/compare-ENGINE-TIME.jsonl)"
     )
     parser.set_defaults(command_function=_compare)
 
 
+def add_tree(parser: argparse.ArgumentParser) -> None:
+    """What is built, and how: for every command that measures."""
+    parser.add_argument(
+        "--tree",
+        default="typical",
+        metavar="TREE",
+        help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}",
+    )
+    parser.add_argument("--edit", metavar="FILE", help="of a folder: the file to edit, relative to it")
+    parser.add_argument(
+        "--edit-header", metavar="FILE", help="of a folder: the header to edit, for its scenario"
+    )
+    parser.add_argument(
+        "--command", default=COMMAND, help="the command line of a test event (default %(default)s)"
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=positive,
+        default=FULL_BUILD_SECONDS,
+        help="limit of one build (default %(default)g)",
+    )
+    parser.add_argument("--seed", type=int, help="of the order within the blocks (default: a new one)")
+
+
+def tree_and_seed(options: argparse.Namespace) -> tuple[SourceTree, int]:
+    """What `add_tree` asked for. Raises UsageError and TreeError."""
+    tree = open_tree(options.tree, edit=options.edit, header=options.edit_header, report=remark)
+    return tree, options.seed if options.seed is not None else secrets.randbelow(2**32)
+
+
 def _compare(options: argparse.Namespace) -> int:
     kinds = [runners.parse(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]
     again = _again(options.aa, [each.label for each in kinds])
-    tree = open_tree(options.tree, edit=options.edit, header=options.edit_header, report=remark)
-    seed = options.seed if options.seed is not None else secrets.randbelow(2**32)
+    tree, seed = tree_and_seed(options)
     wanted = options.scenario or (trials.FULL, trials.INCREMENTAL)
     plan = trials.Plan(options.budget, options.blocks, tuple(each for each in SCENARIOS if each in wanted))
     choice = choose(options.engine, image=options.image, report=remark)
@@ -103,10 +113,10 @@ def _compare(options: argparse.Namespace) -> int:
             tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed, again
         )
         facts = comparison.facts()
-        out = options.out or _default_out(engine.name)
+        out = options.out or default_out("compare", engine.name)
         samples: list[trials.Sample] = []
         try:
-            with ResultFile(out, facts) as result, _showing(plan) as show:
+            with ResultFile(out, facts) as result, showing(plan) as show:
                 for sample in compare(comparison, show):
                     result.add(sample)
                     samples.append(sample)
@@ -125,14 +135,15 @@ def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample], out: Pat
     console.print(f"written to {out}", markup=False, soft_wrap=True)
 
 
-def _default_out(engine: str) -> Path:
+def default_out(what: str, engine: str) -> Path:
+    """A new file among the results."""
     folder = Path("results")
     folder.mkdir(exist_ok=True)
-    return folder / f"compare-{engine}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
+    return folder / f"{what}-{engine}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
 
 
 @contextmanager
-def _showing(plan: trials.Plan) -> Iterator[Callable[[trials.Step], None]]:
+def showing(plan: trials.Plan) -> Iterator[Callable[[trials.Step], None]]:
     """Progress: a bar on a terminal, a line a block in a log."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=True) as progress:

@@ -1,0 +1,84 @@
+"""Result files to evidence: which results may be judged together, and what a reader must know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.gate.evidence import Evidence
+from harness.results import Recording, read_result
+from harness.trials.sample import Sample
+
+SAME = ("tree", "command", "engine", "storage driver")
+"""What figures depend on so much that no ratio to bare make evens it out."""
+
+LIKE = ("machine", "processors", "engine version", "kernel", "image", "tar")
+"""What such a ratio evens out in part: with a difference in these, a reader must be told."""
+
+
+def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evidence:
+    """The evidence of one or more results. Raises UsageError for a file that is no result, and for results
+    or a baseline that cannot be compared.
+    """
+    recordings = [read_result(each) for each in results]
+    first, *rest = recordings
+    remarks = []
+    for each in rest:
+        refuse_unlike(first, each, "they cannot be judged together")
+        remarks += differences(first, each)
+    before: Sequence[Sample] = ()
+    if baseline is not None:
+        read = read_result(baseline)
+        refuse_unlike(first, read, "it is no baseline for that")
+        if unlike := differences(first, read):
+            remarks += [*unlike, "so only ratios to bare make are compared, and those of an unlike machine"]
+        recordings.append(read)
+        before = read.samples
+    remarks += [
+        f"{each.path} was cut short: it is judged by what there is"
+        for each in recordings
+        if not each.complete
+    ]
+    return Evidence(
+        [each.samples for each in recordings[: len(results)]],
+        baseline=before,
+        against=None if baseline else first.facts.get("against"),
+        facts=first.facts,
+        remarks=remarks,
+    )
+
+
+def refuse_unlike(one: Recording, other: Recording, why: str) -> None:
+    """Raise UsageError where no figure of the one says anything about the other."""
+    ours, theirs = _circumstances(one.facts), _circumstances(other.facts)
+    for key in SAME:
+        if ours[key] != theirs[key]:
+            raise UsageError(
+                f"{other.path}: its {key} is {theirs[key]}, that of {one.path} is {ours[key]}: {why}; "
+                "measure both side by side, as with --against"
+            )
+
+
+def differences(one: Recording, other: Recording) -> list[str]:
+    """What differs, in words."""
+    ours, theirs = _circumstances(one.facts), _circumstances(other.facts)
+    return [
+        f"{other.path}: its {key} is {theirs[key]}, that of {one.path} is {ours[key]}"
+        for key in LIKE
+        if ours[key] != theirs[key]
+    ]
+
+
+def _circumstances(facts: Mapping[str, Any]) -> dict[str, Any]:
+    engine = facts["engine"]
+    name, _, version = str(engine.get("engine", "")).partition(" ")
+    known = {key: facts.get(key) for key in ("tree", "command", "machine", "processors", "image", "tar")}
+    return {
+        **known,
+        "engine": name.rstrip(","),
+        "engine version": version,
+        "storage driver": engine.get("storage driver"),
+        "kernel": engine.get("kernel"),
+    }

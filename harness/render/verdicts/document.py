@@ -1,0 +1,34 @@
+"""The verdict as a JSON document, for programs; results/gate-schema.json describes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from harness.gate.verdict import Verdict
+
+SCHEMA = 1
+
+
+def render(verdict: Verdict) -> str:
+    """All of it. An interval that is open at the top has `null` there, since JSON has no infinity."""
+    document = {
+        "schema": SCHEMA,
+        "verdict": verdict.state,
+        "exit_status": verdict.exit_status,
+        "rulings": [asdict(each) for each in verdict.rulings],
+        "noise": [asdict(each) for each in verdict.noise],
+        "remarks": list(verdict.remarks),
+        "facts": dict(verdict.facts),
+    }
+    return json.dumps(_finite(document), indent=1) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

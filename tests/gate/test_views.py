@@ -1,0 +1,111 @@
+"""The views of the one verdict: each says the same, and survives what a name or a reason may hold."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as xml
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from harness.gate import Evidence, Verdict, judge
+from harness.render.verdicts import document, github, junit, markdown, terminal
+from harness.stats import State
+from tests.gate.figures import PIPE, blocks, budgets
+
+AWKWARD = 'a|b <c> \x1b[31m & "d" %0A:: *e*\nf'
+
+
+def verdict(limit: float = 1.4, count: int = 40) -> Verdict:
+    """Of a ratio that is 1.25, with an A/A pair."""
+    samples = blocks({"katas-volume": 4.0, PIPE: 5.0, f"{PIPE}#2": 5.0}, count, recompiled=1)
+    found = budgets(f'seconds = "at most {limit} times katas-volume"\nrecompiled = "exactly 1"')
+    facts = {"tree": "typical", "engine": {"engine": "local", "storage driver": "none"}}
+    return judge(Evidence([samples], facts=facts), found)
+
+
+def awkward() -> Verdict:
+    """Names and reasons as an attacker would choose them."""
+    found = verdict(1.1)
+    rulings = tuple(replace(each, runner=AWKWARD, says=AWKWARD) for each in found.rulings)
+    return replace(found, rulings=rulings, remarks=(AWKWARD,))
+
+
+VERDICTS = {
+    State.PASSED: verdict(),
+    State.REGRESSED: verdict(1.1),
+    State.INCONCLUSIVE: verdict(1.25),
+}
+
+
+def on_terminal(found: Verdict, width: int = 80) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width).print(terminal.render(found))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("state", VERDICTS)
+def test_the_terminal_ends_with_the_verdict(state: State) -> None:
+    """Each budget with its sign and what was found; it fits 80 columns and needs no colours."""
+    text = on_terminal(VERDICTS[state])
+    assert str(state) in text.splitlines()[-1] or str(state) in text.splitlines()[-2]
+    assert "seconds at most" in text
+    assert "recompiled exactly 1" in text
+    assert "against itself (incremental)" in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("state", "counts"), [("passed", (0, 0)), ("regressed", (1, 0)), ("inconclusive", (0, 1))]
+)
+def test_junit_is_red_unless_all_passed(state: str, counts: tuple[int, int]) -> None:
+    """What is inconclusive is an error: a skipped test looks green."""
+    root = xml.fromstring(junit.render(VERDICTS[State(state)]))
+    assert (int(root.attrib["failures"]), int(root.attrib["errors"])) == counts
+    cases = list(root.iter("testcase"))
+    assert int(root.attrib["tests"]) == len(cases) == 3
+    assert (len(list(root.iter("failure"))), len(list(root.iter("error")))) == counts
+
+
+def test_markdown_is_a_table_with_a_row_a_budget() -> None:
+    """Nothing in a cell breaks out of it."""
+    for found in (*VERDICTS.values(), awkward()):
+        rows = [line for line in markdown.render(found).splitlines() if line.startswith("|")]
+        assert len(rows) == 2 + len(found.rulings)
+        assert {row.replace("\\|", "").count("|") for row in rows} == {5}
+
+
+@pytest.mark.parametrize(
+    ("state", "start"),
+    [("passed", "::notice "), ("regressed", "::error "), ("inconclusive", "::warning ")],
+)
+def test_annotations_are_one_line_each(state: str, start: str) -> None:
+    """One for each budget that is not kept, or one notice."""
+    (line,) = github.render(VERDICTS[State(state)]).splitlines()
+    assert line.startswith(start)
+
+
+def test_no_annotation_can_be_forged() -> None:
+    """A line end in a name would begin a workflow command of its own."""
+    lines = github.render(awkward()).splitlines()
+    assert len(lines) == len([each for each in awkward().rulings if each.state is not State.PASSED])
+    assert all(line.count("::") == 3 for line in lines)  # two of its own, and one that the message says
+
+
+def test_junit_survives_what_xml_cannot_say() -> None:
+    xml.fromstring(junit.render(awkward()))
+
+
+def test_the_document_keeps_to_its_schema() -> None:
+    """Even with an interval that is open, where the blocks are too few."""
+    schema = json.loads((Path(__file__).parents[2] / "results" / "gate-schema.json").read_text())
+    for found in (*VERDICTS.values(), awkward(), verdict(count=5)):
+        written = json.loads(document.render(found))
+        jsonschema.Draft202012Validator(schema).validate(written)
+        assert written["verdict"] == found.state
+        assert written["exit_status"] == found.exit_status
+    assert written["rulings"][1]["interval"]["high"] is None

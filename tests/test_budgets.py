@@ -1,0 +1,171 @@
+"""Budgets: what a sentence means, and what is refused with its place."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.budgets import METRICS, Budget, Sense, budget, intervals, parse, read_budgets
+from harness.errors import UsageError
+from tests.support import one_line
+
+PIPE = "[katas-data-container.incremental]\n"
+
+
+def only(text: str, metric: str = "seconds") -> Budget:
+    """The one budget of a sentence."""
+    (found,) = parse(tomllib.loads(f'{PIPE}{metric} = "{text}"'), "budgets.toml")
+    return found
+
+
+def refused(text: str) -> str:
+    """The one line that a file with this text is refused with."""
+    with pytest.raises(UsageError) as caught:
+        parse(tomllib.loads(text), "budgets.toml")
+    assert one_line(caught.value).startswith("budgets.toml: ")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sense", "amount", "than"),
+    [
+        ("at most 1.4 times katas-volume", Sense.AT_MOST, 1.4, "katas-volume"),
+        ("at most 1/10 of full", Sense.AT_MOST, 0.1, "full"),
+        ("at most 5 % above the baseline", Sense.AT_MOST, 1.05, "baseline"),
+        ("at  most 5% above baseline", Sense.AT_MOST, 1.05, "baseline"),
+        ("at least 10 times tmp", Sense.AT_LEAST, 10, "tmp"),
+        (
+            "at most 2 times katas-data-container:start=warm",
+            Sense.AT_MOST,
+            2,
+            "katas-data-container:start=warm",
+        ),
+    ],
+)
+def test_a_time_is_compared(text: str, sense: Sense, amount: float, than: str) -> None:
+    """With another runner, another scenario or the baseline, by a factor, a fraction or a percentage."""
+    found = only(text)
+    assert (found.sense, found.than) == (sense, than)
+    assert found.amount == pytest.approx(amount)
+    assert found.noisy
+
+
+@pytest.mark.parametrize(
+    ("metric", "text", "amount"),
+    [
+        ("recompiled", "exactly 1", 1),
+        ("mtimes_changed", "exactly 0", 0),
+        ("bytes_in", "at most 1.7 MB", 1.7e6),
+        ("memory", "at most 60 MB", 60e6),
+    ],
+)
+def test_a_counter_stands_alone(metric: str, text: str, amount: float) -> None:
+    """It takes no interval."""
+    found = only(text, metric)
+    assert (found.amount, found.than, found.noisy) == (amount, None, False)
+
+
+def test_a_budget_reads_as_a_sentence() -> None:
+    assert (
+        str(only("at most 1/10 of full")) == "katas-data-container, incremental: seconds at most 1/10 of full"
+    )
+
+
+def test_several_sentences_for_one_metric() -> None:
+    """Only those that noise reaches share the confidence."""
+    found = parse(
+        tomllib.loads(
+            PIPE
+            + 'seconds = ["at most 1.4 times katas-volume", "at most 1/10 of full"]\nrecompiled = "exactly 1"'
+        ),
+        "budgets.toml",
+    )
+    assert [each.metric for each in found] == ["seconds", "seconds", "recompiled"]
+    assert intervals(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[tmp.sometimes]\nseconds = "at most 2 times bare-make"', "no scenario sometimes; there are: full"),
+        ('[tmp.full]\nspeed = "at most 2"', "tmp.full.speed: there is no metric speed; there are: seconds"),
+        ('[tmp.full]\nseconds = "fast"', "tmp.full.seconds: 'fast' is no budget; write it as"),
+        ('[tmp.full]\nseconds = "at most 2 s"', "is no budget"),
+        ('[tmp.full]\nseconds = "at most 2"', "a time alone says more of the machine"),
+        ('[tmp.full]\nseconds = "exactly 2 times bare-make"', "nothing is exactly so many times"),
+        ('[tmp.full]\nseconds = "at most 0 times bare-make"', "never kept to"),
+        ('[tmp.full]\nseconds = "at most 1/0 of bare-make"', "1/0 is no number"),
+        ('[tmp.full]\nseconds = "at most 5 % times bare-make"', "is no budget"),
+        ('[tmp.full]\nseconds = "at most 5 above bare-make"', "is no budget"),
+        ('[tmp.full]\nbytes_in = "at most 5 %"', "is no budget"),
+        ('[tmp.full]\nseconds = "at most 2 times tmp"', "with itself"),
+        ('[tmp.full]\nseconds = "at most 2 times full"', "with itself"),
+        ('[bare-make.full]\nseconds = "at most 5 % above the baseline"', "no ratio to itself"),
+        ("[tmp.full]\nseconds = 2", "2 is no sentence"),
+        ("tmp = 2", "headings are [RUNNER.SCENARIO]"),
+        ('[tmp]\nfull = "at most 2"', "headings are [RUNNER.SCENARIO]"),
+        ("", "there is no budget in it"),
+        ("[tmp.full]", "there is no budget in it"),
+    ],
+)
+def test_what_is_no_budget_is_refused_with_its_key(text: str, said: str) -> None:
+    """In one line that says what to write instead."""
+    assert said in refused(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[tmp.full]\nrecompiled = ["exactly 1", "exactly 2"]',
+        '[tmp.full]\nrecompiled = ["at most 1", "at least 2"]',
+        '[tmp.full]\nseconds = ["at most 2 times bare-make", "at least 3 times bare-make"]',
+        '[tmp.full]\nseconds = "at most 0.9 times katas-volume"\n'
+        '[katas-volume.full]\nseconds = "at most 0.9 times tmp"',
+        '[tmp.incremental]\nseconds = "at most 1/10 of full"\n[tmp.full]\nseconds = "at most 5 times incremental"',
+    ],
+)
+def test_budgets_that_no_result_can_keep_to_are_refused(text: str) -> None:
+    """The other way round and in another heading too."""
+    assert "contradicts" in refused(text)
+
+
+def test_a_bound_that_is_set_twice_is_refused() -> None:
+    assert "bound the same; keep one" in refused('[tmp.full]\nrecompiled = ["at most 3", "at most 4"]')
+
+
+def test_budgets_that_agree_are_taken() -> None:
+    """Both sides of a range, and a ratio and its inverse."""
+    found = parse(
+        tomllib.loads(
+            '[tmp.full]\nrecompiled = ["at least 1", "at most 3"]\nseconds = "at most 1.5 times katas-volume"\n'
+            '[katas-volume.full]\nseconds = "at most 1.5 times tmp"'
+        ),
+        "budgets.toml",
+    )
+    assert len(found) == 4
+
+
+def test_a_file_that_is_no_toml_is_refused_with_the_line(tmp_path: Path) -> None:
+    """And one that is not there, or not even text."""
+    path = tmp_path / "budgets.toml"
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        read_budgets(path)
+    path.write_text("[tmp.full]\nseconds =\n")
+    with pytest.raises(UsageError, match=r"budgets\.toml: this is no TOML: .*line 2"):
+        read_budgets(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="this is no TOML"):
+        read_budgets(path)
+
+
+@given(st.text(), st.sampled_from(METRICS))
+def test_whatever_is_written_gives_a_budget_or_one_line(text: str, metric: str) -> None:
+    """No traceback, ever."""
+    try:
+        budget("tmp", "full", metric, text, "place")
+    except UsageError as error:
+        one_line(error)
