@@ -47,10 +47,13 @@ def open_folder(name: str | bytes, *, parent: int | None = None, need: int = os.
 
 
 def permit(folder: int, need: int) -> None:
-    """See to it that the owner of an open folder has the permissions needed. Raises OSError."""
+    """See to it that the owner of an open folder has the permissions needed, be the caller root, who needs none: the owner is
+    the run's user next time. Raises OSError.
+    """
     path = f"/proc/self/fd/{folder}"
-    if not os.access(path, need):
-        os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | 0o700)
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if need << 6 & ~mode:
+        os.chmod(path, mode | 0o700)
 
 
 def permit_all(folder: str | os.PathLike[str]) -> None:

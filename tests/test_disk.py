@@ -116,6 +116,14 @@ class TestOpenFolder:
         os.close(open_folder(str(folder), need=ALL))
         assert mode(folder) == 0o700
 
+    def test_root_grants_what_the_owner_lacks_too(self, tmp_path: Path) -> None:
+        """Though root itself lacks nothing: the next run is not root."""
+        folder = tmp_path / "closed"
+        folder.mkdir()
+        folder.chmod(0o051)
+        os.close(open_folder(str(folder)))
+        assert mode(folder) == 0o751
+
     @pytest.mark.parametrize("kind", ["symlink", "file", "fifo"])
     def test_only_a_folder_is_opened(self, tmp_path: Path, kind: str) -> None:
         """A symlink to a folder is none, and a fifo is not waited for."""

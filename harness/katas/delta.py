@@ -72,18 +72,20 @@ def blob_id(content: bytes) -> str:
 
 
 def stamped(folder: int, name: bytes) -> Stamped | None:
-    """What an open folder holds at `name`, symlinks not followed; None for anything else than a file or
-    symlink.
+    """What an open folder holds at `name`, symlinks not followed; None for anything else than a symlink or a file that its
+    owner may read.
     """
     try:
         status = os.lstat(name, dir_fd=folder)
         if stat.S_ISLNK(status.st_mode):
             return Stamped(0o120000, blob_id(os.readlink(name, dir_fd=folder)))
-        if not stat.S_ISREG(status.st_mode):
-            return None
+        if not stat.S_ISREG(status.st_mode) or not status.st_mode & stat.S_IRUSR:
+            return (
+                None  # what a run forbade its own user to read is to be written anew, though root may read it
+            )
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
-        return None  # missing, or unreadable by a run's doing: to be written anew
+        return None  # missing
     try:
         return Stamped(0o100755 if status.st_mode & 0o100 else 0o100644, blob_id(_read(file)))
     finally:

@@ -20,6 +20,9 @@ from harness.runners.claims import Property
 PROOFS = {
     Property.EXACT_MTIMES: "exact_mtimes",
     Property.NO_MISSED_EDIT: "no_missed_edit",
+    Property.TIMED_OUT: "timed_out",
+    Property.OWNERSHIP: "ownership",
+    Property.FRESH: "fresh",
 }
 """Property to the module of its proof."""
 

@@ -100,10 +100,13 @@ class Search:
         check: Callable[[Example], None],
         *,
         show: Callable[[Example], str] = str,
+        parse: Callable[[str], Example] | None = None,
     ) -> None:
-        """The same for cases that can be listed, the simplest first; `show` says one in words."""
+        """The same for cases that can be listed, the simplest first; `show` says one in words. Where the list is another one
+        each time, `parse` makes the case of these words.
+        """
         wanted = self._wanted(name)
-        for case in cases:
+        for case in [parse(wanted)] if parse and wanted else cases:
             if wanted is None or (wanted and wanted != show(case)):
                 continue
             self.examples += 1

@@ -131,6 +131,13 @@ def test_a_file_is_seen_as_git_sees_it(tmp_path: Path, folder: int, mode: int, k
     assert stamped(folder, b"file") == Stamped(kind, blob_id(b"content"))
 
 
+def test_a_file_that_its_owner_may_not_read_is_not_seen(tmp_path: Path, folder: int) -> None:
+    """So that it is written anew, and the next run can read it: not even where root looks, who may read everything."""
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "file").chmod(0o311)
+    assert stamped(folder, b"file") is None
+
+
 @settings(deadline=None, max_examples=20)
 @given(name=names())
 def test_a_file_of_any_name_is_seen(tmp_path_factory: pytest.TempPathFactory, name: bytes) -> None:

@@ -11,6 +11,7 @@ import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -260,7 +261,7 @@ class TestStage:
 
 
 def test_any_tree_survives_any_number_of_test_events(katas: Katas) -> None:
-    """Exact to the nanosecond, whatever a run made."""
+    """Exact to the nanosecond, whatever a run made; only the sandbox itself is one that its owner can enter."""
 
     @on_disk
     @given(trees())
@@ -270,7 +271,10 @@ def test_any_tree_survives_any_number_of_test_events(katas: Katas) -> None:
             event.stage(chunks_of(folder))
             event.accept(acceptance({}, comparison))
         play(katas, LION, {}, run=lambda sandbox: None)
-        assert tree(katas) == expected(planned)
+        wanted = expected(planned)
+        if wanted[b"."].mode & 0o500 != 0o500:
+            wanted[b"."] = replace(wanted[b"."], mode=wanted[b"."].mode | 0o700)
+        assert tree(katas) == wanted
 
     survives()
 

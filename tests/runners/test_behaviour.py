@@ -246,6 +246,15 @@ def test_whatever_a_run_leaves_is_there_next_time_as_it_was(runner: BaseRunner, 
     assert int(hole.split()[0]) < 1000, "the hole is still one"
 
 
+@pytest.mark.parametrize("mode", ["0000", "0111", "0200", "0400"])
+def test_a_run_that_shuts_itself_out(runner: BaseRunner, avatar: Avatar, mode: str) -> None:
+    """Of its visible files, their folders or the sandbox itself: the next test event is an ordinary one, edit or no edit."""
+    shuts = f"cat a/b c; [ -e once ] || {{ echo 1 >once; chmod {mode} a/b c cyber-dojo.sh a .; }}"
+    for number in ("1", "1", "2"):
+        run = play(runner, avatar, shuts, c=number, **{"a/b": number})
+        assert (run.status, run.stdout) == (0, number * 2)
+
+
 BOMBS = {
     "forks": "bomb() { bomb | bomb & }; bomb; sleep 1",
     "memory": "head -c 300000000 /dev/zero | tail -c 299999999",

@@ -1,0 +1,62 @@
+"""The proof that no uid is needed on the host, and that no mode can break the next test event."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness import disk
+from harness.engines import SandboxSpec
+from harness.katas.layout import Avatar
+from harness.proofs import Status
+from harness.runners.claims import Property
+from harness.runners.katas_data_container import KatasDataContainer
+from tests.proofs.conftest import Examine, isolating, on_plain_processes
+
+
+@isolating
+@pytest.mark.parametrize("runner", ["tmp", "katas-data-container"])
+def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
+    found = examined(runner, Property.OWNERSHIP)
+    assert (found.status, found.reason) == (Status.PROVED, "")
+    assert found.examples > 5
+
+
+@isolating
+def test_a_volume_mount_needs_a_uid(examined: Examine) -> None:
+    """The sandbox's owner is another than the katas' where root plays; else the run is the very user whose they are."""
+    found = examined("katas-volume", Property.OWNERSHIP)
+    assert found.counterexample is not None
+    assert "the host" in found.counterexample.words
+    again = examined("katas-volume", Property.OWNERSHIP, replay=found.counterexample.token)
+    assert again.counterexample == found.counterexample
+
+
+class RunsAsRoot(KatasDataContainer):
+    """The mistake: the player's code is whoever the container starts as."""
+
+    def spec(self, avatar: Avatar) -> SandboxSpec:
+        return replace(super().spec(avatar), uid=0, gid=0)
+
+
+@pytest.mark.parametrize("shared_engine", ["docker"], indirect=True)
+def test_a_run_that_is_root(examined: Examine) -> None:
+    found = examined(RunsAsRoot, Property.OWNERSHIP)
+    assert found.counterexample is not None
+    assert found.counterexample.words.startswith("inside the run: ")
+
+
+@on_plain_processes
+def test_katas_that_do_not_open_what_a_run_closed(examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mistake was the harness's own: root, who needs no permission, took it that the run's user needs none."""
+    monkeypatch.setattr(disk, "permit", lambda folder, need: None)
+
+    class InAFolder(KatasDataContainer):
+        """Whose katas are not behind a keeper, where this test cannot reach."""
+
+        katas_in = "folder"
+
+    found = examined(InAFolder, Property.OWNERSHIP)
+    assert found.counterexample is not None
+    assert found.counterexample.words.startswith("after chmod 0000 . a test event was faulty")

@@ -1,0 +1,46 @@
+"""The proof that a run past its limit leaves no trace."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.proofs import Status
+from harness.runners.claims import Property
+from harness.runners.event import TestEvent
+from harness.runners.katas_volume import KatasVolume
+from tests.proofs.conftest import Examine, isolating, on_plain_processes
+
+
+@isolating
+@pytest.mark.parametrize("runner", ["tmp", "katas-data-container"])
+def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
+    found = examined(runner, Property.TIMED_OUT)
+    assert (found.status, found.reason) == (Status.PROVED, "")
+    assert found.examples >= 5
+
+
+@isolating
+def test_what_a_volume_mount_leaves(examined: Examine) -> None:
+    """What the run had done by then, in the first example; and its token shows it again."""
+    found = examined("katas-volume", Property.TIMED_OUT)
+    assert found.counterexample is not None
+    assert found.counterexample.words == "a run that loops: it left a trace in the katas: 'goes' is gone"
+    again = examined("katas-volume", Property.TIMED_OUT, replay=found.counterexample.token)
+    assert again.counterexample == found.counterexample
+
+
+class CommitsWhatTimedOut(KatasVolume):
+    """The mistake: whether the run had ended was not asked."""
+
+    def play(self, event: TestEvent) -> None:
+        event.save("1st")
+        event.start()
+        event.run()
+        event.commit("2nd")
+
+
+@on_plain_processes
+def test_a_commit_of_a_run_past_its_limit(examined: Examine) -> None:
+    found = examined(CommitsWhatTimedOut, Property.TIMED_OUT)
+    assert found.counterexample is not None
+    assert "a run that loops: past its limit it was completed" in found.counterexample.words
