@@ -93,14 +93,16 @@ class LocalEngine:
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
         folder = self._volume(name)
+        if (folder / LABEL).exists():  # and stays its owner's, who may outlive this process
+            return
         try:
             (folder / "katas").mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
             (folder / "katas").chmod(0o755)  # for a player who sees it mounted
-            (folder / LABEL).write_text(str(self._owner))
             (folder / KATAS).write_text(katas or name)
             if temporary:
                 (folder / TEMPORARY).touch()
+            (folder / LABEL).write_text(str(self._owner))
         except OSError as error:
             raise KatasError(f"the volume {name} cannot be made in {folder}: {error.strerror}") from error
 

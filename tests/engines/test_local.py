@@ -332,3 +332,13 @@ def test_a_user_without_privileges_reads_what_a_run_made_unreadable(tmp_path: Pa
             modes = {path: entry.mode for path, entry in sandbox.observe().items()}
         assert modes == {b".": 0o755, b"a": 0, b"b": 0, b"b/c": 0}
         eventually(lambda: not engine.traces(), "its folder goes")
+
+
+def test_a_volume_stays_its_first_owners(tmp_path: Path) -> None:
+    """Whoever else uses it and dies: a sweep leaves it to who lives."""
+    with closing(LocalEngine(tmp_path)) as engine:
+        engine.create_volume("katas", temporary=True)
+        label = tmp_path / "volumes" / "katas" / LABEL
+        label.write_text("somebody's")
+        engine.create_volume("katas", temporary=False)
+        assert label.read_text() == "somebody's"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from harness import disk
-from harness.engines import SandboxSpec
+from harness.engines import Engine, SandboxSpec
 from harness.katas.layout import Avatar
+from harness.katas.places import open_folder
+from harness.katas.store import Katas
 from harness.proofs import Status
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
@@ -55,7 +58,9 @@ def test_katas_that_do_not_open_what_a_run_closed(examined: Examine, monkeypatch
     class InAFolder(KatasDataContainer):
         """Whose katas are not behind a keeper, where this test cannot reach."""
 
-        katas_in = "folder"
+        @classmethod
+        def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
+            return open_folder(place)
 
     found = examined(InAFolder, Property.OWNERSHIP)
     assert found.counterexample is not None
