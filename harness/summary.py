@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from statistics import geometric_mean, median
 from typing import TypeVar
 
+from harness import stats
 from harness.runners.run import PHASES
 from harness.trials.arms import FLOOR
 from harness.trials.sample import Sample
-from harness.trials.scenario import INCREMENTAL, NO_OP, SCENARIOS
+from harness.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, NO_OP, SCENARIOS
 
 T = TypeVar("T")
+
+ABOUT = (INCREMENTAL, HEADER, NO_OP, FULL, FIRST)
+"""What a table is about first of all: what a player does most, before what is done once."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def subject(samples: Sequence[Sample]) -> str:
     played.
     """
     played = {each.scenario for each in samples}
-    return next((each for each in (INCREMENTAL, *SCENARIOS) if each in played), INCREMENTAL)
+    return next((each for each in ABOUT if each in played), INCREMENTAL)
 
 
 def remarks(samples: Sequence[Sample]) -> list[str]:
@@ -69,7 +73,37 @@ def remarks(samples: Sequence[Sample]) -> list[str]:
     if samples and not done:
         found.append("no build ended within its limit: raise --max-seconds")
     reasons = dict.fromkeys(f"{each.runner}: {each.reason}" for each in samples if each.reason)
-    return [*found, *reasons]
+    return [*found, *_unsteady(done), *reasons]
+
+
+def noise(samples: Sequence[Sample], one: str, other: str) -> stats.Interval | None:
+    """How far two arms that are the same seem to differ: what is within is noise. None without a common block."""
+    times = {
+        (each.runner, each.block): each.seconds
+        for each in samples
+        if each.scenario == subject(samples) and each.outcome == "completed"
+    }
+    blocks = [block for runner, block in times if runner == one and (other, block) in times]
+    if not blocks:
+        return None
+    pairs = [[times[runner, block] for block in blocks] for runner in (one, other)]
+    return stats.paired(pairs[0], pairs[1], stats.CONFIDENCE)
+
+
+def _unsteady(done: Sequence[Sample]) -> list[str]:
+    """Warm-ups and outliers: they are told, and count like everything else."""
+    found = []
+    about = subject(done)
+    for runner in dict.fromkeys(each.runner for each in done):
+        times = [each.seconds for each in done if each.runner == runner and each.scenario == about]
+        if first := stats.warm_up(times):
+            found.append(f"{runner}: the first {first} of {len(times)} differ from the rest: a warm-up?")
+        if odd := stats.outliers(times):
+            shown = ", ".join(f"{times[each]:.3g} s" for each in odd[:5])
+            found.append(
+                f"{runner}: {len(odd)} of {len(times)} are outliers, and count all the same: {shown}"
+            )
+    return found
 
 
 def _row(name: str, samples: Sequence[Sample]) -> Row:

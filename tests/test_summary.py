@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from harness.render import terminal
-from harness.summary import subject, summarize
+from harness.summary import noise, remarks, subject, summarize
 from harness.trials.scenario import SCENARIOS
 from tests.test_results import sample
 
@@ -85,7 +85,7 @@ def test_machines_are_combined_after_their_ratios_were_taken() -> None:
 
 def test_figures_are_about_the_incremental_build_or_what_was_played_instead() -> None:
     assert subject(SAMPLES) == "incremental"  # type: ignore[arg-type]
-    assert subject([sample(scenario="full"), sample(scenario="header")]) == "full"
+    assert subject([sample(scenario="full"), sample(scenario="header")]) == "header"
 
 
 def test_a_table_of_all_scenarios_with_an_a_a_pair_fits_a_terminal_of_80() -> None:
@@ -102,3 +102,35 @@ def test_a_table_of_all_scenarios_with_an_a_a_pair_fits_a_terminal_of_80() -> No
     for word in ("volume#2", "container", "header's edit", "no-op", "memory at most", "12.35 MB"):
         assert word in text
     assert "…" not in text
+
+
+def test_a_warm_up_and_outliers_are_told_and_count() -> None:
+    """The summary is of all samples; the remarks say which stand out, and nothing of arms that are steady."""
+    steady = [0.10, 0.11, 0.12, 0.13] * 6
+    slow_at_first = [0.5, 0.51, 0.52, 0.53, 0.54, 0.55, *steady]
+    samples = [
+        sample(name, scenario="incremental", block=block, seconds=seconds)
+        for name, times in (("tmp", slow_at_first), ("katas-volume", [*steady, 9.0]), ("bare-make", steady))
+        for block, seconds in enumerate(times)
+    ]
+    said = remarks(samples)
+    assert "tmp: the first 6 of 30 differ from the rest: a warm-up?" in said
+    assert "katas-volume: 1 of 25 are outliers, and count all the same: 9 s" in said
+    assert not [line for line in said if line.startswith("bare-make")]
+
+
+def test_noise_is_the_interval_of_a_runner_against_itself() -> None:
+    """Paired within the blocks: that all blocks differ from each other is no noise."""
+    times = [0.1 * (1 + block) for block in range(12)]
+    samples = [
+        sample(
+            name, scenario="incremental", block=block, seconds=seconds * (1.1 if wobble == block % 2 else 1)
+        )
+        for name, wobble in (("tmp", 0), ("tmp#2", 1))
+        for block, seconds in enumerate(times)
+    ]
+    found = noise(samples, "tmp", "tmp#2")
+    assert found is not None
+    assert found.blocks == 12
+    assert found.low <= 1 <= found.high
+    assert noise(samples, "tmp", "none") is None

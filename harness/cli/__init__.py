@@ -15,6 +15,8 @@ from harness.errors import HarnessError
 
 COMMANDS = (
     "compare",
+    "scale",
+    "load",
     "verify",
     "run",
     "katas",

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from math import inf
 from typing import Any
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 from harness import runners, trials
-from harness.cli.options import USAGE, add_engine, add_runner, console, count, errors, positive, remark
-from harness.compare import Comparison, compare
+from harness.cli.measuring import (
+    add_arms,
+    add_tree,
+    default_out,
+    record,
+    showing,
+    tree_and_seed,
+    variants,
+)
+from harness.cli.options import console, count, errors, positive, remark
+from harness.compare import AGAIN, Comparison, compare
 from harness.engines.choose import choose
 from harness.errors import UsageError
 from harness.render import terminal
-from harness.results import ResultFile
-from harness.runners.base import COMMAND
-from harness.summary import remarks, subject, summarize
-from harness.trees import SourceTree, open_tree, recipes
+from harness.stats import Interval
+from harness.summary import noise, remarks, subject, summarize
 from harness.trials.scenario import SCENARIOS
 
+__all__ = ["add", "add_tree", "default_out", "showing", "tree_and_seed"]
+
 BUDGET_SECONDS = 75.0
-FULL_BUILD_SECONDS = 120.0
 
 
 def add(commands: Any) -> None:
@@ -45,8 +49,7 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help=f"what to measure, of {', '.join(SCENARIOS)} (default full incremental)",
     )
-    add_runner(parser, action="append")
-    add_engine(parser)
+    add_arms(parser, "compare")
     parser.add_argument(
         "--budget",
         type=positive,
@@ -64,98 +67,57 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help="compare a runner with itself too, the first one unless it is named: what differs is noise",
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the result file (default results/compare-ENGINE-TIME.jsonl)"
-    )
     parser.set_defaults(command_function=_compare)
 
 
-def add_tree(parser: argparse.ArgumentParser) -> None:
-    """What is built, and how: for every command that measures."""
-    parser.add_argument(
-        "--tree",
-        default="typical",
-        metavar="TREE",
-        help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}",
-    )
-    parser.add_argument("--edit", metavar="FILE", help="of a folder: the file to edit, relative to it")
-    parser.add_argument(
-        "--edit-header", metavar="FILE", help="of a folder: the header to edit, for its scenario"
-    )
-    parser.add_argument(
-        "--command", default=COMMAND, help="the command line of a test event (default %(default)s)"
-    )
-    parser.add_argument(
-        "--max-seconds",
-        type=positive,
-        default=FULL_BUILD_SECONDS,
-        help="limit of one build (default %(default)g)",
-    )
-    parser.add_argument("--seed", type=int, help="of the order within the blocks (default: a new one)")
-
-
-def tree_and_seed(options: argparse.Namespace) -> tuple[SourceTree, int]:
-    """What `add_tree` asked for. Raises UsageError and TreeError."""
-    tree = open_tree(options.tree, edit=options.edit, header=options.edit_header, report=remark)
-    return tree, options.seed if options.seed is not None else secrets.randbelow(2**32)
-
-
 def _compare(options: argparse.Namespace) -> int:
-    kinds = [runners.parse(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]
+    kinds = variants(options)
     again = _again(options.aa, [each.label for each in kinds])
     tree, seed = tree_and_seed(options)
     wanted = options.scenario or (trials.FULL, trials.INCREMENTAL)
     plan = trials.Plan(options.budget, options.blocks, tuple(each for each in SCENARIOS if each in wanted))
     choice = choose(options.engine, image=options.image, report=remark)
-    with closing(choice.engine) as engine:
+    with closing(choice.engine) as engine, showing(plan) as show:
         errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
         comparison = Comparison(
-            tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed, again
+            tree,
+            kinds,
+            engine,
+            options.image,
+            options.command,
+            options.max_seconds,
+            plan,
+            seed,
+            again,
         )
         facts = comparison.facts()
-        out = options.out or default_out("compare", engine.name)
-        samples: list[trials.Sample] = []
-        try:
-            with ResultFile(out, facts) as result, showing(plan) as show:
-                for sample in compare(comparison, show):
-                    result.add(sample)
-                    samples.append(sample)
-        finally:  # what was measured before an interruption is worth seeing
-            _report(facts, samples, out)
-    return 0 if any(sample.outcome == "completed" for sample in samples) else USAGE
+        return record(
+            options.out or default_out("compare", engine.name),
+            facts,
+            compare(comparison, show),
+            lambda samples: _report(facts, samples),
+        )
 
 
-def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample], out: Path) -> None:
-    if not samples:
-        return
+def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> None:
     console.print(_headline(facts, samples), markup=False, soft_wrap=True)
     console.print(terminal.comparison(summarize(samples, facts["runners"]), subject(samples)))
+    if again := facts["again"]:
+        _report_noise(noise(samples, again, again + AGAIN), again)
     for line in remarks(samples):
         console.print(f"note: {line}", markup=False, soft_wrap=True)
-    console.print(f"written to {out}", markup=False, soft_wrap=True)
 
 
-def default_out(what: str, engine: str) -> Path:
-    """A new file among the results."""
-    folder = Path("results")
-    folder.mkdir(exist_ok=True)
-    return folder / f"{what}-{engine}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
-
-
-@contextmanager
-def showing(plan: trials.Plan) -> Iterator[Callable[[trials.Step], None]]:
-    """Progress: a bar on a terminal, a line a block in a log."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
-        task = progress.add_task("starting", total=None if plan.blocks else plan.budget_seconds)
-
-        def show(step: trials.Step) -> None:
-            text = f"block {step.block + 1}, {SCENARIOS[step.scenario].words}"
-            progress.update(task, description=f"{text}: {step.runner}", completed=step.seconds)
-            if step.first and not errors.is_terminal:
-                remark(f"{text}, after {step.seconds:.0f} s")
-
-        yield show
+def _report_noise(found: Interval | None, runner: str) -> None:
+    if found is None:
+        return
+    lies = f"from {found.low:.2f} to {found.high:.2f}; what differs by less may be noise"
+    console.print(
+        f"{runner} against itself: {found.estimate:.2f}, "
+        + (lies if found.high < inf else f"and {found.blocks} blocks are too few to tell the noise"),
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _headline(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> str:

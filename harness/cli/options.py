@@ -47,6 +47,11 @@ def count(text: str) -> int:
     return int(text)
 
 
+def counts(text: str) -> list[int]:
+    """Whole numbers greater than 0, with commas between them, for argparse."""
+    return [count(each) for each in text.split(",")]
+
+
 def remark(line: str) -> None:
     """One line of progress."""
     errors.print(line, style="dim", markup=False)

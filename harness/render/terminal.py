@@ -11,7 +11,9 @@ from rich.table import Table
 
 from harness.katas.store import Increment
 from harness.runners.run import Phase
+from harness.scale import Growth
 from harness.summary import Row
+from harness.trials.crowd import Level
 from harness.trials.scenario import FULL, INCREMENTAL, SCENARIOS
 
 NAME_WIDTH, NAMES_WIDTH = 20, 52
@@ -70,6 +72,51 @@ def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> Table:
     table.add_row("  of the harness", *(seconds(row.harness_seconds) for row in rows))
     if any(row.memory is not None for row in rows):
         table.add_row("memory at most", *(size(row.memory) for row in rows))
+    return table
+
+
+def growth(found: Sequence[Growth]) -> Table:
+    """A table of `harness scale`: a column an arm, a row a tree, and the exponent below them."""
+    axis, scenario = found[0].axis, found[0].scenario
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(SCENARIOS[scenario].words, no_wrap=True)
+    for each in found:
+        table.add_column(each.runner, justify="right", no_wrap=True)
+    for label in axis.trees:
+        table.add_row(label, *(seconds(each.seconds.get(label)) for each in found))
+    table.add_section()
+    table.add_row(
+        f"exponent, of {axis.words}", *(_ratio(each.law.exponent if each.law else None) for each in found)
+    )
+    table.add_row(
+        "  95 % from",
+        *("-" if each.law is None else f"{each.law.low:.2f} to {each.law.high:.2f}" for each in found),
+    )
+    return table
+
+
+def load(found: Sequence[Level]) -> Table:
+    """The table of `harness load`: a column an arm, and a section a figure with a row for each crowd."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("avatars at once", no_wrap=True)
+    names = list(dict.fromkeys(each.runner for each in found))
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    figures: list[tuple[str, Callable[[Level], str]]] = [
+        ("test events a second", lambda level: _ratio(level.throughput)),
+        ("seconds, median", lambda level: seconds(level.median)),
+        ("seconds, slowest twentieth", lambda level: seconds(level.slowest)),
+        ("output right", lambda level: _of(level.right)),
+    ]
+    if any(each.failed for each in found):
+        figures.append(("timed out or faulty", lambda level: str(level.failed)))
+    by_name = {(each.avatars, each.runner): each for each in found}
+    for words, cell in figures:
+        table.add_section()
+        table.add_row(words)
+        for avatars in sorted({each.avatars for each in found}):
+            levels = (by_name.get((avatars, name)) for name in names)
+            table.add_row(f"  {avatars}", *("-" if level is None else cell(level) for level in levels))
     return table
 
 

@@ -6,7 +6,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,11 +38,9 @@ class Step:
 class Player:
     """The player's side: the visible files, and what was done to them before the button is pressed."""
 
-    def __init__(self, tree: SourceTree, folder: Path, command: str) -> None:
-        """`folder` is empty; the tree stays in it. Raises UsageError for a tree without its command."""
-        tree.write(folder)
-        self.files = VisibleFiles.from_folder(folder)
-        check_command(self.files, command, tree.name)
+    def __init__(self, tree: SourceTree, files: VisibleFiles) -> None:
+        """`files` are those of the tree before any edit."""
+        self.files = files
         self._tree = tree
         self._sources = self._headers = 0
         self.answer = tree.answer
@@ -79,8 +77,7 @@ def play(
     Raises UsageError for a tree without its command, or without an edit that a scenario needs.
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-tree-")))
-        player = Player(tree, folder, command)
+        player = Player(tree, stack.enter_context(laid_out(tree, command)))
         if HEADER in plan.scenarios:
             tree.edit_header(1)  # if there is none, better now than after an hour
         order = random.Random(seed)
@@ -114,6 +111,18 @@ def play(
             recorded += samples
             if settled(recorded):
                 return
+
+
+@contextmanager
+def laid_out(tree: SourceTree, command: str) -> Iterator[VisibleFiles]:
+    """The tree before any edit, in a folder that goes in the end. Raises UsageError for a tree without its
+    command.
+    """
+    with tempfile.TemporaryDirectory(prefix="harness-tree-") as folder:
+        tree.write(Path(folder))
+        files = VisibleFiles.from_folder(Path(folder))
+        check_command(files, command, tree.name)
+        yield files
 
 
 def press(arm: Arm, scenario: str, files: VisibleFiles, max_seconds: float) -> tuple[Run, float]:

@@ -222,5 +222,5 @@ def test_the_front_page_names_every_command(capsys: pytest.CaptureFixture[str]) 
         main(["--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
-    for command in ("compare", "run", "katas", "doctor", "image", "clean"):
+    for command in ("compare", "scale", "load", "run", "katas", "doctor", "image", "clean"):
         assert f"\n    {command} " in out

@@ -1,0 +1,101 @@
+"""harness load: many avatars at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from harness import load, trials
+from harness.cli.measuring import (
+    add_arms,
+    add_tree,
+    default_out,
+    record,
+    showing,
+    tree_and_seed,
+    variants,
+)
+from harness.cli.options import console, count, counts, errors, positive, remark
+from harness.compare import Comparison
+from harness.engines.choose import choose
+from harness.render import terminal
+from harness.trials.crowd import Crowds, levels
+
+AVATARS = (1, 2, 4, 8, 16, 32)
+EVENTS = 20
+BUDGET_SECONDS = 120.0
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "load",
+        help="measure the runners with many avatars at once",
+        description="Let more and more avatars of one kata play at once, each of which edits, presses the button, and "
+        "waits for its output, with a bare make for each beside them; print the throughput and how long they waited.",
+    )
+    add_tree(parser)
+    parser.add_argument(
+        "--avatars",
+        type=counts,
+        default=AVATARS,
+        metavar="N,N,...",
+        help=f"how many at once (default {','.join(map(str, AVATARS))})",
+    )
+    parser.add_argument(
+        "--events",
+        type=count,
+        default=EVENTS,
+        metavar="N",
+        help="test events of all avatars together in a block, at least two of each (default %(default)d)",
+    )
+    add_arms(parser, "load")
+    parser.add_argument(
+        "--budget",
+        type=positive,
+        default=BUDGET_SECONDS,
+        metavar="SECONDS",
+        help="as many rounds as fit, one at least (default %(default)g)",
+    )
+    parser.set_defaults(command_function=_load)
+
+
+def _load(options: argparse.Namespace) -> int:
+    kinds = variants(options)
+    tree, seed = tree_and_seed(options)
+    crowds = Crowds(sorted(set(options.avatars)), options.events, options.budget)
+    plan = trials.Plan(options.budget, scenarios=(trials.INCREMENTAL,))
+    choice = choose(options.engine, image=options.image, report=remark)
+    with closing(choice.engine) as engine, showing() as show:
+        errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
+        comparison = Comparison(
+            tree,
+            kinds,
+            engine,
+            options.image,
+            options.command,
+            options.max_seconds,
+            plan,
+            seed,
+        )
+        facts = load.facts(comparison, crowds)
+        return record(
+            options.out or default_out("load", engine.name),
+            facts,
+            load.load(comparison, crowds, show),
+            lambda samples: _report(facts, samples),
+        )
+
+
+def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> None:
+    what = f"{facts['tree']} on {facts['engine']['engine']}"
+    blocks = len({each.block for each in samples})
+    console.print(
+        f"{what}: {len(samples)} incremental test events in {blocks} blocks, by the number of avatars at once",
+        markup=False,
+        soft_wrap=True,
+    )
+    console.print(terminal.load(levels(samples, facts["runners"])))
+    for line in dict.fromkeys(f"{each.runner}: {each.reason}" for each in samples if each.reason):
+        console.print(f"note: {line}", markup=False, soft_wrap=True)

@@ -1,0 +1,129 @@
+"""What the commands that measure have in common: options, progress, and a result file that fills as samples come."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from harness import runners
+from harness.cli.options import USAGE, add_engine, add_runner, console, errors, positive, remark
+from harness.results import ResultFile
+from harness.runners.base import COMMAND
+from harness.runners.variant import Variant
+from harness.trees import SourceTree, open_tree, recipes
+from harness.trials import Plan, Sample, Step
+from harness.trials.scenario import SCENARIOS
+
+FULL_BUILD_SECONDS = 120.0
+
+
+def add_tree(parser: argparse.ArgumentParser) -> None:
+    """What is built, and how."""
+    parser.add_argument(
+        "--tree",
+        default="typical",
+        metavar="TREE",
+        help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}",
+    )
+    parser.add_argument("--edit", metavar="FILE", help="of a folder: the file to edit, relative to it")
+    parser.add_argument(
+        "--edit-header", metavar="FILE", help="of a folder: the header to edit, for its scenario"
+    )
+    add_trials(parser)
+
+
+def add_trials(parser: argparse.ArgumentParser) -> None:
+    """How it is built, whatever it is."""
+    parser.add_argument(
+        "--command", default=COMMAND, help="the command line of a test event (default %(default)s)"
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=positive,
+        default=FULL_BUILD_SECONDS,
+        help="limit of one build (default %(default)g)",
+    )
+    parser.add_argument("--seed", type=int, help="of the order within the blocks (default: a new one)")
+
+
+def tree_and_seed(options: argparse.Namespace) -> tuple[SourceTree, int]:
+    """What `add_tree` asked for. Raises UsageError and TreeError."""
+    return open_tree(options.tree, edit=options.edit, header=options.edit_header, report=remark), seed_of(
+        options
+    )
+
+
+def add_arms(parser: argparse.ArgumentParser, command: str) -> None:
+    """Who builds it, where, and where the samples go; `command` is the harness's own."""
+    add_runner(parser, action="append")
+    add_engine(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help=f"the result file (default results/{command}-ENGINE-TIME.jsonl)",
+    )
+
+
+def variants(options: argparse.Namespace) -> list[Variant]:
+    """The runners that were asked for, each once; those of the notes if none was."""
+    return [runners.parse(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]
+
+
+def seed_of(options: argparse.Namespace) -> int:
+    """The seed that was given, or a new one."""
+    return options.seed if options.seed is not None else secrets.randbelow(2**32)
+
+
+def record(
+    out: Path,
+    facts: Mapping[str, Any],
+    samples: Iterable[Sample],
+    report: Callable[[Sequence[Sample]], None],
+) -> int:
+    """Write the samples as they come, then `report` them: what was measured before an interruption too.
+    Returns the exit status.
+    """
+    done: list[Sample] = []
+    try:
+        with ResultFile(out, facts) as result:
+            for each in samples:
+                result.add(each)
+                done.append(each)
+    finally:
+        if done:
+            report(done)
+            console.print(f"written to {out}", markup=False, soft_wrap=True)
+    return 0 if any(each.outcome == "completed" for each in done) else USAGE
+
+
+def default_out(what: str, engine: str) -> Path:
+    """A new file among the results."""
+    folder = Path("results")
+    folder.mkdir(exist_ok=True)
+    return folder / f"{what}-{engine}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
+
+
+@contextmanager
+def showing(plan: Plan | None = None) -> Iterator[Callable[[Step], None]]:
+    """Progress: a bar on a terminal, a line a block in a log. How long it takes is known of a plan with a
+    budget.
+    """
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task("starting", total=plan.budget_seconds if plan and not plan.blocks else None)
+
+        def show(step: Step) -> None:
+            text = f"block {step.block + 1}, {SCENARIOS[step.scenario].words}"
+            progress.update(task, description=f"{text}: {step.runner}", completed=step.seconds)
+            if step.first and not errors.is_terminal:
+                remark(f"{text}, after {step.seconds:.0f} s")
+
+        yield show

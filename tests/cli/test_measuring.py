@@ -1,0 +1,60 @@
+"""The commands that measure, as a user types them, on the local engine."""
+
+from __future__ import annotations
+
+import pytest
+
+import harness
+from harness.cli import main
+
+LOCAL = ("--engine", "local", "--out", "r.jsonl")
+
+
+def test_load_prints_throughput_and_the_slowest_by_crowd(capfd: pytest.CaptureFixture[str]) -> None:
+    """And records every test event."""
+    arguments = (
+        "load",
+        "--tree",
+        "typical:cost=0.01",
+        "--avatars",
+        "2,1",
+        "--events",
+        "4",
+        "--budget",
+        "0.1",
+    )
+    assert main((*arguments, "--runner", "katas-volume", *LOCAL)) == 0
+    out = capfd.readouterr().out
+    for words in ("bare-make", "katas-volume", "test events a second", "slowest twentieth", "4/4"):
+        assert words in out
+    frame = harness.load_results("r.jsonl")
+    assert frame["complete"].all()
+    assert frame.groupby(["avatars", "runner"]).size().to_dict() == {
+        (avatars, runner): 4 for avatars in (1, 2) for runner in ("bare-make", "katas-volume")
+    }
+
+
+def test_scale_prints_a_table_an_axis_with_the_exponent(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ("scale", "--cost", "0.01", "--sizes", "1.6MB,3MB", "--files", "none", "--blocks", "1")
+    assert main((*arguments, "--runner", "katas-volume", *LOCAL)) == 0
+    out = capfd.readouterr().out
+    for words in ("incremental build", "full build", "1.6MB", "3MB", "exponent, of bytes"):
+        assert words in out
+    assert "of files" not in out
+    assert harness.load_results("r.jsonl")["tree"].nunique() == 2
+
+
+def test_what_cannot_be_measured_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before an engine is taken."""
+    assert main(("scale", "--sizes", "none", "--files", "none", *LOCAL)) == 2
+    assert "nothing is left to measure" in capsys.readouterr().err
+    assert main(("scale", "--sizes", "1GB", *LOCAL)) == 2
+    assert "size=1GB" in capsys.readouterr().err
+    for arguments in (
+        ("load", "--avatars", "1,none"),
+        ("load", "--avatars", "0"),
+        ("scale", "--files", "some"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
