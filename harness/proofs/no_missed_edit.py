@@ -1,7 +1,8 @@
 """No missed edit: whatever the gap between a build and the edit after it, from none to seconds, make sees the edit.
 
-The build is `cp`, since gcc's own time would hide a fast edit; the observer is make itself. An example is a test event for
-each of a few gaps: on Docker half a second each.
+The build is `cp`, since gcc's own time would hide a fast edit; the observer is make itself. What was built by a clock that
+runs ahead must not hide an edit either. An example is a test event for each of a few gaps, or three: on Docker half a second
+each.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from harness.proofs.verdict import Refuted
 
 GAPS = st.lists(st.sampled_from([0.0, 0.0005, 0.002, 0.004, 0.01, 0.1, 0.4, 1.0]), min_size=1, max_size=4)
 """Seconds between the end of a test event and the edit: within a tick of the kernel's clock, around it, and beyond."""
+
+AHEAD = ("1 second", "1 hour", "1 year")
+"""How far the clock runs ahead that a build's product is stamped from: every edit seems to be older than it."""
 
 FILES = {
     "cyber-dojo.sh": "#!/bin/sh\nmake --silent && cat product\n",
@@ -38,4 +42,14 @@ def prove(subject: Subject, search: Search) -> None:
                         f"an edit {gap * 1000:g} ms after the build before it was missed: make gave {run.stdout!r}"
                     )
 
+        def check_ahead(ahead: str) -> None:
+            avatar = subject.avatar()
+            makefile = f"{FILES['Makefile']}\ttouch -d '{ahead}' product\n"
+            for number in range(3):
+                edited: dict[str, str | bytes] = {**FILES, "Makefile": makefile, "source": f"edit {number}\n"}
+                run = complete(runner, avatar, edited)
+                if run.stdout != f"edit {number}\n":
+                    raise Refuted(f"edit {number} was missed: make gave {run.stdout!r}")
+
+        search.listed("ahead", AHEAD, check_ahead, show=lambda ahead: f"products from a clock {ahead} ahead")
         search.drawn("gaps", GAPS, check, most=6)

@@ -1,0 +1,44 @@
+"""python -m tests.mutants: which property kills which mutant, measured, as the table of docs/mutants.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from harness.runners.claims import Property
+from tests.mutants.catalogue import CONTROL, MUTANTS
+from tests.mutants.table import PAGE, as_markdown, measure, verdict
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} too")
+    parser.add_argument(
+        "--only", action="append", metavar="MUTANT", help="may be given again; not with --write"
+    )
+    parser.add_argument(
+        "--property", action="append", choices=[str(each) for each in Property], metavar="NAME"
+    )
+    options = parser.parse_args()
+    if options.write and (options.only or options.property):
+        parser.error("--write needs the whole table")
+    mutants = [each for each in (CONTROL, *MUTANTS) if each.name in (options.only or [each.name])]
+    wanted = [Property(each) for each in options.property or Property]
+    with tempfile.TemporaryDirectory() as home:
+        rows = measure(
+            mutants, wanted, Path(home), report=lambda line: print(line, file=sys.stderr, flush=True)
+        )
+    page = as_markdown(rows)
+    print(page)
+    if options.write:
+        PAGE.write_text(page)
+    complaints = verdict(rows)
+    for each in complaints:
+        print(f"mutants: {each}", file=sys.stderr)
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

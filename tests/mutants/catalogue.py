@@ -1,0 +1,39 @@
+"""All mutants, in the order of the table."""
+
+from __future__ import annotations
+
+from harness.runners.claims import Property
+from tests.mutants import engines, katas, transports
+from tests.mutants.mutant import Honest, Mutant
+
+CONTROL = Mutant("honest", Honest, Property.EXACT_MTIMES)
+"""No mistake at all: what kills this kills anything."""
+
+
+def _on_docker(kind: type[Honest], killer: Property, engine: type[engines.DockerEngine]) -> Mutant:
+    return Mutant(
+        kind.name, kind, killer, lambda home: engine(), engine_name="docker", needs=engines.no_docker
+    )
+
+
+MUTANTS = (
+    Mutant("default-format-in", transports.DefaultFormatIn, Property.EXACT_MTIMES),
+    Mutant("default-format-out", transports.DefaultFormatOut, Property.EXACT_MTIMES),
+    _on_docker(transports.DockerArchive, Property.EXACT_MTIMES, engines.DockerEngine),
+    Mutant("python-tarfile", transports.PythonTarfile, Property.EXACT_MTIMES),
+    Mutant("busybox-tar", transports.BusyboxTar, Property.EXACT_MTIMES, needs=transports.no_busybox),
+    Mutant("touch", katas.Touch, Property.EXACT_MTIMES),
+    Mutant("additive", katas.Additive, Property.MIRROR),
+    Mutant("empty-tar-back", katas.EmptyTarBack, Property.EXACT_MTIMES),
+    Mutant("in-place", katas.InPlace, Property.ATOMIC),
+    Mutant("cut-taken-as-whole", transports.CutTakenAsWhole, Property.ATOMIC),
+    Mutant("commits-timed-out", katas.CommitsTimedOut, Property.TIMED_OUT),
+    Mutant("killed-is-timed-out", engines.KilledIsTimedOut, Property.BEHAVES),
+    Mutant("unbumped", katas.Unbumped, Property.NO_MISSED_EDIT),
+    Mutant("clock-ahead", katas.ClockAhead, Property.INCREMENTAL),
+    Mutant("dependencies-left", transports.DependenciesLeft, Property.INCREMENTAL),
+    _on_docker(engines.Reuses, Property.FRESH, engines.ReusingEngine),
+    _on_docker(engines.SocketMounted, Property.ISOLATED, engines.SocketEngine),
+    Mutant("players-rights", katas.PlayersRights, Property.OWNERSHIP, needs=katas.not_root),
+    Mutant("label-forgotten", engines.LabelForgotten, Property.ATOMIC, engines.unlabelled),
+)

@@ -1,0 +1,123 @@
+"""Mistakes in how a run is carried out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from harness.engines import Sandbox, SandboxSpec
+from harness.engines.docker import DockerEngine
+from harness.engines.folders import sandboxes_home
+from harness.engines.local import LocalEngine
+from harness.engines.owner import LABEL
+from harness.errors import EngineError
+from harness.runners.event import TestEvent
+from harness.streams import Stream
+from tests.mutants.mutant import Honest
+
+
+class KilledIsTimedOut(Honest):
+    """Exit status 137 read as a time-out: that is what a killed container gives, but also what a script gives whose child was
+    killed for want of memory, or that says `exit 137`; its player would never see the output.
+    """
+
+    name = "killed-is-timed-out"
+
+    def ran(self, event: TestEvent) -> bool:
+        if not event.run():
+            return False
+        assert event.execution is not None
+        if event.execution.status == 137:
+            event.execution = replace(event.execution, status=None, timed_out=True)
+            return False
+        return True
+
+
+class KeptSandbox(Sandbox):
+    """One that is not closed when its runner closes it."""
+
+    def close(self) -> None:
+        """Kept for the next test event."""
+
+    def really_close(self) -> None:
+        super().close()
+
+
+class ReusingEngine(DockerEngine):
+    """Serves one test event after the other in the same run-container."""
+
+    _kept: KeptSandbox | None = None
+
+    def open(self, spec: SandboxSpec) -> Sandbox:
+        if self._kept is None:
+            self._kept = KeptSandbox(lambda: self._open(spec), spec.limits)
+        else:
+            self._kept.begin()
+            self._kept.execute("find . -mindepth 1 -delete", 60)
+        return self._kept
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.really_close()
+        super().close()
+
+
+class Reuses(Honest):
+    """A reused container, emptied but not fresh: it saves 230 ms, and what a run left in /tmp, or still has running, is there
+    for the next one, another avatar's too.
+    """
+
+    name = "reused-container"
+
+
+class SocketEngine(DockerEngine):
+    """Shows its own socket to the player."""
+
+    def _start(self, what: str, *, mounts: list[Any], **options: Any) -> Any:
+        socket = self.host.removeprefix("unix://")
+        mount = docker.types.Mount("/var/run/docker.sock", socket, type="bind")
+        return super()._start(what, mounts=[*mounts, mount], **options)
+
+
+class SocketMounted(Honest):
+    """The engine's socket mounted into the run-container, "so that tests can use Docker": whoever reaches it is root on the
+    host.
+    """
+
+    name = "socket-mounted"
+
+
+class UnlabelledEngine(LocalEngine):
+    """Forgets to say whose its sandboxes are."""
+
+    def _open(self, spec: SandboxSpec) -> Stream:
+        before = set(sandboxes_home().glob(f"*/{LABEL}"))
+        stream = super()._open(spec)
+        for each in set(sandboxes_home().glob(f"sandbox-*/{LABEL}")) - before:
+            each.unlink()
+        return stream
+
+
+class LabelForgotten(Honest):
+    """A label forgotten: what a crash of the harness leaves is nobody's, `harness clean` passes it by, and the disk fills up."""
+
+    name = "label-forgotten"
+
+
+def docker_engine(kind: type[DockerEngine]) -> Any:
+    return lambda home: kind()
+
+
+def no_docker() -> str:
+    try:
+        DockerEngine().close()
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
+def unlabelled(home: Path) -> LocalEngine:
+    return UnlabelledEngine(home, bubblewrap=False)

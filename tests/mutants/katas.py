@@ -1,0 +1,195 @@
+"""Mistakes in how the katas keep a tree."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from harness import tarpipe
+from harness.disk import remove_tree
+from harness.engines.spec import NOBODY
+from harness.katas.saving import SavedFile, hand_over
+from harness.runners.event import TestEvent
+from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
+
+HOUR_NS = 3600 * 10**9
+
+
+class AdditiveEvent(HonestEvent):
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        archive = list(chunks)
+        tarpipe.unpack(self._sandbox, iter(archive))
+        everything: list[bytes] = []
+        tarpipe.pack(self._sandbox, everything.append)
+        return super().stage(everything)
+
+
+class AdditiveKatas(HonestKatas):
+    event_kind = AdditiveEvent
+
+
+class Additive(Honest):
+    """Additive tar-back, into the folder that holds the tree of before: what the run deleted is there again, for ever, and a
+    folder that became a file makes tar fail.
+    """
+
+    name = "additive"
+    katas_kind = AdditiveKatas
+
+
+class EmptyEvent(HonestEvent):
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        count = sum(map(len, chunks))
+        remove_tree(self._staging)
+        os.mkdir(self._staging, 0o755)
+        return count
+
+
+class EmptyKatas(HonestKatas):
+    event_kind = EmptyEvent
+
+
+class EmptyTarBack(Honest):
+    """An empty tar-back with the right output: for 16 weeks of 2016 the original deleted in the wrong place and piped an empty
+    tree back. Every output was right, since everything was built from nothing each time; nobody noticed that incremental
+    builds had gone.
+    """
+
+    name = "empty-tar-back"
+    katas_kind = EmptyKatas
+
+
+class TouchingEvent(HonestEvent):
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        count = super().stage(chunks)
+        for root, folders, files in os.walk(self._staging):
+            for each in (*folders, *files):
+                os.utime(os.path.join(root, each), follow_symlinks=False)
+        return count
+
+
+class TouchingKatas(HonestKatas):
+    event_kind = TouchingEvent
+
+
+class Touch(Honest):
+    """`--touch` on extraction, which the original had for a while: every stamp is that of the extraction, and make compares
+    the order in which tar happened to extract.
+    """
+
+    name = "touch"
+    katas_kind = TouchingKatas
+
+
+class OwnedEvent(HonestEvent):
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        count = super().stage(chunks)
+        hand_over(self._staging, (NOBODY, NOBODY))
+        return count
+
+
+class OwnedKatas(HonestKatas):
+    event_kind = OwnedEvent
+
+
+class PlayersRights(Honest):
+    """The rights of the run's user kept in the katas, as `tar -xp` keeps them for root: the host needs that uid, and whoever
+    else has it there owns what every player made.
+    """
+
+    name = "players-rights"
+    katas_kind = OwnedKatas
+
+
+def not_root() -> str:
+    return "" if os.geteuid() == 0 else "only root can keep another user's rights"
+
+
+class InPlaceEvent(HonestEvent):
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        for each in os.listdir(self._sandbox):
+            path = Path(self._sandbox, each)
+            if path.is_dir() and not path.is_symlink():
+                remove_tree(path)
+            else:
+                path.unlink()
+        return tarpipe.unpack(self._sandbox, chunks)
+
+
+class InPlaceKatas(HonestKatas):
+    event_kind = InPlaceEvent
+
+
+class InPlace(Honest):
+    """Extraction over the old tree instead of beside it: when the stream is cut, the old tree has gone, and half of the new
+    one, with a half-written target that make trusts, is what the avatar has.
+    """
+
+    name = "in-place"
+    katas_kind = InPlaceKatas
+
+
+class UnbumpedEvent(HonestEvent):
+    def save(
+        self,
+        files: Iterable[SavedFile],
+        deleted: Sequence[bytes],
+        *,
+        visible: Sequence[bytes],
+        owner: tuple[int, int] | None,
+    ) -> None:
+        written = list(files)
+        super().save(written, deleted, visible=visible, owner=owner)
+        now = time.time_ns()
+        for each in written:
+            self.stamp(os.path.join(os.fsencode(self._sandbox), each.name), now)
+
+    def stamp(self, path: bytes, now: int) -> None:
+        os.utime(path, ns=(now, now), follow_symlinks=False)
+
+
+class UnbumpedKatas(HonestKatas):
+    event_kind = UnbumpedEvent
+
+
+class Unbumped(Honest):
+    """No bump of an edit's stamp: it is stamped by the clock alone, as every copy is. A product from a clock that runs ahead
+    then makes each later edit invisible; so does one of the same tick, 54 of 60 times on the bare host.
+    """
+
+    name = "unbumped"
+    katas_kind = UnbumpedKatas
+
+
+class AheadEvent(UnbumpedEvent):
+    def stamp(self, path: bytes, now: int) -> None:
+        super().stamp(path, now + HOUR_NS)
+
+
+class AheadKatas(HonestKatas):
+    event_kind = AheadEvent
+
+
+class ClockAhead(Honest):
+    """A clock an hour ahead where the edits are stamped, as when the browser's own is taken: each build is older than the
+    edit that it was made for, so make makes it again and again, with the right output.
+    """
+
+    name = "clock-ahead"
+    katas_kind = AheadKatas
+
+
+class CommitsTimedOut(Honest):
+    """A commit of a timed-out run: the steps after the run are carried out whatever became of it, so that an attempt that
+    the player was told was never made is a tag in the history.
+    """
+
+    name = "commits-timed-out"
+
+    def ran(self, event: TestEvent) -> bool:
+        completed = event.run()
+        if event.execution is not None and event.execution.timed_out:
+            event.commit("4th")
+        return completed

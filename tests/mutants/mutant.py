@@ -1,0 +1,110 @@
+"""What a mutant is, and the honest runner that most of them spoil."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from harness import tarpipe
+from harness.engines import Engine
+from harness.engines.local import LocalEngine
+from harness.katas.layout import Avatar, avatar_folder
+from harness.katas.places import FOLDER, TemporaryKatas
+from harness.katas.store import FolderEvent, Katas
+from harness.proofs import Subject
+from harness.runners.base import BaseRunner
+from harness.runners.claims import ALL, Property
+from harness.runners.event import TestEvent
+from harness.runners.variant import Variant
+
+
+class HonestEvent(FolderEvent):
+    """A test event whose tree is staged as it should be."""
+
+
+class HonestKatas(TemporaryKatas):
+    """Katas in a folder, in this very process, where a mutant can reach them."""
+
+    event_kind: ClassVar[type[FolderEvent]] = HonestEvent
+
+    def event(self, avatar: Avatar) -> FolderEvent:
+        return self.event_kind(self.root / avatar_folder(avatar))
+
+
+class Honest(BaseRunner):
+    """A two-way tar-pipe, as it should be: no proof may refute it, else it is the proof that is wrong."""
+
+    name = "honest"
+    katas_in = FOLDER
+    katas_kind: ClassVar[type[HonestKatas]] = HonestKatas
+
+    @classmethod
+    def open_katas(cls, engine: Engine, place: object, **options: str) -> Katas:
+        return cls.katas_kind()
+
+    @classmethod
+    def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
+        return ALL
+
+    def play(self, event: TestEvent) -> None:
+        event.save("1st")
+        event.start()
+        with event.phase("pipe_in", "2nd"):
+            self.pipe_in(event)
+        if self.ran(event):
+            with event.phase("pipe_out", "3rd"):
+                self.pipe_out(event)
+            event.commit("4th")
+
+    def ran(self, event: TestEvent) -> bool:
+        return event.run()
+
+    def pipe_in(self, event: TestEvent) -> None:
+        event.sandbox.unpack(event.katas.pack)
+
+    def pipe_out(self, event: TestEvent) -> None:
+        event.katas.stage(event.sandbox.pack())
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake."""
+
+    name: str
+    kind: type[BaseRunner]
+    killer: Property  # one property whose proof must refute it, the cheapest
+    engine: Callable[[Path], Engine] = lambda home: LocalEngine(home, bubblewrap=False)
+    engine_name: str = "local-plain"
+    history: str = ""  # else the docstring of `kind`
+    needs: Callable[[], str] = lambda: ""  # why it cannot be tried here
+
+    @property
+    def words(self) -> str:
+        """The mistake and its history, in one line."""
+        return " ".join((self.history or inspect.getdoc(self.kind) or "").split())
+
+    @contextmanager
+    def subject(self, home: Path) -> Iterator[Subject]:
+        """It, ready to be examined; `home` is for a local engine."""
+        with closing(self.engine(home)) as engine:
+            yield Subject(Variant.of(self.kind), engine, self.engine_name)
+
+
+def repacked(chunks: Iterable[bytes], pack: Callable[[str], bytes]) -> Iterator[bytes]:
+    """The tree in a tar stream, as another program packs it: `pack` gets the folder and gives the new stream."""
+    with tempfile.TemporaryDirectory() as folder:
+        tarpipe.unpack(folder, chunks)
+        stream = io.BytesIO(pack(folder))
+    yield from tarpipe.read_chunks(stream)
+
+
+def by(*command: str) -> Callable[[str], bytes]:
+    """Packed by this command, which runs in the folder."""
+    return lambda folder: subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True).stdout

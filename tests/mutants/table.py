@@ -1,0 +1,129 @@
+"""The table of mutant by property: measured, shown and judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.proofs import PROOFS, Finding, Status, examine
+from harness.proofs.search import Effort
+from harness.runners.claims import Property
+from tests.mutants.catalogue import CONTROL
+from tests.mutants.mutant import Mutant
+
+PAGE = Path(__file__).parents[2] / "docs" / "mutants.md"
+
+EFFORT = Effort(0.3, deterministic=True, shrink_seconds=0.0)
+"""A mutant has to be killed, not to be understood: few examples, the same each time, as they come."""
+
+KILLED, SURVIVED, UNKNOWN = "killed", "·", "?"
+
+WITHOUT: Mapping[Property, str] = {}
+"""Properties that no mutant is killed by alone, and why."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one mutant."""
+
+    mutant: Mutant
+    findings: Mapping[Property, Finding]
+    skipped: str = ""  # why it was not tried here
+
+    @property
+    def killers(self) -> list[Property]:
+        return [name for name, found in self.findings.items() if found.status is Status.REFUTED]
+
+    @property
+    def lame(self) -> bool:
+        """Whether all that it is killed by is that its test events fail: then it is no mutant, but broken."""
+        words = [found.counterexample.words for found in self.findings.values() if found.counterexample]
+        return bool(words) and all("a test event was faulty" in each for each in words)
+
+
+def measure(
+    mutants: Sequence[Mutant],
+    properties: Sequence[Property],
+    home: Path,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[Row]:
+    """A row a mutant."""
+    rows = []
+    for mutant in mutants:
+        if why := mutant.needs():
+            rows.append(Row(mutant, {}, why))
+            continue
+        started = time.monotonic()
+        findings = {}
+        with mutant.subject(home) as subject:
+            for name in (each for each in properties if each in PROOFS):
+                findings[name] = found = examine(subject, name, EFFORT)
+                words = found.counterexample.words if found.counterexample else found.reason
+                report(f"{mutant.name}: {name} {found.status} in {found.seconds:.1f} s {words[:200]}")
+        rows.append(Row(mutant, findings))
+        report(f"{mutant.name}: {time.monotonic() - started:.0f} s")
+    return rows
+
+
+def verdict(rows: Sequence[Row]) -> list[str]:
+    """What is wrong, a line each: a mutant that survives, a proof that kills the honest runner, a property without teeth of
+    its own.
+    """
+    complaints = []
+    for row in rows:
+        if row.mutant is CONTROL:
+            complaints += [f"{name} kills the honest runner" for name in row.killers]
+        elif row.skipped:
+            complaints.append(f"{row.mutant.name} was not tried: {row.skipped}")
+        elif not row.killers:
+            complaints.append(f"{row.mutant.name} survives")
+        elif row.lame:
+            complaints.append(f"{row.mutant.name} is not wrong but broken: its test events are faulty")
+    alone = {row.killers[0] for row in rows if row.mutant is not CONTROL and len(row.killers) == 1}
+    tried = {name for row in rows for name in row.findings}
+    complaints += [
+        f"no mutant is killed by {name} alone, and no reason is given"
+        for name in Property
+        if name in tried and name not in alone and name not in WITHOUT
+    ]
+    return complaints
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The page."""
+    names = [name for name in Property if any(name in row.findings for row in rows)]
+    lines = [
+        "# Mutants: do the proofs have teeth?",
+        "",
+        "Each mutant is a runner, tar-pipe or engine with one mistake that somebody made; `tests/mutants` has them. The proofs",
+        "are the same as in `harness verify`. `python -m tests.mutants --write` measures this table anew.",
+        "",
+        f"| mutant | on | {' | '.join(names)} |",
+        f"|---|---|{'---|' * len(names)}",
+    ]
+    for row in rows:
+        cells = [_cell(row, name) for name in names]
+        lines.append(f"| {row.mutant.name} | {row.mutant.engine_name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"`{KILLED}`: refuted. `{SURVIVED}`: the mistake does not break this property, among few examples. "
+        f"`{UNKNOWN}`: could not be tried.",
+        "The first row has no mistake, and no proof may refute it.",
+        "",
+        "## The mistakes",
+        "",
+    ]
+    lines += [f"- **{row.mutant.name}**: {row.mutant.words}" for row in rows if row.mutant is not CONTROL]
+    if WITHOUT:
+        lines += ["", "## Properties that no mutant is killed by alone", ""]
+        lines += [f"- **{name}**: {why}" for name, why in WITHOUT.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: Row, name: Property) -> str:
+    found = row.findings.get(name)
+    if found is None:
+        return UNKNOWN
+    return {Status.REFUTED: KILLED, Status.PROVED: SURVIVED, Status.UNKNOWN: UNKNOWN}[found.status]
