@@ -19,6 +19,7 @@ from harness.runners.claims import Property
 
 PROOFS = {
     Property.EXACT_MTIMES: "exact_mtimes",
+    Property.INCREMENTAL: "incremental_equals_full",
     Property.NO_MISSED_EDIT: "no_missed_edit",
     Property.TIMED_OUT: "timed_out",
     Property.OWNERSHIP: "ownership",
