@@ -29,7 +29,7 @@ Figures: TypeAlias = Sequence[float] | NDArray[np.float64]
 CONFIDENCE = 0.99
 """That all intervals of one verdict hold together, at every look."""
 
-LOOKS = (12, 18, 27, 40, 60, 90, 135, 200, 300, 450)
+LOOKS = (15, 30, 60, 120, 240, 480, 960)
 """After so many blocks a verdict may be looked at. More often would cost confidence: whoever looks after each
 block, and stops when he likes what he sees, is wrong far more often than his interval says (Armitage, McPherson
 and Rowe 1969).

@@ -129,10 +129,10 @@ def test_the_blocks_that_would_settle_it_do() -> None:
     Just to halve the interval is not enough: the estimate moves as well, and settles it then only half of the time.
     """
     interval = Interval(0.95, 1.0, 1.0 / 0.95, 40, 0.99)
-    assert interval.blocks_to_settle(1 / 0.95) == 90
-    assert interval.blocks_to_settle(math.sqrt(1 / 0.95)) == 450
+    assert interval.blocks_to_settle(1 / 0.95) == 120
+    assert interval.blocks_to_settle(math.sqrt(1 / 0.95)) == 480
     assert interval.blocks_to_settle(1.0) is None
-    assert Interval(0.0, 1.0, math.inf, 3, 0.99).blocks_to_settle(1.05) == 12
+    assert Interval(0.0, 1.0, math.inf, 3, 0.99).blocks_to_settle(1.05) == 15
 
 
 @given(st.integers(0, 5000))

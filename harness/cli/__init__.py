@@ -17,6 +17,7 @@ COMMANDS = (
     "compare",
     "scale",
     "load",
+    "gate",
     "verify",
     "run",
     "katas",

@@ -28,7 +28,7 @@ from harness.stats import Interval, State
 
 __all__ = ["EXIT", "Evidence", "Noise", "Ruling", "Verdict", "early_stop", "judge", "settled"]
 
-HOPELESS = 4 * stats.LOOKS[-1]
+HOPELESS = 2 * stats.LOOKS[-1]
 """Where it would take more blocks than this, the machine is too noisy."""
 
 COMPLETED = "completed and right"

@@ -209,8 +209,8 @@ def test_it_is_settled_at_a_look_and_nowhere_else() -> None:
 def test_it_is_not_settled_before_every_arm_had_its_turn() -> None:
     """The full builds may come later."""
     found = budgets('seconds = ["at most 1.4 times katas-volume", "at most 1/2 of full"]')
-    assert not settled(blocks(PIPED, 40), found)
-    both = blocks(PIPED, 10, scenario="full", first=40) + blocks(PIPED, 40)
+    assert not settled(blocks(PIPED, 60), found)
+    both = blocks(PIPED, 10, scenario="full", first=60) + blocks(PIPED, 60)
     fast = [
         replace(each, seconds=each.seconds / 9) if each.scenario == "incremental" else each for each in both
     ]

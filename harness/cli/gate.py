@@ -1,0 +1,161 @@
+"""harness gate: a verdict on recorded results, or on two versions measured side by side."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import runners, trials
+from harness.cli.compare import add_tree, default_out, showing, tree_and_seed
+from harness.cli.options import add_engine, console, count, errors, positive, remark
+from harness.compare import Comparison, compare
+from harness.engines.choose import choose
+from harness.errors import UsageError
+from harness.results import ResultFile
+
+if TYPE_CHECKING:  # statistics are slow to import, and no other command needs them
+    from harness.budgets import Budget
+    from harness.gate import Verdict
+
+HEAD = "katas-data-container"
+BUDGET_SECONDS = 600.0
+
+SENTENCES = {
+    "seconds": "at most 5 % above the baseline",
+    "recompiled": "at most 1 times the baseline",
+    "mtimes_changed": "at most 1 times the baseline",
+}
+"""What --against asks for where no budgets are given: no slower, and no less incremental."""
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "gate",
+        help="judge results by budgets, or a version by another",
+        description="Judge recorded results by budgets; without a result, measure first what the budgets ask for. "
+        "Exits with 0 if every budget is kept, 1 if one is not, 3 if it takes more blocks to say.",
+    )
+    parser.add_argument(
+        "results", nargs="*", type=Path, metavar="RESULT", help="of harness compare, or of this"
+    )
+    parser.add_argument("--budgets", type=Path, metavar="FILE", help="TOML; docs/gate.md shows how it reads")
+    parser.add_argument(
+        "--baseline", type=Path, metavar="RESULT", help="an earlier result, compared by ratios to bare make"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="BASE",
+        help="measure the runner beside this: another virtual environment's folder, a git revision of the project "
+        "in this folder, or a second runner's name",
+    )
+    views = parser.add_argument_group("views of the verdict")
+    views.add_argument("--junit", type=Path, metavar="FILE", help="JUnit XML, a test case a budget")
+    views.add_argument("--markdown", type=Path, metavar="FILE", help="a table, for a comment")
+    views.add_argument("--json", type=Path, metavar="FILE", help="all of it, for programs")
+    views.add_argument(
+        "--github",
+        action="store_true",
+        help="annotations, and the table in the job summary (GITHUB_STEP_SUMMARY)",
+    )
+    measuring = parser.add_argument_group("to measure, where there is no RESULT")
+    measuring.add_argument(
+        "--runner", metavar="NAME", help=f"what --against is compared with (default {HEAD})"
+    )
+    measuring.add_argument(
+        "--budget",
+        type=positive,
+        default=BUDGET_SECONDS,
+        metavar="SECONDS",
+        help="no longer than this; less, once every verdict is settled (default %(default)g)",
+    )
+    measuring.add_argument("--blocks", type=count, metavar="N", help="no more than so many (default 960)")
+    measuring.add_argument("--out", type=Path, metavar="FILE", help="default results/gate-ENGINE-TIME.jsonl")
+    add_tree(parser)
+    add_engine(parser)
+    parser.set_defaults(command_function=_gate)
+
+
+def _gate(options: argparse.Namespace) -> int:
+    from harness.budgets import budget, read_budgets  # noqa: PLC0415 - see above
+    from harness.gate import judge  # noqa: PLC0415
+    from harness.gate.reading import read_evidence  # noqa: PLC0415
+
+    for path in filter(None, (options.junit, options.markdown, options.json)):
+        _check_writable(path)
+    if options.results and options.against:
+        raise UsageError("--against measures both sides itself: leave out the results, or --against")
+    if options.baseline and options.against:
+        raise UsageError("--against measures the baseline itself: leave out --baseline, or --against")
+    if options.budgets is None and options.against is None:
+        raise UsageError("give --budgets FILE, or --against BASE to measure a version beside another")
+    head = runners.parse(options.runner or HEAD).label
+    budgets = (
+        read_budgets(options.budgets)
+        if options.budgets
+        else [
+            budget(head, trials.INCREMENTAL, metric, text, f"--against {options.against}")
+            for metric, text in SENTENCES.items()
+        ]
+    )
+    results = options.results or [_measure(options, head, budgets)]
+    verdict = judge(read_evidence(results, options.baseline), budgets)
+    _show(verdict, options)
+    return verdict.exit_status
+
+
+def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) -> Path:
+    """The result of what the budgets ask for."""
+    from harness.gate import early_stop  # noqa: PLC0415 - see above
+    from harness.gate.base import find_base  # noqa: PLC0415
+    from harness.gate.measuring import Wanted  # noqa: PLC0415
+    from harness.stats import LOOKS  # noqa: PLC0415
+
+    base = find_base(options.against, head, remark) if options.against else None
+    wanted = Wanted.of(budgets, head, base)
+    tree, seed = tree_and_seed(options)
+    choice = choose(options.engine, image=options.image, report=remark)
+    with closing(choice.engine) as engine:
+        errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
+        plan = trials.Plan(options.budget, scenarios=wanted.scenarios)
+        comparison = Comparison(
+            tree,
+            wanted.in_process(),
+            engine,
+            options.image,
+            options.command,
+            options.max_seconds,
+            plan,
+            seed,
+        )
+        stop = early_stop(budgets, against=base.arm if base else None, most=options.blocks or LOOKS[-1])
+        out: Path = options.out or default_out("gate", engine.name)
+        name = options.engine if options.engine != "auto" else engine.name
+        with ResultFile(out, wanted.facts(comparison)) as result, showing(plan) as show:
+            for sample in compare(comparison, show, stop, wanted.beside(comparison, name)):
+                result.add(sample)
+    remark(f"written to {out}")
+    return out
+
+
+def _show(verdict: Verdict, options: argparse.Namespace) -> None:
+    from harness.render.verdicts import document, github, junit, markdown, terminal  # noqa: PLC0415 - see above
+
+    console.print(terminal.render(verdict))
+    for path, render in ((options.junit, junit), (options.markdown, markdown), (options.json, document)):
+        if path is not None:
+            path.write_text(render.render(verdict), encoding="utf-8")
+    if options.github:
+        print(github.render(verdict), end="", flush=True)
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(markdown.render(verdict))
+
+
+def _check_writable(path: Path) -> None:
+    """Raise UsageError for a view that could not be written, before anything is measured."""
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written; give another file")

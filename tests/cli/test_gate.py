@@ -1,0 +1,227 @@
+"""harness gate as a user types it: on recorded results, and measuring on the local engine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as xml
+
+import pytest
+
+from harness.cli import main
+from harness.results import ResultFile, read_result
+from harness.trials.sample import Sample
+from tests.gate.figures import PIPE, blocks
+
+FACTS = {
+    "engine": {"engine": "local, bubblewrap", "storage driver": "none", "kernel": "6"},
+    "tree": "typical",
+    "command": "./cyber-dojo.sh",
+    "machine": "0",
+    "machines": {},
+    "runners": [PIPE, "katas-volume"],
+}
+
+Record = Callable[..., str]
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    """Writes a result with these samples; returns its path."""
+
+    def write(name: str, samples: list[Sample], **facts: object) -> str:
+        with ResultFile(tmp_path / name, {**FACTS, **facts}) as result:
+            for each in samples:
+                result.add(each)
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def budget(tmp_path: Path) -> Callable[[str], str]:
+    """Writes budgets for the data-container's incremental builds; returns the path."""
+
+    def write(text: str) -> str:
+        (tmp_path / "budgets.toml").write_text(f"[{PIPE}.incremental]\n{text}\n")
+        return str(tmp_path / "budgets.toml")
+
+    return write
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line of exit status 2."""
+    capsys.readouterr()
+    assert main(("gate", *arguments)) == 2
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if each.startswith("harness: ")]
+    return line
+
+
+@pytest.mark.parametrize(("limit", "status"), [(1.4, 0), (1.1, 1), (1.25, 3)])
+def test_a_recorded_result_is_judged(
+    limit: float,
+    status: int,
+    record: Record,
+    budget: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The exit status, and every view of the one verdict, say the same."""
+    result = record("r.jsonl", blocks({"katas-volume": 4.0, PIPE: 5.0}))
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    views = [str(tmp_path / name) for name in ("j.xml", "m.md", "v.json")]
+    given = ("--junit", views[0], "--markdown", views[1], "--json", views[2], "--github")
+    budgets = budget(f'seconds = "at most {limit} times katas-volume"')
+    assert main(("gate", result, "--budgets", budgets, *given)) == status
+    word = {0: "passed", 1: "regressed", 3: "inconclusive"}[status]
+    out = capsys.readouterr().out
+    assert word in out
+    assert {0: "::notice", 1: "::error", 3: "::warning"}[status] in out
+    root = xml.parse(views[0]).getroot()
+    assert (root.attrib["failures"], root.attrib["errors"]) == (str(int(status == 1)), str(int(status == 3)))
+    assert word in Path(views[1]).read_text()
+    assert json.loads(Path(views[2]).read_text())["exit_status"] == status
+    assert summary.read_text() == "before\n" + Path(views[1]).read_text()
+
+
+def test_a_baseline(record: Record, budget: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    """By ratios to bare make: passed on a machine that is slower by far; one that is unlike is said to be."""
+    budgets = budget('seconds = "at most 10 % above the baseline"')
+    before = record("before.jsonl", blocks({PIPE: 5.0}))
+    now = record("now.jsonl", blocks({PIPE: 5.0}, seed=2), machine="1", processors=64)
+    assert main(("gate", now, "--budgets", budgets, "--baseline", before)) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "its machine is 0, that of" in out
+    assert "only ratios to bare make are compared" in out
+    slower = record("slower.jsonl", blocks({PIPE: 6.5}, seed=2))
+    assert main(("gate", slower, "--budgets", budgets, "--baseline", before)) == 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"tree": "lua"}, "its tree is typical"),
+        (
+            {"engine": {"engine": "docker 26.1", "storage driver": "none", "kernel": "6"}},
+            "its engine is local",
+        ),
+        ({"engine": {**FACTS["engine"], "storage driver": "overlay2"}}, "its storage driver is none"),  # type: ignore[dict-item]
+    ],
+)
+def test_a_baseline_that_says_nothing_is_refused(
+    facts: dict[str, object],
+    said: str,
+    record: Record,
+    budget: Callable[[str], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No ratio evens out another tree, another engine or another storage driver."""
+    budgets = budget('seconds = "at most 10 % above the baseline"')
+    before = record("before.jsonl", blocks({PIPE: 5.0}))
+    now = record("now.jsonl", blocks({PIPE: 5.0}), **facts)
+    line = refused(capsys, now, "--budgets", budgets, "--baseline", before)
+    assert said in line
+    assert "--against" in line
+
+
+def test_what_cannot_be_judged_is_refused(
+    record: Record, budget: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line each, before anything is measured."""
+    result = record("r.jsonl", blocks({PIPE: 5.0}))
+    good = budget('seconds = "at most 2 times bare-make"')
+    assert "give --budgets FILE" in refused(capsys, result)
+    assert "give --budgets FILE, or --against" in refused(capsys)
+    assert "cannot be read" in refused(capsys, str(tmp_path / "none.jsonl"), "--budgets", good)
+    assert "leave out the results" in refused(capsys, result, "--against", "tmp")
+    assert "leave out --baseline" in refused(capsys, "--against", "tmp", "--baseline", result)
+    assert "cannot be written" in refused(capsys, result, "--budgets", good, "--junit", "/none/j.xml")
+    assert "no git revision here" in refused(capsys, "--against", "no-such-thing", "--engine", "local")
+    assert "is the runner itself" in refused(capsys, "--against", PIPE, "--engine", "local")
+    assert "there is no runner none" in refused(capsys, "--against", "tmp", "--runner", "none")
+    (tmp_path / "foreign.toml").write_text('[none.full]\nrecompiled = "exactly 1"\n')
+    foreign = str(tmp_path / "foreign.toml")
+    assert "there is no runner none" in refused(capsys, "--budgets", foreign, "--engine", "local")
+    (tmp_path / "other.toml").write_text('[tmp.full]\nseconds = "at most 5 % above the baseline"\n')
+    other = ("--budgets", str(tmp_path / "other.toml"))
+    assert "give --runner tmp" in refused(capsys, *other, "--against", "katas-volume", "--engine", "local")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> tuple[str, ...]:
+    """Arguments for a tree that is built at once."""
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    (folder / "cyber-dojo.sh").write_text("#!/bin/sh\ncp source built.o && cat built.o\n")
+    (folder / "cyber-dojo.sh").chmod(0o755)
+    (folder / "source").write_text("one\n")
+    return (
+        "--tree",
+        str(folder),
+        "--edit",
+        "source",
+        "--engine",
+        "local",
+        "--out",
+        str(tmp_path / "out.jsonl"),
+    )
+
+
+def test_without_a_result_it_measures_what_the_budgets_name(
+    tree: tuple[str, ...], tmp_path: Path, budget: Callable[[str], str]
+) -> None:
+    """The runners, and the scenarios; counters alone take the fewest blocks that may be looked at."""
+    budgets = budget('recompiled = "exactly 1"\nbytes_in = "at least 1"')
+    assert main(("gate", "--budgets", budgets, *tree)) == 0
+    recording = read_result(tmp_path / "out.jsonl")
+    assert recording.complete
+    assert {each.runner for each in recording.samples} == {"bare-make", PIPE}
+    played = [each.scenario for each in recording.samples if each.runner == PIPE]
+    assert played.count("incremental") == 15
+    assert played.count("full") == 1
+
+
+def test_against_a_second_runner(tree: tuple[str, ...], tmp_path: Path) -> None:
+    """In the same blocks; the result says which arm is the baseline, so that it can be judged again."""
+    status = main(("gate", "--against", "katas-volume", "--blocks", "2", *tree))
+    assert status in (0, 1, 3)
+    recording = read_result(tmp_path / "out.jsonl")
+    assert recording.facts["against"] == "katas-volume"
+    for block in range(3):
+        arms = sorted(each.runner for each in recording.samples if each.block == block)
+        assert arms == ["bare-make", PIPE, "katas-volume"]
+
+
+def test_against_another_environment(tree: tuple[str, ...], tmp_path: Path) -> None:
+    """Both sides are children, counted and timed alike, and nothing of them is left."""
+    here = Path(sys.executable).parents[1]
+    status = main(("gate", "--against", str(here), "--blocks", "3", *tree))
+    assert status in (0, 1, 3)
+    recording = read_result(tmp_path / "out.jsonl")
+    base = f"{PIPE}@{here.name}"
+    assert recording.facts["runners"] == [PIPE, base]
+    incremental = [each for each in recording.samples if each.scenario == "incremental"]
+    for arm in (PIPE, base):
+        mine = [each for each in incremental if each.runner == arm]
+        assert {each.outcome for each in mine} == {"completed"}
+        assert {each.right for each in mine} == {True}
+        assert {(each.recompiled, each.mtimes_changed) for each in mine} == {(1, 0)}
+        assert all(each.bytes_in > 0 and each.seconds > 0 for each in mine)
+
+
+def test_an_environment_without_a_harness_is_refused(
+    tree: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what its Python said."""
+    python = tmp_path / "bare" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.base_prefix + "/bin/python3")
+    line = refused(capsys, "--against", str(tmp_path / "bare"), *tree)
+    assert "cannot be played by" in line
+    assert "No module named" in line
+    assert not (tmp_path / "out.jsonl").exists()
