@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 READ_BYTES = 1 << 18
-"""Bytes asked for at once: most files in one read, without the cost of a file object for each."""
+"""Bytes asked for at once, of a file that is being written to."""
 
 
 class Stamped(NamedTuple):
@@ -72,28 +72,30 @@ def blob_id(content: bytes) -> str:
 
 
 def stamped(folder: int, name: bytes) -> Stamped | None:
-    """What an open folder holds at `name`, symlinks not followed; None for anything else than a symlink or a file that its
-    owner may read.
+    """What an open folder holds at `name`, symlinks not followed; None for anything else than a symlink or a file
+    that its owner may read. Raises OSError where there is nothing.
     """
+    status = os.lstat(name, dir_fd=folder)
     try:
-        status = os.lstat(name, dir_fd=folder)
         if stat.S_ISLNK(status.st_mode):
             return Stamped(0o120000, blob_id(os.readlink(name, dir_fd=folder)))
         if not stat.S_ISREG(status.st_mode) or not status.st_mode & stat.S_IRUSR:
-            return (
-                None  # what a run forbade its own user to read is to be written anew, though root may read it
-            )
+            return None  # what a run forbade its own user to read is to be written anew, though root may read it
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
-        return None  # missing
+        return None
     try:
-        return Stamped(0o100755 if status.st_mode & 0o100 else 0o100644, blob_id(_read(file)))
+        return Stamped(0o100755 if status.st_mode & 0o100 else 0o100644, blob_id(_read(file, status.st_size)))
     finally:
         os.close(file)
 
 
-def _read(file: int) -> bytes:
-    pieces = []
+def _read(file: int, size: int) -> bytes:
+    """All of a file that had this size: mostly one read, without the cost of a file object."""
+    content = os.read(file, size + 1)
+    if len(content) == size:
+        return content
+    pieces = [content]
     while piece := os.read(file, READ_BYTES):
         pieces.append(piece)
     return b"".join(pieces)

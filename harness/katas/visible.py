@@ -74,7 +74,7 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
             data = _encode(content) if isinstance(content, str) else content
             found[name] = VisibleFile(data) if isinstance(data, bytes) else data
         self._files = dict(sorted(found.items(), key=lambda item: item[0]))
-        for folder in _folders(self._files):
+        for folder in folders_of(self._files):
             if folder in self._files:
                 raise UsageError(f"{show(folder)} is both a file and a folder")
 
@@ -171,7 +171,7 @@ def _unreadable(error: OSError) -> UsageError:
     return UsageError(f"{show(os.fsencode(error.filename))} cannot be read: {error.strerror}")
 
 
-def _folders(names: Iterable[bytes]) -> set[bytes]:
+def folders_of(names: Iterable[bytes]) -> set[bytes]:
     """All folders above these names, the top one left out."""
     found: set[bytes] = set()
     for name in names:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness import tarpipe
-from harness.disk import remove_tree
-from harness.engines.folders import temporary_folder
+from harness.katas import packing
 from harness.katas.places import FOLDER
+from harness.katas.saving import file_time
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
 
 
 class Tmp(BaseRunner):
-    """B -> L:tmp -> R:tmp; the katas only keep the results."""
+    """B -> R:tmp by tar-pipe; the katas only keep the results. The notes' L:tmp on the way is the stream itself:
+    nothing is written that is only to be read once.
+    """
 
     name = "tmp"
     katas_in = FOLDER
@@ -25,18 +26,11 @@ class Tmp(BaseRunner):
         return ALL - {Property.EXACT_MTIMES, Property.INCREMENTAL, Property.MIRROR}
 
     def play(self, event: TestEvent) -> None:
-        folder = temporary_folder("tmp")
-        try:
-            local = folder / "sandbox"
-            local.mkdir()
-            local.chmod(0o755)  # it becomes the sandbox, modes and all
-            with event.phase("save", "1st B -> L:tmp (all, date-time stamps are new)"):
-                event.files.write(local)
-            event.start()
-            with event.phase("pipe_in", "2nd L:tmp -> R:tmp (all)") as piped:
-                piped.bytes_in = event.sandbox.unpack(lambda write: tarpipe.pack(str(local), write))
-        finally:
-            remove_tree(folder)
+        event.start()
+        with event.phase("pipe_in", "1st B -> L:tmp (all, new), 2nd L:tmp -> R:tmp (all)") as piped:
+            piped.bytes_in = event.sandbox.unpack(
+                lambda write: packing.pack(event.files, write, stamp=file_time())
+            )
         if event.run():
             event.save("3rd B -> katas (changed only)")
             event.commit("4th output -> katas, <<GIT-COMMIT>>, 5th output -> B")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.katas import delta as delta_module
 from harness.katas.delta import Delta, Stamped, blob_id, stamped, work_out
 from harness.testing.strategies import contents, names
 
@@ -158,7 +159,20 @@ def test_a_symlink_is_seen_as_such(tmp_path: Path, folder: int) -> None:
 
 
 def test_anything_else_is_none(tmp_path: Path, folder: int) -> None:
-    """A folder, a fifo (which is not waited for), and nothing at all."""
+    """A folder, and a fifo (which is not waited for)."""
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
-    assert [stamped(folder, name) for name in (b"folder", b"fifo", b"nothing")] == [None] * 3
+    assert [stamped(folder, name) for name in (b"folder", b"fifo")] == [None] * 2
+
+
+def test_nothing_is_no_file(folder: int) -> None:
+    with pytest.raises(FileNotFoundError):
+        stamped(folder, b"nothing")
+
+
+@pytest.mark.parametrize("size", [0, 5, 6, 100])
+def test_a_file_whose_size_was_another_is_read_whole(tmp_path: Path, size: int) -> None:
+    """It may grow or shrink after it was looked at, and a kernel may give less than was asked for."""
+    (tmp_path / "file").write_bytes(b"hello")
+    with (tmp_path / "file").open("rb") as file:
+        assert delta_module._read(file.fileno(), size) == b"hello"

@@ -85,7 +85,7 @@ def test_each_step_is_a_phase_with_its_bytes(runner: BaseRunner, avatar: Avatar)
     run = play(runner, avatar, "true", a="1")
     kinds = [phase.kind for phase in run.phases if phase.kind in PHASES]
     expected = {
-        "tmp": ["save", "start", "pipe_in", "run", "save", "commit"],
+        "tmp": ["start", "pipe_in", "run", "save", "commit"],
         "katas-volume": ["save", "start", "run", "commit"],
         "katas-data-container": ["save", "start", "pipe_in", "run", "pipe_out", "commit"],
     }[runner.name]
