@@ -18,14 +18,25 @@ from harness.errors import StreamCut
 
 LENGTH = struct.Struct(">L")
 CUT = 0xFFFFFFFF
+LARGE = 1 << 16
+"""Bytes that cost more to copy than to send apart from their length."""
 
 
 class Channel:
     """One end; not for several threads at once."""
 
-    def __init__(self, read: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:
-        """`read(n)` returns exactly n bytes, or fewer at the end of the stream."""
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        write: Callable[[bytes], object],
+        *,
+        read_some: Callable[[int], bytes] | None = None,
+    ) -> None:
+        """`read(n)` returns exactly n bytes, or fewer at the end of the stream; `read_some(n)` at most n, as they
+        come, and none at the end.
+        """
         self._read, self._write = read, write
+        self._read_some = read_some or read
 
     def send(self, message: object) -> None:
         data = json.dumps(message).encode()
@@ -39,7 +50,10 @@ class Channel:
         return json.loads(self._exactly(self._length(header)))
 
     def send_piece(self, data: bytes) -> None:
-        if data:  # an empty piece would end the stream
+        if len(data) > LARGE:
+            self._write(LENGTH.pack(len(data)))
+            self._write(data)
+        elif data:  # an empty piece would end the stream
             self._write(LENGTH.pack(len(data)) + data)
 
     def end_pieces(self, *, cut: bool = False) -> None:
@@ -55,23 +69,26 @@ class Channel:
             raise
         self.end_pieces()
 
-    def receive_pieces(self) -> Iterator[bytes]:
-        """The pieces of a stream, which must be read to its end. Raises StreamCut if the sender could not
-        finish it.
+    def receive_pieces(self, *, whole: bool = True) -> Iterator[bytes]:
+        """The pieces of a stream, which must be read to its end; not `whole`, they are cut as the bytes come, for
+        whom the sender's pieces mean nothing. Raises StreamCut if the sender could not finish it.
         """
-        while length := self._length(self._read(LENGTH.size)):
-            if length == CUT:
+        while left := self._length(self._read(LENGTH.size)):
+            if left == CUT:
                 raise StreamCut("the sender could not finish the stream")
-            yield self._exactly(length)
+            while left:
+                piece = self._exactly(left) if whole else self._whole(self._read_some(left), 1)
+                yield piece
+                left -= len(piece)
 
     def _exactly(self, size: int) -> bytes:
-        data = self._read(size)
+        return self._whole(self._read(size), size)
+
+    def _whole(self, data: bytes, size: int) -> bytes:
         if len(data) < size:
             raise StreamCut("the keeper's stream was cut")
         return data
 
     def _length(self, header: bytes) -> int:
-        if len(header) < LENGTH.size:
-            raise StreamCut("the keeper's stream was cut")
-        length: int = LENGTH.unpack(header)[0]
+        length: int = LENGTH.unpack(self._whole(header, LENGTH.size))[0]
         return length

@@ -80,7 +80,9 @@ def stamped(folder: int, name: bytes) -> Stamped | None:
         if stat.S_ISLNK(status.st_mode):
             return Stamped(0o120000, blob_id(os.readlink(name, dir_fd=folder)))
         if not stat.S_ISREG(status.st_mode) or not status.st_mode & stat.S_IRUSR:
-            return None  # what a run forbade its own user to read is to be written anew, though root may read it
+            return (
+                None  # what a run forbade its own user to read is to be written anew, though root may read it
+            )
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
         return None

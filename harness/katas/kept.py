@@ -17,6 +17,7 @@ from typing import Any
 
 from harness import tarpipe
 from harness.engines import Engine, Stream
+from harness.engines.sandbox import OUTPUT
 from harness.errors import EngineError, HarnessError, StreamCut
 from harness.katas import wire
 from harness.katas.channel import Channel
@@ -25,6 +26,7 @@ from harness.katas.keeper import rebuild_error
 from harness.katas.layout import HISTORY, Avatar
 from harness.katas.saving import SavedFile
 from harness.katas.store import Acceptance, Comparison, Increment, Usage
+from harness.streams import take
 from harness.tree import Entry
 
 KEEPER_MODULES = (
@@ -192,7 +194,7 @@ class _Link:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._channel = Channel(self._read, self._write)
+        self._channel = Channel(self._read, self._write, read_some=self._read_some)
         self._data = bytearray()
         self._said = bytearray()  # on stderr: a traceback, if anything
         self._owed = 0  # answers to calls that were not waited for
@@ -228,7 +230,7 @@ class _Link:
         self._settle()
         with self._minding():
             self._channel.send({"call": request, **arguments})
-            for piece in self._channel.receive_pieces():
+            for piece in self._channel.receive_pieces(whole=False):
                 write(piece)
         count: int = self._answer()
         return count
@@ -267,17 +269,26 @@ class _Link:
         self._stream.write(data, time.monotonic() + ANSWER_SECONDS)
 
     def _read(self, size: int) -> bytes:
-        deadline = time.monotonic() + ANSWER_SECONDS
         while len(self._data) < size:
-            source, data = self._stream.read(deadline)
+            self._data += self._receive()
+        return take(self._data, size)
+
+    def _read_some(self, size: int) -> bytes:
+        if self._data:
+            return take(self._data, size)
+        data = self._receive()
+        self._data += data[size:]
+        return data[:size]
+
+    def _receive(self) -> bytes:
+        while True:
+            source, data = self._stream.read(time.monotonic() + ANSWER_SECONDS)
+            if source == OUTPUT:
+                return data
             if not source:
                 said = self._said.decode(errors="replace").strip().splitlines()
                 raise StreamCut("the keeper ended in the middle" + (f": {said[-1]}" if said else ""))
-            (self._data if source == 1 else self._said).extend(data)
-        with memoryview(self._data) as view:
-            taken = bytes(view[:size])
-        del self._data[:size]
-        return taken
+            self._said += data
 
 
 @functools.cache

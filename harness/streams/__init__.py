@@ -48,6 +48,14 @@ def remaining(deadline: float) -> float:
     return seconds
 
 
+def take(buffer: bytearray, size: int) -> bytes:
+    """The first bytes of a buffer, at most `size`, which leave it; they are copied once."""
+    with memoryview(buffer) as view:
+        taken = bytes(view[:size])
+    del buffer[:size]
+    return taken
+
+
 class ProcessStream:
     """The stream of a child process of the harness, which leads a process group of its own."""
 

@@ -32,8 +32,8 @@ class DockerStream:
         self._attached = attached
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._kill = kill
-        self._data = b""
-        self._place = 0  # of what is not yet read in _data
+        self._data = memoryview(bytearray(READ_BYTES))
+        self._start, self._end = 0, 0  # of what is not yet read in _data
         self._source, self._left = 0, 0  # of the frame under way: its stream, and its bytes still to come
 
     def write(self, data: bytes, deadline: float) -> None:
@@ -45,16 +45,16 @@ class DockerStream:
 
     def read(self, deadline: float) -> tuple[int, bytes]:
         while True:
-            available = len(self._data) - self._place
+            available = self._end - self._start
             if self._left and available:
                 size = min(self._left, available)
-                piece = self._data[self._place : self._place + size]
-                self._place += size
+                piece = bytes(self._data[self._start : self._start + size])
+                self._start += size
                 self._left -= size
                 return self._source, piece
             if not self._left and available >= HEADER.size:
-                self._source, self._left = HEADER.unpack_from(self._data, self._place)
-                self._place += HEADER.size
+                self._source, self._left = HEADER.unpack_from(self._data, self._start)
+                self._start += HEADER.size
                 continue
             if not self._receive(deadline):
                 return 0, b""
@@ -65,7 +65,7 @@ class DockerStream:
         killing.start()
         with contextlib.suppress(TimeoutError):
             while self._receive(time.monotonic() + KILL_SECONDS):
-                self._place = len(self._data)
+                self._start = self._end
         killing.join()
 
     def close(self) -> None:
@@ -76,12 +76,14 @@ class DockerStream:
 
     def _receive(self, deadline: float) -> bool:
         self._socket.settimeout(remaining(deadline))
+        kept = self._end - self._start  # part of a frame's header, at most
+        self._data[:kept] = self._data[self._start : self._end]
+        self._start, self._end = 0, kept
         try:
-            data = self._socket.recv(READ_BYTES)
+            size = self._socket.recv_into(self._data[kept:])
         except TimeoutError:
             raise
         except OSError:
             return False  # reset: the engine has gone, and the end marker with it
-        self._data = self._data[self._place :] + data
-        self._place = 0
-        return bool(data)
+        self._end += size
+        return size > 0

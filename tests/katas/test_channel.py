@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import StreamCut
-from harness.katas.channel import Channel
+from harness.katas.channel import LARGE, Channel
 from harness.testing.strategies import names
 
 MESSAGES = st.recursive(
@@ -19,7 +19,7 @@ MESSAGES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
-PIECES = st.lists(st.binary(max_size=20), max_size=5)
+PIECES = st.lists(st.binary(max_size=20) | st.just(b"large" * LARGE), max_size=5)
 
 
 def sender() -> tuple[Channel, io.BytesIO]:
@@ -28,9 +28,10 @@ def sender() -> tuple[Channel, io.BytesIO]:
     return Channel(lambda size: b"", sent.write), sent
 
 
-def receiver(data: bytes) -> Channel:
-    """A channel at the other end of a stream of these bytes."""
-    return Channel(io.BytesIO(data).read, lambda data: None)
+def receiver(data: bytes, *, at_most: int = 7) -> Channel:
+    """A channel at the other end of a stream of these bytes, which come so many at a time."""
+    source = io.BytesIO(data)
+    return Channel(source.read, lambda data: None, read_some=lambda size: source.read(min(size, at_most)))
 
 
 def stream(pieces: list[bytes]) -> bytes:
@@ -52,25 +53,32 @@ def test_messages_arrive_in_order(messages: list[object]) -> None:
 
 
 @settings(deadline=None)
-@given(PIECES, MESSAGES)
-def test_a_stream_ends_where_the_next_message_begins(pieces: list[bytes], message: object) -> None:
-    """Its bytes arrive as they were; an empty piece does not end it."""
+@given(PIECES, MESSAGES, st.integers(1, 2 * LARGE))
+def test_a_stream_ends_where_the_next_message_begins(
+    pieces: list[bytes], message: object, at_most: int
+) -> None:
+    """Its pieces arrive whole, or as the bytes come; an empty one does not end it."""
     channel, sent = sender()
     channel.send_pieces(pieces)
     channel.send(message)
     other = receiver(sent.getvalue())
-    assert b"".join(other.receive_pieces()) == b"".join(pieces)
+    assert list(other.receive_pieces()) == [piece for piece in pieces if piece]
+    assert other.receive() == message
+    other = receiver(sent.getvalue(), at_most=at_most)
+    assert b"".join(other.receive_pieces(whole=False)) == b"".join(pieces)
     assert other.receive() == message
 
 
 @settings(deadline=None)
-@given(PIECES, st.data())
-def test_a_stream_that_is_cut_anywhere_is_an_error(pieces: list[bytes], data: st.DataObject) -> None:
+@given(PIECES, st.booleans(), st.data())
+def test_a_stream_that_is_cut_anywhere_is_an_error(
+    pieces: list[bytes], whole: bool, data: st.DataObject
+) -> None:
     """Between two pieces too."""
-    whole = stream(pieces)
-    part = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    sent = stream(pieces)
+    part = sent[: data.draw(st.integers(0, len(sent) - 1))]
     with pytest.raises(StreamCut):
-        list(receiver(part).receive_pieces())
+        list(receiver(part, at_most=LARGE).receive_pieces(whole=whole))
 
 
 @settings(deadline=None)

@@ -14,6 +14,7 @@ from support import eventually, soon
 from harness import images
 from harness.engines.docker import DockerEngine
 from harness.errors import StreamCut
+from harness.streams import READ_BYTES
 from harness.streams.attached import HEADER, DockerStream
 
 MEGABYTES = 20
@@ -75,6 +76,22 @@ def test_a_frame_may_be_cut_anywhere(size: int, attached: Attached, stream: Dock
     for source, data in joined(stream).items():
         found[source] = found.get(source, b"") + data
     assert found == {1: b"out put", 2: b"err or"}
+
+
+@pytest.mark.parametrize("size", [1, 1000, READ_BYTES - HEADER.size - 3, READ_BYTES, READ_BYTES * 2 + 1])
+def test_frames_of_any_size_follow_each_other(size: int, attached: Attached, stream: DockerStream) -> None:
+    """Smaller and larger than what is read at once, and a header on the border between two reads."""
+    sent = [bytes([number]) * size for number in range(20)]
+
+    def send() -> None:
+        for number, each in enumerate(sent):
+            attached.theirs.sendall(frame(1 + number % 2, each))
+        attached.theirs.shutdown(socket.SHUT_WR)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert joined(stream) == {1: b"".join(sent[::2]), 2: b"".join(sent[1::2])}
+    sender.join()
 
 
 @pytest.mark.parametrize("kept", range(len(frame(1, b"half"))))
