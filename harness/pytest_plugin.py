@@ -1,4 +1,4 @@
-"""The pytest plugin, installed with the package: options, a marker, and what `harness.testing.suite` is made of.
+"""The pytest plugin, installed with the package: options, a marker, and what `harness.suite` is made of.
 
 Every test run on a machine that has this package loads it, so it imports nothing until a proof is asked for.
 """
@@ -35,7 +35,7 @@ class Case:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("harness", "proofs of what runners claim (see harness.testing.suite)")
+    group = parser.getgroup("harness", "proofs of what runners claim (see harness.suite)")
     group.addoption(
         "--harness-runner",
         action="append",
@@ -58,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "harness: a proof of what a runner claims (see harness.testing.suite)")
+    config.addinivalue_line("markers", "harness: a proof of what a runner claims (see harness.suite)")
     if any(config.getoption(f"harness_{each}") for each in ("runner", "engine", "profile")):
         _cases(config)  # what is wrong with an option is said at once
 

@@ -41,7 +41,7 @@ Play = Callable[..., subprocess.CompletedProcess[str]]
 def play(tmp_path: Path) -> Play:
     """Runs pytest in a project of somebody else's."""
     (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "test_mine.py").write_text("from harness.testing.suite import test_property\n")
+    (tmp_path / "test_mine.py").write_text("from harness.suite import test_property\n")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", *arguments]

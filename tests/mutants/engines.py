@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -39,6 +38,12 @@ class KilledIsTimedOut(Honest):
 class KeptSandbox(Sandbox):
     """One that is not closed when its runner closes it."""
 
+    killed = False
+
+    def kill(self) -> None:
+        self.killed = True
+        super().kill()
+
     def close(self) -> None:
         """Kept for the next test event."""
 
@@ -47,22 +52,26 @@ class KeptSandbox(Sandbox):
 
 
 class ReusingEngine(DockerEngine):
-    """Serves one test event after the other in the same run-container."""
+    """Serves one test event after the other in the same run-container, until that is killed."""
 
     _kept: KeptSandbox | None = None
 
     def open(self, spec: SandboxSpec) -> Sandbox:
-        if self._kept is None:
-            self._kept = KeptSandbox(lambda: self._open(spec), spec.limits)
-        else:
+        if self._kept is not None and not self._kept.killed:
             self._kept.begin()
             self._kept.execute("find . -mindepth 1 -delete", 60)
+            return self._kept
+        self._let_go()
+        self._kept = KeptSandbox(lambda: self._open(spec), spec.limits)
         return self._kept
 
     def close(self) -> None:
+        self._let_go()
+        super().close()
+
+    def _let_go(self) -> None:
         if self._kept is not None:
             self._kept.really_close()
-        super().close()
 
 
 class Reuses(Honest):
@@ -107,17 +116,9 @@ class LabelForgotten(Honest):
     name = "label-forgotten"
 
 
-def docker_engine(kind: type[DockerEngine]) -> Any:
-    return lambda home: kind()
-
-
 def no_docker() -> str:
     try:
         DockerEngine().close()
     except EngineError as error:
         return str(error)
     return ""
-
-
-def unlabelled(home: Path) -> LocalEngine:
-    return UnlabelledEngine(home, bubblewrap=False)

@@ -80,8 +80,8 @@ class Mutant:
     name: str
     kind: type[BaseRunner]
     killer: Property  # one property whose proof must refute it, the cheapest
-    engine: Callable[[Path], Engine] = lambda home: LocalEngine(home, bubblewrap=False)
-    engine_name: str = "local-plain"
+    engine: Callable[[Path], Engine] = LocalEngine
+    engine_name: str = "local"
     history: str = ""  # else the docstring of `kind`
     needs: Callable[[], str] = lambda: ""  # why it cannot be tried here
 

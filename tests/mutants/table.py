@@ -34,7 +34,10 @@ class Row:
 
     @property
     def killers(self) -> list[Property]:
-        return [name for name, found in self.findings.items() if found.status is Status.REFUTED]
+        """The claims that were refuted: what an engine cannot promise is nobody's mistake."""
+        return [
+            name for name, found in self.findings.items() if found.claimed and found.status is Status.REFUTED
+        ]
 
     @property
     def lame(self) -> bool:
@@ -125,5 +128,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
 def _cell(row: Row, name: Property) -> str:
     found = row.findings.get(name)
     if found is None:
+        return UNKNOWN
+    if not found.claimed:
         return UNKNOWN
     return {Status.REFUTED: KILLED, Status.PROVED: SURVIVED, Status.UNKNOWN: UNKNOWN}[found.status]

@@ -2,11 +2,11 @@
 
 With no file at all, in any project that has this package and a runner of its own installed:
 
-    pytest --pyargs harness.testing.suite --harness-runner=mine --harness-engine=local
+    pytest --pyargs harness.suite --harness-runner=mine --harness-engine=local
 
 As a part of that project's own tests, one line in `tests/test_properties.py`,
 
-    from harness.testing.suite import test_property
+    from harness.suite import test_property
 
 and which runner it is on the command line, `pytest --harness-runner=mine --harness-engine=local`, or once and for all in
 the project's `pyproject.toml`:

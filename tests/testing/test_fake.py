@@ -1,0 +1,194 @@
+"""The fake engine: real runners play on it, and its faults and its clock do what they say."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from harness import runners
+from harness.engines import SandboxSpec
+from harness.engines.local import LocalEngine
+from harness.errors import EngineError
+from harness.katas.layout import Avatar
+from harness.proofs import Effort, Status, Subject, examine
+from harness.runners.base import BaseRunner
+from harness.runners.claims import Property
+from harness.runners.run import Outcome
+from harness.testing.fake import Clock, FakeEngine, Played
+from harness.testing.faults import CutInput, CutOutput, Fault, KillAt, Refuse
+from tests.support import completed, fill, make_runner, play, script, snapshot
+
+HOUR_NS = 3600 * 10**9
+
+BUILD = "make -s && cat built"
+MAKEFILE = "built: source\n\techo building; cp source built\n"
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeEngine]:
+    with closing(FakeEngine(tmp_path)) as engine:
+        yield engine
+        engine.close()
+        assert not engine.traces()
+
+
+@pytest.fixture
+def opened(fake: FakeEngine) -> Iterator[Callable[[str], BaseRunner]]:
+    """Opens a runner on it."""
+    runner: list[BaseRunner] = []
+
+    def open_it(name: str) -> BaseRunner:
+        runner.append(make_runner(name, fake, observe=True))
+        return runner[-1]
+
+    yield open_it
+    for each in runner:
+        each.close()
+
+
+@pytest.mark.parametrize("name", runners.NOTES_NAMES)
+def test_runners_play_on_it(name: str, opened: Callable[[str], BaseRunner]) -> None:
+    """Test events are accepted, builds are incremental where they should be, and what was observed is what is there."""
+    runner = opened(name)
+    avatar = Avatar()
+    first = play(runner, avatar, BUILD, Makefile=MAKEFILE, source="one\n")
+    assert (first.tag, first.stdout) == (1, "building\none\n")
+    again = play(runner, avatar, BUILD, Makefile=MAKEFILE, source="one\n")
+    assert again.stdout == ("building\none\n" if name == "tmp" else "one\n")
+    edited = play(runner, avatar, BUILD, Makefile=MAKEFILE, source="two\n")
+    assert edited.stdout == "building\ntwo\n"
+    assert edited.observed is not None
+    assert {b".", b"built", b"source"} < edited.observed.after.keys()
+    failed = play(runner, avatar, "echo wrong >&2; exit 3")
+    assert (failed.status, failed.stderr) == (3, "wrong\n")
+
+
+def test_it_observes_what_find_would(tmp_path: Path, fake: FakeEngine) -> None:
+    """Every entry that a real guest reports, to the nanosecond."""
+    seen = []
+    with closing(LocalEngine(tmp_path, bubblewrap=False)) as local:
+        for engine in (local, fake):
+            with closing(engine.open(SandboxSpec())) as sandbox:
+                fill(sandbox, {"a b/c\n": "text", "run": "#!/bin/sh"})
+                sandbox.execute(
+                    "ln -s nowhere link; touch -d '1950-01-02 03:04:05.678901234' run .; chmod 755 .; umask 0",
+                    10,
+                )
+                found = sandbox.observe()
+            seen.append({path: entry for path, entry in found.items() if path in (b".", b"run")})
+            assert found.keys() == {b".", b"a b", b"a b/c\n", b"link", b"run"}
+    assert seen[0] == seen[1]
+    assert seen[0][b"run"].mtime_ns % 10**9 == 678_901_234
+
+
+def test_a_program_that_never_ends_waits_for_no_limit(
+    fake: FakeEngine, opened: Callable[[str], BaseRunner]
+) -> None:
+    """The clock is moved past it: a limit of eleven days takes no time."""
+    fake.play = lambda sandbox, command: None
+    run = opened("katas-data-container").run(Avatar(), script("sleep 1"), max_seconds=10**6)
+    assert run.outcome is Outcome.TIMED_OUT
+
+
+def test_a_player_may_be_python(fake: FakeEngine, opened: Callable[[str], BaseRunner]) -> None:
+    """Then no program is started."""
+
+    def player(sandbox: Path, command: str) -> Played:
+        (sandbox / "made").write_text(command)
+        return Played(7, b"out", b"err")
+
+    fake.play = player
+    runner = opened("katas-data-container")
+    run = completed(runner.run(Avatar(), script("true"), max_seconds=10))
+    assert (run.status, run.stdout, run.stderr) == (7, "out", "err")
+    assert b"made" in snapshot(runner.katas, Avatar())
+
+
+@pytest.mark.parametrize(
+    ("clock", "wanted"),
+    [
+        (Clock(ahead_ns=HOUR_NS), lambda stamp, now: stamp > now + HOUR_NS // 2),
+        (Clock(ahead_ns=-HOUR_NS), lambda stamp, now: stamp < now - HOUR_NS // 2),
+        (Clock(tick_ns=2 * 10**9), lambda stamp, now: stamp % (2 * 10**9) == 0),
+    ],
+)
+def test_the_clock_stamps_what_a_run_writes(
+    clock: Clock,
+    wanted: Callable[[int, int], bool],
+    fake: FakeEngine,
+    opened: Callable[[str], BaseRunner],
+) -> None:
+    """And nothing else: the visible files carry the katas' own stamps. Edits are seen all the same."""
+    fake.clock = clock
+    runner = opened("katas-data-container")
+    for edit in ("one\n", "two\n", "three\n"):
+        run = play(runner, Avatar(), BUILD, Makefile=MAKEFILE, source=edit)
+        assert run.stdout == f"building\n{edit}"
+    now = time.time_ns()
+    kept = snapshot(runner.katas, Avatar())
+    assert wanted(kept[b"built"].mtime_ns, now)
+    assert kept[b"Makefile"].mtime_ns % 10**9
+    assert abs(kept[b"Makefile"].mtime_ns - now) < HOUR_NS // 2
+
+
+FAULTS: list[Fault] = [
+    Refuse(),
+    *(KillAt(request) for request in (1, 2, 3, 4)),
+    *(CutOutput(at) for at in (0, 1, 60, 700, 5000)),
+    *(CutInput(at) for at in (0, 33, 50, 4000)),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+@pytest.mark.parametrize("keeper", [False, True], ids=["run-container", "keeper"])
+def test_a_fault_makes_the_test_event_faulty_and_nothing_else(
+    fault: Fault, keeper: bool, fake: FakeEngine, opened: Callable[[str], BaseRunner]
+) -> None:
+    """Whatever breaks, and wherever: it is not accepted, or it is, whole; the next test event works."""
+    runner = opened("katas-data-container")
+    avatar = Avatar()
+    play(runner, avatar, BUILD, Makefile=MAKEFILE, source="one\n")
+    files = script(BUILD, Makefile=MAKEFILE, source="two\n")
+    if keeper:
+        runner.katas._idle.pop().close()  # type: ignore[attr-defined]
+    fake.inject(fault, keeper=keeper)
+    run = runner.run(avatar, files, max_seconds=60)
+    assert run.outcome is Outcome.FAULTY, run
+    assert run.reason
+    after = play(runner, avatar, BUILD, Makefile=MAKEFILE, source="two\n")
+    assert after.stdout in ("building\ntwo\n", "two\n")
+    assert after.tag in (2, 3)
+
+
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
+    """In the sandbox that is sent more than there is room for."""
+    with closing(FakeEngine(tmp_path, room=100_000)) as engine, closing(make_runner("tmp", engine)) as runner:
+        assert play(runner, Avatar(), "echo fits").stdout == "fits\n"
+        run = runner.run(Avatar(), script("echo fits", large=os.urandom(200_000)), max_seconds=60)
+        assert run.outcome is Outcome.FAULTY
+        assert "No space left on device" in run.reason
+
+
+def test_a_fault_breaks_a_real_engine_too(tmp_path: Path) -> None:
+    """One vocabulary: the same value wraps the stream of a sandbox of the local engine."""
+    with (
+        closing(LocalEngine(tmp_path, bubblewrap=False)) as engine,
+        closing(engine.open(SandboxSpec())) as sandbox,
+    ):
+        sandbox.wrap(KillAt(2).wrap)
+        fill(sandbox, {"a": "text"})
+        with pytest.raises(EngineError, match="has gone"):
+            sandbox.execute("true", 10)
+
+
+def test_proofs_can_be_tried_on_it(fake: FakeEngine) -> None:
+    """As on any engine, and it promises no isolation."""
+    subject = Subject(runners.parse("katas-data-container"), fake, "fake")
+    assert not subject.variant.claims(fake) & {Property.ISOLATED, Property.FRESH}
+    found = examine(subject, Property.NO_MISSED_EDIT, Effort(0.2, deterministic=True))
+    assert found.status is Status.PROVED, found
