@@ -110,7 +110,7 @@ def parse_find(output: bytes) -> dict[bytes, Entry]:
             kind=kind.decode(),
             mode=int(mode, 8),
             size=int(size) if kind == b"f" else 0,
-            mtime_ns=_stamp(mtime),
+            mtime_ns=parse_stamp(mtime),
         )
     return entries
 
@@ -124,7 +124,7 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
     )
 
 
-def _stamp(printed: bytes) -> int:
+def parse_stamp(printed: bytes) -> int:
     """Nanoseconds from what find prints: whole seconds rounded down, then what is to be added to them. Half a
     second before 1970 is -1.5 to it.
     """

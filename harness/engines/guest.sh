@@ -139,6 +139,28 @@ while read -r request argument; do
         eval "$usage" 2>/dev/null # in this very shell: `times` speaks of the shell that it is asked in
         say used
         ;;
+    mark) # two files, the first of them read a few ticks of the clock after it was made and before the other was
+        echo >mark && sleep 0.02 && cat mark >/dev/null && echo >moved &&
+            stat -f -c %T "$sandbox" && find mark moved -printf '%A@ %y %m %s %T@ %C@ %i %n/%f\0'
+        say marked $?
+        ;;
+    list)
+        find "$sandbox" -printf '%A@ %y %m %s %T@ %C@ %i %n/%P\0' 2>tar.log
+        say listed $?
+        ;;
+    digest)
+        chunks | (cd "$sandbox" && xargs -0 b2sum --zero --) 2>tar.log
+        say digested $?
+        ;;
+    delete)
+        chunks | (cd "$sandbox" && "$@" xargs -0 rm -f --) >tar.log 2>&1
+        say deleted $? "$(head -c 300 tar.log | tr '\n' ' ')"
+        ;;
+    pick)
+        chunks | $pack --directory="$sandbox" --no-recursion --null --files-from=- 2>tar.log
+        status=$?
+        [ $status = 0 ] && say picked 0 || say picked $status "$(head -c 300 tar.log | tr '\n' ' ')"
+        ;;
     pack)
         $pack --directory="$sandbox" . 2>tar.log
         status=$?

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+from harness.changes import Listing, parse_listing
 from harness.engines.spec import Limits
 from harness.engines.usage import Usage
 from harness.errors import EngineError, StreamCut, UsageError
@@ -170,22 +171,44 @@ class Sandbox:
         self._until(OUTPUT, b"used", self._deadline, found.extend)
         return Usage.parse(bytes(found))
 
+    def mark(self) -> tuple[str, Listing]:
+        """Two marks beside the sandbox, for a listing that is made next: see `harness.changes`. Also its file
+        system.
+        """
+        self._request(b"mark")
+        file_system, _, marks = self._output(b"marked", "mark the tree").partition(b"\n")
+        return file_system.decode(), parse_listing(marks)
+
+    def listing(self) -> Listing:
+        """The sandbox as it is now, told closely enough to tell later what changed."""
+        self._request(b"list")
+        return parse_listing(self._output(b"listed", "list the tree"))
+
+    def digest(self, paths: Iterable[bytes]) -> dict[bytes, str]:
+        """The BLAKE2b of these files, in hexadecimal."""
+        self._request(b"digest")
+        self._send_paths(paths)
+        lines = self._output(b"digested", "read the tree").split(b"\0")[:-1]
+        return {path: digest.decode() for digest, path in (line.split(b"  ./", 1) for line in lines)}
+
+    def delete(self, paths: Iterable[bytes]) -> None:
+        """Delete these files, as the player."""
+        self._request(b"delete")
+        self._send_paths(paths)
+        self._answer(b"deleted", "delete files")
+
     def pack(self) -> Iterator[bytes]:
         """The sandbox as a tar stream. Its end is the guest's word that tar took everything: use it only if
         it comes.
         """
         self._request(b"pack")
-        waiting: list[bytes] = []  # engines deliver small pieces, and each costs its receiver a message
-        finished = False
-        while not finished:
-            try:
-                finished = self._next(OUTPUT, b"packed", self._deadline, waiting.append)
-            except TimeoutError as error:
-                raise self._too_long() from error
-            if finished or sum(map(len, waiting)) >= PIECE:
-                yield b"".join(waiting)
-                waiting.clear()
-        self._answer(b"packed", "pack the tree")
+        yield from self._packed(b"packed", "pack the tree")
+
+    def pick(self, paths: Iterable[bytes]) -> Iterator[bytes]:
+        """Like `pack`, of these entries alone, without what is below a folder."""
+        self._request(b"pick")
+        self._send_paths(paths)
+        yield from self._packed(b"picked", "pack what changed")
 
     def kill(self) -> None:
         """End the run-container at once."""
@@ -224,12 +247,38 @@ class Sandbox:
         assert self._stream is not None
         self._stream.write(data, self._deadline)
 
-    def _answer(self, word: bytes, what: str) -> None:
-        answer = self._until(OUTPUT, word, self._deadline, _drop)
+    def _send_paths(self, paths: Iterable[bytes]) -> None:
+        data = b"".join(b"./%b\0" % path for path in paths)
+        for start in range(0, len(data), CHUNK):
+            piece = data[start : start + CHUNK]
+            self._send(b"%d\n" % len(piece) + piece)
+        self._send(b"0\n")
+
+    def _packed(self, word: bytes, what: str) -> Iterator[bytes]:
+        waiting: list[bytes] = []  # engines deliver small pieces, and each costs its receiver a message
+        finished = False
+        while not finished:
+            try:
+                finished = self._next(OUTPUT, word, self._deadline, waiting.append)
+            except TimeoutError as error:
+                raise self._too_long() from error
+            if finished or sum(map(len, waiting)) >= PIECE:
+                yield b"".join(waiting)
+                waiting.clear()
+        self._answer(word, what)
+
+    def _output(self, word: bytes, what: str) -> bytes:
+        """All that comes before the answer."""
+        found = bytearray()
+        self._answer(word, what, found.extend)
+        return bytes(found)
+
+    def _answer(self, word: bytes, what: str, give: Callable[[bytes], object] | None = None) -> None:
+        answer = self._until(OUTPUT, word, self._deadline, give or _drop)
         status, _, said = answer.partition(b" ")
         if status != b"0":
-            complaint = said.decode(errors="replace").strip() or "tar said nothing"
-            raise StreamCut(f"the run-container could not {what} (tar exit {status.decode()}): {complaint}")
+            complaint = said.decode(errors="replace").strip() or "it said nothing"
+            raise StreamCut(f"the run-container could not {what} (exit {status.decode()}): {complaint}")
 
     def _until(self, source: int, word: bytes, deadline: float, give: Callable[[bytes], object]) -> bytes:
         """Hand everything before the line `NONCE word ...` to `give`; returns the rest of that line."""

@@ -1,10 +1,10 @@
 """Accepting a test event in one atomic step, whatever dies in the middle.
 
 What has to change is written to `accepting.json` first; that file appearing, by a rename, is the moment of
-acceptance. Then it is carried out: the staged tree is exchanged for the sandbox, the commit becomes the head
-and gets its tag, and the kata's increments.json gets its entry. Each step can be repeated, so whoever comes
-next finishes what a crash has left. A crash of processes, that is: nothing is forced to the disk, so a power
-failure may lose the newest test events.
+acceptance. Then it is carried out: the staged tree is exchanged for the sandbox, or what the run changed is put
+into it, the commit becomes the head and gets its tag, and the kata's increments.json gets its entry. Each step
+can be repeated, so whoever comes next finishes what a crash has left. A crash of processes, that is: nothing is
+forced to the disk, so a power failure may lose the newest test events.
 
 Runs in the keeper too: standard library only.
 """
@@ -18,7 +18,9 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from harness.changes import Changes, Folder
 from harness.disk import exchange
+from harness.katas import redo
 from harness.katas.layout import ACCEPTING, HISTORY, INCREMENTS, SANDBOX, STAGING
 
 BRANCH = "refs/heads/main"
@@ -34,19 +36,28 @@ CONFIG = b"""\
 """Of a history. Head and tags are read and written as files here, and a user's `git gc` must leave them so."""
 
 
-def accept(avatar: str, objects: Iterable[tuple[str, bytes]], commit: str, increment: dict[str, Any]) -> None:
-    """Accept the test event of the avatar in this folder, with its staged tree if there is one. Raises OSError.
+def accept(
+    avatar: str,
+    objects: Iterable[tuple[str, bytes]],
+    commit: str,
+    increment: dict[str, Any],
+    changes: Changes | None = None,
+) -> None:
+    """Accept the test event of the avatar in this folder, with its staged tree if there is one; with `changes` only
+    what they bring is staged. Raises OSError, and KatasError where that is not there.
 
     After an error the state is the one before, or the next `recover` makes it the one after.
     """
     for name, content in objects:
         _write_object(os.path.join(avatar, HISTORY), name, content)
     staging = os.path.join(avatar, STAGING)
-    staged = os.stat(staging).st_ino if os.path.isdir(staging) else None
-    write(
-        os.path.join(avatar, ACCEPTING),
-        json.dumps({"commit": commit, "increment": increment, "staged": staged}).encode(),
-    )
+    decided: dict[str, Any] = {"commit": commit, "increment": increment, "staged": None, "changes": None}
+    if changes:
+        redo.check(staging, changes)
+        decided["changes"] = pack_changes(changes)
+    elif os.path.isdir(staging):
+        decided["staged"] = os.stat(staging).st_ino
+    write(os.path.join(avatar, ACCEPTING), json.dumps(decided).encode())
     with contextlib.suppress(OSError):  # accepted already: a full disk only puts off the rest
         recover(avatar)
 
@@ -62,6 +73,8 @@ def recover(avatar: str) -> None:
     sandbox = os.path.join(avatar, SANDBOX)
     if decided["staged"] is not None and os.stat(sandbox).st_ino != decided["staged"]:
         exchange(sandbox, os.path.join(avatar, STAGING))
+    if decided["changes"] is not None:
+        redo.carry_out(sandbox, os.path.join(avatar, STAGING), unpack_changes(decided["changes"]))
     history, tag = os.path.join(avatar, HISTORY), decided["increment"]["tag"]
     reference = decided["commit"].encode() + b"\n"
     write(os.path.join(history, "refs/tags", str(tag)), reference)
@@ -70,6 +83,15 @@ def recover(avatar: str) -> None:
     with locked(kata):
         _add_increment(os.path.join(kata, INCREMENTS), name, decided["increment"])
     os.unlink(path)
+
+
+def settle(avatar: str) -> None:
+    """Carry out what was decided for an avatar, for somebody who reads without a lock; wait for who is at it. What
+    cannot be carried out is the avatar's next test event's to tell. Raises OSError.
+    """
+    if os.path.exists(os.path.join(avatar, ACCEPTING)):
+        with locked(avatar), contextlib.suppress(ValueError):
+            recover(avatar)
 
 
 def head(avatar: str) -> tuple[str | None, int]:
@@ -136,6 +158,24 @@ def write(path: str, content: bytes, temporary: str = "") -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def pack_changes(changes: Changes) -> dict[str, Any]:
+    """As JSON."""
+    return {
+        "gone": [os.fsdecode(path) for path in changes.gone],
+        "brought": [os.fsdecode(path) for path in changes.brought],
+        "folders": [[os.fsdecode(each.path), each.mode, each.mtime_ns] for each in changes.folders],
+    }
+
+
+def unpack_changes(data: dict[str, Any]) -> Changes:
+    """What `pack_changes` made JSON of."""
+    return Changes(
+        gone=tuple(os.fsencode(path) for path in data["gone"]),
+        brought=tuple(os.fsencode(path) for path in data["brought"]),
+        folders=tuple(Folder(os.fsencode(path), mode, stamp) for path, mode, stamp in data["folders"]),
+    )
 
 
 def _add_increment(path: str, avatar: str, increment: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness import errors, tarpipe
 from harness.errors import HarnessError, KatasError
-from harness.katas import wire
+from harness.katas import journal, wire
 from harness.katas.channel import Channel
 from harness.katas.layout import HISTORY, Avatar
 from harness.katas.store import Acceptance, FolderEvent, FolderKatas, Increment
@@ -62,8 +62,30 @@ class Keeper:
         finally:
             _drain(pieces)
 
-    def do_pack(self) -> int:
-        return self._send(lambda write: self._current.pack(write))  # noqa: PLW0108 - there may be none
+    def do_hold(self) -> Any:
+        return wire.pack_held(self._current.hold())
+
+    def do_resume(self, mark: str, deleted: Any, visible: Any, latest: int) -> bool:
+        pieces = self._channel.receive_pieces()
+        files = (wire.unpack_file(piece) for piece in pieces)
+        try:
+            return self._current.resume(
+                mark,
+                files,
+                wire.unpack_names(deleted),
+                visible=wire.unpack_names(visible),
+                latest=latest,
+            )
+        finally:
+            _drain(pieces)
+
+    def do_pack(self, paths: Any) -> int:
+        names = None if paths is None else wire.unpack_names(paths)
+        return self._send(lambda write: self._current.pack(write, names))
+
+    def do_digests(self, paths: Any) -> Any:
+        found = self._current.digests(wire.unpack_names(paths))
+        return [found.get(path) for path in wire.unpack_names(paths)]
 
     def do_stage(self) -> int:
         pieces = self._channel.receive_pieces()
@@ -72,11 +94,14 @@ class Keeper:
         finally:
             _drain(pieces)
 
-    def do_accept(self, commit: str, increment: Any) -> None:
+    def do_accept(self, commit: str, increment: Any, changes: Any) -> None:
         pieces = self._channel.receive_pieces()
         objects = ((piece[:ID].decode(), piece[ID:]) for piece in pieces)
         try:
-            self._current.accept(Acceptance(commit, objects, Increment(**increment)))
+            self._current.accept(
+                Acceptance(commit, objects, Increment(**increment)),
+                None if changes is None else journal.unpack_changes(changes),
+            )
         finally:
             _drain(pieces)
 

@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from harness import tarpipe
+from harness.changes import Changes
 from harness.engines import Engine, Stream
 from harness.engines.sandbox import OUTPUT
 from harness.errors import EngineError, HarnessError, StreamCut
 from harness.katas import wire
 from harness.katas.channel import Channel
 from harness.katas.delta import Stamped
+from harness.katas.journal import pack_changes
 from harness.katas.keeper import rebuild_error
 from harness.katas.layout import HISTORY, Avatar
 from harness.katas.saving import SavedFile
-from harness.katas.store import Acceptance, Comparison, Increment, Usage
+from harness.katas.store import Acceptance, Comparison, Held, Increment, Usage
 from harness.streams import take
 from harness.tree import Entry
 
@@ -33,10 +35,11 @@ KEEPER_MODULES = (
     "errors.py",
     "disk.py",
     "tree.py",
+    "changes.py",
     "tarpipe.py",
     *(
         f"katas/{name}.py"
-        for name in ("layout", "delta", "saving", "journal", "store", "channel", "wire", "keeper")
+        for name in ("layout", "delta", "saving", "redo", "journal", "store", "channel", "wire", "keeper")
     ),
 )
 """What travels into the keeper: modules of the standard library's alone."""
@@ -166,17 +169,48 @@ class KeptEvent:
             owner=owner,
         )
 
-    def pack(self, write: tarpipe.Write) -> int:
-        return self._link.receive_stream(write, "pack")
+    def hold(self) -> Held:
+        return wire.unpack_held(self._link.call("hold"))
+
+    def resume(
+        self,
+        mark: str,
+        files: Iterable[SavedFile],
+        deleted: Sequence[bytes],
+        *,
+        visible: Sequence[bytes],
+        latest: int,
+    ) -> bool:
+        resumed: bool = self._link.send_stream(
+            (wire.pack_file(file) for file in files),
+            "resume",
+            mark=mark,
+            deleted=wire.pack_names(list(deleted)),
+            visible=wire.pack_names(list(visible)),
+            latest=latest,
+        )
+        return resumed
+
+    def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
+        names = None if paths is None else wire.pack_names(list(paths))
+        return self._link.receive_stream(write, "pack", paths=names)
+
+    def digests(self, paths: Sequence[bytes]) -> dict[bytes, str]:
+        found = self._link.call("digests", paths=wire.pack_names(list(paths)))
+        return {path: digest for path, digest in zip(paths, found, strict=True) if digest}
 
     def stage(self, chunks: Iterable[bytes]) -> int:
         count: int = self._link.send_stream(chunks, "stage")
         return count
 
-    def accept(self, acceptance: Acceptance) -> None:
+    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
         pieces = (name.encode() + content for name, content in acceptance.objects)
         self._link.send_stream(
-            pieces, "accept", commit=acceptance.commit, increment=asdict(acceptance.increment)
+            pieces,
+            "accept",
+            commit=acceptance.commit,
+            increment=asdict(acceptance.increment),
+            changes=None if changes is None else pack_changes(changes),
         )
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:

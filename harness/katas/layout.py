@@ -1,8 +1,8 @@
 """Where things lie in the katas: katas/XX/YYYYYYYY/AVATAR/sandbox, and which names are let in.
 
 Beside the sandbox an avatar has `.git`, the history of its accepted test events, and `visible.json`, the
-names of its visible files. `incoming`, `staging` and `accepting.json` exist only while a test event is under
-way, or after a crash of one.
+names of its visible files; and, as long as the sandbox is what a head start has a copy of, `held`. `incoming`,
+`staging` and `accepting.json` exist only while a test event is under way, or after a crash of one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PATH_BYTES, PATH_PARTS = 3072, 256
 katas."""
 
 SANDBOX, HISTORY, VISIBLE, INCREMENTS = "sandbox", ".git", "visible.json", "increments.json"
-INCOMING, STAGING, ACCEPTING = "incoming", "staging", "accepting.json"
+INCOMING, STAGING, ACCEPTING, HELD = "incoming", "staging", "accepting.json", "held"
 
 
 @dataclass(frozen=True, order=True)

@@ -9,6 +9,7 @@ Runs in the keeper too: standard library only.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import time
@@ -103,7 +104,7 @@ def file_time() -> int:
 def look(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Stamped | None]:
     """What the sandbox holds at these names; nothing for a name where there is nothing."""
     found: dict[bytes, Stamped | None] = {}
-    with _folders(sandbox) as folders:
+    with folders_of(sandbox) as folders:
         for name in names:
             *parts, last = split_name(name)
             folder = folders.find(parts)
@@ -113,38 +114,54 @@ def look(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Stamped | None]:
     return found
 
 
+def digests(sandbox: str, names: Iterable[bytes]) -> dict[bytes, str]:
+    """The BLAKE2b of these files, as b2sum prints it; none for what cannot be read."""
+    found = {}
+    with folders_of(sandbox) as folders:
+        for name in names:
+            *parts, last = split_name(name)
+            with contextlib.suppress(OSError):
+                file = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folders.find(parts))
+                with open(file, "rb", buffering=0) as content:
+                    found[name] = hashlib.file_digest(content, "blake2b").hexdigest()
+    return found
+
+
 def save(
     sandbox: str,
     incoming: str,
     files: Iterable[SavedFile],
     deleted: Iterable[bytes],
     owner: tuple[int, int] | None,
+    latest: int | None = None,
 ) -> int:
-    """Write and delete visible files; returns the stamp that the written ones carry, in nanoseconds.
+    """Write and delete visible files; returns the stamp that the written ones carry, in nanoseconds. `latest` is
+    that of the whole sandbox, for a caller who knows it.
 
     Each file is written in the folder `incoming`, of the same file system, and renamed: a crash leaves each
     file old or new. The stamp is later than everything that was in the sandbox; and unless something there is
     from the future it is no later than now by the clock that stamps files, so that what a run then makes is
     not older than it. Raises OSError, and KatasError where the file system cannot hold such a stamp.
     """
-    latest = _newest(sandbox)
+    if latest is None:
+        latest = _newest(sandbox)
     stamp = _next_stamp(latest)
     written, touched = [], set()
-    with _folders(sandbox, owner) as folders:
+    with folders_of(sandbox, owner) as folders:
         for name in deleted:
             *parts, last = split_name(name)
             folder = folders.find(parts)
             if folder is not None:
-                _remove(folder, last)
+                remove(folder, last)
                 touched.add(tuple(parts))
-    with _folders(sandbox, owner) as folders:
+    with folders_of(sandbox, owner) as folders:
         for number, file in enumerate(files):
             *parts, last = split_name(file.name)
             folder = folders.make(parts)
             temporary = os.path.join(incoming, str(number))
             _write(temporary, file, owner, mode=_kept_mode(folder, last))
             os.utime(temporary, ns=(stamp, stamp), follow_symlinks=False)
-            _remove(folder, last, only_folders=True)
+            remove(folder, last, only_folders=True)
             os.rename(temporary, last, dst_dir_fd=folder)
             written.append(file.name)
             touched.update(tuple(parts[:count]) for count in range(len(parts) + 1))
@@ -237,7 +254,8 @@ def _kept_mode(folder: int, name: bytes) -> int | None:
     return None
 
 
-def _remove(folder: int, name: bytes, *, only_folders: bool = False) -> None:
+def remove(folder: int, name: bytes, *, only_folders: bool = False) -> None:
+    """Remove what an open folder holds at `name`, if anything. Raises OSError."""
     try:
         mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     except FileNotFoundError:
@@ -253,7 +271,8 @@ def _remove(folder: int, name: bytes, *, only_folders: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def _folders(sandbox: str, owner: tuple[int, int] | None = None) -> Iterator[Folders]:
+def folders_of(sandbox: str, owner: tuple[int, int] | None = None) -> Iterator[Folders]:
+    """Its folders, let go of at the end of the block. Raises OSError."""
     folders = Folders(sandbox, owner)
     try:
         yield folders

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import Protocol
 
 from harness import tarpipe
+from harness.changes import Changes
 from harness.disk import remove_tree
 from harness.errors import KatasError, NoSuchAvatar
 from harness.katas import journal, saving
 from harness.katas.delta import Delta, Stamped, work_out
 from harness.katas.layout import (
     ACCEPTING,
+    HELD,
     HISTORY,
     INCOMING,
     INCREMENTS,
@@ -36,8 +39,8 @@ from harness.katas.layout import (
 )
 from harness.tree import Entry, snapshot, walk
 
-RUNTIME = (INCOMING, STAGING, ACCEPTING, "*.lock")
-"""What is beside a sandbox only while a test event is under way, or after a crash of one."""
+RUNTIME = (INCOMING, STAGING, ACCEPTING, HELD, "*.lock")
+"""What is beside a sandbox only while a test event is under way or prepared, or after a crash of one."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,17 @@ class Comparison:
     missing: frozenset[str]  # ids of contents that the history does not hold yet
     head: str | None  # commit of the last accepted test event
     tag: int  # its number; 0 before the first
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a copy of the sandbox goes with, as long as nobody changes the sandbox."""
+
+    mark: str  # stays for as long
+    kept: Mapping[bytes, Stamped | None]  # the visible files
+    missing: frozenset[str]  # ids of their contents that the history does not hold
+    head: str | None
+    tag: int
 
 
 @dataclass(frozen=True)
@@ -96,17 +110,36 @@ class Event(Protocol):
     ) -> None:
         """Copy changed visible files in; `visible` are all of them."""
 
-    def pack(self, write: tarpipe.Write) -> int:
-        """The whole sandbox as a tar stream; returns its bytes."""
+    def hold(self) -> Held:
+        """Mark the sandbox as it is, for whoever makes a copy of it."""
+
+    def resume(
+        self,
+        mark: str,
+        files: Iterable[saving.SavedFile],
+        deleted: Sequence[bytes],
+        *,
+        visible: Sequence[bytes],
+        latest: int,
+    ) -> bool:
+        """In place of `compare` and `save`, for the holder of a copy who has compared for himself: save, if the mark is
+        still there. `latest` is the newest stamp in the sandbox, in nanoseconds.
+        """
+
+    def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
+        """The whole sandbox as a tar stream, or these entries without what is below them; returns its bytes."""
+
+    def digests(self, paths: Sequence[bytes]) -> Mapping[bytes, str]:
+        """The BLAKE2b of these files, in hexadecimal; none for what cannot be read."""
 
     def stage(self, chunks: Iterable[bytes]) -> int:
         """Unpack a tar stream beside the sandbox; it takes the sandbox's place when the test event is
         accepted.
         """
 
-    def accept(self, acceptance: Acceptance) -> None:
+    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
         """In one atomic step: the staged tree, if any, the commit with its tag, and the entry of
-        increments.json.
+        increments.json. With `changes` what was staged is only what they bring into the sandbox.
         """
 
     def snapshot(self, *, contents: bool = False) -> Mapping[bytes, Entry]: ...
@@ -185,6 +218,8 @@ class FolderKatas:
             raise NoSuchAvatar(f"there is no kata {kata} in {self.root}; `harness katas list` shows them all")
         with _saying(f"the katas in {self.root} cannot be read"):
             names = sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
+            for name in names:
+                journal.settle(str(folder / name))
         return tarpipe.pack(
             str(folder), write, what=tuple(f"./{name}" for name in names), options=_leaving_out("./*")
         )
@@ -230,6 +265,7 @@ class FolderEvent:
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
         with self._saying("read"):
+            self._let_go()
             kept = saving.look(self._sandbox, manifest)
             head, tag = journal.head(str(self._folder))
             missing = journal.missing(str(self._folder / HISTORY), {file.blob for file in manifest.values()})
@@ -243,7 +279,18 @@ class FolderEvent:
         visible: Sequence[bytes],
         owner: tuple[int, int] | None,
     ) -> None:
+        self._save(files, deleted, visible, owner)
+
+    def _save(
+        self,
+        files: Iterable[saving.SavedFile],
+        deleted: Sequence[bytes],
+        visible: Sequence[bytes],
+        owner: tuple[int, int] | None = None,
+        latest: int | None = None,
+    ) -> None:
         with self._saying("written"):
+            self._let_go()
             os.makedirs(self._incoming, exist_ok=True)
             before, now = self._visible(), set(visible)
             if before != now:
@@ -251,12 +298,47 @@ class FolderEvent:
                 self._write_visible(before | now)
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 saving.hand_over(self._sandbox, owner)
-            saving.save(self._sandbox, self._incoming, files, deleted, owner)
+            saving.save(self._sandbox, self._incoming, files, deleted, owner, latest)
             if before != now:
                 self._write_visible(now)
 
-    def pack(self, write: tarpipe.Write) -> int:
-        return tarpipe.pack(self._sandbox, write)
+    def hold(self) -> Held:
+        with self._saying("written"):
+            path = str(self._folder / HELD)
+            mark = self._held()
+            if not mark:
+                mark = secrets.token_hex(16)
+                journal.write(path, mark.encode())
+            kept = dict.fromkeys(self._visible()) | saving.look(self._sandbox, self._visible())
+            head, tag = journal.head(str(self._folder))
+            blobs = {file.blob for file in kept.values() if file}
+            missing = journal.missing(str(self._folder / HISTORY), blobs)
+            return Held(mark, kept, frozenset(missing), head, tag)
+
+    def resume(
+        self,
+        mark: str,
+        files: Iterable[saving.SavedFile],
+        deleted: Sequence[bytes],
+        *,
+        visible: Sequence[bytes],
+        latest: int,
+    ) -> bool:
+        with self._saying("read"):
+            if self._held() != mark:
+                return False
+        self._save(files, deleted, visible, latest=latest)
+        return True
+
+    def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
+        if paths is None:
+            return tarpipe.pack(self._sandbox, write)
+        what = tuple(os.fsdecode(b"./" + path) for path in paths)
+        return tarpipe.pack(self._sandbox, write, what=what, options=("--no-recursion",))
+
+    def digests(self, paths: Sequence[bytes]) -> dict[bytes, str]:
+        with self._saying("read"):
+            return saving.digests(self._sandbox, paths)
 
     def stage(self, chunks: Iterable[bytes]) -> int:
         with self._saying("written"):
@@ -269,10 +351,15 @@ class FolderEvent:
                 remove_tree(self._staging)  # part of a tree is never accepted
             raise
 
-    def accept(self, acceptance: Acceptance) -> None:
+    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
         with self._saying("written"):
+            self._let_go()
             journal.accept(
-                str(self._folder), acceptance.objects, acceptance.commit, asdict(acceptance.increment)
+                str(self._folder),
+                acceptance.objects,
+                acceptance.commit,
+                asdict(acceptance.increment),
+                changes,
             )
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
@@ -282,6 +369,16 @@ class FolderEvent:
     def close(self) -> None:
         with self._lock, contextlib.suppress(OSError):  # the next test event tries again
             self._clear()
+
+    def _held(self) -> str:
+        try:
+            return (self._folder / HELD).read_text()
+        except FileNotFoundError:
+            return ""
+
+    def _let_go(self) -> None:
+        """From now on no copy is the sandbox: it is about to be changed, by this test event or the run of one."""
+        (self._folder / HELD).unlink(missing_ok=True)
 
     def _clear(self) -> None:
         if not (self._folder / ACCEPTING).exists():  # else the staged tree is still to become the sandbox

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.katas.delta import Delta, Stamped
 from harness.katas.saving import SavedFile
-from harness.katas.store import Comparison, Increment, Usage
+from harness.katas.store import Comparison, Held, Increment, Usage
 from harness.tree import Entry
 
 
@@ -50,6 +50,21 @@ def pack_comparison(comparison: Comparison) -> Any:
 def unpack_comparison(data: Any) -> Comparison:
     delta = Delta(*(tuple(unpack_names(names)) for names in data["delta"]))
     return Comparison(delta, frozenset(data["missing"]), data["head"], data["tag"])
+
+
+def pack_held(held: Held) -> Any:
+    return {
+        "mark": held.mark,
+        "kept": [[os.fsdecode(name), *(file or (None, None))] for name, file in held.kept.items()],
+        "missing": sorted(held.missing),
+        "head": held.head,
+        "tag": held.tag,
+    }
+
+
+def unpack_held(data: Any) -> Held:
+    kept = {os.fsencode(name): Stamped(mode, blob) if blob else None for name, mode, blob in data["kept"]}
+    return Held(data["mark"], kept, frozenset(data["missing"]), data["head"], data["tag"])
 
 
 def pack_listing(listing: Mapping[str, Mapping[str, list[Increment]]]) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -16,7 +16,8 @@ from harness.katas.store import Katas
 from harness.katas.visible import VisibleFiles
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
-from harness.runners.run import Phase, Run
+from harness.runners.run import Output, Phase, Run
+from harness.runners.standby import Standing
 
 COMMAND = "./cyber-dojo.sh"
 
@@ -26,9 +27,20 @@ class Runner(Protocol):
 
     name: str
 
-    def run(self, avatar: Avatar, files: VisibleFiles, *, max_seconds: float = 10.0) -> Run:
+    def run(
+        self,
+        avatar: Avatar,
+        files: VisibleFiles,
+        *,
+        max_seconds: float = 10.0,
+        on_output: Callable[[Output], object] | None = None,
+    ) -> Run:
         """One test event. Raises UsageError for bad input, and KatasError where the katas cannot be read or
         written at all; whatever fails later gives a run that is faulty.
+
+        `on_output` is called, in the caller's thread, as soon as a command has ended in time: the player need not wait
+        for what it did to be kept. Whether it was is what the run tells that is returned then; after a fault in between
+        the katas are as they were, though the output was shown. What it raises ends the test event: nothing is accepted.
         """
 
     def prepare(self, avatar: Avatar) -> None:
@@ -92,8 +104,20 @@ class BaseRunner:
         """The run-container that the steps need."""
         return SandboxSpec(image=self.image, limits=self.limits)
 
+    def stood_by(self, avatar: Avatar) -> Standing | None:
+        """What was prepared for the avatar; it is the caller's now."""
+        return None
+
+    def look_ahead(self, avatar: Avatar) -> None:
+        """A test event of the avatar has ended: a head start for the next may be prepared, without waiting for it."""
+
     def run(
-        self, avatar: Avatar, files: VisibleFiles | Mapping[str, str | bytes], *, max_seconds: float = 10.0
+        self,
+        avatar: Avatar,
+        files: VisibleFiles | Mapping[str, str | bytes],
+        *,
+        max_seconds: float = 10.0,
+        on_output: Callable[[Output], object] | None = None,
     ) -> Run:
         """One test event; see Runner."""
         if max_seconds <= 0:
@@ -101,27 +125,42 @@ class BaseRunner:
         visible = files if isinstance(files, VisibleFiles) else VisibleFiles(files)
         self._check_sizes(visible)
         started = time.monotonic_ns()
-        try:
-            katas = self.katas.event(avatar)
-        except EngineError as error:
-            return Run.faulty(error, time.monotonic_ns() - started)
-        with closing(katas):
+        with ExitStack() as stack:
+            if standing := self.stood_by(avatar):
+                stack.callback(standing.sandbox.close)
+            try:
+                katas = stack.enter_context(closing(self.katas.event(avatar)))
+            except EngineError as error:
+                return Run.faulty(error, time.monotonic_ns() - started)
             opened = Phase("open", "katas (a keeper, the avatar's lock)", time.monotonic_ns() - started)
             spec = self.spec(avatar)
-            with closing(self.engine.open(spec)) as sandbox:
-                event = TestEvent(katas, sandbox, visible, self.command, max_seconds, self.observe)
-                event.phases.append(opened)
-                if isinstance(spec.mount, Path):
-                    event.owner = (spec.uid, spec.gid)
-                elif spec.mount:
-                    event.owner = self.engine.player
-                try:
-                    self.play(event)
-                except UsageError:
-                    raise
-                except (HarnessError, OSError) as error:
-                    event.failed(error)
-        return event.result(time.monotonic_ns() - started)
+            event = TestEvent(
+                katas,
+                standing.sandbox if standing else self.engine.open(spec),
+                visible,
+                self.command,
+                max_seconds,
+                self.observe,
+                started=started,
+                on_output=on_output,
+                open_another=(lambda: self.engine.open(spec)) if standing else None,
+                seed=standing.seed if standing else None,
+            )
+            stack.callback(lambda: event.sandbox.close())  # noqa: PLW0108 - the one that it has by then
+            event.phases.append(opened)
+            if isinstance(spec.mount, Path):
+                event.owner = (spec.uid, spec.gid)
+            elif spec.mount:
+                event.owner = self.engine.player
+            try:
+                self.play(event)
+            except UsageError:
+                raise
+            except (HarnessError, OSError) as error:
+                event.failed(error)
+        run = event.result(time.monotonic_ns() - started)
+        self.look_ahead(avatar)
+        return run
 
     def _check_sizes(self, files: VisibleFiles) -> None:
         """Before anything is copied, which would take its time and then fail."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from harness.changes import Changes
 from harness.engines import Execution, Sandbox
 from harness.engines.usage import Usage
-from harness.errors import HarnessError
+from harness.errors import EngineError, HarnessError
 from harness.katas import commits
 from harness.katas.delta import Delta
 from harness.katas.saving import SavedFile
 from harness.katas.store import Comparison, Event, Increment
 from harness.katas.visible import VisibleFiles
-from harness.runners.run import Observation, Outcome, Phase, Run
+from harness.runners.run import Observation, Outcome, Output, Phase, Run
+from harness.runners.seed import Edit, Seed
 from harness.tree import Snapshot
 
 
@@ -67,11 +69,16 @@ class TestEvent:
     command: str
     max_seconds: float
     observe: bool = False
+    started: int = field(default_factory=time.monotonic_ns)  # the press of the button
+    on_output: Callable[[Output], object] | None = None
+    open_another: Callable[[], Sandbox] | None = None  # in place of one that stood by
+    seed: Seed | None = None  # what that holds already
     owner: tuple[int, int] | None = None  # who is to own the sandbox, where the run sees the katas themselves
     execution: Execution | None = None
     tag: int | None = None
     reason: str = ""
     observed: Observation | None = None
+    answered: int | None = None
     phases: list[Phase] = field(default_factory=list)
     unseen: int = 0  # nanoseconds spent on observing, which no user pays
     _comparison: Comparison | None = None
@@ -95,9 +102,48 @@ class TestEvent:
                 self.katas.save(files, delta.deleted, visible=list(self.files), owner=self.owner)
         return delta
 
+    def resume(self, step: str) -> Edit | None:
+        """Copy what changed of the visible files into the katas, for a sandbox that holds all the rest: what has to be
+        sent there. None if it no longer does, or if that is in doubt; nothing was copied then.
+        """
+        seed = self.seed
+        assert seed is not None
+        with self.phase("save", step):
+            manifest = self.files.manifest()
+            comparison = seed.compare(manifest)
+            if comparison is None:
+                return None
+            delta = comparison.delta
+            files = [
+                SavedFile(name, self.files[name].mode, self.files[name].read()) for name in delta.written
+            ]
+            if not self.katas.resume(
+                seed.held.mark,
+                files,
+                delta.deleted,
+                visible=list(self.files),
+                latest=seed.listing.newest(),
+            ):
+                return None
+            self._comparison = comparison
+            return seed.edit(delta)
+
+    def restart(self) -> None:
+        """Go on in a fresh sandbox, in place of one that stood by and is of no use."""
+        assert self.open_another is not None
+        self.sandbox.close()
+        self.sandbox, self.seed, self.open_another = self.open_another(), None, None
+
     def start(self) -> None:
-        """Wait for the container; what happened meanwhile has hidden part of its start."""
+        """Wait for the container; what happened meanwhile has hidden part of its start. One that stood by is asked if it
+        is still there.
+        """
         with self.phase("start", "container"):
+            if self.open_another:
+                try:
+                    self.sandbox.get_ready()
+                except EngineError:
+                    self.restart()
             self.sandbox.wait()
 
     def run(self) -> bool:
@@ -107,15 +153,17 @@ class TestEvent:
             self.execution = self.sandbox.execute(self.command, self.max_seconds)
         self.reason = self.execution.reason
         completed = self.execution.status is not None
+        if completed:
+            self._hand_out(self.execution)
         if completed and look:
             again = self._look()
             assert again is not None
             self.observed = look.until(again)
         return completed
 
-    def commit(self, step: str) -> None:
+    def commit(self, step: str, changes: Changes | None = None) -> None:
         """Accept the test event: the output, the commit of the visible files, the tag, and a staged tree if
-        there is one.
+        there is one, or what `changes` bring.
         """
         assert self.execution is not None
         with self.phase("commit", step):
@@ -135,7 +183,8 @@ class TestEvent:
                     stderr=self.execution.stderr,
                     increment=increment,
                     seconds=int(now.timestamp()),
-                )
+                ),
+                changes,
             )
             self.tag = increment.tag
 
@@ -163,7 +212,20 @@ class TestEvent:
             nanoseconds=nanoseconds - self.unseen,
             reason=self.reason,
             observed=self.observed,
+            answered=self.answered,
         )
+
+    def _hand_out(self, execution: Execution) -> None:
+        self.answered = time.monotonic_ns() - self.started - self.unseen
+        if self.on_output:
+            self.on_output(
+                Output(
+                    status=execution.status,
+                    stdout=execution.stdout.decode(errors="replace"),
+                    stderr=execution.stderr.decode(errors="replace"),
+                    truncated=execution.truncated,
+                )
+            )
 
     def _compare(self) -> Comparison:
         if self._comparison is None:

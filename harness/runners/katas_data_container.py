@@ -5,7 +5,9 @@ notes' section on granularity asks: with a data-container for each kata or avata
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,13 +22,22 @@ from harness.katas.store import Katas
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
+from harness.runners.seed import Edit, Seed
+from harness.runners.standby import Standby, Standing
 
 KATAS, KATA, AVATAR = "katas", "kata", "avatar"
 TWO_WAY, ONE_WAY, NONE = "two-way", "one-way", "none"
+COLD, WARM, SEEDED = "cold", "warm", "seeded"
 
 
 class KatasDataContainer(BaseRunner):
-    """B -> D:katas, D -> R by tar-pipe, and back only if the run ended in time. No tar file ever exists."""
+    """B -> D:katas, D -> R by tar-pipe, and back only if the run ended in time. No tar file ever exists.
+
+    Option `standby`: with `warm` a fresh container is started after each test event, for the next; with `seeded` the
+    avatar's tree is piped into it too, so that the next one pipes in only the edit and pipes back only what changed. At
+    most `standing` of them stand by. Neither is ever used twice, and where the katas changed meanwhile, or anything else
+    is in doubt, the test event starts from nothing.
+    """
 
     name = "katas-data-container"
     katas_in = VOLUME
@@ -37,21 +48,37 @@ class KatasDataContainer(BaseRunner):
             AVATAR,
         ),  # one data-container for all katas, for each kata, for each avatar
         "pipe": (TWO_WAY, ONE_WAY, NONE),  # with none, the data-container is mounted
+        "standby": (
+            COLD,
+            WARM,
+            SEEDED,
+        ),  # what is prepared for the next test event: nothing, a container, the tree in it
+        "standing": ("8", "1", "2", "4", "16", "32", "64"),  # so many at most
     }
     katas: VolumeKatas | GranularKatas
 
     def __init__(
-        self, engine: Engine, katas: Katas, *, granularity: str = KATAS, pipe: str = "", **arguments: Any
+        self,
+        engine: Engine,
+        katas: Katas,
+        *,
+        granularity: str = KATAS,
+        pipe: str = "",
+        standby: str = COLD,
+        standing: str = "8",
+        **arguments: Any,
     ) -> None:
         """`pipe` is two-way unless given, and none for an avatar's own data-container. Raises what BaseRunner does,
         UsageError for options that make no sense together, and EngineError where no volume can be mounted.
         """
-        given = {"granularity": granularity} | ({"pipe": pipe} if pipe else {})
+        given = {"granularity": granularity, "standby": standby} | ({"pipe": pipe} if pipe else {})
         self.check(given)
         self.pipe = _pipe(given)
         if self.pipe == NONE and (why := engine.refusal(WholeVolume)):
             raise EngineError(why)
         super().__init__(engine, katas, **arguments)
+        self._seeds = standby == SEEDED
+        self._standby = Standby(self._stand_by, int(standing)) if standby != COLD else None
 
     @classmethod
     def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
@@ -73,6 +100,10 @@ class KatasDataContainer(BaseRunner):
                 f"{cls.name}: an avatar's own data-container is mounted and needs no pipe; leave pipe={pipe} out, "
                 "or take granularity=kata"
             )
+        if options.get("standby", COLD) != COLD and pipe != TWO_WAY:
+            raise UsageError(
+                f"{cls.name}: a head start is for pipe={TWO_WAY}; leave standby or pipe={pipe} out"
+            )
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
@@ -93,19 +124,80 @@ class KatasDataContainer(BaseRunner):
             spec, mount=WholeVolume(self.katas.container(avatar), f"{avatar_folder(avatar)}/{SANDBOX}")
         )
 
+    def prepare(self, avatar: Avatar) -> None:
+        """A head start for the avatar's next test event, unless there is one; returns when it is ready. Raises
+        EngineError where none can be made, and KatasError.
+        """
+        if self._standby:
+            self._standby.prepare(avatar).result()
+
+    def stood_by(self, avatar: Avatar) -> Standing | None:
+        standing = self._standby.take(avatar, of_anybody=not self._seeds) if self._standby else None
+        if standing:
+            standing.sandbox.begin()
+        return standing
+
+    def look_ahead(self, avatar: Avatar) -> None:
+        if self._standby:
+            self._standby.prepare(avatar)
+
     def play(self, event: TestEvent) -> None:
+        edit = self._send_edit(event) if event.seed else None
+        if edit is None:
+            self._send_all(event)
+        if not event.run():
+            return
+        found = None
+        if self.pipe == TWO_WAY:
+            with event.phase("pipe_out", "3rd R:tmp -> D:katas (all, preserve date-time stamps)") as piped:
+                if edit and event.seed:
+                    found = event.seed.bring_back(event.sandbox, event.katas, edit)
+                piped.bytes_out = found[1] if found else event.katas.stage(event.sandbox.pack())
+        event.commit("4th output -> D:katas, <<GIT-COMMIT>>, 5th output -> B", found[0] if found else None)
+
+    def close(self) -> None:
+        if self._standby:
+            self._standby.close()
+        super().close()
+
+    def _send_all(self, event: TestEvent) -> None:
         event.save("1st B -> D:katas (changed only)")
         event.start()
         if self.pipe != NONE:
             with event.phase("pipe_in", "2nd D:katas -> R:tmp (all)") as piped:
                 piped.bytes_in = event.sandbox.unpack(event.katas.pack)
-        if event.run():
-            if self.pipe == TWO_WAY:
-                with event.phase(
-                    "pipe_out", "3rd R:tmp -> D:katas (all, preserve date-time stamps)"
-                ) as piped:
-                    piped.bytes_out = event.katas.stage(event.sandbox.pack())
-            event.commit("4th output -> D:katas, <<GIT-COMMIT>>, 5th output -> B")
+
+    def _send_edit(self, event: TestEvent) -> Edit | None:
+        """What was sent; None where the sandbox that stood by is of no use, and another is on its way."""
+        event.start()
+        edit = event.resume("1st B -> D:katas (changed only)") if event.seed else None
+        if edit is not None:
+            with event.phase("pipe_in", "2nd D:katas -> R:tmp (only the edit)") as piped:
+                try:
+                    if edit.deleted:
+                        event.sandbox.delete(edit.deleted)
+                    if edit.sent:
+                        piped.bytes_in = event.sandbox.unpack(partial(event.katas.pack, paths=edit.sent))
+                    return edit
+                except EngineError:
+                    pass  # it starts from nothing, as it would have without
+        if event.seed:
+            event.restart()
+        return None
+
+    def _stand_by(self, avatar: Avatar) -> Standing:
+        sandbox = self.engine.open(self.spec(avatar))
+        try:
+            sandbox.wait()
+            seed = None
+            if self._seeds:
+                with closing(self.katas.event(avatar)) as katas:
+                    seed = Seed.plant(sandbox, katas)
+            sandbox.get_ready()
+        except BaseException:
+            sandbox.close()
+            raise
+        return Standing(sandbox, seed)
 
 
 def _pipe(options: Mapping[str, str]) -> str:

@@ -33,6 +33,16 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Output:
+    """What a command printed that ended in time: the player need not wait for it to be kept."""
+
+    status: int | None  # the command's own exit status
+    stdout: str  # UTF-8, what is not was replaced
+    stderr: str
+    truncated: bool  # stdout or stderr was longer than the limit
+
+
+@dataclass(frozen=True)
 class Observation:
     """The sandbox inside the run-container, just before and just after the command, and what the command used."""
 
@@ -45,7 +55,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Run:
-    """One test event, from the press of the button to the output in hand."""
+    """One test event, from the press of the button until the katas hold it."""
 
     outcome: Outcome
     status: int | None  # the command's own exit status
@@ -54,9 +64,10 @@ class Run:
     truncated: bool  # stdout or stderr was longer than the limit
     tag: int | None  # of an accepted test event
     phases: tuple[Phase, ...]
-    nanoseconds: int  # all together, observation left out
+    nanoseconds: int  # until the katas held it: all together, observation left out
     reason: str = ""  # of what is faulty
     observed: Observation | None = None
+    answered: int | None = None  # nanoseconds until the output was in hand, where that was sooner
 
     @classmethod
     def faulty(cls, error: HarnessError, nanoseconds: int) -> Run:

@@ -1,0 +1,103 @@
+"""What a sandbox that stands by already holds: a copy of the avatar's, and what has to be known of it to send in only the
+edit, and to bring back only what changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.changes import (
+    FILE,
+    FOLDER,
+    STAMPS_READS,
+    Changes,
+    Listing,
+    above,
+    can_tell,
+    suspects,
+    work_out,
+)
+from harness.engines import Sandbox
+from harness.errors import EngineError, UsageError
+from harness.katas.delta import Delta, Stamped
+from harness.katas.delta import work_out as work_out_delta
+from harness.katas.layout import split_name
+from harness.katas.store import Comparison, Event, Held
+
+MOST_FILES = 1000
+"""An edit of more than these is sent with all the rest."""
+
+LINK, NOTHING = b"l", b""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What has to be sent to a sandbox that holds all the rest."""
+
+    sent: tuple[bytes, ...]  # files that were written, and all folders that are touched by it, parents first
+    deleted: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A sandbox's content, as it was when it was last written."""
+
+    held: Held
+    listing: Listing
+    file_system: str
+
+    @classmethod
+    def plant(cls, sandbox: Sandbox, katas: Event) -> Seed | None:
+        """Pipe the whole sandbox of the katas in; None where what a run changes could not be told."""
+        held = katas.hold()
+        sandbox.unpack(katas.pack)
+        file_system, marks = sandbox.mark()
+        listing = sandbox.listing()
+        return cls(held, listing, file_system) if can_tell(file_system, marks, listing) else None
+
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison | None:
+        """The visible files sent, against what is held. None where they go over something else than files in folders
+        that the player may write in.
+        """
+        held = self.held
+        others = {name: None for name in manifest if name not in held.kept and self.listing.kind(name)}
+        delta = work_out_delta(manifest, {**held.kept, **others}, held.kept)
+        plain = {FILE, LINK, NOTHING}
+        for name in (*delta.written, *delta.deleted):
+            if self.listing.kind(name) not in plain or not all(map(self._is_open, above(name))):
+                return None
+        if len(delta.written) + len(delta.deleted) > MOST_FILES:
+            return None
+        new = {manifest[name].blob for name in delta.written}
+        return Comparison(delta, held.missing | new, held.head, held.tag)
+
+    def edit(self, delta: Delta) -> Edit:
+        """What a delta makes of the copy, too."""
+        folders = {each for name in delta.written for each in above(name)}
+        folders |= {each for name in delta.deleted for each in above(name) if self.listing.kind(each)}
+        return Edit((*sorted(folders, key=lambda path: (path != b".", path)), *delta.written), delta.deleted)
+
+    def bring_back(self, sandbox: Sandbox, katas: Event, edit: Edit) -> tuple[Changes, int] | None:
+        """Stage what the run changed; returns it and the bytes that were piped. None where that cannot be told: then the
+        whole tree has to be brought back.
+        """
+        try:
+            after = sandbox.listing()
+            read = suspects(self.listing, after) if self.file_system in STAMPS_READS else ()
+            now, before = (sandbox.digest(read), katas.digests(read)) if read else ({}, {})
+            also = [path for path in read if path not in now or now[path] != before.get(path)]
+            changes = work_out(self.listing, edit.sent, after, also)
+            for path in (*changes.gone, *changes.brought, *(each.path for each in changes.folders[1:])):
+                split_name(path)
+        except (
+            EngineError,
+            UsageError,
+        ):  # the latter: names that are longer or deeper than is put in by name
+            return None
+        piped = katas.stage(sandbox.pick(changes.brought)) if changes.brought else 0
+        return changes, piped
+
+    def _is_open(self, path: bytes) -> bool:
+        kind = self.listing.kind(path)
+        return kind == NOTHING or (kind == FOLDER and self.listing.mode(path) & 0o700 == 0o700)

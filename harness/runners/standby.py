@@ -1,0 +1,91 @@
+"""Run-containers that stand by: started, or even seeded, while the player is thinking. Each serves one test event, and is
+thrown away if it is not needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from harness.engines import Sandbox
+from harness.errors import HarnessError
+from harness.katas.layout import Avatar
+from harness.runners.seed import Seed
+
+WORKERS = 4
+"""How many may be prepared at once."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One run-container that stands by."""
+
+    sandbox: Sandbox
+    seed: Seed | None = None
+
+
+class Standby:
+    """At most so many, one for each avatar; the least recently used gives way."""
+
+    def __init__(self, start: Callable[[Avatar], Standing], most: int) -> None:
+        """`start` may take its time, and is called in a thread of its own."""
+        self._start, self._most = start, most
+        self._standing: OrderedDict[Avatar, Future[Standing]] = OrderedDict()
+        self._workers = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="harness-standby")
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def prepare(self, avatar: Avatar) -> Future[Standing]:
+        """Begin to prepare one, unless it was."""
+        with self._lock:
+            if avatar not in self._standing and not self._closed:
+                self._standing[avatar] = self._workers.submit(self._start, avatar)
+            ready = self._standing.get(avatar, Future())
+            self._standing.move_to_end(avatar)
+            superfluous = [
+                self._standing.popitem(last=False)[1] for _ in range(len(self._standing) - self._most)
+            ]
+        for each in superfluous:
+            _throw_away(each)
+        return ready
+
+    def take(self, avatar: Avatar, *, of_anybody: bool = False) -> Standing | None:
+        """The avatar's, which is the caller's from now on; waits for one that is being prepared, which takes no longer
+        than to start another. `of_anybody`: if need be another's that is ready, where it holds nothing.
+        """
+        with self._lock:
+            found = self._standing.pop(avatar, None)
+            if not found and of_anybody:
+                for other in [key for key, each in self._standing.items() if each.done()][:1]:
+                    found = self._standing.pop(other)
+        if not found:
+            return None
+        try:
+            return found.result()
+        except (HarnessError, OSError):
+            return None  # a test event that starts from nothing tells why
+
+    def close(self) -> None:
+        """Throw all of them away."""
+        with self._lock:
+            self._closed = True
+            left = list(self._standing.values())
+            self._standing.clear()
+        for each in left:
+            _throw_away(each)
+        self._workers.shutdown(wait=True)
+
+
+def _throw_away(standing: Future[Standing]) -> None:
+    """Also one that is only being prepared, once it is."""
+
+    def close(done: Future[Standing]) -> None:
+        with contextlib.suppress(HarnessError, OSError):
+            done.result().sandbox.close()
+
+    if not standing.cancel():
+        standing.add_done_callback(close)

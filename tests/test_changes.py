@@ -1,0 +1,162 @@
+"""What a run changed, told from two listings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.changes import Changes, Folder, Listing, can_tell, parse_listing, suspects, work_out
+from harness.errors import StreamCut
+
+
+def listing(folder: Path) -> Listing:
+    """The folder as a guest lists it."""
+    form = r"%A@ %y %m %s %T@ %C@ %i %n/%P\0"
+    return parse_listing(
+        subprocess.run(["find", folder, "-printf", form], stdout=subprocess.PIPE, check=True).stdout
+    )
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Two folders with a file in each, and one above them; nothing in it has changed for some ticks of the clock."""
+    root = tmp_path / "tree"
+    for name in ("a/one", "b/two", "three"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    time.sleep(0.02)
+    return root
+
+
+def changes(
+    before: Listing, after: Listing, *sent: bytes
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...], set[bytes]]:
+    found = work_out(before, sent, after)
+    return found.gone, found.brought, {each.path for each in found.folders}
+
+
+def test_nothing_changed(tree: Path) -> None:
+    """A read is no change."""
+    before = listing(tree)
+    (tree / "three").read_text()
+    assert work_out(before, (), listing(tree)) == Changes((), (), ())
+
+
+def test_children_of_a_renamed_folder_come_along(tree: Path) -> None:
+    """Though neither their inode nor their ctime moves."""
+    before = listing(tree)
+    (tree / "a").rename(tree / "c")
+    assert changes(before, listing(tree)) == ((b"a",), (b"c/one",), {b".", b"c"})
+
+
+def test_two_folders_that_changed_places(tree: Path) -> None:
+    """Each has the other's child."""
+    (tree / "b/two").rename(tree / "b/one")
+    before = listing(tree)
+    for old, new in (("a", "c"), ("b", "a"), ("c", "b")):
+        (tree / old).rename(tree / new)
+    assert changes(before, listing(tree)) == ((), (b"a/one", b"b/one"), {b".", b"a", b"b"})
+
+
+def test_a_file_becomes_a_folder_and_a_folder_a_file(tree: Path) -> None:
+    before = listing(tree)
+    (tree / "three").unlink()
+    (tree / "three").mkdir()
+    (tree / "three/inside").touch()
+    (tree / "a/one").unlink()
+    (tree / "a").rmdir()
+    (tree / "a").touch()
+    assert changes(before, listing(tree)) == ((), (b"a", b"three/inside"), {b".", b"three"})
+
+
+@pytest.mark.parametrize("stamp", [0, 1_500_000_000_000_000_001])
+def test_a_stamp_that_was_set_back_hides_nothing(tree: Path, stamp: int) -> None:
+    """Another content of the same length with the old mtime; or an mtime alone."""
+    os.utime(tree / "three", ns=(stamp, stamp))
+    time.sleep(0.02)
+    before = listing(tree)
+    (tree / "three").write_text("THREE")
+    os.utime(tree / "three", ns=(stamp, stamp))
+    assert changes(before, listing(tree)) == ((), (b"three",), {b"."})
+
+
+def test_all_names_of_a_file_come_together(tree: Path) -> None:
+    """One more hard link to a file that was there is a change of each of its names."""
+    before = listing(tree)
+    os.link(tree / "a/one", tree / "b/again")
+    assert changes(before, listing(tree)) == ((), (b"a/one", b"b/again"), {b".", b"a", b"b"})
+
+
+def test_what_was_sent_and_is_gone_again_goes(tree: Path) -> None:
+    """It was never listed, and lies in the tree that is to be changed, too."""
+    before = listing(tree)
+    assert changes(before, listing(tree), b"new/file", b"new") == ((b"new",), (), {b"."})
+
+
+def test_modes_and_stamps_of_folders_are_those_after(tree: Path) -> None:
+    before = listing(tree)
+    (tree / "a").chmod(0o700)
+    os.utime(tree / "a", ns=(5, 5))
+    found = work_out(before, (), listing(tree))
+    assert [each for each in found.folders if each.path == b"a"] == [Folder(b"a", 0o700, 5)]
+
+
+def test_sockets_are_left_behind() -> None:
+    """As tar leaves them."""
+    empty = Listing({b".": b"d 755 0 1.0 1.0 1 2"}, {b".": b"1.0"})
+    after = Listing({**empty.records, b"s": b"s 755 0 1.0 2.0 3 1"}, {b".": b"1.0", b"s": b"2.0"})
+    assert work_out(empty, (), after) == Changes((), (), ())
+
+
+def record(read: str, rest: str = "f 644 1 10.0 10.0 7 1") -> Listing:
+    return Listing({b".": b"d 755 0 1.0 1.0 1 2", b"a": rest.encode()}, {b".": b"1.0", b"a": read.encode()})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "suspect"),
+    [
+        ("10.0", "10.0", False),
+        ("10.0", "11.0", True),
+        ("10.5", "10.5", True),  # a read after which nothing changed is the last to be stamped
+    ],
+)
+def test_what_was_read_may_have_been_written(before: str, after: str, suspect: bool) -> None:
+    """Through a shared mapping, where that moves no ctime."""
+    assert suspects(record(before), record(after)) == ((b"a",) if suspect else ())
+
+
+def marks(read: str, moved: str) -> Listing:
+    return Listing(
+        {b"mark": b"f 600 1 11.0 11.0 2 1", b"moved": b"f 600 1 12.0 %b 3 1" % moved.encode()},
+        {b"mark": read.encode(), b"moved": b"12.0"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("file_system", "read", "moved", "told"),
+    [
+        ("ext2/ext3", "11.0", "12.0", True),
+        ("tmpfs", "11.5", "12.0", True),
+        ("tmpfs", "11.0", "12.0", False),  # mounted without stamps of reads
+        (
+            "ext2/ext3",
+            "11.5",
+            "10.0",
+            False,
+        ),  # the clock did not move on after the last write, or was set back
+        ("nfs", "11.5", "12.0", False),  # nobody has looked into it
+    ],
+)
+def test_where_changes_cannot_be_told_that_is_known(
+    file_system: str, read: str, moved: str, told: bool
+) -> None:
+    assert can_tell(file_system, marks(read, moved), record("10.0")) is told
+
+
+def test_what_is_no_listing_is_refused() -> None:
+    with pytest.raises(StreamCut, match="is no entry of a listing"):
+        parse_listing(b"nonsense\0")
