@@ -126,6 +126,33 @@ def unpack(folder: str, chunks: Iterable[bytes]) -> int:
     return count
 
 
+def copy(folder: str, target: str) -> None:
+    """Copy all of `folder` into the folder `target` of the same machine, owners included. Raises StreamCut when a tar could
+    not read or write it all; the target then holds part of the tree.
+    """
+    with tempfile.TemporaryFile() as packing, tempfile.TemporaryFile() as unpacking:
+        one = subprocess.Popen(
+            [*PACK, f"--directory={folder}", "."],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=packing,
+            env=_ENVIRONMENT,
+        )
+        assert one.stdout is not None
+        with one.stdout:
+            other = subprocess.run(
+                [*UNPACK, "--same-owner", f"--directory={target}"],
+                stdin=one.stdout,
+                stdout=subprocess.DEVNULL,
+                stderr=unpacking,
+                env=_ENVIRONMENT,
+                check=False,
+            )
+        one.wait()
+        _check(other.returncode, unpacking, f"tar could not copy to {target}")
+        _check(one.returncode, packing, f"tar could not copy {folder}")
+
+
 def read_chunks(stream: IO[bytes]) -> Iterator[bytes]:
     """The stream in pieces of at most CHUNK bytes, as large as they come without waiting for more than one
     read.

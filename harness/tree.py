@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -59,15 +59,23 @@ def snapshot(folder: str | os.PathLike[str], *, contents: bool = False) -> dict[
     Raises OSError where the caller may not look.
     """
     root = os.fsencode(folder)
-    entries: dict[bytes, Entry] = {}
+    return entries(
+        ((path, os.path.join(root, path), status) for path, status in walk(root)), contents=contents
+    )
+
+
+def entries(
+    walked: Iterable[tuple[bytes, bytes, os.stat_result]], *, contents: bool = False
+) -> dict[bytes, Entry]:
+    """The snapshot of what is at these paths of a tree, wherever it really is, and with what status."""
+    found: dict[bytes, Entry] = {}
     seen: dict[tuple[int, int], bytes] = {}
-    for path, status in sorted(walk(root)):
+    for path, full, status in sorted(walked):
         kind = KINDS[stat.S_IFMT(status.st_mode)]
         link = b""
         if status.st_nlink > 1 and kind != "d":
             link = seen.setdefault((status.st_dev, status.st_ino), path)
-        full = os.path.join(root, path)
-        entries[path] = Entry(
+        found[path] = Entry(
             kind=kind,
             mode=stat.S_IMODE(status.st_mode),
             size=status.st_size if kind == "f" else 0,
@@ -76,7 +84,7 @@ def snapshot(folder: str | os.PathLike[str], *, contents: bool = False) -> dict[
             digest=_digest(full) if contents and kind == "f" else "",
             link=link,
         )
-    return entries
+    return found
 
 
 def walk(folder: str | bytes | os.PathLike[str]) -> Iterator[tuple[bytes, os.stat_result]]:

@@ -72,7 +72,12 @@ def fill(sandbox: Sandbox, files: Mapping[str, str | bytes]) -> None:
 def make_runner(name: str, engine: Engine, **options: object) -> BaseRunner:
     """A runner with temporary katas."""
     kind = runners.find(name)
-    return kind(engine, kind.open_katas(engine, None), **options)
+    katas = kind.open_katas(engine, None)
+    try:
+        return kind(engine, katas, **options)
+    except BaseException:
+        katas.close()
+        raise
 
 
 def an_avatar() -> Avatar:

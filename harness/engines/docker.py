@@ -21,9 +21,10 @@ from harness import images
 from harness.engines import Volume, part_of
 from harness.engines.bootstrap import BOOTSTRAP, send_program
 from harness.engines.endpoint import Connection, Endpoint
+from harness.engines.overlays import overlay_options, overlay_refusal
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
 from harness.engines.sandbox import Sandbox, guest_arguments
-from harness.engines.spec import NOBODY, Limits, Mount, SandboxSpec, WholeVolume
+from harness.engines.spec import NOBODY, Limits, Mount, Overlay, PartOfVolume, SandboxSpec, WholeVolume
 from harness.engines.usage import CONTROL_GROUP
 from harness.errors import EngineError, ImageError, UsageError
 from harness.streams import Stream
@@ -43,6 +44,9 @@ KEEPER_CAPABILITIES = ["DAC_OVERRIDE", "FOWNER", "CHOWN"]
 
 KEEPER_SECONDS = 60.0
 """How long a keeper may take to start, on a slow storage driver too."""
+
+SUBPATH_API = "1.45"
+"""The first version of the engine's interface that knows volume-subpath."""
 
 SWEEP = """
 while kill -9 -1; do
@@ -110,6 +114,10 @@ class DockerEngine:
         return name
 
     def open(self, spec: SandboxSpec) -> Sandbox:
+        if isinstance(
+            spec.mount, Overlay
+        ):  # nobody may write to what is mounted so: it starts when it is used
+            return Sandbox(lambda: self._open(spec), spec.limits)
         future = self._workers.submit(self._open, spec)
         return Sandbox(lambda: future.result(spec.limits.event_seconds), spec.limits)
 
@@ -128,6 +136,13 @@ class DockerEngine:
         return stream
 
     def refusal(self, mount: type[Mount]) -> str:
+        if issubclass(mount, PartOfVolume) and docker.utils.version_lt(self.api.api_version, SUBPATH_API):
+            return (
+                f"this engine (API {self.api.api_version}) ignores volume-subpath and would mount everybody's files: it takes "
+                f"Docker 26 (API {SUBPATH_API}); take katas-data-container instead"
+            )
+        if issubclass(mount, Overlay):
+            return overlay_refusal(str(self._facts["KernelVersion"]))
         return ""
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
@@ -210,6 +225,12 @@ class DockerEngine:
         elif isinstance(spec.mount, WholeVolume):
             mounts.append(docker.types.Mount(VOLUME, spec.mount.volume, type="volume", no_copy=True))
             sandbox = f"{VOLUME}/{spec.mount.sandbox}"
+        elif isinstance(spec.mount, PartOfVolume):
+            part = docker.types.Mount(SANDBOX, spec.mount.volume, type="volume", no_copy=True)
+            part["VolumeOptions"]["Subpath"] = spec.mount.folder  # docker-py has no name for it
+            mounts.append(part)
+        elif isinstance(spec.mount, Overlay):
+            mounts.append(self._overlay(spec.mount))
         else:
             mounts.append(docker.types.Mount(SANDBOX, str(spec.mount), type="bind"))
         return self._start(
@@ -229,6 +250,14 @@ class DockerEngine:
             cap_add=RUN_CAPABILITIES,
             limits=limits,
         )
+
+    def _overlay(self, mount: Overlay) -> docker.types.Mount:
+        """A volume without a name, which is mounted when the container starts and goes with it."""
+        with _speaking(f"the volume {mount.volume} cannot be found"):
+            root = str(self.api.inspect_volume(mount.volume)["Mountpoint"])
+        options = overlay_options(root, mount)
+        driver = docker.types.DriverConfig("local", {"type": "overlay", "device": "overlay", "o": options})
+        return docker.types.Mount(SANDBOX, None, type="volume", no_copy=True, driver_config=driver)
 
     def _start(
         self,

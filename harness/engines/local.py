@@ -20,11 +20,12 @@ from harness.engines import Volume, part_of
 from harness.engines.bootstrap import BOOTSTRAP, send_program
 from harness.engines.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
 from harness.engines.folders import labelled, owner_of, sandboxes_home, state_home, temporary_folder
-from harness.engines.mounts import bind, bind_problem
+from harness.engines.mounts import bind, bind_problem, overlay, overlay_problem
+from harness.engines.overlays import overlay_options
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
 from harness.engines.processes import GUEST, PLAYER, SWEEP, end, labels, limit, strays
 from harness.engines.sandbox import Sandbox, guest_arguments
-from harness.engines.spec import NOBODY, Mount, SandboxSpec, WholeVolume
+from harness.engines.spec import NOBODY, Mount, Overlay, PartOfVolume, SandboxSpec, WholeVolume
 from harness.engines.usage import CHILDREN
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 from harness.streams import ProcessStream, Stream
@@ -87,9 +88,17 @@ class LocalEngine:
         return stream
 
     def refusal(self, mount: type[Mount]) -> str:
-        if issubclass(mount, Path) or not (why := bind_problem()):
+        if issubclass(mount, Path):
             return ""
-        return f"no volume can be mounted here ({why}); be root, allow user namespaces, or take Docker"
+        if issubclass(mount, Overlay):
+            what, why = "overlay", overlay_problem(self.home)
+        else:
+            what, why = "volume", bind_problem()
+        return (
+            f"no {what} can be mounted here ({why}); be root, allow user namespaces, or take Docker"
+            if why
+            else ""
+        )
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
         folder = self._volume(name)
@@ -159,6 +168,12 @@ class LocalEngine:
             sandbox = shown / inside
             shown.mkdir()
             enter = bind(self._katas(mount.volume), shown)
+        elif isinstance(mount, PartOfVolume):
+            shown.mkdir()
+            enter = bind(self._katas(mount.volume) / mount.folder, shown)
+        elif isinstance(mount, Overlay):
+            shown.mkdir()
+            enter = overlay(overlay_options(str(self._katas(mount.volume)), mount), shown)
         label = f"{self._owner}/{folder.name}"
         identity = become(spec)
         isolated = self.isolates and not spec.in_place

@@ -9,13 +9,35 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.engines.bubblewrap import unshare
+from harness.engines.overlays import overlay_options
+from harness.engines.spec import Overlay
 
 BIND = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+OVERLAY = 'mount -t overlay -o "$1" overlay "$2" && shift 2 && exec "$@"'
 
 
 def bind(source: Path, target: Path) -> list[str]:
     """Words that a command is put behind to see the folder `source` at `target`."""
     return [*_namespace(), "sh", "-c", BIND, "mount", str(source), str(target)]
+
+
+def overlay(options: str, target: Path) -> list[str]:
+    """The same for an overlay with these options."""
+    return [*_namespace(), "sh", "-c", OVERLAY, "mount", options, str(target)]
+
+
+@functools.cache
+def overlay_problem(home: Path) -> str:
+    """Why no overlay can be mounted of folders below `home`; empty when it can."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home) as folder:
+            for each in ("lower", "upper", "work", "merged"):
+                (Path(folder) / each).mkdir()
+            options = overlay_options(folder, Overlay("", ("lower",), "upper", "work"))
+            return problem([*overlay(options, Path(folder) / "merged"), "true"])
+    except OSError as error:
+        return f"{home}: {error.strerror}"
 
 
 @functools.cache

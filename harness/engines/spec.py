@@ -34,7 +34,27 @@ class WholeVolume:
     sandbox: str  # relative to the volume
 
 
-Mount: TypeAlias = Path | WholeVolume
+@dataclass(frozen=True)
+class PartOfVolume:
+    """One folder of a volume, and nothing else of it, becomes the sandbox."""
+
+    volume: str
+    folder: str  # relative to the volume; it must be there when the run-container starts
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Folders of a volume over each other become the sandbox: what the run changes goes to the topmost, of which the run sees
+    no more than of the others: the merged tree.
+    """
+
+    volume: str
+    lower: tuple[str, ...]  # relative to the volume, the topmost first; not to be written to by anybody
+    upper: str  # takes the changes
+    work: str  # an empty folder for the kernel, on the same file system
+
+
+Mount: TypeAlias = Path | WholeVolume | PartOfVolume | Overlay
 """What becomes the sandbox where nothing is piped: a folder of the host, or of a volume."""
 
 

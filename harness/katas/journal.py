@@ -21,7 +21,7 @@ from typing import Any
 from harness.changes import Changes, Folder
 from harness.disk import exchange
 from harness.katas import redo
-from harness.katas.layout import ACCEPTING, HISTORY, INCREMENTS, SANDBOX, STAGING
+from harness.katas.layout import ACCEPTING, HISTORY, INCREMENTS, LISTED, SANDBOX, STAGING
 
 BRANCH = "refs/heads/main"
 
@@ -42,16 +42,24 @@ def accept(
     commit: str,
     increment: dict[str, Any],
     changes: Changes | None = None,
+    layers: dict[str, Any] | None = None,
 ) -> None:
     """Accept the test event of the avatar in this folder, with its staged tree if there is one; with `changes` only
-    what they bring is staged. Raises OSError, and KatasError where that is not there.
+    what they bring is staged, and with a new list of its `layers` nothing. Raises OSError, and KatasError where what is to
+    be staged is not there.
 
     After an error the state is the one before, or the next `recover` makes it the one after.
     """
     for name, content in objects:
         _write_object(os.path.join(avatar, HISTORY), name, content)
     staging = os.path.join(avatar, STAGING)
-    decided: dict[str, Any] = {"commit": commit, "increment": increment, "staged": None, "changes": None}
+    decided: dict[str, Any] = {
+        "commit": commit,
+        "increment": increment,
+        "staged": None,
+        "changes": None,
+        "layers": layers,
+    }
     if changes:
         redo.check(staging, changes)
         decided["changes"] = pack_changes(changes)
@@ -75,6 +83,8 @@ def recover(avatar: str) -> None:
         exchange(sandbox, os.path.join(avatar, STAGING))
     if decided["changes"] is not None:
         redo.carry_out(sandbox, os.path.join(avatar, STAGING), unpack_changes(decided["changes"]))
+    if decided["layers"] is not None:
+        write(os.path.join(avatar, LISTED), json.dumps(decided["layers"]).encode())
     history, tag = os.path.join(avatar, HISTORY), decided["increment"]["tag"]
     reference = decided["commit"].encode() + b"\n"
     write(os.path.join(history, "refs/tags", str(tag)), reference)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ from harness import errors, tarpipe
 from harness.errors import HarnessError, KatasError
 from harness.katas import journal, wire
 from harness.katas.channel import Channel
+from harness.katas.layered import LayeredEvent
 from harness.katas.layout import HISTORY, Avatar
 from harness.katas.store import Acceptance, FolderEvent, FolderKatas, Increment
+from harness.katas.trial import TrialEvent
+
+KINDS = {"plain": FolderEvent, "trial": TrialEvent, "layered": LayeredEvent}
+"""The kinds of test event that a harness can ask for."""
 
 ID = 40
 """Length of a git object's id in hexadecimal."""
@@ -43,8 +49,20 @@ class Keeper:
                 self._channel.send({"answer": answer})
         self.do_close()
 
-    def do_event(self, kata: str, name: str) -> None:
-        self._event = self._katas.event(Avatar(kata, name))
+    def do_event(self, kata: str, name: str, kind: str = "plain") -> None:
+        self._event = self._katas.event(Avatar(kata, name), KINDS[kind])
+
+    def do_place(self) -> str:
+        assert isinstance(self._event, TrialEvent)
+        return self._event.place()
+
+    def do_copy(self, owner: Any) -> None:
+        assert isinstance(self._event, TrialEvent)
+        self._event.copy(_owner(owner))
+
+    def do_stack(self, owner: Any) -> Any:
+        assert isinstance(self._event, LayeredEvent)
+        return asdict(self._event.stack(_owner(owner)))
 
     def do_compare(self, manifest: Any) -> Any:
         return wire.pack_comparison(self._current.compare(wire.unpack_manifest(manifest)))
@@ -57,7 +75,7 @@ class Keeper:
                 files,
                 wire.unpack_names(deleted),
                 visible=wire.unpack_names(visible),
-                owner=tuple(owner) if owner else None,
+                owner=_owner(owner),
             )
         finally:
             _drain(pieces)
@@ -153,6 +171,10 @@ def rebuild_error(name: str, line: str) -> HarnessError:
     if isinstance(kind, type) and issubclass(kind, HarnessError):
         return kind(line)
     return KatasError(line)
+
+
+def _owner(data: Any) -> tuple[int, int] | None:
+    return tuple(data) if data else None
 
 
 def _drain(pieces: Iterator[bytes]) -> None:

@@ -25,6 +25,7 @@ from harness.katas.channel import Channel
 from harness.katas.delta import Stamped
 from harness.katas.journal import pack_changes
 from harness.katas.keeper import rebuild_error
+from harness.katas.layered import Stack
 from harness.katas.layout import HISTORY, Avatar
 from harness.katas.saving import SavedFile
 from harness.katas.store import Acceptance, Comparison, Held, Increment, Usage
@@ -39,7 +40,21 @@ KEEPER_MODULES = (
     "tarpipe.py",
     *(
         f"katas/{name}.py"
-        for name in ("layout", "delta", "saving", "redo", "journal", "store", "channel", "wire", "keeper")
+        for name in (
+            *(
+                "layout",
+                "delta",
+                "saving",
+                "redo",
+                "journal",
+                "layers",
+                "listed",
+                "store",
+                "trial",
+                "layered",
+            ),
+            *("channel", "wire", "keeper"),
+        )
     ),
 )
 """What travels into the keeper: modules of the standard library's alone."""
@@ -69,12 +84,13 @@ class VolumeKatas:
         """The volume that holds an avatar."""
         return self.volume
 
-    def event(self, avatar: Avatar) -> KeptEvent:
+    def event(self, avatar: Avatar, kind: str = "plain") -> KeptEvent:
+        """`kind` is one of the keeper's KINDS."""
         while True:
             link = self._take()
             reused = link.used
             try:
-                link.call("event", kata=avatar.kata, name=avatar.name)
+                link.call("event", kata=avatar.kata, name=avatar.name, kind=kind)
             except BaseException as error:
                 self._give_back(link)
                 if reused and isinstance(error, StreamCut):
@@ -148,6 +164,20 @@ class KeptEvent:
 
     def __init__(self, link: _Link, give_back: Any) -> None:
         self._link, self._give_back = link, give_back
+
+    def place(self) -> str:
+        """See TrialEvent."""
+        found: str = self._link.call("place")
+        return found
+
+    def copy(self, owner: tuple[int, int] | None) -> None:
+        """See TrialEvent."""
+        self._link.call("copy", owner=owner)
+
+    def stack(self, owner: tuple[int, int] | None) -> Stack:
+        """See LayeredEvent."""
+        found = self._link.call("stack", owner=owner)
+        return Stack(tuple(found["lower"]), found["upper"], found["work"])
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
         return wire.unpack_comparison(self._link.call("compare", manifest=wire.pack_manifest(manifest)))

@@ -21,6 +21,7 @@ PATH_BYTES, PATH_PARTS = 3072, 256
 katas."""
 
 SANDBOX, HISTORY, VISIBLE, INCREMENTS = "sandbox", ".git", "visible.json", "increments.json"
+LAYERS, LISTED = "layers", "layers.json"
 INCOMING, STAGING, ACCEPTING, HELD = "incoming", "staging", "accepting.json", "held"
 
 

@@ -145,7 +145,7 @@ def save(
     """
     if latest is None:
         latest = _newest(sandbox)
-    stamp = _next_stamp(latest)
+    stamp = next_stamp(latest)
     written, touched = [], set()
     with folders_of(sandbox, owner) as folders:
         for name in deleted:
@@ -159,7 +159,7 @@ def save(
             *parts, last = split_name(file.name)
             folder = folders.make(parts)
             temporary = os.path.join(incoming, str(number))
-            _write(temporary, file, owner, mode=_kept_mode(folder, last))
+            write_file(temporary, file, owner, mode=_kept_mode(folder, last))
             os.utime(temporary, ns=(stamp, stamp), follow_symlinks=False)
             remove(folder, last, only_folders=True)
             os.rename(temporary, last, dst_dir_fd=folder)
@@ -195,13 +195,13 @@ def _stamp_last(sandbox: str, folders: Folders, written: list[bytes], latest: in
     is that of these folders and of all that was in the sandbox before.
     """
     for attempt in range(2):
-        stamp = _next_stamp(latest)
+        stamp = next_stamp(latest)
         if all(_stamp(folders, name, stamp) > latest for name in written):
             return stamp
         if attempt == 0:
             # Something carries the last stamp that the file system can hold. That edits are seen outranks
             # that stamp.
-            latest = _bring_back(sandbox)
+            latest = bring_back(sandbox)
     raise KatasError("the sandbox holds files from the future that cannot be stamped; remove them")
 
 
@@ -213,7 +213,7 @@ def _stamp(folders: Folders, name: bytes, stamp: int) -> int:
     return os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
 
 
-def _next_stamp(latest: int) -> int:
+def next_stamp(latest: int) -> int:
     """A stamp later than `latest`: now, if need be after the clock's next tick; else the next nanosecond."""
     deadline = time.monotonic_ns() + TICK_NS
     while (now := file_time()) <= latest:
@@ -223,7 +223,8 @@ def _next_stamp(latest: int) -> int:
     return now
 
 
-def _bring_back(sandbox: str) -> int:
+def bring_back(sandbox: str) -> int:
+    """Stamp with now what is from the future; returns that stamp. Raises OSError."""
     now = file_time()
     root = os.fsencode(sandbox)
     for path, status in walk(root):
@@ -232,7 +233,8 @@ def _bring_back(sandbox: str) -> int:
     return now
 
 
-def _write(path: str, file: SavedFile, owner: tuple[int, int] | None, *, mode: int | None) -> None:
+def write_file(path: str, file: SavedFile, owner: tuple[int, int] | None, *, mode: int | None) -> None:
+    """Write a file, or make a symlink; `mode` is that of the file that it replaces, if it is to be kept. Raises OSError."""
     if stat.S_ISLNK(file.mode):
         os.symlink(file.content, os.fsencode(path))
     else:

@@ -29,6 +29,7 @@ from harness.katas.layout import (
     INCOMING,
     INCREMENTS,
     KATA_ID,
+    LISTED,
     SANDBOX,
     STAGING,
     VISIBLE,
@@ -37,6 +38,7 @@ from harness.katas.layout import (
     check_kata,
     kata_folder,
 )
+from harness.katas.listed import settle
 from harness.tree import Entry, snapshot, walk
 
 RUNTIME = (INCOMING, STAGING, ACCEPTING, HELD, "*.lock")
@@ -185,9 +187,9 @@ class FolderKatas:
         """For those who may see the katas: a volume mount."""
         return self.root / avatar_folder(avatar) / SANDBOX
 
-    def event(self, avatar: Avatar) -> FolderEvent:
+    def event(self, avatar: Avatar, kind: type[FolderEvent] | None = None) -> FolderEvent:
         with _saying(f"the katas in {self.root} cannot be written"):
-            return FolderEvent(self.root / avatar_folder(avatar))
+            return (kind or FolderEvent)(self.root / avatar_folder(avatar))
 
     def list(self) -> dict[str, dict[str, list[Increment]]]:
         found: dict[str, dict[str, list[Increment]]] = {}
@@ -220,16 +222,25 @@ class FolderKatas:
             names = sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
             for name in names:
                 journal.settle(str(folder / name))
+            self._settle(f"{kata_folder(kata)}/*")
         return tarpipe.pack(
             str(folder), write, what=tuple(f"./{name}" for name in names), options=_leaving_out("./*")
         )
 
     def usage(self) -> dict[str, dict[str, Usage]]:
         with _saying(f"the katas in {self.root} cannot be read"):
+            self._settle("*/*/*")
             return {
                 kata: {name: self._usage(Avatar(kata, name)) for name in avatars}
                 for kata, avatars in self.list().items()
             }
+
+    def _settle(self, avatars: str) -> None:
+        """Fold the layers of these avatars for somebody who reads their sandboxes."""
+        for each in self.root.glob(f"{avatars}/{LISTED}"):
+            with journal.locked(str(each.parent)):
+                journal.recover(str(each.parent))
+                settle(each.parent)
 
     def _usage(self, avatar: Avatar) -> Usage:
         folder = self.root / avatar_folder(avatar)
@@ -241,6 +252,7 @@ class FolderKatas:
     def export(self, write: tarpipe.Write) -> int:
         """All katas as a tar stream; returns its bytes."""
         with _saying(f"the katas in {self.root} cannot be read"):
+            self._settle("*/*/*")
             return tarpipe.pack(str(self.root), write, options=_leaving_out("./*/*/*"))
 
     def close(self) -> None:
@@ -259,6 +271,7 @@ class FolderEvent:
             stack.enter_context(journal.locked(str(folder)))
             (folder / SANDBOX).mkdir(exist_ok=True)
             journal.recover(str(folder))
+            self._settle()
             self._clear()
             journal.make_history(str(folder / HISTORY))
             self._lock = stack.pop_all()
@@ -379,6 +392,9 @@ class FolderEvent:
     def _let_go(self) -> None:
         """From now on no copy is the sandbox: it is about to be changed, by this test event or the run of one."""
         (self._folder / HELD).unlink(missing_ok=True)
+
+    def _settle(self) -> None:
+        settle(self._folder)
 
     def _clear(self) -> None:
         if not (self._folder / ACCEPTING).exists():  # else the staged tree is still to become the sandbox

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import shlex
 import tarfile
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +95,8 @@ def _in_the_katas(runner: BaseRunner, avatar: Avatar) -> None:
 
 
 def _on_the_host(runner: BaseRunner, avatar: Avatar) -> None:
-    spec = runner.spec(avatar)
+    with closing(runner.begin(avatar)) as katas:
+        spec = runner.spec(avatar, katas)
     if isinstance(spec.mount, Path):
         raise Refuted(
             f"the run writes into a folder of the host as the uid {spec.uid}, which must own it there"

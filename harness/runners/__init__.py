@@ -7,12 +7,17 @@ from importlib.metadata import entry_points
 from harness.errors import UsageError
 from harness.runners.base import BaseRunner
 from harness.runners.katas_data_container import KatasDataContainer
+from harness.runners.katas_overlay import KatasOverlay
+from harness.runners.katas_subpath import KatasSubpath
 from harness.runners.katas_volume import KatasVolume
 from harness.runners.tmp import Tmp
 from harness.runners.variant import Variant
 
 NOTES = (Tmp, KatasVolume, KatasDataContainer)
 """The runners of the notes, in their order of growing isolation from the katas."""
+
+BUILT_IN = (*NOTES, KatasSubpath, KatasOverlay)
+"""Those, and what the notes could not have."""
 
 NOTES_NAMES = tuple(each.name for each in NOTES)
 
@@ -21,7 +26,7 @@ GROUP = "harness.runners"
 
 def names() -> list[str]:
     """All runners that are installed, the built-in ones first."""
-    return list(NOTES_NAMES) + sorted(each.name for each in entry_points(group=GROUP))
+    return [each.name for each in BUILT_IN] + sorted(each.name for each in entry_points(group=GROUP))
 
 
 def parse(text: str) -> Variant:
@@ -36,7 +41,7 @@ def find(name: str) -> type[BaseRunner]:
     """The kind of runner of this name; raises UsageError for an unknown one, or a plug-in that cannot be
     loaded.
     """
-    for each in NOTES:
+    for each in BUILT_IN:
         if each.name == name:
             return each
     for point in entry_points(group=GROUP, name=name):

@@ -12,7 +12,7 @@ from harness.engines import Engine, Limits, SandboxSpec
 from harness.errors import EngineError, HarnessError, UsageError
 from harness.katas.layout import Avatar, show
 from harness.katas.places import VOLUME, open_folder, open_volume
-from harness.katas.store import Katas
+from harness.katas.store import Event, Katas
 from harness.katas.visible import VisibleFiles
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -100,8 +100,12 @@ class BaseRunner:
         """The steps, up to the one that accepts the test event."""
         raise NotImplementedError
 
-    def spec(self, avatar: Avatar) -> SandboxSpec:
-        """The run-container that the steps need."""
+    def begin(self, avatar: Avatar) -> Event:
+        """The avatar's test event in the katas."""
+        return self.katas.event(avatar)
+
+    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
+        """The run-container that the steps need, for the test event that `begin` gave."""
         return SandboxSpec(image=self.image, limits=self.limits)
 
     def stood_by(self, avatar: Avatar) -> Standing | None:
@@ -129,11 +133,11 @@ class BaseRunner:
             if standing := self.stood_by(avatar):
                 stack.callback(standing.sandbox.close)
             try:
-                katas = stack.enter_context(closing(self.katas.event(avatar)))
+                katas = stack.enter_context(closing(self.begin(avatar)))
+                opened = Phase("open", "katas (a keeper, the avatar's lock)", time.monotonic_ns() - started)
+                spec = self.spec(avatar, katas)
             except EngineError as error:
                 return Run.faulty(error, time.monotonic_ns() - started)
-            opened = Phase("open", "katas (a keeper, the avatar's lock)", time.monotonic_ns() - started)
-            spec = self.spec(avatar)
             event = TestEvent(
                 katas,
                 standing.sandbox if standing else self.engine.open(spec),

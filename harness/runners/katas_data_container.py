@@ -18,7 +18,7 @@ from harness.katas.granular import GranularKatas
 from harness.katas.kept import VolumeKatas
 from harness.katas.layout import SANDBOX, Avatar, avatar_folder
 from harness.katas.places import VOLUME, open_granular, open_volume
-from harness.katas.store import Katas
+from harness.katas.store import Event, Katas
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -116,8 +116,8 @@ class KatasDataContainer(BaseRunner):
         mounted = ALL - {Property.ATOMIC, Property.TIMED_OUT, Property.OWNERSHIP}
         return mounted - {Property.ISOLATED} if options.get("granularity") == KATA else mounted
 
-    def spec(self, avatar: Avatar) -> SandboxSpec:
-        spec = super().spec(avatar)
+    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
+        spec = super().spec(avatar, katas)
         if self.pipe != NONE:
             return spec
         return replace(
@@ -186,7 +186,7 @@ class KatasDataContainer(BaseRunner):
         return None
 
     def _stand_by(self, avatar: Avatar) -> Standing:
-        sandbox = self.engine.open(self.spec(avatar))
+        sandbox = self.engine.open(SandboxSpec(image=self.image, limits=self.limits))
         try:
             sandbox.wait()
             seed = None

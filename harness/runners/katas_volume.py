@@ -9,7 +9,7 @@ from dataclasses import replace
 from harness.engines import SandboxSpec
 from harness.katas.layout import Avatar
 from harness.katas.places import FOLDER
-from harness.katas.store import FolderKatas
+from harness.katas.store import Event, FolderKatas
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -29,11 +29,11 @@ class KatasVolume(BaseRunner):
         """The run writes into the katas themselves, under a uid that must own them."""
         return ALL - {Property.ATOMIC, Property.TIMED_OUT, Property.OWNERSHIP}
 
-    def spec(self, avatar: Avatar) -> SandboxSpec:
+    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         """Mounted, and run under the uid that owns the katas: root's katas are handed to nobody, as root must
         not run them.
         """
-        spec = replace(super().spec(avatar), mount=self.katas.sandbox(avatar))
+        spec = replace(super().spec(avatar, katas), mount=self.katas.sandbox(avatar))
         return spec if os.geteuid() == 0 else replace(spec, uid=os.geteuid(), gid=os.getegid())
 
     def play(self, event: TestEvent) -> None:

@@ -30,7 +30,7 @@ from harness.disk import remove_tree
 from harness.engines import Sandbox, SandboxSpec, Volume
 from harness.engines.folders import temporary_folder
 from harness.engines.local import ENVIRONMENT, LocalEngine
-from harness.engines.spec import WholeVolume
+from harness.engines.spec import Mount, Overlay, PartOfVolume, WholeVolume
 from harness.errors import EngineError, HarnessError, StreamCut
 from harness.katas.channel import Channel
 from harness.katas.keeper import Keeper
@@ -122,6 +122,9 @@ class FakeEngine(LocalEngine):
     def check_image(self, image: str | None) -> str:
         return image or "none (the host's programs)"
 
+    def refusal(self, mount: type[Mount]) -> str:
+        return "the fake engine has no kernel that merges layers" if issubclass(mount, Overlay) else ""
+
     def open(self, spec: SandboxSpec) -> Sandbox:
         return Sandbox(lambda: self._broken(self._guest(spec)), spec.limits)
 
@@ -133,7 +136,9 @@ class FakeEngine(LocalEngine):
         sandbox = folder / "sandbox"
         if isinstance(spec.mount, WholeVolume):
             sandbox = self._katas(spec.mount.volume) / spec.mount.sandbox
-        elif spec.mount is not None:
+        elif isinstance(spec.mount, PartOfVolume):
+            sandbox = self._katas(spec.mount.volume) / spec.mount.folder
+        elif isinstance(spec.mount, Path):
             sandbox = spec.mount
         else:
             sandbox.mkdir(mode=0o755)

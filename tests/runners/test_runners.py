@@ -71,7 +71,7 @@ def test_a_runner_of_somebody_elses_is_found(monkeypatch: pytest.MonkeyPatch) ->
         return [each for each in points if wanted.get("name", each.name) == each.name]
 
     monkeypatch.setattr(runners, "entry_points", installed)
-    assert runners.names() == [*runners.NOTES_NAMES, "broken", "mine"]
+    assert runners.names() == [*(each.name for each in runners.BUILT_IN), "broken", "mine"]
     assert runners.find("mine") is Tmp
     with pytest.raises(
         UsageError, match="the runner broken from no_such_module:Runner cannot be loaded"
@@ -88,6 +88,8 @@ def test_each_step_is_a_phase_with_its_bytes(runner: BaseRunner, avatar: Avatar)
         "tmp": ["start", "pipe_in", "run", "save", "commit"],
         "katas-volume": ["save", "start", "run", "commit"],
         "katas-data-container": ["save", "start", "pipe_in", "run", "pipe_out", "commit"],
+        "katas-subpath": ["save", "save", "start", "run", "commit"],
+        "katas-overlay": ["save", "start", "run", "commit"],
     }[runner.name]
     assert [kind for kind in kinds if kind in expected] == expected
     piped = {phase.kind: (phase.bytes_in > 0, phase.bytes_out > 0) for phase in run.phases}
@@ -285,6 +287,8 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
         ("katas-data-container", b" unpacked 0\n"),
         ("katas-data-container", b" ran 0 \n"),
         ("katas-data-container", b'"call": "accept"'),
+        ("katas-overlay", b" ran 0 \n"),
+        ("katas-overlay", b'"call": "accept"'),
     ],
 )
 def test_an_engine_that_dies_in_the_middle(
@@ -355,7 +359,7 @@ def crash(temporary: Path, tmp_path: Path) -> Callable[[str, str], None]:
     return crash_it
 
 
-@pytest.mark.parametrize("name", ["katas-volume", "katas-data-container"])
+@pytest.mark.parametrize("name", ["katas-volume", "katas-data-container", "katas-overlay"])
 def test_a_killed_harness_leaves_nothing_that_is_not_swept(
     name: str,
     request: pytest.FixtureRequest,
@@ -389,7 +393,7 @@ def test_closing_a_runner_removes_its_temporary_katas(shared_engine: Engine) -> 
 
 
 @pytest.mark.parametrize("bubblewrap", [True, False], ids=["bubblewrap", "plain"])
-@pytest.mark.parametrize("name", runners.NOTES_NAMES)
+@pytest.mark.parametrize("name", [each.name for each in runners.BUILT_IN])
 @unprivileged
 def test_a_user_without_privileges_can_play(tmp_path: Path, name: str, bubblewrap: bool) -> None:
     """Test events of which one leaves files that may not be read, and folders that may not be entered."""

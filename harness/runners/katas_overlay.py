@@ -1,0 +1,60 @@
+"""The avatar's tree below, what the run changes above: to accept a test event is to keep the layer, and to throw it away is all
+that a time-out needs. What it costs follows what changed, not the size of the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from harness.engines import Engine, SandboxSpec
+from harness.engines.spec import Overlay
+from harness.errors import EngineError
+from harness.katas.kept import KeptEvent, VolumeKatas
+from harness.katas.layout import Avatar, avatar_folder
+from harness.katas.places import VOLUME
+from harness.katas.store import Event, Katas
+from harness.runners.base import BaseRunner
+from harness.runners.claims import ALL, Property
+from harness.runners.event import TestEvent
+
+
+class KatasOverlay(BaseRunner):
+    """B -> a new layer over D:katas, and both mounted as one tree; nothing is piped or copied."""
+
+    name = "katas-overlay"
+    katas_in = VOLUME
+    katas: VolumeKatas
+
+    def __init__(self, engine: Engine, katas: Katas, **arguments: Any) -> None:
+        """Raises what BaseRunner does, and EngineError where no overlay can be mounted."""
+        if why := engine.refusal(Overlay):
+            raise EngineError(why)
+        super().__init__(engine, katas, **arguments)
+
+    @classmethod
+    def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
+        """The layers have the player's uid, in the volume and in what is downloaded from it."""
+        return ALL - {Property.OWNERSHIP}
+
+    def begin(self, avatar: Avatar) -> KeptEvent:
+        return self.katas.event(avatar, "layered")
+
+    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
+        assert isinstance(katas, KeptEvent)
+        stack = katas.stack(self.engine.player)
+        folder = avatar_folder(avatar)
+        mount = Overlay(
+            volume=self.katas.container(avatar),
+            lower=tuple(f"{folder}/{each}" for each in stack.lower),
+            upper=f"{folder}/{stack.upper}",
+            work=f"{folder}/{stack.work}",
+        )
+        return replace(super().spec(avatar, katas), mount=mount)
+
+    def play(self, event: TestEvent) -> None:
+        event.save("1st B -> a new layer over D:katas (changed only)")
+        event.start()
+        if event.run():
+            event.commit("2nd the layer is kept, output -> D:katas, <<GIT-COMMIT>>, 3rd output -> B")

@@ -1,0 +1,58 @@
+"""The sub-folder mount that the notes tried and found empty: the avatar's own folder of the data-container, mounted by itself,
+and nothing else of it. The run works in a copy, which is exchanged for the sandbox if it ends in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from harness.engines import Engine, SandboxSpec
+from harness.engines.spec import PartOfVolume
+from harness.errors import EngineError
+from harness.katas.kept import KeptEvent, VolumeKatas
+from harness.katas.layout import Avatar, avatar_folder
+from harness.katas.places import VOLUME
+from harness.katas.store import Event, Katas
+from harness.runners.base import BaseRunner
+from harness.runners.claims import ALL, Property
+from harness.runners.event import TestEvent
+
+
+class KatasSubpath(BaseRunner):
+    """B -> D:katas, copied beside the sandbox, and that mounted; nothing is piped."""
+
+    name = "katas-subpath"
+    katas_in = VOLUME
+    katas: VolumeKatas
+
+    def __init__(self, engine: Engine, katas: Katas, **arguments: Any) -> None:
+        """Raises what BaseRunner does, and EngineError where a folder of a volume cannot be mounted by itself."""
+        if why := engine.refusal(PartOfVolume):
+            raise EngineError(why)
+        super().__init__(engine, katas, **arguments)
+
+    @classmethod
+    def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
+        """The sandboxes have the player's uid, in the volume and in what is downloaded from it."""
+        return ALL - {Property.OWNERSHIP}
+
+    def begin(self, avatar: Avatar) -> KeptEvent:
+        return self.katas.event(avatar, "trial")
+
+    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
+        assert isinstance(katas, KeptEvent)
+        folder = f"{avatar_folder(avatar)}/{katas.place()}"
+        return replace(super().spec(avatar, katas), mount=PartOfVolume(self.katas.container(avatar), folder))
+
+    def play(self, event: TestEvent) -> None:
+        assert isinstance(event.katas, KeptEvent)
+        event.save("1st B -> D:katas (changed only)")
+        with event.phase("save", "2nd D:katas -> D:katas, beside the sandbox (all)"):
+            event.katas.copy(event.owner)
+        event.start()
+        if event.run():
+            event.commit(
+                "3rd the copy and the sandbox are exchanged, output -> D:katas, <<GIT-COMMIT>>, output -> B"
+            )

@@ -1,0 +1,161 @@
+"""Layers read and folded as the kernel's overlay shows them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.katas.layers import OPAQUE, WHITEOUT, Layers, is_opaque, is_whiteout
+from harness.tree import Entry, entries, snapshot
+
+HIDDEN, ALONE = "hidden", "alone"
+"""A name that a layer hides, and a folder through which nothing below shines."""
+
+
+def make(folder: Path, tree: Mapping[str, object]) -> None:
+    """A layer of files with contents, folders, symlinks (as paths), HIDDEN names, and folders that stand ALONE."""
+    folder.mkdir(exist_ok=True)
+    for name, content in tree.items():
+        path = folder / name
+        if content == HIDDEN:
+            os.mknod(path, stat.S_IFCHR, WHITEOUT)
+        elif isinstance(content, Mapping):
+            make(path, {key: value for key, value in content.items() if key != ALONE})
+            if ALONE in content:
+                os.setxattr(path, OPAQUE, b"y")
+        elif isinstance(content, Path):
+            path.symlink_to(content)
+        else:
+            path.write_text(str(content))
+
+
+def shown(layers: Layers) -> dict[bytes, Entry]:
+    walked = ((path, found.path, found.status) for path, found in layers.walk())
+    return entries(walked, contents=True)
+
+
+def texts(tree: Mapping[bytes, Entry], layers: Layers) -> dict[str, str]:
+    """Files with their contents, folders with a slash."""
+    found = {}
+    for path, entry in tree.items():
+        where = layers.find([] if path == b"." else path.split(b"/"))
+        assert where is not None
+        if entry.kind == "f":
+            found[path.decode()] = Path(os.fsdecode(where.path)).read_text()
+        elif path != b".":
+            found[path.decode() + "/"] = ""
+    return found
+
+
+CASES = {
+    "a file hides one below": ([{"a": 2}, {"a": 1, "b": 1}], {"a": "2", "b": "1"}),
+    "a name that is hidden is gone": ([{"a": HIDDEN}, {"a": 1, "b": 1}], {"b": "1"}),
+    "what is made anew after that is there": ([{"a": 3}, {"a": HIDDEN}, {"a": 1}], {"a": "3"}),
+    "folders are merged": ([{"d": {"a": 2}}, {"d": {"b": 1}}], {"d/": "", "d/a": "2", "d/b": "1"}),
+    "a folder stands alone": ([{"d": {ALONE: 1, "a": 2}}, {"d": {"b": 1}}], {"d/": "", "d/a": "2"}),
+    "and hides what is below a folder above": (
+        [{"d": {"c": 3}}, {"d": {ALONE: 1, "a": 2}}, {"d": {"b": 1}}],
+        {"d/": "", "d/a": "2", "d/c": "3"},
+    ),
+    "a file hides a folder": ([{"d": 2}, {"d": {"b": 1}}], {"d": "2"}),
+    "a folder hides a file": ([{"d": {"b": 2}}, {"d": 1}], {"d/": "", "d/b": "2"}),
+    "and all that is below that": ([{"d": {"c": 3}}, {"d": 2}, {"d": {"b": 1}}], {"d/": "", "d/c": "3"}),
+    "a folder over a hidden one": ([{"d": {"c": 3}}, {"d": HIDDEN}, {"d": {"b": 1}}], {"d/": "", "d/c": "3"}),
+    "hidden in a folder": ([{"d": {"b": HIDDEN}}, {"d": {"b": 1, "c": 1}}], {"d/": "", "d/c": "1"}),
+    "hidden where nothing was": ([{"a": HIDDEN}, {}], {}),
+}
+
+
+@pytest.fixture(params=CASES, ids=lambda name: name.replace(" ", "-"))
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[list[Path], dict[str, str]]:
+    trees, expected = CASES[request.param]
+    folders = []
+    for number, tree in enumerate(trees):
+        make(tmp_path / str(number), tree)
+        folders.append(tmp_path / str(number))
+    return folders, expected
+
+
+def test_what_layers_show(case: tuple[list[Path], dict[str, str]]) -> None:
+    folders, expected = case
+    layers = Layers([str(each) for each in folders])
+    assert texts(shown(layers), layers) == expected
+
+
+def test_what_is_not_shown_is_not_found(case: tuple[list[Path], dict[str, str]]) -> None:
+    """Whatever some layer has, by its own."""
+    folders, expected = case
+    layers = Layers([str(each) for each in folders])
+    for folder in folders:
+        for path in folder.rglob("*"):
+            name = str(path.relative_to(folder))
+            found = layers.find(name.encode().split(b"/"))
+            assert (found is not None) == (name in expected or f"{name}/" in expected)
+
+
+def test_a_fold_of_all_layers_is_the_same_tree(
+    case: tuple[list[Path], dict[str, str]], tmp_path: Path
+) -> None:
+    """To the nanosecond, and without a mark of the layers."""
+    folders, _ = case
+    layers = Layers([str(each) for each in folders])
+    before = shown(layers)
+    assert layers.fold(str(tmp_path / "all"), marks=False) >= len(before)
+    assert snapshot(tmp_path / "all", contents=True).keys() == before.keys()
+    after = {
+        path: replace(each, link=b"") for path, each in snapshot(tmp_path / "all", contents=True).items()
+    }
+    assert after == {path: replace(each, link=b"") for path, each in before.items()}
+    assert not any(is_opaque(bytes(each)) for each in (tmp_path / "all").rglob("*") if each.is_dir())
+
+
+def test_a_fold_of_the_topmost_layers_shows_the_same_over_the_rest(
+    case: tuple[list[Path], dict[str, str]], tmp_path: Path
+) -> None:
+    """However many are folded."""
+    folders, expected = case
+    for several in range(1, len(folders) + 1):
+        top = tmp_path / f"top-{several}"
+        Layers([str(each) for each in folders[:several]]).fold(str(top), marks=True)
+        folded = Layers([str(top), *(str(each) for each in folders[several:])])
+        assert texts(shown(folded), folded) == expected
+        assert shown(folded).keys() == shown(Layers([str(each) for each in folders])).keys()
+
+
+def test_a_fold_keeps_modes_stamps_links_and_what_is_no_file(tmp_path: Path) -> None:
+    """And shares the files themselves: it costs no copying."""
+    make(tmp_path / "1", {"d": {"a": 1}, "l": Path("d/a")})
+    os.link(tmp_path / "1/d/a", tmp_path / "1/b")
+    os.mkfifo(tmp_path / "1/p")
+    (tmp_path / "1/d").chmod(0o1731)
+    (tmp_path / "1/d/a").chmod(0o4500)
+    os.utime(tmp_path / "1/d", ns=(5, 123456789))
+    make(tmp_path / "2", {"d": {"x": 1}})
+    layers = Layers([str(tmp_path / "1"), str(tmp_path / "2")])
+    layers.fold(str(tmp_path / "all"), marks=False)
+    after = snapshot(tmp_path / "all", contents=True)
+    assert after == {path: replace(each, link=after[path].link) for path, each in shown(layers).items()}
+    assert after[b"d/a"].link == after[b"b"].link == b"b"
+    assert (tmp_path / "all/d/a").samefile(tmp_path / "1/d/a")
+
+
+def test_symlinks_are_not_followed(tmp_path: Path) -> None:
+    """Not even where a layer below has a folder of that name."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/secret").touch()
+    make(tmp_path / "1", {"d": tmp_path / "out"})
+    make(tmp_path / "2", {"d": {"secret": 1}})
+    layers = Layers([str(tmp_path / "1"), str(tmp_path / "2")])
+    assert layers.find([b"d", b"secret"]) is None
+    assert [path for path, _ in layers.walk()] == [b".", b"d"]
+
+
+def test_only_a_device_with_both_numbers_0_hides(tmp_path: Path) -> None:
+    make(tmp_path / "1", {"a": HIDDEN})
+    assert is_whiteout(os.lstat(tmp_path / "1/a"))
+    assert not is_whiteout(os.stat("/dev/null"))
