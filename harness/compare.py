@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -58,36 +58,41 @@ class Comparison:
 
     def arms(self) -> dict[str, Variant]:
         """The runners by the names of their arms, the floor left out."""
-        found = {}
-        for each in self.runners:
-            found[each.label] = each
-            if each.label == self.again:
-                found[each.label + AGAIN] = each
-        return found
+        kinds = {each.label: each for each in self.runners}
+        return {name: kinds[name.removesuffix(AGAIN)] for name in arms(list(kinds), self.again)}
 
     def facts(self) -> dict[str, Any]:
         """The first line of its result file."""
-        here = machine.describe(self.engine, self.image)
         return {
-            "harness": version("tarpipe-harness"),
+            **where([machine.describe(self.engine, self.image)]),
             "created": self.created,
-            "machine": here["id"],
-            "machines": {here["id"]: here},
-            "engine": here["engine"],
-            "image": here["image"],
-            "tar": here["tar"],
-            "processors": here["processors"],
             "tree": self.tree.name,
             "command": self.command,
             "runners": list(self.arms()),
             "again": self.again,
-            "scenarios": list(self.plan.scenarios),
             "max_seconds": self.max_seconds,
-            "budget_seconds": self.plan.budget_seconds,
-            "blocks": self.plan.blocks,
             "seed": self.seed,
-            "units": UNITS,
+            **self.plan.facts(),
         }
+
+
+def arms(runners: Sequence[str], again: str | None) -> list[str]:
+    """The names of the arms of these runners, one of which may be there twice; the floor left out."""
+    return [name for each in runners for name in ((each, each + AGAIN) if each == again else (each,))]
+
+
+def where(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of a result file that say where it was measured, and with what; what is said once is said of
+    the first machine.
+    """
+    first = machines[0]
+    return {
+        "harness": version("tarpipe-harness"),
+        "machine": first["id"],
+        "machines": {each["id"]: each for each in machines},
+        **{name: first[name] for name in ("engine", "image", "tar", "processors")},
+        "units": UNITS,
+    }
 
 
 def compare(

@@ -90,6 +90,30 @@ def noise(samples: Sequence[Sample], one: str, other: str) -> stats.Interval | N
     return stats.paired(pairs[0], pairs[1], stats.CONFIDENCE)
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one machine contributed."""
+
+    machine: str
+    blocks: int
+    ratios: dict[str, float]  # of each runner to the floor, within this machine, in the scenario of the table
+
+
+def by_machine(samples: Sequence[Sample], runners: Sequence[str]) -> list[Share]:
+    """A share a machine: how far each is like the others."""
+    about = [each for each in samples if each.scenario == subject(samples) and each.outcome == "completed"]
+    found = []
+    for machine in dict.fromkeys(each.machine for each in samples):
+        mine = [each for each in about if each.machine == machine]
+        ratios = {
+            runner: ratio
+            for runner in runners
+            if (ratio := ratio_to_floor([each for each in mine if each.runner == runner], mine)) is not None
+        }
+        found.append(Share(machine, len({each.block for each in samples if each.machine == machine}), ratios))
+    return found
+
+
 def _unsteady(done: Sequence[Sample]) -> list[str]:
     """Warm-ups and outliers: they are told, and count like everything else."""
     found = []

@@ -12,6 +12,7 @@ from typing import Any
 from harness import runners, trials
 from harness.cli.measuring import (
     add_arms,
+    add_dask,
     add_tree,
     default_out,
     record,
@@ -24,8 +25,10 @@ from harness.compare import AGAIN, Comparison, compare
 from harness.engines.choose import choose
 from harness.errors import UsageError
 from harness.render import terminal
+from harness.runners.variant import Variant
 from harness.stats import Interval
-from harness.summary import noise, remarks, subject, summarize
+from harness.summary import by_machine, noise, remarks, subject, summarize
+from harness.trees import SourceTree
 from harness.trials.scenario import SCENARIOS
 
 __all__ = ["add", "add_tree", "default_out", "showing", "tree_and_seed"]
@@ -67,6 +70,7 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help="compare a runner with itself too, the first one unless it is named: what differs is noise",
     )
+    add_dask(parser, "blocks")
     parser.set_defaults(command_function=_compare)
 
 
@@ -76,6 +80,8 @@ def _compare(options: argparse.Namespace) -> int:
     tree, seed = tree_and_seed(options)
     wanted = options.scenario or (trials.FULL, trials.INCREMENTAL)
     plan = trials.Plan(options.budget, options.blocks, tuple(each for each in SCENARIOS if each in wanted))
+    if options.dask is not None:
+        return _spread(options, tree, kinds, plan, seed, again)
     choice = choose(options.engine, image=options.image, report=remark)
     with closing(choice.engine) as engine, showing(plan) as show:
         errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
@@ -99,11 +105,51 @@ def _compare(options: argparse.Namespace) -> int:
         )
 
 
+def _spread(
+    options: argparse.Namespace,
+    tree: SourceTree,
+    kinds: Sequence[Variant],
+    plan: trials.Plan,
+    seed: int,
+    again: str | None,
+) -> int:
+    """The same on the machines of a cluster."""
+    from harness import cluster  # noqa: PLC0415 - an optional extra
+    from harness.cluster import comparing  # noqa: PLC0415
+    from harness.cluster.worker import Parcel, Stint  # noqa: PLC0415
+
+    with cluster.Cluster(options.dask, remark) as connected:
+        machines = connected.machines(options.engine, options.image)
+        for each in machines:
+            errors.print(each.words, markup=False, soft_wrap=True)
+        stint = Stint(
+            tree=Parcel.of(tree, options.edit, options.edit_header),
+            runners=tuple(each.label for each in kinds),
+            again=again,
+            engine=options.engine,
+            image=options.image,
+            command=options.command,
+            max_seconds=options.max_seconds,
+            scenarios=tuple(plan.scenarios),
+            rounds=0,
+            seed=seed,
+        )
+        facts = comparing.facts(machines, plan, stint)
+        return record(
+            options.out or default_out("compare", "dask"),
+            facts,
+            comparing.compare(connected, machines, plan, stint, remark),
+            lambda samples: _report(facts, samples),
+        )
+
+
 def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> None:
     console.print(_headline(facts, samples), markup=False, soft_wrap=True)
     console.print(terminal.comparison(summarize(samples, facts["runners"]), subject(samples)))
     if again := facts["again"]:
         _report_noise(noise(samples, again, again + AGAIN), again)
+    if len(facts["machines"]) > 1:
+        console.print(terminal.machines(by_machine(samples, facts["runners"]), facts["machines"]))
     for line in remarks(samples):
         console.print(f"note: {line}", markup=False, soft_wrap=True)
 
@@ -121,13 +167,14 @@ def _report_noise(found: Interval | None, runner: str) -> None:
 
 
 def _headline(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> str:
-    engine = facts["engine"]
+    engine, machines = facts["engine"], len(facts["machines"])
+    on = f"{engine['engine']}, storage driver {engine['storage driver']}"
     blocks = Counter(scenario for scenario, _ in {(each.scenario, each.block) for each in samples})
     played = ", ".join(
         f"{blocks[name]} of {each.words}" for name, each in SCENARIOS.items() if name in blocks
     )
     return (
-        f"{facts['tree']} on {engine['engine']}, storage driver {engine['storage driver']}: medians of "
+        f"{facts['tree']} on {on if machines == 1 else f'{machines} machines'}: medians of "
         f"{played}, ratios within the blocks; limit of a build {facts['max_seconds']:g} s"
     )
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import doctor
-from harness.cli.options import console, errors
+from harness.cli.options import console, errors, remark
 from harness.errors import EngineError, UsageError
-from harness.render.doctor import diagnosis
+from harness.render.doctor import diagnosis, workers
 
 
 def add(commands: Any) -> None:
@@ -30,10 +30,17 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--json", metavar="FILE", help="write it all as JSON too; - for stdout, instead of the table"
     )
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="what each worker of this Dask cluster has, instead: tcp://HOST:8786",
+    )
     parser.set_defaults(command_function=_doctor)
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    if options.dask is not None:
+        return _cluster(options)
     with errors.status("looking at this machine") as status:
         found = doctor.examine(
             measure=options.measure, report=lambda line: status.update(f"looking at {line}")
@@ -46,6 +53,22 @@ def _doctor(options: argparse.Namespace) -> int:
         raise EngineError(found.verdict())
     if options.json != "-":
         console.print(found.verdict(), style="bold", markup=False)
+    return 0
+
+
+def _cluster(options: argparse.Namespace) -> int:
+    from harness.cluster import Cluster  # noqa: PLC0415 - an optional extra
+    from harness.cluster.worker import examine  # noqa: PLC0415
+
+    with Cluster(options.dask, remark) as cluster, errors.status("looking at the workers"):
+        found = cluster.reports(examine)
+    if options.json != "-":
+        console.print(workers(found))
+    if options.json:
+        document = {address: asdict(each) for address, each in found.items()}
+        _write(options.json, json.dumps(document, indent=2) + "\n")
+    if all(each.machine is None for each in found.values()):
+        raise EngineError(f"none of the workers at {options.dask} has an engine that works")
     return 0
 
 

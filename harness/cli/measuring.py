@@ -72,6 +72,15 @@ def add_arms(parser: argparse.ArgumentParser, command: str) -> None:
     )
 
 
+def add_dask(parser: argparse.ArgumentParser, what: str) -> None:
+    """To spread what is done over machines."""
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help=f"spread {what} over the workers of a Dask cluster, each with its own engine: tcp://HOST:8786",
+    )
+
+
 def variants(options: argparse.Namespace) -> list[Variant]:
     """The runners that were asked for, each once; those of the notes if none was."""
     return [runners.parse(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]

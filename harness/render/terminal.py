@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.markup import escape
@@ -12,7 +13,7 @@ from rich.table import Table
 from harness.katas.store import Increment
 from harness.runners.run import Phase
 from harness.scale import Growth
-from harness.summary import Row
+from harness.summary import Row, Share
 from harness.trials.crowd import Level
 from harness.trials.scenario import FULL, INCREMENTAL, SCENARIOS
 
@@ -72,6 +73,22 @@ def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> Table:
     table.add_row("  of the harness", *(seconds(row.harness_seconds) for row in rows))
     if any(row.memory is not None for row in rows):
         table.add_row("memory at most", *(size(row.memory) for row in rows))
+    return table
+
+
+def machines(found: Sequence[Share], facts: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What each machine of several contributed: a row a machine, with its ratios to bare make."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("machine", "engine"):
+        table.add_column(name)
+    table.add_column("blocks", justify="right")
+    names = list(dict.fromkeys(name for each in found for name in each.ratios))
+    for name in names:
+        table.add_column(_heading(name, NAMES_WIDTH // 4), justify="right", no_wrap=True)
+    for each in found:
+        engine = str(facts[each.machine]["engine"]["engine"])
+        ratios = (_ratio(each.ratios.get(name)) for name in names)
+        table.add_row(each.machine, engine, str(each.blocks), *ratios)
     return table
 
 

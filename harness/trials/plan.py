@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.trials.scenario import FULL, INCREMENTAL, SCENARIOS
 
@@ -23,6 +24,14 @@ class Plan:
     budget_seconds: float
     blocks: int | None = None  # so many blocks of each scenario of the rounds instead, however long they take
     scenarios: Sequence[str] = (FULL, INCREMENTAL)
+
+    def facts(self) -> dict[str, Any]:
+        """For a result file."""
+        return {
+            "scenarios": list(self.scenarios),
+            "budget_seconds": self.budget_seconds,
+            "blocks": self.blocks,
+        }
 
     def kinds(self, clock: Callable[[], float]) -> Iterator[str]:
         """The scenarios of the blocks, to be played as they are taken; `clock` returns seconds.

@@ -33,7 +33,9 @@ class Sample:
     bytes_out: int
     phases: dict[str, float]  # seconds of each kind of phase; a kind may come twice in a test event
     reason: str = ""
-    at: float | None = None  # seconds from the start of the trials to the press of the button
+    at: float | None = (
+        None  # seconds to the press of the button, from the start of the trials, or of the stint of a cluster
+    )
     processor_seconds: float | None = None  # of all processes of the command
     harness_seconds: float | None = None  # processor time of the harness itself, all its threads
     memory: int | None = None  # bytes that the run-container had at most; a piped sandbox lives in them too
