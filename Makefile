@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(shell for each in python3 python3.14 python3.13 python3.
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: compare test check benchmark docs notebooks clean
+.PHONY: compare test check benchmark gate-accuracy docs notebooks clean
 
 compare: $(VENV)/.installed ## the three runners side by side; ARGS="--budget 60" and the like
 	$(BIN)/harness compare $(ARGS)
@@ -29,6 +29,9 @@ notebooks: $(VENV)/.documented ## open the notebooks in Jupyter; it works on cop
 	@mkdir -p build/notebooks && ln -sfn ../results build/results
 	@for each in notebooks/*.py; do $(BIN)/jupytext --quiet --to ipynb $$each -o build/notebooks/$$(basename $$each .py).ipynb; done
 	$(BIN)/jupyter lab build/notebooks
+
+gate-accuracy: $(VENV)/.tested ## how often the gate is wrong; ARGS="--record 240 --real 20" measures anew
+	$(BIN)/python -m scenarios.gate_accuracy $(ARGS)
 
 clean: $(VENV)/.installed ## what crashed runs left behind
 	$(BIN)/harness clean

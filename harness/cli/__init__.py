@@ -18,6 +18,7 @@ COMMANDS = (
     "scale",
     "load",
     "gate",
+    "history",
     "verify",
     "run",
     "katas",

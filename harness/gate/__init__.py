@@ -26,7 +26,7 @@ from harness.gate.evidence import (
 from harness.gate.verdict import EXIT, Noise, Ruling, Verdict
 from harness.stats import Interval, State
 
-__all__ = ["EXIT", "Evidence", "Noise", "Ruling", "Verdict", "early_stop", "judge", "settled"]
+__all__ = ["EXIT", "Evidence", "Noise", "Ruling", "Verdict", "early_stop", "judge", "settled", "states"]
 
 HOPELESS = 2 * stats.LOOKS[-1]
 """Where it would take more blocks than this, the machine is too noisy."""
@@ -63,10 +63,15 @@ def settled(
         return False
     evidence = Evidence([samples], against=against)
     try:
-        check(evidence, budgets)
-        return all(each.state is not State.INCONCLUSIVE for each in _decide(evidence, budgets))
+        return State.INCONCLUSIVE not in states(evidence, budgets)
     except UsageError:  # an arm that has not had its turn yet
         return False
+
+
+def states(evidence: Evidence, budgets: Sequence[Budget]) -> list[State]:
+    """What becomes of each budget, and nothing that explains it. Raises what `judge` raises."""
+    check(evidence, budgets)
+    return [each.state for each in _decide(evidence, budgets)]
 
 
 def early_stop(

@@ -24,6 +24,8 @@ def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evid
     """
     recordings = [read_result(each) for each in results]
     first, *rest = recordings
+    for each in recordings:
+        _refuse_mixture(each)
     remarks = []
     for each in rest:
         refuse_unlike(first, each, "they cannot be judged together")
@@ -48,6 +50,16 @@ def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evid
         facts=first.facts,
         remarks=remarks,
     )
+
+
+def _refuse_mixture(recording: Recording) -> None:
+    """Raise UsageError for a result of `harness scale` or `harness load`, in which blocks are of several sizes."""
+    sizes = {(each.tree, each.avatars) for each in recording.samples}
+    if len(sizes) > 1:
+        raise UsageError(
+            f"{recording.path}: its blocks are of {len(sizes)} sizes of tree or numbers of avatars; "
+            "a gate judges results of one, as harness compare records them"
+        )
 
 
 def refuse_unlike(one: Recording, other: Recording, why: str) -> None:

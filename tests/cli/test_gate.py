@@ -136,6 +136,8 @@ def test_what_cannot_be_judged_is_refused(
     result = record("r.jsonl", blocks({PIPE: 5.0}))
     good = budget('seconds = "at most 2 times bare-make"')
     assert "give --budgets FILE" in refused(capsys, result)
+    mixed = record("mixed.jsonl", [*blocks({PIPE: 5.0}, 2), *blocks({PIPE: 5.0}, 2, first=2, avatars=8)])
+    assert "of 2 sizes of tree or numbers of avatars" in refused(capsys, mixed, "--budgets", good)
     assert "give --budgets FILE, or --against" in refused(capsys)
     assert "cannot be read" in refused(capsys, str(tmp_path / "none.jsonl"), "--budgets", good)
     assert "leave out the results" in refused(capsys, result, "--against", "tmp")

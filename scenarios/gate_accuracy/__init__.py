@@ -1,0 +1,1 @@
+"""How often the gate is wrong: see the README beside this file."""

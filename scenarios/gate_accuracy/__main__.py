@@ -1,0 +1,50 @@
+"""python -m scenarios.gate_accuracy: record, play and draw gates, and write the report."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from pathlib import Path
+
+from scenarios.gate_accuracy import real, recording, report
+
+RESULTS = Path(__file__).parents[2] / "results" / "gate-accuracy"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--gates", type=int, default=400, help="drawn from each recording (default %(default)s)"
+    )
+    parser.add_argument("--record", type=float, metavar="SECONDS", help="record anew, so many seconds each")
+    parser.add_argument(
+        "--real", type=int, default=0, metavar="N", help="play real gates until there are N of each kind"
+    )
+    parser.add_argument("--real-seconds", type=float, default=600, help="no real gate longer than this")
+    parser.add_argument(
+        "--until", type=float, default=float("inf"), metavar="SECONDS", help="begin no real gate after"
+    )
+    options = parser.parse_args()
+    started = time.monotonic()
+    recordings = RESULTS / "recordings"
+    recordings.mkdir(parents=True, exist_ok=True)
+    if options.record:
+        for noise in recording.NOISES:
+            print(f"recording, {noise}: {options.record:g} s", flush=True)
+            recording.record(noise, recordings / f"{noise}.csv", seconds=options.record)
+    played = RESULTS / "real.csv"
+    while _count(played) < options.real and time.monotonic() - started < options.until:
+        real.play(played, seconds=options.real_seconds)
+        print(f"{_count(played)} real gates of each kind", flush=True)
+    report.write(RESULTS, options.gates)
+
+
+def _count(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with path.open(newline="") as file:
+        return sum(row["kind"] == "equal" for row in csv.DictReader(file))
+
+
+main()

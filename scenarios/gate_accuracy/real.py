@@ -1,0 +1,132 @@
+"""Real gates: versions that differ by a delay in the tar-pipe, measured and judged as they are in earnest."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from harness import stats
+from harness.compare import Comparison, compare, open_runner
+from harness.engines.choose import choose
+from harness.gate import Evidence, states
+from harness.katas.layout import Avatar
+from harness.runners.base import COMMAND
+from harness.runners.event import TestEvent
+from harness.runners.katas_data_container import KatasDataContainer
+from harness.runners.run import Run
+from harness.runners.variant import Variant
+from harness.stats import State
+from harness.trees import TypicalTree
+from harness.trials import INCREMENTAL, Plan, Sample
+from harness.trials.arms import Arm, RunnerArm
+from scenarios.gate_accuracy.recording import RUNNER, TREE
+from scenarios.gate_accuracy.rules import BASE, BUDGETS
+
+KINDS = {"equal": 0.0, "10 % slower": 0.1, "20 % slower": 0.2}
+"""The delay of the new version, as a share of its test event."""
+
+COLUMNS = ("played", "kind", "state", "blocks", "low", "estimate", "high")
+
+
+class Delayed(KatasDataContainer):
+    """The same runner, whose tar-pipe sleeps on the way back, in proportion to the whole test event."""
+
+    share = 0.0
+
+    def run(self, avatar: Avatar, files: Any, *, max_seconds: float = 10.0) -> Run:
+        self._started = time.monotonic()
+        run = super().run(avatar, files, max_seconds=max_seconds)
+        self._tail = sum(each.nanoseconds for each in run.phases if each.kind == "commit") / 1e9
+        return run
+
+    def play(self, event: TestEvent) -> None:
+        event.sandbox = SlowPipe(event.sandbox, partial(self._sleep, event))  # type: ignore[assignment]
+        super().play(event)
+
+    def _sleep(self, event: TestEvent) -> None:
+        tail = getattr(self, "_tail", 0.0)  # what is still to come, by the test event before
+        time.sleep(self.share * (time.monotonic() - self._started - event.unseen / 1e9 + tail))
+
+
+class SlowPipe:
+    """A sandbox whose stream out takes longer."""
+
+    def __init__(self, sandbox: Any, sleep: Callable[[], None]) -> None:
+        self._sandbox, self._sleep = sandbox, sleep
+
+    def pack(self) -> Iterator[bytes]:
+        yield from self._sandbox.pack()
+        self._sleep()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sandbox, name)
+
+
+def play(path: Path, *, seconds: float) -> None:
+    """One gate of each kind, in the same blocks, each judged by itself; added to the CSV at `path`.
+
+    Blocks are played until all three are settled, or there are as many as there may be, or the time is up.
+    """
+    with closing(choose("local").engine) as engine:
+        plan = Plan(seconds, scenarios=(INCREMENTAL,))
+        tree = TypicalTree(TREE.partition(":")[2])
+        comparison = Comparison(tree, (), engine, None, COMMAND, 120, plan, seed=time.time_ns() % 2**32)
+        arms: list[Callable[[], Arm]] = [
+            partial(RunnerArm, BASE, partial(open_runner, comparison, Variant.of(KatasDataContainer)))
+        ]
+        for kind, share in KINDS.items():
+            delayed = type("Delayed", (Delayed,), {"share": share})
+            arms.append(partial(RunnerArm, kind, partial(open_runner, comparison, Variant.of(delayed))))
+        verdicts: dict[str, tuple[State, int]] = {}
+
+        def settled(played: Any) -> bool:
+            blocks = len({each.block for each in played if each.scenario == INCREMENTAL})
+            if stats.is_look(blocks):
+                for kind in KINDS.keys() - verdicts.keys():
+                    if (state := _state(played, kind)) is not State.INCONCLUSIVE:
+                        verdicts[kind] = (state, blocks)
+            return len(verdicts) == len(KINDS) or blocks >= stats.LOOKS[-1]
+
+        samples = list(compare(comparison, settled=settled, beside=arms))
+    assert all(each.outcome == "completed" and each.right for each in samples)
+    _write(path, samples, verdicts)
+
+
+def _state(samples: Any, kind: str) -> State:
+    return states(_evidence(samples, kind), BUDGETS)[0]
+
+
+def _evidence(samples: Any, kind: str) -> Evidence:
+    """As a gate of this kind alone would have it."""
+    renamed = [replace(each, runner=RUNNER) for each in samples if each.runner == kind]
+    return Evidence([[*renamed, *(each for each in samples if each.runner == BASE)]], against=BASE)
+
+
+def _write(path: Path, samples: list[Sample], verdicts: dict[str, tuple[State, int]]) -> None:
+    new = not path.exists()
+    times = {(each.runner, each.block): each.seconds for each in samples if each.scenario == INCREMENTAL}
+    blocks = sorted({block for _, block in times})
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    with path.open("a", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        if new:
+            table.writerow(COLUMNS)
+        for kind in KINDS:
+            state, count = verdicts.get(kind, (State.INCONCLUSIVE, len(blocks)))
+            one, other = ([times[arm, block] for block in blocks[:count]] for arm in (kind, BASE))
+            found = stats.paired(one, other, stats.share(1))
+            row = (
+                now,
+                kind,
+                state,
+                count,
+                *(f"{each:.3f}" for each in (found.low, found.estimate, found.high)),
+            )
+            table.writerow(row)

@@ -1,0 +1,100 @@
+"""Gates drawn from a recording, and what other rules say of the same figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats as scipy_stats
+
+from harness import stats
+from harness.budgets import Budget, budget
+from harness.compare import AGAIN
+from harness.gate import Evidence, states
+from harness.stats import State
+from harness.trials import INCREMENTAL, Sample
+from scenarios.gate_accuracy.recording import RUNNER
+
+BASE = "base"
+TOLERANCE = "at most 5 % above the baseline"
+BUDGETS: tuple[Budget, ...] = (budget(RUNNER, INCREMENTAL, "seconds", TOLERANCE, "accuracy"),)
+
+ROUNDS = 20
+"""Runs of each version, where a rule runs one after the other."""
+
+Recording = Mapping[str, Sequence[Sample]]
+
+
+def drawn_gate(recording: Recording, slowdown: float, random: np.random.Generator) -> tuple[State, int]:
+    """The verdict of one gate, and its blocks: drawn until it is settled, or there are as many as there may be."""
+    one, other = recording[RUNNER], recording[RUNNER + AGAIN]
+    samples: list[Sample] = []
+    state = State.INCONCLUSIVE
+    for block in range(stats.LOOKS[-1]):
+        drawn = int(random.integers(len(one)))
+        pair = (one[drawn].seconds, other[drawn].seconds)
+        new, old = pair if random.random() < 0.5 else pair[::-1]
+        samples.append(replace(one[0], runner=RUNNER, block=block, seconds=new * slowdown))
+        samples.append(replace(one[0], runner=BASE, block=block, seconds=old))
+        if stats.is_look(block + 1):
+            (state,) = states(Evidence([samples], against=BASE), BUDGETS)
+            if state is not State.INCONCLUSIVE:
+                break
+    return state, block + 1
+
+
+def drawn_gates(
+    recording: Recording, slowdown: float, count: int, seed: int
+) -> tuple[Counter[State], list[int]]:
+    """So many verdicts, and the blocks that each took."""
+    random = np.random.default_rng(seed)
+    found = [drawn_gate(recording, slowdown, random) for _ in range(count)]
+    return Counter(state for state, _ in found), [blocks for _, blocks in found]
+
+
+Rule = Callable[[np.ndarray, np.ndarray], bool]
+
+RULES: dict[str, Rule] = {
+    "pytest-benchmark, compare-fail=mean:5%": lambda new, old: new.mean() > 1.05 * old.mean(),
+    "pytest-benchmark, compare-fail=min:5%": lambda new, old: new.min() > 1.05 * old.min(),
+    "t-test, p < 0.05, and slower": lambda new, old: bool(
+        scipy_stats.ttest_ind(new, old, equal_var=False, alternative="greater").pvalue < 0.025
+    ),
+    "fixed threshold: means differ by 10 %": lambda new, old: new.mean() > 1.10 * old.mean(),
+}
+"""Whether the new version is called slower, given its figures and the old one's."""
+
+
+def alarms(recording: Recording, rule: Rule, slowdown: float, count: int, seed: int) -> int:
+    """How many of so many pairs of stretches of the same arm, one behind the other, the rule calls slower."""
+    random = np.random.default_rng(seed)
+    figures = np.array([each.seconds for each in recording[RUNNER]])
+    starts = random.integers(len(figures) - 2 * ROUNDS + 1, size=count)
+    return sum(
+        rule(figures[start + ROUNDS : start + 2 * ROUNDS] * slowdown, figures[start : start + ROUNDS])
+        for start in starts
+    )
+
+
+def intervals(recording: Recording, blocks: int, count: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Of the two kinds of interval at 95 %: how often they cover the true ratio of 1, and how wide they typically are."""
+    random = np.random.default_rng(seed)
+    logs = np.log(
+        [a.seconds / b.seconds for a, b in zip(recording[RUNNER], recording[RUNNER + AGAIN], strict=True)]
+    )
+    covered: Counter[str] = Counter()
+    widths: dict[str, list[float]] = {"signed-rank": [], "bootstrap of the median": []}
+    for _ in range(count):
+        drawn = random.choice(logs, blocks) * random.choice([-1, 1], blocks)
+        found = stats.paired(np.exp(drawn), np.ones(blocks), 0.95)
+        medians = np.median(random.choice(drawn, (1000, blocks)), axis=1)
+        bounds = {
+            "signed-rank": (np.log(found.low), np.log(found.high)),
+            "bootstrap of the median": tuple(np.quantile(medians, (0.025, 0.975))),
+        }
+        for name, (low, high) in bounds.items():
+            covered[name] += low <= 0 <= high
+            widths[name].append(high - low)
+    return {name: (covered[name] / count, float(np.median(each))) for name, each in widths.items()}
