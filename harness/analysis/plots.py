@@ -6,8 +6,8 @@
     figure = plots.distribution(harness.load_results("results/typical-docker.jsonl"))
     figure.savefig("distribution.svg")
 
-Figures are made without pyplot, so that drawing one changes nothing global. Each carries what it shows in words, for those
-who cannot see it: `describe(figure)`.
+Figures are made without pyplot, so that drawing one changes nothing global; Jupyter shows them after `%matplotlib inline`.
+Each carries what it shows in words, for those who cannot see it: `describe(figure)`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from harness.analysis import palette
 from harness.analysis.tradeoffs import TAIL
 from harness.analysis.words import said, say
 from harness.errors import UsageError
-from harness.render.terminal import PHASE_WORDS, seconds, size
-from harness.runners.run import PHASES
+from harness.runners.run import PHASE_WORDS, PHASES
 from harness.stats import power_law
+from harness.units import seconds, size
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.findings import COLUMNS
 from harness.errors import UsageError
-from harness.render.terminal import seconds
 from harness.runners.claims import Property
 from harness.trials.arms import FLOOR
+from harness.units import seconds
 
 if TYPE_CHECKING:
     import pandas as pd

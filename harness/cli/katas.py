@@ -20,6 +20,7 @@ from harness.katas.layout import Avatar
 from harness.katas.places import PREFIX, open_volume
 from harness.katas.store import FolderKatas, Increment, Katas
 from harness.render import terminal
+from harness.units import size
 
 
 def add(commands: Any) -> None:
@@ -102,10 +103,10 @@ def _download(options: argparse.Namespace) -> int:
             except OSError as error:
                 raise UsageError(f"{path} cannot be written: {error.strerror}; give another --out") from error
         packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)  # a gzip stream
-        size = katas.download(options.kata, lambda data: out.write(packer.compress(data)))
+        count = katas.download(options.kata, lambda data: out.write(packer.compress(data)))
         out.write(packer.flush())
     if str(options.out) != "-":
-        errors.print(f"{path}: {terminal.size(size)} unpacked", markup=False)
+        errors.print(f"{path}: {size(count)} unpacked", markup=False)
     return 0
 
 

@@ -19,6 +19,7 @@ from harness.render import terminal
 from harness.runners.base import COMMAND
 from harness.runners.run import Outcome, Run
 from harness.trials import check_command
+from harness.units import seconds
 
 TIMED_OUT = 124
 """Exit status of a run past its limit, as timeout(1) has it."""
@@ -102,7 +103,7 @@ def _explain(run: Run, where: str, max_seconds: float) -> None:
         else run.outcome
     )
     errors.print(
-        f"{outcome}{status}{tag}, {terminal.seconds(run.nanoseconds / 1e9)}: {where}",
+        f"{outcome}{status}{tag}, {seconds(run.nanoseconds / 1e9)}: {where}",
         markup=False,
         soft_wrap=True,
     )

@@ -6,8 +6,8 @@ from importlib import resources
 
 import jinja2
 
-from harness.render.terminal import seconds, size
-from harness.report import Report
+from harness.analysis.report import Report
+from harness.units import seconds, size
 
 TEMPLATES = resources.files("harness.render").joinpath("templates")
 

@@ -11,24 +11,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.katas.store import Increment
-from harness.runners.run import Phase
+from harness.runners.run import PHASE_WORDS, Phase
 from harness.scale import Growth
 from harness.summary import Row, Share
 from harness.trials.crowd import Level
 from harness.trials.scenario import FULL, INCREMENTAL, SCENARIOS
+from harness.units import seconds, size
 
 NAME_WIDTH, NAMES_WIDTH = 20, 52
 """Characters of the longest name of the notes' runners, four of which fit, and of more names together."""
-
-PHASE_WORDS = {
-    "open": "open the katas",
-    "save": "copy files",
-    "start": "container start",
-    "pipe_in": "pipe in",
-    "run": "run",
-    "pipe_out": "pipe out",
-    "commit": "commit",
-}
 
 
 def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> Table:
@@ -180,22 +171,6 @@ def files(found: Mapping[bytes, bytes]) -> Table:
     for name, content in sorted(found.items()):
         table.add_row(escape(name.decode(errors="backslashreplace")), str(len(content)))
     return table
-
-
-def seconds(value: float | None) -> str:
-    """A time with three digits that matter."""
-    if value is None:
-        return "-"
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
-
-
-def size(value: int | None) -> str:
-    """Bytes in decimal units, as disks and tar files are measured."""
-    if value is None:
-        return "-"
-    if value == 0:
-        return "0"
-    return f"{value / 1e3:.0f} kB" if value < 1e6 else f"{value / 1e6:.2f} MB"
 
 
 def _time(event: Increment | None) -> str:

@@ -17,8 +17,18 @@ class Outcome(StrEnum):
     FAULTY = "faulty"  # could not be carried out; the run's reason says why
 
 
-PHASES = ("open", "save", "start", "pipe_in", "run", "pipe_out", "commit")
-"""The kinds of step that a test event is made of; a runner has some of them."""
+PHASE_WORDS = {
+    "open": "open the katas",
+    "save": "copy files",
+    "start": "container start",
+    "pipe_in": "pipe in",
+    "run": "run",
+    "pipe_out": "pipe out",
+    "commit": "commit",
+}
+"""The kinds of step that a test event is made of, in their order, and the words for them; a runner has some of them."""
+
+PHASES = tuple(PHASE_WORDS)
 
 
 @dataclass(frozen=True)

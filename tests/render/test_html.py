@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from harness.analysis.report import make_report
 from harness.errors import UsageError
 from harness.render.html import page
-from harness.report import make_report
 from harness.results import load_results
 from tests.frames import matrix
 
