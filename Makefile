@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(shell for each in python3 python3.14 python3.13 python3.
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: compare test check benchmark gate-accuracy docs notebooks clean
+.PHONY: compare test check benchmark gate-accuracy verify mutants docs notebooks clean
 
 compare: $(VENV)/.installed ## the three runners side by side; ARGS="--budget 60" and the like
 	$(BIN)/harness compare $(ARGS)
@@ -19,7 +19,13 @@ check: $(VENV)/.tested ## what a reader would object to
 	$(BIN)/mypy
 
 benchmark: $(VENV)/.tested ## the figures that the README quotes, on the engine of DOCKER_HOST
-	$(BIN)/pytest scenarios $(ARGS)
+	$(BIN)/pytest scenarios --ignore=scenarios/properties $(ARGS)
+
+verify: $(VENV)/.installed ## what the runners claim, proved or refuted; ARGS="--engine local" and the like
+	$(BIN)/harness verify $(ARGS)
+
+mutants: $(VENV)/.tested ## whether the proofs have teeth: writes docs/reference/mutants.md, in some ten minutes
+	$(BIN)/python -m tests.mutants --write
 
 docs: $(VENV)/.documented ## the documentation in build/docs; the notebooks are executed on the way
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs

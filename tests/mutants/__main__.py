@@ -1,11 +1,9 @@
-"""python -m tests.mutants: which property kills which mutant, measured, as the table of docs/mutants.md."""
+"""python -m tests.mutants: which property kills which mutant, measured, as the table of docs/reference/mutants.md."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-from pathlib import Path
 
 from harness.runners.claims import Property
 from tests.mutants.catalogue import CONTROL, MUTANTS
@@ -21,15 +19,15 @@ def main() -> int:
     parser.add_argument(
         "--property", action="append", choices=[str(each) for each in Property], metavar="NAME"
     )
+    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="mutants (default %(default)s)")
     options = parser.parse_args()
     if options.write and (options.only or options.property):
         parser.error("--write needs the whole table")
     mutants = [each for each in (CONTROL, *MUTANTS) if each.name in (options.only or [each.name])]
     wanted = [Property(each) for each in options.property or Property]
-    with tempfile.TemporaryDirectory() as home:
-        rows = measure(
-            mutants, wanted, Path(home), report=lambda line: print(line, file=sys.stderr, flush=True)
-        )
+    rows = measure(
+        mutants, wanted, lambda line: print(line, file=sys.stderr, flush=True), at_once=options.at_once
+    )
     page = as_markdown(rows)
     print(page)
     if options.write:

@@ -35,5 +35,5 @@ MUTANTS = (
     _on_docker(engines.Reuses, Property.FRESH, engines.ReusingEngine),
     _on_docker(engines.SocketMounted, Property.ISOLATED, engines.SocketEngine),
     Mutant("players-rights", katas.PlayersRights, Property.OWNERSHIP, needs=katas.not_root),
-    Mutant("label-forgotten", engines.LabelForgotten, Property.ATOMIC, engines.UnlabelledEngine),
+    Mutant("label-forgotten", engines.LabelForgotten, Property.ATOMIC, engines.ForgetfulEngine),
 )

@@ -17,7 +17,7 @@ from harness.engines import Engine
 from harness.engines.local import LocalEngine
 from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import FOLDER, TemporaryKatas
-from harness.katas.store import FolderEvent, Katas
+from harness.katas.store import FolderEvent, FolderKatas, Katas
 from harness.proofs import Subject
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
@@ -34,6 +34,18 @@ class HonestKatas(TemporaryKatas):
 
     event_kind: ClassVar[type[FolderEvent]] = HonestEvent
 
+    def __init__(self, place: str | Path | None = None) -> None:
+        """In this folder, or in a temporary one, which goes with them."""
+        self._stays = place is not None
+        if place is None:
+            super().__init__()
+        else:
+            FolderKatas.__init__(self, place)
+
+    def close(self) -> None:
+        if not self._stays:
+            super().close()
+
     def event(self, avatar: Avatar) -> FolderEvent:
         return self.event_kind(self.root / avatar_folder(avatar))
 
@@ -46,8 +58,8 @@ class Honest(BaseRunner):
     katas_kind: ClassVar[type[HonestKatas]] = HonestKatas
 
     @classmethod
-    def open_katas(cls, engine: Engine, place: object, **options: str) -> Katas:
-        return cls.katas_kind()
+    def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
+        return cls.katas_kind(place)
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:

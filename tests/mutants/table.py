@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.proofs import PROOFS, Finding, Status, examine
 from harness.proofs.search import Effort
 from harness.runners.claims import Property
-from tests.mutants.catalogue import CONTROL
+from tests.mutants.catalogue import CONTROL, MUTANTS
 from tests.mutants.mutant import Mutant
 
-PAGE = Path(__file__).parents[2] / "docs" / "mutants.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "mutants.md"
 
 EFFORT = Effort(0.3, deterministic=True, shrink_seconds=0.0)
 """A mutant has to be killed, not to be understood: few examples, the same each time, as they come."""
@@ -49,25 +50,31 @@ class Row:
 def measure(
     mutants: Sequence[Mutant],
     properties: Sequence[Property],
-    home: Path,
     report: Callable[[str], None] = lambda line: None,
+    *,
+    at_once: int = 1,
 ) -> list[Row]:
-    """A row a mutant."""
-    rows = []
-    for mutant in mutants:
-        if why := mutant.needs():
-            rows.append(Row(mutant, {}, why))
-            continue
-        started = time.monotonic()
-        findings = {}
-        with mutant.subject(home) as subject:
-            for name in (each for each in properties if each in PROOFS):
-                findings[name] = found = examine(subject, name, EFFORT)
+    """A row a mutant, so many at once; `report` hears what was found as it is."""
+    rows: dict[str, Row] = {}
+    with ProcessPoolExecutor(at_once) as processes:
+        tasks = {processes.submit(_findings, each.name, properties): each for each in mutants}
+        for task in as_completed(tasks):
+            mutant = tasks[task]
+            why, findings = task.result()
+            rows[mutant.name] = Row(mutant, findings, why)
+            for name, found in findings.items():
                 words = found.counterexample.words if found.counterexample else found.reason
-                report(f"{mutant.name}: {name} {found.status} in {found.seconds:.1f} s {words[:200]}")
-        rows.append(Row(mutant, findings))
-        report(f"{mutant.name}: {time.monotonic() - started:.0f} s")
-    return rows
+                report(f"{mutant.name}: {name} {found.status}, {found.seconds:.1f} s {words[:200]}".rstrip())
+    return [rows[each.name] for each in mutants]
+
+
+def _findings(mutant: str, properties: Sequence[Property]) -> tuple[str, dict[Property, Finding]]:
+    """Why it cannot be tried here, or else what each proof gave; in a process of its own."""
+    (found,) = (each for each in (CONTROL, *MUTANTS) if each.name == mutant)
+    if why := found.needs():
+        return why, {}
+    with tempfile.TemporaryDirectory() as home, found.subject(Path(home)) as subject:
+        return "", {name: examine(subject, name, EFFORT) for name in properties if name in PROOFS}
 
 
 def verdict(rows: Sequence[Row]) -> list[str]:
