@@ -6,34 +6,43 @@ from harness.runners.claims import Property
 from tests.mutants import engines, katas, transports
 from tests.mutants.mutant import Honest, Mutant
 
-CONTROL = Mutant("honest", Honest, Property.EXACT_MTIMES)
+CONTROL = Mutant("honest", Honest, Property.EXACT_MTIMES, whole=True)
 """No mistake at all: what kills this kills anything."""
 
 
-def _on_docker(kind: type[Honest], killer: Property, engine: type[engines.DockerEngine]) -> Mutant:
+def _on_docker(
+    kind: type[Honest], killer: Property, engine: type[engines.DockerEngine], *, whole: bool = False
+) -> Mutant:
     return Mutant(
-        kind.name, kind, killer, lambda home: engine(), engine_name="docker", needs=engines.no_docker
+        kind.name,
+        kind,
+        killer,
+        lambda home: engine(),
+        engine_name="docker",
+        needs=engines.no_docker,
+        whole=whole,
     )
 
 
 MUTANTS = (
     Mutant("default-format-in", transports.DefaultFormatIn, Property.EXACT_MTIMES),
-    Mutant("default-format-out", transports.DefaultFormatOut, Property.EXACT_MTIMES),
+    Mutant("default-format-out", transports.DefaultFormatOut, Property.EXACT_MTIMES, whole=True),
     _on_docker(transports.DockerArchive, Property.EXACT_MTIMES, engines.DockerEngine),
     Mutant("python-tarfile", transports.PythonTarfile, Property.EXACT_MTIMES),
     Mutant("busybox-tar", transports.BusyboxTar, Property.EXACT_MTIMES, needs=transports.no_busybox),
     Mutant("touch", katas.Touch, Property.EXACT_MTIMES),
     Mutant("additive", katas.Additive, Property.MIRROR),
+    Mutant("renames-missed", katas.RenamesMissed, Property.MIRROR, whole=True),
     Mutant("empty-tar-back", katas.EmptyTarBack, Property.EXACT_MTIMES),
-    Mutant("in-place", katas.InPlace, Property.ATOMIC),
+    Mutant("in-place", katas.InPlace, Property.ATOMIC, whole=True),
     Mutant("cut-taken-as-whole", transports.CutTakenAsWhole, Property.ATOMIC),
-    Mutant("commits-timed-out", katas.CommitsTimedOut, Property.TIMED_OUT),
-    Mutant("killed-is-timed-out", engines.KilledIsTimedOut, Property.BEHAVES),
-    Mutant("unbumped", katas.Unbumped, Property.NO_MISSED_EDIT),
-    Mutant("clock-ahead", katas.ClockAhead, Property.INCREMENTAL),
+    Mutant("commits-timed-out", katas.CommitsTimedOut, Property.TIMED_OUT, whole=True),
+    Mutant("killed-is-timed-out", engines.KilledIsTimedOut, Property.BEHAVES, whole=True),
+    Mutant("unbumped", katas.Unbumped, Property.NO_MISSED_EDIT, whole=True),
+    Mutant("clock-ahead", katas.ClockAhead, Property.INCREMENTAL, whole=True),
     Mutant("dependencies-left", transports.DependenciesLeft, Property.INCREMENTAL),
-    _on_docker(engines.Reuses, Property.FRESH, engines.ReusingEngine),
-    _on_docker(engines.SocketMounted, Property.ISOLATED, engines.SocketEngine),
-    Mutant("players-rights", katas.PlayersRights, Property.OWNERSHIP, needs=katas.not_root),
+    _on_docker(engines.Reuses, Property.FRESH, engines.ReusingEngine, whole=True),
+    _on_docker(engines.SocketMounted, Property.ISOLATED, engines.SocketEngine, whole=True),
+    Mutant("players-rights", katas.PlayersRights, Property.OWNERSHIP, needs=katas.not_root, whole=True),
     Mutant("label-forgotten", engines.LabelForgotten, Property.ATOMIC, engines.ForgetfulEngine),
 )

@@ -16,6 +16,9 @@ from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
 
 HOUR_NS = 3600 * 10**9
 
+TICKS = 0.01
+"""Seconds after which the kernel's clock, by which it stamps, has surely moved on."""
+
 
 class AdditiveEvent(HonestEvent):
     def stage(self, chunks: Iterable[bytes]) -> int:
@@ -193,3 +196,42 @@ class CommitsTimedOut(Honest):
         if event.execution is not None and event.execution.timed_out:
             event.commit("4th")
         return completed
+
+
+class RenamesMissedEvent(HonestEvent):
+    unchanged: frozenset[bytes] = frozenset()
+    """What the run-container says it has not touched, and need not be sent."""
+
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        count = super().stage(chunks)
+        for path in self.unchanged:
+            here, there = (os.path.join(os.fsencode(each), path) for each in (self._staging, self._sandbox))
+            if not os.path.lexists(there):  # it can only be taken from where it was
+                parent = os.stat(os.path.dirname(here))
+                os.unlink(here)
+                os.utime(os.path.dirname(here), ns=(parent.st_atime_ns, parent.st_mtime_ns))
+        return count
+
+
+class RenamesMissedKatas(HonestKatas):
+    event_kind = RenamesMissedEvent
+
+
+class RenamesMissed(Honest):
+    """Only what changed is piped back, told by its ctime: what is in a folder that the run renamed has the ctime that it had,
+    is not sent, and is not where it was either.
+    """
+
+    name = "renames-missed"
+    katas_kind = RenamesMissedKatas
+
+    def ran(self, event: TestEvent) -> bool:
+        time.sleep(TICKS)
+        mark = time.time()
+        time.sleep(TICKS)
+        if not event.run():
+            return False
+        assert isinstance(event.katas, RenamesMissedEvent)
+        found = event.sandbox.execute(f"find . -type f ! -newerct @{mark:.6f} -print0", 60)
+        event.katas.unchanged = frozenset(found.stdout.split(b"\0")[:-1])
+        return True

@@ -96,6 +96,7 @@ class Mutant:
     engine_name: str = "local"
     history: str = ""  # else the docstring of `kind`
     needs: Callable[[], str] = lambda: ""  # why it cannot be tried here
+    whole: bool = False  # try all properties, to see that the killer is the only one; else the cheap ones and the killer
 
     @property
     def words(self) -> str:

@@ -19,6 +19,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "mutants.md"
 EFFORT = Effort(0.3, deterministic=True, shrink_seconds=0.0)
 """A mutant has to be killed, not to be understood: few examples, the same each time, as they come."""
 
+CHEAP = frozenset({Property.EXACT_MTIMES, Property.NO_MISSED_EDIT, Property.INCREMENTAL})
+"""What every mutant is tried with."""
+
 KILLED, SURVIVED, UNKNOWN = "killed", "·", "?"
 
 WITHOUT: Mapping[Property, str] = {}
@@ -74,7 +77,9 @@ def _findings(mutant: str, properties: Sequence[Property]) -> tuple[str, dict[Pr
     if why := found.needs():
         return why, {}
     with tempfile.TemporaryDirectory() as home, found.subject(Path(home)) as subject:
-        return "", {name: examine(subject, name, EFFORT) for name in properties if name in PROOFS}
+        wanted = Property if found.whole else CHEAP | {found.killer}
+        chosen = [name for name in properties if name in PROOFS and name in wanted]
+        return "", {name: examine(subject, name, EFFORT) for name in chosen}
 
 
 def verdict(rows: Sequence[Row]) -> list[str]:
@@ -91,7 +96,7 @@ def verdict(rows: Sequence[Row]) -> list[str]:
             complaints.append(f"{row.mutant.name} survives")
         elif row.lame:
             complaints.append(f"{row.mutant.name} is not wrong but broken: its test events are faulty")
-    alone = {row.killers[0] for row in rows if row.mutant is not CONTROL and len(row.killers) == 1}
+    alone = {row.killers[0] for row in rows if row.mutant.whole and len(row.killers) == 1}
     tried = {name for row in rows for name in row.findings}
     complaints += [
         f"no mutant is killed by {name} alone, and no reason is given"
@@ -119,7 +124,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     lines += [
         "",
         f"`{KILLED}`: refuted. `{SURVIVED}`: the mistake does not break this property, among few examples. "
-        f"`{UNKNOWN}`: could not be tried.",
+        f"`{UNKNOWN}`: could not be tried. Empty: not tried.",
         "The first row has no mistake, and no proof may refute it.",
         "",
         "## The mistakes",
@@ -135,7 +140,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
 def _cell(row: Row, name: Property) -> str:
     found = row.findings.get(name)
     if found is None:
-        return UNKNOWN
+        return UNKNOWN if row.skipped else ""
     if not found.claimed:
         return UNKNOWN
     return {Status.REFUTED: KILLED, Status.PROVED: SURVIVED, Status.UNKNOWN: UNKNOWN}[found.status]
