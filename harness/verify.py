@@ -59,14 +59,14 @@ class Verification:
         """Cells of the matrix."""
         return len(self.runners) * len(self.engines) * len(self.properties)
 
-    def facts(self) -> dict[str, Any]:
-        """Where, what and how."""
+    def facts(self, engines: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, Any]:
+        """Where, what and how; `engines` describes those of other machines."""
         return {
             "harness": version("tarpipe-harness"),
             "created": self.created,
             "machine": platform.node(),
             "processors": os.cpu_count(),
-            "engines": {name: dict(engine.describe()) for name, engine in self.engines.items()},
+            "engines": engines or {name: dict(engine.describe()) for name, engine in self.engines.items()},
             "runners": [each.label for each in self.runners],
             "properties": [str(each) for each in self.properties],
             "profile": self.profile,

@@ -12,7 +12,6 @@ from typing import Any
 from harness import runners, trials
 from harness.cli.measuring import (
     add_arms,
-    add_dask,
     add_tree,
     default_out,
     record,
@@ -20,7 +19,7 @@ from harness.cli.measuring import (
     tree_and_seed,
     variants,
 )
-from harness.cli.options import console, count, errors, positive, remark
+from harness.cli.options import add_dask, console, count, errors, positive, remark
 from harness.compare import AGAIN, Comparison, compare
 from harness.engines.choose import choose
 from harness.errors import UsageError

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from harness import runners
 from harness.cli.options import USAGE, add_engine, add_runner, console, errors, positive, remark
+from harness.errors import UsageError
 from harness.results import ResultFile
 from harness.runners.base import COMMAND
 from harness.runners.variant import Variant
@@ -65,6 +66,12 @@ def add_arms(parser: argparse.ArgumentParser, command: str) -> None:
     add_runner(parser, action="append")
     add_engine(parser)
     parser.add_argument(
+        "--standby",
+        nargs="+",
+        metavar="KIND",
+        help="the runners that can stand by with each of these: cold, warm, seeded; as NAME:standby=KIND",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
@@ -72,18 +79,31 @@ def add_arms(parser: argparse.ArgumentParser, command: str) -> None:
     )
 
 
-def add_dask(parser: argparse.ArgumentParser, what: str) -> None:
-    """To spread what is done over machines."""
-    parser.add_argument(
-        "--dask",
-        metavar="ADDRESS",
-        help=f"spread {what} over the workers of a Dask cluster, each with its own engine: tcp://HOST:8786",
-    )
-
-
 def variants(options: argparse.Namespace) -> list[Variant]:
-    """The runners that were asked for, each once; those of the notes if none was."""
-    return [runners.parse(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]
+    """The runners that were asked for, each once; those of the notes if none was. Raises UsageError."""
+    asked = [runners.parse(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]
+    if options.standby is None:
+        return asked
+    if not any(_may_stand_by(each) for each in asked):
+        raise UsageError("none of these runners stands by: --standby is for katas-data-container")
+    found = [
+        variant
+        for each in asked
+        for variant in (
+            [runners.parse(_with(each.label, f"standby={kind}")) for kind in options.standby]
+            if _may_stand_by(each)
+            else [each]
+        )
+    ]
+    return list({each.label: each for each in found}.values())
+
+
+def _may_stand_by(variant: Variant) -> bool:
+    return "standby" in variant.kind.OPTIONS and "standby" not in variant.options
+
+
+def _with(label: str, option: str) -> str:
+    return f"{label}{',' if ':' in label else ':'}{option}"
 
 
 def seed_of(options: argparse.Namespace) -> int:

@@ -29,6 +29,15 @@ def add_runner(parser: argparse.ArgumentParser, **options: object) -> None:
     parser.add_argument("--runner", metavar="NAME", help=known, **options)  # type: ignore[arg-type]
 
 
+def add_dask(parser: argparse.ArgumentParser, what: str) -> None:
+    """To spread what is done over machines."""
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help=f"spread {what} over the workers of a Dask cluster, each with its own engine: tcp://HOST:8786",
+    )
+
+
 def positive(text: str) -> float:
     """A number greater than 0, for argparse."""
     try:

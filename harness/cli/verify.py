@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,12 @@ from rich.progress import (
 )
 
 from harness import runners
-from harness.cli.options import add_runner, console, errors, remark
+from harness.cli.options import add_dask, add_runner, console, errors, remark
 from harness.engines import Engine
 from harness.engines.choose import NAMES, choose
 from harness.errors import UsageError
 from harness.runners.claims import Property
+from harness.runners.variant import Variant
 
 if TYPE_CHECKING:  # what proves is slow to import, and no other command needs it
     from harness.proofs import Finding
@@ -72,6 +73,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--debug", action="store_true", help="show the traceback of what went wrong in a proof itself"
     )
+    add_dask(parser, "proofs")
     parser.set_defaults(command_function=_verify)
 
 
@@ -87,6 +89,8 @@ def _verify(options: argparse.Namespace) -> int:
         raise UsageError("--replay takes the --property that the counterexample came with")
     if options.json is not None:
         _check_writable(options.json)
+    if options.dask is not None:
+        return _spread(options, list(variants.values()), wanted)
     with ExitStack() as stack:
         engines: dict[str, Engine] = {}
         for name in dict.fromkeys(options.engine or ["auto"]):
@@ -104,29 +108,67 @@ def _verify(options: argparse.Namespace) -> int:
                     findings.append(finding)
                     _tell(finding, debug=options.debug)
         finally:  # what is known before an interruption is worth seeing
-            _report(asked, findings, options.json)
+            _report(asked.facts(), findings, options, complete=len(findings) == asked.size)
     return STATUS[judge(findings)]
 
 
-def _report(asked: Verification, findings: Sequence[Finding], out: Path | None) -> None:
+def _spread(options: argparse.Namespace, variants: list[Variant], wanted: list[Property]) -> int:
+    """The same on the machines of a cluster, those with one kind of engine after those with the other."""
+    from harness import cluster  # noqa: PLC0415 - see above
+    from harness.cluster import verifying  # noqa: PLC0415
+    from harness.verify import Verification, judge  # noqa: PLC0415
+
+    if len(options.engine or []) > 1:
+        raise UsageError("on a cluster each worker has its own engine: give --engine once, or leave it out")
+    asked = Verification(variants, {}, wanted, options.profile, options.image, options.replay)
+    findings: list[Finding] = []
+    with cluster.Cluster(options.dask, remark) as connected:
+        machines = connected.machines((options.engine or ["auto"])[0], options.image)
+        engines = verifying.by_engine(machines)
+        facts = asked.facts({name: each[0].facts["engine"] for name, each in engines.items()})
+        size = len(engines) * len(variants) * len(wanted)
+        try:
+            for name, each in engines.items():
+                for done in verifying.verify(
+                    connected,
+                    each,
+                    [variant.label for variant in variants],
+                    wanted,
+                    engine=name if options.engine is None else options.engine[0],
+                    profile=options.profile,
+                    image=options.image,
+                    replay=options.replay,
+                ):
+                    findings.append(done.result)
+                    _tell(done.result, debug=options.debug, where=f" at {done.machine.address}")
+        finally:
+            order = [(variant.label, name) for variant in variants for name in wanted]
+            findings.sort(key=lambda each: (each.engine, order.index((each.runner, each.name))))
+            _report(facts, findings, options, complete=len(findings) == size)
+    return STATUS[judge(findings)]
+
+
+def _report(
+    facts: Mapping[str, Any], findings: Sequence[Finding], options: argparse.Namespace, *, complete: bool
+) -> None:
     from harness.render import matrix  # noqa: PLC0415 - see above
 
+    out: Path | None = options.json
     if findings:
-        console.print(matrix.report(findings, image=asked.image, width=console.width), crop=False)
+        console.print(matrix.report(findings, image=options.image, width=console.width), crop=False)
     if out is not None:
-        complete = len(findings) == asked.size
-        written = matrix.as_json(asked.facts(), findings, complete=complete)
+        written = matrix.as_json(facts, findings, complete=complete)
         out.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
         console.print(f"written to {out}", markup=False, soft_wrap=True)
 
 
-def _tell(finding: Finding, *, debug: bool) -> None:
+def _tell(finding: Finding, *, debug: bool, where: str = "") -> None:
     """A line a finding in a log; and what a developer of proofs wants to see."""
     from harness.render import matrix  # noqa: PLC0415 - see above
 
     if not errors.is_terminal:
         words = f"{finding.name} of {finding.runner} on {finding.engine}: {matrix.cell(finding)}"
-        errors.print(f"{words}, {finding.seconds:.1f} s", style="dim", markup=False, soft_wrap=True)
+        errors.print(f"{words}, {finding.seconds:.1f} s{where}", style="dim", markup=False, soft_wrap=True)
     if debug and finding.traceback:
         errors.print(finding.traceback, markup=False, soft_wrap=True)
 

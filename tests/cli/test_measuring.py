@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 
 import harness
 from harness.cli import main
+from harness.cli.measuring import add_arms, variants
+from harness.errors import UsageError
 
 LOCAL = ("--engine", "local", "--out", "r.jsonl")
 
@@ -42,6 +46,23 @@ def test_scale_prints_a_table_an_axis_with_the_exponent(capfd: pytest.CaptureFix
         assert words in out
     assert "of files" not in out
     assert harness.load_results("r.jsonl")["tree"].nunique() == 2
+
+
+def test_standby_is_short_for_variants_of_the_runners_that_have_it() -> None:
+    """One that says how it stands by itself is left as it is."""
+    parser = argparse.ArgumentParser()
+    add_arms(parser, "compare")
+    words = ["--runner", "tmp", "--runner", "katas-data-container", "--standby", "cold", "seeded"]
+    assert [each.label for each in variants(parser.parse_args(words))] == [
+        "tmp",
+        "katas-data-container:standby=cold",
+        "katas-data-container:standby=seeded",
+    ]
+    with pytest.raises(UsageError, match="standby is one of cold, warm, seeded"):
+        variants(parser.parse_args(["--standby", "odd"]))
+    for runner in ("tmp", "katas-data-container:standby=warm"):
+        with pytest.raises(UsageError, match="none of these runners stands by"):
+            variants(parser.parse_args(["--runner", runner, "--standby", "warm"]))
 
 
 def test_what_cannot_be_measured_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

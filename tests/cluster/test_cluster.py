@@ -154,6 +154,27 @@ def test_blocks_are_spread_and_outlive_a_machine_that_is_killed(
     assert all(name in table for name in engines)
 
 
+def test_proofs_are_spread_over_workers_by_their_engine(
+    start: Starter, scheduler: str, temporary: Path
+) -> None:
+    """The matrix is the same as on one machine, in the same order, whoever finished first."""
+    worker(start, "local", scheduler, DOCKER_HOST=NOWHERE)
+    eventually(lambda: "Registered to" in (temporary / "local" / "stderr").read_text(), "the worker is there")
+    out = temporary / "r.json"
+    names = ("timed-out", "no-missed-edit")
+    status, said = run(
+        *("verify", "--dask", scheduler, "--runner", "katas-volume", "--json", str(out)),
+        *(word for name in names for word in ("--property", name)),
+    )
+    found = json.loads(out.read_text())
+    assert [each["property"] for each in found["findings"]] == list(names)
+    assert {each["engine"] for each in found["findings"]} == {"local"}
+    assert all(each["as_claimed"] for each in found["findings"]), said
+    assert found["complete"]
+    assert set(found["engines"]) == {"local"}
+    assert status == 0
+
+
 def run(*arguments: str) -> tuple[int, str]:
     """The exit status of a command in a process of its own, and what it said on stderr."""
     done = subprocess.run(
