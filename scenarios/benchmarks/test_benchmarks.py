@@ -1,0 +1,68 @@
+"""What does a test event cost, for tools that read pytest-benchmark? See the README beside this file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from harness import runners
+from harness.compare import Comparison, compare
+from harness.engines.choose import choose
+from harness.runners.base import COMMAND
+from harness.trees import TypicalTree
+from harness.trials import FLOOR, FULL, INCREMENTAL, Plan, Sample
+from scenarios.benchmarks.replay import Replay, nothing
+
+BLOCKS = 6
+ARMS = (FLOOR, *runners.NOTES_NAMES)
+
+replay = Replay()
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Iterator[tuple[dict[str, Any], Sequence[Sample]]]:
+    """The facts, and all samples, of blocks in which every runner had its turn."""
+    with closing(choose().engine) as engine:
+        comparison = Comparison(
+            TypicalTree("cost=0.1"),
+            [runners.parse(name) for name in runners.NOTES_NAMES],
+            engine,
+            None,
+            COMMAND,
+            120,
+            Plan(0, blocks=BLOCKS, scenarios=(FULL, INCREMENTAL)),
+            seed=1,
+        )
+        yield comparison.facts(), list(compare(comparison))
+
+
+@pytest.mark.parametrize("scenario", [INCREMENTAL, FULL])
+@pytest.mark.parametrize("runner", ARMS)
+@pytest.mark.benchmark(timer=replay, disable_gc=False, warmup=False)
+def test_a_test_event(
+    runner: str,
+    scenario: str,
+    recorded: tuple[dict[str, Any], Sequence[Sample]],
+    benchmark: Any,
+) -> None:
+    """Each round is a block's time."""
+    facts, samples = recorded
+    mine = [each for each in samples if (each.runner, each.scenario) == (runner, scenario)]
+    assert all(each.outcome == "completed" and each.right for each in mine)
+    times = [each.seconds for each in mine]
+    benchmark.group = f"{scenario} build"
+    benchmark.extra_info.update(
+        runner=runner,
+        scenario=scenario,
+        engine=facts["engine"]["engine"],
+        tree=facts["tree"],
+        blocks=[each.block for each in mine],
+        recompiled=[each.recompiled for each in mine],
+    )
+    replay.load(times)
+    benchmark.pedantic(nothing, rounds=len(times), iterations=1)
+    if benchmark.enabled:
+        assert benchmark.stats.stats.data == times
