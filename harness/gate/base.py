@@ -79,9 +79,9 @@ def _environment(folder: Path | None, revision: str, commit: str, report: Callab
 def _install(top: Path, revision: str, commit: str, home: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="harness-revision-") as folder:
         source = Path(folder)
-        archive = subprocess.Popen(["git", "-C", str(top), "archive", commit], stdout=subprocess.PIPE)
-        unpacked = subprocess.run(["tar", "-x", "-C", folder], stdin=archive.stdout, check=False)
-        if archive.wait() or unpacked.returncode:
+        with subprocess.Popen(["git", "-C", str(top), "archive", commit], stdout=subprocess.PIPE) as archive:
+            unpacked = subprocess.run(["tar", "-x", "-C", folder], stdin=archive.stdout, check=False)
+        if archive.returncode or unpacked.returncode:
             raise UsageError(f"git cannot archive {revision} of {top}")
         try:
             project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"][
