@@ -7,6 +7,7 @@ Runs in the keeper too: standard library only.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import secrets
 import stat
@@ -32,6 +33,25 @@ def exchange(one: str, other: str) -> None:
     if failed:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), one, None, other)
+
+
+def can_exchange(folder: str) -> bool:
+    """Whether the file system can exchange two paths, tried in this folder of it. Raises OSError."""
+    one, other = (os.path.join(folder, name) for name in ("one", "other"))
+    os.mkdir(one)
+    try:
+        os.mkdir(other)
+        try:
+            exchange(one, other)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            return False
+        finally:
+            os.rmdir(other)
+    finally:
+        os.rmdir(one)
+    return True
 
 
 def open_folder(name: str | bytes, *, parent: int | None = None, need: int = os.R_OK | os.X_OK) -> int:

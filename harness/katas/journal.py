@@ -96,11 +96,11 @@ def recover(avatar: str) -> None:
 
 
 def settle(avatar: str) -> None:
-    """Carry out what was decided for an avatar, for somebody who reads without a lock; wait for who is at it. What
-    cannot be carried out is the avatar's next test event's to tell. Raises OSError.
+    """Carry out what was decided for an avatar, for somebody who reads without a lock; wait for who is at it. Where
+    that cannot be done, what is there is read: it is the avatar's next test event's to tell.
     """
     if os.path.exists(os.path.join(avatar, ACCEPTING)):
-        with locked(avatar), contextlib.suppress(ValueError):
+        with contextlib.suppress(OSError, ValueError), locked(avatar):
             recover(avatar)
 
 

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from harness import tarpipe
 from harness.changes import Changes
-from harness.disk import remove_tree
+from harness.disk import can_exchange, remove_tree
 from harness.errors import KatasError, NoSuchAvatar
 from harness.katas import journal, saving
 from harness.katas.delta import Delta, Stamped, work_out
@@ -197,6 +197,7 @@ class FolderKatas:
             for folder in sorted(self.root.glob("??/????????")):
                 kata = folder.parent.name + folder.name
                 if KATA_ID.fullmatch(kata):
+                    self._recover(f"{kata_folder(kata)}/*")
                     increments = journal.read_increments(str(folder / INCREMENTS))
                     names = sorted(each.parent.name for each in folder.glob(f"*/{SANDBOX}"))
                     found[kata] = {
@@ -206,12 +207,13 @@ class FolderKatas:
 
     @contextlib.contextmanager
     def history(self, avatar: Avatar) -> Iterator[Path]:
-        folder = self.root / avatar_folder(avatar) / HISTORY
-        if not os.path.isdir(folder):
+        folder = self.root / avatar_folder(avatar)
+        if not os.path.isdir(folder / HISTORY):
             raise NoSuchAvatar(
                 f"there is no avatar {avatar} in {self.root}; `harness katas list` shows them all"
             )
-        yield folder
+        journal.settle(str(folder))
+        yield folder / HISTORY
 
     def download(self, kata: str, write: tarpipe.Write) -> int:
         check_kata(kata)
@@ -219,10 +221,8 @@ class FolderKatas:
         if not os.path.isdir(folder):
             raise NoSuchAvatar(f"there is no kata {kata} in {self.root}; `harness katas list` shows them all")
         with _saying(f"the katas in {self.root} cannot be read"):
-            names = sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
-            for name in names:
-                journal.settle(str(folder / name))
             self._settle(f"{kata_folder(kata)}/*")
+            names = sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
         return tarpipe.pack(
             str(folder), write, what=tuple(f"./{name}" for name in names), options=_leaving_out("./*")
         )
@@ -235,8 +235,14 @@ class FolderKatas:
                 for kata, avatars in self.list().items()
             }
 
+    def _recover(self, avatars: str) -> None:
+        """Carry out what a crash left of these avatars' acceptances, for somebody who reads what was accepted."""
+        for each in self.root.glob(f"{avatars}/{ACCEPTING}"):
+            journal.settle(str(each.parent))
+
     def _settle(self, avatars: str) -> None:
-        """Fold the layers of these avatars for somebody who reads their sandboxes."""
+        """The same, and fold the layers of these avatars, for somebody who reads their sandboxes."""
+        self._recover(avatars)
         for each in self.root.glob(f"{avatars}/{LISTED}"):
             with journal.locked(str(each.parent)):
                 journal.recover(str(each.parent))
@@ -357,6 +363,12 @@ class FolderEvent:
         with self._saying("written"):
             remove_tree(self._staging)
             os.mkdir(self._staging, 0o755)
+            if not can_exchange(self._staging):
+                os.rmdir(self._staging)
+                raise KatasError(
+                    f"the file system of {self._folder} cannot exchange two folders in one step, without which no test "
+                    "event is accepted whole or not at all; keep the katas on ext4, xfs, btrfs or tmpfs"
+                )
         try:
             return tarpipe.unpack(self._staging, chunks)
         except BaseException:

@@ -121,7 +121,7 @@ BOMBS = {
     "waiting": "while sleep 1000 & do :; done",
     "growing": "bomb() { bomb | bomb & }; bomb; sleep 1",
     "detached": "bomb() { setsid sh -c 'while :; do sleep 1000 & done' & }; bomb; bomb; sleep 1",
-    "stubborn": "trap '' TERM INT HUP; (while :; do (while :; do :; done) & done) & sleep 1",
+    "stubborn": "trap '' TERM INT HUP; (while :; do (while :; do :; done) & done) & wait $!",
 }
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
+import re
 import shutil
 import signal
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
@@ -251,3 +254,41 @@ def test_the_lock_is_the_folder_itself(tmp_path: Path) -> None:
     assert killed_before(1, hold_and_die)
     with journal.locked(str(tmp_path)):
         assert os.listdir(tmp_path) == []
+
+
+def crash_after_the_decision(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left when everything dies just after the test event was accepted; its lock is still held."""
+    monkeypatch.setattr(journal, "recover", lambda avatar: None)
+    prepared.accept()
+    monkeypatch.undo()
+    assert (prepared.avatar / ACCEPTING).exists()
+
+
+def tags(katas: FolderKatas, reader: str) -> int:
+    """The last tag of the lion, as one who only reads sees it."""
+    if reader == "list":
+        return katas.list()[LION.kata][LION.name][-1].tag
+    if reader == "history":
+        with katas.history(LION) as history:
+            return journal.head(str(history.parent))[1]
+    archive: list[bytes] = []
+    _ = katas.download(LION.kata, archive.append) if reader == "download" else katas.export(archive.append)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(archive))) as tar:
+        found = [re.search(r"/lion/\.git/refs/tags/(\d+)$", "/" + each.name) for each in tar]
+    return max(int(each[1]) for each in found if each)
+
+
+READERS = ("list", "history", "download", "export")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_who_only_reads_sees_what_was_accepted(
+    reader: str, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right after a crash too, before the avatar's next test event: all of it, and it is carried out by then."""
+    crash_after_the_decision(prepared, monkeypatch)
+    prepared.event.close()
+    assert tags(FolderKatas(prepared.root), reader) == 2
+    assert not (prepared.avatar / ACCEPTING).exists()
+    assert (prepared.avatar / SANDBOX / "product").read_text() == "new"
+    assert {tags(FolderKatas(prepared.root), each) for each in READERS} == {2}

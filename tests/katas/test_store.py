@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import itertools
@@ -36,6 +37,7 @@ from events import (
 from hypothesis import given
 from support import eventually, on_disk, one_line
 
+from harness import disk
 from harness.disk import remove_tree
 from harness.errors import KatasError, NoSuchAvatar, StreamCut
 from harness.katas import commits, journal
@@ -515,6 +517,25 @@ class TestRefusals:
         with pytest.raises(KatasError, match="cannot be read"):
             katas.download(LION.kata, lambda data: None)
         lion.parent.chmod(0o700)
+
+    def test_a_file_system_without_exchange(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Is found out by the first tree that comes back, before anything is accepted."""
+
+        def cannot(*paths: str) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+        katas = FolderKatas(tmp_path)
+        monkeypatch.setattr(disk, "exchange", cannot)
+        with closing(katas.event(LION)) as event:
+            save(event, {"a": "1"})
+            with pytest.raises(KatasError, match="cannot exchange two folders in one step") as refused:
+                stage(event, build)
+            one_line(refused.value)
+            assert list(event.snapshot()) == [b".", b"a"]
+        monkeypatch.undo()
+        assert not (tmp_path / avatar_folder(LION) / STAGING).exists()
+        play(katas, LION, {"a": "2"}, run=build)
+        assert [each.tag for each in katas.list()[LION.kata][LION.name]] == [1]
 
     @pytest.mark.parametrize("name", ["visible.json", "../increments.json"])
     def test_a_damaged_file(self, katas: Katas, lion: Path, name: str) -> None:
