@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from harness.engines.choose import NAMES, choose
 from harness.engines.folders import state_home
 from harness.errors import NoSuchAvatar, UsageError
 from harness.katas import commits
-from harness.katas.layout import Avatar
+from harness.katas.layout import Avatar, check_kata
 from harness.katas.places import PREFIX, open_volume
 from harness.katas.store import FolderKatas, Increment, Katas
 from harness.render import terminal
@@ -53,6 +54,9 @@ def add(commands: Any) -> None:
     diff.add_argument("old", type=int, metavar="OLD", help="a tag; 0 is before the first")
     diff.add_argument("new", type=int, metavar="NEW")
     download = verb("download", "the whole kata, of all avatars, as one archive", _download, "KATA")
+    remove = verb("remove", "a kata, or one avatar of it, for good", _remove, "KATA")
+    remove.add_argument("avatar", nargs="?", metavar="AVATAR", help="default: all of them")
+    remove.add_argument("--yes", action="store_true", help="without it nothing is removed")
     download.add_argument("--out", type=Path, metavar="FILE", help="default KATA.tgz; - for stdout")
 
 
@@ -85,13 +89,21 @@ def _diff(options: argparse.Namespace) -> int:
     return 0
 
 
+def _remove(options: argparse.Namespace) -> int:
+    with _avatar(options) if options.avatar else _kata(options) as found:
+        katas, whom, increments = found
+        if not options.yes:
+            raise UsageError(
+                f"{whom} (test events: {len(increments)}) would be removed from {katas.describe()} for good; "
+                "say so with --yes"
+            )
+        katas.remove(options.kata, options.avatar)
+    errors.print(f"{whom} was removed from {katas.describe()}", markup=False)
+    return 0
+
+
 def _download(options: argparse.Namespace) -> int:
-    with (
-        _found(
-            options, lambda katas: options.kata in katas.list(), f"there is no kata {options.kata}"
-        ) as katas,
-        ExitStack() as stack,
-    ):
+    with _kata(options) as (katas, _, _), ExitStack() as stack:
         if str(options.out) == "-":
             out: Any = sys.stdout.buffer
         else:
@@ -119,6 +131,15 @@ def _avatar(options: argparse.Namespace) -> Iterator[tuple[Katas, Avatar, list[I
         f"there is no avatar {avatar}",
     ) as katas:
         yield katas, avatar, list(katas.list()[avatar.kata][avatar.name])
+
+
+@contextmanager
+def _kata(options: argparse.Namespace) -> Iterator[tuple[Katas, str, list[Increment]]]:
+    check_kata(options.kata)
+    with _found(
+        options, lambda katas: options.kata in katas.list(), f"there is no kata {options.kata}"
+    ) as katas:
+        yield katas, f"kata {options.kata}", list(chain(*katas.list()[options.kata].values()))
 
 
 @contextmanager

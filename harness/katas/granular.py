@@ -57,12 +57,7 @@ class GranularKatas:
 
     def download(self, kata: str, write: tarpipe.Write) -> int:
         """One archive of the whole team, wherever its avatars are."""
-        check_kata(kata)
-        volumes = [each for each in self._volumes() if (each + ".").startswith(f"{self.name}.{kata}.")]
-        if not volumes:
-            raise NoSuchAvatar(
-                f"there is no kata {kata} in {self.describe()}; `harness katas list` shows them all"
-            )
+        volumes = self._volumes_of(kata)
         if not self._by_avatar:
             return self._katas(volumes[0]).download(kata, write)
         with tempfile.TemporaryDirectory(prefix="harness-download-") as folder:
@@ -70,6 +65,13 @@ class GranularKatas:
                 with _archive(self._katas(each), kata) as chunks:
                     tarpipe.unpack(folder, chunks)
             return tarpipe.pack(folder, write)
+
+    def remove(self, kata: str, name: str | None = None) -> None:
+        """Its data-containers stay, empty."""
+        for each in self._volumes_of(kata):
+            katas = self._katas(each)
+            if name is None or name in katas.list().get(kata, {}):
+                katas.remove(kata, name)
 
     def usage(self) -> dict[str, dict[str, Usage]]:
         found: dict[str, dict[str, Usage]] = {}
@@ -88,6 +90,15 @@ class GranularKatas:
 
     def _volumes(self) -> Sequence[str]:
         return sorted(each.name for each in self._engine.volumes() if each.katas == self.name)
+
+    def _volumes_of(self, kata: str) -> Sequence[str]:
+        check_kata(kata)
+        volumes = [each for each in self._volumes() if (each + ".").startswith(f"{self.name}.{kata}.")]
+        if not volumes:
+            raise NoSuchAvatar(
+                f"there is no kata {kata} in {self.describe()}; `harness katas list` shows them all"
+            )
+        return volumes
 
     def _katas(self, volume: str) -> VolumeKatas:
         with self._lock:

@@ -12,6 +12,7 @@ Runs in the keeper too: standard library only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -123,6 +124,8 @@ def locked(folder: str) -> Iterator[None]:
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.samestat(os.fstat(lock), os.stat(folder)):
+            raise FileNotFoundError(errno.ENOENT, "it was removed meanwhile, try again", folder)
         yield
     finally:
         os.close(lock)
@@ -186,6 +189,15 @@ def unpack_changes(data: dict[str, Any]) -> Changes:
         brought=tuple(os.fsencode(path) for path in data["brought"]),
         folders=tuple(Folder(os.fsencode(path), mode, stamp) for path, mode, stamp in data["folders"]),
     )
+
+
+def drop_increments(path: str, avatar: str) -> None:
+    """Forget an avatar's test events in a kata's increments.json, whose lock the caller holds. Raises OSError, and
+    ValueError for a file that is damaged.
+    """
+    increments = read_increments(path)
+    if increments.pop(avatar, None) is not None:
+        write(path, json.dumps(increments, indent=1).encode())
 
 
 def _add_increment(path: str, avatar: str, increment: dict[str, Any]) -> None:

@@ -144,6 +144,9 @@ class Keeper:
     def do_download(self, kata: str) -> int:
         return self._send(lambda write: self._katas.download(kata, write))
 
+    def do_remove(self, kata: str, name: str | None) -> None:
+        self._katas.remove(kata, name)
+
     def do_usage(self) -> Any:
         return wire.pack_usage(self._katas.usage())
 

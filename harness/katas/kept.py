@@ -47,6 +47,7 @@ KEEPER_MODULES = (
                 "saving",
                 "redo",
                 "journal",
+                "removal",
                 "layers",
                 "listed",
                 "store",
@@ -115,6 +116,10 @@ class VolumeKatas:
     def download(self, kata: str, write: tarpipe.Write) -> int:
         with self._link() as link:
             return link.receive_stream(write, "download", kata=kata)
+
+    def remove(self, kata: str, name: str | None = None) -> None:
+        with self._link() as link:
+            link.call("remove", kata=kata, name=name)
 
     def usage(self) -> dict[str, dict[str, Usage]]:
         with self._link() as link:

@@ -20,7 +20,7 @@ from harness import tarpipe
 from harness.changes import Changes
 from harness.disk import can_exchange, remove_tree
 from harness.errors import KatasError, NoSuchAvatar
-from harness.katas import journal, saving
+from harness.katas import journal, removal, saving
 from harness.katas.delta import Delta, Stamped, work_out
 from harness.katas.layout import (
     ACCEPTING,
@@ -168,6 +168,9 @@ class Katas(Protocol):
     def download(self, kata: str, write: tarpipe.Write) -> int:
         """The whole kata as a tar stream; returns its bytes."""
 
+    def remove(self, kata: str, name: str | None = None) -> None:
+        """Remove an avatar, or the whole kata, for good, once no test event of it is under way."""
+
     def usage(self) -> Mapping[str, Mapping[str, Usage]]:
         """Kata to avatar to what it takes of the disk."""
 
@@ -199,9 +202,9 @@ class FolderKatas:
                 if KATA_ID.fullmatch(kata):
                     self._recover(f"{kata_folder(kata)}/*")
                     increments = journal.read_increments(str(folder / INCREMENTS))
-                    names = sorted(each.parent.name for each in folder.glob(f"*/{SANDBOX}"))
                     found[kata] = {
-                        name: [Increment(**each) for each in increments.get(name, [])] for name in names
+                        name: [Increment(**each) for each in increments.get(name, [])]
+                        for name in removal.avatars(str(folder))
                     }
         return found
 
@@ -226,6 +229,15 @@ class FolderKatas:
         return tarpipe.pack(
             str(folder), write, what=tuple(f"./{name}" for name in names), options=_leaving_out("./*")
         )
+
+    def remove(self, kata: str, name: str | None = None) -> None:
+        check_kata(kata)
+        folder = self.root / (kata_folder(kata) if name is None else avatar_folder(Avatar(kata, name)))
+        if not os.path.isdir(folder):
+            what = f"kata {kata}" if name is None else f"avatar {kata}/{name}"
+            raise NoSuchAvatar(f"there is no {what} in {self.root}; `harness katas list` shows them all")
+        with _saying(f"{folder} cannot be removed"):
+            (removal.remove_kata if name is None else removal.remove_avatar)(str(folder))
 
     def usage(self) -> dict[str, dict[str, Usage]]:
         with _saying(f"the katas in {self.root} cannot be read"):

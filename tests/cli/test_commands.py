@@ -120,6 +120,26 @@ def test_katas_looks_into_a_store(
     assert not [name for name in names if name.endswith("lock")]
 
 
+@pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
+def test_katas_are_removed_when_that_is_said(
+    runner: str, tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without --yes nothing is, and the status is 2; an avatar goes alone, and a kata with all of them."""
+    for avatar in ("lion", "spider", "tiger"):
+        main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", "--avatar", avatar, str(tree)))
+    capfd.readouterr()
+    for words in (("0123456789",), ("0123456789", "lion")):
+        assert main(("katas", "remove", *words, *LOCAL)) == 2
+        assert "--yes" in capfd.readouterr().err
+    assert main(("katas", "remove", "0123456789", "lion", "--yes", *LOCAL)) == 0
+    assert "0123456789/lion was removed" in capfd.readouterr().err
+    assert main(("katas", "show", "0123456789", "lion", *LOCAL)) == 2
+    assert main(("katas", "remove", "0123456789", "lion", "--yes", *LOCAL)) == 2
+    assert main(("katas", "show", "0123456789", "spider", *LOCAL)) == 0
+    assert main(("katas", "remove", "0123456789", "--yes", *LOCAL)) == 0
+    assert main(("katas", "show", "0123456789", "spider", *LOCAL)) == 2
+
+
 def test_katas_in_several_places_are_told_apart(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Two runners keep histories of their own: neither is taken silently."""
     for runner in ("tmp", "katas-volume"):
