@@ -20,6 +20,8 @@ from harness.runners.claims import Property
 PROOFS = {
     Property.EXACT_MTIMES: "exact_mtimes",
     Property.INCREMENTAL: "incremental_equals_full",
+    Property.MIRROR: "mirror",
+    Property.BEHAVES: "behaves",
     Property.NO_MISSED_EDIT: "no_missed_edit",
     Property.TIMED_OUT: "timed_out",
     Property.OWNERSHIP: "ownership",

@@ -99,8 +99,8 @@ class Play:
         """A test event, and all that must be true after it."""
         self._send()
         files = visible(self._sent, self._compiler, hang=False)
-        run = complete(self._runner, self._avatar, files)
         self._tell("test")
+        run = complete(self._runner, self._avatar, files, story=self._told())
         if run.status == 127 or "gcc: not found" in run.stderr:
             raise Untried(f"the image lacks what a build needs: {' '.join(run.stderr.split())}")
         self._check_output(run)
@@ -159,9 +159,11 @@ class Play:
             self._refute(f"{_list(too_few)} not compiled again")
         self._perhaps_kept = False
 
+    def _told(self) -> str:
+        return "; ".join(f"{number}. {each}" for number, each in enumerate(self._story, 1))
+
     def _refute(self, what: str) -> None:
-        story = "; ".join(f"{number}. {each}" for number, each in enumerate(self._story, 1))
-        raise Refuted(f"{story}: {what}")
+        raise Refuted(f"{self._told()}: {what}")
 
 
 class Session(RuleBasedStateMachine):

@@ -59,13 +59,13 @@ def complete(
     files: VisibleFiles | dict[str, str | bytes],
     *,
     seconds: float = SECONDS,
+    story: str = "",
 ) -> Run:
-    """A test event that has to complete; Refuted if it does not."""
+    """A test event that has to complete; Refuted if it does not, after the `story` of how it came to that."""
     run = runner.run(avatar, files, max_seconds=seconds)
     if run.outcome is not Outcome.COMPLETED:
-        raise Refuted(
-            f"a test event was {run.outcome}: {run.reason or run.stderr.strip() or 'no reason was given'}"
-        )
+        why = run.reason or run.stderr.strip() or "no reason was given"
+        raise Refuted(f"{story}{': ' if story else ''}a test event was {run.outcome}: {why}")
     return run
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -55,13 +56,13 @@ def recipe(tree: Tree, folder: bytes) -> bytes:
         lines.append(b" ".join(words))
 
     for path, entry in sorted(tree.items(), key=lambda item: (bool(item[1].twin), _depth(item[0]))):
-        full = _quote(_below(folder, path))
+        full = quote(_below(folder, path))
         if entry.twin:
-            line(b"ln", _quote(_below(folder, entry.twin)), full)
+            line(b"ln", quote(_below(folder, entry.twin)), full)
         elif entry.kind == "d":
             line(b"mkdir", full)
         elif entry.kind == "l":
-            line(b"ln -s --", _quote(entry.content), full)
+            line(b"ln -s --", quote(entry.content), full)
         elif entry.kind == "p":
             line(b"mkfifo", full)
         else:
@@ -70,11 +71,16 @@ def recipe(tree: Tree, folder: bytes) -> bytes:
             octal = b"".join(b"\\%03o" % byte for byte in entry.content)
             line(b"printf '" + octal + b"' >>" + full)
     for path, entry in _upwards(tree):
-        full = _quote(_below(folder, path))
+        full = quote(_below(folder, path))
         if entry.kind != "l":
             line(b"chmod %04o" % entry.mode, full)
         line(b"touch --no-dereference --date=@" + decimal(entry.mtime_ns).encode(), full)
     return b" &&\n".join(lines) + b"\n"
+
+
+def quote(word: bytes) -> bytes:
+    """One word for a shell, whatever it is made of."""
+    return os.fsencode(shlex.quote(os.fsdecode(word)))
 
 
 def decimal(nanoseconds: int) -> str:
@@ -128,10 +134,6 @@ def _upwards(tree: Tree) -> list[tuple[bytes, Planned]]:
 
 def _below(folder: bytes, path: bytes) -> bytes:
     return b"./" + folder if path == b"." else b"./" + folder + b"/" + path
-
-
-def _quote(word: bytes) -> bytes:
-    return b"'" + word.replace(b"'", b"'\\''") + b"'"
 
 
 def _depth(path: bytes) -> int:

@@ -32,7 +32,7 @@ def test_stamps_and_modes_are_in_bounds(stamp: int, mode: int) -> None:
         (lambda entry: entry.kind == "f" and entry.mode != 0o644, Planned("f", mode=0o755)),
         (lambda entry: entry.kind == "f" and entry.mtime_ns < 0, Planned("f", mtime_ns=-1)),
         (lambda entry: entry.kind == "f" and entry.hole, Planned("f", hole=4096)),
-        (lambda entry: entry.kind == "l", Planned("l", content=b".")),
+        (lambda entry: entry.kind == "l", Planned("l", content=b"a")),
         (lambda entry: entry.kind == "p", Planned("p")),
     ],
 )

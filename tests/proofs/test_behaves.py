@@ -1,0 +1,93 @@
+"""The proof that a runner behaves as users of the original rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from harness.engines import Engine, Execution, sandbox
+from harness.katas.layout import Avatar
+from harness.katas.visible import VisibleFiles
+from harness.proofs import Status
+from harness.proofs.behaves import BOMBS, CASES, words
+from harness.runners.claims import Property
+from harness.runners.event import TestEvent
+from harness.runners.katas_data_container import KatasDataContainer
+from harness.runners.run import Outcome, Run
+from harness.runners.tmp import Tmp
+from tests.proofs.conftest import Examine, on_plain_processes
+
+
+@pytest.mark.parametrize("runner", ["tmp", "katas-volume", "katas-data-container"])
+def test_every_runner_of_the_notes_is_proved(runner: str, examined: Examine, shared_engine: Engine) -> None:
+    """On every engine; what a runner does not claim to keep is not asked of it, nor bombs where nothing isolates."""
+    found = examined(runner, Property.BEHAVES)
+    assert (found.counterexample, found.reason) == (None, "")
+    assert found.status is Status.PROVED
+    asked = sum(needed is None or runner != "tmp" for needed in CASES.values())
+    assert found.examples == asked + (len(BOMBS) if shared_engine.isolates else 0)
+
+
+class ReadsAKillAsATimeOut(Tmp):
+    """The mistake: the container's exit status 137 was taken for the limit's doing."""
+
+    def play(self, event: TestEvent) -> None:
+        execute = event.sandbox.execute
+
+        def misread(command: str, seconds: float) -> Execution:
+            execution = execute(command, seconds)
+            return replace(execution, timed_out=True, status=None) if execution.status == 137 else execution
+
+        event.sandbox.execute = misread  # type: ignore[method-assign]
+        super().play(event)
+
+
+class KeepsWhatTimedOut(KatasDataContainer):
+    """The mistake: what a run did until its limit was thought worth keeping."""
+
+    def run(
+        self, avatar: Avatar, files: VisibleFiles | Mapping[str, str | bytes], *, max_seconds: float = 10.0
+    ) -> Run:
+        run = super().run(avatar, files, max_seconds=max_seconds)
+        if run.outcome is Outcome.TIMED_OUT:
+            super().run(avatar, {"cyber-dojo.sh": "#!/bin/sh\necho 2 >made"})
+        return run
+
+
+@on_plain_processes
+@pytest.mark.parametrize(
+    ("runner", "case", "said"),
+    [
+        (ReadsAKillAsATimeOut, "completes", "a test event was timed_out"),
+        (KeepsWhatTimedOut, "endless", "the next had the tag 3"),
+    ],
+)
+def test_a_wrong_runner_is_found_out(
+    runner: type[Tmp] | type[KatasDataContainer], case: str, said: str, examined: Examine
+) -> None:
+    """By the case that is about its mistake, in that case's words; and its token shows it again."""
+    found = examined(runner, Property.BEHAVES)
+    assert found.counterexample is not None
+    about = next(words(each) for each in CASES if each.__name__ == case)
+    assert found.counterexample.words.startswith(f"{about}: {said}")
+    again = examined(runner, Property.BEHAVES, replay=found.counterexample.token)
+    assert (again.counterexample, again.examples) == (found.counterexample, 1)
+
+
+@on_plain_processes
+def test_stamps_in_whole_seconds_are_found_out(examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By two test events with no change."""
+    default = [each for each in sandbox.PACK if "format" not in each and "pax" not in each]
+    monkeypatch.setattr(sandbox, "PACK", default)
+    found = examined("katas-data-container", Property.BEHAVES)
+    assert found.counterexample is not None
+    assert found.counterexample.words.startswith("Two test events with no change")
+
+
+def test_every_case_says_what_must_be_true() -> None:
+    """In one sentence of its own, which names it."""
+    said = [words(case) for case in CASES]
+    assert all(said)
+    assert len(set(said)) == len(said)
