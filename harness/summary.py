@@ -73,7 +73,7 @@ def remarks(samples: Sequence[Sample]) -> list[str]:
     if samples and not done:
         found.append("no build ended within its limit: raise --max-seconds")
     reasons = dict.fromkeys(f"{each.runner}: {each.reason}" for each in samples if each.reason)
-    return [*found, *_unsteady(done), *reasons]
+    return [*found, *_unsteady(done), *_unlike(done), *reasons]
 
 
 def noise(samples: Sequence[Sample], one: str, other: str) -> stats.Interval | None:
@@ -88,6 +88,33 @@ def noise(samples: Sequence[Sample], one: str, other: str) -> stats.Interval | N
         return None
     pairs = [[times[runner, block] for block in blocks] for runner in (one, other)]
     return stats.paired(pairs[0], pairs[1], stats.CONFIDENCE)
+
+
+def _unlike(done: Sequence[Sample]) -> list[str]:
+    """Machines on which a runner costs another multiple of bare make than on the rest, beyond what is noise."""
+    found = []
+    about = [each for each in done if each.scenario == subject(done)]
+    floor = {each.block: each.seconds for each in about if each.runner == FLOOR}
+    machines = list(dict.fromkeys(each.machine for each in about))
+    for runner in dict.fromkeys(each.runner for each in about if each.runner != FLOOR):
+        for machine in machines if len(machines) > 1 else ():
+            mine, rest = (
+                [
+                    each.seconds / floor[each.block]
+                    for each in about
+                    if each.runner == runner and each.block in floor and (each.machine == machine) == here
+                ]
+                for here in (True, False)
+            )
+            if not mine or not rest:
+                continue
+            interval = stats.unpaired(mine, rest, stats.CONFIDENCE)
+            if not interval.low <= 1 <= interval.high:
+                found.append(
+                    f"machine {machine} is unlike the rest: the ratio of {runner} to bare make is "
+                    f"{interval.estimate:.2f} times theirs"
+                )
+    return found
 
 
 @dataclass(frozen=True)

@@ -134,3 +134,18 @@ def test_noise_is_the_interval_of_a_runner_against_itself() -> None:
     assert found.blocks == 12
     assert found.low <= 1 <= found.high
     assert noise(samples, "tmp", "none") is None
+
+
+def test_a_machine_on_which_a_runner_costs_more_than_on_the_rest_is_told() -> None:
+    """Its being slower in all is not: the ratios within its blocks are what is compared."""
+    machines = (("slow", 1.0, 2.0), ("same", 0.1, 0.2), ("like", 0.1, 0.2), ("odd", 0.1, 0.6))
+    samples = [
+        each
+        for number in range(30)
+        for place, (machine, floor, tmp) in enumerate(machines)
+        for each in block(number * 4 + place, floor, tmp * (1 + 0.01 * (number % 5)), machine=machine)
+    ]
+    said = [line for line in remarks(samples) if "unlike" in line]  # type: ignore[arg-type]
+    assert "machine odd is unlike the rest: the ratio of tmp to bare make is 3.00 times theirs" in said
+    alike = [each for each in samples if each.machine != "odd"]  # type: ignore[attr-defined]
+    assert not [line for line in remarks(alike) if "unlike" in line]  # type: ignore[arg-type]

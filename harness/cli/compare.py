@@ -30,8 +30,6 @@ from harness.summary import by_machine, noise, remarks, subject, summarize
 from harness.trees import SourceTree
 from harness.trials.scenario import SCENARIOS
 
-__all__ = ["add", "add_tree", "default_out", "showing", "tree_and_seed"]
-
 BUDGET_SECONDS = 75.0
 
 

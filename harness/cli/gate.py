@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import runners, trials
-from harness.cli.compare import add_tree, default_out, showing, tree_and_seed
+from harness.cli.measuring import add_tree, default_out, showing, tree_and_seed
 from harness.cli.options import add_engine, console, count, errors, positive, remark
 from harness.compare import Comparison, compare
 from harness.engines.choose import choose
