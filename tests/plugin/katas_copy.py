@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 from harness import tarpipe
 from harness.disk import remove_tree
@@ -16,7 +16,7 @@ from harness.engines.folders import temporary_folder
 from harness.errors import EngineError
 from harness.katas.layout import Avatar
 from harness.katas.places import FOLDER
-from harness.katas.store import FolderKatas, Katas
+from harness.katas.store import Event, FolderKatas, Katas
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -29,33 +29,30 @@ class KatasCopy(BaseRunner):
     katas_in = FOLDER
     katas: FolderKatas
 
-    def __init__(self, engine: Engine, katas: Katas, **options: object) -> None:
-        super().__init__(engine, katas, **options)  # type: ignore[arg-type]
-        self._own = threading.local()  # of the test event under way
+    def __init__(self, engine: Engine, katas: Katas, **options: Any) -> None:
+        super().__init__(engine, katas, **options)
+        self._copies = temporary_folder("copies")
+        self._playing = threading.local()  # whose test event each thread is at
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
-        return ALL
+        """The copy is a folder of the host, which the run's uid must own."""
+        return ALL - {Property.OWNERSHIP}
 
-    def run(self, avatar, files, **options):  # type: ignore[no-untyped-def,override]
-        folder = temporary_folder("copy")
-        self._own.avatar, self._own.copy = avatar, folder / "sandbox"
-        try:
-            return super().run(avatar, files, **options)
-        finally:
-            remove_tree(folder)
-
-    def spec(self, avatar: Avatar) -> SandboxSpec:
-        copy: Path = self._own.copy
+    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
+        self._playing.avatar = avatar
+        copy = self._copies / f"{avatar.kata}-{avatar.name}"
+        remove_tree(copy)
         copy.mkdir()
-        spec = replace(super().spec(avatar), mount=copy)
+        spec = replace(super().spec(avatar, katas), mount=copy)
         return spec if os.geteuid() == 0 else replace(spec, uid=os.geteuid(), gid=os.getegid())
 
     def play(self, event: TestEvent) -> None:
-        copy, owner, event.owner = str(self._own.copy), event.owner, None
+        avatar, owner, event.owner = self._playing.avatar, event.owner, None
+        copy = str(self._copies / f"{avatar.kata}-{avatar.name}")
         event.save("B -> V:katas (changed only)")
         with event.phase("pipe_in", "V:katas -> copy (all)"):
-            do("cp", "-a", f"{self.katas.sandbox(self._own.avatar)}/.", copy)
+            do("cp", "-a", f"{self.katas.sandbox(avatar)}/.", copy)
             if os.geteuid() == 0 and owner:
                 do("chown", "-hR", f"{owner[0]}:{owner[1]}", copy)
         event.start()
@@ -64,6 +61,10 @@ class KatasCopy(BaseRunner):
                 piped.bytes_out = event.katas.stage(packed(copy))
             event.commit("output -> V:katas, <<GIT-COMMIT>>, output -> B")
 
+    def close(self) -> None:
+        super().close()
+        remove_tree(self._copies)
+
 
 def do(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -71,7 +72,7 @@ def do(*command: str) -> None:
         raise EngineError(f"{command[0]} failed: {done.stderr.strip()}")
 
 
-def packed(folder: str):  # type: ignore[no-untyped-def]
+def packed(folder: str) -> Iterator[bytes]:
     """The folder as a tar stream, which must come whole."""
     with subprocess.Popen([*tarpipe.PACK, f"--directory={folder}", "."], stdout=subprocess.PIPE) as tar:
         assert tar.stdout is not None
