@@ -36,9 +36,16 @@ CHANGED = (
 
 CASES = {
     "what the player changes": (Press(edits=MADE), Press(edits=CHANGED), Press()),
+    "a folder that the run renames": (
+        Press(deeds=(Change(WRITE, b"folder/in/file", b"1\n"),)),
+        Press(deeds=(Change(MOVE, b"folder", b"renamed"),)),
+        Press(),
+    ),
     "what the run changes": (Press(deeds=MADE), Press(deeds=(*CHANGED, Change(REMOVE, b"deep/x"))), Press()),
 }
-"""Deleted, renamed, a file that becomes a folder or a symlink, and a folder that becomes a file."""
+"""Deleted, renamed, a file that becomes a folder or a symlink, and a folder that becomes a file; what is in a renamed folder has
+changed without being touched.
+"""
 
 
 def prove(subject: Subject, search: Search) -> None:

@@ -30,6 +30,7 @@ MUTANTS = (
     _on_docker(transports.DockerArchive, Property.EXACT_MTIMES, engines.DockerEngine),
     Mutant("python-tarfile", transports.PythonTarfile, Property.EXACT_MTIMES),
     Mutant("busybox-tar", transports.BusyboxTar, Property.EXACT_MTIMES, needs=transports.no_busybox),
+    Mutant("dates-clamped", katas.DatesClamped, Property.EXACT_MTIMES, whole=True),
     Mutant("touch", katas.Touch, Property.EXACT_MTIMES),
     Mutant("additive", katas.Additive, Property.MIRROR),
     Mutant("renames-missed", katas.RenamesMissed, Property.MIRROR, whole=True),

@@ -12,6 +12,7 @@ from harness.disk import remove_tree
 from harness.engines.spec import NOBODY
 from harness.katas.saving import SavedFile, hand_over
 from harness.runners.event import TestEvent
+from harness.tree import walk
 from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
 
 HOUR_NS = 3600 * 10**9
@@ -235,3 +236,26 @@ class RenamesMissed(Honest):
         found = event.sandbox.execute(f"find . -type f ! -newerct @{mark:.6f} -print0", 60)
         event.katas.unchanged = frozenset(found.stdout.split(b"\0")[:-1])
         return True
+
+
+class ClampedEvent(HonestEvent):
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        count = super().stage(chunks)
+        root = os.fsencode(self._staging)
+        for path, status in list(walk(root)):
+            if not 0 <= status.st_mtime_ns < 2**63:
+                os.utime(os.path.join(root, path), ns=(0, 0), follow_symlinks=False)
+        return count
+
+
+class ClampedKatas(HonestKatas):
+    event_kind = ClampedEvent
+
+
+class DatesClamped(Honest):
+    """Dates that the carrier cannot hold turned into 0, as Docker's engine does with those before 1970 and after 2262: a
+    header unpacked from an old archive is of another age than before, and is compiled against again.
+    """
+
+    name = "dates-clamped"
+    katas_kind = ClampedKatas
