@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
@@ -12,6 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from harness.cli import containers
+from harness.cli.archive import write_archive
 from harness.cli.options import console, errors
 from harness.engines.choose import NAMES, choose
 from harness.engines.folders import state_home
@@ -21,7 +22,6 @@ from harness.katas.layout import Avatar, check_kata
 from harness.katas.places import PREFIX, open_volume
 from harness.katas.store import FolderKatas, Increment, Katas
 from harness.render import terminal
-from harness.units import size
 
 
 def add(commands: Any) -> None:
@@ -58,6 +58,7 @@ def add(commands: Any) -> None:
     remove.add_argument("avatar", nargs="?", metavar="AVATAR", help="default: all of them")
     remove.add_argument("--yes", action="store_true", help="without it nothing is removed")
     download.add_argument("--out", type=Path, metavar="FILE", help="default KATA.tgz; - for stdout")
+    containers.add(verbs)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -103,22 +104,8 @@ def _remove(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace) -> int:
-    with _kata(options) as (katas, _, _), ExitStack() as stack:
-        if str(options.out) == "-":
-            out: Any = sys.stdout.buffer
-        else:
-            path = options.out or Path(f"{options.kata}.tgz")
-            try:
-                out = stack.enter_context(path.open("xb"))
-            except FileExistsError:
-                raise UsageError(f"{path} exists already; remove it or give another --out") from None
-            except OSError as error:
-                raise UsageError(f"{path} cannot be written: {error.strerror}; give another --out") from error
-        packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)  # a gzip stream
-        count = katas.download(options.kata, lambda data: out.write(packer.compress(data)))
-        out.write(packer.flush())
-    if str(options.out) != "-":
-        errors.print(f"{path}: {size(count)} unpacked", markup=False)
+    with _kata(options) as (katas, _, _):
+        write_archive(options.out, f"{options.kata}.tgz", lambda write: katas.download(options.kata, write))
     return 0
 
 

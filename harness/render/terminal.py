@@ -10,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from harness.katas.store import Increment
+from harness.katas.store import Increment, Usage
 from harness.runners.run import PHASE_WORDS, Phase
 from harness.scale import Growth
 from harness.summary import Row, Share
@@ -150,6 +150,27 @@ def katas(place: str, found: Mapping[str, Mapping[str, Sequence[Increment]]]) ->
         for name, events in avatars.items():
             last = events[-1] if events else None
             table.add_row(kata, name, str(len(events)), _time(last), _status(last))
+    return table
+
+
+def containers(found: Sequence[tuple[str, str, Sequence[Usage]]]) -> Table:
+    """Data-containers, each with the katas that it is a part of and what its avatars take: a row each, and their sum."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=len(found) > 1)
+    total = sum((each for _, _, several in found for each in several), Usage(0, 0, 0))
+    longest = max((len(name) for name, _, _ in found), default=0)  # to be typed again: never cut
+    table.add_column("data-container", footer="all together", no_wrap=True, min_width=longest)
+    table.add_column("katas", no_wrap=True, min_width=max((len(each) for _, each, _ in found), default=0))
+    table.add_column("avatars", justify="right", footer=str(sum(len(several) for _, _, several in found)))
+    for name, value in (("visible", total.visible), ("extra", total.extra), ("history", total.history)):
+        table.add_column(name, justify="right", footer=size(value))
+    for name, katas_name, several in found:
+        each = sum(several, Usage(0, 0, 0))
+        table.add_row(
+            escape(name),
+            escape(katas_name),
+            str(len(several)),
+            *map(size, (each.visible, each.extra, each.history)),
+        )
     return table
 
 

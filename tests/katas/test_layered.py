@@ -1,0 +1,242 @@
+"""A test event in a layer of its own. The run is played by the kernel's rules: what it does, it does to the layer."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from events import acceptance, save
+
+from harness.errors import KatasError
+from harness.katas import journal
+from harness.katas.layered import DEPTH, LayeredEvent
+from harness.katas.layers import WHITEOUT
+from harness.katas.layout import LAYERS, LISTED, SANDBOX
+from harness.katas.store import FolderEvent
+from harness.tree import Entry
+
+FAR = 4_000_000_000 * 10**9
+"""A stamp from the year 2096."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An avatar's."""
+    return tmp_path / "01" / "23456789" / "lion"
+
+
+def play(
+    folder: Path, files: Mapping[str, str], made: Mapping[str, str | None] | None = None, *, keep: bool = True
+) -> None:
+    """A test event with these visible files, in which the run makes these, or deletes where it is None."""
+    with closing(LayeredEvent(folder)) as event:
+        stack = event.stack(None)
+        comparison = save(event, files)
+        for name, text in (made or {}).items():
+            path = folder / stack.upper / name
+            path.unlink(missing_ok=True)
+            if text is None:
+                os.mknod(path, stat.S_IFCHR, WHITEOUT)
+            else:
+                path.write_text(text)
+        if keep:
+            event.accept(acceptance(files, comparison))
+
+
+def tree(folder: Path) -> dict[bytes, Entry]:
+    with closing(LayeredEvent(folder)) as event:
+        return event.snapshot(contents=True)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.decode() for path in tree(folder)} - {"."}
+
+
+def depth(folder: Path) -> int:
+    return len(json.loads((folder / LISTED).read_text())["layers"])
+
+
+def test_an_accepted_layer_is_part_of_the_tree(folder: Path) -> None:
+    play(folder, {"a": "1", "d/b": "1"}, {"made": "x"})
+    play(folder, {"a": "2"}, {"made": None, "other": "y"})
+    assert names(folder) == {"a", "d", "other"}
+
+
+def test_what_is_not_accepted_leaves_no_trace(folder: Path) -> None:
+    """Of the edit neither: the next test event sends it again, and finds the same changes."""
+    play(folder, {"a": "1", "b": "1"}, {"made": "x"})
+    before = tree(folder)
+    play(folder, {"a": "2"}, {"made": "y", "new": "z"}, keep=False)
+    assert tree(folder) == before
+    assert depth(folder) == 1
+    assert sorted(os.listdir(folder / LAYERS)) == ["1"]
+    with closing(LayeredEvent(folder)) as event:
+        event.stack(None)
+        delta = save(event, {"a": "2"}).delta
+        assert (delta.changed, delta.deleted) == ((b"a",), (b"b",))
+
+
+def test_only_what_changed_is_written(folder: Path) -> None:
+    """And files that did not change keep everything, in whatever layer they are."""
+    play(folder, {"a": "1", "b": "1", "d/e/f": "1"}, {"made": "x"})
+    before = tree(folder)
+    play(folder, {"a": "2", "b": "1", "d/e/f": "1"})
+    after = tree(folder)
+    assert {path for path in before if before[path] != after[path]} == {b".", b"a"}
+    assert after[b"a"].mtime_ns > max(each.mtime_ns for each in before.values())
+    assert set(os.listdir(folder / LAYERS / "2")) == {"a"}
+
+
+def test_an_edit_deep_down_leaves_the_folders_above_its_own_alone(folder: Path) -> None:
+    play(folder, {"d/e/f/g": "1"})
+    before = tree(folder)
+    play(folder, {"d/e/f/g": "2"})
+    after = tree(folder)
+    assert {path for path in before if before[path] != after[path]} == {b"d/e/f", b"d/e/f/g"}
+
+
+def test_what_the_run_did_to_visible_files_is_found(folder: Path) -> None:
+    """Whatever it did: it rewrote one, deleted one, and put a file in the place of a folder."""
+    files = {"a": "1", "b": "1", "d/e": "1", "same": "1"}
+    play(folder, files, {"a": "by the run", "b": None})
+    with closing(LayeredEvent(folder)) as event:
+        stack = event.stack(None)
+        (folder / stack.upper / "d").write_text("no folder")
+        event.accept(acceptance(files, event.compare({})))
+    with closing(LayeredEvent(folder)) as event:
+        event.stack(None)
+        delta = save(event, files).delta
+        assert (delta.unchanged, delta.changed) == ((b"same",), (b"a", b"b", b"d/e"))
+        event.accept(acceptance(files, event.compare({})))
+    assert names(folder) == {"a", "b", "d", "d/e", "same"}
+
+
+def test_a_name_may_change_its_kind(folder: Path) -> None:
+    """From a file to a folder and back, over layers that have the other."""
+    for files in ({"n": "1"}, {"n/a": "2", "n/b": "2"}, {"n": "3"}, {"n/c": "4"}):
+        play(folder, files)
+        expected = set(files) | ({"n"} if "n" not in files else set())
+        assert names(folder) == expected
+
+
+def test_an_edit_is_later_than_what_comes_from_the_future(folder: Path) -> None:
+    """Even than the last stamp that the file system can hold: then all that is from the future is brought back."""
+    play(folder, {"a": "1"}, {"made": "x"})
+    for stamp in (FAR, 2**34 * 10**9):
+        with closing(LayeredEvent(folder)) as event:
+            stack = event.stack(None)
+            path = folder / stack.upper / "future"
+            path.write_text("x")
+            os.utime(path, ns=(stamp, stamp))
+            event.accept(acceptance({"a": "1"}, event.compare({})))
+        play(folder, {"a": str(stamp)})
+        found = tree(folder)
+        assert found[b"a"].mtime_ns > found[b"future"].mtime_ns
+        assert found[b"future"].size == 1
+
+
+def test_hard_links_are_written_to_together(folder: Path) -> None:
+    """A file of several names is in the layer before the run, with all of them: the kernel would copy only one."""
+    with closing(LayeredEvent(folder)) as event:
+        upper = folder / event.stack(None).upper
+        save(event, {"a": "1"})
+        (upper / "d").mkdir()
+        (upper / "one").write_text("x")
+        os.link(upper / "one", upper / "d/other")
+        event.accept(acceptance({"a": "1"}, event.compare({})))
+    before = tree(folder)
+    for text in "yz":
+        with closing(LayeredEvent(folder)) as event:
+            upper = folder / event.stack(None).upper
+            (upper / "one").write_text(text)
+            assert (upper / "d/other").read_text() == text
+            event.accept(acceptance({"a": "1"}, event.compare({})))
+    after = tree(folder)
+    assert after[b"d"] == before[b"d"]
+    assert after[b"one"].link == after[b"d/other"].link == b"d/other"
+    assert after[b"one"].digest == after[b"d/other"].digest != before[b"one"].digest
+
+
+def test_layers_stay_few_however_many_test_events(folder: Path) -> None:
+    """And folding them changes nothing."""
+    expected = (
+        {f"f{number}" for number in range(5)} | {f"kept{number}" for number in range(3 * DEPTH)} | {"."}
+    )
+    for number in range(3 * DEPTH):
+        files = {f"f{each}": str(number * (each % 2)) for each in range(5)}
+        play(folder, files, {f"kept{number}": "x", "temporary": None if number % 2 else "x"})
+        assert depth(folder) <= DEPTH
+    before = tree(folder)
+    assert {path.decode() for path in before} == expected
+    with closing(FolderEvent(folder)) as plain:
+        after = plain.snapshot(contents=True)
+    assert after == before
+
+
+def test_who_comes_in_any_other_way_finds_one_plain_tree(folder: Path) -> None:
+    """And who then comes back to layers finds what was done meanwhile."""
+    play(folder, {"a": "1", "b": "1"}, {"made": "x"})
+    before = tree(folder)
+    with closing(FolderEvent(folder)) as plain:
+        assert plain.snapshot(contents=True) == before
+        assert not (folder / LAYERS).exists()
+        comparison = save(plain, {"a": "2"})
+        assert comparison.delta.deleted == (b"b",)
+        plain.accept(acceptance({"a": "2"}, comparison))
+    play(folder, {"a": "3"}, {"more": "y"})
+    assert names(folder) == {"a", "made", "more"}
+    assert journal.head(str(folder))[1] == 3
+
+
+def test_a_crash_in_the_middle_of_acceptance_is_finished_by_who_comes_next(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is decided; the layer and the tag come together."""
+    play(folder, {"a": "1"})
+    monkeypatch.setattr(journal, "recover", lambda avatar: None)
+    with closing(LayeredEvent(folder)) as event:
+        event.stack(None)
+        comparison = save(event, {"a": "2"})
+        event.accept(acceptance({"a": "2"}, comparison))
+        monkeypatch.setattr(event, "close", event._lock.close)
+    monkeypatch.undo()
+    assert journal.head(str(folder))[1] == 1
+    with closing(LayeredEvent(folder)) as event:
+        assert journal.head(str(folder))[1] == 2
+        assert event.snapshot(contents=True)[b"a"].size == 1
+    assert depth(folder) == 2
+
+
+def test_a_crash_in_the_middle_of_a_fold_does_no_harm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers over a tree that holds them already are the same tree."""
+    for number in range(3):
+        play(folder, {"a": str(number), f"b{number}": "1"}, {"made": None if number == 2 else "x"})
+    before = tree(folder)
+
+    def crash(path: str, content: bytes, temporary: str = "") -> None:
+        raise OSError("by a test")
+
+    monkeypatch.setattr(journal, "write", crash)
+    with pytest.raises(OSError, match="by a test"):
+        FolderEvent(folder)
+    monkeypatch.undo()
+    assert (folder / SANDBOX / "a").read_text() == "2"
+    in_between = tree(folder)  # in which the layers and the sandbox share their files
+    assert {path: replace(each, link=b"") for path, each in in_between.items()} == before
+    with closing(FolderEvent(folder)) as plain:
+        assert plain.snapshot(contents=True) == before
+
+
+def test_a_damaged_list_is_told_and_nothing_is_lost(folder: Path) -> None:
+    play(folder, {"a": "1"}, {"made": "x"})
+    (folder / LISTED).write_text("{")
+    for kind in (LayeredEvent, FolderEvent):
+        with pytest.raises((KatasError, ValueError)):
+            kind(folder)
+    assert (folder / LAYERS / "1" / "made").exists()
