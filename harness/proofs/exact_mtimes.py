@@ -56,7 +56,12 @@ def prove(subject: Subject, search: Search) -> None:
                 if said := differences(left, found):
                     raise Refuted(f"after {trip} round trip{'s' * (trip > 1)} {said}")
             katas = kept(runner, avatar)
-            wanted = {path: replace(entry, mtime_ns=left[path].mtime_ns) for path, entry in plan.items()}
+            wanted = {
+                path: replace(
+                    entry, mode=left[path].mode, mtime_ns=left[path].mtime_ns
+                )  # a disk or kernel may clamp
+                for path, entry in plan.items()
+            }
             if said := differences(wanted, {path: katas[path] for path in wanted if path in katas}):
                 raise Refuted(f"in the katas, after {trips} round trip{'s' * (trips > 1)}, {said}")
 

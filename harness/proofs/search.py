@@ -6,6 +6,7 @@ import base64
 import contextlib
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TypeVar
 from hypothesis import HealthCheck, Phase, given, reproduce_failure, settings
 from hypothesis.control import current_build_context
 from hypothesis.database import DirectoryBasedExampleDatabase
-from hypothesis.errors import DidNotReproduce, FlakyFailure, InvalidArgument
+from hypothesis.errors import DidNotReproduce, FlakyFailure, HypothesisWarning, InvalidArgument
 from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test
 from hypothesis.strategies import SearchStrategy
 
@@ -152,7 +153,11 @@ class Search:
             version, _, blob = wanted.partition(" ")
             test = reproduce_failure(version, blob.encode())(test)
         try:
-            test()
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", HypothesisWarning
+                )  # that an example is long to print: it is not
+                test()
         except Refuted as error:
             blob = next(
                 (
