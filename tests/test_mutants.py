@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from harness.proofs import PROOFS, Status, examine
-from tests.mutants.catalogue import MUTANTS
+from harness.runners.claims import Property
+from tests.mutants.catalogue import CONTROL, MUTANTS
 from tests.mutants.mutant import Mutant
-from tests.mutants.table import EFFORT
+from tests.mutants.table import EFFORT, KILLED, PAGE, WITHOUT
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[each.name for each in MUTANTS])
@@ -24,6 +25,28 @@ def test_each_mutant_is_killed(mutant: Mutant, tmp_path: Path) -> None:
     assert found.status is Status.REFUTED, found.reason
     assert found.counterexample is not None
     assert "a test event was faulty" not in found.counterexample.words
+
+
+def test_the_page_is_of_these_mutants() -> None:
+    """docs/reference/mutants.md, which `python -m tests.mutants --write` measures, has each of them with its history, killed by
+    what it was made for; the honest runner by nothing; and each property kills a mutant that no other does, or a reason is
+    given.
+    """
+    text = PAGE.read_text()
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
+    names, rows = table[0][2:], {row[0]: row[2:] for row in table[2:]}
+    assert list(rows) == [each.name for each in (CONTROL, *MUTANTS)]
+    assert KILLED not in rows.pop(CONTROL.name)
+    for mutant in MUTANTS:
+        assert f"- **{mutant.name}**: {mutant.words}" in text
+        if mutant.killer in names:
+            assert rows[mutant.name][names.index(mutant.killer)] == KILLED, mutant.name
+    alone = {names[row.index(KILLED)] for row in rows.values() if row.count(KILLED) == 1}
+    assert {Property(each) for each in names} - alone <= set(WITHOUT)
 
 
 def test_each_mutant_tells_its_history() -> None:

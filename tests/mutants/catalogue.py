@@ -41,7 +41,7 @@ MUTANTS = (
     Mutant("killed-is-timed-out", engines.KilledIsTimedOut, Property.BEHAVES, whole=True),
     Mutant("unbumped", katas.Unbumped, Property.NO_MISSED_EDIT, whole=True),
     Mutant("clock-ahead", katas.ClockAhead, Property.INCREMENTAL, whole=True),
-    Mutant("dependencies-left", transports.DependenciesLeft, Property.INCREMENTAL),
+    Mutant("dependencies-left", transports.DependenciesLeft, Property.INCREMENTAL, whole=True),
     _on_docker(engines.Reuses, Property.FRESH, engines.ReusingEngine, whole=True),
     _on_docker(engines.SocketMounted, Property.ISOLATED, engines.SocketEngine, whole=True),
     Mutant("players-rights", katas.PlayersRights, Property.OWNERSHIP, needs=katas.not_root, whole=True),

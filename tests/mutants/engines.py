@@ -57,7 +57,7 @@ class ReusingEngine(DockerEngine):
     def open(self, spec: SandboxSpec) -> Sandbox:
         if self._kept is not None and not self._kept.killed:
             self._kept.begin()
-            self._kept.execute("find . -mindepth 1 -delete", 60)
+            self._kept.execute("chmod -R u+rwx .; find . -mindepth 1 -delete; chmod 755 .", 60)
             return self._kept
         self._let_go()
         self._kept = KeptSandbox(lambda: self._open(spec), spec.limits)

@@ -24,7 +24,13 @@ CHEAP = frozenset({Property.EXACT_MTIMES, Property.NO_MISSED_EDIT, Property.INCR
 
 KILLED, SURVIVED, UNKNOWN = "killed", "·", "?"
 
-WITHOUT: Mapping[Property, str] = {}
+WITHOUT: Mapping[Property, str] = {
+    Property.NO_MISSED_EDIT: "behaves has one case of it, an edit after files from the future, and `unbumped` fails both; a "
+    "race within a tick of the clock is tried by this one alone",
+    Property.TIMED_OUT: "a run past its limit is one of the things that users of the original rely on, so behaves asks for it, "
+    "and fresh has to play one; what such a run leaves in the katas is looked at by this one alone",
+    Property.FRESH: "a container that is reused also keeps the modes that a run gave its sandbox, which ownership meets",
+}
 """Properties that no mutant is killed by alone, and why."""
 
 
