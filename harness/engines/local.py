@@ -20,7 +20,7 @@ from harness.engines import Volume, part_of
 from harness.engines.bootstrap import BOOTSTRAP, send_program
 from harness.engines.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
 from harness.engines.folders import labelled, owner_of, sandboxes_home, state_home, temporary_folder
-from harness.engines.mounts import bind, bind_problem, overlay, overlay_problem
+from harness.engines.mounts import bind, bind_problem, empty, empty_problem, overlay, overlay_problem
 from harness.engines.overlays import overlay_options
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
 from harness.engines.processes import GUEST, PLAYER, SWEEP, end, labels, limit, strays
@@ -47,7 +47,7 @@ class LocalEngine:
             raise EngineError(
                 "this machine's tar is not GNU tar: stamps would be cut to whole seconds; install GNU tar"
             )
-        why_not = bubblewrap_problem() if bubblewrap is not False else "not asked for"
+        why_not = bubblewrap_problem() or empty_problem() if bubblewrap is not False else "not asked for"
         if bubblewrap and why_not:
             raise EngineError(f"bubblewrap does not work here: {why_not}")
         self.isolates = not why_not
@@ -195,6 +195,8 @@ class LocalEngine:
             sandbox.mkdir()
             sandbox.chmod(0o755)
             os.chown(sandbox, spec.uid if identity else -1, spec.gid if identity else -1)
+            if isolated:  # else a run could fill the host's disk
+                enter = empty(sandbox, spec.limits.sandbox, (spec.uid, spec.gid) if identity else None)
         stream = _LocalStream([*enter, *arguments], label)
         try:
             limit(stream.process.pid, spec.limits)

@@ -15,6 +15,8 @@ from harness.engines.spec import Overlay
 BIND = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
 OVERLAY = 'mount -t overlay -o "$1" overlay "$2" && shift 2 && exec "$@"'
 
+EMPTY = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
+
 
 def bind(source: Path, target: Path) -> list[str]:
     """Words that a command is put behind to see the folder `source` at `target`."""
@@ -38,6 +40,21 @@ def overlay_problem(home: Path) -> str:
             return problem([*overlay(options, Path(folder) / "merged"), "true"])
     except OSError as error:
         return f"{home}: {error.strerror}"
+
+
+def empty(target: Path, size: int, owner: tuple[int, int] | None = None) -> list[str]:
+    """Words that a command is put behind to see an empty folder at `target` that holds at most `size` bytes, in memory; it is
+    the caller's unless it has another owner.
+    """
+    options = f"mode=755,size={size}" + (f",uid={owner[0]},gid={owner[1]}" if owner else "")
+    return [*_namespace(), "sh", "-c", EMPTY, "mount", options, str(target)]
+
+
+@functools.cache
+def empty_problem() -> str:
+    """Why no such folder is to be had here; empty when it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        return problem([*empty(Path(folder), 1 << 20), "true"])
 
 
 @functools.cache

@@ -73,3 +73,12 @@ def volume_name(place: str | Path | None) -> str:
     if not VOLUME_NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name for a volume: letters, digits, and inside it also - _ and .")
     return name
+
+
+def place_of(katas: Katas) -> str:
+    """The place by which these katas can be opened again; empty where there is none."""
+    if isinstance(katas, FolderKatas):
+        return str(katas.root)
+    if isinstance(katas, GranularKatas):
+        return f"{PREFIX}{katas.name}"
+    return f"{PREFIX}{katas.volume}" if isinstance(katas, VolumeKatas) else ""

@@ -23,8 +23,10 @@ PROOFS = {
     Property.MIRROR: "mirror",
     Property.BEHAVES: "behaves",
     Property.NO_MISSED_EDIT: "no_missed_edit",
+    Property.ATOMIC: "atomic",
     Property.TIMED_OUT: "timed_out",
     Property.OWNERSHIP: "ownership",
+    Property.ISOLATED: "isolated",
     Property.FRESH: "fresh",
 }
 """Property to the module of its proof."""

@@ -1,0 +1,58 @@
+"""The proof that a run reaches nothing but its own sandbox, and is bounded."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.engines import local
+from harness.engines.bubblewrap import unshare
+from harness.proofs import Status
+from harness.proofs.isolated import REACHED
+from harness.runners.claims import Property
+from tests.proofs.conftest import Examine, isolating, on_plain_processes
+
+on_bubblewrap = pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
+
+
+@isolating
+@pytest.mark.parametrize("runner", ["tmp", "katas-volume", "katas-data-container"])
+def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
+    found = examined(runner, Property.ISOLATED)
+    assert (found.status, found.reason) == (Status.PROVED, "")
+    assert found.examples == len(REACHED)
+
+
+@on_plain_processes
+def test_plain_processes_reach_the_host(examined: Examine) -> None:
+    """Which is why it is not claimed there; its token shows it again."""
+    found = examined("tmp", Property.ISOLATED)
+    assert not found.claimed
+    assert found.counterexample is not None
+    assert found.counterexample.words.startswith("a run tries for a")
+    again = examined("tmp", Property.ISOLATED, replay=found.counterexample.token)
+    assert again.counterexample == found.counterexample
+
+
+@on_bubblewrap
+def test_a_network_that_was_left_open(examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits on the host hears of it."""
+    enclose = local.enclose
+
+    def leaky(*arguments: object, **options: object) -> list[str]:
+        words = enclose(*arguments, **options)  # type: ignore[arg-type]
+        return [word for word in words if word != "--unshare-net"]
+
+    monkeypatch.setattr(local, "enclose", leaky)
+    found = examined("tmp", Property.ISOLATED)
+    assert found.claimed
+    assert found.counterexample is not None
+    assert found.counterexample.words == "a run tries for the network: it was reached: a connection arrived"
+
+
+@on_bubblewrap
+def test_a_sandbox_that_has_no_bound(examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mistake was the local engine's: its sandboxes lay on the host's disk, which any run could fill."""
+    monkeypatch.setattr(local, "empty", lambda *arguments: list(unshare()))
+    found = examined("tmp", Property.ISOLATED)
+    assert found.counterexample is not None
+    assert found.counterexample.words == "a run tries for the sandbox: it was reached"
