@@ -11,7 +11,7 @@ compare: $(VENV)/.installed ## the three runners side by side; ARGS="--budget 60
 	$(BIN)/harness compare $(ARGS)
 
 test: $(VENV)/.tested ## the tests, on every engine that this machine has
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/.tested ## what a reader would object to
 	$(BIN)/ruff check .
@@ -35,6 +35,9 @@ notebooks: $(VENV)/.documented ## open the notebooks in Jupyter; it works on cop
 	@mkdir -p build/notebooks && ln -sfn ../results build/results
 	@for each in notebooks/*.py; do $(BIN)/jupytext --quiet --to ipynb $$each -o build/notebooks/$$(basename $$each .py).ipynb; done
 	$(BIN)/jupyter lab build/notebooks
+
+recordings: $(VENV)/.installed ## measure and prove again what results/recordings holds, in half an hour
+	results/record.sh $(ARGS)
 
 gate-accuracy: $(VENV)/.tested ## how often the gate is wrong; ARGS="--record 240 --real 20" measures anew
 	$(BIN)/python -m scenarios.gate_accuracy $(ARGS)

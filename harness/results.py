@@ -126,6 +126,12 @@ def load_results(*paths: str | os.PathLike[str]) -> pd.DataFrame:
     answer, right, bytes_in, bytes_out, reason, and seconds in each kind of phase: phase_open, phase_save,
     phase_start, phase_pipe_in, phase_run, phase_pipe_out, phase_commit. NaN where there is none. Raises
     UsageError, with the place, for a file that is no result.
+
+    >>> import harness
+    >>> frame = harness.load_results("results/recordings/typical-docker.jsonl")
+    >>> edited = frame[frame["scenario"] == "incremental"].groupby("runner")["recompiled"].max()
+    >>> int(edited["bare-make"]), int(edited["katas-data-container"]), int(edited["tmp"])
+    (1, 1, 24)
     """
     import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
 

@@ -18,8 +18,7 @@ from harness import doctor, tarpipe
 from harness.doctor import Diagnosis, Finding, Fitness, Group, files, local, machine, programs, trip
 from harness.doctor import docker as docker_doctor
 from harness.doctor.finding import install, softly
-from harness.engines import Engine, sandbox
-from harness.engines import docker as docker_engine
+from harness.engines import Engine, endpoint, sandbox
 from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.docker import DockerEngine
 from harness.engines.owner import LABEL, Owner
@@ -143,7 +142,7 @@ def test_without_docker_the_local_engine_is_left(place: Path, monkeypatch: pytes
 
 def test_an_engine_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes the connection and never answers is given up, and said to be so."""
-    monkeypatch.setattr(docker_engine, "KNOCK_SECONDS", 0.2)
+    monkeypatch.setattr(endpoint, "KNOCK_SECONDS", 0.2)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "silent"))
         silent.listen()

@@ -34,6 +34,11 @@ def load_findings(*paths: str | os.PathLike[str]) -> pd.DataFrame:
     (the command that tries it again), reason (why it is unknown); the last three are empty where there is nothing.
 
     Raises UsageError for a file that `harness verify --json` did not write.
+
+    >>> findings = load_findings("results/recordings/verify-local.json")
+    >>> atomic = findings[findings["property"] == "atomic"].set_index(["runner", "engine"])
+    >>> str(atomic.loc[("katas-volume", "local, bubblewrap"), "status"])
+    'refuted'
     """
     import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
 

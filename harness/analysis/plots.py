@@ -79,6 +79,11 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
 def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     """Every sample as a point, a row for each runner, on a logarithmic axis of seconds; a bar marks the
     median.
+
+    >>> import harness
+    >>> figure = distribution(harness.load_results("results/recordings/typical-docker.jsonl"), build="full")
+    >>> describe(figure)[:44]
+    'Distribution of the samples of a full build.'
     """
     chosen = _chosen(frame, build)
     labels = _labels(chosen)

@@ -40,6 +40,11 @@ def trade_offs(
       the ratios within blocks.
 
     Raises UsageError for a frame without a completed build of this kind.
+
+    >>> import harness
+    >>> table = trade_offs(harness.load_results("results/recordings/typical-docker.jsonl")).set_index("runner")
+    >>> [str(table.loc[name, "coupling"]) for name in ("katas-volume", "katas-data-container", "tmp")]
+    ['direct', 'by pipe', 'none']
     """
     import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
 

@@ -78,7 +78,7 @@ def enclose(
     words += ["--proc", "/proc", "--dev", "/dev"]
     for folder in ("/tmp", "/dev/shm"):
         words += ["--perms", "1777", "--size", str(limits.temporary), "--tmpfs", folder]
-    words += ["--bind", str(shown), at, "--chdir", os.path.join(at, inside)]
+    words += ["--bind", str(shown), at, "--chdir", os.path.join(at, inside) if inside else at]
     words += ["--remount-ro", "/dev", "--remount-ro", "/", "--", "sh", "-c", INIT, "init"]
     # setpriv inside, where the capabilities to do so are the last thing that is given up.
     if identity:

@@ -39,8 +39,10 @@ RUN_CAPABILITIES = ["SETUID", "SETGID", "SETPCAP", "KILL", "DAC_READ_SEARCH"]
 none.
 """
 
-KEEPER_CAPABILITIES = ["DAC_OVERRIDE", "FOWNER", "CHOWN"]
-"""To read, replace and remove what a run made unreadable, and to hand over what a run is to write in a mounted volume."""
+KEEPER_CAPABILITIES = ["DAC_OVERRIDE", "FOWNER", "FSETID", "CHOWN"]
+"""To read, replace and remove what a run made unreadable, to hand over what a run is to write in a mounted volume, and to leave
+it its set-id bits on the way.
+"""
 
 KEEPER_SECONDS = 60.0
 """How long a keeper may take to start, on a slow storage driver too."""

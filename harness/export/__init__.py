@@ -29,7 +29,14 @@ BINARY = frozenset({"parquet"})
 
 
 def export(frame: pd.DataFrame, name: str) -> bytes:
-    """The frame in this format. Raises UsageError for an unknown one, for one that needs a library that is not
+    """The frame in this format.
+
+    >>> import harness, json
+    >>> frame = harness.load_results("results/recordings/typical-docker.jsonl")
+    >>> sorted(json.loads(export(frame, "bencher"))["incremental/tmp"]["latency"])
+    ['lower_value', 'upper_value', 'value']
+
+    Raises UsageError for an unknown one, for one that needs a library that is not
     installed, and for a frame without a completed sample.
     """
     if name not in FORMATS:

@@ -67,6 +67,7 @@ class LayeredEvent(FolderEvent):
             os.makedirs(self._work)
             os.mkdir(self._upper)
             dress(self._upper, top.status)
+            _open_up(self._upper)
             self._copy_linked()
         number = self._listed.next
         below = tuple(f"{LAYERS}/{each}" for each, _ in self._listed.layers)
@@ -215,6 +216,7 @@ class LayeredEvent(FolderEvent):
             os.mkdir(here, 0o755)
             if found and stat.S_ISDIR(found.status.st_mode):
                 dress(here, found.status)
+                _open_up(here)
                 if above not in changed:
                     os.utime(above, ns=(stamp, stamp))
             else:
@@ -239,9 +241,14 @@ class LayeredEvent(FolderEvent):
             os.mknod(path, stat.S_IFCHR, WHITEOUT)
 
     def _stamped(self, name: bytes, layers: Layers | None = None) -> Stamped | None:
-        found = (layers or self._below).find(split_name(name))
+        layers, parts = layers or self._below, split_name(name)
+        found = layers.find(parts)
         if found is None or stat.S_ISDIR(found.status.st_mode):
             return None
+        for count in range(len(parts)):
+            above = layers.find(parts[:count])
+            if above and _closed(above.status.st_mode):
+                return None  # to be written anew, which opens the way to it
         folder = os.open(os.path.dirname(found.path), os.O_PATH | os.O_DIRECTORY)
         try:
             return stamped(folder, os.path.basename(found.path))
@@ -259,6 +266,8 @@ class LayeredEvent(FolderEvent):
             if stat.S_ISDIR(status.st_mode):
                 if path != b"." and is_opaque(full):
                     hiding.append(path + b"/")
+                if _closed(status.st_mode):
+                    hiding.append(b"" if path == b"." else path + b"/")
             else:
                 touched.add(path)
                 hiding.append(path + b"/")  # in the place of a folder, maybe
@@ -311,6 +320,17 @@ class LayeredEvent(FolderEvent):
             for each in os.listdir(self._folder / LAYERS):
                 if each not in listed:
                     remove_tree(self._folder / LAYERS / each)
+
+
+def _closed(mode: int) -> bool:
+    """Whether a run forbade its own user to look into a folder or to pass through it: the owner is the run's user next time."""
+    return mode & 0o500 != 0o500
+
+
+def _open_up(folder: str | bytes) -> None:
+    mode = stat.S_IMODE(os.lstat(folder).st_mode)
+    if _closed(mode):
+        os.chmod(folder, mode | 0o700)
 
 
 def _still_linked(layers: Layers, names: Iterable[bytes]) -> tuple[bytes, ...]:

@@ -22,7 +22,7 @@ from harness.errors import HarnessError
 from harness.katas.visible import VisibleFiles
 from harness.proofs import victim
 from harness.proofs.doom import FULL, KILLED
-from harness.proofs.faults import CUT, HARNESS, KEEPER, RUN, Course, Fault, FaultyEngine, Place
+from harness.proofs.faults import CUT, FROM, HARNESS, KEEPER, RUN, Course, Fault, FaultyEngine, Place
 from harness.proofs.outside import eventually
 from harness.proofs.search import Search
 from harness.proofs.state import State, changed, holds, look, products
@@ -30,7 +30,7 @@ from harness.proofs.subject import SECONDS, Subject, complete
 from harness.proofs.verdict import Refuted
 from harness.runners.base import BaseRunner
 
-STREAMS, DEATHS = 10, 3
+STREAMS, DEATHS = 9, 3
 """How many faults are tried by default in the streams, and how many deaths of the harness there."""
 
 NEAR = 1
@@ -122,6 +122,7 @@ class _Game:
             self.play()
         self.play()
         parts = PARTS if factor <= 1 else PARTS * 4
+        yield from _half_a_tree(course)
         yield from _spread(list(_in_the_streams(course, parts)), round(STREAMS * factor))
         yield from self._at_the_disk(KEEPER, course.changes, factor)
         if not victim.can_play(self.subject, self.runner):
@@ -261,6 +262,14 @@ def _places(course: Course, parts: int) -> Iterator[tuple[int, Place]]:
         between = {turn.start + size * part // parts for part in range(1, parts)} if size > LONG else set()
         for byte in sorted({turn.start + 1, *between, turn.end}):
             yield number, Place(turn.stream, turn.way, byte)
+
+
+def _half_a_tree(course: Course) -> Iterator[Fault]:
+    """The stream that brings the tree back, cut in its middle: the mistake that is made most."""
+    turns = [turn for turn in course.turns if (turn.stream, turn.way) == (RUN, FROM)]
+    if turns:
+        longest = max(turns, key=lambda turn: turn.end - turn.start)
+        yield Fault(RUN, CUT, Place(RUN, FROM, (longest.start + longest.end) // 2))
 
 
 def _in_the_streams(course: Course, parts: int) -> Iterator[Fault]:

@@ -87,7 +87,7 @@ for each in /proc/[0-9]*; do
     case $(tr '\\0' ' ' <"$each/cmdline") in *{mark}*) echo "reached another run's process"; kill -9 "${{each#/proc/}}" ;; esac
 done 2>/dev/null
 for each in {sockets}; do
-    [ ! -S "$each" ] || [ ! -w "$each" ] || echo "reached the engine's socket"
+    [ ! -S "$each" ] || echo "reached the engine's socket"
 done
 for each in / /usr /etc /bin /dev /sys /proc/sys/kernel; do
     if echo 1 >"$each/{token}"; then echo "reached the system's files"; rm "$each/{token}"; fi

@@ -29,9 +29,8 @@ def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> Table:
     extended = any(row.seconds.keys() - {FULL, INCREMENTAL} for row in rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
-    width = NAME_WIDTH if len(rows) <= 4 else NAMES_WIDTH // (len(rows) - 1)
     for row in rows:
-        table.add_column(_heading(row.runner, width), justify="right", no_wrap=True)
+        table.add_column(_heading(row.runner, _width(len(rows))), justify="right", no_wrap=True)
     played = [each for each in SCENARIOS if any(each in row.seconds for row in rows)]
     others = [each for each in played if each != about]
     for name in played:
@@ -84,22 +83,17 @@ def machines(found: Sequence[Share], facts: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def growth(found: Sequence[Growth]) -> Table:
-    """A table of `harness scale`: a column an arm, a row a tree, and the exponent below them."""
+    """A table of `harness scale`: a row an arm, a column a tree, and the exponent with its interval behind them."""
     axis, scenario = found[0].axis, found[0].scenario
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(SCENARIOS[scenario].words, no_wrap=True)
-    for each in found:
-        table.add_column(each.runner, justify="right", no_wrap=True)
+    table.add_column(SCENARIOS[scenario].words, overflow="fold")
     for label in axis.trees:
-        table.add_row(label, *(seconds(each.seconds.get(label)) for each in found))
-    table.add_section()
-    table.add_row(
-        f"exponent, of {axis.words}", *(_ratio(each.law.exponent if each.law else None) for each in found)
-    )
-    table.add_row(
-        "  95 % from",
-        *("-" if each.law is None else f"{each.law.low:.2f} to {each.law.high:.2f}" for each in found),
-    )
+        table.add_column(label, justify="right", no_wrap=True)
+    table.add_column(f"exponent, of {axis.words}", justify="right")
+    for each in found:
+        law = each.law
+        exponent = "-" if law is None else f"{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})"
+        table.add_row(each.runner, *(seconds(each.seconds.get(label)) for label in axis.trees), exponent)
     return table
 
 
@@ -109,7 +103,7 @@ def load(found: Sequence[Level]) -> Table:
     table.add_column("avatars at once", no_wrap=True)
     names = list(dict.fromkeys(each.runner for each in found))
     for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(_heading(name, _width(len(names))), justify="right", no_wrap=True)
     figures: list[tuple[str, Callable[[Level], str]]] = [
         ("test events a second", lambda level: _ratio(level.throughput)),
         ("seconds, median", lambda level: seconds(level.median)),
@@ -200,6 +194,11 @@ def _time(event: Increment | None) -> str:
 
 def _status(event: Increment | None) -> str:
     return "-" if event is None or event.status is None else str(event.status)
+
+
+def _width(names: int) -> int:
+    """Characters that there are for each of so many names."""
+    return NAME_WIDTH if names <= 4 else NAMES_WIDTH // (names - 1)
 
 
 def _heading(name: str, width: int) -> str:

@@ -75,15 +75,15 @@ class DockerStream:
         self._socket.close()
 
     def _receive(self, deadline: float) -> bool:
-        self._socket.settimeout(remaining(deadline))
         kept = self._end - self._start  # part of a frame's header, at most
         self._data[:kept] = self._data[self._start : self._end]
         self._start, self._end = 0, kept
         try:
+            self._socket.settimeout(remaining(deadline))
             size = self._socket.recv_into(self._data[kept:])
         except TimeoutError:
             raise
         except OSError:
-            return False  # reset: the engine has gone, and the end marker with it
+            return False  # reset, and the end marker with it; or closed by whoever gave the container up meanwhile
         self._end += size
         return size > 0

@@ -119,7 +119,11 @@ def test_a_volume_that_stays_in_use_is_told(
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize("label", [GONE, str(Owner.current()), "somebody else's", None])
+@pytest.mark.parametrize(
+    "label",
+    [GONE, str(Owner.current()), "somebody else's", None],
+    ids=["gone", "living", "other", "none"],
+)
 def test_what_is_swept_is_what_an_owner_that_has_gone_left(
     engine: DockerEngine, volume: str, label: str | None
 ) -> None:

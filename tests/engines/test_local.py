@@ -202,7 +202,9 @@ def test_no_room_for_a_volume_is_told(engine: LocalEngine) -> None:
     one_line(refused.value)
 
 
-@pytest.mark.parametrize("label", [GONE, str(Owner.current()), "somebody else's"])
+@pytest.mark.parametrize(
+    "label", [GONE, str(Owner.current()), "somebody else's"], ids=["gone", "living", "other"]
+)
 def test_what_is_swept_is_what_an_owner_that_has_gone_left(
     temporary: Path, engine: LocalEngine, label: str
 ) -> None:

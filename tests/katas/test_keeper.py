@@ -81,11 +81,11 @@ class TestServe:
             ("history", {"kata": LION.kata, "name": "lion"}),
             ("history", {"kata": "nonsense", "name": "lion"}),
             ("download", {"kata": LION.kata}),
-            ("pack", {}),
+            ("pack", {"paths": None}),
         ],
     )
     def test_where_a_stream_is_expected_an_error_comes_after_it(
-        self, keeper: Channel, call: str, arguments: dict[str, str]
+        self, keeper: Channel, call: str, arguments: dict[str, str | None]
     ) -> None:
         """The other side reads to the end of the stream first: without one it would wait for ever."""
         keeper.send({"call": call, **arguments})
@@ -98,7 +98,7 @@ class TestServe:
         """Without a test event there is only an error; its pieces are not taken for requests."""
         arguments: dict[str, object] = {
             "stage": {},
-            "accept": {"commit": "", "increment": {}},
+            "accept": {"commit": "", "increment": {}, "changes": None},
             "save": {"deleted": [], "visible": [], "owner": None},
         }[call]
         keeper.send({"call": call, **arguments})

@@ -11,7 +11,7 @@ from harness import disk
 from harness.engines import Engine, SandboxSpec
 from harness.katas.layout import Avatar
 from harness.katas.places import open_folder
-from harness.katas.store import Katas
+from harness.katas.store import Event, Katas
 from harness.proofs import Status
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
@@ -39,8 +39,8 @@ def test_a_volume_mount_needs_a_uid(examined: Examine) -> None:
 class RunsAsRoot(KatasDataContainer):
     """The mistake: the player's code is whoever the container starts as."""
 
-    def spec(self, avatar: Avatar) -> SandboxSpec:
-        return replace(super().spec(avatar), uid=0, gid=0)
+    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
+        return replace(super().spec(avatar, katas), uid=0, gid=0)
 
 
 @pytest.mark.parametrize("shared_engine", ["docker"], indirect=True)

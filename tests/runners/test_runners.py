@@ -36,6 +36,7 @@ from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.docker import DockerEngine
 from harness.engines.local import LocalEngine
 from harness.errors import EngineError, ImageError, UsageError
+from harness.katas import saving
 from harness.katas.layout import Avatar
 from harness.katas.places import TemporaryKatas
 from harness.katas.store import FolderKatas
@@ -151,12 +152,12 @@ def test_a_full_disk_is_a_fault(
     avatar: Avatar,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In the harness's own temporary folder too."""
+    """That of the katas, after a run that completed: it is not accepted."""
 
-    def full(files: VisibleFiles, folder: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+    def full(path: str, *arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", path)
 
-    monkeypatch.setattr(VisibleFiles, "write", full)
+    monkeypatch.setattr(saving, "write_file", full)
     run = open_runner("tmp", shared_engine).run(avatar, script("true"))
     assert (run.outcome, run.tag) == (Outcome.FAULTY, None)
     assert "No space left on device" in run.reason

@@ -1,0 +1,142 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+
+# %% [markdown]
+# # Which runner should I choose?
+#
+# Say how large your trees are, how often each avatar edits, how many of them play at once, and how long a player is willing
+# to wait. The answer comes from recorded figures and proofs alone; change the parameters and run the notebook again.
+
+# %%
+# %matplotlib inline
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+import harness
+from harness.analysis import palette
+from harness.analysis.findings import load_findings
+from harness.analysis.tradeoffs import PROVEN, trade_offs
+from harness.trials import FLOOR
+from harness.units import seconds
+
+# %% [markdown]
+# ## Parameters
+
+# %% tags=["parameters"]
+TREE_MB = 1.6  # the built tree, products included
+EDITS_AN_HOUR = 120  # of each avatar: a player's 30, a coding agent's 600
+AVATARS = 200  # at once
+LIMIT_SECONDS = 0.5  # that a player is willing to wait for an incremental build
+
+# %%
+RECORDINGS = "../results/recordings"
+typical = harness.load_results(f"{RECORDINGS}/typical-docker.jsonl")
+scale = harness.load_results(f"{RECORDINGS}/scale-docker.jsonl")
+findings = load_findings(f"{RECORDINGS}/verify-docker.json")
+Markdown(
+    f"Trees of **{TREE_MB:g} MB**, **{EDITS_AN_HOUR:,} edits an hour** by each of **{AVATARS:,} avatars**, and at most "
+    f"**{LIMIT_SECONDS:g} s** to wait. Recorded on {typical['engine'].iloc[0]}, {typical['storage_driver'].iloc[0]}."
+)
+
+# %% [markdown]
+# ## What each runner may be relied on for, and what it costs
+#
+# The proofs are of a search for counterexamples; *not tried* means that nobody looked. Times are of the typical tree of 1.6
+# MB.
+
+# %%
+table = trade_offs(typical, findings).drop(columns="engine").set_index("runner")
+shown = table.assign(median=table["median"].map(seconds), tail=table["tail"].map(seconds))
+shown.style.map(
+    lambda value: {"proved": "color: #00614a; font-weight: bold", "refuted": "color: #a03000"}.get(value, ""),
+    subset=list(PROVEN),
+).format({"ratio": "{:.2f}", "bytes": "{:,}"})
+
+# %% [markdown]
+# ## At your size of tree
+#
+# The lines join the medians of the sizes that were measured; the dashed line is your tree, the dotted one your limit.
+
+# %%
+incremental = scale[(scale["scenario"] == "incremental") & (scale["outcome"] == "completed")]
+sizes = incremental.groupby("tree")["tree_bytes"].median()
+medians = incremental.groupby(["runner", incremental["tree"].map(sizes)])["seconds"].median()
+styles = palette.styles(medians.index.unique("runner"))
+figure = Figure(figsize=(9, 4.5), layout="constrained")
+axes = figure.subplots()
+expected = {}
+for runner, style in styles.items():
+    line = medians[runner].sort_index()
+    axes.plot(line.index / 1e6, line, color=style.colour, marker=style.marker, label=runner)
+    at = np.interp(np.log(TREE_MB * 1e6), np.log(line.index.to_numpy(float)), np.log(line.to_numpy(float)))
+    expected[runner] = float(np.exp(at))
+axes.axvline(TREE_MB, color="#4d4d4d", linestyle="--", linewidth=1)
+axes.axhline(LIMIT_SECONDS, color="#4d4d4d", linestyle=":", linewidth=1)
+axes.set_xscale("log")
+axes.set_yscale("log")
+axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+axes.yaxis.set_major_formatter(FuncFormatter(lambda value, place: seconds(value)))
+for axis in (axes.xaxis, axes.yaxis):
+    axis.set_minor_formatter(NullFormatter())
+axes.set_xlabel("megabytes in the sandbox (logarithmic)")
+axes.set_ylabel("an incremental build (logarithmic)")
+axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+figure
+
+# %% [markdown]
+# ## How many processors that takes
+#
+# Processor time of the command and of the harness, at the rate of your edits; the engine's own comes on top. A processor that
+# is busy more than about two thirds of the time makes people wait for one another.
+
+# %%
+done = typical[(typical["scenario"] == "incremental") & (typical["outcome"] == "completed")]
+used = done.groupby("runner")[["processor_seconds", "harness_seconds"]].median().sum(axis=1)
+rate = AVATARS * EDITS_AN_HOUR / 3600
+busy = (used * rate).drop(FLOOR)
+pd.DataFrame(
+    {
+        "processor time of a test event": used.drop(FLOOR).map(seconds),
+        f"processors busy at {rate:.1f} test events a second": busy.map("{:.1f}".format),
+        "processors to have": np.ceil(busy / (2 / 3)).astype(int),
+    }
+)
+
+# %% [markdown]
+# ## The answer
+
+# %%
+proven = table.index[(table[list(PROVEN)] == "proved").all(axis=1)]
+ready = {runner: cost for runner, cost in expected.items() if runner in proven}
+fast = {runner: cost for runner, cost in ready.items() if cost <= LIMIT_SECONDS}
+if fast:
+    best = min(fast, key=lambda runner: fast[runner])
+    others = [runner for runner in fast if runner != best]
+    answer = (
+        f"**{best}**: about {seconds(fast[best])} for an incremental build of {TREE_MB:g} MB, and all of "
+        f"{', '.join(PROVEN)} was proved of it."
+        + (f" {', '.join(others)} would keep to your limit as well." if others else "")
+    )
+elif ready:
+    best = min(ready, key=lambda runner: ready[runner])
+    answer = (
+        f"**None keeps to {LIMIT_SECONDS:g} s.** The fastest of which everything was proved is {best}, with about "
+        f"{seconds(ready[best])}; bare make itself takes about {seconds(expected[FLOOR])}."
+    )
+else:
+    answer = "**Of no runner was everything proved** on the engine of this recording."
+Markdown(answer)

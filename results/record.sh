@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Makes the recordings in results/recordings again, in about half an hour, on a machine that should have nothing else to do:
+# Docker at DOCKER_HOST (overlay2 gives the figures of the README), the local engine, and, where SLOW_DOCKER_HOST names an
+# engine on a slow storage driver, that one too. `results/record.sh typical-docker ...` makes only those that are named.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+harness=$PWD/.venv/bin/harness
+folder=results/recordings
+mkdir -p "$folder"
+
+notes=(--runner tmp --runner katas-volume --runner katas-data-container)
+standby=(--runner katas-data-container:standby=warm --runner katas-data-container:standby=seeded)
+modern=(--runner katas-overlay)
+incremental=(--runner katas-volume --runner katas-data-container --runner katas-data-container:standby=seeded --runner katas-overlay)
+proved=(--runner tmp --runner katas-volume --runner katas-data-container --runner katas-data-container:standby=seeded
+  --runner katas-overlay)
+
+slow() { DOCKER_HOST=${SLOW_DOCKER_HOST:?names no engine} "$@"; }
+
+record() { # NAME.SUFFIX, then the command without its file
+  local out=$folder/$1
+  shift
+  rm -f "$out.new"
+  "$@" "$out.new" || [[ $out == *verify* && -s $out.new ]] # what is not as claimed is worth keeping, too
+  mv "$out.new" "$out"
+}
+
+typical-docker() {
+  record typical-docker.jsonl "$harness" compare --engine docker "${notes[@]}" "${standby[@]}" "${modern[@]}" \
+    --runner katas-subpath --aa katas-volume --blocks 12 --out
+}
+typical-local() {
+  record typical-local.jsonl "$harness" compare --engine local "${notes[@]}" "${standby[@]}" "${modern[@]}" --blocks 12 --out
+}
+typical-slow() {
+  record typical-slow.jsonl slow "$harness" compare --engine docker "${notes[@]}" "${standby[@]}" --blocks 6 --out
+}
+scale-docker() {
+  record scale-docker.jsonl "$harness" scale --engine docker "${incremental[@]}" --files none --blocks 3 --out
+}
+load-docker() {
+  record load-docker.jsonl "$harness" load --engine docker "${incremental[@]}" --avatars 1,2,4,8 --budget 90 --out
+}
+verify-docker() {
+  record verify-docker.json "$harness" verify --engine docker "${proved[@]}" --profile ci --json
+}
+verify-local() {
+  record verify-local.json "$harness" verify --engine local --engine local-plain "${notes[@]}" --profile ci --json
+}
+
+all=(typical-docker typical-local scale-docker load-docker verify-docker verify-local)
+[[ -z ${SLOW_DOCKER_HOST:-} ]] || all+=(typical-slow)
+for each in "${@:-${all[@]}}"; do
+  printf '\n=== %s\n' "$each"
+  "$each"
+done
