@@ -86,6 +86,7 @@ class Sandbox:
         self._nonce = secrets.token_hex(16).encode()
         self._stream: Stream | None = None
         self._failed = False  # to start
+        self._closed = False
         self._busy = False  # a request was sent whose answer has not come
         self._buffers = {OUTPUT: bytearray(), COMPLAINTS: bytearray()}
 
@@ -216,7 +217,10 @@ class Sandbox:
             self._stream.kill()
 
     def close(self) -> None:
-        """End the run-container; it is never used again."""
+        """End the run-container; it is never used again. Closing it once more does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         if self._stream is None and not self._failed:
             with contextlib.suppress(EngineError, TimeoutError):
                 self._stream = self._open()

@@ -199,6 +199,14 @@ def test_a_command_of_two_lines_is_refused(sandbox: Sandbox) -> None:
         sandbox.execute("echo 1\necho 2", PATIENCE)
 
 
+def test_closing_twice_is_closing_once(fresh: Sandbox) -> None:
+    """Also one that was in the middle of something, and whose stream has gone."""
+    fresh._request(b"run 60\nsleep 1000.5")
+    fresh.kill()
+    fresh.close()
+    fresh.close()
+
+
 def test_what_is_ready_runs_like_any_other(fresh: Sandbox) -> None:
     """Got ready before the tree came in, and then again: the command sees the tree, has its own status, and ends with
     what it started.
