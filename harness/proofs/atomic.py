@@ -104,6 +104,7 @@ class _Game:
             self.play()
             self.play()
             self.keeps = bool(products(self.state().sandbox, self.files))
+            self.runner.prepare(self.avatar)  # what stands by for the next test event was not left behind
             self.settled = len(self.runner.engine.traces())
 
     def state(self) -> State:

@@ -36,6 +36,7 @@ def prove(subject: Subject, search: Search) -> None:
         avatar = subject.avatar()
         old = _files("echo 1 >made; echo 1 >goes; echo 1 >turns", "0")
         complete(runner, avatar, old)
+        runner.prepare(avatar)  # what stands by for the next test event was not left behind
         settled = len(runner.engine.traces())
 
         def check(name: str) -> None:
