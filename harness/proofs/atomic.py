@@ -13,6 +13,7 @@ where the harness dies.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
@@ -108,6 +109,8 @@ class _Game:
             self.settled = len(self.runner.engine.traces())
 
     def state(self) -> State:
+        with contextlib.suppress(HarnessError):
+            self.runner.prepare(self.avatar)  # else this look and what is prepared would take a keeper each
         return look(self.runner.katas, self.avatar)
 
     def play(self) -> str:

@@ -5,7 +5,8 @@ notes' section on granularity asks: with a data-container for each kata or avata
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
+from concurrent.futures import CancelledError
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -128,8 +129,9 @@ class KatasDataContainer(BaseRunner):
         """A head start for the avatar's next test event, unless there is one; returns when it is ready. Raises
         EngineError where none can be made, and KatasError.
         """
-        if self._standby:
-            self._standby.prepare(avatar).result()
+        if self._standby and (ready := self._standby.prepare(avatar)):
+            with suppress(CancelledError):  # others were prepared meanwhile, and it gave way to them
+                ready.result()
 
     def stood_by(self, avatar: Avatar) -> Standing | None:
         standing = self._standby.take(avatar, of_anybody=not self._seeds) if self._standby else None

@@ -39,12 +39,16 @@ class Standby:
         self._lock = threading.Lock()
         self._closed = False
 
-    def prepare(self, avatar: Avatar) -> Future[Standing]:
-        """Begin to prepare one, unless it was."""
+    def prepare(self, avatar: Avatar) -> Future[Standing] | None:
+        """Begin to prepare one, unless it was; one that failed is begun anew. None once closed."""
         with self._lock:
-            if avatar not in self._standing and not self._closed:
+            if self._closed:
+                return None
+            found = self._standing.get(avatar)
+            failed = found is not None and found.done() and not found.cancelled() and found.exception()
+            if found is None or failed:
                 self._standing[avatar] = self._workers.submit(self._start, avatar)
-            ready = self._standing.get(avatar, Future())
+            ready = self._standing[avatar]
             self._standing.move_to_end(avatar)
             superfluous = [
                 self._standing.popitem(last=False)[1] for _ in range(len(self._standing) - self._most)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -260,28 +261,55 @@ def test_no_more_than_so_many_stand_by_and_none_is_left(shared_engine: Engine) -
     eventually(lambda: set(shared_engine.traces()) <= before, "all of them go")
 
 
+class Idle:
+    """In place of a sandbox."""
+
+    def __init__(self, closed: list[str], name: str) -> None:
+        self._closed, self._name = closed, name
+
+    def close(self) -> None:
+        self._closed.append(self._name)
+
+
+def ready(standby: Standby, avatar: Avatar) -> Standing:
+    """What is prepared, once it is."""
+    future = standby.prepare(avatar)
+    assert future is not None
+    return future.result()
+
+
 def test_the_least_recently_used_gives_way() -> None:
     """A table of at most two: the one that was used again stays."""
     closed: list[str] = []
-
-    class Idle:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def close(self) -> None:
-            closed.append(self.name)
-
-    with closing(Standby(lambda avatar: Standing(Idle(avatar.name)), 2)) as standby:  # type: ignore[arg-type]
+    with closing(Standby(lambda avatar: Standing(cast(Sandbox, Idle(closed, avatar.name))), 2)) as standby:
         for name in ("lion", "newt", "lion", "toad"):
-            standby.prepare(Avatar(name=name)).result()
+            ready(standby, Avatar(name=name))
         assert closed == ["newt"]
         assert standby.take(Avatar(name="newt")) is None
         taken = standby.take(Avatar(name="lion"))
         assert taken is not None
         assert standby.take(Avatar(name="lion")) is None, "it is the caller's now"
         assert standby.take(Avatar(name="newt"), of_anybody=True) is not None, "toad's"
-        standby.prepare(Avatar(name="wolf")).result()
+        ready(standby, Avatar(name="wolf"))
     assert closed == ["newt", "wolf"]
+    assert standby.prepare(Avatar()) is None
+
+
+def test_one_that_failed_is_prepared_anew() -> None:
+    """Its failure is told to who waits for it, and only to them."""
+    failures = [EngineError("by a test"), EngineError("by a test")]
+
+    def start(avatar: Avatar) -> Standing:
+        if failures:
+            raise failures.pop()
+        return Standing(cast(Sandbox, Idle([], avatar.name)))
+
+    with closing(Standby(start, 2)) as standby:
+        for _ in range(2):
+            with pytest.raises(EngineError, match="by a test"):
+                ready(standby, Avatar())
+        assert standby.take(Avatar()) is None
+        assert ready(standby, Avatar()) is standby.take(Avatar())
 
 
 CRASHING = """
