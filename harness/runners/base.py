@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from harness.engines import Engine, Limits, SandboxSpec
+from harness.engines.spec import Mount
 from harness.errors import EngineError, HarnessError, UsageError
 from harness.katas.layout import Avatar, show
 from harness.katas.places import VOLUME, open_folder, open_volume
@@ -58,6 +59,8 @@ class BaseRunner:
     """The kind of place that it keeps the katas in: FOLDER or VOLUME of harness.katas.places."""
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The options that it takes as keyword arguments, and their values, the default first."""
+    mounts: type[Mount] | None = None
+    """The kind of mount that its run-containers need, of a volume."""
 
     def __init__(
         self,
@@ -71,8 +74,11 @@ class BaseRunner:
     ) -> None:
         """`observe` also takes snapshots of the sandbox around each command, for measuring and proving.
 
-        Raises ImageError when the image is missing or would give stale builds.
+        Raises ImageError when the image is missing or would give stale builds, and EngineError where the engine cannot
+        mount what the runner `mounts`.
         """
+        if self.mounts and (why := engine.refusal(self.mounts)):
+            raise EngineError(why)
         self.engine, self.katas = engine, katas
         self.image, self.command, self.observe = image, command, observe
         self.limits = limits or Limits()

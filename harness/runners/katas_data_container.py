@@ -75,8 +75,8 @@ class KatasDataContainer(BaseRunner):
         given = {"granularity": granularity, "standby": standby} | ({"pipe": pipe} if pipe else {})
         self.check(given)
         self.pipe = _pipe(given)
-        if self.pipe == NONE and (why := engine.refusal(WholeVolume)):
-            raise EngineError(why)
+        if self.pipe == NONE:
+            self.mounts = WholeVolume
         super().__init__(engine, katas, **arguments)
         self._seeds = standby == SEEDED
         self._standby = Standby(self._stand_by, int(standing)) if standby != COLD else None

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from harness.engines import Engine, SandboxSpec
+from harness.engines import SandboxSpec
 from harness.engines.spec import Overlay
-from harness.errors import EngineError
 from harness.katas.kept import KeptEvent, VolumeKatas
 from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import VOLUME
-from harness.katas.store import Event, Katas
+from harness.katas.store import Event
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -25,13 +23,8 @@ class KatasOverlay(BaseRunner):
 
     name = "katas-overlay"
     katas_in = VOLUME
+    mounts = Overlay
     katas: VolumeKatas
-
-    def __init__(self, engine: Engine, katas: Katas, **arguments: Any) -> None:
-        """Raises what BaseRunner does, and EngineError where no overlay can be mounted."""
-        if why := engine.refusal(Overlay):
-            raise EngineError(why)
-        super().__init__(engine, katas, **arguments)
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
