@@ -72,8 +72,13 @@ def permit(folder: int, need: int) -> None:
     """
     path = f"/proc/self/fd/{folder}"
     mode = stat.S_IMODE(os.stat(path).st_mode)
-    if need << 6 & ~mode:
+    if lacks(mode, need):
         os.chmod(path, mode | 0o700)
+
+
+def lacks(mode: int, need: int = os.R_OK | os.X_OK) -> bool:
+    """Whether a mode withholds one of the permissions needed from the owner."""
+    return bool(need << 6 & ~mode)
 
 
 def permit_all(folder: str | os.PathLike[str]) -> None:

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from harness.changes import Changes
-from harness.disk import remove_tree
+from harness.disk import lacks, open_folder, remove_tree
 from harness.errors import KatasError
 from harness.katas import journal, saving
 from harness.katas.delta import Stamped, stamped, work_out
 from harness.katas.layers import OPAQUE, WHITEOUT, Found, Layers, dress, is_opaque, is_whiteout
-from harness.katas.layout import HISTORY, LAYERS, LISTED, SANDBOX, split_name
+from harness.katas.layout import LAYERS, LISTED, SANDBOX, split_name
 from harness.katas.listed import Listed, layers_of, settle
 from harness.katas.store import Acceptance, Comparison, FolderEvent
 from harness.tree import Entry, entries, walk
@@ -67,7 +67,7 @@ class LayeredEvent(FolderEvent):
             os.makedirs(self._work)
             os.mkdir(self._upper)
             dress(self._upper, top.status)
-            _open_up(self._upper)
+            os.close(open_folder(self._upper))  # whatever mode a run gave it
             self._copy_linked()
         number = self._listed.next
         below = tuple(f"{LAYERS}/{each}" for each, _ in self._listed.layers)
@@ -78,9 +78,7 @@ class LayeredEvent(FolderEvent):
             self._let_go()
             known = self._listed.kept
             kept = {name: known[name] if name in known else self._stamped(name) for name in manifest}
-            head, tag = journal.head(str(self._folder))
-            missing = journal.missing(str(self._folder / HISTORY), {file.blob for file in manifest.values()})
-            return Comparison(work_out(manifest, kept, self._before), frozenset(missing), head, tag)
+            return Comparison(work_out(manifest, kept, self._before), *self._against(manifest.values()))
 
     def save(
         self,
@@ -216,7 +214,7 @@ class LayeredEvent(FolderEvent):
             os.mkdir(here, 0o755)
             if found and stat.S_ISDIR(found.status.st_mode):
                 dress(here, found.status)
-                _open_up(here)
+                os.close(open_folder(here))
                 if above not in changed:
                     os.utime(above, ns=(stamp, stamp))
             else:
@@ -247,7 +245,7 @@ class LayeredEvent(FolderEvent):
             return None
         for count in range(len(parts)):
             above = layers.find(parts[:count])
-            if above and _closed(above.status.st_mode):
+            if above and lacks(above.status.st_mode):
                 return None  # to be written anew, which opens the way to it
         folder = os.open(os.path.dirname(found.path), os.O_PATH | os.O_DIRECTORY)
         try:
@@ -266,7 +264,7 @@ class LayeredEvent(FolderEvent):
             if stat.S_ISDIR(status.st_mode):
                 if path != b"." and is_opaque(full):
                     hiding.append(path + b"/")
-                if _closed(status.st_mode):
+                if lacks(status.st_mode):
                     hiding.append(b"" if path == b"." else path + b"/")
             else:
                 touched.add(path)
@@ -320,17 +318,6 @@ class LayeredEvent(FolderEvent):
             for each in os.listdir(self._folder / LAYERS):
                 if each not in listed:
                     remove_tree(self._folder / LAYERS / each)
-
-
-def _closed(mode: int) -> bool:
-    """Whether a run forbade its own user to look into a folder or to pass through it: the owner is the run's user next time."""
-    return mode & 0o500 != 0o500
-
-
-def _open_up(folder: str | bytes) -> None:
-    mode = stat.S_IMODE(os.lstat(folder).st_mode)
-    if _closed(mode):
-        os.chmod(folder, mode | 0o700)
 
 
 def _still_linked(layers: Layers, names: Iterable[bytes]) -> tuple[bytes, ...]:

@@ -298,9 +298,7 @@ class FolderEvent:
         with self._saying("read"):
             self._let_go()
             kept = saving.look(self._sandbox, manifest)
-            head, tag = journal.head(str(self._folder))
-            missing = journal.missing(str(self._folder / HISTORY), {file.blob for file in manifest.values()})
-            return Comparison(work_out(manifest, kept, self._visible()), frozenset(missing), head, tag)
+            return Comparison(work_out(manifest, kept, self._visible()), *self._against(manifest.values()))
 
     def save(
         self,
@@ -341,10 +339,7 @@ class FolderEvent:
                 mark = secrets.token_hex(16)
                 journal.write(path, mark.encode())
             kept = dict.fromkeys(self._visible()) | saving.look(self._sandbox, self._visible())
-            head, tag = journal.head(str(self._folder))
-            blobs = {file.blob for file in kept.values() if file}
-            missing = journal.missing(str(self._folder / HISTORY), blobs)
-            return Held(mark, kept, frozenset(missing), head, tag)
+            return Held(mark, kept, *self._against(filter(None, kept.values())))
 
     def resume(
         self,
@@ -424,6 +419,12 @@ class FolderEvent:
         if not (self._folder / ACCEPTING).exists():  # else the staged tree is still to become the sandbox
             remove_tree(self._staging)
         remove_tree(self._incoming)
+
+    def _against(self, files: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
+        """The history beside these files: which contents it does not hold yet, its head, and the tag of that."""
+        head, tag = journal.head(str(self._folder))
+        missing = journal.missing(str(self._folder / HISTORY), {file.blob for file in files})
+        return frozenset(missing), head, tag
 
     def _visible(self) -> set[bytes]:
         return _visible(self._folder)
