@@ -105,12 +105,12 @@ class _Game:
             self.play()
             self.play()
             self.keeps = bool(products(self.state().sandbox, self.files))
-            self.runner.prepare(self.avatar)  # what stands by for the next test event was not left behind
             self.settled = len(self.runner.engine.traces())
 
     def state(self) -> State:
         with contextlib.suppress(HarnessError):
-            self.runner.prepare(self.avatar)  # else this look and what is prepared would take a keeper each
+            # What stands by for the next test event was not left behind; and this look would take another keeper.
+            self.runner.prepare(self.avatar)
         return look(self.runner.katas, self.avatar)
 
     def play(self) -> str:
