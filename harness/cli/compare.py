@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from math import inf
 from typing import Any
 
@@ -13,15 +12,16 @@ from harness import runners, trials
 from harness.cli.measuring import (
     add_arms,
     add_tree,
+    comparison_of,
     default_out,
+    engine_of,
     record,
     showing,
     tree_and_seed,
     variants,
 )
 from harness.cli.options import add_dask, console, count, errors, positive, remark
-from harness.compare import AGAIN, Comparison, compare
-from harness.engines.choose import choose
+from harness.compare import AGAIN, compare
 from harness.errors import UsageError
 from harness.render import terminal
 from harness.runners.variant import Variant
@@ -79,20 +79,8 @@ def _compare(options: argparse.Namespace) -> int:
     plan = trials.Plan(options.budget, options.blocks, tuple(each for each in SCENARIOS if each in wanted))
     if options.dask is not None:
         return _spread(options, tree, kinds, plan, seed, again)
-    choice = choose(options.engine, image=options.image, report=remark)
-    with closing(choice.engine) as engine, showing(plan) as show:
-        errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
-        comparison = Comparison(
-            tree,
-            kinds,
-            engine,
-            options.image,
-            options.command,
-            options.max_seconds,
-            plan,
-            seed,
-            again,
-        )
+    with engine_of(options) as engine, showing(plan) as show:
+        comparison = comparison_of(options, tree, kinds, engine, plan, seed, again)
         facts = comparison.facts()
         return record(
             options.out or default_out("compare", engine.name),

@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import runners, trials
-from harness.cli.measuring import add_tree, default_out, showing, tree_and_seed
-from harness.cli.options import add_engine, console, count, errors, positive, remark
-from harness.compare import Comparison, compare
-from harness.engines.choose import choose
+from harness.cli.measuring import add_tree, comparison_of, default_out, engine_of, showing, tree_and_seed
+from harness.cli.options import add_engine, console, count, positive, remark
+from harness.compare import compare
 from harness.errors import UsageError
 from harness.results import ResultFile
 
@@ -117,20 +115,9 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
     base = find_base(options.against, head, remark) if options.against else None
     wanted = Wanted.of(budgets, head, base)
     tree, seed = tree_and_seed(options)
-    choice = choose(options.engine, image=options.image, report=remark)
-    with closing(choice.engine) as engine:
-        errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
+    with engine_of(options) as engine:
         plan = trials.Plan(options.budget, scenarios=wanted.scenarios)
-        comparison = Comparison(
-            tree,
-            wanted.in_process(),
-            engine,
-            options.image,
-            options.command,
-            options.max_seconds,
-            plan,
-            seed,
-        )
+        comparison = comparison_of(options, tree, wanted.in_process(), engine, plan, seed)
         stop = early_stop(budgets, against=base.arm if base else None, most=options.blocks or LOOKS[-1])
         out: Path = options.out or default_out("gate", engine.name)
         name = options.engine if options.engine != "auto" else engine.name

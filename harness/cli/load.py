@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from typing import Any
 
 from harness import load, trials
 from harness.cli.measuring import (
     add_arms,
     add_tree,
+    comparison_of,
     default_out,
+    engine_of,
     record,
     showing,
     tree_and_seed,
     variants,
 )
-from harness.cli.options import console, count, counts, errors, positive, remark
-from harness.compare import Comparison
-from harness.engines.choose import choose
+from harness.cli.options import console, count, counts, positive
 from harness.render import terminal
 from harness.trials.crowd import Crowds, levels
 
@@ -70,19 +69,8 @@ def _load(options: argparse.Namespace) -> int:
     tree, seed = tree_and_seed(options)
     crowds = Crowds(sorted(set(options.avatars)), options.events, options.budget)
     plan = trials.Plan(options.budget, scenarios=(trials.INCREMENTAL,))
-    choice = choose(options.engine, image=options.image, report=remark)
-    with closing(choice.engine) as engine, showing() as show:
-        errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
-        comparison = Comparison(
-            tree,
-            kinds,
-            engine,
-            options.image,
-            options.command,
-            options.max_seconds,
-            plan,
-            seed,
-        )
+    with engine_of(options) as engine, showing() as show:
+        comparison = comparison_of(options, tree, kinds, engine, plan, seed)
         facts = load.facts(comparison, crowds)
         return record(
             options.out or default_out("load", engine.name),

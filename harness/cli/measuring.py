@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from harness import runners
 from harness.cli.options import USAGE, add_engine, add_runner, console, errors, positive, remark
+from harness.compare import Comparison
+from harness.engines import Engine
+from harness.engines.choose import choose
 from harness.errors import UsageError
 from harness.results import ResultFile
 from harness.runners.base import COMMAND
@@ -109,6 +112,30 @@ def _with(label: str, option: str) -> str:
 def seed_of(options: argparse.Namespace) -> int:
     """The seed that was given, or a new one."""
     return options.seed if options.seed is not None else secrets.randbelow(2**32)
+
+
+@contextmanager
+def engine_of(options: argparse.Namespace) -> Iterator[Engine]:
+    """The engine that `add_arms` or `add_engine` asked for, told with the reason why it was taken; closed at the end."""
+    choice = choose(options.engine, image=options.image, report=remark)
+    with closing(choice.engine) as engine:
+        errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
+        yield engine
+
+
+def comparison_of(
+    options: argparse.Namespace,
+    tree: SourceTree,
+    kinds: Sequence[Variant],
+    engine: Engine,
+    plan: Plan,
+    seed: int,
+    again: str | None = None,
+) -> Comparison:
+    """These runners on this tree, as `add_trials` and `add_engine` asked for it."""
+    return Comparison(
+        tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed, again
+    )
 
 
 def record(

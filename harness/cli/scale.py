@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from typing import Any
 
 from harness import scale, trials
-from harness.cli.measuring import add_arms, add_trials, default_out, record, seed_of, showing, variants
-from harness.cli.options import console, count, counts, errors, positive, remark
-from harness.compare import Comparison
-from harness.engines.choose import choose
+from harness.cli.measuring import (
+    add_arms,
+    add_trials,
+    comparison_of,
+    default_out,
+    engine_of,
+    record,
+    seed_of,
+    showing,
+    variants,
+)
+from harness.cli.options import console, count, counts, positive
 from harness.errors import UsageError
 from harness.render import terminal
 
@@ -63,11 +70,9 @@ def _scale(options: argparse.Namespace) -> int:
         raise UsageError("nothing is left to measure: give --sizes or --files")
     plan = trials.Plan(0, options.blocks)
     seed = seed_of(options)
-    choice = choose(options.engine, image=options.image, report=remark)
-    with closing(choice.engine) as engine, showing() as show:
-        errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
+    with engine_of(options) as engine, showing() as show:
         comparisons = [
-            Comparison(tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed)
+            comparison_of(options, tree, kinds, engine, plan, seed)
             for axis in axes
             for tree in axis.trees.values()
         ]
