@@ -133,22 +133,22 @@ def load_results(*paths: str | os.PathLike[str]) -> pd.DataFrame:
     >>> int(edited["bare-make"]), int(edited["katas-data-container"]), int(edited["tmp"])
     (1, 1, 24)
     """
-    import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
-
     if not paths:
         raise UsageError("give at least one result file")
-    frame = pd.DataFrame([row for path in paths for row in _rows(read_result(Path(path)))])
+    return to_frame([read_result(Path(path)) for path in paths])
+
+
+def to_frame(recordings: Sequence[Recording]) -> pd.DataFrame:
+    """Recordings that were read, as `load_results` gives them; at least one."""
+    import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
+
+    frame = pd.DataFrame([row for each in recordings for row in _rows(each)])
     for column in WHOLE:
         frame[column] = frame[column].astype("Int64")
     for column in ("at", "processor_seconds", "harness_seconds"):
         frame[column] = frame[column].astype("float64")
     frame["right"] = frame["right"].astype("boolean")
     return frame
-
-
-def read_facts(path: Path) -> dict[str, Any]:
-    """The first line of a result file. Raises UsageError for a file that is none."""
-    return dict(read_result(path).facts)
 
 
 def _rows(recording: Recording) -> Iterator[dict[str, Any]]:

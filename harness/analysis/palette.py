@@ -1,7 +1,7 @@
 """One colour and marker for each runner, the same in every picture.
 
 The colours are those of Okabe and Ito, "Color Universal Design" (2008), which people with any of the common kinds of colour
-blindness can tell apart; a runner's options change the marker and the hatch, never the colour.
+blindness can tell apart; a runner's options change the marker, never the colour.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ OTHERS = ("#7b3294", "#1b7837", "#8c510a", "#2166ac", "#b2182b", "#35978f")
 """For runners of somebody else's, by their name: the same in every picture and on every machine."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
-HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---", "|||", "**")
 
 PHASES = {
     "open": "#bbbbbb",
@@ -45,11 +44,10 @@ class Style:
 
     colour: str
     marker: str
-    hatch: str
 
 
 def styles(labels: Iterable[str]) -> dict[str, Style]:
-    """A style for each label, in the order given: one colour a runner, a marker and a hatch for each of its
+    """A style for each label, in the order given: one colour a runner, a marker for each of its
     variants.
 
     >>> drawn = styles(["tmp", "katas-data-container", "katas-data-container:standby=seeded"])
@@ -64,7 +62,7 @@ def styles(labels: Iterable[str]) -> dict[str, Style]:
         kind = label.partition(":")[0].partition("#")[0]
         number = variants.setdefault(kind, 0)
         variants[kind] += 1
-        found[label] = Style(colour(kind), MARKERS[number % len(MARKERS)], HATCHES[number % len(HATCHES)])
+        found[label] = Style(colour(kind), MARKERS[number % len(MARKERS)])
     return found
 
 

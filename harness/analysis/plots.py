@@ -3,7 +3,7 @@
     import harness
     from harness.analysis import plots
 
-    figure = plots.distribution(harness.load_results("results/typical-docker.jsonl"))
+    figure = plots.distribution(harness.load_results("results/recordings/typical-docker.jsonl"))
     figure.savefig("distribution.svg")
 
 Figures are made without pyplot, so that drawing one changes nothing global; Jupyter shows them after `%matplotlib inline`.
@@ -89,7 +89,7 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     labels = _labels(chosen)
     styles = palette.styles(labels)
     figure, axes = _figure(rows=len(labels) + 1)
-    said = []
+    said_of = []
     for row, label in enumerate(labels):
         rows = chosen[chosen["runner"] == label]
         values = rows["seconds"].to_numpy(dtype=float)
@@ -108,15 +108,15 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         )
         middle = float(np.median(values))
         axes.plot([middle, middle], [row - 0.36, row + 0.36], color="black", linewidth=2)
-        said.append(f"{label}: median {seconds(middle)} of {len(values)}, from {seconds(values.min())} to "
-                    f"{seconds(values.max())}")  # fmt: skip
+        reach = f"from {seconds(values.min())} to {seconds(values.max())}"
+        said_of.append(f"{label}: median {seconds(middle)} of {len(values)}, {reach}")
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     _log_seconds(axes, "x")
     axes.set_xlabel("seconds from the press of the button to the output in hand (logarithmic)")
     axes.set_title(f"Every sample of {_a(build)}; bars are medians", loc="left")
     axes.grid(axis="x", which="major", alpha=0.3)
-    return _say(figure, f"Distribution of the samples of {_a(build)}. " + ". ".join(said))
+    return _say(figure, f"Distribution of the samples of {_a(build)}. " + ". ".join(said_of))
 
 
 def scaling(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
@@ -208,8 +208,7 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         axes.set_xlabel("avatars at once")
         axes.set_ylabel(name)
         axes.grid(which="major", alpha=0.3)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
+        _open_to_the_right(axes)
     panels[0].set_ylim(bottom=0)
     _log_seconds(panels[1], "y")
     panels[0].set_title(f"{_a(build).capitalize()} by many at once", loc="left")
@@ -253,18 +252,22 @@ def _chosen(frame: pd.DataFrame, build: str) -> pd.DataFrame:
 
 
 def _labels(frame: pd.DataFrame) -> list[str]:
-    """The runners in the order of their first sample's block, the floor first."""
-    labels = list(dict.fromkeys(frame.sort_values("runner")["runner"]))
+    """The runners in the order of their medians, the floor first."""
     medians = frame.groupby("runner")["seconds"].median()
-    return sorted(labels, key=lambda label: (label != "bare-make", medians[label]))
+    return sorted(medians.index, key=lambda label: (label != "bare-make", medians[label]))
 
 
 def _figure(rows: int) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, max(2.4, INCH_A_ROW * rows + 1.0)), layout="constrained")
     axes = figure.subplots()
+    _open_to_the_right(axes)
+    return figure, axes
+
+
+def _open_to_the_right(axes: Axes) -> None:
+    """No frame where there is no scale."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    return figure, axes
 
 
 def _log_seconds(axes: Axes, which: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.analysis import plots, svg
 from harness.analysis.findings import load_findings
 from harness.analysis.tradeoffs import trade_offs, verdict
-from harness.results import load_results, read_facts
+from harness.results import read_result, to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,8 @@ def make_report(results: Sequence[Path], proofs: Sequence[Path] = ()) -> Report:
     """Raises UsageError for a file that is no result or no matrix of findings, and for results without a
     completed incremental build.
     """
-    frame = load_results(*results)
+    recordings = [read_result(path) for path in results]
+    frame = to_frame(recordings)
     findings = load_findings(*proofs)
     table = trade_offs(frame, findings)
     return Report(
@@ -50,7 +51,7 @@ def make_report(results: Sequence[Path], proofs: Sequence[Path] = ()) -> Report:
         trade_offs=table,
         pictures=_pictures(frame),
         findings=findings,
-        environments={str(path): _environment(read_facts(path)) for path in results},
+        environments={str(each.path): _environment(each.facts) for each in recordings},
         incomplete=sorted(frame.loc[~frame["complete"], "file"].unique()),
     )
 

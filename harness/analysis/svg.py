@@ -42,8 +42,8 @@ def inline(figure: Figure, name: str) -> str:
                 root.remove(each)
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)
-    for words_of, words in tips.items():
-        _point(root, words_of, words)
+    for pointed, words in tips.items():
+        _point(root, pointed, words)
     _rename(root, name)
     root.set("role", "img")
     root.set("aria-label", " ".join(said(figure)))
