@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import socket
 import subprocess
@@ -120,10 +121,23 @@ class ProcessStream:
 
 
 def send_all(connection: socket.socket, data: bytes, deadline: float) -> None:
-    """Send `data` through a socket. Raises StreamCut when it cannot be sent before the deadline."""
+    """Send `data` through a socket. Raises StreamCut when it cannot be sent before the deadline, or the other end has
+    closed its half and takes no more.
+
+    An engine goes on holding the connection of a container that has died for half a minute and more, without reading
+    what comes; that the container's output has ended is the only sign, and it comes at once.
+    """
+    poll = select.poll()
+    poll.register(connection, select.POLLOUT | select.POLLRDHUP)
+    left = memoryview(data)
     try:
-        connection.settimeout(remaining(deadline))
-        connection.sendall(data)
+        while left:
+            happened = poll.poll(remaining(deadline) * 1000)
+            if happened and not happened[0][1] & select.POLLOUT:
+                raise StreamCut("the other end of the stream has gone: it reads no more")
+            if happened:
+                connection.settimeout(remaining(deadline))
+                left = left[connection.send(left) :]
     except TimeoutError as error:
         raise StreamCut("the other end of the stream did not read in time") from error
     except OSError as error:

@@ -18,6 +18,9 @@ from harness.streams import READ_BYTES
 from harness.streams.attached import HEADER, DockerStream
 
 MEGABYTES = 20
+LONG = 20.0
+"""Seconds: less than an engine may take to close the connection of a container that has died."""
+
 PIECE = bytes(range(256)) * 4096
 
 
@@ -123,6 +126,16 @@ def test_a_write_that_nobody_reads(stream: DockerStream) -> None:
         stream.write(PIECE * 8, time.monotonic() + 0.1)
 
 
+def test_a_write_to_a_container_that_has_died(attached: Attached, stream: DockerStream) -> None:
+    """The engine has told the end of its output, and reads no more, but still holds the connection: this is no time to wait,
+    though there is something left to be read.
+    """
+    attached.theirs.sendall(FRAMES)
+    attached.theirs.shutdown(socket.SHUT_WR)
+    with pytest.raises(StreamCut, match="reads no more"):
+        stream.write(PIECE * 8, soon())
+
+
 def test_closing_ends_the_other_sides_input(attached: Attached, stream: DockerStream) -> None:
     stream.close()
     assert attached.theirs.recv(1) == b""
@@ -166,6 +179,14 @@ def test_both_ways_at_once_through_an_engine(start: Callable[[str], DockerStream
     sender.join()
     assert found[1] == PIECE * MEGABYTES
     assert found[2] == b"end\n"
+
+
+def test_a_container_that_dies_while_it_is_written_to(start: Callable[[str], DockerStream]) -> None:
+    """It is noticed at once, not when the engine has given up passing on what nobody reads."""
+    stream = start("head -c 10 >/dev/null; echo last words")
+    with pytest.raises(StreamCut, match="has gone"):
+        stream.write(PIECE * MEGABYTES, time.monotonic() + LONG)
+    assert joined(stream) == {1: b"last words\n"}
 
 
 def test_a_killed_container_ends_the_read(
