@@ -28,7 +28,10 @@ from harness.runners.run import PHASES
 from harness.trials.arms import FLOOR
 from harness.trials.scenario import SCENARIOS
 
-TIMES = ("seconds", "processor_seconds", "harness_seconds", *(f"phase_{kind}" for kind in PHASES))
+TIMES = (
+    *("seconds", "answered_seconds", "processor_seconds", "harness_seconds"),
+    *(f"phase_{kind}" for kind in PHASES),
+)
 """Metrics that say more of the machine than of the runner unless they are compared: by ratios, with an interval."""
 
 COUNTERS = (
@@ -39,6 +42,9 @@ COUNTERS = (
     "bytes_out",
     "tree_bytes",
     "tree_files",
+    "disk_visible",
+    "disk_extra",
+    "disk_history",
 )
 """Metrics that no noise reaches: every single sample must keep to them."""
 

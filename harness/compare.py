@@ -22,12 +22,16 @@ UNITS = {
     "seconds": "s",
     "phases": "s",
     "at": "s",
+    "answered_seconds": "s",
     "processor_seconds": "s",
     "harness_seconds": "s",
     "memory": "B",
     "bytes_in": "B",
     "bytes_out": "B",
     "tree_bytes": "B",
+    "disk_visible": "B",
+    "disk_extra": "B",
+    "disk_history": "B",
 }
 
 FLOOR_SECONDS = 86_400.0

@@ -14,7 +14,7 @@ from harness.runners.base import COMMAND, BaseRunner
 
 @contextmanager
 def open_runner(
-    name: str = "katas-data-container",
+    name: str = "katas-data-container:standby=seeded",
     *,
     engine: str = "auto",
     katas: str | Path | None = None,
@@ -25,7 +25,9 @@ def open_runner(
 ) -> Iterator[BaseRunner]:
     """A runner, closed at the end of the block with all that it made.
 
-    `name` may carry options, as `NAME:option=value,option=value`.
+    `name` may carry options, as `NAME:option=value,option=value`. The default is the one for those who press again: while
+    the player is thinking, the next run-container is started and the tree piped into it. For a single test event, or
+    where there is no memory for containers that stand by, `katas-data-container` does without.
     `katas` is where they are kept: a folder, or `volume:NAME` for a runner that keeps them in a
     data-container; None for temporary ones. Raises UsageError for an unknown name, EngineError where no
     engine works, ImageError for an image that would give stale builds.

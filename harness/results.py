@@ -27,7 +27,10 @@ SCHEMA = 2
 READ = (1, SCHEMA)
 """The versions that are read."""
 
-WHOLE = ("recompiled", "mtimes_kept", "mtimes_changed", "status", "memory", "tree_bytes", "tree_files")
+WHOLE = (
+    *("recompiled", "mtimes_kept", "mtimes_changed", "status", "memory", "tree_bytes", "tree_files"),
+    *("disk_visible", "disk_extra", "disk_history"),
+)
 """Columns of whole numbers that may be missing."""
 
 
@@ -121,11 +124,12 @@ def load_results(*paths: str | os.PathLike[str]) -> pd.DataFrame:
     Columns: file, complete (whether the run came to its end), runner, engine, storage_driver, machine, tree,
     tree_bytes, tree_files (in the sandbox after the command), scenario (of harness.trials.scenario), build
     (the same, by the name that version 1 had for it), avatars (at once), block, place, at (seconds from the start of the
-    run), outcome, status, seconds, processor_seconds (of the command), harness_seconds (the harness's own
-    processor time), memory (bytes, of the run-container at most), recompiled, mtimes_kept, mtimes_changed,
-    answer, right, bytes_in, bytes_out, reason, and seconds in each kind of phase: phase_open, phase_save,
-    phase_start, phase_pipe_in, phase_run, phase_pipe_out, phase_commit. NaN where there is none. Raises
-    UsageError, with the place, for a file that is no result.
+    run), outcome, status, seconds (until the katas held the result), answered_seconds (until the output was in hand),
+    processor_seconds (of the command), harness_seconds (the harness's own processor time), memory (bytes, of the
+    run-container at most), disk_visible, disk_extra, disk_history (bytes by which the test event made the katas grow),
+    recompiled, mtimes_kept, mtimes_changed, answer, right, bytes_in, bytes_out, reason, and seconds in each kind of
+    phase: phase_open, phase_save, phase_start, phase_pipe_in, phase_run, phase_pipe_out, phase_commit. NaN where there
+    is none. Raises UsageError, with the place, for a file that is no result.
 
     >>> import harness
     >>> frame = harness.load_results("results/recordings/typical-docker.jsonl")
@@ -145,7 +149,7 @@ def to_frame(recordings: Sequence[Recording]) -> pd.DataFrame:
     frame = pd.DataFrame([row for each in recordings for row in _rows(each)])
     for column in WHOLE:
         frame[column] = frame[column].astype("Int64")
-    for column in ("at", "processor_seconds", "harness_seconds"):
+    for column in ("at", "answered_seconds", "processor_seconds", "harness_seconds"):
         frame[column] = frame[column].astype("float64")
     frame["right"] = frame["right"].astype("boolean")
     return frame

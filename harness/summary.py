@@ -29,6 +29,9 @@ class Row:
     recompiled: dict[str, tuple[int, int]]  # least and most, by scenario that does not build from nothing
     right: tuple[int, int]  # answers that were right, of so many that could be judged
     kept: tuple[int, int]  # stamps that were kept, of so many that should have been
+    answered: float | None  # seconds to the output in hand, of the scenario that the rest is about
+    answered_ratio: float | None  # to the floor, paired in each block
+    grown: int | None  # bytes that the katas grew by in a test event
     bytes_in: int | None  # of the scenario that the rest is about
     bytes_out: int | None
     phases: dict[str, float]  # seconds
@@ -171,6 +174,9 @@ def _row(name: str, samples: Sequence[Sample]) -> Row:
         recompiled=_by_scenario([each for each in done if each.build == INCREMENTAL], _range),
         right=(sum(judged), len(judged)),
         kept=(kept, kept + sum(each.mtimes_changed or 0 for each in stamped)),
+        answered=_median([each.answered_seconds for each in about if each.answered_seconds is not None]),
+        answered_ratio=ratio_to_floor(about, samples, "answered_seconds"),
+        grown=_whole(_median([grown for each in about if (grown := disk_growth(each)) is not None])),
         bytes_in=_whole(_median([each.bytes_in for each in about])),
         bytes_out=_whole(_median([each.bytes_out for each in about])),
         phases={
@@ -188,17 +194,28 @@ def _row(name: str, samples: Sequence[Sample]) -> Row:
     )
 
 
-def ratio_to_floor(mine: Sequence[Sample], samples: Sequence[Sample]) -> float | None:
-    """The median of the ratios within the blocks. A block never straddles machines: of several, the medians of
-    each are combined by their geometric mean, so that none counts for more because it was faster.
+def disk_growth(sample: Sample) -> int | None:
+    """Bytes by which a test event made the katas grow, of all kinds; None where nobody looked."""
+    parts = (sample.disk_visible, sample.disk_extra, sample.disk_history)
+    return sum(each for each in parts if each is not None) if None not in parts else None
+
+
+def ratio_to_floor(
+    mine: Sequence[Sample], samples: Sequence[Sample], moment: str = "seconds"
+) -> float | None:
+    """The median of the ratios within the blocks, of the time to this moment (a field of samples). A block never
+    straddles machines: of several, the medians of each are combined by their geometric mean, so that none counts for
+    more because it was faster.
     """
     floor = {
-        each.block: each.seconds for each in samples if each.runner == FLOOR and each.outcome == "completed"
+        each.block: time
+        for each in samples
+        if each.runner == FLOOR and each.outcome == "completed" and (time := getattr(each, moment))
     }
     ratios: dict[str, list[float]] = {}
     for each in mine:
-        if each.block in floor:
-            ratios.setdefault(each.machine, []).append(each.seconds / floor[each.block])
+        if each.block in floor and (time := getattr(each, moment)):
+            ratios.setdefault(each.machine, []).append(time / floor[each.block])
     medians = [median(each) for each in ratios.values()]
     return geometric_mean(medians) if len(medians) > 1 else _median(medians)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness import runners
 from harness.compare import Comparison, compare
@@ -28,16 +28,39 @@ def measure(engine: Engine, tree: TypicalTree, *names: str, blocks: int = BLOCKS
     return found
 
 
-def ratio(samples: Sequence[Sample], one: str, other: str) -> float:
-    """The median of the ratios within the blocks."""
-    return statistics.median(mine / theirs for mine, theirs in _paired(samples, one, other))
+MOMENTS = {"answered_seconds": "output in hand", "seconds": "katas durable"}
+"""The two moments that a test event is measured to, by the fields of a sample."""
 
 
-def added(samples: Sequence[Sample], one: str) -> float:
-    """Seconds over bare make, the median of the differences within the blocks."""
-    return statistics.median(mine - theirs for mine, theirs in _paired(samples, one, FLOOR))
+def ratios(samples: Sequence[Sample], one: str, other: str) -> str:
+    """The medians of the ratios within the blocks, to either moment, in words."""
+    found = {
+        words: statistics.median(mine / theirs for mine, theirs in _paired(samples, one, other, moment))
+        for moment, words in MOMENTS.items()
+    }
+    return f"{one} to {other}: {_in_words(found)}"
 
 
-def _paired(samples: Sequence[Sample], one: str, other: str) -> list[tuple[float, float]]:
-    times = {(each.runner, each.block): each.seconds for each in samples}
+def growth(large: Sequence[Sample], small: Sequence[Sample], one: str) -> str:
+    """What it adds to bare make on a large tree against what it adds on a small one, the medians of the differences within
+    the blocks, in words.
+    """
+    found = {
+        words: _added(large, one, moment) / _added(small, one, moment) for moment, words in MOMENTS.items()
+    }
+    return f"what {one} adds to {FLOOR}, the large tree to the small one: {_in_words(found)}"
+
+
+def _added(samples: Sequence[Sample], one: str, moment: str) -> float:
+    return statistics.median(mine - theirs for mine, theirs in _paired(samples, one, FLOOR, moment))
+
+
+def _in_words(found: Mapping[str, float]) -> str:
+    return ", ".join(f"{words} {value:.2f}" for words, value in found.items())
+
+
+def _paired(samples: Sequence[Sample], one: str, other: str, moment: str) -> list[tuple[float, float]]:
+    times: dict[tuple[str, int], float] = {
+        (each.runner, each.block): getattr(each, moment) for each in samples
+    }
     return [(seconds, times[other, block]) for (name, block), seconds in times.items() if name == one]

@@ -24,6 +24,9 @@ PROVEN = {
 }
 """Columns that come from proofs."""
 
+DISK = ("disk_visible", "disk_extra", "disk_history")
+"""Columns of a frame that say together how much the katas grew."""
+
 
 def trade_offs(
     frame: pd.DataFrame, findings: pd.DataFrame | None = None, *, build: str = "incremental"
@@ -36,8 +39,12 @@ def trade_offs(
     - coupling: whether the command ran in the katas themselves (`direct`), on a copy that comes back (`by pipe`), or on
       one that does not (`none`), as the recorded phases show;
     - copies: how often the tree's bytes were copied in a test event; bytes: piped in and out, at the median;
-    - samples, median and tail: seconds, at the median and at the slowest twentieth; ratio: to bare make, the median of
-      the ratios within blocks.
+    - disk growth: bytes by which a test event made the katas grow, at the median, all files and the history together;
+    - samples, median and tail: seconds until the katas held the result, at the median and at the slowest twentieth;
+      ratio: to bare make, the median of the ratios within blocks; answered and answered ratio: the same two until the
+      output was in hand.
+
+    NaN where an older recording has nothing.
 
     Raises UsageError for a frame without a completed build of this kind.
 
@@ -51,11 +58,11 @@ def trade_offs(
     done = frame[(frame["build"] == build) & (frame["outcome"] == "completed")]
     if done.empty:
         raise UsageError(f"there is no completed {build} build in these results")
-    floor = done[done["runner"] == FLOOR].set_index(["file", "block"])["seconds"]
+    floor = done[done["runner"] == FLOOR].set_index(["file", "block"])
     known = pd.DataFrame(columns=list(COLUMNS)) if findings is None else findings
     rows = []
     for (engine, runner), samples in done.groupby(["engine", "runner"]):
-        beneath = floor.reindex(pd.MultiIndex.from_frame(samples[["file", "block"]])).to_numpy()
+        beneath = floor.reindex(pd.MultiIndex.from_frame(samples[["file", "block"]]))
         proofs = known[(known["engine"] == engine) & (known["runner"] == runner)]
         status = dict(zip(proofs["property"], proofs["status"], strict=True))
         rows.append(
@@ -69,10 +76,13 @@ def trade_offs(
                 "coupling": "" if runner == FLOOR else _coupling(samples),
                 "copies": 0 if runner == FLOOR else _copies(samples),
                 "bytes": int(samples["bytes_in"].median() + samples["bytes_out"].median()),
+                "disk growth": 0.0 if runner == FLOOR else _growth(samples),
                 "samples": len(samples),
                 "median": float(samples["seconds"].median()),
                 "tail": float(samples["seconds"].quantile(TAIL)),
-                "ratio": float(pd.Series(samples["seconds"].to_numpy() / beneath).median()),
+                "ratio": _ratio(samples, beneath, "seconds"),
+                "answered": float(samples["answered_seconds"].median()),
+                "answered ratio": _ratio(samples, beneath, "answered_seconds"),
             }
         )
     table = pd.DataFrame(rows)
@@ -99,6 +109,17 @@ def _best(engine: object, runners: pd.DataFrame) -> str:
     best = proven.sort_values("median").to_dict("records")[0]
     cost = f"{seconds(best['median'])} at the median, {best['ratio']:.2f} times a bare make"
     return f"on {engine} {best['runner']}, with {cost}"
+
+
+def _growth(samples: pd.DataFrame) -> float:
+    return float(samples[list(DISK)].astype("float64").sum(axis=1, skipna=False).median())
+
+
+def _ratio(samples: pd.DataFrame, beneath: pd.DataFrame, moment: str) -> float:
+    """The median of the ratios of the time to this moment, to the floor of the same block."""
+    import pandas as pd  # noqa: PLC0415 - see above
+
+    return float(pd.Series(samples[moment].to_numpy() / beneath[moment].to_numpy()).median())
 
 
 def _coupling(samples: pd.DataFrame) -> str:

@@ -126,6 +126,9 @@ class Keeper:
     def do_snapshot(self, contents: bool) -> Any:
         return wire.pack_snapshot(self._current.snapshot(contents=contents))
 
+    def do_weigh(self) -> Any:
+        return asdict(self._current.usage())
+
     def do_close(self) -> None:
         if self._event is not None:
             self._event.close()

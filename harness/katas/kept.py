@@ -251,6 +251,9 @@ class KeptEvent:
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
         return wire.unpack_snapshot(self._link.call("snapshot", contents=contents))
 
+    def usage(self) -> Usage:
+        return Usage(**self._link.call("weigh"))
+
     def close(self) -> None:
         # Not waited for: the keeper removes the old tree while the player reads the output.
         with contextlib.suppress(HarnessError):

@@ -22,7 +22,7 @@ from harness.katas.delta import Stamped, stamped, work_out
 from harness.katas.layers import OPAQUE, WHITEOUT, Found, Layers, dress, is_opaque, is_whiteout
 from harness.katas.layout import LAYERS, LISTED, SANDBOX, split_name
 from harness.katas.listed import Listed, layers_of, settle
-from harness.katas.store import Acceptance, Comparison, FolderEvent
+from harness.katas.store import Acceptance, Comparison, FolderEvent, Usage
 from harness.tree import Entry, entries, walk
 
 DEPTH = 10
@@ -134,6 +134,12 @@ class LayeredEvent(FolderEvent):
                 (path, found.path, found.status) for path, found in layers_of(self._folder, listed).walk()
             )
             return entries(walked, contents=contents)
+
+    def usage(self) -> Usage:
+        with self._saying("read"):
+            listed = Listed.read(self._folder) or self._listed
+            folders = (*(f"{LAYERS}/{number}" for number, _ in listed.layers), SANDBOX)
+            return Usage.of(self._folder, listed.kept, folders)
 
     def close(self) -> None:
         with contextlib.suppress(OSError, ValueError):

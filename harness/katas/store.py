@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,6 +87,20 @@ class Usage:
     def __add__(self, other: Usage) -> Usage:
         return Usage(self.visible + other.visible, self.extra + other.extra, self.history + other.history)
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(self.visible - other.visible, self.extra - other.extra, self.history - other.history)
+
+    @classmethod
+    def of(cls, avatar: Path, seen: Container[bytes], folders: Iterable[str] = (SANDBOX,)) -> Usage:
+        """What the avatar in this folder takes, whose files are in these folders below it; those `seen` are visible. Raises
+        OSError.
+        """
+        sizes = [each for folder in folders for each in _sizes(avatar / folder)]
+        visible = sum(size for path, size in sizes if path in seen)
+        return cls(
+            visible, sum(size for _, size in sizes) - visible, sum(dict(_sizes(avatar / HISTORY)).values())
+        )
+
 
 @dataclass(frozen=True)
 class Acceptance:
@@ -145,6 +159,9 @@ class Event(Protocol):
         """
 
     def snapshot(self, *, contents: bool = False) -> Mapping[bytes, Entry]: ...
+
+    def usage(self) -> Usage:
+        """What the avatar takes of the disk now, with whatever is accepted but not folded yet."""
 
     def close(self) -> None: ...
 
@@ -247,6 +264,10 @@ class FolderKatas:
                 for kata, avatars in self.list().items()
             }
 
+    def _usage(self, avatar: Avatar) -> Usage:
+        folder = self.root / avatar_folder(avatar)
+        return Usage.of(folder, _visible(folder))
+
     def _recover(self, avatars: str) -> None:
         """Carry out what a crash left of these avatars' acceptances, for somebody who reads what was accepted."""
         for each in self.root.glob(f"{avatars}/{ACCEPTING}"):
@@ -259,13 +280,6 @@ class FolderKatas:
             with journal.locked(str(each.parent)):
                 journal.recover(str(each.parent))
                 settle(each.parent)
-
-    def _usage(self, avatar: Avatar) -> Usage:
-        folder = self.root / avatar_folder(avatar)
-        seen = _visible(folder)
-        sizes = dict(_sizes(folder / SANDBOX))
-        visible = sum(size for path, size in sizes.items() if path in seen)
-        return Usage(visible, sum(sizes.values()) - visible, sum(dict(_sizes(folder / HISTORY)).values()))
 
     def export(self, write: tarpipe.Write) -> int:
         """All katas as a tar stream; returns its bytes."""
@@ -397,6 +411,10 @@ class FolderEvent:
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
         with self._saying("read"):
             return snapshot(self._sandbox, contents=contents)
+
+    def usage(self) -> Usage:
+        with self._saying("read"):
+            return Usage.of(self._folder, self._visible())
 
     def close(self) -> None:
         with self._lock, contextlib.suppress(OSError):  # the next test event tries again

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
+from typing import Any
 
 import jinja2
 
@@ -10,6 +12,11 @@ from harness.analysis.report import Report
 from harness.units import seconds, size
 
 TEMPLATES = resources.files("harness.render").joinpath("templates")
+
+
+def _of_what_is_known(show: Callable[[Any], str]) -> Callable[[Any], str]:
+    """With NaN, which a frame has for what is not, as None."""
+    return lambda value: show(None if value != value else value)  # noqa: PLR0124 - NaN alone is unlike itself
 
 
 def page(report: Report) -> str:
@@ -21,7 +28,7 @@ def page(report: Report) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"seconds": seconds, "size": size}
+    environment.filters |= {"seconds": _of_what_is_known(seconds), "size": _of_what_is_known(size)}
     return environment.get_template("report.html").render(
         report=report,
         rows=report.trade_offs.to_dict("records"),

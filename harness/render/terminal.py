@@ -33,9 +33,14 @@ def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> Table:
         table.add_column(_heading(row.runner, _width(len(rows))), justify="right", no_wrap=True)
     played = [each for each in SCENARIOS if any(each in row.seconds for row in rows)]
     others = [each for each in played if each != about]
+    moments = any(row.answered is not None for row in rows)  # an older recording knows one alone
     for name in played:
         table.add_row(SCENARIOS[name].words, *(seconds(row.seconds.get(name)) for row in rows))
+        if name == about and moments:
+            table.add_row("  output in hand", *(seconds(row.answered) for row in rows))
     table.add_row("ratio to bare make", *(_ratio(row.ratios.get(about)) for row in rows))
+    if moments:
+        table.add_row("  output in hand", *(_ratio(row.answered_ratio) for row in rows))
     for name in others if extended else ():
         table.add_row(f"  {name}", *(_ratio(row.ratios.get(name)) for row in rows))
     table.add_row("files recompiled", *(_range(row.recompiled.get(about)) for row in rows))
@@ -47,6 +52,7 @@ def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> Table:
         ("mtimes kept (1 ns)", lambda row: _of(row.kept)),
         ("piped in", lambda row: size(row.bytes_in)),
         ("piped out", lambda row: size(row.bytes_out)),
+        ("disk growth", lambda row: size(row.grown)),
     ]
     for name, cell in lines:
         table.add_row(name, *(cell(row) for row in rows))
@@ -55,9 +61,8 @@ def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> Table:
             table.add_row(name, *(str(getattr(row, field)) for row in rows))
     table.add_section()
     table.add_row("of this, spent on")
-    for kind, words in PHASE_WORDS.items():
-        if any(kind in row.phases for row in rows):
-            table.add_row(f"  {words}", *(seconds(row.phases.get(kind)) for row in rows))
+    for kind in (each for each in PHASE_WORDS if any(each in row.phases for row in rows)):
+        table.add_row(f"  {PHASE_WORDS[kind]}", *(seconds(row.phases.get(kind)) for row in rows))
     table.add_section()
     table.add_row("processor time", *(seconds(row.processor_seconds) for row in rows))
     table.add_row("  of the harness", *(seconds(row.harness_seconds) for row in rows))

@@ -13,7 +13,7 @@ from harness.engines.spec import Mount
 from harness.errors import EngineError, HarnessError, UsageError
 from harness.katas.layout import Avatar, show
 from harness.katas.places import VOLUME, open_folder, open_volume
-from harness.katas.store import Event, Katas
+from harness.katas.store import Event, Katas, Usage
 from harness.katas.visible import VisibleFiles
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -85,6 +85,7 @@ class BaseRunner:
         if not command.strip():
             raise UsageError("the command is empty; leave it out to run ./cyber-dojo.sh")
         engine.check_image(image)
+        self._weighed: dict[Avatar, Usage] = {}
 
     @classmethod
     def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
@@ -151,6 +152,7 @@ class BaseRunner:
                 self.command,
                 max_seconds,
                 self.observe,
+                self._weighed.pop(avatar, None),
                 started=started,
                 on_output=on_output,
                 open_another=(lambda: self.engine.open(spec)) if standing else None,
@@ -168,6 +170,8 @@ class BaseRunner:
                 raise
             except (HarnessError, OSError) as error:
                 event.failed(error)
+        if event.weighed and event.tag:
+            self._weighed[avatar] = event.weighed
         run = event.result(time.monotonic_ns() - started)
         self.look_ahead(avatar)
         return run

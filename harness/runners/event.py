@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from harness.changes import Changes
@@ -16,6 +16,7 @@ from harness.katas import commits
 from harness.katas.delta import Delta
 from harness.katas.saving import SavedFile
 from harness.katas.store import Comparison, Event, Increment
+from harness.katas.store import Usage as DiskUsage
 from harness.katas.visible import VisibleFiles
 from harness.runners.run import Observation, Outcome, Output, Phase, Run
 from harness.runners.seed import Edit, Seed
@@ -69,6 +70,9 @@ class TestEvent:
     command: str
     max_seconds: float
     observe: bool = False
+    weighed: DiskUsage | None = (
+        None  # the avatar at the end of its last test event, then of this one; None: not known
+    )
     started: int = field(default_factory=time.monotonic_ns)  # the press of the button
     on_output: Callable[[Output], object] | None = None
     open_another: Callable[[], Sandbox] | None = None  # in place of one that stood by
@@ -187,6 +191,7 @@ class TestEvent:
                 changes,
             )
             self.tag = increment.tag
+        self._weigh()
 
     def failed(self, error: HarnessError | OSError) -> None:
         """What a step raised: the test event is faulty, and the katas are as they were."""
@@ -235,7 +240,24 @@ class TestEvent:
     def _look(self) -> Look | None:
         if not self.observe:
             return None
+        with self._aside():
+            return Look.at(self.sandbox)
+
+    def _weigh(self) -> None:
+        """How much the disk has grown; between two test events nobody changes the katas of an avatar that is observed."""
+        if self.observed is None:
+            return
+        before = DiskUsage(0, 0, 0) if self.tag == 1 else self.weighed
+        started = time.process_time_ns()
+        with self._aside():
+            self.weighed = self.katas.usage()
+        cost = self.observed.cost_ns + time.process_time_ns() - started
+        grown = self.weighed - before if before else None
+        self.observed = replace(self.observed, cost_ns=cost, grown=grown)
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """What no user pays for."""
         started = time.monotonic_ns()
-        look = Look.at(self.sandbox)
+        yield
         self.unseen += time.monotonic_ns() - started
-        return look

@@ -6,11 +6,11 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import COMMAND
 from harness.runners.run import Run
@@ -106,6 +106,8 @@ def play(
                 if run.observed:
                     ends[arm.name] = run.observed.after
                 samples.append(reduce(run, known, harness_seconds=spent))
+                with suppress(HarnessError):  # the next test event tells what is wrong
+                    arm.rest()
             samples = samples if player.answer is not None else by_the_floor(samples)
             yield from samples
             recorded += samples

@@ -31,6 +31,9 @@ class Arm(Protocol):
     def first(self, files: VisibleFiles, max_seconds: float) -> Run:
         """Build from nothing, as if nobody had ever built here."""
 
+    def rest(self) -> None:
+        """What is done while the player is thinking, so that it is over before another arm plays."""
+
     def close(self) -> None: ...
 
 
@@ -54,7 +57,14 @@ class RunnerArm:
         return self.incremental(files, max_seconds)
 
     def incremental(self, files: VisibleFiles, max_seconds: float) -> Run:
-        return self._runner.run(Avatar(name=f"avatar-{self._avatars}"), files, max_seconds=max_seconds)
+        return self._runner.run(self._avatar, files, max_seconds=max_seconds)
+
+    def rest(self) -> None:
+        self._runner.prepare(self._avatar)
+
+    @property
+    def _avatar(self) -> Avatar:
+        return Avatar(name=f"avatar-{self._avatars}")
 
     def close(self) -> None:
         self._runner.close()
@@ -96,6 +106,9 @@ class FloorArm:
             self._send(VisibleFiles(changed))
         return self._build(files, max_seconds)
 
+    def rest(self) -> None:
+        """It waits as it is."""
+
     def close(self) -> None:
         if self._sandbox is not None:
             self._sandbox.close()
@@ -131,4 +144,5 @@ class FloorArm:
             nanoseconds=done.nanoseconds,
             reason=done.reason,
             observed=observed,
+            answered=done.nanoseconds if outcome is Outcome.COMPLETED else None,
         )

@@ -3,7 +3,7 @@
 It is run by its path, by the Python of another environment, and not imported: what it uses of the harness is the
 library's front door, which other versions have too, those from before this file existed included. The protocol is
 a line of JSON each way: first what to open, answered by who answers; then {"do": METHOD, "max_seconds": S} again
-and again, each answered by the run, or by {"error": LINE}. It ends with its input.
+and again, each answered by the run, or by {"error": LINE}; `rest` is a head start, answered by nothing. It ends with its input.
 """
 
 from __future__ import annotations
@@ -48,14 +48,20 @@ class Player:
 
     def play(self, do: str, max_seconds: float) -> dict[str, Any]:
         """One test event, as an arm of trials plays it."""
+        if do == "rest":
+            self._runner.prepare(self._avatar)
+            return {}
         if do == "first":
             self._open()
         if do != "incremental":
             self._avatars += 1
         files = self._harness.VisibleFiles.from_folder(Path(self._wanted["folder"]))
-        avatar = self._harness.Avatar(name=f"avatar-{self._avatars}")
-        run = self._runner.run(avatar, files, max_seconds=max_seconds)
+        run = self._runner.run(self._avatar, files, max_seconds=max_seconds)
         return {"run": plain(dataclasses.asdict(run))}
+
+    @property
+    def _avatar(self) -> Any:
+        return self._harness.Avatar(name=f"avatar-{self._avatars}")
 
     def _open(self) -> None:
         self._stack.close()

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.engines import Limits
 from harness.errors import EngineError, UsageError
+from harness.katas.store import Usage
 from harness.katas.visible import VisibleFiles
 from harness.runners.run import Observation, Outcome, Phase, Run
 from harness.tree import Entry, Snapshot
@@ -80,6 +81,9 @@ class RemoteArm:
     def first(self, files: VisibleFiles, max_seconds: float) -> Run:
         return self._play("first", files, max_seconds)
 
+    def rest(self) -> None:
+        self._ask({"do": "rest", "max_seconds": 0})
+
     def close(self) -> None:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -134,7 +138,8 @@ def _run(answer: Mapping[str, Any]) -> Run:
     known["phases"] = tuple(Phase(**_known(Phase, each)) for each in answer["phases"])
     if seen := answer.get("observed"):
         snapshots = {name: _snapshot(seen[name]) for name in ("before", "after")}
-        known["observed"] = Observation(**{**_known(Observation, seen), **snapshots})
+        grown = Usage(**seen["grown"]) if seen.get("grown") else None
+        known["observed"] = Observation(**{**_known(Observation, seen), **snapshots, "grown": grown})
     return Run(**known)
 
 

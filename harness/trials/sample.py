@@ -19,7 +19,7 @@ class Sample:
     place: int  # in the block's shuffled order, from 0
     outcome: str
     status: int | None
-    seconds: float  # from the press of the button to the output in hand
+    seconds: float  # from the press of the button until the katas hold the result
     recompiled: int | None  # object files made or made anew
     mtimes_kept: (
         int | None
@@ -36,6 +36,7 @@ class Sample:
     at: float | None = (
         None  # seconds to the press of the button, from the start of the trials, or of the stint of a cluster
     )
+    answered_seconds: float | None = None  # from the press of the button to the output in hand
     processor_seconds: float | None = None  # of all processes of the command
     harness_seconds: float | None = None  # processor time of the harness itself, all its threads
     memory: int | None = None  # bytes that the run-container had at most; a piped sandbox lives in them too
@@ -44,6 +45,9 @@ class Sample:
     tree: str = ""
     tree_bytes: int | None = None  # of all files in the sandbox after the command
     tree_files: int | None = None
+    disk_visible: int | None = None  # bytes by which the test event made the katas grow: of visible files,
+    disk_extra: int | None = None  # of what runs have made,
+    disk_history: int | None = None  # and of the git history
 
     @property
     def build(self) -> str:
@@ -81,6 +85,7 @@ def reduce(run: Run, known: Circumstances, *, harness_seconds: float | None = No
         tree_bytes, tree_files = sum(sizes), len(sizes)
         if known.before:
             kept, changed = count_stamps(known.before, seen.before, known.edited)
+    grown = seen.grown if seen else None
     printed = last_line(run.stdout)
     return Sample(
         runner=known.runner,
@@ -100,6 +105,7 @@ def reduce(run: Run, known: Circumstances, *, harness_seconds: float | None = No
         phases=phases,
         reason=run.reason,
         at=known.at,
+        answered_seconds=None if run.answered is None else run.answered / 1e9,
         processor_seconds=None if not seen or seen.processor_ns is None else seen.processor_ns / 1e9,
         harness_seconds=harness_seconds,
         memory=seen.memory if seen else None,
@@ -107,6 +113,9 @@ def reduce(run: Run, known: Circumstances, *, harness_seconds: float | None = No
         tree=known.tree,
         tree_bytes=tree_bytes,
         tree_files=tree_files,
+        disk_visible=grown.visible if grown else None,
+        disk_extra=grown.extra if grown else None,
+        disk_history=grown.history if grown else None,
     )
 
 

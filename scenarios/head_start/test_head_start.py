@@ -17,7 +17,7 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.katas_volume import KatasVolume
 from harness.trees import TypicalTree
 from harness.trials import FLOOR
-from scenarios.measuring import added, measure, ratio
+from scenarios.measuring import growth, measure, ratios
 
 COLD = "katas-data-container"
 WARM, SEEDED = f"{COLD}:standby=warm", f"{COLD}:standby=seeded"
@@ -37,17 +37,16 @@ def test_on_docker(docker: Engine, figure: Callable[[str], None]) -> None:
         (WARM, VOLUME, "at most 0.6"),
         (COLD, VOLUME, "at most 1.4"),
     ):
-        figure(f"{one} to {other}: {ratio(small, one, other):.2f}, {most}")
+        figure(f"{ratios(small, one, other)}; {most}")
     large = measure(docker, TypicalTree(LARGE), SEEDED)
-    growth = added(large, SEEDED) / added(small, SEEDED)
-    figure(f"what {SEEDED} adds to bare make, 160 MB to 1.6 MB: {growth:.2f}, at most 2")
+    figure(f"{growth(large, small, SEEDED)}; at most 2")
 
 
 def test_on_the_local_engine(figure: Callable[[str], None]) -> None:
     """Against bare make, which waits in a shell as the head start does."""
     with closing(choose("local").engine) as engine:
         samples = measure(engine, TypicalTree(), SEEDED)
-    figure(f"local, {SEEDED} to {FLOOR}: {ratio(samples, SEEDED, FLOOR):.2f}, at most 1.2")
+    figure(f"local, {ratios(samples, SEEDED, FLOOR)}; at most 1.2")
 
 
 def test_the_tar_pipe_alone(docker: Engine, figure: Callable[[str], None], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from harness.runners.katas_overlay import KatasOverlay
 from harness.runners.katas_volume import KatasVolume
 from harness.trees import TypicalTree
 from harness.trials import FLOOR
-from scenarios.measuring import added, measure, ratio
+from scenarios.measuring import growth, measure, ratios
 
 OVERLAY, VOLUME = KatasOverlay.name, KatasVolume.name
 
@@ -23,9 +23,8 @@ def test_the_overlay_on_docker(docker: Engine, figure: Callable[[str], None]) ->
     """Against the volume mount, both cold; and as the tree grows."""
     small = measure(docker, TypicalTree(), OVERLAY, VOLUME)
     large = measure(docker, TypicalTree("size=160MB,files=2000"), OVERLAY)
-    figure(f"docker, incremental, {OVERLAY} to {VOLUME}: {ratio(small, OVERLAY, VOLUME):.2f}, at most 1.1")
-    growth = added(large, OVERLAY) / added(small, OVERLAY)
-    figure(f"docker, what {OVERLAY} adds to bare make, 160 MB to 1.6 MB: {growth:.2f}, at most 1.2")
+    figure(f"docker, incremental, {ratios(small, OVERLAY, VOLUME)}; at most 1.1")
+    figure(f"docker, {growth(large, small, OVERLAY)}; at most 1.2")
 
 
 def test_the_overlay_on_the_local_engine(figure: Callable[[str], None]) -> None:
@@ -34,4 +33,4 @@ def test_the_overlay_on_the_local_engine(figure: Callable[[str], None]) -> None:
         if why := engine.refusal(Overlay):
             pytest.skip(why)
         samples = measure(engine, TypicalTree(), OVERLAY)
-    figure(f"local, incremental, {OVERLAY} to {FLOOR}: {ratio(samples, OVERLAY, FLOOR):.2f}, at most 1.2")
+    figure(f"local, incremental, {ratios(samples, OVERLAY, FLOOR)}; at most 1.2")

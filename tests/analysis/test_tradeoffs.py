@@ -41,6 +41,8 @@ def test_every_cell_comes_from_samples_or_proofs() -> None:
     assert volume["median"] == pytest.approx(statistics.median(mine["seconds"]))
     ratios = [one / other for one, other in zip(mine["seconds"], floor["seconds"], strict=True)]
     assert volume["ratio"] == pytest.approx(statistics.median(ratios))
+    assert volume["answered ratio"] == pytest.approx(0.75 * statistics.median(ratios))
+    assert (volume["disk growth"], table.loc["bare-make", "disk growth"]) == (123, 0)
     assert volume["samples"] == 6
     assert (volume["incremental"], volume["atomic"], volume["isolated"]) == ("proved", "refuted", "proved")
     assert set(table.loc["tmp", list(PROVEN)]) == {"not tried"}
@@ -59,6 +61,11 @@ def test_coupling_and_copies_are_read_off_the_bytes() -> None:
         "tmp": "none",
     }
     assert dict(table["copies"]) == {"bare-make": 0, "katas-volume": 1, "katas-data-container": 3, "tmp": 2}
+
+
+def test_what_an_older_recording_does_not_have_is_not_made_up() -> None:
+    table = trade_offs(frame().assign(disk_history=None, answered_seconds=float("nan"))).set_index("runner")
+    assert table.loc["tmp", ["disk growth", "answered", "answered ratio"]].isna().all()
 
 
 def test_the_verdict_names_the_fastest_of_which_all_was_proved() -> None:

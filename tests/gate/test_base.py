@@ -65,6 +65,9 @@ class Runner:
         said = f"{avatar.name} {files['source']} {max_seconds:g}"
         return Run("completed", 0, said, "", False, 1, (Phase("run", "<<RUN>>", 5),), 7)
 
+    def prepare(self, avatar):
+        Path(f"prepared-{avatar.name}").touch()
+
 @contextmanager
 def open_runner(name, *, engine, image, command, limits):
     if name != "katas-data-container":
@@ -141,6 +144,8 @@ def test_a_revision_from_before_the_gate_can_be_a_base(
         assert run.phases == (Phase("run", "<<RUN>>", 5),)
         assert arm.incremental(files("two"), 9).stdout == "avatar-1 two 9"
         assert arm.full(files("two"), 9).stdout == "avatar-2 two 9"
+        arm.rest()
+        assert [each.name for each in tmp_path.glob("prepared-*")] == ["prepared-avatar-2"]
         with pytest.raises(EngineError) as caught:
             arm.incremental(files("fall over"), 9)
         assert one_line(caught.value) == "ValueError: cannot build that"

@@ -93,6 +93,19 @@ def test_only_what_changed_is_written(folder: Path) -> None:
     assert set(os.listdir(folder / LAYERS / "2")) == {"a"}
 
 
+def test_what_is_on_the_disk_is_counted_as_it_lies_there(folder: Path) -> None:
+    """An edit is a second copy beside the old one until the layers are folded, and to count folds nothing."""
+    play(folder, {"a": "1" * 100}, {"made": "x" * 30})
+    play(folder, {"a": "2" * 100})
+    with closing(LayeredEvent(folder)) as event:
+        usage = event.usage()
+    assert (usage.visible, usage.extra) == (200, 30)
+    assert depth(folder) == 2
+    with closing(FolderEvent(folder)) as plain:
+        usage = plain.usage()
+    assert (usage.visible, usage.extra) == (100, 30)
+
+
 def test_an_edit_deep_down_leaves_the_folders_above_its_own_alone(folder: Path) -> None:
     play(folder, {"d/e/f/g": "1"})
     before = tree(folder)

@@ -88,6 +88,34 @@ def test_what_is_used_is_measured(samples: list[Sample]) -> None:
     assert [each.at for each in samples] == sorted(each.at or 0.0 for each in samples)
 
 
+def test_both_moments_and_the_growth_of_the_katas_are_measured(samples: list[Sample]) -> None:
+    """The output is in hand before the katas hold it; what runs make is kept where it is of use, and a first test event takes
+    the most.
+    """
+    for each in samples:
+        assert each.answered_seconds
+        if each.runner == FLOOR:
+            assert each.answered_seconds == each.seconds
+            assert each.disk_history is None
+            continue
+        assert each.answered_seconds < each.seconds
+        assert each.disk_visible is not None
+        assert each.disk_extra is not None
+        assert each.disk_history
+        assert (each.disk_visible > 600_000) == (each.build == FULL)
+        assert (each.disk_extra > 600_000) == (each.build == FULL and each.runner != "tmp")
+        assert each.disk_history > 0
+
+
+def test_what_is_prepared_is_ready_before_another_arm_plays(local: Engine) -> None:
+    """Every incremental build finds its tree piped in, and nothing but the edit is left to be sent."""
+    name = "katas-data-container:standby=seeded"
+    asked = comparison(TypicalTree("cost=0.01"), local, Plan(0, blocks=3), name)
+    sent = [each.bytes_in for each in compare(asked) if (each.runner, each.scenario) == (name, INCREMENTAL)]
+    assert len(sent) == 3
+    assert max(sent) < 200_000
+
+
 def test_a_verdict_that_is_settled_ends_the_run(local: Engine) -> None:
     """After the block that settled it, whole, however many more were asked for."""
     asked = comparison(TypicalTree("cost=0.01"), local, Plan(0, blocks=50), "tmp")
