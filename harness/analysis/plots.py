@@ -113,7 +113,7 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     _log_seconds(axes, "x")
-    axes.set_xlabel("seconds from the press of the button to the output in hand (logarithmic)")
+    axes.set_xlabel("seconds until the katas held the result (logarithmic)")
     axes.set_title(f"Every sample of {_a(build)}; bars are medians", loc="left")
     axes.grid(axis="x", which="major", alpha=0.3)
     return _say(figure, f"Distribution of the samples of {_a(build)}. " + ". ".join(said_of))
