@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from harness.compare import Comparison, open_floor, open_runner
-from harness.trials import Sample, Step
-from harness.trials.crowd import Crowds, FloorTeam, RunnerTeam, Team, play_crowds
+from harness.trials import Sample
+from harness.trials.crowd import Crowds, CrowdStep, FloorTeam, RunnerTeam, Team, play_crowds
 
 
 def facts(comparison: Comparison, crowds: Crowds) -> dict[str, Any]:
@@ -24,10 +24,14 @@ def facts(comparison: Comparison, crowds: Crowds) -> dict[str, Any]:
 
 
 def load(
-    comparison: Comparison, crowds: Crowds, about_to: Callable[[Step], None] = lambda step: None
+    comparison: Comparison,
+    crowds: Crowds,
+    about_to: Callable[[CrowdStep], None] = lambda step: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Sample]:
     """The samples, block by block; everything that was made for them is gone afterwards. Nobody looks into the
-    sandboxes, which would take the processors from the avatars, so nothing is counted there.
+    sandboxes, which would take the processors from the avatars, so nothing is counted there. `report` is told what
+    to expect.
     """
     here = comparison.facts()["machine"]
     with ExitStack() as stack:
@@ -44,5 +48,6 @@ def load(
             max_seconds=comparison.max_seconds,
             command=comparison.command,
             about_to=about_to,
+            report=report,
         ):
             yield replace(sample, machine=here)

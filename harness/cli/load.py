@@ -18,7 +18,7 @@ from harness.cli.measuring import (
     tree_and_seed,
     variants,
 )
-from harness.cli.options import console, count, counts, positive
+from harness.cli.options import console, count, counts, positive, remark
 from harness.render import terminal
 from harness.trials.crowd import Crowds, levels
 
@@ -27,7 +27,7 @@ TREE = "typical:cost=0.1"
 
 AVATARS = (1, 2, 4, 8, 16, 32)
 EVENTS = 20
-BUDGET_SECONDS = 120.0
+BUDGET_SECONDS = 300.0
 
 
 def add(commands: Any) -> None:
@@ -51,7 +51,8 @@ def add(commands: Any) -> None:
         type=count,
         default=EVENTS,
         metavar="N",
-        help="test events of all avatars together in a block, at least two of each (default %(default)d)",
+        help="test events of all avatars together in a block, fewer if the budget is short, but two of each at least "
+        "(default %(default)d)",
     )
     add_arms(parser, "load")
     parser.add_argument(
@@ -59,7 +60,7 @@ def add(commands: Any) -> None:
         type=positive,
         default=BUDGET_SECONDS,
         metavar="SECONDS",
-        help="as many rounds as fit, one at least (default %(default)g)",
+        help="for the first builds and as many blocks as fit, but one of each number of avatars at least (default %(default)g)",
     )
     parser.set_defaults(command_function=_load)
 
@@ -69,13 +70,13 @@ def _load(options: argparse.Namespace) -> int:
     tree, seed = tree_and_seed(options)
     crowds = Crowds(sorted(set(options.avatars)), options.events, options.budget)
     plan = trials.Plan(options.budget, scenarios=(trials.INCREMENTAL,))
-    with engine_of(options) as engine, showing() as show:
+    with engine_of(options) as engine, showing(plan) as show:
         comparison = comparison_of(options, tree, kinds, engine, plan, seed)
         facts = load.facts(comparison, crowds)
         return record(
             options.out or default_out("load", engine.name),
             facts,
-            load.load(comparison, crowds, show),
+            load.load(comparison, crowds, show, remark),
             lambda samples: _report(facts, samples),
         )
 

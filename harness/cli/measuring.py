@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -22,8 +22,7 @@ from harness.results import ResultFile
 from harness.runners.base import COMMAND
 from harness.runners.variant import Variant
 from harness.trees import SourceTree, open_tree, recipes
-from harness.trials import Plan, Sample, Step
-from harness.trials.scenario import SCENARIOS
+from harness.trials import Plan, Sample
 
 FULL_BUILD_SECONDS = 120.0
 
@@ -167,8 +166,21 @@ def default_out(what: str, engine: str) -> Path:
     return folder / f"{what}-{engine}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
 
 
+class Shown(Protocol):
+    """What is about to be played, in words for all arms of a block and a detail for each."""
+
+    @property
+    def words(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def first(self) -> bool: ...
+    @property
+    def seconds(self) -> float: ...
+
+
 @contextmanager
-def showing(plan: Plan | None = None) -> Iterator[Callable[[Step], None]]:
+def showing(plan: Plan | None = None) -> Iterator[Callable[[Shown], None]]:
     """Progress: a bar on a terminal, a line a block in a log. How long it takes is known of a plan with a
     budget.
     """
@@ -176,10 +188,9 @@ def showing(plan: Plan | None = None) -> Iterator[Callable[[Step], None]]:
     with Progress(*columns, console=errors, transient=True) as progress:
         task = progress.add_task("starting", total=plan.budget_seconds if plan and not plan.blocks else None)
 
-        def show(step: Step) -> None:
-            text = f"block {step.block + 1}, {SCENARIOS[step.scenario].words}"
-            progress.update(task, description=f"{text}: {step.runner}", completed=step.seconds)
+        def show(step: Shown) -> None:
+            progress.update(task, description=f"{step.words}: {step.detail}", completed=step.seconds)
             if step.first and not errors.is_terminal:
-                remark(f"{text}, after {step.seconds:.0f} s")
+                remark(f"{step.words}, after {step.seconds:.0f} s")
 
         yield show

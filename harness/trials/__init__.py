@@ -34,6 +34,16 @@ class Step:
     first: bool  # of its block
     seconds: float  # since the start of the trials
 
+    @property
+    def words(self) -> str:
+        """What all arms of the block do."""
+        return f"block {self.block + 1}, {SCENARIOS[self.scenario].words}"
+
+    @property
+    def detail(self) -> str:
+        """Who is doing it."""
+        return self.runner
+
 
 class Player:
     """The player's side: the visible files, and what was done to them before the button is pressed."""

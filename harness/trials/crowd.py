@@ -8,7 +8,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Barrier
@@ -20,10 +20,10 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.base import COMMAND, BaseRunner
 from harness.runners.run import Outcome, Run
 from harness.trees import SourceTree
-from harness.trials import Player, Step, laid_out
+from harness.trials import Player, laid_out
 from harness.trials.arms import FLOOR, FloorArm
 from harness.trials.sample import Circumstances, Sample, reduce
-from harness.trials.scenario import FULL, INCREMENTAL
+from harness.trials.scenario import INCREMENTAL
 
 LEAST_EVENTS = 2
 """Test events of each avatar, however many there are: one alone would be no loop."""
@@ -79,8 +79,49 @@ class Crowds:
     """How many avatars play at once, and for how long."""
 
     sizes: Sequence[int]
-    events: int  # test events of all avatars together at each size, and LEAST_EVENTS of each at least
-    budget_seconds: float  # for as many rounds over all sizes as fit, and one at least
+    events: int  # test events of all avatars together in a block at most, but LEAST_EVENTS of each at least
+    budget_seconds: (
+        float  # for the first builds and as many blocks as fit, but one round over all sizes at least
+    )
+
+    def events_of_each(self, size: int, events: int) -> int:
+        """Test events of each avatar in a block of this size, so that there are so many `events` of all together."""
+        return max(LEAST_EVENTS, math.ceil(events / size))
+
+    def events_of_a_round(self, events: int) -> int:
+        """Test events of one team over all sizes."""
+        return sum(size * self.events_of_each(size, events) for size in self.sizes)
+
+    def round_seconds(self, events: int, pace: Pace) -> float:
+        """How long a round over all sizes will probably take, with so many `events` in a block."""
+        return sum(self.events_of_each(size, events) * pace.seconds_of(size) for size in self.sizes)
+
+    def fitting(self, pace: Pace, left: float) -> int:
+        """As many events in a block as let a round end in the seconds that are left, or the fewest that there can be."""
+        fit = (each for each in range(self.events, 0, -1) if self.round_seconds(each, pace) <= left)
+        return next(fit, 1)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a rehearsal told."""
+
+    at_once: int  # avatars that it was played with
+    seconds: float  # that a test event of each of them took, of all teams together, one after the other
+
+    def seconds_of(self, size: int) -> float:
+        """The same of so many avatars: those for whom there is no processor wait for the others."""
+        return self.seconds * max(1.0, size / self.at_once)
+
+
+@dataclass(frozen=True)
+class CrowdStep:
+    """What is about to be played, for whoever shows progress."""
+
+    words: str
+    detail: str
+    first: bool  # of those with these words
+    seconds: float  # since the start of the trials
 
 
 def play_crowds(
@@ -91,77 +132,142 @@ def play_crowds(
     seed: int,
     max_seconds: float,
     command: str = COMMAND,
-    about_to: Callable[[Step], None] = lambda step: None,
+    about_to: Callable[[CrowdStep], None] = lambda step: None,
+    report: Callable[[str], None] = lambda line: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Sample]:
-    """The samples: a block is one size of crowd with every team, in shuffled order.
+    """The samples: a block is one size of crowd with every team, in shuffled order; a round is a block of each size.
 
-    The first builds of the avatars, which are full, come before the blocks and are no samples. Raises
-    UsageError if one does not end within its limit.
+    The first builds of the avatars, which are full, come before the blocks, and so does a rehearsal, which tells how
+    long a round will take; neither gives samples. Where time is short, the blocks have fewer test events, and after
+    the first round a block is begun only if it should end within the budget. `report` is told what to expect;
+    `clock` returns seconds. Raises UsageError if a first build does not end within its limit.
     """
-    order = random.Random(seed)
-    with laid_out(tree, command) as files, ThreadPoolExecutor(max(crowds.sizes)) as threads:
-        players = {team.name: [Player(tree, files) for _ in range(max(crowds.sizes))] for team in teams}
-        started, longest, block = time.monotonic(), 0.0, 0
-        for team in teams:
-            about_to(Step(0, FULL, team.name, True, 0.0))
-            _first_builds(team, players[team.name], max_seconds)
-        while not block or time.monotonic() - started + longest <= crowds.budget_seconds:
-            begun = time.monotonic()
-            for size in order.sample(crowds.sizes, len(crowds.sizes)):
-                for place, team in enumerate(order.sample(teams, len(teams))):
-                    about_to(Step(block, INCREMENTAL, team.name, place == 0, time.monotonic() - started))
-                    known = Circumstances(team.name, INCREMENTAL, block, place, 0.0, tree.name, avatars=size)
-                    events = max(LEAST_EVENTS, math.ceil(crowds.events / size))
-                    loop = _Loop(team, known, events, max_seconds, Barrier(size), started)
-                    yield from loop.play(threads, players[team.name][:size])
-                block += 1
-            longest = max(longest, time.monotonic() - begun)
+    order, most = random.Random(seed), max(crowds.sizes)
+    with laid_out(tree, command) as files, ThreadPoolExecutor(most) as threads:
+        players = {team.name: [Player(tree, files) for _ in range(most)] for team in teams}
+        trials = _Trials(tree.name, teams, players, threads, max_seconds, about_to, clock)
+        trials.first_builds()
+        pace = trials.rehearse()
+        left = crowds.budget_seconds - trials.elapsed
+        events = crowds.fitting(pace, left)
+        report(_forecast(crowds, events, len(teams), pace, left))
+        longest = dict.fromkeys(crowds.sizes, 0.0)
+        for block, size in enumerate(_sizes(crowds.sizes, order)):
+            begun = trials.elapsed
+            if block >= len(crowds.sizes) and begun + longest[size] > crowds.budget_seconds:
+                return
+            shuffled = order.sample(teams, len(teams))
+            yield from trials.block(block, size, shuffled, crowds.events_of_each(size, events))
+            longest[size] = max(longest[size], trials.elapsed - begun)
 
 
-def _first_builds(team: Team, players: Sequence[Player], max_seconds: float) -> None:
-    """As many at once as there are processors: more of them would only wait for each other."""
-
-    def build(number: int) -> Run:
-        return team.press(number, players[number].files, max_seconds)
-
-    with ThreadPoolExecutor(os.cpu_count()) as builders:
-        for number, run in enumerate(builders.map(build, range(len(players)))):
-            if run.outcome is not Outcome.COMPLETED:
-                why = run.reason or "it passed the limit: raise --max-seconds"
-                raise UsageError(
-                    f"the first build of avatar {number + 1} with {team.name} did not end: {why}"
-                )
+def _sizes(sizes: Sequence[int], order: random.Random) -> Iterator[int]:
+    while True:
+        yield from order.sample(sizes, len(sizes))
 
 
-@dataclass(frozen=True)
-class _Loop:
-    """One team with one size of crowd."""
+def _forecast(crowds: Crowds, events: int, teams: int, pace: Pace, left: float) -> str:
+    """Said before the first round."""
+    takes = crowds.round_seconds(events, pace)
+    beyond = (
+        f", {takes - left:.0f} s beyond the budget: give it more, or fewer avatars" if takes > left else ""
+    )
+    return (
+        f"the first builds, and a rehearsal, took {crowds.budget_seconds - left:.0f} s; one round over all numbers of "
+        f"avatars, {teams * crowds.events_of_a_round(events)} test events, will probably take {takes:.0f} s{beyond}"
+    )
 
-    team: Team
-    known: Circumstances
-    events: int  # of each avatar
-    max_seconds: float
-    ready: Barrier  # all begin at once
-    started: float  # of the trials, by the monotonic clock
 
-    def play(self, threads: ThreadPoolExecutor, players: Sequence[Player]) -> Iterator[Sample]:
+class _Trials:
+    """The teams at play, and what all their blocks have in common."""
+
+    def __init__(
+        self,
+        tree: str,
+        teams: Sequence[Team],
+        players: Mapping[str, Sequence[Player]],
+        threads: ThreadPoolExecutor,
+        max_seconds: float,
+        about_to: Callable[[CrowdStep], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """`players` are those of each team by its name, and each of them can have a thread."""
+        self._tree, self._teams, self._players, self._threads = tree, teams, players, threads
+        self._max_seconds, self._about_to, self._clock = max_seconds, about_to, clock
+        self._started = clock()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started
+
+    def first_builds(self) -> None:
+        """As many at once as there are processors: more of them would only wait for each other."""
+        for team in self._teams:
+            words, players = f"first builds with {team.name}", self._players[team.name]
+            self._tell(words, f"0 of {len(players)}", True)
+
+            def build(player: tuple[int, Player], team: Team = team) -> Run:
+                return team.press(player[0], player[1].files, self._max_seconds)
+
+            with ThreadPoolExecutor(os.cpu_count()) as builders:
+                for number, run in enumerate(builders.map(build, enumerate(players)), 1):
+                    if run.outcome is not Outcome.COMPLETED:
+                        why = run.reason or "it passed the limit: raise --max-seconds"
+                        raise UsageError(
+                            f"the first build of avatar {number} with {team.name} did not end: {why}"
+                        )
+                    self._tell(words, f"{number} of {len(players)}", False)
+
+    def rehearse(self) -> Pace:
+        """Play with as many avatars as there are processors, to tell how long it takes: more of them take longer in
+        proportion.
+        """
+        at_once = min(os.cpu_count() or 1, *(len(each) for each in self._players.values()))
+        begun = self.elapsed
+        for _ in self._play("rehearsal", 0, at_once, self._teams, LEAST_EVENTS):
+            pass
+        return Pace(at_once, (self.elapsed - begun) / LEAST_EVENTS)
+
+    def block(self, number: int, size: int, teams: Sequence[Team], events: int) -> Iterator[Sample]:
+        """So many test events of each avatar, one team after the other in this order."""
+        avatars = "one avatar" if size == 1 else f"{size} avatars at once"
+        return self._play(f"block {number + 1}, {avatars}", number, size, teams, events)
+
+    def _play(
+        self, words: str, block: int, size: int, teams: Sequence[Team], events: int
+    ) -> Iterator[Sample]:
+        for place, team in enumerate(teams):
+            self._tell(words, team.name, place == 0)
+            known = Circumstances(team.name, INCREMENTAL, block, place, 0.0, self._tree, avatars=size)
+            yield from self._loops(team, known, events)
+
+    def _tell(self, words: str, detail: str, first: bool) -> None:
+        self._about_to(CrowdStep(words, detail, first, self.elapsed))
+
+    def _loops(self, team: Team, known: Circumstances, events: int) -> Iterator[Sample]:
+        """All avatars of the team at once."""
+        ready = Barrier(known.avatars)
         before = time.process_time()
-        done = [threads.submit(self._avatar, number, player) for number, player in enumerate(players)]
+
+        def loop(number: int) -> list[Sample]:
+            ready.wait()
+            return [self._press(team, known, number) for _ in range(events)]
+
+        done = [self._threads.submit(loop, number) for number in range(known.avatars)]
         samples = [sample for each in done for sample in each.result()]
         share = (time.process_time() - before) / len(samples)
         for each in sorted(samples, key=lambda sample: sample.at or 0.0):
             yield replace(each, harness_seconds=share)
 
-    def _avatar(self, number: int, player: Player) -> list[Sample]:
-        samples = []
-        self.ready.wait()
-        for _ in range(self.events):
-            edited = player.edit(INCREMENTAL)
-            at = time.monotonic() - self.started
-            run = self.team.press(number, player.files, self.max_seconds)
-            known = replace(self.known, at=at, edited=edited, answer=player.answer)
-            samples.append(reduce(run, known))
-        return samples
+    def _press(self, team: Team, known: Circumstances, number: int) -> Sample:
+        """One edit, and one test event."""
+        player = self._players[team.name][number]
+        edited = player.edit(INCREMENTAL)
+        at = self.elapsed
+        run = team.press(number, player.files, self._max_seconds)
+        return reduce(run, replace(known, at=at, edited=edited, answer=player.answer))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ LOCAL = ("--engine", "local", "--out", "r.jsonl")
 
 
 def test_load_prints_throughput_and_the_slowest_by_crowd(capfd: pytest.CaptureFixture[str]) -> None:
-    """And records every test event."""
+    """And records every test event; what is done, and how long a round will take, is said on the way."""
     arguments = (
         "load",
         "--tree",
@@ -28,13 +28,19 @@ def test_load_prints_throughput_and_the_slowest_by_crowd(capfd: pytest.CaptureFi
         "0.1",
     )
     assert main((*arguments, "--runner", "katas-volume", *LOCAL)) == 0
-    out = capfd.readouterr().out
-    for words in ("bare-make", "katas-volume", "test events a second", "slowest twentieth", "4/4"):
+    out, err = capfd.readouterr()
+    for words in ("bare-make", "katas-volume", "test events a second", "slowest twentieth", "2/2", "4/4"):
         assert words in out
+    for words in (
+        "first builds with katas-volume",
+        "12 test events, will probably take",
+        "2 avatars at once",
+    ):
+        assert words in err
     frame = harness.load_results("r.jsonl")
     assert frame["complete"].all()
     assert frame.groupby(["avatars", "runner"]).size().to_dict() == {
-        (avatars, runner): 4 for avatars in (1, 2) for runner in ("bare-make", "katas-volume")
+        (avatars, runner): 2 * avatars for avatars in (1, 2) for runner in ("bare-make", "katas-volume")
     }
 
 
