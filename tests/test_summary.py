@@ -9,6 +9,7 @@ from rich.console import Console
 
 from harness.render import terminal
 from harness.summary import noise, remarks, subject, summarize
+from harness.trials.crowd import levels
 from harness.trials.scenario import SCENARIOS
 from tests.test_results import sample
 
@@ -101,7 +102,53 @@ def test_a_table_of_all_scenarios_with_an_a_a_pair_fits_a_terminal_of_80() -> No
     text = out.getvalue()
     for word in ("volume#2", "container", "header's edit", "no-op", "memory at most", "12.35 MB"):
         assert word in text
+    assert text.count("bare-make") == 1
     assert "…" not in text
+
+
+NINE_ARMS = [
+    "bare-make",
+    "tmp",
+    "katas-volume",
+    "katas-volume#2",
+    "katas-data-container",
+    "katas-data-container:standby=warm",
+    "katas-data-container:standby=seeded",
+    "katas-overlay",
+    "katas-subpath",
+]
+
+
+@pytest.mark.parametrize(("width", "tables"), [(80, 2), (100, 2), (200, 1)])
+@pytest.mark.parametrize("command", ["compare", "load"])
+def test_arms_come_in_as_many_tables_as_the_console_asks_for(command: str, width: int, tables: int) -> None:
+    """The floor is at the left of each, all rows are in each, every other arm is in one of them, and nothing is cut."""
+    many = [
+        sample(
+            name,
+            seconds=123.4,
+            at=1.0,
+            scenario="incremental",
+            mtimes_kept=1452,
+            mtimes_changed=0,
+            memory=12_345_678,
+        )
+        for name in NINE_ARMS
+    ]
+    table = {
+        "compare": terminal.comparison(summarize(many, NINE_ARMS[1:])),
+        "load": terminal.load(levels(many, NINE_ARMS[1:])),
+    }[command]
+    out = io.StringIO()
+    Console(file=out, width=width).print(table)
+    text = out.getvalue()
+    assert "…" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    for word in ("bare-make", "output right"):
+        assert text.count(word) == tables
+    assert text.count(" 123.40 s") == {"compare": 1, "load": 2}[command] * (len(NINE_ARMS) - 1 + tables)
+    for word in ("tmp", "volume#2", "warm", "seeded", "overlay", "subpath"):
+        assert text.count(word) == 1
 
 
 def test_a_warm_up_and_outliers_are_told_and_count() -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
 from typing import Any
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from harness.katas.store import Increment, Usage
@@ -18,57 +22,106 @@ from harness.trials.crowd import Level
 from harness.trials.scenario import FULL, INCREMENTAL, SCENARIOS
 from harness.units import seconds, size
 
-NAME_WIDTH, NAMES_WIDTH = 20, 52
-"""Characters of the longest name of the notes' runners, four of which fit, and of more names together."""
+NAME_WIDTHS = range(20, 7, -1)
+"""Characters of a name over a column, from those of the longest name of the notes' runners on; what is longer takes
+several lines."""
+MACHINE_NAME_WIDTH = 13
 
 
-def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> Table:
-    """The table of `harness compare`: a column an arm, so that it fits a terminal of 80. What is given for one
-    scenario alone is `about` this one.
+Line = tuple[str, Sequence[str]]
+"""A row: its words, and a cell for each arm."""
+
+
+@dataclass(frozen=True)
+class ArmsTable:
+    """A table with a column an arm. Where the console is too narrow for all of them, it comes as several tables with the
+    same rows, as few as fit, each of them with the floor at its left.
     """
+
+    corner: str
+    names: Sequence[str]  # the floor's first
+    sections: Sequence[Sequence[Line]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        others, room = len(self.names) - 1, options.max_width
+        wider = options.update(width=2 * room)  # a measurement never says more than there is room for
+        for parts, width in product(range(1, max(others, 1) + 1), NAME_WIDTHS):
+            bounds = [1 + others * part // parts for part in range(parts + 1)]
+            tables = [self._table(range(*ends), width) for ends in pairwise(bounds)]
+            if all(Measurement.get(console, wider, each).maximum <= room for each in tables):
+                break
+        yield from tables
+
+    def _table(self, others: Sequence[int], name_width: int) -> Table:
+        """The floor and these arms, by their numbers."""
+        numbers = [0, *others]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column(self.corner, no_wrap=True)
+        for each in numbers:
+            table.add_column(_heading(self.names[each], name_width), justify="right", no_wrap=True)
+        for section in self.sections:
+            table.add_section()
+            for words, cells in section:
+                table.add_row(words, *(cells[each] for each in numbers if cells))
+        return table
+
+
+def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> ArmsTable:
+    """The table of `harness compare`. What is given for one scenario alone is `about` this one."""
+    names = [row.runner for row in rows]
+    return ArmsTable("", names, [_results(rows, about), _phases(rows), _resources(rows)])
+
+
+def _results(rows: Sequence[Row], about: str) -> list[Line]:
     extended = any(row.seconds.keys() - {FULL, INCREMENTAL} for row in rows)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    for row in rows:
-        table.add_column(_heading(row.runner, _width(len(rows))), justify="right", no_wrap=True)
     played = [each for each in SCENARIOS if any(each in row.seconds for row in rows)]
-    others = [each for each in played if each != about]
+    others = [each for each in played if each != about] if extended else []
     moments = any(row.answered is not None for row in rows)  # an older recording knows one alone
+    lines: list[Line] = []
     for name in played:
-        table.add_row(SCENARIOS[name].words, *(seconds(row.seconds.get(name)) for row in rows))
+        lines.append((SCENARIOS[name].words, [seconds(row.seconds.get(name)) for row in rows]))
         if name == about and moments:
-            table.add_row("  output in hand", *(seconds(row.answered) for row in rows))
-    table.add_row("ratio to bare make", *(_ratio(row.ratios.get(about)) for row in rows))
+            lines.append(("  output in hand", [seconds(row.answered) for row in rows]))
+    lines.append(("ratio to bare make", [_ratio(row.ratios.get(about)) for row in rows]))
     if moments:
-        table.add_row("  output in hand", *(_ratio(row.answered_ratio) for row in rows))
-    for name in others if extended else ():
-        table.add_row(f"  {name}", *(_ratio(row.ratios.get(name)) for row in rows))
-    table.add_row("files recompiled", *(_range(row.recompiled.get(about)) for row in rows))
-    for name in others if extended else ():
-        if any(name in row.recompiled for row in rows):
-            table.add_row(f"  {name}", *(_range(row.recompiled.get(name)) for row in rows))
-    lines: list[tuple[str, Callable[[Row], str]]] = [
-        ("output right", lambda row: _of(row.right)),
-        ("mtimes kept (1 ns)", lambda row: _of(row.kept)),
-        ("piped in", lambda row: size(row.bytes_in)),
-        ("piped out", lambda row: size(row.bytes_out)),
-        ("disk growth", lambda row: size(row.grown)),
+        lines.append(("  output in hand", [_ratio(row.answered_ratio) for row in rows]))
+    lines += [(f"  {name}", [_ratio(row.ratios.get(name)) for row in rows]) for name in others]
+    lines.append(("files recompiled", [_range(row.recompiled.get(about)) for row in rows]))
+    lines += [
+        (f"  {name}", [_range(row.recompiled.get(name)) for row in rows])
+        for name in others
+        if any(name in row.recompiled for row in rows)
     ]
-    for name, cell in lines:
-        table.add_row(name, *(cell(row) for row in rows))
-    for name, field in (("timed out", "timed_out"), ("faulty", "faulty")):
-        if any(getattr(row, field) for row in rows):
-            table.add_row(name, *(str(getattr(row, field)) for row in rows))
-    table.add_section()
-    table.add_row("of this, spent on")
-    for kind in (each for each in PHASE_WORDS if any(each in row.phases for row in rows)):
-        table.add_row(f"  {PHASE_WORDS[kind]}", *(seconds(row.phases.get(kind)) for row in rows))
-    table.add_section()
-    table.add_row("processor time", *(seconds(row.processor_seconds) for row in rows))
-    table.add_row("  of the harness", *(seconds(row.harness_seconds) for row in rows))
+    lines += [
+        ("output right", [_of(row.right) for row in rows]),
+        ("mtimes kept (1 ns)", [_of(row.kept) for row in rows]),
+        ("piped in", [size(row.bytes_in) for row in rows]),
+        ("piped out", [size(row.bytes_out) for row in rows]),
+        ("disk growth", [size(row.grown) for row in rows]),
+    ]
+    failures = (
+        ("timed out", [row.timed_out for row in rows]),
+        ("faulty", [row.faulty for row in rows]),
+    )
+    return lines + [(words, [str(each) for each in counts]) for words, counts in failures if any(counts)]
+
+
+def _phases(rows: Sequence[Row]) -> list[Line]:
+    played = [each for each in PHASE_WORDS if any(each in row.phases for row in rows)]
+    return [
+        ("of this, spent on", ()),
+        *((f"  {PHASE_WORDS[kind]}", [seconds(row.phases.get(kind)) for row in rows]) for kind in played),
+    ]
+
+
+def _resources(rows: Sequence[Row]) -> list[Line]:
+    lines: list[Line] = [
+        ("processor time", [seconds(row.processor_seconds) for row in rows]),
+        ("  of the harness", [seconds(row.harness_seconds) for row in rows]),
+    ]
     if any(row.memory is not None for row in rows):
-        table.add_row("memory at most", *(size(row.memory) for row in rows))
-    return table
+        lines.append(("memory at most", [size(row.memory) for row in rows]))
+    return lines
 
 
 def machines(found: Sequence[Share], facts: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -79,7 +132,7 @@ def machines(found: Sequence[Share], facts: Mapping[str, Mapping[str, Any]]) -> 
     table.add_column("blocks", justify="right")
     names = list(dict.fromkeys(name for each in found for name in each.ratios))
     for name in names:
-        table.add_column(_heading(name, NAMES_WIDTH // 4), justify="right", no_wrap=True)
+        table.add_column(_heading(name, MACHINE_NAME_WIDTH), justify="right", no_wrap=True)
     for each in found:
         engine = str(facts[each.machine]["engine"]["engine"])
         ratios = (_ratio(each.ratios.get(name)) for name in names)
@@ -102,29 +155,28 @@ def growth(found: Sequence[Growth]) -> Table:
     return table
 
 
-def load(found: Sequence[Level]) -> Table:
-    """The table of `harness load`: a column an arm, and a section a figure with a row for each crowd."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("avatars at once", no_wrap=True)
-    names = list(dict.fromkeys(each.runner for each in found))
-    for name in names:
-        table.add_column(_heading(name, _width(len(names))), justify="right", no_wrap=True)
+def load(found: Sequence[Level]) -> ArmsTable:
+    """The table of `harness load`: a section a figure, with a row for each crowd."""
     figures: list[tuple[str, Callable[[Level], str]]] = [
         ("test events a second", lambda level: _ratio(level.throughput)),
-        ("seconds, median", lambda level: seconds(level.median)),
-        ("seconds, slowest twentieth", lambda level: seconds(level.slowest)),
+        ("median time", lambda level: seconds(level.median)),
+        ("slowest twentieth", lambda level: seconds(level.slowest)),
         ("output right", lambda level: _of(level.right)),
     ]
     if any(each.failed for each in found):
         figures.append(("timed out or faulty", lambda level: str(level.failed)))
+    names = list(dict.fromkeys(each.runner for each in found))
+    crowds = sorted({each.avatars for each in found})
     by_name = {(each.avatars, each.runner): each for each in found}
+    sections: list[list[Line]] = []
     for words, cell in figures:
-        table.add_section()
-        table.add_row(words)
-        for avatars in sorted({each.avatars for each in found}):
-            levels = (by_name.get((avatars, name)) for name in names)
-            table.add_row(f"  {avatars}", *("-" if level is None else cell(level) for level in levels))
-    return table
+        levels = [(avatars, [by_name.get((avatars, name)) for name in names]) for avatars in crowds]
+        lines: list[Line] = [
+            (f"  {avatars}", ["-" if level is None else cell(level) for level in mine])
+            for avatars, mine in levels
+        ]
+        sections.append([(words, ()), *lines])
+    return ArmsTable("avatars at once", names, sections)
 
 
 def phases(found: Sequence[Phase]) -> Table:
@@ -201,15 +253,10 @@ def _status(event: Increment | None) -> str:
     return "-" if event is None or event.status is None else str(event.status)
 
 
-def _width(names: int) -> int:
-    """Characters that there are for each of so many names."""
-    return NAME_WIDTH if names <= 4 else NAMES_WIDTH // (names - 1)
-
-
 def _heading(name: str, width: int) -> str:
     """The name over several lines, where there is no room for it in one."""
     lines = [""]
-    for part in re.findall(r"[^-:,]+[-:,]?|[-:,]", name):
+    for part in re.findall(r"[^-:,=]+[-:,=]?|[-:,=]", name):
         if lines[-1] and len(lines[-1] + part) > width:
             lines.append("")
         lines[-1] += part
