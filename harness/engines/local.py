@@ -19,7 +19,14 @@ from harness.disk import remove_tree
 from harness.engines import Volume, part_of
 from harness.engines.bootstrap import BOOTSTRAP, send_program
 from harness.engines.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
-from harness.engines.folders import labelled, owner_of, sandboxes_home, state_home, temporary_folder
+from harness.engines.folders import (
+    labelled,
+    owner_of,
+    sandboxes_home,
+    state_home,
+    sweeping,
+    temporary_folder,
+)
 from harness.engines.mounts import bind, bind_problem, empty, empty_problem, overlay, overlay_problem
 from harness.engines.overlays import overlay_options
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
@@ -139,9 +146,10 @@ class LocalEngine:
         doomed = strays()
         end(strays)
         removed = [f"process {each}" for each in sorted(doomed)]
-        for what, path in self._left():
-            _remove(what, path)
-            removed.append(f"{what} {path}")
+        with sweeping():
+            for what, path in self._left():
+                _remove(what, path)
+                removed.append(f"{what} {path}")
         return removed
 
     def close(self) -> None:
