@@ -42,6 +42,9 @@ UNPACK = (
 owners.
 """
 
+LOOK_THROUGH = ("tar", "--list", "--block-number", "--exclude=*", "--file=-")
+"""Passes all members by, and tells where they end."""
+
 BLOCK = 512
 END_OF_ARCHIVE = re.compile(rb"block (\d+): \*\* Block of NULs \*\*")
 """What tar prints, thanks to --block-number, when it comes to the first of the two zero blocks. That a stream
@@ -151,6 +154,42 @@ def copy(folder: str, target: str) -> None:
         one.wait()
         _check(other.returncode, unpacking, f"tar could not copy to {target}")
         _check(one.returncode, packing, f"tar could not copy {folder}")
+
+
+def join(archives: Iterable[IO[bytes]], write: Write) -> int:
+    """One archive of all that is in these, member by member as they are, owners included; returns the bytes written. Raises
+    StreamCut for an archive that is not whole.
+    """
+    count = 0
+    for archive in archives:
+        left = _end_of(archive)
+        count += left
+        archive.seek(0)
+        while left:
+            chunk = archive.read(min(left, CHUNK))
+            write(chunk)
+            left -= len(chunk)
+    write(bytes(2 * BLOCK))
+    return count + 2 * BLOCK
+
+
+def _end_of(archive: IO[bytes]) -> int:
+    """How many bytes come before the end-of-archive blocks. Raises StreamCut where there are none."""
+    archive.seek(0)
+    with tempfile.TemporaryFile() as complaints:
+        tar = subprocess.run(
+            LOOK_THROUGH,
+            stdin=archive,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=_ENVIRONMENT,
+            check=False,
+        )
+        _check(tar.returncode, complaints, "tar could not read an archive")
+    end = END_OF_ARCHIVE.search(tar.stdout)
+    if not end:
+        raise StreamCut("the archive was cut: its end-of-archive blocks are missing")
+    return int(end[1]) * BLOCK
 
 
 def read_chunks(stream: IO[bytes]) -> Iterator[bytes]:

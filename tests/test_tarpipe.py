@@ -8,8 +8,10 @@ import os
 import random
 import socket
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from children import unprivileged
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from support import on_disk
 
 from harness.errors import StreamCut
-from harness.tarpipe import BLOCK, pack, unpack
+from harness.tarpipe import BLOCK, join, pack, unpack
 from harness.testing.planting import Planned, expected, plant, planted, scratch
 from harness.testing.strategies import trees
 from harness.tree import snapshot
@@ -47,9 +49,17 @@ def unpacked(folder: Path, *chunks: bytes) -> Path:
 
 def end_of(archive: bytes) -> int:
     """Where the two blocks that end the archive end."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-        opened.getmembers()
-        return opened.offset + 2 * BLOCK
+    with tarfile.open(fileobj=io.BytesIO(archive)) as members:
+        members.getmembers()
+        return members.offset + 2 * BLOCK
+
+
+def in_files(*archives: bytes) -> Iterator[IO[bytes]]:
+    """One open file after the other."""
+    for each in archives:
+        with tempfile.TemporaryFile() as file:
+            file.write(each)
+            yield file
 
 
 @pytest.fixture
@@ -212,6 +222,38 @@ class TestCut:
         """A stream without a byte is no empty tree."""
         with pytest.raises(StreamCut):
             unpacked(tmp_path / "there")
+
+
+class TestJoined:
+    """Several archives as one."""
+
+    def test_each_member_is_there_as_it_was(self, tmp_path: Path, small: bytes) -> None:
+        """Owners too, who need not be known here; and a name that says where the archive ends is a name."""
+        name = "block 3: ** Block of NULs **"
+        (tmp_path / "tree").mkdir()
+        (tmp_path / "tree" / name).write_bytes(bytes(2 * BLOCK))
+        chunks: list[bytes] = []
+        pack(str(tmp_path / "tree"), chunks.append, what=(f"./{name}",), options=("--owner=:54321",))
+        joined = io.BytesIO()
+        assert join(in_files(b"".join(chunks), small), joined.write) == joined.tell()
+        found = dict(snapshot(unpacked(tmp_path / "there", joined.getvalue()), contents=True))
+        assert found.pop(name.encode()).size == 2 * BLOCK
+        assert found == expected(SMALL)
+        joined.seek(0)
+        with tarfile.open(fileobj=joined) as members:
+            assert members.getmember(f"./{name}").uid == 54321
+
+    def test_none_is_an_empty_archive(self, tmp_path: Path) -> None:
+        """Not a stream without a byte."""
+        chunks: list[bytes] = []
+        assert join([], chunks.append) == 2 * BLOCK
+        assert not os.listdir(unpacked(tmp_path / "there", *chunks))
+
+    def test_one_that_was_cut_is_refused(self, small: bytes) -> None:
+        """Between members too, wherever the cut fell."""
+        for length in range(0, end_of(small) - 2 * BLOCK, BLOCK):
+            with pytest.raises(StreamCut):
+                join(in_files(small, small[:length]), lambda chunk: None)
 
 
 class TestAppended:

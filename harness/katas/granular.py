@@ -5,8 +5,9 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import IO
 
 from harness import tarpipe
 from harness.engines import Engine
@@ -60,11 +61,7 @@ class GranularKatas:
         volumes = self._volumes_of(kata)
         if not self._by_avatar:
             return self._katas(volumes[0]).download(kata, write)
-        with tempfile.TemporaryDirectory(prefix="harness-download-") as folder:
-            for each in volumes:
-                with _archive(self._katas(each), kata) as chunks:
-                    tarpipe.unpack(folder, chunks)
-            return tarpipe.pack(folder, write)
+        return tarpipe.join(self._archives(volumes, kata), write)
 
     def remove(self, kata: str, name: str | None = None) -> None:
         """Its data-containers stay, empty."""
@@ -100,6 +97,13 @@ class GranularKatas:
             )
         return volumes
 
+    def _archives(self, volumes: Sequence[str], kata: str) -> Iterator[IO[bytes]]:
+        """What each of these holds of a kata, one after the other."""
+        for each in volumes:
+            with tempfile.TemporaryFile() as archive:
+                self._katas(each).download(kata, archive.write)
+                yield archive
+
     def _katas(self, volume: str) -> VolumeKatas:
         with self._lock:
             found = self._open.pop(volume, None)
@@ -109,11 +113,3 @@ class GranularKatas:
             for each in [*self._open.values()][:-READY]:
                 each.release()
         return found
-
-
-@contextmanager
-def _archive(katas: VolumeKatas, kata: str) -> Iterator[Iterator[bytes]]:
-    with tempfile.TemporaryFile() as file:
-        katas.download(kata, file.write)
-        file.seek(0)
-        yield tarpipe.read_chunks(file)

@@ -94,19 +94,19 @@ def _in_the_katas(runner: BaseRunner, avatar: Avatar) -> None:
             )
 
 
-def _on_the_host(runner: BaseRunner, avatar: Avatar) -> None:
+def _mounted(runner: BaseRunner, avatar: Avatar) -> None:
+    """Where the harness is that uid itself, their owner does not tell."""
     with closing(runner.begin(avatar)) as katas:
         spec = runner.spec(avatar, katas)
-    if isinstance(spec.mount, Path):
-        raise Refuted(
-            f"the run writes into a folder of the host as the uid {spec.uid}, which must own it there"
-        )
+    if spec.mount is not None:
+        where = "a folder of the host" if isinstance(spec.mount, Path) else "the katas' volume"
+        raise Refuted(f"the run writes into {where} as the uid {spec.uid}, which must own it there")
 
 
 OWNERS = {
     "inside the run": _inside,
     "in the katas": _in_the_katas,
-    "on the host": _on_the_host,
+    "mounted": _mounted,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from harness.katas.store import Event, Katas
 from harness.proofs import Status
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
+from harness.runners.katas_volume import KatasVolume
 from tests.proofs.conftest import Examine, isolating, on_plain_processes
 
 
@@ -27,13 +29,32 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
 
 
 @isolating
-def test_a_volume_mount_needs_a_uid(examined: Examine) -> None:
-    """The sandbox's owner is another than the katas' where root plays; else the run is the very user whose they are."""
-    found = examined("katas-volume", Property.OWNERSHIP)
+@pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container:granularity=avatar"])
+def test_a_mount_needs_a_uid(runner: str, examined: Examine) -> None:
+    """Of a folder or of a volume: the sandbox's owner is another than the katas' where root plays; else the run is the very
+    user whose they are.
+    """
+    found = examined(runner, Property.OWNERSHIP)
+    assert not found.claimed
     assert found.counterexample is not None
     assert "the host" in found.counterexample.words
-    again = examined("katas-volume", Property.OWNERSHIP, replay=found.counterexample.token)
+    again = examined(runner, Property.OWNERSHIP, replay=found.counterexample.token)
     assert again.counterexample == found.counterexample
+
+
+class RunsAsTheirOwner(KatasVolume):
+    """As when the harness is nobody in particular: the player's code is the user whose the katas are."""
+
+    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
+        return replace(super().spec(avatar, katas), uid=os.geteuid(), gid=os.getegid())
+
+
+@on_plain_processes
+def test_a_mount_needs_a_uid_that_is_the_katas_own(examined: Examine) -> None:
+    """Owners do not tell, then, but what the run is given to write into does."""
+    found = examined(RunsAsTheirOwner, Property.OWNERSHIP)
+    assert found.counterexample is not None
+    assert found.counterexample.words.startswith("mounted: the run writes into a folder of the host")
 
 
 class RunsAsRoot(KatasDataContainer):

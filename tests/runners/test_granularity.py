@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import tarfile
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -115,7 +118,11 @@ def test_data_containers_are_made_on_the_fly_and_go_with_temporary_katas(shared_
             assert {kata: {"lion", "tiger"}} == {key: set(value) for key, value in katas.list().items()}
             packed: list[bytes] = []
             assert katas.download(kata, packed.append) == sum(map(len, packed))
-            assert all(f"./{name}/sandbox/made".encode() in b"".join(packed) for name in ("lion", "tiger"))
+            with tarfile.open(fileobj=io.BytesIO(b"".join(packed))) as members:
+                owners = {each.name: each.uid for each in members}
+            for name in ("lion", "tiger"):
+                mounted, kept = owners[f"./{name}/sandbox/made"], owners[f"./{name}/.git/HEAD"]
+                assert (mounted != kept) == (granularity == "avatar" and os.geteuid() == 0)
             with katas.history(Avatar(kata, "tiger")) as history:
                 assert (history / "HEAD").exists()
             with pytest.raises(UsageError), katas.history(an_avatar()):
