@@ -87,17 +87,8 @@ class VolumeKatas:
 
     def event(self, avatar: Avatar, kind: str = "plain") -> KeptEvent:
         """`kind` is one of the keeper's KINDS."""
-        while True:
-            link = self._take()
-            reused = link.used
-            try:
-                link.call("event", kata=avatar.kata, name=avatar.name, kind=kind)
-            except BaseException as error:
-                self._give_back(link)
-                if reused and isinstance(error, StreamCut):
-                    continue  # it died while nothing was asked of it: nothing is lost, take another
-                raise
-            return KeptEvent(link, self._give_back)
+        link = self._reach("event", kata=avatar.kata, name=avatar.name, kind=kind)
+        return KeptEvent(link, self._give_back)
 
     def list(self) -> dict[str, dict[str, list[Increment]]]:
         with self._link() as link:
@@ -144,11 +135,25 @@ class VolumeKatas:
 
     @contextlib.contextmanager
     def _link(self) -> Iterator[_Link]:
-        link = self._take()
+        link = self._reach("nothing")
         try:
             yield link
         finally:
             self._give_back(link)
+
+    def _reach(self, request: str, **arguments: Any) -> _Link:
+        """A keeper that has answered this request, which may be asked twice."""
+        while True:
+            link = self._take()
+            reused = link.used
+            try:
+                link.call(request, **arguments)
+            except BaseException as error:
+                self._give_back(link)
+                if reused and isinstance(error, StreamCut):
+                    continue  # it died while nothing was asked of it: nothing is lost, take another
+                raise
+            return link
 
     def _take(self) -> _Link:
         with self._lock:

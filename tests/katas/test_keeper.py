@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
@@ -186,6 +185,11 @@ def before_a_question(event: KeptEvent) -> None:
     event.compare({})
 
 
+def history(katas: VolumeKatas) -> None:
+    with katas.history(LION):
+        pass
+
+
 class TestDeath:
     """A keeper that is killed."""
 
@@ -214,13 +218,31 @@ class TestDeath:
         assert play(katas, LION, FILES).tag == 1
         assert holds(katas) == {"a", "b", "product"}
 
-    def test_a_keeper_that_died_while_idle_costs_one_test_event_at_most(self, katas: VolumeKatas) -> None:
-        """It is not asked twice."""
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda katas: play(katas, LION, FILES),
+            VolumeKatas.list,
+            VolumeKatas.usage,
+            history,
+            lambda katas: katas.download(LION.kata, lambda data: None),
+            lambda katas: katas.export(lambda data: None),
+            lambda katas: katas.remove(LION.kata),
+        ],
+        ids=["event", "list", "usage", "history", "download", "export", "remove"],
+    )
+    def test_one_that_died_while_idle_costs_nothing(
+        self, katas: VolumeKatas, ask: Callable[[VolumeKatas], object]
+    ) -> None:
+        """Nothing was asked of it: another is asked, however many have died."""
         play(katas, LION, FILES)
-        kill(KeptEvent(katas._idle[0], lambda link: None))
-        with contextlib.suppress(EngineError):
-            play(katas, LION, FILES)
-        play(katas, LION, FILES)
+        with closing(katas.event(LION)), closing(katas.event(SPIDER)):
+            pass
+        assert len(katas._idle) == 2
+        for link in katas._idle:
+            kill(KeptEvent(link, lambda link: None))
+        ask(katas)
+        assert len(katas._idle) == 1
 
     def test_it_says_why_it_died(self, katas: VolumeKatas) -> None:
         """The last line of what it said goes into the error."""
