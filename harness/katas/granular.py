@@ -58,17 +58,15 @@ class GranularKatas:
 
     def download(self, kata: str, write: tarpipe.Write) -> int:
         """One archive of the whole team, wherever its avatars are."""
-        volumes = self._volumes_of(kata)
-        if not self._by_avatar:
-            return self._katas(volumes[0]).download(kata, write)
-        return tarpipe.join(self._archives(volumes, kata), write)
+        holding = self._holding(kata)
+        if len(holding) == 1:
+            return holding[0].download(kata, write)
+        return tarpipe.join(_archives(holding, kata), write)
 
     def remove(self, kata: str, name: str | None = None) -> None:
         """Its data-containers stay, empty."""
-        for each in self._volumes_of(kata):
-            katas = self._katas(each)
-            if name is None or name in katas.list().get(kata, {}):
-                katas.remove(kata, name)
+        for each in self._holding(kata, name):
+            each.remove(kata, name)
 
     def usage(self) -> dict[str, dict[str, Usage]]:
         found: dict[str, dict[str, Usage]] = {}
@@ -88,21 +86,21 @@ class GranularKatas:
     def _volumes(self) -> Sequence[str]:
         return sorted(each.name for each in self._engine.volumes() if each.katas == self.name)
 
-    def _volumes_of(self, kata: str) -> Sequence[str]:
+    def _holding(self, kata: str, name: str | None = None) -> Sequence[VolumeKatas]:
+        """Those that hold some of this kata, or its avatar of this name."""
         check_kata(kata)
         volumes = [each for each in self._volumes() if (each + ".").startswith(f"{self.name}.{kata}.")]
-        if not volumes:
+        found = []
+        for each in map(self._katas, volumes):
+            avatars = each.list().get(kata)
+            if avatars is not None and (name is None or name in avatars):
+                found.append(each)
+        if not found:
+            what = f"kata {kata}" if name is None else f"avatar {kata}/{name}"
             raise NoSuchAvatar(
-                f"there is no kata {kata} in {self.describe()}; `harness katas list` shows them all"
+                f"there is no {what} in {self.describe()}; `harness katas list` shows them all"
             )
-        return volumes
-
-    def _archives(self, volumes: Sequence[str], kata: str) -> Iterator[IO[bytes]]:
-        """What each of these holds of a kata, one after the other."""
-        for each in volumes:
-            with tempfile.TemporaryFile() as archive:
-                self._katas(each).download(kata, archive.write)
-                yield archive
+        return found
 
     def _katas(self, volume: str) -> VolumeKatas:
         with self._lock:
@@ -113,3 +111,11 @@ class GranularKatas:
             for each in [*self._open.values()][:-READY]:
                 each.release()
         return found
+
+
+def _archives(holding: Sequence[VolumeKatas], kata: str) -> Iterator[IO[bytes]]:
+    """What each of these holds of a kata, one after the other."""
+    for each in holding:
+        with tempfile.TemporaryFile() as archive:
+            each.download(kata, archive.write)
+            yield archive

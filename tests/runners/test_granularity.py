@@ -14,7 +14,7 @@ from support import an_avatar, completed, eventually, one_line, play, snapshot
 from harness import runners
 from harness.engines import Engine
 from harness.engines.docker import DockerEngine
-from harness.errors import EngineError, UsageError
+from harness.errors import EngineError, NoSuchAvatar, UsageError
 from harness.katas.granular import READY, GranularKatas
 from harness.katas.kept import VolumeKatas
 from harness.katas.layout import Avatar
@@ -128,6 +128,27 @@ def test_data_containers_are_made_on_the_fly_and_go_with_temporary_katas(shared_
             with pytest.raises(UsageError), katas.history(an_avatar()):
                 pass
         assert not [each for each in shared_engine.volumes() if each.katas == katas.name]
+
+
+def test_an_avatar_that_is_played_again_after_its_kata_was_removed(runner: BaseRunner) -> None:
+    """The data-container of a team mate is still there, and holds nothing: it is passed by."""
+    kata = an_avatar().kata
+    lion, tiger = Avatar(kata, "lion"), Avatar(kata, "tiger")
+    for each in (lion, tiger):
+        play(runner, each, "true")
+    runner.katas.remove(kata)
+    play(runner, tiger, "true")
+    packed: list[bytes] = []
+    runner.katas.download(kata, packed.append)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(packed))) as members:
+        names = members.getnames()
+    assert "./tiger/sandbox/cyber-dojo.sh" in names
+    assert not [each for each in names if "lion" in each]
+    with pytest.raises(NoSuchAvatar, match="lion"):
+        runner.katas.remove(kata, "lion")
+    runner.katas.remove(kata)
+    with pytest.raises(NoSuchAvatar):
+        runner.katas.remove(kata)
 
 
 def test_what_runs_make_takes_the_disk_only_if_it_is_kept(runner: BaseRunner) -> None:
