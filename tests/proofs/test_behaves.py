@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -11,9 +13,10 @@ from harness import runners
 from harness.engines import Engine, Execution, sandbox
 from harness.errors import EngineError
 from harness.katas.layout import Avatar
+from harness.katas.store import Katas
 from harness.katas.visible import VisibleFiles
 from harness.proofs import Status
-from harness.proofs.behaves import BOMBS, CASES, words
+from harness.proofs.behaves import BOMBS, CASES, neighbours, words
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.event import TestEvent
@@ -82,6 +85,31 @@ def test_a_wrong_runner_is_found_out(
     assert found.counterexample.words.startswith(f"{about}: {said}")
     again = examined(runner, Property.BEHAVES, replay=found.counterexample.token)
     assert (again.counterexample, again.examples) == (found.counterexample, 1)
+
+
+class SharesAndDoesNotSaySo(KatasDataContainer):
+    """The mistake: a team's data-container is mounted, which holds the team mates' files, too."""
+
+    SHARED: ClassVar[Mapping[str, str]] = {"granularity": "kata", "pipe": "none"}
+
+    def __init__(self, engine: Engine, katas: Katas, **arguments: Any) -> None:
+        super().__init__(engine, katas, **self.SHARED, **arguments)
+
+    @classmethod
+    def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
+        return super().open_katas(engine, place, **cls.SHARED)
+
+    @classmethod
+    def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
+        return super().claims(cls.SHARED) | {Property.ISOLATED}
+
+
+@pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
+def test_a_team_mate_s_file_that_can_be_read_is_found_out(examined: Examine) -> None:
+    """The case about neighbours reads what is there to be read."""
+    found = examined(SharesAndDoesNotSaySo, Property.BEHAVES)
+    assert found.counterexample is not None
+    assert found.counterexample.words.startswith(f"{words(neighbours)}: it printed 'the first")
 
 
 @on_plain_processes
