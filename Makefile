@@ -36,7 +36,7 @@ notebooks: $(VENV)/.documented ## open the notebooks in Jupyter; it works on cop
 	@for each in notebooks/*.py; do $(BIN)/jupytext --quiet --to ipynb $$each -o build/notebooks/$$(basename $$each .py).ipynb; done
 	$(BIN)/jupyter lab build/notebooks
 
-recordings: $(VENV)/.installed ## measure and prove again what results/recordings holds, in half an hour
+recordings: $(VENV)/.installed ## measure and prove again what results/recordings holds, in an hour
 	results/record.sh $(ARGS)
 
 gate-accuracy: $(VENV)/.tested ## how often the gate is wrong; ARGS="--record 240 --real 20" measures anew

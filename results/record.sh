@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the recordings in results/recordings again, in about half an hour, on a machine that should have nothing else to do:
+# Makes the recordings in results/recordings again, in about an hour, on a machine that should have nothing else to do:
 # Docker at DOCKER_HOST (overlay2 gives the figures of the README), the local engine, and, where SLOW_DOCKER_HOST names an
 # engine on a slow storage driver, that one too. `results/record.sh typical-docker ...` makes only those that are named.
 set -euo pipefail
@@ -12,8 +12,9 @@ notes=(--runner tmp --runner katas-volume --runner katas-data-container)
 standby=(--runner katas-data-container:standby=warm --runner katas-data-container:standby=seeded)
 modern=(--runner katas-overlay)
 incremental=(--runner katas-volume --runner katas-data-container --runner katas-data-container:standby=seeded --runner katas-overlay)
-proved=(--runner tmp --runner katas-volume --runner katas-data-container --runner katas-data-container:standby=seeded
-  --runner katas-overlay)
+granularities=(--runner katas-data-container:granularity=kata --runner katas-data-container:granularity=kata,pipe=one-way
+  --runner katas-data-container:granularity=kata,pipe=none --runner katas-data-container:granularity=avatar)
+proved=("${notes[@]}" "${standby[@]}" "${modern[@]}" --runner katas-subpath "${granularities[@]}")
 
 slow() { DOCKER_HOST=${SLOW_DOCKER_HOST:?names no engine} "$@"; }
 
