@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -41,6 +43,17 @@ def temporary_folder(kind: str) -> Path:
             f"no {kind} folder can be made in {base}: {error.strerror}; set TMPDIR to one with room"
         ) from error
     return folder
+
+
+@contextlib.contextmanager
+def sweeping() -> Iterator[None]:
+    """One sweep of this user's at a time: two would take the same folders apart, to each other's surprise."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # there are no sandboxes, or somebody else's
+            base = os.open(sandboxes_home(), os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, base)
+            fcntl.flock(base, fcntl.LOCK_EX)
+        yield
 
 
 def labelled(base: Path) -> list[Path]:

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -258,6 +260,26 @@ def test_a_folder_that_its_owner_is_just_removing_does_not_stop_a_sweep(
 
     monkeypatch.setattr(local, "labelled", late)
     assert engine.sweep() == []
+
+
+def test_two_sweeps_at_once_are_not_in_each_other_s_way(
+    temporary: Path, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proofs in several processes sweep whenever they have killed a harness: each folder is removed by one of them."""
+    folders = [temporary_folder("sandbox") for _ in range(20)]
+    for each in folders:
+        (each / LABEL).write_text(GONE)
+    labelled = local.labelled
+
+    def slowly(base: Path) -> list[Path]:
+        found = labelled(base)
+        time.sleep(0.2)  # long enough for the other to find them too
+        return found
+
+    monkeypatch.setattr(local, "labelled", slowly)
+    with closing(LocalEngine(tmp_path / "another")) as other, ThreadPoolExecutor(2) as both:
+        swept = [line for lines in both.map(lambda each: each.sweep(), (engine, other)) for line in lines]
+    assert sorted(swept) == sorted(f"folder {each}" for each in folders)
 
 
 ORPHAN = """
