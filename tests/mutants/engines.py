@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,42 +35,48 @@ class KilledIsTimedOut(Honest):
 
 
 class KeptSandbox(Sandbox):
-    """One that is not closed when its runner closes it."""
+    """One that is not closed when its runner closes it, but kept for the next test event."""
 
-    killed = False
+    def __init__(self, engine: ReusingEngine, spec: SandboxSpec) -> None:
+        super().__init__(lambda: engine._open(spec), spec.limits)
+        self.spec = spec
+        self._engine = engine
+        self._killed = False
 
     def kill(self) -> None:
-        self.killed = True
+        self._killed = True
         super().kill()
 
     def close(self) -> None:
-        """Kept for the next test event."""
+        if self._killed or self._engine.kept:
+            self.really_close()
+        else:
+            self._engine.kept = self
 
     def really_close(self) -> None:
         super().close()
 
 
 class ReusingEngine(DockerEngine):
-    """Serves one test event after the other in the same run-container, until that is killed."""
+    """Serves one test event after the other in the same run-container, as long as it answers."""
 
-    _kept: KeptSandbox | None = None
+    kept: KeptSandbox | None = None
 
     def open(self, spec: SandboxSpec) -> Sandbox:
-        if self._kept is not None and not self._kept.killed:
-            self._kept.begin()
-            self._kept.execute("chmod -R u+rwx .; find . -mindepth 1 -delete; chmod 755 .", 60)
-            return self._kept
-        self._let_go()
-        self._kept = KeptSandbox(lambda: self._open(spec), spec.limits)
-        return self._kept
+        kept, self.kept = self.kept, None
+        if kept and kept.spec == spec:
+            kept.begin()
+            with contextlib.suppress(EngineError):  # it was cut off, or has killed itself
+                kept.execute("chmod -R u+rwx .; find . -mindepth 1 -delete; chmod 755 .", 60)
+                return kept
+        if kept:
+            kept.really_close()
+        return KeptSandbox(self, spec)
 
     def close(self) -> None:
-        self._let_go()
+        if self.kept:
+            self.kept.really_close()
         super().close()
-
-    def _let_go(self) -> None:
-        if self._kept is not None:
-            self._kept.really_close()
 
 
 class Reuses(Honest):
