@@ -41,7 +41,7 @@ class Terminated(BaseException):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script `harness`; returns the exit status."""
-    parsed = _parser().parse_args(arguments)
+    parsed = make_parser().parse_args(arguments)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -68,7 +68,8 @@ def _terminate(number: int, frame: object) -> None:
     raise Terminated
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """That of `harness`, with one for each of the COMMANDS."""
     parser = argparse.ArgumentParser(
         prog="harness",
         description="How should a source tree travel into a container and back? Proofs and measurements.",
