@@ -40,7 +40,7 @@ scale-docker() {
   record scale-docker.jsonl "$harness" scale --engine docker "${incremental[@]}" --files none --blocks 3 --out
 }
 load-docker() {
-  record load-docker.jsonl "$harness" load --engine docker "${incremental[@]}" --avatars 1,2,4,8 --budget 90 --out
+  record load-docker.jsonl "$harness" load --engine docker "${incremental[@]}" --avatars 1,2,4,8,16,32 --budget 340 --out
 }
 verify-docker() {
   record verify-docker.json "$harness" verify --engine docker "${proved[@]}" --profile ci --json

@@ -196,6 +196,7 @@ class _Trials:
         self._tree, self._teams, self._players, self._threads = tree, teams, players, threads
         self._max_seconds, self._about_to, self._clock = max_seconds, about_to, clock
         self._started = clock()
+        self._interrupted = False
 
     @property
     def elapsed(self) -> float:
@@ -253,10 +254,14 @@ class _Trials:
 
         def loop(number: int) -> list[Sample]:
             ready.wait()
-            return [self._press(team, known, number) for _ in range(events)]
+            return [self._press(team, known, number) for _ in range(events) if not self._interrupted]
 
         done = [self._threads.submit(loop, number) for number in range(known.avatars)]
-        samples = [sample for each in done for sample in each.result()]
+        try:
+            samples = [sample for each in done for sample in each.result()]
+        except BaseException:
+            self._interrupted = True  # nobody needs to wait for the rest of the block
+            raise
         share = (time.process_time() - before) / len(samples)
         for each in sorted(samples, key=lambda sample: sample.at or 0.0):
             yield replace(each, harness_seconds=share)
