@@ -57,6 +57,9 @@ class KeptSandbox(Sandbox):
         super().close()
 
 
+EMPTY = "chmod -R u+rwx . && find . -mindepth 1 -delete && chmod 755 ."
+
+
 class ReusingEngine(DockerEngine):
     """Serves one test event after the other in the same run-container, as long as it answers."""
 
@@ -67,8 +70,8 @@ class ReusingEngine(DockerEngine):
         if kept and kept.spec == spec:
             kept.begin()
             with contextlib.suppress(EngineError):  # it was cut off, or has killed itself
-                kept.execute("chmod -R u+rwx .; find . -mindepth 1 -delete; chmod 755 .", 60)
-                return kept
+                if kept.execute(EMPTY, 60).status == 0:
+                    return kept
         if kept:
             kept.really_close()
         return KeptSandbox(self, spec)

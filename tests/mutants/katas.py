@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from harness import tarpipe
 from harness.disk import remove_tree
 from harness.engines.spec import NOBODY
-from harness.katas.saving import SavedFile, hand_over
+from harness.katas.saving import SavedFile
 from harness.runners.event import TestEvent
 from harness.tree import walk
 from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
@@ -90,7 +91,14 @@ class Touch(Honest):
 class OwnedEvent(HonestEvent):
     def stage(self, chunks: Iterable[bytes]) -> int:
         count = super().stage(chunks)
-        hand_over(self._staging, (NOBODY, NOBODY))
+        root = os.fsencode(self._staging)
+        for path, status in list(walk(root)):
+            here = os.path.join(root, path)
+            os.chown(here, NOBODY, NOBODY, follow_symlinks=False)
+            if not stat.S_ISLNK(status.st_mode):
+                os.chmod(
+                    here, stat.S_IMODE(status.st_mode)
+                )  # the kernel takes bits away from what changes hands
         return count
 
 
