@@ -9,14 +9,19 @@ version = release = version_of("tarpipe-harness")
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinxcontrib.programoutput"]
 html_theme = "furo"
 html_title = "tarpipe-harness"
+html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 exclude_patterns = ["_build", "conf.py"]
 nitpicky = False
+default_role = "code"  # what docstrings put between single backticks
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 nb_execution_mode = "force"

@@ -1,4 +1,4 @@
-"""The error tree.
+"""The error tree::
 
     HarnessError                 base of all; str() is one clear line: what is wrong and what to do next
     ├── UsageError               the caller's input is wrong; nothing was changed

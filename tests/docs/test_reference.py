@@ -1,4 +1,4 @@
-"""The reference of the command line has all of it."""
+"""The reference has all commands, columns, scenarios and metrics."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import harness
+from harness.budgets import METRICS
 from harness.cli import make_parser
+from harness.trials.scenario import SCENARIOS
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
 SECTION = re.compile(r"^#{2,4} (harness .*)\n\n```{program-output} (.*)\n```$", re.MULTILINE)
 """A command, under its name; Sphinx puts what it prints there, so that no option can be missing."""
 
@@ -25,6 +29,25 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def test_each_command_and_verb_has_a_section_with_its_own_help() -> None:
     """In the order of the help; the page begins with the help of all."""
-    page = PAGE.read_text()
+    page = (REFERENCE / "cli.md").read_text()
     assert "```{program-output} harness --help\n" in page
     assert SECTION.findall(page) == [(name, f"{name} --help") for name in commands(make_parser())]
+
+
+def named(page: str) -> set[str]:
+    """What the first column of the page's tables names."""
+    cells = [
+        line.split("|")[1] for line in (REFERENCE / page).read_text().splitlines() if line.startswith("| `")
+    ]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_each_column_and_scenario_of_a_result_is_explained() -> None:
+    """And nothing that is none."""
+    frame = harness.load_results(ROOT / "results" / "recordings" / "typical-docker.jsonl")
+    assert named("results.md") == {*frame.columns, *SCENARIOS, "scenario"}
+
+
+def test_each_metric_of_a_budget_is_explained() -> None:
+    """And nothing that is none."""
+    assert named("budgets.md") == set(METRICS)
