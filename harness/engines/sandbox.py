@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib import resources
 
@@ -25,8 +26,17 @@ GRACE_SECONDS = 30
 
 OUTPUT, COMPLAINTS = 1, 2
 
-PIECE = 1 << 18
-"""Bytes that are passed on at once while a tree is packed."""
+PIECE = 1 << 16
+"""Bytes that are passed on at once, or more: each piece costs its receiver a message, and joining them costs a copy."""
+
+AT_ONCE = 1 << 15
+"""Bytes that the pipe to a guest takes even if it reads none of them."""
+
+SENT_SECONDS = 1.0
+"""How long the last of the paths may be on its way after an answer that is no use."""
+
+LARGEST = 8 * CHUNK
+"""Bytes of the largest chunk that a tree is sent in: each costs the guest a process, and the harness as much memory."""
 
 
 def guest_arguments(
@@ -112,11 +122,12 @@ class Sandbox:
         """Let `pump(write)` send a tar stream; returns its bytes once the guest's tar took it whole."""
         self._request(b"unpack")
         count = sent = 0
-        waiting: list[bytes] = []  # joined once: copying costs more processor time than anything else here
+        waiting: list[bytes] = []
 
         def flush() -> None:
             nonlocal sent
-            self._send(b"".join([b"%d\n" % (count - sent), *waiting]))
+            for piece in _joined([b"%d\n" % (count - sent), *waiting]):
+                self._send(piece)
             waiting.clear()
             sent = count
 
@@ -124,7 +135,7 @@ class Sandbox:
             nonlocal count
             count += len(data)
             waiting.append(data)
-            if count - sent >= CHUNK:
+            if count - sent >= max(CHUNK, min(sent, LARGEST)):  # small trees are on their way early
                 flush()
 
         pump(write)
@@ -188,15 +199,15 @@ class Sandbox:
     def digest(self, paths: Iterable[bytes]) -> dict[bytes, str]:
         """The BLAKE2b of these files, in hexadecimal."""
         self._request(b"digest")
-        self._send_paths(paths)
-        lines = self._output(b"digested", "read the tree").split(b"\0")[:-1]
+        with self._sending(paths):
+            lines = self._output(b"digested", "read the tree").split(b"\0")[:-1]
         return {path: digest.decode() for digest, path in (line.split(b"  ./", 1) for line in lines)}
 
     def delete(self, paths: Iterable[bytes]) -> None:
         """Delete these files, as the player."""
         self._request(b"delete")
-        self._send_paths(paths)
-        self._answer(b"deleted", "delete files")
+        with self._sending(paths):
+            self._answer(b"deleted", "delete files")
 
     def pack(self) -> Iterator[bytes]:
         """The sandbox as a tar stream. Its end is the guest's word that tar took everything: use it only if
@@ -208,8 +219,8 @@ class Sandbox:
     def pick(self, paths: Iterable[bytes]) -> Iterator[bytes]:
         """Like `pack`, of these entries alone, without what is below a folder."""
         self._request(b"pick")
-        self._send_paths(paths)
-        yield from self._packed(b"picked", "pack what changed")
+        with self._sending(paths):
+            yield from self._packed(b"picked", "pack what changed")
 
     def kill(self) -> None:
         """End the run-container at once."""
@@ -251,25 +262,46 @@ class Sandbox:
         assert self._stream is not None
         self._stream.write(data, self._deadline)
 
-    def _send_paths(self, paths: Iterable[bytes]) -> None:
+    @contextlib.contextmanager
+    def _sending(self, paths: Iterable[bytes]) -> Iterator[None]:
+        """Send paths, while the block reads the answer: the guest answers the first of them before it has read the last."""
         data = b"".join(b"./%b\0" % path for path in paths)
-        for start in range(0, len(data), CHUNK):
-            piece = data[start : start + CHUNK]
-            self._send(b"%d\n" % len(piece) + piece)
-        self._send(b"0\n")
+
+        def send() -> None:
+            for start in range(0, len(data), CHUNK):
+                piece = data[start : start + CHUNK]
+                self._send(b"%d\n" % len(piece) + piece)
+            self._send(b"0\n")
+
+        if len(data) <= AT_ONCE:
+            send()
+            yield
+            return
+        with ThreadPoolExecutor(1) as sender:
+            sent = sender.submit(send)
+            try:
+                yield
+            except BaseException:
+                if wait([sent], SENT_SECONDS).not_done:
+                    self.kill()  # nobody reads the answer any more, so the guest reads no more of the paths
+                raise
+            sent.result()
 
     def _packed(self, word: bytes, what: str) -> Iterator[bytes]:
-        waiting: list[bytes] = []  # engines deliver small pieces, and each costs its receiver a message
+        yield from _joined(self._before(word))
+        self._answer(word, what)
+
+    def _before(self, word: bytes) -> Iterator[bytes]:
+        """What comes before the line of an answer, as it comes."""
+        found: list[bytes] = []
         finished = False
         while not finished:
             try:
-                finished = self._next(OUTPUT, word, self._deadline, waiting.append)
+                finished = self._next(OUTPUT, word, self._deadline, found.append)
             except TimeoutError as error:
                 raise self._too_long() from error
-            if finished or sum(map(len, waiting)) >= PIECE:
-                yield b"".join(waiting)
-                waiting.clear()
-        self._answer(word, what)
+            yield from found
+            found.clear()
 
     def _output(self, word: bytes, what: str) -> bytes:
         """All that comes before the answer."""
@@ -356,3 +388,18 @@ class Sandbox:
 
 def _drop(data: bytes) -> None:
     """What comes before the answer to a request that has no output."""
+
+
+def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of PIECE or more, but for the last."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= PIECE:
+            yield b"".join(waiting)
+            waiting.clear()
+            size = 0
+    if waiting:
+        yield b"".join(waiting)

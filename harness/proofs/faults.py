@@ -146,7 +146,8 @@ class FaultyEngine:
     def pass_by(self, stream: str, way: str, size: int) -> int | None:
         """Note `size` bytes that are about to pass; returns after how many of them the fault comes, if it does."""
         before = self._course.pass_by(stream, way, size)
-        place = self._fault.place if self._fault else None
+        fault = self._fault  # another stream may be struck meanwhile
+        place = fault.place if fault else None
         if place and (place.stream, place.way) == (stream, way) and before <= place.byte <= before + size:
             return place.byte - before
         return None

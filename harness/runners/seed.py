@@ -4,7 +4,8 @@ edit, and to bring back only what changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from harness.changes import (
@@ -85,7 +86,7 @@ class Seed:
         try:
             after = sandbox.listing()
             read = suspects(self.listing, after) if self.file_system in STAMPS_READS else ()
-            now, before = (sandbox.digest(read), katas.digests(read)) if read else ({}, {})
+            now, before = _digests(sandbox, katas, read) if read else ({}, {})
             also = [path for path in read if path not in now or now[path] != before.get(path)]
             changes = work_out(self.listing, edit.sent, after, also)
             for path in (*changes.gone, *changes.brought, *(each.path for each in changes.folders[1:])):
@@ -101,3 +102,13 @@ class Seed:
     def _is_open(self, path: bytes) -> bool:
         kind = self.listing.kind(path)
         return kind == NOTHING or (kind == FOLDER and self.listing.mode(path) & 0o700 == 0o700)
+
+
+def _digests(
+    sandbox: Sandbox, katas: Event, paths: Sequence[bytes]
+) -> tuple[Mapping[bytes, str], Mapping[bytes, str]]:
+    """Those of the sandbox and those of the katas; both read at the same time."""
+    with ThreadPoolExecutor(1) as other:
+        before = other.submit(katas.digests, paths)
+        now = sandbox.digest(paths)
+        return now, before.result()

@@ -16,6 +16,7 @@ from support import PATIENCE, eventually, fill, one_line, running, script
 
 from harness import tarpipe
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
+from harness.engines.sandbox import LARGEST
 from harness.engines.usage import Usage
 from harness.errors import EngineError, StreamCut, UsageError
 from harness.streams import Stream
@@ -260,6 +261,28 @@ def test_a_sender_that_fails_in_the_middle(fresh: Sandbox) -> None:
         fresh.unpack(pump)
 
 
+def test_more_names_than_the_streams_hold(fresh: Sandbox) -> None:
+    """The guest answers the first of them before it has read the last, and both sides go on."""
+    names = [f"{number:04}-{'x' * 200}" for number in range(3000)]
+    fill(fresh, dict.fromkeys(names, "1"))
+    paths = [name.encode() for name in names]
+    assert len(set(fresh.digest(paths).values())) == 1
+    assert sum(map(len, fresh.pick(paths))) > len(b"".join(paths))
+    fresh.delete(paths)
+    assert fresh.observe().keys() == {b"."}
+
+
+def test_who_stops_to_read_what_is_picked_is_not_left_hanging(fresh: Sandbox) -> None:
+    names = [f"{number:04}-{'x' * 200}" for number in range(3000)]
+    fill(fresh, dict.fromkeys(names, "1"))
+    started = time.monotonic()
+    with closing(fresh.pick(name.encode() for name in names)) as picked:
+        next(picked)
+    assert time.monotonic() - started < PATIENCE
+    with pytest.raises(StreamCut):
+        fresh.usage()
+
+
 def test_a_whole_test_event_has_a_bound(shared_engine: Engine) -> None:
     """Whatever hangs: here a command with more time than the test event itself."""
     with closing(shared_engine.open(SandboxSpec(limits=Limits(event_seconds=2.0)))) as sandbox:
@@ -301,6 +324,25 @@ def scripted(answer: Callable[[bytes], list[tuple[int, bytes]]]) -> tuple[Sandbo
     sandbox = Sandbox(lambda: stream, Limits())
     stream._pieces = answer(sandbox._nonce)
     return sandbox, stream
+
+
+def test_a_large_tree_is_sent_in_few_chunks() -> None:
+    """Each costs the guest a process; but the first are on their way as soon as those of a small tree."""
+    sandbox, stream = scripted(lambda nonce: [(1, b"\n%b unpacked 0\n" % nonce)])
+    piece, chunks = bytes(range(256)) * 256, []
+    assert sandbox.unpack(lambda write: [write(piece) for _ in range(1000)]) == 1000 * len(piece)
+    _, _, left = bytes(stream.written).split(b"\n", 2)
+    while True:
+        size, _, left = left.partition(b"\n")
+        if size == b"0":
+            break
+        chunks.append(int(size))
+        assert left[: int(size)] == piece * (int(size) // len(piece))
+        left = left[int(size) :]
+    assert left == b""
+    assert chunks[0] == tarpipe.CHUNK
+    assert max(chunks) == LARGEST
+    assert len(chunks) < 16
 
 
 RAN = b"\nNONCE started\nout NONCE ran\n \n\nNONCE ran 3 \n"
