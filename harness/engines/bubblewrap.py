@@ -12,8 +12,10 @@ from pathlib import Path
 from harness.engines.processes import GUEST
 from harness.engines.spec import NOBODY, Limits, SandboxSpec
 
-INIT = '"$@"; exit $?'
-"""The first process in bubblewrap: bubblewrap itself ends only when this one has, and all others with it."""
+INIT = f'unset {GUEST}; "$@"; exit $?'
+"""The first process in bubblewrap: bubblewrap itself ends only when this one has, and all others with it. It keeps the label
+that its own processes do not get: bubblewrap may be killed in the instant before it asks to take this one along.
+"""
 
 SETPRIV = "setpriv"
 
@@ -58,7 +60,6 @@ def enclose(
     `at` to it; `identity` is what `become` gave.
     """
     words = ["bwrap", "--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
-    words += ["--unsetenv", GUEST]
     words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     if identity:
         # The last is for the chdir alone, into a folder that may be the player's only.

@@ -15,7 +15,7 @@ from harness.engines.spec import Limits
 
 GUEST, PLAYER = "HARNESS_GUEST", "HARNESS_PLAYER"
 """Environment variables by which processes are found when nothing else keeps track of them; a player in bubblewrap, which
-ends with its guest, has neither.
+ends with the first process there, has neither.
 """
 
 SWEEP = f"""

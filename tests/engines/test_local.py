@@ -24,6 +24,7 @@ from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.folders import sandboxes_home, temporary_folder
 from harness.engines.local import GUEST, PLAYER, LocalEngine
 from harness.engines.owner import LABEL, TEMPORARY, Owner
+from harness.engines.processes import labels
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 
 GONE = str(replace(Owner.current(), started=1))
@@ -245,6 +246,23 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(each.pid, signal.SIGKILL)
             each.wait()
+
+
+@needs_bubblewrap
+def test_a_run_that_outlives_bubblewrap_is_still_found(tmp_path: Path) -> None:
+    """The first process in bubblewrap has the label, and ends all others with it; they do not have it."""
+    with closing(LocalEngine(tmp_path)) as engine, closing(engine.open(SandboxSpec())) as sandbox:
+        assert GUEST.encode() not in said(sandbox, "env")
+        sandbox._request(b"run 60\nsleep 1000.25")
+        eventually(lambda: running("sleep\0001000.25"), "the run begins")
+        (first,) = (
+            process
+            for process, label in labels()
+            if label.startswith(f"{Owner.current()}/")
+            and Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"sh\0-c\0unset ")
+        )
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: not running("sleep\0001000.25"), "the run ends")
 
 
 def test_a_folder_that_its_owner_is_just_removing_does_not_stop_a_sweep(
