@@ -59,11 +59,20 @@ Markdown(
 
 # %%
 table = trade_offs(typical, findings).drop(columns="engine").set_index("runner")
-shown = table.assign(median=table["median"].map(seconds), tail=table["tail"].map(seconds))
-shown.style.map(
-    lambda value: {"proved": "color: #00614a; font-weight: bold", "refuted": "color: #a03000"}.get(value, ""),
-    subset=list(PROVEN),
-).format({"ratio": "{:.2f}", "bytes": "{:,}"})
+table[list(PROVEN)].style.map(
+    lambda value: {"proved": "color: #00614a; font-weight: bold", "refuted": "color: #a03000"}.get(value, "")
+)
+
+# %%
+costs = table.drop(columns=list(PROVEN)).dropna(axis="columns", how="all")
+costs.style.format(
+    {
+        **dict.fromkeys(("median", "tail", "answered"), seconds),
+        **dict.fromkeys(("ratio", "answered ratio"), "{:.2f}"),
+        **dict.fromkeys(("bytes", "disk growth"), "{:,.0f}"),
+    },
+    na_rep="-",
+)
 
 # %% [markdown]
 # ## At your size of tree
