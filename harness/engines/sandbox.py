@@ -26,17 +26,14 @@ GRACE_SECONDS = 30
 
 OUTPUT, COMPLAINTS = 1, 2
 
-PIECE = 1 << 16
-"""Bytes that are passed on at once, or more: each piece costs its receiver a message, and joining them costs a copy."""
+PIECE = 1 << 18
+"""Bytes that are passed on at once while a tree is packed."""
 
 AT_ONCE = 1 << 15
 """Bytes that the pipe to a guest takes even if it reads none of them."""
 
 SENT_SECONDS = 1.0
 """How long the last of the paths may be on its way after an answer that is no use."""
-
-LARGEST = 8 * CHUNK
-"""Bytes of the largest chunk that a tree is sent in: each costs the guest a process, and the harness as much memory."""
 
 
 def guest_arguments(
@@ -122,12 +119,11 @@ class Sandbox:
         """Let `pump(write)` send a tar stream; returns its bytes once the guest's tar took it whole."""
         self._request(b"unpack")
         count = sent = 0
-        waiting: list[bytes] = []
+        waiting: list[bytes] = []  # joined once: copying costs more processor time than anything else here
 
         def flush() -> None:
             nonlocal sent
-            for piece in _joined([b"%d\n" % (count - sent), *waiting]):
-                self._send(piece)
+            self._send(b"".join([b"%d\n" % (count - sent), *waiting]))
             waiting.clear()
             sent = count
 
@@ -135,7 +131,7 @@ class Sandbox:
             nonlocal count
             count += len(data)
             waiting.append(data)
-            if count - sent >= max(CHUNK, min(sent, LARGEST)):  # small trees are on their way early
+            if count - sent >= CHUNK:
                 flush()
 
         pump(write)
@@ -288,20 +284,17 @@ class Sandbox:
             sent.result()
 
     def _packed(self, word: bytes, what: str) -> Iterator[bytes]:
-        yield from _joined(self._before(word))
-        self._answer(word, what)
-
-    def _before(self, word: bytes) -> Iterator[bytes]:
-        """What comes before the line of an answer, as it comes."""
-        found: list[bytes] = []
+        waiting: list[bytes] = []  # engines deliver small pieces, and each costs its receiver a message
         finished = False
         while not finished:
             try:
-                finished = self._next(OUTPUT, word, self._deadline, found.append)
+                finished = self._next(OUTPUT, word, self._deadline, waiting.append)
             except TimeoutError as error:
                 raise self._too_long() from error
-            yield from found
-            found.clear()
+            if finished or sum(map(len, waiting)) >= PIECE:
+                yield b"".join(waiting)
+                waiting.clear()
+        self._answer(word, what)
 
     def _output(self, word: bytes, what: str) -> bytes:
         """All that comes before the answer."""
@@ -388,18 +381,3 @@ class Sandbox:
 
 def _drop(data: bytes) -> None:
     """What comes before the answer to a request that has no output."""
-
-
-def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of PIECE or more, but for the last."""
-    waiting: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= PIECE:
-            yield b"".join(waiting)
-            waiting.clear()
-            size = 0
-    if waiting:
-        yield b"".join(waiting)

@@ -44,23 +44,19 @@ class DockerStream:
             self._socket.shutdown(socket.SHUT_WR)
 
     def read(self, deadline: float) -> tuple[int, bytes]:
-        # An engine cuts what it passes on into frames of 32 KiB at most; those of one stream that have arrived are one piece.
-        source = 0
-        pieces: list[memoryview] = []
         while True:
-            if not self._left and self._end - self._start >= HEADER.size:
+            available = self._end - self._start
+            if self._left and available:
+                size = min(self._left, available)
+                piece = bytes(self._data[self._start : self._start + size])
+                self._start += size
+                self._left -= size
+                return self._source, piece
+            if not self._left and available >= HEADER.size:
                 self._source, self._left = HEADER.unpack_from(self._data, self._start)
                 self._start += HEADER.size
                 continue
-            size = min(self._left, self._end - self._start)
-            if size and (not pieces or self._source == source):
-                source = self._source
-                pieces.append(self._data[self._start : self._start + size])
-                self._start += size
-                self._left -= size
-            elif pieces:
-                return source, b"".join(pieces)
-            elif not self._receive(deadline):
+            if not self._receive(deadline):
                 return 0, b""
 
     def kill(self) -> None:

@@ -16,7 +16,6 @@ from support import PATIENCE, eventually, fill, one_line, running, script
 
 from harness import tarpipe
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
-from harness.engines.sandbox import LARGEST
 from harness.engines.usage import Usage
 from harness.errors import EngineError, StreamCut, UsageError
 from harness.streams import Stream
@@ -324,25 +323,6 @@ def scripted(answer: Callable[[bytes], list[tuple[int, bytes]]]) -> tuple[Sandbo
     sandbox = Sandbox(lambda: stream, Limits())
     stream._pieces = answer(sandbox._nonce)
     return sandbox, stream
-
-
-def test_a_large_tree_is_sent_in_few_chunks() -> None:
-    """Each costs the guest a process; but the first are on their way as soon as those of a small tree."""
-    sandbox, stream = scripted(lambda nonce: [(1, b"\n%b unpacked 0\n" % nonce)])
-    piece, chunks = bytes(range(256)) * 256, []
-    assert sandbox.unpack(lambda write: [write(piece) for _ in range(1000)]) == 1000 * len(piece)
-    _, _, left = bytes(stream.written).split(b"\n", 2)
-    while True:
-        size, _, left = left.partition(b"\n")
-        if size == b"0":
-            break
-        chunks.append(int(size))
-        assert left[: int(size)] == piece * (int(size) // len(piece))
-        left = left[int(size) :]
-    assert left == b""
-    assert chunks[0] == tarpipe.CHUNK
-    assert max(chunks) == LARGEST
-    assert len(chunks) < 16
 
 
 RAN = b"\nNONCE started\nout NONCE ran\n \n\nNONCE ran 3 \n"

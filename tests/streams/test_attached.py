@@ -97,17 +97,6 @@ def test_frames_of_any_size_follow_each_other(size: int, attached: Attached, str
     sender.join()
 
 
-def test_frames_of_one_stream_that_have_arrived_are_one_piece(
-    attached: Attached, stream: DockerStream
-) -> None:
-    """Up to the first of the other stream, and without waiting for more."""
-    attached.theirs.sendall(frame(1, b"a") + frame(1, b"b") + frame(2, b"c") + frame(1, b"d")[:-1])
-    assert stream.read(soon()) == (1, b"ab")
-    assert stream.read(soon()) == (2, b"c")
-    attached.theirs.sendall(b"d")
-    assert stream.read(soon()) == (1, b"d")
-
-
 @pytest.mark.parametrize("kept", range(len(frame(1, b"half"))))
 def test_the_end_in_the_middle_of_a_frame_is_the_end(
     kept: int, attached: Attached, stream: DockerStream
