@@ -39,6 +39,9 @@ typical-slow() {
 scale-docker() {
   record scale-docker.jsonl "$harness" scale --engine docker "${incremental[@]}" --files none --blocks 3 --out
 }
+files-docker() {
+  record files-docker.jsonl "$harness" scale --engine docker "${incremental[@]}" --sizes none --blocks 3 --out
+}
 load-docker() {
   record load-docker.jsonl "$harness" load --engine docker "${incremental[@]}" --avatars 1,2,4,8,16,32 --budget 340 --out
 }
@@ -49,7 +52,7 @@ verify-local() {
   record verify-local.json "$harness" verify --engine local --engine local-plain "${notes[@]}" --profile ci --json
 }
 
-all=(typical-docker typical-local scale-docker load-docker verify-docker verify-local)
+all=(typical-docker typical-local scale-docker files-docker load-docker verify-docker verify-local)
 [[ -z ${SLOW_DOCKER_HOST:-} ]] || all+=(typical-slow)
 for each in "${@:-${all[@]}}"; do
   printf '\n=== %s\n' "$each"
