@@ -67,13 +67,16 @@ def remarks(samples: Sequence[Sample]) -> list[str]:
     counted = [
         each.recompiled
         for each in floor
-        if each.build == INCREMENTAL and each.scenario != NO_OP and each.recompiled is not None
+        if each.outcome == "completed"
+        and each.build == INCREMENTAL
+        and each.scenario != NO_OP
+        and each.recompiled is not None
     ]
     if counted and not any(counted):
         found.append(
             "no edit recompiled anything, with bare make neither: is the edited file part of the build?"
         )
-    if samples and not done:
+    if samples and all(each.outcome == "timed_out" for each in samples):
         found.append("no build ended within its limit: raise --max-seconds")
     reasons = dict.fromkeys(f"{each.runner}: {each.reason}" for each in samples if each.reason)
     return [*found, *_unsteady(done), *_unlike(done), *reasons]

@@ -63,7 +63,7 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         )
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.set_xlabel("seconds, the median of each phase")
+    axes.set_xlabel("seconds, the median of each phase; behind each bar the median of the whole")
     axes.set_title(f"Where the time of {_a(build)} goes", loc="left")
     axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.22), frameon=False, fontsize="small")
     longest = {label: PHASES[int(medians.loc[label].to_numpy().argmax())] for label in labels}

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
+from typing import NoReturn
 
 from harness.cli.options import USAGE
 from harness.errors import HarnessError
@@ -41,10 +42,12 @@ class Terminated(BaseException):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script `harness`; returns the exit status."""
-    parsed = make_parser().parse_args(arguments)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     try:
+        parsed = make_parser().parse_args(
+            arguments
+        )  # what it imports takes a moment, in which ctrl-C may come
         status: int = parsed.command_function(parsed)
     except HarnessError as error:
         print(f"harness: {error}", file=sys.stderr)
@@ -68,9 +71,16 @@ def _terminate(number: int, frame: object) -> None:
     raise Terminated
 
 
+class Parser(argparse.ArgumentParser):
+    """One that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """That of `harness`, with one for each of the COMMANDS."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="harness",
         description="How should a source tree travel into a container and back? Proofs and measurements.",
     )

@@ -55,7 +55,7 @@ def add(commands: Any) -> None:
         type=positive,
         default=BUDGET_SECONDS,
         metavar="SECONDS",
-        help="as many blocks as fit (default %(default)g)",
+        help="as many blocks as fit, three incremental and a full one at least (default %(default)g)",
     )
     parser.add_argument(
         "--blocks", type=count, metavar="N", help="so many incremental blocks, however long they take"
@@ -156,7 +156,9 @@ def _headline(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> str
     on = f"{engine['engine']}, storage driver {engine['storage driver']}"
     blocks = Counter(scenario for scenario, _ in {(each.scenario, each.block) for each in samples})
     played = ", ".join(
-        f"{blocks[name]} of {each.words}" for name, each in SCENARIOS.items() if name in blocks
+        f"{blocks[name]} {each.words}{'s' if blocks[name] > 1 else ''}"
+        for name, each in SCENARIOS.items()
+        if name in blocks
     )
     return (
         f"{facts['tree']} on {on if machines == 1 else f'{machines} machines'}: medians of "

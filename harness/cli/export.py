@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from harness.cli.options import errors, tell_incomplete
 from harness.errors import UsageError
 from harness.export import BINARY, FORMATS, export
 from harness.results import load_results
@@ -27,10 +28,13 @@ def add(commands: Any) -> None:
 def _export(options: argparse.Namespace) -> int:
     if options.to in BINARY and options.out is None and sys.stdout.isatty():
         raise UsageError(f"{options.to} is no text for a terminal: give --out FILE")
-    data = export(load_results(*options.results), options.to)
+    frame = load_results(*options.results)
+    tell_incomplete(frame)
+    data = export(frame, options.to)
     if options.out is None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:
         options.out.write_bytes(data)
+        errors.print(f"written to {options.out}", markup=False, soft_wrap=True)
     return 0

@@ -24,6 +24,9 @@ from harness.katas.store import FolderKatas, Increment, Katas
 from harness.render import terminal
 
 
+WHOSE = {"KATA": "id of a kata, as `list` shows it", "AVATAR": "name of one of its avatars"}
+
+
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "katas",
@@ -37,7 +40,7 @@ def add(commands: Any) -> None:
     ) -> argparse.ArgumentParser:
         found: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
         for argument in avatar:
-            found.add_argument(argument.lower(), metavar=argument)
+            found.add_argument(argument.lower(), metavar=argument, help=WHOSE[argument])
         found.add_argument(
             "--katas",
             metavar="PLACE",
@@ -49,10 +52,12 @@ def add(commands: Any) -> None:
 
     verb("list", "the katas, their avatars and test events at a glance", _list)
     show = verb("show", "an avatar's test events, or one of them whole", _show, "KATA", "AVATAR")
-    show.add_argument("tag", type=int, nargs="?", metavar="TAG")
+    show.add_argument(
+        "tag", type=int, nargs="?", metavar="TAG", help="of a test event (default: all of them)"
+    )
     diff = verb("diff", "what the player changed between two test events", _diff, "KATA", "AVATAR")
     diff.add_argument("old", type=int, metavar="OLD", help="a tag; 0 is before the first")
-    diff.add_argument("new", type=int, metavar="NEW")
+    diff.add_argument("new", type=int, metavar="NEW", help="a later tag")
     download = verb("download", "the whole kata, of all avatars, as one archive", _download, "KATA")
     remove = verb("remove", "a kata, or one avatar of it, for good", _remove, "KATA")
     remove.add_argument("avatar", nargs="?", metavar="AVATAR", help="default: all of them")
@@ -62,9 +67,14 @@ def add(commands: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
+    empty = True
     with _places(options) as places:
         for katas in places:
-            console.print(terminal.katas(katas.describe(), katas.list()))
+            if found := katas.list():
+                console.print(terminal.katas(katas.describe(), found))
+                empty = False
+    if empty:
+        errors.print("there are no katas yet; `harness run DIR` makes some", markup=False)
     return 0
 
 

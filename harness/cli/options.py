@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
 from harness import runners
 from harness.engines.choose import NAMES
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 USAGE = 2
 """Exit status of what cannot be done as it was asked for."""
+
+CUT_SHORT = "was cut short: there is only what had been measured by then"
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -59,6 +66,12 @@ def count(text: str) -> int:
 def counts(text: str) -> list[int]:
     """Whole numbers greater than 0, with commas between them, for argparse."""
     return [count(each) for each in text.split(",")]
+
+
+def tell_incomplete(frame: pd.DataFrame) -> None:
+    """A note for each file of a run that did not come to its end."""
+    for file in frame.loc[~frame["complete"], "file"].unique():
+        errors.print(f"note: {file} {CUT_SHORT}", markup=False, soft_wrap=True)
 
 
 def remark(line: str) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from harness.cli.options import errors
+from harness.cli.options import errors, tell_incomplete
 from harness.errors import UsageError
 from harness.results import load_results
 
@@ -35,10 +35,12 @@ def _plot(options: argparse.Namespace) -> int:
     if options.out.suffix not in SUFFIXES:
         raise UsageError(f"{options.out} is neither a .png nor a .svg file: give --out another name")
     frame = load_results(*options.results)
+    tell_incomplete(frame)
     from harness.analysis import plots  # noqa: PLC0415 - matplotlib takes half a second to load
 
     figure = plots.KINDS[options.kind](frame, build=options.build)
     metadata = {"Description": plots.describe(figure)}
     figure.savefig(options.out, dpi=DOTS_AN_INCH, metadata=metadata)
     errors.print(plots.describe(figure), markup=False, soft_wrap=True)
+    errors.print(f"written to {options.out}", markup=False, soft_wrap=True)
     return 0

@@ -31,7 +31,8 @@ def add(commands: Any) -> None:
         help="play one test event on a folder",
         description="Play one test event: the files of DIR go to an avatar in the katas, and the command runs "
         "on them. Play it again after an edit, and the build is incremental. Exits with the command's own "
-        "status, 124 past the limit.",
+        "status, with 124 past the limit, and with 2 where it could not be played, which a line that begins with "
+        "'harness:' or 'faulty' tells.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="the visible files; it is only read")
     add_runner(parser, default="katas-data-container")

@@ -95,7 +95,8 @@ def _verify(options: argparse.Namespace) -> int:
         engines: dict[str, Engine] = {}
         for name in dict.fromkeys(options.engine or ["auto"]):
             choice = choose(name, image=options.image, report=remark)
-            engines[name] = stack.enter_context(closing(choice.engine))
+            engine = stack.enter_context(closing(choice.engine))
+            engines[engine.name if name == "auto" else name] = engine
             choice.engine.check_image(options.image)
             errors.print(f"{choice.engine.describe()['engine']}: {choice.why}", markup=False, soft_wrap=True)
         asked = Verification(

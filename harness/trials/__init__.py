@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import HarnessError, UsageError
-from harness.katas.visible import VisibleFiles
+from harness.katas.visible import FILE, VisibleFiles
 from harness.runners.base import COMMAND
 from harness.runners.run import Run
 from harness.tree import Snapshot
@@ -158,9 +158,14 @@ def by_the_floor(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def check_command(files: VisibleFiles, command: str, tree: str) -> None:
-    """Raise UsageError if the command is a file of the tree that is not there."""
+    """Raise UsageError if the command is a file of the tree that is not there, or is no program."""
     word = command.partition(" ")[0]
-    if word.startswith("./") and word[2:].encode(errors="surrogateescape") not in files:
+    if not word.startswith("./"):
+        return
+    file = files.get(word[2:].encode(errors="surrogateescape"))
+    if file is None:
         raise UsageError(
             f"{tree} has no {word[2:]}, the command to run; write one, or give another by --command"
         )
+    if file.mode == FILE:
+        raise UsageError(f"{word[2:]} of {tree} is not executable; chmod +x it, or give another by --command")

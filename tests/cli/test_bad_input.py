@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import stat
@@ -71,6 +72,15 @@ def test_a_tree_without_its_command(tree: Path, capsys: pytest.CaptureFixture[st
     assert "no cyber-dojo.sh" in refused(capsys, "run", str(tree), "--engine", "local")
     arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", "r.jsonl")
     assert "no cyber-dojo.sh" in refused(capsys, *arguments)
+    assert not Path("r.jsonl").exists()
+
+
+def test_a_command_that_is_no_program(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Found before anything is played."""
+    (tree / "cyber-dojo.sh").chmod(0o644)
+    assert "chmod +x" in refused(capsys, "run", str(tree), "--engine", "local")
+    arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", "r.jsonl")
+    assert "chmod +x" in refused(capsys, *arguments)
     assert not Path("r.jsonl").exists()
 
 
@@ -236,18 +246,32 @@ def test_an_interruption(number: signal.Signals, status: int, said: str, tree: P
     assert subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, check=False).returncode == 1
 
 
-def test_usage_errors_are_argparse_s(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [["compare", "--blocks", "0"], ["run"], ["nothing"], ["run", ".", "--max-seconds", "-1"]],
+)
+def test_a_usage_error_is_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A number that is none, a missing argument, an unknown command."""
-    for arguments in (
-        ["compare", "--blocks", "0"],
-        ["run"],
-        ["nothing"],
-        ["run", ".", "--max-seconds", "-1"],
-    ):
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        assert caught.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("harness")
+    assert said.endswith(" --help\n")
+    assert said.count("\n") == 1
+
+
+def test_ctrl_c_while_the_program_loads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, as at any other time."""
+
+    def interrupted() -> argparse.ArgumentParser:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.cli.make_parser", interrupted)
+    assert main(["doctor"]) == 130
+    assert capsys.readouterr().err.startswith("harness: interrupted")
 
 
 def test_the_tree_is_only_read(tree: Path) -> None:

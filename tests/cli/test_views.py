@@ -52,6 +52,29 @@ def test_an_export_goes_to_the_standard_output_or_a_file(
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plot", "--kind", "phases", "--out", "a.png"],
+        ["export", "--to", "csv", "--out", "a.csv"],
+        ["report", "--html", "a.html"],
+    ],
+)
+def test_that_a_run_was_cut_short_is_told(
+    arguments: list[str],
+    result: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What there is of it is shown all the same."""
+    monkeypatch.chdir(tmp_path)
+    Path("cut.jsonl").write_text("".join(Path(result).read_text().splitlines(keepends=True)[:-1]))
+    assert main([arguments[0], "cut.jsonl", *arguments[1:]]) == 0
+    assert "note: cut.jsonl was cut short" in capsys.readouterr().err
+    assert Path(arguments[-1]).exists()
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["plot", "RESULT", "--kind", "phases", "--out", "picture.gif"], "neither a .png nor a .svg"),
