@@ -51,8 +51,11 @@ verify-docker() {
 verify-local() {
   record verify-local.json "$harness" verify --engine local --engine local-plain "${notes[@]}" --profile ci --json
 }
+verify-local-modern() {
+  record verify-local-modern.json "$harness" verify --engine local "${standby[@]}" "${modern[@]}" --profile ci --json
+}
 
-all=(typical-docker typical-local scale-docker files-docker load-docker verify-docker verify-local)
+all=(typical-docker typical-local scale-docker files-docker load-docker verify-docker verify-local verify-local-modern)
 [[ -z ${SLOW_DOCKER_HOST:-} ]] || all+=(typical-slow)
 for each in "${@:-${all[@]}}"; do
   printf '\n=== %s\n' "$each"

@@ -26,7 +26,7 @@ from harness.analysis.words import said, say
 from harness.errors import UsageError
 from harness.runners.run import PHASE_WORDS, PHASES
 from harness.stats import power_law
-from harness.units import seconds, size
+from harness.units import seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         )
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.set_xlabel("seconds, the median of each phase; behind each bar the median of the whole")
+    axes.set_xlabel("median of each phase, in seconds; at its end, of the whole")
     axes.set_title(f"Where the time of {_a(build)} goes", loc="left")
     axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.22), frameon=False, fontsize="small")
     longest = {label: PHASES[int(medians.loc[label].to_numpy().argmax())] for label in labels}
@@ -119,16 +119,30 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     return _say(figure, f"Distribution of the samples of {_a(build)}. " + ". ".join(said_of))
 
 
-def scaling(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
+AXES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "tree_bytes": ("bytes", lambda value: f"{value / 1e6:g} MB"),
+    "tree_files": ("files", lambda value: f"{value:,.0f}"),
+}
+"""By what a tree may grow: the column of a frame, the word for it, and how a figure of it is written."""
+
+
+def grows(frame: pd.DataFrame, of: str = "tree_bytes") -> bool:
+    """Whether there are trees of which one has at least twice as much `of` this (one of AXES) as another."""
+    sizes = frame.dropna(subset=[of]).groupby("tree")[of].median()
+    return len(sizes) > 1 and bool(sizes.max() >= 2 * sizes.min())
+
+
+def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_bytes") -> Figure:
     """Cost against tree size, both logarithmic: every sample, and for each runner the medians with the exponent by
-    which they grow (see `harness.stats.power_law`): 0 not at all, 1 in proportion.
+    which they grow (see `harness.stats.power_law`): 0 not at all, 1 in proportion. `of` is one of AXES.
 
     Raises UsageError unless at least two sizes of tree were measured.
     """
-    chosen = _chosen(frame, build).dropna(subset=["tree_bytes"])
-    sizes = chosen.groupby("tree")["tree_bytes"].median()
-    if sizes.nunique() < 2:
+    chosen = _chosen(frame, build).dropna(subset=[of])
+    sizes = chosen.groupby("tree")[of].median()
+    if not grows(chosen, of):
         raise UsageError("these results have one size of tree only: measure more with harness scale")
+    word, written = AXES[of]
     labels = _labels(chosen)
     styles = palette.styles(labels)
     figure, axes = _figure(rows=8)
@@ -145,10 +159,7 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         )
         say(
             points,
-            [
-                f"{label}, {size(round(at))}: {seconds(each)}"
-                for at, each in zip(where, seconds_of, strict=True)
-            ],
+            [f"{label}, {written(at)}: {seconds(each)}" for at, each in zip(where, seconds_of, strict=True)],
         )
         words = label
         if len(np.unique(where)) > 1:
@@ -159,15 +170,15 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         said_of.append(words)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value / 1e6:g} MB"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: written(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     _log_seconds(axes, "y")
-    axes.set_xlabel("bytes in the sandbox (logarithmic)")
+    axes.set_xlabel(f"{word} in the sandbox (logarithmic)")
     axes.set_ylabel("seconds (logarithmic)")
-    axes.set_title(f"Cost of {_a(build)} against the size of the tree", loc="left")
+    axes.set_title(f"Cost of {_a(build)} against the {word} of the tree", loc="left")
     axes.grid(which="major", alpha=0.3)
     axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.16))
-    return _say(figure, f"Cost of {_a(build)} against the size of the tree. " + ". ".join(said_of))
+    return _say(figure, f"Cost of {_a(build)} against the {word} of the tree. " + ". ".join(said_of))
 
 
 def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:

@@ -45,7 +45,7 @@ def make_report(results: Sequence[Path], proofs: Sequence[Path] = ()) -> Report:
     recordings = [read_result(path) for path in results]
     frame = to_frame(recordings)
     findings = load_findings(*proofs)
-    table = trade_offs(frame, findings)
+    table = trade_offs(_usual(frame), findings)
     return Report(
         verdict=verdict(table),
         trade_offs=table,
@@ -63,7 +63,7 @@ def _pictures(frame: pd.DataFrame) -> list[Picture]:
         found.append(Picture(title, caption, svg.inline(figure, f"picture-{len(found)}")))
 
     for engine, whole in frame.groupby("engine"):
-        part = whole[(whole["avatars"] == 1) & (whole["tree"] == _usual(whole))]
+        part = _usual(whole)
         builds = [each for each in ("incremental", "full") if (part["build"] == each).any()]
         for build in builds:
             add(
@@ -76,12 +76,13 @@ def _pictures(frame: pd.DataFrame) -> list[Picture]:
                 "Each point is one test event; none is left out. Medians are bars.",
                 plots.distribution(part, build=build),
             )
-        if whole["tree_bytes"].nunique() > 1 and whole["tree"].nunique() > 1:
-            add(
-                f"Cost against tree size: incremental builds, {engine}",
-                "Both axes are logarithmic; the exponent is that of a power law: 0 where cost does not grow, 1 in proportion.",
-                plots.scaling(whole[whole["avatars"] == 1]),
-            )
+        for _, each in _alone(whole).groupby("file"):
+            for of in (name for name in plots.AXES if plots.grows(each, name)):
+                add(
+                    f"Cost against the {plots.AXES[of][0]} of the tree: incremental builds, {engine}",
+                    "Both axes are logarithmic; the exponent is of a power law: 0 where cost does not grow, 1 in proportion.",
+                    plots.scaling(each, of=of),
+                )
         if whole["avatars"].nunique() > 1:
             add(
                 f"Many at once: incremental builds, {engine}",
@@ -91,9 +92,17 @@ def _pictures(frame: pd.DataFrame) -> list[Picture]:
     return found
 
 
-def _usual(frame: pd.DataFrame) -> str:
-    """The tree with most samples of one avatar: others are of the pictures of sizes and loads."""
-    return str(frame.loc[frame["avatars"] == 1, "tree"].mode()[0])
+def _usual(frame: pd.DataFrame) -> pd.DataFrame:
+    """On each engine the samples of the tree that has most, of one avatar: others are of the pictures of sizes and loads."""
+    alone = _alone(frame)
+    usual = alone.groupby("engine")["tree"].agg(lambda trees: trees.mode()[0])
+    return alone[alone["tree"] == alone["engine"].map(usual)]
+
+
+def _alone(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the results in which many avatars play at once, also as one of them plays; all, if there are no others."""
+    crowded = frame.groupby("file")["avatars"].transform("max") > 1
+    return frame if crowded.all() else frame[~crowded]
 
 
 def _environment(facts: Mapping[str, object]) -> dict[str, str]:

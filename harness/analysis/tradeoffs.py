@@ -58,7 +58,9 @@ def trade_offs(
     done = frame[(frame["build"] == build) & (frame["outcome"] == "completed")]
     if done.empty:
         raise UsageError(f"there is no completed {build} build in these results")
-    floor = done[done["runner"] == FLOOR].set_index(["file", "block"])
+    moments = ["seconds", "answered_seconds"]
+    # One a block, but where several avatars play at once.
+    floor = done[done["runner"] == FLOOR].groupby(["file", "block"])[moments].median()
     known = pd.DataFrame(columns=list(COLUMNS)) if findings is None else findings
     rows = []
     for (engine, runner), samples in done.groupby(["engine", "runner"]):

@@ -23,7 +23,6 @@ from harness.katas.places import PREFIX, open_volume
 from harness.katas.store import FolderKatas, Increment, Katas
 from harness.render import terminal
 
-
 WHOSE = {"KATA": "id of a kata, as `list` shows it", "AVATAR": "name of one of its avatars"}
 
 

@@ -88,6 +88,15 @@ def test_the_exponents_are_those_of_the_cost() -> None:
     assert float(exponents["katas-overlay"]) == pytest.approx(0.0, abs=0.1)
 
 
+def test_a_tree_may_grow_by_its_files_too() -> None:
+    """On an axis of their number; trees that are about as large do not grow by their bytes."""
+    made = sizes({"tmp": 0.5})
+    made = made.assign(tree_files=made["tree_bytes"] // 16_000, tree_bytes=32_000_000)
+    assert (plots.grows(made, "tree_files"), plots.grows(made)) == (True, False)
+    words = plots.describe(plots.scaling(made, of="tree_files"))
+    assert "against the files of the tree. tmp: exponent 0." in words
+
+
 def test_throughput_counts_what_was_done_in_the_time_it_took() -> None:
     """Ten presses of a second each, one after the other: one a second for each avatar at once."""
     table = plots.throughput(loads()).set_index("avatars")

@@ -1,0 +1,44 @@
+"""What a report takes from results of several kinds at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.analysis.report import make_report
+from harness.analysis.tradeoffs import trade_offs
+from harness.results import load_results
+
+RECORDINGS = Path(__file__).parents[2] / "results" / "recordings"
+
+
+@pytest.fixture(scope="module")
+def everything() -> list[Path]:
+    return sorted(RECORDINGS.glob("*.jsonl"))
+
+
+def test_each_kind_of_result_has_its_pictures(everything: list[Path]) -> None:
+    """Sizes, files and loads too, each once; where the time goes is of the usual tree, and of one avatar."""
+    titles = [each.title for each in make_report(everything).pictures]
+    assert len(titles) == len(set(titles))
+    for words in ("against the bytes of the tree", "against the files of the tree", "Many at once"):
+        assert len([title for title in titles if words in title]) == 1
+    assert len([title for title in titles if title.startswith("Every sample: incremental")]) == 3
+
+
+def test_trade_offs_are_of_one_avatar_and_the_usual_tree(everything: list[Path]) -> None:
+    """Whatever else is reported with them: the same rows as of the typical recording alone."""
+    typical = trade_offs(load_results(RECORDINGS / "typical-docker.jsonl"))
+    found = make_report(everything).trade_offs
+    mine = found[found["engine"] == typical["engine"].iloc[0]].reset_index(drop=True)
+    assert mine[["runner", "samples", "median", "ratio"]].equals(
+        typical[["runner", "samples", "median", "ratio"]]
+    )
+
+
+def test_a_load_can_be_reported_alone() -> None:
+    """Where avatars play at once, the floor beneath a test event is the median of its block."""
+    report = make_report([RECORDINGS / "load-docker.jsonl"])
+    assert set(report.trade_offs["runner"]) >= {"bare-make", "katas-volume"}
+    assert report.trade_offs["ratio"].notna().all()
