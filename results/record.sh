@@ -48,6 +48,10 @@ load-docker() {
 verify-docker() {
   record verify-docker.json "$harness" verify --engine docker "${proved[@]}" --profile ci --json
 }
+verify-slow() {
+  record verify-slow.json slow "$harness" verify --engine docker "${notes[@]}" --runner katas-data-container:standby=seeded \
+    --profile ci --json
+}
 verify-local() {
   record verify-local.json "$harness" verify --engine local --engine local-plain "${notes[@]}" --profile ci --json
 }
@@ -56,7 +60,7 @@ verify-local-modern() {
 }
 
 all=(typical-docker typical-local scale-docker files-docker load-docker verify-docker verify-local verify-local-modern)
-[[ -z ${SLOW_DOCKER_HOST:-} ]] || all+=(typical-slow)
+[[ -z ${SLOW_DOCKER_HOST:-} ]] || all+=(typical-slow verify-slow)
 for each in "${@:-${all[@]}}"; do
   printf '\n=== %s\n' "$each"
   "$each"
