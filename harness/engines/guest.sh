@@ -124,7 +124,14 @@ while read -r request argument; do
         ready=
         : >ended
         kill $watcher
-        wait $sweeper || exit 1
+        # The sweeper is the player's too: what is left of the player may kill it first, but not for long.
+        tries=0
+        until wait $sweeper 2>/dev/null; do
+            tries=$((tries + 1))
+            [ $tries -lt 20 ] || exit 1
+            eval "$sweep" </dev/null &
+            sweeper=$!
+        done
         reason=
         case $status in 126 | 127) reason=$(cd "$sandbox" && "$@" sh -c "$why" why "$command" 2>/dev/null) ;; esac
         wait $out $err

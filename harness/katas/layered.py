@@ -192,7 +192,7 @@ class LayeredEvent(FolderEvent):
             if found is None or not stat.S_ISREG(found.status.st_mode):
                 continue
             folders: set[bytes] = set()
-            path = self._make_way(name.split(b"/"), None, folders)
+            path = self._make_way(name.split(b"/"), None, folders, to_look=False)
             first = copies.setdefault((found.status.st_dev, found.status.st_ino), os.fsdecode(path))
             if os.fsencode(first) != path:
                 os.link(first, path)
@@ -206,13 +206,24 @@ class LayeredEvent(FolderEvent):
                 assert shown is not None
                 dress(each, shown.status)
 
-    def _make_way(self, parts: list[bytes], owner: tuple[int, int] | None, changed: set[bytes]) -> bytes:
-        """The path of a file in the layer, with the folders above it; `changed` are those whose stamp no longer matters."""
+    def _make_way(
+        self,
+        parts: list[bytes],
+        owner: tuple[int, int] | None,
+        changed: set[bytes],
+        *,
+        to_look: bool = True,
+    ) -> bytes:
+        """The path of a file in the layer, with the folders above it, into which their owner can look if that is why it is
+        there; `changed` are those whose stamp no longer matters.
+        """
         here = os.fsencode(self._upper)
         for number in range(1, len(parts)):
             above, here = here, os.path.join(here, parts[number - 1])
             found = self._shown.find(parts[:number])
             if found and found.path == here and stat.S_ISDIR(found.status.st_mode):
+                if to_look:
+                    os.close(open_folder(here))
                 continue
             stamp = os.lstat(above).st_mtime_ns
             with contextlib.suppress(FileNotFoundError):
@@ -220,7 +231,8 @@ class LayeredEvent(FolderEvent):
             os.mkdir(here, 0o755)
             if found and stat.S_ISDIR(found.status.st_mode):
                 dress(here, found.status)
-                os.close(open_folder(here))
+                if to_look:
+                    os.close(open_folder(here))
                 if above not in changed:
                     os.utime(above, ns=(stamp, stamp))
             else:

@@ -139,6 +139,18 @@ def test_what_runs_on_in_the_background_is_ended(sandbox: Sandbox, detached: str
     assert not running("sleep\0001000.5")
 
 
+def test_a_run_that_kills_all_it_can_ends_like_any_other(sandbox: Sandbox, shared_engine: Engine) -> None:
+    """First its own shell, then, in the same moment, whoever comes to end what is left of it: again and again, since it takes
+    luck to hit that.
+    """
+    if not shared_engine.isolates:
+        pytest.skip("would kill others on this machine: this engine does not isolate")
+    fill(sandbox, script("kill -9 -1; kill -9 0"))
+    for _ in range(30):
+        execution = execute(sandbox, "./cyber-dojo.sh")
+        assert (execution.status, execution.reason) == (137, "")
+
+
 GROWS = "while :; do head -c 20000000 /dev/zero >>grows; : >grows; done"
 
 

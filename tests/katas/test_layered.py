@@ -176,6 +176,24 @@ def test_hard_links_are_written_to_together(folder: Path) -> None:
     assert after[b"one"].digest == after[b"d/other"].digest != before[b"one"].digest
 
 
+def test_hard_links_in_folders_that_nobody_enters_leave_those_as_they_are(folder: Path) -> None:
+    """They are copied into each layer; to look into the folders is not what that is for."""
+    with closing(LayeredEvent(folder)) as event:
+        upper = folder / event.stack(None).upper
+        save(event, {"a": "1"})
+        (upper / "d/e").mkdir(parents=True)
+        (upper / "one").write_text("x")
+        os.link(upper / "one", upper / "d/e/other")
+        for closed in ("d/e", "d"):
+            (upper / closed).chmod(0o644)
+        event.accept(acceptance({"a": "1"}, event.compare({})))
+    before = tree(folder)
+    play(folder, {"a": "2"})
+    after = tree(folder)
+    assert (after[b"d"], after[b"d/e"]) == (before[b"d"], before[b"d/e"])
+    assert stat.S_IMODE(after[b"d"].mode) == 0o644
+
+
 def test_layers_stay_few_however_many_test_events(folder: Path) -> None:
     """And folding them changes nothing."""
     expected = (
