@@ -155,6 +155,11 @@ def to_frame(recordings: Sequence[Recording]) -> pd.DataFrame:
     return frame
 
 
+def incomplete(frame: pd.DataFrame) -> list[str]:
+    """The files of runs that did not come to their end."""
+    return sorted(frame.loc[~frame["complete"], "file"].unique())
+
+
 def _rows(recording: Recording) -> Iterator[dict[str, Any]]:
     for sample in recording.samples:
         machine = recording.facts["machines"].get(sample.machine, recording.facts)

@@ -35,7 +35,7 @@ MOMENTS = {"answered_seconds": "output in hand", "seconds": "katas durable"}
 def ratios(samples: Sequence[Sample], one: str, other: str) -> str:
     """The medians of the ratios within the blocks, to either moment, in words."""
     found = {
-        words: statistics.median(mine / theirs for mine, theirs in _paired(samples, one, other, moment))
+        words: statistics.median(mine / theirs for mine, theirs in paired(samples, one, other, moment))
         for moment, words in MOMENTS.items()
     }
     return f"{one} to {other}: {_in_words(found)}"
@@ -52,14 +52,17 @@ def growth(large: Sequence[Sample], small: Sequence[Sample], one: str) -> str:
 
 
 def _added(samples: Sequence[Sample], one: str, moment: str) -> float:
-    return statistics.median(mine - theirs for mine, theirs in _paired(samples, one, FLOOR, moment))
+    return statistics.median(mine - theirs for mine, theirs in paired(samples, one, FLOOR, moment))
 
 
 def _in_words(found: Mapping[str, float]) -> str:
     return ", ".join(f"{words} {value:.2f}" for words, value in found.items())
 
 
-def _paired(samples: Sequence[Sample], one: str, other: str, moment: str) -> list[tuple[float, float]]:
+def paired(
+    samples: Sequence[Sample], one: str, other: str, moment: str = "seconds"
+) -> list[tuple[float, float]]:
+    """Seconds of the one and of the other to this moment, block by block."""
     times: dict[tuple[str, int], float] = {
         (each.runner, each.block): getattr(each, moment) for each in samples
     }

@@ -13,7 +13,7 @@ Each carries what it shows in words, for those who cannot see it: `describe(figu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -128,8 +128,13 @@ AXES: dict[str, tuple[str, Callable[[float], str]]] = {
 
 def grows(frame: pd.DataFrame, of: str = "tree_bytes") -> bool:
     """Whether there are trees of which one has at least twice as much `of` this (one of AXES) as another."""
-    sizes = frame.dropna(subset=[of]).groupby("tree")[of].median()
+    sizes = _sizes(frame, of)
     return len(sizes) > 1 and bool(sizes.max() >= 2 * sizes.min())
+
+
+def _sizes(frame: pd.DataFrame, of: str) -> pd.Series[Any]:
+    """How large each tree is, by its name."""
+    return frame.dropna(subset=[of]).groupby("tree")[of].median()
 
 
 def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_bytes") -> Figure:
@@ -139,8 +144,8 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_
     Raises UsageError unless at least two sizes of tree were measured.
     """
     chosen = _chosen(frame, build).dropna(subset=[of])
-    sizes = chosen.groupby("tree")[of].median()
-    if not grows(chosen, of):
+    sizes = _sizes(chosen, of)
+    if sizes.nunique() < 2:
         raise UsageError("these results have one size of tree only: measure more with harness scale")
     word, written = AXES[of]
     labels = _labels(chosen)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.analysis import plots, svg
 from harness.analysis.findings import load_findings
 from harness.analysis.tradeoffs import trade_offs, verdict
-from harness.results import read_result, to_frame
+from harness.results import incomplete, read_result, to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ def make_report(results: Sequence[Path], proofs: Sequence[Path] = ()) -> Report:
         pictures=_pictures(frame),
         findings=findings,
         environments={str(each.path): _environment(each.facts) for each in recordings},
-        incomplete=sorted(frame.loc[~frame["complete"], "file"].unique()),
+        incomplete=incomplete(frame),
     )
 
 

@@ -45,9 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     try:
-        parsed = make_parser().parse_args(
-            arguments
-        )  # what it imports takes a moment, in which ctrl-C may come
+        # What the parser imports takes a moment, in which ctrl-C may come.
+        parsed = make_parser().parse_args(arguments)
         status: int = parsed.command_function(parsed)
     except HarnessError as error:
         print(f"harness: {error}", file=sys.stderr)

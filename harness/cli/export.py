@@ -10,7 +10,7 @@ from typing import Any
 from harness.cli.options import errors, tell_incomplete
 from harness.errors import UsageError
 from harness.export import BINARY, FORMATS, export
-from harness.results import load_results
+from harness.results import incomplete, load_results
 
 
 def add(commands: Any) -> None:
@@ -29,7 +29,7 @@ def _export(options: argparse.Namespace) -> int:
     if options.to in BINARY and options.out is None and sys.stdout.isatty():
         raise UsageError(f"{options.to} is no text for a terminal: give --out FILE")
     frame = load_results(*options.results)
-    tell_incomplete(frame)
+    tell_incomplete(incomplete(frame))
     data = export(frame, options.to)
     if options.out is None:
         sys.stdout.buffer.write(data)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from rich.console import Console
 
 from harness import runners
 from harness.engines.choose import NAMES
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 USAGE = 2
 """Exit status of what cannot be done as it was asked for."""
-
-CUT_SHORT = "was cut short: there is only what had been measured by then"
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -67,10 +62,14 @@ def counts(text: str) -> list[int]:
     return [count(each) for each in text.split(",")]
 
 
-def tell_incomplete(frame: pd.DataFrame) -> None:
-    """A note for each file of a run that did not come to its end."""
-    for file in frame.loc[~frame["complete"], "file"].unique():
-        errors.print(f"note: {file} {CUT_SHORT}", markup=False, soft_wrap=True)
+def tell_incomplete(files: Iterable[str]) -> None:
+    """A note for each of these, of runs that did not come to their end."""
+    for file in files:
+        errors.print(
+            f"note: {file} was cut short: there is only what had been measured by then",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def remark(line: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.cli.options import errors, tell_incomplete
 from harness.errors import UsageError
-from harness.results import load_results
+from harness.results import incomplete, load_results
 
 KINDS = ("phases", "distribution", "scaling", "load")
 SUFFIXES = (".png", ".svg")
@@ -35,7 +35,7 @@ def _plot(options: argparse.Namespace) -> int:
     if options.out.suffix not in SUFFIXES:
         raise UsageError(f"{options.out} is neither a .png nor a .svg file: give --out another name")
     frame = load_results(*options.results)
-    tell_incomplete(frame)
+    tell_incomplete(incomplete(frame))
     from harness.analysis import plots  # noqa: PLC0415 - matplotlib takes half a second to load
 
     figure = plots.KINDS[options.kind](frame, build=options.build)

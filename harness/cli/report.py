@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from harness.cli.options import CUT_SHORT, console, errors
+from harness.cli.options import console, tell_incomplete
 
 
 def add(commands: Any) -> None:
@@ -39,8 +39,7 @@ def _report(options: argparse.Namespace) -> int:
 
     report = make_report(options.results, options.proofs)
     options.html.write_text(html.page(report), encoding="utf-8")
-    for file in report.incomplete:
-        errors.print(f"note: {file} {CUT_SHORT}", markup=False, soft_wrap=True)
+    tell_incomplete(report.incomplete)
     console.print(report.verdict, markup=False, soft_wrap=True)
     console.print(f"written to {options.html}", markup=False, soft_wrap=True)
     return 0

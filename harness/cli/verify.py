@@ -97,8 +97,8 @@ def _verify(options: argparse.Namespace) -> int:
             choice = choose(name, image=options.image, report=remark)
             engine = stack.enter_context(closing(choice.engine))
             engines[engine.name if name == "auto" else name] = engine
-            choice.engine.check_image(options.image)
-            errors.print(f"{choice.engine.describe()['engine']}: {choice.why}", markup=False, soft_wrap=True)
+            engine.check_image(options.image)
+            errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False, soft_wrap=True)
         asked = Verification(
             list(variants.values()), engines, wanted, options.profile, options.image, options.replay
         )

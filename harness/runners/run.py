@@ -62,9 +62,7 @@ class Observation:
     processor_ns: int | None = None  # processor time of all processes of the command
     memory: int | None = None  # bytes that the run-container had at most, so far; None: nobody counts them
     cost_ns: int = 0  # processor time that observing took the harness itself
-    grown: Usage | None = (
-        None  # what the test event added to what the avatar takes of the disk; None: not accepted
-    )
+    grown: Usage | None = None  # by how much the avatar takes more of the disk; None: not accepted
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from harness.runners.katas_volume import KatasVolume
 from harness.runners.variant import Variant
 from harness.trees import TypicalTree
 from harness.trials import FLOOR, INCREMENTAL, Plan
+from scenarios.measuring import paired
 
 BLOCKS = 15
 MEMORY_MB = 150
@@ -48,10 +49,6 @@ def test_the_tar_pipe_against_the_volume_mount(docker: Engine, figure: Callable[
     assert {each.recompiled for each in incremental} == {1}
     assert {each.mtimes_changed for each in incremental} <= {0, None}
 
-    def paired(one: str, other: str) -> list[float]:
-        times = {(each.runner, each.block): each.seconds for each in incremental}
-        return [seconds / times[other, block] for (runner, block), seconds in times.items() if runner == one]
-
     facts = comparison.facts()["engine"]
     figure(f"{facts['engine']}, storage driver {facts['storage driver']}, typical tree, {BLOCKS} blocks")
     for one, other, most in (
@@ -59,7 +56,7 @@ def test_the_tar_pipe_against_the_volume_mount(docker: Engine, figure: Callable[
         (KatasVolume.name, FLOOR, ""),
         (KatasDataContainer.name, FLOOR, ""),
     ):
-        ratios = paired(one, other)
+        ratios = [mine / theirs for mine, theirs in paired(incremental, one, other)]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         figure(f"incremental, {one} to {other}: {statistics.median(ratios):.2f} ({spread}) {most}".rstrip())
 

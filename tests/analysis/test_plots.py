@@ -97,6 +97,14 @@ def test_a_tree_may_grow_by_its_files_too() -> None:
     assert "against the files of the tree. tmp: exponent 0." in words
 
 
+def test_any_two_sizes_can_be_drawn() -> None:
+    """The report draws them only where one is twice the other; who asks for the picture gets it."""
+    made = sizes({"tmp": 0.5})
+    made = made.assign(tree_bytes=made["tree_bytes"].rank(method="dense") * 1000 + 10_000)
+    assert not plots.grows(made)
+    assert "exponent" in plots.describe(plots.scaling(made))
+
+
 def test_throughput_counts_what_was_done_in_the_time_it_took() -> None:
     """Ten presses of a second each, one after the other: one a second for each avatar at once."""
     table = plots.throughput(loads()).set_index("avatars")

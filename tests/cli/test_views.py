@@ -27,6 +27,13 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.mark.parametrize("kind", ["phases", "distribution"])
 @pytest.mark.parametrize(("suffix", "magic"), [(".png", PNG), (".svg", SVG)])
 def test_a_picture_is_drawn_and_said(
@@ -60,18 +67,13 @@ def test_an_export_goes_to_the_standard_output_or_a_file(
     ],
 )
 def test_that_a_run_was_cut_short_is_told(
-    arguments: list[str],
-    result: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], result: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What there is of it is shown all the same."""
-    monkeypatch.chdir(tmp_path)
-    Path("cut.jsonl").write_text("".join(Path(result).read_text().splitlines(keepends=True)[:-1]))
+    (here / "cut.jsonl").write_text("".join(Path(result).read_text().splitlines(keepends=True)[:-1]))
     assert main([arguments[0], "cut.jsonl", *arguments[1:]]) == 0
     assert "note: cut.jsonl was cut short" in capsys.readouterr().err
-    assert Path(arguments[-1]).exists()
+    assert (here / arguments[-1]).exists()
 
 
 @pytest.mark.parametrize(
@@ -89,17 +91,11 @@ def test_that_a_run_was_cut_short_is_told(
     ],
 )
 def test_bad_input_gives_one_line(
-    arguments: list[str],
-    said: str,
-    result: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], said: str, result: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit status 2, one line, and no file."""
-    monkeypatch.chdir(tmp_path)
     assert main([result if each == "RESULT" else each for each in arguments]) == USAGE
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.err.count("\n") == 1
-    assert not list(tmp_path.iterdir())
+    assert not list(here.iterdir())
