@@ -36,14 +36,16 @@ COLUMNS = ("played", "kind", "state", "blocks", "low", "estimate", "high")
 
 
 class Delayed(KatasDataContainer):
-    """The same runner, whose tar-pipe sleeps on the way back, in proportion to the whole test event."""
+    """The same runner, whose tar-pipe sleeps before the way back, in proportion to the whole test event."""
 
     share = 0.0
+    _started = _rest = _slept = 0.0
 
     def run(self, avatar: Avatar, files: Any, *, max_seconds: float = 10.0) -> Run:
-        self._started = time.monotonic()
+        self._started, self._slept = time.monotonic(), 0.0
         run = super().run(avatar, files, max_seconds=max_seconds)
-        self._tail = sum(each.nanoseconds for each in run.phases if each.kind == "commit") / 1e9
+        to_come = sum(each.nanoseconds for each in run.phases if each.kind in {"pipe_out", "commit"})
+        self._rest = to_come / 1e9 - self._slept
         return run
 
     def play(self, event: TestEvent) -> None:
@@ -51,19 +53,23 @@ class Delayed(KatasDataContainer):
         super().play(event)
 
     def _sleep(self, event: TestEvent) -> None:
-        tail = getattr(self, "_tail", 0.0)  # what is still to come, by the test event before
-        time.sleep(self.share * (time.monotonic() - self._started - event.unseen / 1e9 + tail))
+        so_far = time.monotonic() - self._started - event.unseen / 1e9
+        self._slept = self.share * (so_far + self._rest)  # the rest as it was in the test event before
+        time.sleep(self._slept)
 
 
 class SlowPipe:
-    """A sandbox whose stream out takes longer."""
+    """A sandbox whose stream out takes longer to begin. Not to end: the keeper would go on with what it has got already, and
+    hide half of the delay.
+    """
 
     def __init__(self, sandbox: Any, sleep: Callable[[], None]) -> None:
         self._sandbox, self._sleep = sandbox, sleep
 
     def pack(self) -> Iterator[bytes]:
-        yield from self._sandbox.pack()
         self._sleep()
+        chunks: Iterator[bytes] = self._sandbox.pack()
+        return chunks
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sandbox, name)
