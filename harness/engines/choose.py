@@ -44,7 +44,7 @@ def choose(
         if image is not None:
             raise
         local = LocalEngine()
-        report(f"{error}; so the local engine is taken")
+        report(f"{error}; so the local engine is taken, which has katas of its own")
         return Choice(local, f"Docker is not to be had; isolation: {local.note}")
     return Choice(docker, f"it answers at {docker.host}")
 

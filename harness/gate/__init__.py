@@ -151,8 +151,8 @@ def _ratio(evidence: Evidence, budget: Budget, confidence: float) -> _Ratio:
     found = figures(evidence, budget)
     if found.blocks < 2:
         raise UsageError(
-            f"{budget.place}: {'one block' if found.blocks else 'no block'} to compare does not tell noise from a "
-            f"change; measure more, as with --blocks {stats.LOOKS[2]}"
+            f"{budget.place}: {'one' if found.blocks else 'no'} completed block of {budget.runner} ({budget.scenario}) "
+            f"to compare does not tell noise from a change; measure more, as with --blocks {stats.LOOKS[2]}"
         )
     measure = stats.paired if found.paired else stats.unpaired
     return _Ratio(budget, found, measure(found.one, found.other, confidence))

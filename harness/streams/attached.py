@@ -26,8 +26,8 @@ class DockerStream:
     """The stream of one attached container."""
 
     def __init__(self, attached: Any, kill: Callable[[], None]) -> None:
-        """`attached` is what docker-py's attach_socket returned; it is kept, since collecting it closes the
-        connection.
+        """`attached` is the connection's socket, or what docker-py's attach_socket returned; that is kept, since collecting it
+        closes the connection.
         """
         self._attached = attached
         self._socket: socket.socket = getattr(attached, "_sock", attached)

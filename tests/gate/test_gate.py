@@ -183,7 +183,9 @@ def test_a_budget_about_what_was_not_measured_is_refused(text: str, heading: str
 
 
 def test_one_block_is_refused() -> None:
-    with pytest.raises(UsageError, match="one block to compare does not tell noise"):
+    with pytest.raises(
+        UsageError, match=rf"one completed block of {PIPE} \(incremental\) to compare does not tell noise"
+    ):
         judge(Evidence([blocks(PIPED, 1)]), budgets(AT_MOST.format(2)))
 
 

@@ -20,10 +20,10 @@ from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Run
 from harness.runners.tmp import Tmp
-from tests.proofs.conftest import Examine, isolating, on_plain_processes
+from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 
-@isolating
+@on_bubblewrap
 @pytest.mark.parametrize("runner", ["tmp", "katas-data-container"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     """Whatever dies at whatever moment, the harness itself included."""
@@ -32,7 +32,7 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     assert found.examples >= STREAMS + DEATHS + 2 * NEAR
 
 
-@isolating
+@on_bubblewrap
 def test_a_volume_mount_is_left_half_done(examined: Examine) -> None:
     """By one fault, which the token plants again."""
     found = examined("katas-volume", Property.ATOMIC)

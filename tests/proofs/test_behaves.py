@@ -23,13 +23,14 @@ from harness.runners.event import TestEvent
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Outcome, Run
 from harness.runners.tmp import Tmp
-from tests.proofs.conftest import Examine, on_plain_processes
+from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 from tests.support import make_runner
 
 
+@pytest.mark.parametrize("shared_engine", ["local", "local-plain"], indirect=True)
 @pytest.mark.parametrize("kind", runners.BUILT_IN, ids=lambda kind: kind.name)
 def test_every_runner_is_proved(kind: type[BaseRunner], examined: Examine, shared_engine: Engine) -> None:
-    """On every engine; what a runner does not claim to keep is not asked of it, nor bombs where nothing isolates."""
+    """With bubblewrap or without; what a runner does not claim to keep is not asked of it, nor bombs where nothing isolates."""
     try:
         make_runner(kind.name, shared_engine).close()
     except EngineError as error:
@@ -104,7 +105,7 @@ class SharesAndDoesNotSaySo(KatasDataContainer):
         return super().claims(cls.SHARED) | {Property.ISOLATED}
 
 
-@pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
+@on_bubblewrap
 def test_a_team_mate_s_file_that_can_be_read_is_found_out(examined: Examine) -> None:
     """The case about neighbours reads what is there to be read."""
     found = examined(SharesAndDoesNotSaySo, Property.BEHAVES)

@@ -11,10 +11,10 @@ from harness.proofs import Status
 from harness.proofs.words import differences
 from harness.runners.claims import Property
 from harness.tree import Entry
-from tests.proofs.conftest import Examine, isolating, on_plain_processes
+from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 
-@isolating
+@on_bubblewrap
 @pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.EXACT_MTIMES)
@@ -22,7 +22,7 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     assert found.examples >= 5, "twenty round trips among them"
 
 
-@isolating
+@on_bubblewrap
 def test_tmp_starts_anew(examined: Examine) -> None:
     """Nothing of the smallest tree there is comes back; and its token shows it again."""
     found = examined("tmp", Property.EXACT_MTIMES)

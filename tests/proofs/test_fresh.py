@@ -16,10 +16,10 @@ from harness.proofs.fresh import AFTER, FOLDERS
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.variant import Variant
-from tests.proofs.conftest import Examine, isolating, on_plain_processes
+from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 
-@isolating
+@on_bubblewrap
 @pytest.mark.parametrize("runner", ["tmp", "katas-volume", "katas-data-container"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.FRESH)
@@ -41,7 +41,7 @@ def test_plain_processes_share_a_folder_for_temporary_files(examined: Examine) -
     assert again.counterexample == found.counterexample
 
 
-@pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
+@on_bubblewrap
 def test_an_engine_that_shares_a_folder_of_the_host(
     examined: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,11 +16,11 @@ from harness.runners.claims import Property
 from harness.runners.event import TestEvent
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.testing.planting import scratch
-from tests.proofs.conftest import Examine, isolating, on_plain_processes
+from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 from tests.support import on_disk
 
 
-@isolating
+@on_bubblewrap
 @pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.INCREMENTAL)
@@ -28,7 +28,7 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     assert found.examples >= 4, "a session with gcc among them"
 
 
-@isolating
+@on_bubblewrap
 def test_tmp_compiles_everything_again(examined: Examine) -> None:
     """Though nothing was edited; and its token shows it again."""
     found = examined("tmp", Property.INCREMENTAL)

@@ -9,12 +9,10 @@ from harness.engines.bubblewrap import unshare
 from harness.proofs import Status
 from harness.proofs.isolated import REACHED
 from harness.runners.claims import Property
-from tests.proofs.conftest import Examine, isolating, on_plain_processes
-
-on_bubblewrap = pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
+from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 
-@isolating
+@on_bubblewrap
 @pytest.mark.parametrize("runner", ["tmp", "katas-volume", "katas-data-container"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.ISOLATED)

@@ -21,11 +21,11 @@ from harness.testing.planting import scratch
 from harness.testing.sessions import FOLDER, LINKS, MOVE, REMOVE, WRITE, Change, Model, Press
 from harness.testing.strategies import sessions
 from harness.tree import snapshot
-from tests.proofs.conftest import Examine, isolating, on_plain_processes
+from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 from tests.support import on_disk
 
 
-@isolating
+@on_bubblewrap
 @pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.MIRROR)
@@ -33,7 +33,7 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     assert found.examples >= 5
 
 
-@isolating
+@on_bubblewrap
 def test_tmp_keeps_nothing_that_a_run_made(examined: Examine) -> None:
     """One file shows it; and its token shows it again."""
     found = examined("tmp", Property.MIRROR)

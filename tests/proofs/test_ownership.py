@@ -17,10 +17,10 @@ from harness.proofs import Status
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_volume import KatasVolume
-from tests.proofs.conftest import Examine, isolating, on_plain_processes
+from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 
-@isolating
+@on_bubblewrap
 @pytest.mark.parametrize("runner", ["tmp", "katas-data-container"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.OWNERSHIP)
@@ -28,7 +28,7 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     assert found.examples > 5
 
 
-@isolating
+@pytest.mark.parametrize("shared_engine", ["local", "docker"], indirect=True)
 @pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container:granularity=avatar"])
 def test_a_mount_needs_a_uid(runner: str, examined: Examine) -> None:
     """Of a folder or of a volume: the sandbox's owner is another than the katas' where root plays; else the run is the very

@@ -8,10 +8,10 @@ from harness.proofs import Status
 from harness.runners.claims import Property
 from harness.runners.event import TestEvent
 from harness.runners.katas_volume import KatasVolume
-from tests.proofs.conftest import Examine, isolating, on_plain_processes
+from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 
-@isolating
+@on_bubblewrap
 @pytest.mark.parametrize("runner", ["tmp", "katas-data-container"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.TIMED_OUT)
@@ -19,7 +19,7 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     assert found.examples >= 5
 
 
-@isolating
+@on_bubblewrap
 def test_what_a_volume_mount_leaves(examined: Examine) -> None:
     """What the run had done by then, in the first example; and its token shows it again."""
     found = examined("katas-volume", Property.TIMED_OUT)

@@ -104,7 +104,7 @@ EVENTS = st.lists(st.tuples(st.lists(commands(), max_size=5), VISIBLE), min_size
 
 
 @once
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=EVENTS)
 def test_a_head_start_gives_the_same_katas(
     seeded: KatasDataContainer,
