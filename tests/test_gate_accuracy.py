@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from harness.compare import AGAIN
 from harness.stats import LOOKS, State
 from harness.trials import FLOOR
-from scenarios.gate_accuracy import report, rules
+from scenarios.gate_accuracy import real, report, rules
 from scenarios.gate_accuracy.recording import NOISES, RUNNER, load
 from tests.gate.figures import blocks
 
@@ -67,3 +68,23 @@ def test_the_report_is_made_from_the_recordings(tmp_path: Path) -> None:
     for noise in NOISES:
         assert text.count(f"| {noise} |") >= 3
     assert "None have been played yet" in text
+
+
+def test_the_delay_of_a_real_gate_is_a_share_of_the_whole_test_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is behind, observing left out, and of what is to come; and nothing goes on meanwhile."""
+    slept: list[float] = []
+    monkeypatch.setattr(real, "time", SimpleNamespace(monotonic=lambda: 100.11, sleep=slept.append))
+    runner = object.__new__(real.Delayed)
+    runner.share, runner._started, runner._rest = 0.1, 100.0, 0.02
+    asked: list[int] = []
+
+    class Sandbox:
+        def pack(self) -> object:
+            asked.append(len(slept))
+            return iter([b"tar"])
+
+    event = SimpleNamespace(unseen=10**7)
+    pipe = real.SlowPipe(Sandbox(), lambda: runner._sleep(event))  # type: ignore[arg-type]
+    assert list(pipe.pack()) == [b"tar"]
+    assert slept == [pytest.approx(0.012)]
+    assert asked == [1]

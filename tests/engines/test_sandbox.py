@@ -284,7 +284,8 @@ def test_more_names_than_the_streams_hold(fresh: Sandbox) -> None:
 
 
 def test_who_stops_to_read_what_is_picked_is_not_left_hanging(fresh: Sandbox) -> None:
-    names = [f"{number:04}-{'x' * 200}" for number in range(3000)]
+    """Of the names there are more than all the buffers of an engine hold, so that some can never be sent."""
+    names = [f"{'d' * 250}/{number:04}-{'x' * 240}" for number in range(3000)]
     fill(fresh, dict.fromkeys(names, "1"))
     started = time.monotonic()
     with closing(fresh.pick(name.encode() for name in names)) as picked:

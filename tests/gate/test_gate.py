@@ -170,7 +170,7 @@ def test_outliers_and_a_warm_up_are_reported_and_not_dropped() -> None:
         ('recompiled = "exactly 1"', f"{PIPE}.full", "the result has no scenario full of katas-data"),
         ('seconds = "at most 1/10 of full"', "", "the result has no scenario full"),
         ('seconds = "at most 5 % above the baseline"', "", "there is no baseline; give --baseline"),
-        ('phase_commit = "at most 2 times katas-volume"', "", "no block to compare"),
+        ('phase_commit = "at most 2 times katas-volume"', "", "no completed block"),
         ('mtimes_changed = "exactly 0"', "", "mtimes_changed of katas-data-container was not measured"),
     ],
 )

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.engines import Engine, Sandbox, SandboxSpec, local
 from harness.engines.docker import DockerEngine
-from harness.proofs import PROFILES, Status, Subject, examine
+from harness.proofs import PROFILES, Status, Subject, examine, fresh
 from harness.proofs.fresh import AFTER, FOLDERS
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.variant import Variant
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch) -> str:
+    """In the name of all that the proof plants, and not in that of a proof in another process."""
+    found = secrets.token_hex(6)
+    known = SimpleNamespace(token_hex=lambda size: found, randbelow=secrets.randbelow)
+    monkeypatch.setattr(fresh, "secrets", known)
+    return found
 
 
 @on_bubblewrap
@@ -28,7 +39,7 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
 
 
 @on_plain_processes
-def test_plain_processes_share_a_folder_for_temporary_files(examined: Examine) -> None:
+def test_plain_processes_share_a_folder_for_temporary_files(examined: Examine, token: str) -> None:
     """Which is why it is not claimed there; what was left for the proof is removed again, and its token shows it again."""
     found = examined("katas-data-container", Property.FRESH)
     assert not found.claimed
@@ -36,14 +47,14 @@ def test_plain_processes_share_a_folder_for_temporary_files(examined: Examine) -
     assert found.counterexample.words == (
         "a file in /tmp, in the avatar's own next test event: it is still there"
     )
-    assert not list(Path("/tmp").glob("harness-proof-*"))
+    assert not list(Path("/tmp").glob(f"*{token}*"))
     again = examined("katas-data-container", Property.FRESH, replay=found.counterexample.token)
     assert again.counterexample == found.counterexample
 
 
 @on_bubblewrap
 def test_an_engine_that_shares_a_folder_of_the_host(
-    examined: Examine, monkeypatch: pytest.MonkeyPatch
+    examined: Examine, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     """It says that it isolates, and is refuted."""
     enclose = local.enclose
@@ -58,7 +69,7 @@ def test_an_engine_that_shares_a_folder_of_the_host(
     assert found.claimed
     assert found.counterexample is not None
     assert "a file in /tmp" in found.counterexample.words
-    assert not list(Path("/tmp").glob("harness-proof-*"))
+    assert not list(Path("/tmp").glob(f"*{token}*"))
 
 
 class KeepsItsContainer(KatasDataContainer):
