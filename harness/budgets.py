@@ -51,6 +51,9 @@ COUNTERS = (
 METRICS = (*TIMES, *COUNTERS, "memory")
 """The memory may be bounded on its own, as counters are, and compared with an interval, as times are."""
 
+SIZES = ("bytes_", "tree_bytes", "disk_", "memory")
+"""What the metrics that are sizes, in bytes, begin with."""
+
 BASELINE = "baseline"
 
 UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -145,6 +148,8 @@ def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Bu
         raise UsageError(f"{place}: this compares {runner}, {scenario} with itself")
     if runner == FLOOR and than == BASELINE and metric in TIMES:
         raise UsageError(f"{place}: {FLOOR} is what a baseline is compared by; it has no ratio to itself")
+    if unit in UNITS and unit and not metric.startswith(SIZES):
+        raise UsageError(f"{place}: {metric} is a number, not a size: leave {unit} out")
     amount = 1 + amount / 100 if unit == "%" else amount * UNITS[unit]
     return Budget(runner, scenario, metric, sense, amount, than, " ".join(text.split()), place)
 

@@ -8,6 +8,7 @@ but a full and an incremental build, one machine, and neither processor time nor
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -210,6 +211,10 @@ _KINDS = {
 """What everything else rests on."""
 
 
+_SIGNED = frozenset({"status", "harness_seconds", "disk_visible", "disk_extra", "disk_history"})
+"""Figures that may be below zero: of the harness's own time that of observing is taken away, by another clock."""
+
+
 def _sample(line: Mapping[str, Any], facts: Mapping[str, Any], place: str) -> Sample:
     older = {"scenario": line["build"]} if "build" in line else {}
     given = {"machine": facts["machine"], "tree": facts["tree"], **older, **line}
@@ -219,6 +224,11 @@ def _sample(line: Mapping[str, Any], facts: Mapping[str, Any], place: str) -> Sa
     for name, kind in _KINDS.items():
         if not isinstance(known[name], kind):
             raise UsageError(f"{place}: the {name} of this sample cannot be {json.dumps(known[name])}")
+    for name, figure in (*known.items(), *known["phases"].items()):
+        if isinstance(figure, int | float) and name not in _SIGNED and not 0 <= figure < math.inf:
+            raise UsageError(f"{place}: the {name} of this sample cannot be {json.dumps(figure)}")
+    if known["seconds"] == 0:
+        raise UsageError(f"{place}: a test event cannot take 0 seconds")
     if known["scenario"] not in SCENARIOS:
         raise UsageError(f"{place}: there is no scenario {known['scenario']}")
     return Sample(**known)

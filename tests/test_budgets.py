@@ -105,6 +105,7 @@ def test_several_sentences_for_one_metric() -> None:
         ('[tmp.full]\nseconds = "at most 2 times tmp"', "with itself"),
         ('[tmp.full]\nseconds = "at most 2 times full"', "with itself"),
         ('[bare-make.full]\nseconds = "at most 5 % above the baseline"', "no ratio to itself"),
+        ('[tmp.full]\nrecompiled = "at most 1.5 kB"', "recompiled is a number, not a size: leave kB out"),
         ("[tmp.full]\nseconds = 2", "2 is no sentence"),
         ("tmp = 2", "headings are [RUNNER.SCENARIO]"),
         ('[tmp]\nfull = "at most 2"', "headings are [RUNNER.SCENARIO]"),

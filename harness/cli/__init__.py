@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -32,6 +33,9 @@ COMMANDS = (
 )
 """The commands, each the module of its name, in the order of the help."""
 
+BROKEN = 70
+"""Exit status of a mistake in the harness itself, as sysexits(3) has it: 1 means a verdict."""
+
 INTERRUPTED, TERMINATED = 130, 143
 """Exit statuses as shells have them: stopped by ctrl-C, or by SIGTERM, which time-outs and CI systems send."""
 
@@ -40,7 +44,7 @@ class Terminated(BaseException):
     """SIGTERM came; like ctrl-C it unwinds everything, so that all is tidied up."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - each end has its status
     """The console script `harness`; returns the exit status."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
@@ -63,6 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"harness: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
         return USAGE
+    except Exception:
+        traceback.print_exc()
+        print(
+            "harness: this is a mistake of the harness, not yours; please report what stands above",
+            file=sys.stderr,
+        )
+        return BROKEN
     return status
 
 

@@ -13,7 +13,7 @@ from harness.cli.measuring import add_tree, comparison_of, default_out, engine_o
 from harness.cli.options import add_engine, console, count, positive, remark
 from harness.compare import compare
 from harness.errors import UsageError
-from harness.results import ResultFile
+from harness.results import Recording, ResultFile, read_result
 
 if TYPE_CHECKING:  # statistics are slow to import, and no other command needs them
     from harness.budgets import Budget
@@ -40,7 +40,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "results", nargs="*", type=Path, metavar="RESULT", help="of harness compare, or of this"
     )
-    parser.add_argument("--budgets", type=Path, metavar="FILE", help="TOML; docs/gate.md shows how it reads")
+    parser.add_argument(
+        "--budgets", type=Path, metavar="FILE", help="TOML; docs/how-to/gate.md shows how it reads"
+    )
     parser.add_argument(
         "--baseline", type=Path, metavar="RESULT", help="an earlier result, compared by ratios to bare make"
     )
@@ -82,8 +84,11 @@ def _gate(options: argparse.Namespace) -> int:
     from harness.gate import judge  # noqa: PLC0415
     from harness.gate.reading import read_evidence  # noqa: PLC0415
 
-    for path in filter(None, (options.junit, options.markdown, options.json)):
-        _check_writable(path)
+    _check_views(options)
+    if options.against == "":
+        raise UsageError(
+            "--against is empty: give a git revision, a virtual environment's folder or a runner's name"
+        )
     if options.results and options.against:
         raise UsageError("--against measures both sides itself: leave out the results, or --against")
     if options.baseline and options.against:
@@ -99,6 +104,8 @@ def _gate(options: argparse.Namespace) -> int:
             for metric, text in SENTENCES.items()
         ]
     )
+    if not options.results:
+        _check_answers(options, budgets)
     results = options.results or [_measure(options, head, budgets)]
     verdict = judge(read_evidence(results, options.baseline), budgets)
     _show(verdict, options)
@@ -110,6 +117,7 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
     from harness.gate import early_stop  # noqa: PLC0415 - see above
     from harness.gate.base import find_base  # noqa: PLC0415
     from harness.gate.measuring import Wanted  # noqa: PLC0415
+    from harness.gate.reading import NO_BASELINE, refuse_unlike  # noqa: PLC0415
     from harness.stats import LOOKS  # noqa: PLC0415
 
     base = find_base(options.against, head, remark) if options.against else None
@@ -119,9 +127,18 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
         plan = trials.Plan(options.budget, scenarios=wanted.scenarios)
         comparison = comparison_of(options, tree, wanted.in_process(), engine, plan, seed)
         stop = early_stop(budgets, against=base.arm if base else None, most=options.blocks or LOOKS[-1])
+        facts = wanted.facts(comparison)
+        for each in budgets:
+            if each.metric == "memory" and engine.name == "local":
+                raise UsageError(
+                    f"{each.place}: the local engine counts no memory; leave it out, or take --engine docker"
+                )
+        if options.baseline:
+            ours = Recording(Path("what is to be measured"), facts, (), complete=False)
+            refuse_unlike(ours, read_result(options.baseline), NO_BASELINE)
         out: Path = options.out or default_out("gate", engine.name)
         name = options.engine if options.engine != "auto" else engine.name
-        with ResultFile(out, wanted.facts(comparison)) as result, showing(plan) as show:
+        with ResultFile(out, facts) as result, showing(plan) as show:
             for sample in compare(comparison, show, stop, wanted.beside(comparison, name)):
                 result.add(sample)
     remark(f"written to {out}")
@@ -142,7 +159,32 @@ def _show(verdict: Verdict, options: argparse.Namespace) -> None:
                 file.write(markdown.render(verdict))
 
 
-def _check_writable(path: Path) -> None:
-    """Raise UsageError for a view that could not be written, before anything is measured."""
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UsageError(f"{path} cannot be written; give another file")
+def _check_views(options: argparse.Namespace) -> None:
+    """Raise UsageError for a view that could not be written, or that would be written over what is read or over another one,
+    before anything is measured.
+    """
+    summary = os.environ.get("GITHUB_STEP_SUMMARY") if options.github else None
+    given = [*options.results, options.baseline, options.budgets, options.out]
+    taken = {each.resolve() for each in given if each is not None}
+    for path in filter(
+        None, (options.junit, options.markdown, options.json, Path(summary) if summary else None)
+    ):
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            hint = "; it is what GITHUB_STEP_SUMMARY names" if summary and path == Path(summary) else ""
+            raise UsageError(f"{path} cannot be written; give another file{hint}")
+        if path.resolve() in taken:
+            raise UsageError(
+                f"{path} would be written over: it is given twice; give each view a file of its own"
+            )
+        taken.add(path.resolve())
+
+
+def _check_answers(options: argparse.Namespace, budgets: Sequence[Budget]) -> None:
+    """Raise UsageError for what no measurement could answer, before an engine is looked for."""
+    from harness.budgets import BASELINE  # noqa: PLC0415 - see above
+
+    if options.baseline:
+        read_result(options.baseline)
+    for each in budgets:
+        if each.than == BASELINE and not options.baseline and not options.against:
+            raise UsageError(f"{each.place}: there is no baseline; give --baseline RESULT or --against BASE")

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness import runners
 from harness.cli.options import add_engine, add_runner, errors, positive, remark
+from harness.engines import Limits
 from harness.engines.folders import state_home
 from harness.katas.layout import Avatar
 from harness.katas.places import PREFIX, VOLUME
@@ -23,6 +24,9 @@ from harness.units import seconds
 
 TIMED_OUT = 124
 """Exit status of a run past its limit, as timeout(1) has it."""
+
+TRANSPORT_SECONDS = 60.0
+"""How much longer than its command a whole test event may take, where the command may take long."""
 
 
 def add(commands: Any) -> None:
@@ -60,6 +64,7 @@ def _run(options: argparse.Namespace) -> int:
         katas=place,
         image=options.image,
         command=options.command,
+        limits=Limits(event_seconds=max(Limits.event_seconds, options.max_seconds + TRANSPORT_SECONDS)),
         report=remark,
     ) as runner:
         run = runner.run(avatar, files, max_seconds=options.max_seconds)
@@ -71,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
         _explain(
             run,
             f"{runner.name} on {runner.engine.describe()['engine']}, "
-            f"avatar {avatar} in {runner.katas.describe()}",
+            f"avatar {avatar.name} of kata {avatar.kata} in {runner.katas.describe()}",
             options.max_seconds,
         )
     if run.outcome is Outcome.FAULTY:

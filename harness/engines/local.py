@@ -37,6 +37,9 @@ from harness.engines.usage import CHILDREN
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 from harness.streams import ProcessStream, Stream
 
+RUN = "sandbox"
+"""The kind of temporary folder that a run-container lives in."""
+
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
 
 
@@ -133,9 +136,11 @@ class LocalEngine:
 
     def traces(self) -> Sequence[str]:
         own = str(self._owner)
-        return [f"folder {each}" for each in labelled(sandboxes_home()) if owner_of(each) == own] + [
-            f"process {process}" for process, label in labels() if label.rpartition("/")[0] == own
-        ]
+        return [
+            f"folder {each}"
+            for each in labelled(sandboxes_home())
+            if each.name.startswith(f"{RUN}-") and owner_of(each) == own
+        ] + [f"process {process}" for process, label in labels() if label.rpartition("/")[0] == own]
 
     def leftovers(self) -> Sequence[str]:
         return [f"{what} {path}" for what, path in self._left()] + [
@@ -156,7 +161,7 @@ class LocalEngine:
         self._folders.shutdown(wait=True)
 
     def _open(self, spec: SandboxSpec) -> Stream:
-        folder = temporary_folder("sandbox")
+        folder = temporary_folder(RUN)
         try:
             return self._start(spec, folder)
         except BaseException as error:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+
+from harness.errors import UsageError
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -24,6 +27,12 @@ class Limits:
     processes: int = 256
     open_files: int = 1024
     event_seconds: float = 600.0  # the whole test event, transport included, whatever hangs
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a bound that nothing keeps to."""
+        for name, bound in vars(self).items():
+            if not 0 < bound < math.inf:
+                raise UsageError(f"Limits: {name} must be a number above 0, not {bound:g}")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from harness.gate.evidence import (
     Samples,
     arms,
     check,
+    compared_with,
     counts,
     events,
     figures,
@@ -150,12 +151,19 @@ def _keeps(found: float, sense: Sense, bound: float) -> bool:
 def _ratio(evidence: Evidence, budget: Budget, confidence: float) -> _Ratio:
     found = figures(evidence, budget)
     if found.blocks < 2:
-        raise UsageError(
-            f"{budget.place}: {'one' if found.blocks else 'no'} completed block of {budget.runner} ({budget.scenario}) "
-            f"to compare does not tell noise from a change; measure more, as with --blocks {stats.LOOKS[2]}"
-        )
+        raise UsageError(f"{budget.place}: {_too_few(evidence, budget, found)}")
     measure = stats.paired if found.paired else stats.unpaired
     return _Ratio(budget, found, measure(found.one, found.other, confidence))
+
+
+def _too_few(evidence: Evidence, budget: Budget, found: Figures) -> str:
+    """What cannot be compared, and what to do about it."""
+    sides = {(budget.runner, budget.scenario): found.one, compared_with(evidence, budget): found.other}
+    (runner, scenario), figures = min(sides.items(), key=lambda each: len(each[1]))
+    what = f"{budget.metric} of {runner} ({scenario})"
+    if not figures:
+        return f"{what} was not measured in any block that completed; leave it out, or compare with another"
+    return f"{what} was measured in one block alone, which does not tell noise from a change; measure more of them"
 
 
 def _explain(found: _Ratio) -> Ruling:

@@ -32,10 +32,10 @@ class Wanted:
         """All that the budgets need. Raises UsageError for a runner that is not installed, and where the
         baseline of another runner than `head` is asked for beside a base.
         """
-        names = [head] if base else []
+        names = {head: ""} if base else {}  # and where each was asked for first
         scenarios = set()
         for each in budgets:
-            names.append(each.runner)
+            names.setdefault(each.runner, f"{each.place}: ")
             scenarios.add(each.scenario)
             if each.than in SCENARIOS:
                 scenarios.add(each.than)
@@ -45,13 +45,19 @@ class Wanted:
                         f"{each.place}: --against is measured for {head} alone; give --runner {each.runner}"
                     )
             elif each.than is not None:
-                names.append(each.than)
-        arms = [name for name in dict.fromkeys(names) if name != FLOOR and (base is None or name != base.arm)]
-        kinds = tuple(runners.parse(name) for name in arms)
-        for name, kind in zip(arms, kinds, strict=True):
-            if name != kind.label:
-                raise UsageError(f"a budget names the runner {name}; in results it is {kind.label}")
-        return cls(kinds, base, tuple(each for each in SCENARIOS if each in scenarios))
+                names.setdefault(each.than, f"{each.place}: ")
+        arms = [name for name in names if name != FLOOR and (base is None or name != base.arm)]
+        kinds = []
+        for name in arms:
+            try:
+                kinds.append(runners.parse(name))
+            except UsageError as error:
+                raise UsageError(f"{names[name]}{error}") from error
+            if name != kinds[-1].label:
+                raise UsageError(
+                    f"{names[name]}this names the runner {name}; in results it is {kinds[-1].label}"
+                )
+        return cls(tuple(kinds), base, tuple(each for each in SCENARIOS if each in scenarios))
 
     @property
     def apart(self) -> bool:

@@ -14,6 +14,8 @@ from harness.trials.sample import Sample
 SAME = ("tree", "command", "engine", "storage driver")
 """What figures depend on so much that no ratio to bare make evens it out."""
 
+NO_BASELINE = "it is no baseline for that"
+
 LIKE = ("machine", "processors", "engine version", "kernel", "image", "tar")
 """What such a ratio evens out in part: with a difference in these, a reader must be told."""
 
@@ -26,6 +28,11 @@ def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evid
     first, *rest = recordings
     for each in recordings:
         _refuse_mixture(each)
+    for number, each in enumerate(recordings):
+        if same := [other.path for other in recordings[:number] if other.facts == each.facts]:
+            raise UsageError(
+                f"{each.path} is the same run as {same[0]}, which must not count twice; leave one out"
+            )
     remarks = []
     for each in rest:
         refuse_unlike(first, each, "they cannot be judged together")
@@ -33,7 +40,7 @@ def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evid
     before: Sequence[Sample] = ()
     if baseline is not None:
         read = read_result(baseline)
-        refuse_unlike(first, read, "it is no baseline for that")
+        refuse_unlike(first, read, NO_BASELINE)
         if unlike := differences(first, read):
             remarks += [*unlike, "so only ratios to bare make are compared, and those of an unlike machine"]
         recordings.append(read)

@@ -22,6 +22,12 @@ LARGE = 1 << 16
 """Bytes that cost more to copy than to send apart from their length."""
 
 
+class CutShort(Exception):
+    """Whoever made the pieces of a stream failed, and the other end knows: the two still understand each other. Its cause says
+    why.
+    """
+
+
 class Channel:
     """One end; not for several threads at once."""
 
@@ -60,13 +66,19 @@ class Channel:
         self._write(LENGTH.pack(CUT if cut else 0))
 
     def send_pieces(self, pieces: Iterable[bytes]) -> None:
-        """A whole stream; if `pieces` raises, the other end is told, and the error goes on."""
-        try:
-            for piece in pieces:
-                self.send_piece(piece)
-        except BaseException:
-            self.end_pieces(cut=True)
-            raise
+        """A whole stream; if `pieces` raises an Exception, the other end is told, and CutShort is raised from it. Anything
+        else, ctrl-C above all, may come in the middle of a piece, after which the other end understands nothing any more.
+        """
+        making = iter(pieces)
+        while True:
+            try:
+                piece = next(making, None)
+            except Exception as error:
+                self.end_pieces(cut=True)
+                raise CutShort from error
+            if piece is None:
+                break
+            self.send_piece(piece)
         self.end_pieces()
 
     def receive_pieces(self, *, whole: bool = True) -> Iterator[bytes]:

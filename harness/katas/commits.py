@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tree
-from dulwich.patch import write_tree_diff
+from dulwich.patch import write_object_diff
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
@@ -24,6 +25,13 @@ from harness.katas.store import Acceptance, Comparison, Increment
 from harness.katas.visible import VisibleFile
 
 AUTHOR = b"harness <harness@localhost>"
+
+STAND_IN = b"the-name-of-the-file"
+
+ESCAPES = {
+    7: b"\\a", 8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r", 34: b'\\"', 92: b"\\\\",
+}  # fmt: skip
+"""What git has a letter for; other bytes that are no ASCII letters or signs are written as three octal digits."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,9 @@ def diff(history: Path, old: int, new: int) -> bytes:
     the time before the first. Raises UsageError for an unknown tag.
     """
     with _reading(history) as repository:
-        trees = [_sandbox(repository, tag).id if tag else None for tag in (old, new)]
-        out = io.BytesIO()
-        write_tree_diff(out, repository.object_store, trees[0], trees[1])
-        return out.getvalue()
+        before, after = (_sandbox(repository, tag).id if tag else None for tag in (old, new))
+        store = repository.object_store
+        return b"".join(_patch(store, *change) for change in store.tree_changes(before, after))
 
 
 def show(history: Path, tag: int) -> TestEventRecord:
@@ -129,6 +136,31 @@ def _tree(files: Mapping[bytes, tuple[int, str]], trees: list[Tree]) -> Tree:
 
 def _loose(thing: ShaFile) -> bytes:
     return zlib.compress(thing.type_name + b" %d\0" % thing.raw_length() + thing.as_raw_string(), 1)
+
+
+def _patch(
+    store: BaseObjectStore,
+    paths: tuple[bytes | None, bytes | None],
+    modes: tuple[int | None, int | None],
+    shas: tuple[ObjectID | None, ObjectID | None],
+) -> bytes:
+    """The difference of one file. dulwich takes its name for UTF-8, and writes it as it is: it is given another one."""
+    old, new = (path and STAND_IN for path in paths)
+    out = io.BytesIO()
+    write_object_diff(out, store, (old, modes[0], shas[0]), (new, modes[1], shas[1]))
+    head, begin, rest = out.getvalue().partition(b"\n@@ ")
+    name = paths[0] or paths[1] or b""
+    for side in (b"a/", b"b/"):
+        head = head.replace(side + STAND_IN, _quoted(side + name))
+    return head + begin + rest
+
+
+def _quoted(name: bytes) -> bytes:
+    """A file's name as git writes it (git-config(1), core.quotePath)."""
+    escaped = b"".join(
+        ESCAPES.get(each) or (b"%c" % each if 32 <= each < 127 else b"\\%03o" % each) for each in name
+    )
+    return name if escaped == name else b'"%b"' % escaped
 
 
 @contextmanager

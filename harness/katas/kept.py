@@ -21,7 +21,7 @@ from harness.engines import Engine, Stream
 from harness.engines.sandbox import OUTPUT
 from harness.errors import EngineError, HarnessError, StreamCut
 from harness.katas import wire
-from harness.katas.channel import Channel
+from harness.katas.channel import Channel, CutShort
 from harness.katas.delta import Stamped
 from harness.katas.journal import pack_changes
 from harness.katas.keeper import rebuild_error
@@ -261,8 +261,9 @@ class KeptEvent:
 
     def close(self) -> None:
         # Not waited for: the keeper removes the old tree while the player reads the output.
-        with contextlib.suppress(HarnessError):
-            self._link.call_later("close")
+        if not self._link.broken:
+            with contextlib.suppress(HarnessError):
+                self._link.call_later("close")
         self._give_back(self._link)
 
 
@@ -292,15 +293,18 @@ class _Link:
 
     def send_stream(self, pieces: Iterable[bytes], request: str, /, **arguments: Any) -> Any:
         self._settle()
+        failed: BaseException | None = None
         with self._minding():
             self._channel.send({"call": request, **arguments})
-        try:
-            self._channel.send_pieces(pieces)
-        except BaseException:
-            # Whoever made the pieces failed: hear the keeper out, so that the next request is understood.
-            with contextlib.suppress(HarnessError):
-                self._answer()
-            raise
+            try:
+                self._channel.send_pieces(pieces)
+            except CutShort as cut:
+                # Hear the keeper out, so that the next request is understood.
+                with contextlib.suppress(HarnessError):
+                    self._answer()
+                failed = cut.__cause__ or cut
+        if failed:
+            raise failed
         return self._answer()
 
     def receive_stream(self, write: tarpipe.Write, request: str, /, **arguments: Any) -> int:

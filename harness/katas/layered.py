@@ -103,7 +103,7 @@ class LayeredEvent(FolderEvent):
                 found = self._shown.find(split_name(file.name))
                 saving.write_file(temporary, file, owner, mode=_kept_mode(found))
                 if found and found.path == path and stat.S_ISDIR(found.status.st_mode):
-                    remove_tree(path)
+                    _remove_folder(path, changed)
                 os.rename(temporary, path)
                 written.append(path)
             for folder in changed:
@@ -250,7 +250,7 @@ class LayeredEvent(FolderEvent):
         path = self._make_way(parts, None, changed)
         if found.path == path:
             if stat.S_ISDIR(found.status.st_mode):
-                remove_tree(path)
+                _remove_folder(path, changed)
             else:
                 os.unlink(path)
         if self._below.find(parts):
@@ -345,6 +345,12 @@ def _still_linked(layers: Layers, names: Iterable[bytes]) -> tuple[bytes, ...]:
         if each and stat.S_ISREG(each.status.st_mode):
             found.setdefault((each.status.st_dev, each.status.st_ino), []).append(name)
     return tuple(sorted(name for several in found.values() if len(several) > 1 for name in several))
+
+
+def _remove_folder(path: bytes, changed: set[bytes]) -> None:
+    """Of a layer, with all that is in it: what is gone has no stamp that could matter."""
+    remove_tree(path)
+    changed -= {each for each in changed if each == path or each.startswith(path + b"/")}
 
 
 def _kept_mode(found: Found | None) -> int | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
-import tempfile
 from pathlib import Path
 
 from harness.disk import remove_tree
 from harness.engines import Engine
-from harness.errors import KatasError, UsageError
+from harness.engines.folders import temporary_folder
+from harness.errors import UsageError
 from harness.katas.granular import GranularKatas
 from harness.katas.kept import VolumeKatas
 from harness.katas.store import FolderKatas, Katas
@@ -27,17 +27,16 @@ class TemporaryKatas(FolderKatas):
     """Katas in a folder that goes with them."""
 
     def __init__(self) -> None:
-        try:
-            super().__init__(tempfile.mkdtemp(prefix="harness-katas-"))
-        except OSError as error:
-            raise KatasError(
-                f"no temporary folder can be made: {error.strerror}; set TMPDIR to one with room"
-            ) from error
-        # A run under another uid must be able to enter, though not to look around.
-        self.root.chmod(0o711)
+        """Raises EngineError where none can be made."""
+        self._folder = temporary_folder("katas")
+        super().__init__(self._folder / "katas")
+        self.root.mkdir()
+        self.root.chmod(
+            0o711
+        )  # whatever this process's umask: a run under another uid enters, though not to look around
 
     def close(self) -> None:
-        remove_tree(self.root)
+        remove_tree(self._folder)
 
 
 def open_folder(place: str | Path | None) -> Katas:

@@ -71,16 +71,18 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         for key, content in files.items():
             name = _encode(key)
             split_name(name)
-            data = _encode(content) if isinstance(content, str) else content
-            found[name] = VisibleFile(data) if isinstance(data, bytes) else data
+            found[name] = (
+                content if isinstance(content, VisibleFile) else VisibleFile(_content(name, content))
+            )
         self._files = dict(sorted(found.items(), key=lambda item: item[0]))
         for folder in folders_of(self._files):
             if folder in self._files:
                 raise UsageError(f"{show(folder)} is both a file and a folder")
 
     @classmethod
-    def from_folder(cls, folder: Path) -> VisibleFiles:
+    def from_folder(cls, folder: str | os.PathLike[str]) -> VisibleFiles:
         """All files below a folder but the history in `.git`. Raises UsageError for what cannot be sent."""
+        folder = Path(folder)
         if not os.path.isdir(folder):
             raise UsageError(f"there is no folder {folder}")
         try:
@@ -93,11 +95,11 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
             raise UsageError(f"the folder {folder} is empty")
         return cls(files)
 
-    def edited(self, name: str, content: bytes) -> VisibleFiles:
-        """The same files with one of them replaced or added."""
+    def edited(self, name: str, content: str | bytes) -> VisibleFiles:
+        """The same files with one of them replaced or added. Raises UsageError as the constructor does."""
         key = _encode(name)
         mode = self._files[key].mode if key in self._files else None
-        return VisibleFiles({**self._files, key: VisibleFile(content, mode)})
+        return VisibleFiles({**self._files, key: VisibleFile(_content(key, content), mode)})
 
     def without(self, name: str) -> VisibleFiles:
         """The same files less one; raises KeyError."""
@@ -123,8 +125,8 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         """What a delta is worked out from."""
         return {name: Stamped(file.mode, file.blob) for name, file in self._files.items()}
 
-    def __getitem__(self, name: bytes) -> VisibleFile:
-        return self._files[name]
+    def __getitem__(self, name: str | bytes) -> VisibleFile:
+        return self._files[_encode(name)]
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._files)
@@ -153,7 +155,8 @@ def _visible(path: Path, folder: Path) -> VisibleFile:
     if stat.S_ISLNK(mode):
         if not _inside(path, folder):
             raise UsageError(
-                f"the symlink {show(bytes(path))} points out of the tree; remove it or copy what it points to"
+                f"the symlink {show(bytes(path))} points out of the tree, as an absolute one always does: make it relative, or "
+                "copy what it points to"
             )
         return VisibleFile(path, LINK)
     if not stat.S_ISREG(mode):
@@ -186,6 +189,12 @@ def _inside(link: Path, folder: Path) -> bool:
     if os.readlink(link).startswith("/"):
         return False
     return Path(os.path.realpath(link)).is_relative_to(os.path.realpath(folder))
+
+
+def _content(name: bytes, content: object) -> bytes:
+    if not isinstance(content, str | bytes):
+        raise UsageError(f"{show(name)} must be str or bytes, not {type(content).__name__}")
+    return _encode(content)
 
 
 def _encode(text: str | bytes) -> bytes:

@@ -34,6 +34,14 @@ CHANGED = (
     Change(LINKS, b"link", b"new"),
 )
 
+NESTED = tuple(Change(WRITE, path, b"1\n") for path in (b"a/x/z", b"b/x/z", b"c/x/z", b"d"))
+FLATTENED = (
+    Change(WRITE, b"a", b"22\n"),
+    Change(REMOVE, b"b/x/z"),
+    Change(LINKS, b"b", b"d"),
+    Change(WRITE, b"c/x", b"22\n"),
+)
+
 CASES = {
     "what the player changes": (Press(edits=MADE), Press(edits=CHANGED), Press()),
     "a folder that the run renames": (
@@ -41,6 +49,8 @@ CASES = {
         Press(deeds=(Change(MOVE, b"folder", b"renamed"),)),
         Press(),
     ),
+    "what the player makes of folders in folders": (Press(edits=NESTED), Press(edits=FLATTENED), Press()),
+    "what the run makes of folders in folders": (Press(deeds=NESTED), Press(deeds=FLATTENED), Press()),
     "what the run changes": (Press(deeds=MADE), Press(deeds=(*CHANGED, Change(REMOVE, b"deep/x"))), Press()),
 }
 """Deleted, renamed, a file that becomes a folder or a symlink, and a folder that becomes a file; what is in a renamed folder has

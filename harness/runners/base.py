@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -84,8 +85,11 @@ class BaseRunner:
         self.limits = limits or Limits()
         if not command.strip():
             raise UsageError("the command is empty; leave it out to run ./cyber-dojo.sh")
+        if "\0" in command:
+            raise UsageError("the command has a NUL in it, which no command line can")
         engine.check_image(image)
         self._weighed: dict[Avatar, Usage] = {}
+        self._closed = False
 
     @classmethod
     def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
@@ -131,8 +135,12 @@ class BaseRunner:
         on_output: Callable[[Output], object] | None = None,
     ) -> Run:
         """One test event; see Runner."""
-        if max_seconds <= 0:
-            raise UsageError(f"the limit must be more than 0 seconds, not {max_seconds:g}")
+        if self._closed:
+            raise UsageError(
+                f"this {self.name} is closed, and its temporary katas are gone; open another one"
+            )
+        if not 0 < max_seconds < math.inf:
+            raise UsageError(f"the limit must be a number of seconds above 0, not {max_seconds:g}")
         visible = files if isinstance(files, VisibleFiles) else VisibleFiles(files)
         self._check_sizes(visible)
         started = time.monotonic_ns()
@@ -141,7 +149,11 @@ class BaseRunner:
                 stack.callback(standing.sandbox.close)
             try:
                 katas = stack.enter_context(closing(self.begin(avatar)))
-                opened = Phase("open", "katas (a keeper, the avatar's lock)", time.monotonic_ns() - started)
+                opened = Phase(
+                    "open",
+                    "katas (the avatar's lock, and a keeper if they are in a volume)",
+                    time.monotonic_ns() - started,
+                )
                 spec = self.spec(avatar, katas)
             except EngineError as error:
                 return Run.faulty(error, time.monotonic_ns() - started)
@@ -192,4 +204,5 @@ class BaseRunner:
         """Nothing to prepare."""
 
     def close(self) -> None:
+        self._closed = True
         self.katas.close()

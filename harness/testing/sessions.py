@@ -114,6 +114,8 @@ class Model:
         for each in deeds:
             path, other = quote(each.path), quote(each.other)
             if each.verb == REMOVE:
+                if not all(self._is_folder(above) for above in _above(each.path)):
+                    continue  # it would remove what a symlink points to
                 self._clear(each.path)
                 lines.append(b"rm -rf -- " + path)
             elif each.verb == MOVE:

@@ -246,6 +246,19 @@ def test_an_interruption(number: signal.Signals, status: int, said: str, tree: P
     assert subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, check=False).returncode == 1
 
 
+def test_a_mistake_of_the_harness_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 1 means refuted or regressed."""
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("harness.cli.make_parser", broken)
+    assert main(["gate"]) == 70
+    assert "ZeroDivisionError\nharness: this is a mistake of the harness" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["compare", "--blocks", "0"], ["run"], ["nothing"], ["run", ".", "--max-seconds", "-1"]],

@@ -154,6 +154,55 @@ def test_what_cannot_be_judged_is_refused(
     assert "give --runner tmp" in refused(capsys, *other, "--against", "katas-volume", "--engine", "local")
 
 
+def test_a_view_is_not_written_over_what_is_read(
+    record: Record, budget: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor over another view; and a summary that cannot be written is told by the name that the user knows."""
+    result = record("r.jsonl", blocks({PIPE: 5.0}))
+    before = Path(result).read_text()
+    given = (result, "--budgets", budget('seconds = "at most 2 times bare-make"'))
+    for view in ("--junit", "--markdown", "--json"):
+        assert "would be written over" in refused(capsys, *given, view, result)
+    one = str(tmp_path / "one")
+    assert "would be written over" in refused(capsys, *given, "--junit", one, "--json", one)
+    assert Path(result).read_text() == before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GITHUB_STEP_SUMMARY", "/none/summary.md")
+        assert "it is what GITHUB_STEP_SUMMARY names" in refused(capsys, *given, "--github")
+
+
+def test_a_run_does_not_count_twice(
+    record: Record, budget: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However its file is named: twice the blocks would make any verdict surer than it is."""
+    one = record("one.jsonl", blocks({PIPE: 5.0}), created="then")
+    copied = record("copy.jsonl", blocks({PIPE: 5.0}), created="then")
+    budgets = budget('seconds = "at most 2 times bare-make"')
+    assert "the same run" in refused(capsys, one, copied, "--budgets", budgets)
+    assert "the same run" in refused(capsys, one, one, "--budgets", budgets)
+
+
+def test_what_cannot_be_answered_is_refused_before_it_is_measured(
+    record: Record,
+    budget: Callable[[str], str],
+    tree: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Not ten minutes later."""
+    assert "--against is empty" in refused(capsys, "--against", "", *tree)
+    above = ("--budgets", budget('seconds = "at most 5 % above the baseline"'))
+    assert "there is no baseline" in refused(capsys, *above, *tree)
+    assert "cannot be read" in refused(capsys, *above, "--baseline", str(tmp_path / "none"), *tree)
+    unlike = record("unlike.jsonl", blocks({PIPE: 5.0}))
+    assert "its tree is typical" in refused(capsys, *above, "--baseline", unlike, *tree)
+    assert "counts no memory" in refused(capsys, "--budgets", budget('memory = "at most 60 MB"'), *tree)
+    (tmp_path / "typo.toml").write_text('[katas-data-contaner.full]\nrecompiled = "exactly 1"\n')
+    line = refused(capsys, "--budgets", str(tmp_path / "typo.toml"), *tree)
+    assert "typo.toml: katas-data-contaner.full.recompiled: there is no runner" in line
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> tuple[str, ...]:
     """Arguments for a tree that is built at once."""

@@ -26,6 +26,7 @@ from harness.engines.local import GUEST, PLAYER, LocalEngine
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 from harness.engines.processes import labels
 from harness.errors import EngineError, ImageError, KatasError, UsageError
+from harness.katas.places import TemporaryKatas
 
 GONE = str(replace(Owner.current(), started=1))
 """An owner that this machine knows to have ended."""
@@ -263,6 +264,18 @@ def test_a_run_that_outlives_bubblewrap_is_still_found(tmp_path: Path) -> None:
         )
         os.kill(first, signal.SIGKILL)
         eventually(lambda: not running("sleep\0001000.25"), "the run ends")
+
+
+def test_temporary_katas_of_an_owner_that_has_gone_are_swept(temporary: Path, engine: LocalEngine) -> None:
+    """And while he is there they are his."""
+    katas = TemporaryKatas()
+    (katas.root / "AB" / "CDEFGHIJ").mkdir(parents=True)
+    (folder,) = sandboxes_home().iterdir()
+    assert not engine.leftovers()
+    assert not engine.traces()
+    (folder / LABEL).write_text(GONE)
+    assert engine.sweep() == [f"folder {folder}"]
+    assert not katas.root.exists()
 
 
 def test_a_folder_that_its_owner_is_just_removing_does_not_stop_a_sweep(

@@ -170,7 +170,11 @@ def test_outliers_and_a_warm_up_are_reported_and_not_dropped() -> None:
         ('recompiled = "exactly 1"', f"{PIPE}.full", "the result has no scenario full of katas-data"),
         ('seconds = "at most 1/10 of full"', "", "the result has no scenario full"),
         ('seconds = "at most 5 % above the baseline"', "", "there is no baseline; give --baseline"),
-        ('phase_commit = "at most 2 times katas-volume"', "", "no completed block"),
+        (
+            'phase_commit = "at most 2 times katas-volume"',
+            "",
+            "phase_commit of katas-data-container (incremental) was not measured",
+        ),
         ('mtimes_changed = "exactly 0"', "", "mtimes_changed of katas-data-container was not measured"),
     ],
 )
@@ -184,7 +188,7 @@ def test_a_budget_about_what_was_not_measured_is_refused(text: str, heading: str
 
 def test_one_block_is_refused() -> None:
     with pytest.raises(
-        UsageError, match=rf"one completed block of {PIPE} \(incremental\) to compare does not tell noise"
+        UsageError, match=rf"seconds of {PIPE} \(incremental\) was measured in one block alone"
     ):
         judge(Evidence([blocks(PIPED, 1)]), budgets(AT_MOST.format(2)))
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import StreamCut
-from harness.katas.channel import LARGE, Channel
+from harness.katas.channel import LARGE, Channel, CutShort
 from harness.testing.strategies import names
 
 MESSAGES = st.recursive(
@@ -94,15 +94,16 @@ def test_a_message_that_is_cut_anywhere_is_an_error(message: object, data: st.Da
 
 
 def test_a_sender_that_fails_says_so_and_the_next_message_is_understood() -> None:
-    """The error goes on at its own end; the other end learns that the stream was cut."""
+    """The error goes on at its own end, as a cause; the other end learns that the stream was cut."""
 
     def pieces() -> Iterator[bytes]:
         yield b"first"
         raise ZeroDivisionError
 
     channel, sent = sender()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(CutShort) as cut:
         channel.send_pieces(pieces())
+    assert isinstance(cut.value.__cause__, ZeroDivisionError)
     channel.send("next")
     other = receiver(sent.getvalue())
     received = other.receive_pieces()
@@ -110,3 +111,16 @@ def test_a_sender_that_fails_says_so_and_the_next_message_is_understood() -> Non
     with pytest.raises(StreamCut, match="could not finish"):
         next(received)
     assert other.receive() == "next"
+
+
+def test_an_interrupted_sender_says_nothing_more() -> None:
+    """It may have been stopped in the middle of a piece, of which anything that follows would be taken for the rest."""
+    sent = bytearray()
+
+    def write(data: bytes) -> None:
+        sent.extend(data[:3])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Channel(lambda size: b"", write).send_pieces([b"first", b"second"])
+    assert len(sent) == 3

@@ -150,6 +150,30 @@ class TestDiff:
 
         assert lines(commits.diff(history, old, new).decode()) == lines(printed)
 
+    @needs_git
+    def test_names_are_written_as_git_writes_them(self, katas: FolderKatas, history: Path) -> None:
+        """Whatever Linux allows in a name, text or not, changed, new or gone."""
+        odd = (
+            b"\xff\xfe.c",
+            b"new\nline",
+            b'quo"te',
+            b"tab\t",
+            b"back\\slash",
+            b"\x01\x7f",
+            "ü/b/a/@@ ".encode(),
+        )
+        for content in (b"1", b"2", b"\0"):
+            play(katas, LION, {os.fsdecode(name): content for name in odd})
+        play(katas, LION, {"a": "1"})
+        for old, new in ((3, 4), (4, 5), (5, 6)):
+            command = ("-c", "core.quotePath=true", "diff", "--no-renames")  # which is git's default
+            printed = git(history, *command, f"{old}:sandbox", f"{new}:sandbox").splitlines()
+            ours = commits.diff(history, old, new).decode().splitlines()
+            for begin in ("diff --git ", "--- ", "+++ ", "Binary "):
+                assert [line for line in ours if line.startswith(begin)] == [
+                    line.removesuffix("\t") for line in printed if line.startswith(begin)
+                ]
+
     def test_tag_0_is_before_the_first(self, history: Path) -> None:
         """Everything is new, or everything has gone."""
         assert b"+++ b/sub/file" in commits.diff(history, 0, 1)

@@ -40,7 +40,8 @@ from support import eventually, on_disk, one_line
 from harness import disk
 from harness.disk import remove_tree
 from harness.errors import KatasError, NoSuchAvatar, StreamCut
-from harness.katas import commits, journal
+from harness.katas import commits, journal, kept
+from harness.katas.channel import LARGE
 from harness.katas.delta import Delta
 from harness.katas.layout import (
     ACCEPTING,
@@ -622,3 +623,26 @@ class TestUnprivileged:
                 event.accept(acceptance({}, comparison))
             eventually(lambda: not (lion / STAGING).exists(), "the old tree has gone")
             assert holds(katas) == set()
+
+
+def test_an_interruption_in_the_middle_of_a_piece_leaves_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the keeper, for the rest of the piece, nor whoever pressed ctrl-C, for the keeper's answer."""
+    monkeypatch.setattr(kept, "ANSWER_SECONDS", 20.0)
+    with opened("volume", tmp_path) as katas:
+        event = katas.event(LION)
+        assert isinstance(event, kept.KeptEvent)
+        stream = event._link._stream
+        write = stream.write
+
+        def interrupted(data: bytes, deadline: float) -> None:
+            write(data[: len(data) // 2] if len(data) > LARGE else data, deadline)
+            if len(data) > LARGE:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(stream, "write", interrupted)
+        with closing(event), pytest.raises(KeyboardInterrupt):
+            event.stage([bytes(2 * LARGE)])
+        with closing(katas.event(LION)) as again:
+            assert set(again.snapshot()) == {b"."}

@@ -98,6 +98,16 @@ class TestEdited:
         assert files.edited("a", b"no script")[b"a"].mode == PROGRAM
         assert files.edited("b", b"#!/bin/sh")[b"b"].mode == FILE
 
+    def test_texts_are_taken_as_the_constructor_takes_them(self) -> None:
+        """And what is neither text nor bytes is refused where it is given, by both."""
+        files = VisibleFiles({"a": "1"}).edited("a", "ü")
+        assert files["a"].read() == files[b"a"].read() == "ü".encode()
+        for content in (1, None, bytearray(b"1"), Path("a")):
+            with pytest.raises(UsageError, match=f"'a' must be str or bytes, not {type(content).__name__}"):
+                files.edited("a", content)  # type: ignore[arg-type]
+            with pytest.raises(UsageError, match="'a' must be str or bytes"):
+                VisibleFiles({"a": content})  # type: ignore[dict-item]
+
     def test_a_file_can_be_added(self) -> None:
         """By any name that does not clash."""
         files = VisibleFiles({"a": "1"})
@@ -142,6 +152,16 @@ class TestWrite:
 
 class TestFromFolder:
     """VisibleFiles.from_folder()"""
+
+    @pytest.mark.parametrize("named", [str, Path, "{}/".format, "{}/sub/..".format])
+    def test_the_history_is_left_out_however_the_folder_is_named(
+        self, tmp_path: Path, named: Callable[[Path], str | Path]
+    ) -> None:
+        """But a folder of that name further down is the player's."""
+        for name in (".git/HEAD", "sub/.git/HEAD", "a"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("1")
+        assert set(VisibleFiles.from_folder(named(tmp_path))) == {b"a", b"sub/.git/HEAD"}
 
     def test_files_of_every_kind_are_sent(self, tmp_path: Path) -> None:
         """Files, programs and symlinks inside of the tree, dangling ones too."""

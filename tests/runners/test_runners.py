@@ -31,7 +31,7 @@ from support import (
 )
 
 from harness import runners
-from harness.engines import Engine, Sandbox
+from harness.engines import Engine, Limits, Sandbox
 from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.docker import DockerEngine
 from harness.engines.local import LocalEngine
@@ -104,6 +104,8 @@ def test_bad_input_is_refused_and_nothing_is_changed(runner: BaseRunner, avatar:
     files: list[tuple[Mapping[str, str], float]] = [
         (script("true"), 0),
         (script("true"), -1.0),
+        (script("true"), float("inf")),
+        (script("true"), float("nan")),
         ({"../escape": ""}, 1),
         ({"/etc/passwd": ""}, 1),
         ({"a": "", "a/b": ""}, 1),
@@ -113,6 +115,35 @@ def test_bad_input_is_refused_and_nothing_is_changed(runner: BaseRunner, avatar:
             runner.run(avatar, each, max_seconds=seconds)
         one_line(refused.value)
     assert avatar.kata not in runner.katas.list()
+
+
+@on_plain_processes
+@pytest.mark.parametrize("kind", runners.BUILT_IN, ids=lambda kind: kind.name)
+def test_a_runner_that_is_closed_plays_no_more(kind: type[BaseRunner], shared_engine: Engine) -> None:
+    """Its katas may be gone: nothing must come into being that nobody removes."""
+    with closing(make_runner(kind.name, shared_engine)) as closed:
+        pass
+    before = {*shared_engine.volumes(), *shared_engine.leftovers()}
+    with pytest.raises(UsageError, match="is closed") as refused:
+        closed.run(Avatar(), script("true"))
+    one_line(refused.value)
+    assert {*shared_engine.volumes(), *shared_engine.leftovers()} == before
+
+
+@on_plain_processes
+@pytest.mark.parametrize("command", ["", " ", "a\0b"])
+def test_a_command_that_is_no_command_is_refused(command: str, shared_engine: Engine) -> None:
+    with pytest.raises(UsageError) as refused:
+        make_runner("tmp", shared_engine, command=command)
+    one_line(refused.value)
+
+
+@pytest.mark.parametrize(("name", "bound"), [("output", -1), ("memory", 0), ("event_seconds", float("nan"))])
+def test_a_limit_that_is_no_limit_is_refused(name: str, bound: float) -> None:
+    """Before an engine makes something else of it."""
+    with pytest.raises(UsageError, match=f"{name} must be a number above 0") as refused:
+        Limits(**{name: bound})  # type: ignore[arg-type]
+    one_line(refused.value)
 
 
 @on_plain_processes
