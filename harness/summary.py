@@ -74,7 +74,8 @@ def remarks(samples: Sequence[Sample]) -> list[str]:
     ]
     if counted and not any(counted):
         found.append(
-            "no edit recompiled anything, with bare make neither: is the edited file part of the build?"
+            "no edit made an object file (*.o) anew, with bare make neither: files of other kinds are not counted; or is the "
+            "edited file no part of the build?"
         )
     if samples and all(each.outcome == "timed_out" for each in samples):
         found.append("no build ended within its limit: raise --max-seconds")

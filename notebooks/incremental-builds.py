@@ -34,7 +34,9 @@ NOTES = {"incremental": (0.023, 0.042), "full": (1.904, 2.873)}  # seconds, leas
 frame = harness.load_results("../results/recordings/typical-docker.jsonl")
 done = frame[frame["outcome"] == "completed"]
 builds = done[done["build"].isin(NOTES)]
-labels = [each for each in palette.BUILT_IN if each in set(builds["runner"])]
+runners = {each for each in builds["runner"] if "#" not in each}  # not the same one a second time
+labels = [*(each for each in palette.BUILT_IN if each in runners), *sorted(runners - set(palette.BUILT_IN))]
+drawn = palette.styles(labels)
 
 # %% [markdown]
 # ## Every build, beside the notes
@@ -49,7 +51,7 @@ for least, most in NOTES.values():
 for row, label in enumerate(labels):
     for build, marker in (("incremental", "o"), ("full", "x")):
         values = builds.loc[(builds["runner"] == label) & (builds["build"] == build), "seconds"]
-        axes.scatter(values, [row] * len(values), marker=marker, color=palette.colour(label), alpha=0.8)
+        axes.scatter(values, [row] * len(values), marker=marker, color=drawn[label].colour, alpha=0.8)
 axes.set_yticks(range(len(labels)), labels)
 axes.invert_yaxis()
 axes.set_xscale("log")

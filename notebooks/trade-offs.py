@@ -28,6 +28,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 import harness
 from harness.analysis import palette
 from harness.analysis.findings import load_findings
+from harness.analysis.plots import throughput
 from harness.analysis.tradeoffs import PROVEN, trade_offs
 from harness.trials import FLOOR
 from harness.units import seconds
@@ -109,19 +110,25 @@ figure
 # %% [markdown]
 # ## How many processors that takes
 #
-# Processor time of the command and of the harness, at the rate of your edits; the engine's own comes on top. A processor that
-# is busy more than about two thirds of the time makes people wait for one another.
+# Most of it is the engine's own, which nothing but a full machine tells: with many avatars at once on two processors, so many
+# test events a second were reached. A processor that is busy more than about two thirds of the time makes people wait for one
+# another. Of the rest, the time of the command itself is yours to shorten.
 
 # %%
+PROCESSORS = 2  # of the machine that was full
+crowds = harness.load_results("../results/recordings/load-docker.jsonl")
+ended = crowds[(crowds["scenario"] == "incremental") & (crowds["outcome"] == "completed")]
+reached = throughput(ended).groupby("runner")["throughput"].max().drop(FLOOR)
 done = typical[(typical["scenario"] == "incremental") & (typical["outcome"] == "completed")]
-used = done.groupby("runner")[["processor_seconds", "harness_seconds"]].median().sum(axis=1)
+used = done.groupby("runner")["processor_seconds"].median().reindex(reached.index)
 rate = AVATARS * EDITS_AN_HOUR / 3600
-busy = (used * rate).drop(FLOOR)
 pd.DataFrame(
     {
-        "processor time of a test event": used.drop(FLOOR).map(seconds),
-        f"processors busy at {rate:.1f} test events a second": busy.map("{:.1f}".format),
-        "processors to have": np.ceil(busy / (2 / 3)).astype(int),
+        "processor time of the command": used.map(seconds),
+        f"test events a second, {PROCESSORS} processors": reached.map("{:.1f}".format),
+        f"processors to have for {rate:.1f} a second": np.ceil(
+            rate / (reached / PROCESSORS) / (2 / 3)
+        ).astype(int),
     }
 )
 

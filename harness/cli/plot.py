@@ -14,6 +14,9 @@ KINDS = ("phases", "distribution", "scaling", "load")
 SUFFIXES = (".png", ".svg")
 DOTS_AN_INCH = 150
 
+POOLED = ("phases", "distribution")
+"""Pictures that have one row for all samples of a runner."""
+
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -38,9 +41,25 @@ def _plot(options: argparse.Namespace) -> int:
     tell_incomplete(incomplete(frame))
     from harness.analysis import plots  # noqa: PLC0415 - matplotlib takes half a second to load
 
-    figure = plots.KINDS[options.kind](frame, build=options.build)
+    if options.kind in POOLED:
+        _refuse_mixture(frame)
+    if options.kind == "scaling":
+        grows = next((each for each in plots.AXES if plots.grows(frame, each)), "tree_bytes")
+        figure = plots.scaling(frame, build=options.build, of=grows)
+    else:
+        figure = plots.KINDS[options.kind](frame, build=options.build)
     metadata = {"Description": plots.describe(figure)}
     figure.savefig(options.out, dpi=DOTS_AN_INCH, metadata=metadata)
     errors.print(plots.describe(figure), markup=False, soft_wrap=True)
     errors.print(f"written to {options.out}", markup=False, soft_wrap=True)
     return 0
+
+
+def _refuse_mixture(frame: Any) -> None:
+    """Raise UsageError for samples of which a median would mean nothing."""
+    for column, what in (("engine", "engines"), ("tree", "trees"), ("avatars", "numbers of avatars at once")):
+        if (found := frame[column].nunique()) > 1:
+            raise UsageError(
+                f"these results are of {found} {what}, and one median of all would mean nothing: plot one of them, or take "
+                "harness report, which draws each by itself"
+            )

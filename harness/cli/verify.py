@@ -109,7 +109,7 @@ def _verify(options: argparse.Namespace) -> int:
                     findings.append(finding)
                     _tell(finding, debug=options.debug)
         finally:  # what is known before an interruption is worth seeing
-            _report(asked.facts(), findings, options, complete=len(findings) == asked.size)
+            _report(asked.facts(), findings, options, of=asked.size)
     return STATUS[judge(findings)]
 
 
@@ -145,20 +145,23 @@ def _spread(options: argparse.Namespace, variants: list[Variant], wanted: list[P
         finally:
             order = [(variant.label, name) for variant in variants for name in wanted]
             findings.sort(key=lambda each: (each.engine, order.index((each.runner, each.name))))
-            _report(facts, findings, options, complete=len(findings) == size)
+            _report(facts, findings, options, of=size)
     return STATUS[judge(findings)]
 
 
 def _report(
-    facts: Mapping[str, Any], findings: Sequence[Finding], options: argparse.Namespace, *, complete: bool
+    facts: Mapping[str, Any], findings: Sequence[Finding], options: argparse.Namespace, *, of: int
 ) -> None:
+    """What was found, of so many that were asked for."""
     from harness.render import matrix  # noqa: PLC0415 - see above
 
     out: Path | None = options.json
     if findings:
         console.print(matrix.report(findings, image=options.image, width=console.width), crop=False)
+    if len(findings) < of:
+        console.print(f"stopped after {len(findings)} of {of}: nothing is said of the rest")
     if out is not None:
-        written = matrix.as_json(facts, findings, complete=complete)
+        written = matrix.as_json(facts, findings, complete=len(findings) == of)
         out.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
         console.print(f"written to {out}", markup=False, soft_wrap=True)
 

@@ -102,7 +102,9 @@ def driver_finding(driver: str, trip: Trip | None, host_seconds: float | None) -
     """What the storage driver costs: measured where a container could be started, and what is known of it."""
     what = f"{driver}: {_cost(trip, host_seconds)}" if trip else driver
     if driver in _GOOD_DRIVERS:
-        return Finding("storage driver", "good", what, "A container reads nearly as fast as the host.")
+        return Finding(
+            "storage driver", "good", what, "The usual driver; the figures in the README are of one like it."
+        )
     known = (
         "Builds take 2 to 5 times as long as on overlay2, and their times scatter by half: compare runners "
         "with each other, not with figures from elsewhere."

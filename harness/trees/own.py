@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import TreeError, UsageError
-from harness.katas.visible import VisibleFiles
+from harness.katas.visible import LINK, VisibleFiles
 from harness.trees.source import Edit
 
 
@@ -50,6 +50,10 @@ class OwnTree:
         if (name := os.fsencode(path)) not in self._files:
             raise UsageError(
                 f"the edit names no file of {self._folder}: {edit}; give it relative to the tree"
+            )
+        if self._files[name].mode == LINK:
+            raise UsageError(
+                f"{edit} is a symlink: an edit would change where it points; name the file itself"
             )
         return Edit(path, self._files[name].read(), None)
 

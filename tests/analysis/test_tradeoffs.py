@@ -77,7 +77,7 @@ def test_the_verdict_names_the_fastest_of_which_all_was_proved() -> None:
 
 
 def test_the_verdict_without_proofs_says_so() -> None:
-    assert verdict(trade_offs(frame())).startswith("No proofs were given")
+    assert verdict(trade_offs(frame())).startswith("No proofs of it were given")
 
 
 def test_the_verdict_where_none_will_do() -> None:

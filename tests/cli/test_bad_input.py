@@ -89,6 +89,8 @@ def test_an_edit_that_names_no_file(tree: Path, capsys: pytest.CaptureFixture[st
     assert "names no file" in refused(capsys, *arguments, "--edit", "b.c")
     assert "names no file" in refused(capsys, *arguments, "--edit", "../tree/a.c/")
     assert "--edit FILE" in refused(capsys, *arguments)
+    (tree / "link.c").symlink_to("a.c")
+    assert "link.c is a symlink" in refused(capsys, *arguments, "--edit", "link.c")
     assert "edits of its own" in refused(capsys, "compare", "--tree", "typical", "--edit", "a.c")
 
 

@@ -10,6 +10,9 @@ import pytest
 from harness.cli import main
 from harness.cli.options import USAGE
 
+RECORDINGS = Path(__file__).parents[2] / "results" / "recordings"
+SCALED, FILES, CROWDED = (str(RECORDINGS / f"{name}-docker.jsonl") for name in ("scale", "files", "load"))
+
 PNG, SVG = b"\x89PNG", b"<?xml"
 
 
@@ -44,6 +47,15 @@ def test_a_picture_is_drawn_and_said(
     assert main(["plot", result, "--kind", kind, "--out", str(out)]) == 0
     assert out.read_bytes().startswith(magic)
     assert "katas-volume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("recording", "axis"), [(SCALED, "bytes"), (FILES, "files")])
+def test_cost_is_drawn_against_what_grows(
+    recording: str, axis: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "picture.svg"
+    assert main(["plot", recording, "--kind", "scaling", "--out", str(out)]) == 0
+    assert axis in capsys.readouterr().err
 
 
 def test_an_export_goes_to_the_standard_output_or_a_file(
@@ -85,6 +97,8 @@ def test_that_a_run_was_cut_short_is_told(
             "no completed no-op build",
         ),
         (["plot", "missing.jsonl", "--kind", "phases", "--out", "a.png"], "missing.jsonl cannot be read"),
+        (["plot", SCALED, "--kind", "phases", "--out", "a.png"], "these results are of 3 trees"),
+        (["plot", CROWDED, "--kind", "distribution", "--out", "a.png"], "6 numbers of avatars at once"),
         (["plot", "RESULT", "--kind", "phases", "--out", "no/such/folder/a.png"], "no/such/folder/a.png"),
         (["export", "missing.jsonl", "--to", "csv"], "missing.jsonl cannot be read"),
         (["export", "RESULT", "--to", "csv", "--out", "no/such/folder/a.csv"], "no/such/folder/a.csv"),

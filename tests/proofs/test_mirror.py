@@ -26,7 +26,7 @@ from tests.support import on_disk
 
 
 @on_bubblewrap
-@pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
+@pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container", "katas-overlay"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.MIRROR)
     assert (found.status, found.reason) == (Status.PROVED, "")
@@ -80,6 +80,19 @@ def played(session: Sequence[Press], folder: Path) -> Model:
         script = model.run(press.deeds)
         subprocess.run(["sh", "-c", script], cwd=folder, check=True)
     return model
+
+
+def test_a_run_removes_nothing_through_a_symlink(tmp_path: Path) -> None:
+    """Not what it points to, and not where it points to itself, which the shell could not."""
+    links = (
+        Change(LINKS, b"a", b"b"),
+        Change(REMOVE, b"a/x"),
+        Change(LINKS, b"c", b"c"),
+        Change(REMOVE, b"c/x"),
+    )
+    model = played([Press([], [Change(WRITE, b"b/x", b"1"), *links])], tmp_path)
+    assert {b"a", b"b/x", b"c"} < model.tree.keys()
+    assert (tmp_path / "b" / "x").read_bytes() == b"1"
 
 
 @on_disk
