@@ -26,6 +26,7 @@ from harness.gate.evidence import (
 )
 from harness.gate.verdict import EXIT, Noise, Ruling, Verdict
 from harness.stats import Interval, State
+from harness.trials.scenario import SCENARIOS
 
 __all__ = ["EXIT", "Evidence", "Noise", "Ruling", "Verdict", "early_stop", "judge", "settled", "states"]
 
@@ -184,7 +185,10 @@ def _explain(found: _Ratio) -> Ruling:
         outliers=len(stats.outliers(ratios)),
         warm_up=stats.warm_up(one),
     )
-    return _advise(ruling, interval) if found.state is State.INCONCLUSIVE else ruling
+    if found.state is not State.INCONCLUSIVE:
+        return ruling
+    few = not paired and budget.than in SCENARIOS and len(other) < len(one)
+    return _advise(ruling, interval, f"{budget.than} blocks" if few else "blocks")
 
 
 def _range(interval: Interval) -> str:
@@ -193,13 +197,13 @@ def _range(interval: Interval) -> str:
     return f"{interval.estimate:.3g} ({interval.low:.3g} to {interval.high:.3g}) in {interval.blocks} blocks"
 
 
-def _advise(ruling: Ruling, interval: Interval) -> Ruling:
-    """Say what would settle it."""
+def _advise(ruling: Ruling, interval: Interval, blocks: str) -> Ruling:
+    """Say what would settle it; `blocks` is the word for those that are too few."""
     needed = interval.blocks_to_settle(ruling.limit or 1.0)
     if needed is None:
         advice = "it lies at its limit, where no number of blocks decides"
     elif needed <= HOPELESS:
-        advice = f"{needed - ruling.blocks} more blocks, {needed} in all, should settle it"
+        advice = f"{needed - ruling.blocks} more {blocks}, {needed} in all, should settle it"
     elif ruling.scatter is None:
         advice = f"it would take some {needed} blocks, so near to its limit does it lie"
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -191,6 +192,14 @@ def test_one_block_is_refused() -> None:
         UsageError, match=rf"seconds of {PIPE} \(incremental\) was measured in one block alone"
     ):
         judge(Evidence([blocks(PIPED, 1)]), budgets(AT_MOST.format(2)))
+
+
+def test_what_would_settle_it_names_what_is_too_few() -> None:
+    """Full builds are played once in five rounds."""
+    samples = [*blocks(PIPED, 15), *blocks({PIPE: 40.0}, 3, scenario="full", first=15)]
+    verdict = judge(Evidence([samples]), budgets('seconds = "at most 1/5 of full"'))
+    (said,) = [each.says for each in verdict.rulings if each.metric == "seconds"]
+    assert re.search(r"; \d+ more full blocks, \d+ in all, should settle it$", said)
 
 
 def test_a_baseline_without_the_arm_is_refused() -> None:

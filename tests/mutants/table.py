@@ -139,7 +139,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     ]
     lines += [f"- **{row.mutant.name}**: {row.mutant.words}" for row in rows if row.mutant is not CONTROL]
     if WITHOUT:
-        lines += ["", "## Properties that no mutant is killed by alone", ""]
+        lines += ["", "## Properties that no mutant which was tried on all of them is killed by alone", ""]
         lines += [f"- **{name}**: {why}" for name, why in WITHOUT.items()]
     return "\n".join(lines) + "\n"
 
