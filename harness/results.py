@@ -193,7 +193,8 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 return  # a killed run may leave half of its last line
             line = None
         if not isinstance(line, dict):
-            raise UsageError(f"{path}:{number}: this is no line of a result file")
+            hint = "; what harness verify wrote is given by --proofs" if each == "{" else ""
+            raise UsageError(f"{path}:{number}: this is no line of a result file{hint}")
         yield number, line
 
 

@@ -203,7 +203,14 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     for label in labels:
         rows = table[table["runner"] == label].sort_values("avatars")
         for axes, column, unit in zip(panels, ("throughput", "tail"), ("a second", "s"), strict=True):
-            [line] = axes.plot(rows["avatars"], rows[column], color=styles[label].colour, label=label)
+            [line] = axes.plot(
+                rows["avatars"],
+                rows[column],
+                styles[label].marker,
+                ls="-",
+                color=styles[label].colour,
+                label=label,
+            )
             points = axes.scatter(
                 rows["avatars"], rows[column], color=line.get_color(), marker=styles[label].marker
             )
