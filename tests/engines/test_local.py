@@ -235,6 +235,9 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
         *(f"process {each.pid}" for each in players),
     }
     try:
+        # A process that has only just begun to be a program has no environment yet.
+        wanted = {each.pid for each in players}
+        eventually(lambda: wanted <= {process for process, _ in labels()}, "the labels can be read")
         assert theirs & set(engine.leftovers()) == (theirs if label == GONE else set())
         assert theirs & set(engine.sweep()) == (theirs if label == GONE else set())
         assert not theirs & set(engine.leftovers())
