@@ -148,7 +148,7 @@ def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Bu
         raise UsageError(f"{place}: this compares {runner}, {scenario} with itself")
     if runner == FLOOR and than == BASELINE and metric in TIMES:
         raise UsageError(f"{place}: {FLOOR} is what a baseline is compared by; it has no ratio to itself")
-    if unit in UNITS and unit and not metric.startswith(SIZES):
+    if unit not in ("", "%") and not metric.startswith(SIZES):
         raise UsageError(f"{place}: {metric} is a number, not a size: leave {unit} out")
     amount = 1 + amount / 100 if unit == "%" else amount * UNITS[unit]
     return Budget(runner, scenario, metric, sense, amount, than, " ".join(text.split()), place)

@@ -202,18 +202,10 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     said_of = []
     for label in labels:
         rows = table[table["runner"] == label].sort_values("avatars")
+        style = styles[label]
         for axes, column, unit in zip(panels, ("throughput", "tail"), ("a second", "s"), strict=True):
-            [line] = axes.plot(
-                rows["avatars"],
-                rows[column],
-                styles[label].marker,
-                ls="-",
-                color=styles[label].colour,
-                label=label,
-            )
-            points = axes.scatter(
-                rows["avatars"], rows[column], color=line.get_color(), marker=styles[label].marker
-            )
+            axes.plot(rows["avatars"], rows[column], color=style.colour, marker=style.marker, label=label)
+            points = axes.scatter(rows["avatars"], rows[column], color=style.colour, marker=style.marker)
             say(
                 points,
                 [

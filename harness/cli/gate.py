@@ -104,8 +104,6 @@ def _gate(options: argparse.Namespace) -> int:
             for metric, text in SENTENCES.items()
         ]
     )
-    if not options.results:
-        _check_answers(options, budgets)
     results = options.results or [_measure(options, head, budgets)]
     verdict = judge(read_evidence(results, options.baseline), budgets)
     _show(verdict, options)
@@ -116,10 +114,15 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
     """The result of what the budgets ask for."""
     from harness.gate import early_stop  # noqa: PLC0415 - see above
     from harness.gate.base import find_base  # noqa: PLC0415
+    from harness.gate.evidence import check_baseline_given  # noqa: PLC0415
     from harness.gate.measuring import Wanted  # noqa: PLC0415
     from harness.gate.reading import NO_BASELINE, refuse_unlike  # noqa: PLC0415
     from harness.stats import LOOKS  # noqa: PLC0415
 
+    # What no measurement could answer is refused before the first one.
+    baseline = read_result(options.baseline) if options.baseline else None
+    for each in budgets:
+        check_baseline_given(each, given=bool(baseline or options.against))
     base = find_base(options.against, head, remark) if options.against else None
     wanted = Wanted.of(budgets, head, base)
     tree, seed = tree_and_seed(options)
@@ -133,9 +136,9 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
                 raise UsageError(
                     f"{each.place}: the local engine counts no memory; leave it out, or take --engine docker"
                 )
-        if options.baseline:
+        if baseline:
             ours = Recording(Path("what is to be measured"), facts, (), complete=False)
-            refuse_unlike(ours, read_result(options.baseline), NO_BASELINE)
+            refuse_unlike(ours, baseline, NO_BASELINE)
         out: Path = options.out or default_out("gate", engine.name)
         name = options.engine if options.engine != "auto" else engine.name
         with ResultFile(out, facts) as result, showing(plan) as show:
@@ -163,28 +166,16 @@ def _check_views(options: argparse.Namespace) -> None:
     """Raise UsageError for a view that could not be written, or that would be written over what is read or over another one,
     before anything is measured.
     """
-    summary = os.environ.get("GITHUB_STEP_SUMMARY") if options.github else None
-    given = [*options.results, options.baseline, options.budgets, options.out]
+    named = os.environ.get("GITHUB_STEP_SUMMARY") if options.github else None
+    summary = Path(named) if named else None
+    given = (*options.results, options.baseline, options.budgets, options.out)
     taken = {each.resolve() for each in given if each is not None}
-    for path in filter(
-        None, (options.junit, options.markdown, options.json, Path(summary) if summary else None)
-    ):
+    for path in filter(None, (options.junit, options.markdown, options.json, summary)):
         if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-            hint = "; it is what GITHUB_STEP_SUMMARY names" if summary and path == Path(summary) else ""
+            hint = "; it is what GITHUB_STEP_SUMMARY names" if path == summary else ""
             raise UsageError(f"{path} cannot be written; give another file{hint}")
         if path.resolve() in taken:
             raise UsageError(
                 f"{path} would be written over: it is given twice; give each view a file of its own"
             )
         taken.add(path.resolve())
-
-
-def _check_answers(options: argparse.Namespace, budgets: Sequence[Budget]) -> None:
-    """Raise UsageError for what no measurement could answer, before an engine is looked for."""
-    from harness.budgets import BASELINE  # noqa: PLC0415 - see above
-
-    if options.baseline:
-        read_result(options.baseline)
-    for each in budgets:
-        if each.than == BASELINE and not options.baseline and not options.against:
-            raise UsageError(f"{each.place}: there is no baseline; give --baseline RESULT or --against BASE")

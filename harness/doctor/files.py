@@ -39,7 +39,7 @@ class Clock:
     smallest_ns: int | None  # step between distinct stamps; None when none was seen in _PATIENCE_SECONDS
     typical_ns: int | None  # the step seen most often
     format_ns: (
-        int  # what every stamp is a multiple of: 2 s on FAT, hardly a microsecond where nanoseconds are kept
+        int  # what every stamp is a multiple of: 2 s on FAT, next to nothing where nanoseconds are kept
     )
     shared: int  # pairs of files, written one right after the other, with one stamp
     pairs: int

@@ -56,9 +56,9 @@ def sweeping() -> Iterator[None]:
         yield
 
 
-def labelled(base: Path) -> list[Path]:
-    """The folders in `base` that have an owner."""
-    return sorted(each.parent for each in base.glob(f"*/{LABEL}"))
+def labelled(base: Path, kind: str = "") -> list[Path]:
+    """The folders in `base` that have an owner; only temporary ones of this kind, if one is given."""
+    return sorted(each.parent for each in base.glob(f"{kind and f'{kind}-'}*/{LABEL}"))
 
 
 def owner_of(folder: Path) -> str:

@@ -136,11 +136,9 @@ class LocalEngine:
 
     def traces(self) -> Sequence[str]:
         own = str(self._owner)
-        return [
-            f"folder {each}"
-            for each in labelled(sandboxes_home())
-            if each.name.startswith(f"{RUN}-") and owner_of(each) == own
-        ] + [f"process {process}" for process, label in labels() if label.rpartition("/")[0] == own]
+        return [f"folder {each}" for each in labelled(sandboxes_home(), RUN) if owner_of(each) == own] + [
+            f"process {process}" for process, label in labels() if label.rpartition("/")[0] == own
+        ]
 
     def leftovers(self) -> Sequence[str]:
         return [f"{what} {path}" for what, path in self._left()] + [

@@ -50,9 +50,14 @@ def check(evidence: Evidence, budgets: Iterable[Budget]) -> None:
             _check_arm(measured, *compared_with(evidence, each), each.place, "the result")
 
 
-def _check_baseline(evidence: Evidence, budget: Budget) -> None:
-    if not evidence.baseline:
+def check_baseline_given(budget: Budget, *, given: bool) -> None:
+    """Raise UsageError for a budget of the baseline where none was given."""
+    if budget.than == BASELINE and not given:
         raise UsageError(f"{budget.place}: there is no baseline; give --baseline RESULT or --against BASE")
+
+
+def _check_baseline(evidence: Evidence, budget: Budget) -> None:
+    check_baseline_given(budget, given=bool(evidence.baseline))
     for arm in (budget.runner, *([FLOOR] if budget.metric in TIMES else [])):
         for where, runs in (("the baseline", [evidence.baseline]), ("the result", evidence.runs)):
             _check_arm(arms(runs), arm, budget.scenario, budget.place, where)

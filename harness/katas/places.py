@@ -31,9 +31,8 @@ class TemporaryKatas(FolderKatas):
         self._folder = temporary_folder("katas")
         super().__init__(self._folder / "katas")
         self.root.mkdir()
-        self.root.chmod(
-            0o711
-        )  # whatever this process's umask: a run under another uid enters, though not to look around
+        # Whatever this process's umask: a run under another uid enters, though not to look around.
+        self.root.chmod(0o711)
 
     def close(self) -> None:
         remove_tree(self._folder)

@@ -60,7 +60,7 @@ class Delayed(KatasDataContainer):
 
 class SlowPipe:
     """A sandbox whose stream out takes longer to begin. Not to end: the keeper would go on with what it has got already, and
-    hide half of the delay.
+    hide a third of the delay.
     """
 
     def __init__(self, sandbox: Any, sleep: Callable[[], None]) -> None:
