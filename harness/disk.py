@@ -101,24 +101,37 @@ def remove_tree(folder: str | bytes | os.PathLike[str], *, parent: int | None = 
     except FileNotFoundError:
         return
     try:
-        # Each folder below is moved up to the top when its turn comes, so that no path gets too long, no
-        # recursion too deep and no more than two folders are open; under a name that no run could foresee.
-        waiting = _unlink_files(top)
-        while waiting:
-            name = waiting.pop()
-            inner = open_folder(name, parent=top, need=ALL)
-            try:
-                for below in _unlink_files(inner):
-                    os.close(open_folder(below, parent=inner, need=ALL))  # else it could not be moved
-                    lifted = secrets.token_hex(16).encode()
-                    os.rename(below, lifted, src_dir_fd=inner, dst_dir_fd=top)
-                    waiting.append(lifted)
-            finally:
-                os.close(inner)
-            os.rmdir(name, dir_fd=top)
+        _empty(top)
     finally:
         os.close(top)
     os.rmdir(path, dir_fd=parent)
+
+
+def empty_tree(folder: str | bytes | os.PathLike[str]) -> None:
+    """Remove all that is in a folder; see `remove_tree`. Raises OSError."""
+    top = open_folder(os.fsencode(folder), need=ALL)
+    try:
+        _empty(top)
+    finally:
+        os.close(top)
+
+
+def _empty(top: int) -> None:
+    # Each folder below is moved up to the top when its turn comes, so that no path gets too long, no
+    # recursion too deep and no more than two folders are open; under a name that no run could foresee.
+    waiting = _unlink_files(top)
+    while waiting:
+        name = waiting.pop()
+        inner = open_folder(name, parent=top, need=ALL)
+        try:
+            for below in _unlink_files(inner):
+                os.close(open_folder(below, parent=inner, need=ALL))  # else it could not be moved
+                lifted = secrets.token_hex(16).encode()
+                os.rename(below, lifted, src_dir_fd=inner, dst_dir_fd=top)
+                waiting.append(lifted)
+        finally:
+            os.close(inner)
+        os.rmdir(name, dir_fd=top)
 
 
 def _unlink_files(folder: int) -> list[bytes]:

@@ -22,7 +22,7 @@ from dulwich.repo import Repo
 
 from harness.errors import HarnessError, KatasError, UsageError
 from harness.katas.store import Acceptance, Comparison, Increment
-from harness.katas.visible import VisibleFile
+from harness.katas.visible import FOLDER, VisibleFile
 
 AUTHOR = b"harness <harness@localhost>"
 
@@ -64,7 +64,8 @@ def build(
     extras = {b"stdout": stdout, b"stderr": stderr, b"status": status.encode()}
     outputs = {name: Blob.from_string(content) for name, content in extras.items()}
     trees: list[Tree] = []
-    sandbox = _tree({name: (file.mode, file.blob) for name, file in files.items()}, trees)
+    kept = {name: file for name, file in files.items() if file.mode != FOLDER}  # git has no empty ones
+    sandbox = _tree({name: (file.mode, file.blob) for name, file in kept.items()}, trees)
     top = Tree()
     top.add(b"sandbox", stat.S_IFDIR, sandbox.id)
     for name, blob in outputs.items():
@@ -79,7 +80,7 @@ def build(
     commit.message = f"{increment.tag} {increment.outcome}\n".encode()
 
     def objects() -> Iterator[tuple[str, bytes]]:
-        for file in files.values():
+        for file in kept.values():
             if file.blob in comparison.missing:
                 yield file.blob, _loose(Blob.from_string(file.read()))
         for each in (*outputs.values(), *trees, top, commit):

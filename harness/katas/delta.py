@@ -1,4 +1,4 @@
-"""The delta: what of the visible files changed since the last test event, worked out from contents.
+"""The delta: what the player changed since the last test event, worked out from contents.
 
 Runs in the keeper too: standard library only.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,45 +25,56 @@ class Stamped(NamedTuple):
 
 @dataclass(frozen=True)
 class Delta:
-    """The visible files in four; each a sorted tuple of names."""
+    """The visible files in five; each a sorted tuple of names."""
 
     unchanged: tuple[bytes, ...]
     changed: tuple[bytes, ...]
     new: tuple[bytes, ...]
     deleted: tuple[bytes, ...]
+    gone: tuple[bytes, ...] = ()  # not edited, but a run took it away: to be put back
+
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """All that the player has now."""
+        return self.unchanged + self.written
 
     @property
     def written(self) -> tuple[bytes, ...]:
         """Everything that has to be copied in."""
-        return self.changed + self.new
+        return self.changed + self.new + self.gone
 
 
 def work_out(
-    sent: Mapping[bytes, Stamped], kept: Mapping[bytes, Stamped | None], before: Iterable[bytes]
+    manifest: Mapping[bytes, Stamped], sent: Mapping[bytes, Stamped], there: Collection[bytes]
 ) -> Delta:
-    """The delta of the files sent against the sandbox.
+    """The delta of the files of a manifest against those that were sent last.
 
-    `kept` is what the sandbox holds at the names sent (None where it holds something else than a file),
-    `before` the names that were visible at the last test event. A name that was not is written even over a
-    run's product of the same content: from then on it is the player's, to be deleted too.
+    `there` are the names of the latter at which the sandbox still holds something of the kind that was sent. What a run
+    wrote into such a file is no edit, and stays. A name that was not sent last time is new even where a run made a file of
+    that name: from then on it is the player's, to be deleted too.
     """
-    unchanged, changed, new = [], [], []
-    known = set(before)
-    for name, file in sent.items():
-        there = kept.get(name)
-        if name in known and there and there.blob == file.blob and _as_wanted(there.mode, file.mode):
-            unchanged.append(name)
-        elif name in known or there:
-            changed.append(name)
-        else:
+    unchanged, changed, new, gone = [], [], [], []
+    for name, file in manifest.items():
+        before = sent.get(name)
+        if before is None:
             new.append(name)
-    deleted = known - sent.keys()
-    return Delta(*(tuple(sorted(names)) for names in (unchanged, changed, new, deleted)))
+        elif before != file:
+            changed.append(name)
+        elif name in there:
+            unchanged.append(name)
+        else:
+            gone.append(name)
+    deleted = sent.keys() - manifest.keys()
+    return Delta(*(tuple(sorted(names)) for names in (unchanged, changed, new, deleted, gone)))
 
 
-def _as_wanted(mode: int, wanted: int) -> bool:
-    """A program must be executable; that a run made something else executable too is no edit."""
-    return stat.S_IFMT(mode) == stat.S_IFMT(wanted) and not wanted & 0o100 & ~mode
+def same_kind(mode: int, found: os.stat_result) -> bool:
+    """Whether what was found is of the kind that git's mode names; a file that its owner may not read is not: the player
+    could not use it, though root may.
+    """
+    if stat.S_ISREG(mode):
+        return stat.S_ISREG(found.st_mode) and bool(found.st_mode & stat.S_IRUSR)
+    return stat.S_IFMT(mode) == stat.S_IFMT(found.st_mode)
 
 
 def blob_id(content: bytes) -> str:
@@ -87,13 +98,15 @@ def stamped(folder: int, name: bytes) -> Stamped | None:
     except OSError:
         return None
     try:
-        return Stamped(0o100755 if status.st_mode & 0o100 else 0o100644, blob_id(_read(file, status.st_size)))
+        return Stamped(
+            0o100755 if status.st_mode & 0o100 else 0o100644, blob_id(read_all(file, status.st_size))
+        )
     finally:
         os.close(file)
 
 
-def _read(file: int, size: int) -> bytes:
-    """All of a file that had this size: mostly one read, without the cost of a file object."""
+def read_all(file: int, size: int) -> bytes:
+    """All of an open file that had this size: mostly one read, without the cost of a file object. Raises OSError."""
     content = os.read(file, size + 1)
     if len(content) == size:
         return content

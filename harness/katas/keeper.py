@@ -70,33 +70,24 @@ class Keeper:
     def do_compare(self, manifest: Any) -> Any:
         return wire.pack_comparison(self._current.compare(wire.unpack_manifest(manifest)))
 
-    def do_save(self, deleted: Any, visible: Any, owner: Any) -> None:
+    def do_start_afresh(self) -> None:
+        self._current.start_afresh()
+
+    def do_save(self, delta: Any, owner: Any) -> None:
         pieces = self._channel.receive_pieces()
-        files = (wire.unpack_file(piece) for piece in pieces)
         try:
-            self._current.save(
-                files,
-                wire.unpack_names(deleted),
-                visible=wire.unpack_names(visible),
-                owner=_owner(owner),
-            )
+            self._current.save(wire.unpack_files(pieces), wire.unpack_delta(delta), owner=_owner(owner))
         finally:
             _drain(pieces)
 
     def do_hold(self) -> Any:
         return wire.pack_held(self._current.hold())
 
-    def do_resume(self, mark: str, deleted: Any, visible: Any, latest: int) -> bool:
+    def do_resume(self, mark: str, delta: Any, latest: int) -> bool:
         pieces = self._channel.receive_pieces()
-        files = (wire.unpack_file(piece) for piece in pieces)
         try:
-            return self._current.resume(
-                mark,
-                files,
-                wire.unpack_names(deleted),
-                visible=wire.unpack_names(visible),
-                latest=latest,
-            )
+            files = wire.unpack_files(pieces)
+            return self._current.resume(mark, files, wire.unpack_delta(delta), latest=latest)
         finally:
             _drain(pieces)
 

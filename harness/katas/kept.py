@@ -22,7 +22,7 @@ from harness.engines.sandbox import OUTPUT
 from harness.errors import EngineError, HarnessError, StreamCut
 from harness.katas import wire
 from harness.katas.channel import Channel, CutShort
-from harness.katas.delta import Stamped
+from harness.katas.delta import Delta, Stamped
 from harness.katas.journal import pack_changes
 from harness.katas.keeper import rebuild_error
 from harness.katas.layered import Stack
@@ -44,6 +44,8 @@ KEEPER_MODULES = (
             *(
                 "layout",
                 "delta",
+                "sent",
+                "stamps",
                 "saving",
                 "redo",
                 "journal",
@@ -192,22 +194,17 @@ class KeptEvent:
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
         return wire.unpack_comparison(self._link.call("compare", manifest=wire.pack_manifest(manifest)))
 
+    def start_afresh(self) -> None:
+        self._link.call("start_afresh")
+
     def save(
         self,
         files: Iterable[SavedFile],
-        deleted: Sequence[bytes],
+        delta: Delta,
         *,
-        visible: Sequence[bytes],
         owner: tuple[int, int] | None,
     ) -> None:
-        pieces = (wire.pack_file(file) for file in files)
-        self._link.send_stream(
-            pieces,
-            "save",
-            deleted=wire.pack_names(list(deleted)),
-            visible=wire.pack_names(list(visible)),
-            owner=owner,
-        )
+        self._link.send_stream(wire.pack_files(files), "save", delta=wire.pack_delta(delta), owner=owner)
 
     def hold(self) -> Held:
         return wire.unpack_held(self._link.call("hold"))
@@ -216,18 +213,12 @@ class KeptEvent:
         self,
         mark: str,
         files: Iterable[SavedFile],
-        deleted: Sequence[bytes],
+        delta: Delta,
         *,
-        visible: Sequence[bytes],
         latest: int,
     ) -> bool:
         resumed: bool = self._link.send_stream(
-            (wire.pack_file(file) for file in files),
-            "resume",
-            mark=mark,
-            deleted=wire.pack_names(list(deleted)),
-            visible=wire.pack_names(list(visible)),
-            latest=latest,
+            wire.pack_files(files), "resume", mark=mark, delta=wire.pack_delta(delta), latest=latest
         )
         return resumed
 

@@ -11,17 +11,19 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from harness.changes import Changes
 from harness.disk import lacks, open_folder, remove_tree
 from harness.errors import KatasError
 from harness.katas import journal, saving
-from harness.katas.delta import Stamped, stamped, work_out
-from harness.katas.layers import OPAQUE, WHITEOUT, Found, Layers, dress, is_opaque, is_whiteout
+from harness.katas.delta import Delta, Stamped, same_kind, work_out
+from harness.katas.layers import OPAQUE, WHITEOUT, Layers, dress, is_whiteout
 from harness.katas.layout import LAYERS, LISTED, SANDBOX, split_name
 from harness.katas.listed import Listed, layers_of, settle
+from harness.katas.sent import Record, Sent
+from harness.katas.stamps import as_sent, file_time, in_order, is_ahead
 from harness.katas.store import Acceptance, Comparison, FolderEvent, Usage
 from harness.tree import Entry, entries, walk
 
@@ -42,26 +44,25 @@ class LayeredEvent(FolderEvent):
     """One test event in a layer of its own."""
 
     _listed: Listed
-    _before: set[bytes]  # the visible files of the last test event
-    _now: set[bytes]  # those of this one
+    _now: Record  # the visible files of this test event
 
     def _settle(self) -> None:
         listed = Listed.read(self._folder)
-        self._before = self._now = self._visible() if listed is None else set(listed.kept)
-        self._listed = listed or self._survey()
+        self._listed = listed or replace(self._survey(), sent=self._sent())
+        self._now = self._listed.sent
         self._clear_layers()
 
     def stack(self, owner: tuple[int, int] | None) -> Stack:
         """Make the layer that this test event's run writes into, for a player who is to own the tree. Raises KatasError."""
         with self._saying("written"):
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
-                settle(self._folder)
+                self._flatten()
                 saving.hand_over(self._sandbox, owner)
-                self._listed = self._survey()
-            if not self._can_be_later():
-                settle(self._folder)
-                saving.bring_back(self._sandbox)
-                self._listed = self._survey()
+            if is_ahead(self._listed.newest):
+                self._flatten()
+                ahead, _ = saving.bring_to_clock(self._sandbox, ())
+                self._ahead = {path: moved for path, moved in ahead.items() if path not in self._now}
+                self._listed = replace(self._survey(), sent=self._listed.sent)
             top = self._below.find([])
             assert top is not None
             os.makedirs(self._work)
@@ -76,49 +77,61 @@ class LayeredEvent(FolderEvent):
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
         with self._saying("read"):
             self._let_go()
-            known = self._listed.kept
-            kept = {name: known[name] if name in known else self._stamped(name) for name in manifest}
-            return Comparison(work_out(manifest, kept, self._before), *self._against(manifest.values()))
+            sent = self._listed.sent
+            there = {name for name, file in sent.items() if self._is_there(split_name(name), file.mode)}
+            delta = work_out(manifest, {name: file.stamped for name, file in sent.items()}, there)
+            return Comparison(delta, *self._against(manifest.values()))
+
+    def start_afresh(self) -> None:
+        with self._saying("written"):
+            self._flatten()
+            self._clear_layers()
+        super().start_afresh()
+        self._listed, self._now = self._survey(), {}
 
     def save(
         self,
         files: Iterable[saving.SavedFile],
-        deleted: Sequence[bytes],
+        delta: Delta,
         *,
-        visible: Sequence[bytes],
         owner: tuple[int, int] | None,
     ) -> None:
         with self._saying("written"):
             os.makedirs(self._incoming, exist_ok=True)
-            self._now = set(visible)
+            first = not self._listed.sent and not self._listed.layers and not os.listdir(self._sandbox)
+            sent = self._listed.sent
             changed: set[bytes] = set()
-            for name in deleted:
+            for name in delta.deleted:
                 self._hide(split_name(name), changed)
-            latest = self._listed.newest
-            stamp = saving.next_stamp(latest)
-            written = []
+            edits: dict[bytes, int | None] = {}
+            now = {name: file for name, file in sent.items() if name not in delta.deleted}
+            paths: dict[bytes, bytes] = {}
             for number, file in enumerate(files):
-                path = self._make_way(split_name(file.name), owner, changed)
-                temporary = os.path.join(self._incoming, str(number))
-                found = self._shown.find(split_name(file.name))
-                saving.write_file(temporary, file, owner, mode=_kept_mode(found))
-                if found and found.path == path and stat.S_ISDIR(found.status.st_mode):
-                    _remove_folder(path, changed)
-                os.rename(temporary, path)
-                written.append(path)
-            for folder in changed:
-                latest = max(latest, os.lstat(folder).st_mtime_ns)
-            stamp = saving.next_stamp(latest)
-            for path in written:
-                os.utime(path, ns=(stamp, stamp), follow_symlinks=False)
-                if os.lstat(path).st_mtime_ns <= latest:
+                path = paths[file.name] = self._make_way(split_name(file.name), owner, changed)
+                self._put(path, os.path.join(self._incoming, str(number)), file, owner, changed)
+                before = sent.get(file.name)
+                if before and before.stamped == (file.mode, file.blob):
+                    os.utime(path, ns=(before.stamp, before.stamp), follow_symlinks=False)
+                    continue
+                edits[file.name] = file.age
+                now[file.name] = Sent(file.mode, file.blob, 0)
+            latest = max([self._listed.newest, *(os.lstat(folder).st_mtime_ns for folder in changed)])
+            stamps = as_sent(edits, file_time()) if first else in_order(edits, latest)
+            for name, stamp in stamps.items():
+                os.utime(paths[name], ns=(stamp, stamp), follow_symlinks=False)
+                given = os.lstat(paths[name]).st_mtime_ns
+                if not first and given <= latest:
                     raise KatasError(
-                        "the sandbox holds files from the future that cannot be stamped; remove them"
+                        "the file system of the katas cannot stamp an edit later than what is there"
                     )
+                now[name] = now[name]._replace(stamp=given)
+            self._now = now
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
         assert changes is None
         with self._saying("written"):
+            if acceptance.increment.status == 0:
+                saving.put_ahead_again(self._sandbox, self._ahead)
             journal.accept(
                 str(self._folder),
                 acceptance.objects,
@@ -139,7 +152,7 @@ class LayeredEvent(FolderEvent):
         with self._saying("read"):
             listed = Listed.read(self._folder) or self._listed
             folders = (*(f"{LAYERS}/{number}" for number, _ in listed.layers), SANDBOX)
-            return Usage.of(self._folder, listed.kept, folders)
+            return Usage.of(self._folder, listed.sent, folders)
 
     def close(self) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -175,14 +188,46 @@ class LayeredEvent(FolderEvent):
                 linked.append(path)
         return Listed(newest=newest, linked=tuple(linked))
 
-    def _can_be_later(self) -> bool:
-        """Whether the file system holds a stamp later than all that are in the tree."""
-        if self._listed.newest < saving.file_time():
-            return True
-        os.makedirs(self._incoming, exist_ok=True)
-        later = saving.next_stamp(self._listed.newest)
-        os.utime(self._incoming, ns=(later, later))
-        return os.stat(self._incoming).st_mtime_ns > self._listed.newest
+    def _flatten(self) -> None:
+        """Fold all layers into the sandbox."""
+        sent = self._listed.sent
+        settle(self._folder)
+        self._listed = replace(self._survey(), sent=sent)
+
+    def _put(
+        self,
+        path: bytes,
+        temporary: str,
+        file: saving.SavedFile,
+        owner: tuple[int, int] | None,
+        changed: set[bytes],
+    ) -> None:
+        """Put a file, or an empty folder, into the layer."""
+        found = self._shown.find(split_name(file.name))
+        here = found is not None and found.path == path
+        if stat.S_ISDIR(file.mode):
+            if found is not None and stat.S_ISDIR(found.status.st_mode):
+                return
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            os.mkdir(path, 0o755)
+            os.setxattr(path, OPAQUE, b"y")
+            if owner:
+                os.chown(path, *owner)
+            return
+        before = self._listed.sent.get(file.name)
+        mode = saving.permissions(found and found.status, before, file.mode)
+        saving.write_file(temporary, file, owner, mode=mode)
+        if here and found is not None and stat.S_ISDIR(found.status.st_mode):
+            _remove_folder(path, changed)
+        os.rename(temporary, path)
+
+    def _is_there(self, parts: list[bytes], mode: int) -> bool:
+        found = self._below.find(parts)
+        if found is None or not same_kind(mode, found.status):
+            return False
+        folders = (self._below.find(parts[:count]) for count in range(len(parts)))
+        return not any(each and lacks(each.status.st_mode) for each in folders)
 
     def _copy_linked(self) -> None:
         """Copy what has several names: the kernel would copy only the name that a run writes to, and leave the others old."""
@@ -256,53 +301,22 @@ class LayeredEvent(FolderEvent):
         if self._below.find(parts):
             os.mknod(path, stat.S_IFCHR, WHITEOUT)
 
-    def _stamped(self, name: bytes, layers: Layers | None = None) -> Stamped | None:
-        layers, parts = layers or self._below, split_name(name)
-        found = layers.find(parts)
-        if found is None or stat.S_ISDIR(found.status.st_mode):
-            return None
-        for count in range(len(parts)):
-            above = layers.find(parts[:count])
-            if above and lacks(above.status.st_mode):
-                return None  # to be written anew, which opens the way to it
-        folder = os.open(os.path.dirname(found.path), os.O_PATH | os.O_DIRECTORY)
-        try:
-            return stamped(folder, os.path.basename(found.path))
-        finally:
-            os.close(folder)
-
     def _with_upper(self) -> Listed:
         """The list once the layer of this test event is in it; only that is looked through."""
         before = self._listed
         newest, count, shown = before.newest, 0, self._shown
-        touched, hiding, linked = set(), [], set(before.linked)
+        linked = set(before.linked)
         for path, status in walk(self._upper):
             count += 1
-            full = os.path.join(os.fsencode(self._upper), path)
-            if stat.S_ISDIR(status.st_mode):
-                if path != b"." and is_opaque(full):
-                    hiding.append(path + b"/")
-                if lacks(status.st_mode):
-                    hiding.append(b"" if path == b"." else path + b"/")
-            else:
-                touched.add(path)
-                hiding.append(path + b"/")  # in the place of a folder, maybe
-                if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-                    linked.add(path)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+                linked.add(path)
             if not is_whiteout(status):
                 newest = max(newest, status.st_mtime_ns)
-        hides = tuple(hiding)
-        kept = {}
-        for name in self._now:
-            if name in before.kept and name not in touched and not name.startswith(hides):
-                kept[name] = before.kept[name]
-            else:
-                kept[name] = self._stamped(name, shown)
         return Listed(
             layers=((before.next, count), *before.layers),
             next=before.next + 1,
             newest=newest,
-            kept=kept,
+            sent=self._now,
             linked=_still_linked(shown, linked),
         )
 
@@ -351,10 +365,3 @@ def _remove_folder(path: bytes, changed: set[bytes]) -> None:
     """Of a layer, with all that is in it: what is gone has no stamp that could matter."""
     remove_tree(path)
     changed -= {each for each in changed if each == path or each.startswith(path + b"/")}
-
-
-def _kept_mode(found: Found | None) -> int | None:
-    """As `saving` keeps it: the permissions of a file that its owner can read and write."""
-    if found and stat.S_ISREG(found.status.st_mode) and found.status.st_mode & 0o600 == 0o600:
-        return stat.S_IMODE(found.status.st_mode) & 0o777
-    return None

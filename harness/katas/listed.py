@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.disk import exchange, remove_tree
-from harness.katas import journal
-from harness.katas.delta import Stamped
+from harness.katas import journal, sent
 from harness.katas.layers import Layers
 from harness.katas.layout import LAYERS, LISTED, SANDBOX, STAGING, VISIBLE
+from harness.katas.sent import Record
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Listed:
     layers: tuple[tuple[int, int], ...] = ()  # number and count of entries, the topmost first
     next: int = 1  # the number of the next layer
     newest: int = 0  # no stamp in the tree is later, in nanoseconds
-    kept: Mapping[bytes, Stamped | None] = field(default_factory=dict)  # the visible files
+    sent: Record = field(default_factory=dict)  # what the player sent last
     linked: tuple[bytes, ...] = ()  # regular files that have several names
 
     @classmethod
@@ -41,7 +40,7 @@ class Listed:
             layers=tuple((number, count) for number, count in data["layers"]),
             next=data["next"],
             newest=data["newest"],
-            kept={os.fsencode(name): Stamped(*each) if each else None for name, each in data["kept"].items()},
+            sent=sent.unpack(data["sent"]),
             linked=tuple(os.fsencode(each) for each in data["linked"]),
         )
 
@@ -51,7 +50,7 @@ class Listed:
             "layers": self.layers,
             "next": self.next,
             "newest": self.newest,
-            "kept": {os.fsdecode(name): each for name, each in self.kept.items()},
+            "sent": sent.pack(self.sent),
             "linked": [os.fsdecode(each) for each in self.linked],
         }
 
@@ -67,8 +66,7 @@ def settle(avatar: Path) -> None:
         layers_of(avatar, listed).fold(staging, marks=False)
         # Layers over a tree that has them in it already show the same tree: a crash in between does no harm.
         exchange(str(avatar / SANDBOX), staging)
-    names = sorted(os.fsdecode(name) for name in listed.kept)
-    journal.write(str(avatar / VISIBLE), json.dumps(names).encode())
+    journal.write(str(avatar / VISIBLE), sent.encode(listed.sent))
     (avatar / LISTED).unlink()
     remove_tree(avatar / STAGING)
     remove_tree(avatar / LAYERS)

@@ -7,41 +7,49 @@ import os
 import tarfile
 from collections.abc import Mapping
 
-from harness.katas.visible import LINK, VisibleFile, folders_of
-from harness.tarpipe import BLOCK, CHUNK, Write
+from harness.katas.visible import FOLDER, LINK, VisibleFile, folders_of
+from harness.tarpipe import BLOCK, Write
 
 END = bytes(2 * BLOCK)
 """The two zero blocks that end an archive."""
 
 
-def pack(files: Mapping[bytes, VisibleFile], write: Write, *, stamp: int) -> int:
-    """Pack the files and the folders above them, all stamped with the same nanosecond since 1970; returns the
-    bytes written. Raises UsageError for a file that has gone.
+def pack(files: Mapping[bytes, VisibleFile], write: Write, *, stamps: Mapping[bytes, int]) -> int:
+    """Pack the files and the folders above them; returns the bytes written. `stamps` has one for each file, in nanoseconds
+    since 1970; folders get the latest of all. Raises UsageError for a file that has gone.
     """
     count = 0
+    latest = max(stamps.values(), default=0)
+    current: int | None = None
 
     def put(data: bytes) -> None:
         nonlocal count
         write(data)
         count += len(data)
 
-    # Of everything that follows: tarfile's own stamps are floats, and no whole second is new enough for make.
-    seconds, nanoseconds = divmod(stamp, 10**9)
-    put(tarfile.TarInfo.create_pax_global_header({"mtime": f"{seconds}.{nanoseconds:09}"}))
+    def stamp(mtime_ns: int) -> None:
+        """Of everything that follows: tarfile's own stamps are floats, and no whole second is new enough for make."""
+        nonlocal current
+        if mtime_ns != current:
+            current = mtime_ns
+            seconds, nanoseconds = divmod(mtime_ns, 10**9)
+            put(tarfile.TarInfo.create_pax_global_header({"mtime": f"{seconds}.{nanoseconds:09}"}))
+
     # A folder next to all that is in it: tar stamps it when it comes to something else.
     for name in sorted(files.keys() | folders_of(files), key=lambda name: name.split(b"/")):
         file = files.get(name)
-        if file is None:
+        if file is None or file.mode == FOLDER:
+            stamp(latest)
             put(_header(name, tarfile.DIRTYPE, 0o755))
             continue
-        content = file.read()
+        stamp(stamps[name])
         if file.mode == LINK:
-            put(_header(name, tarfile.SYMTYPE, 0o777, target=content))
+            put(_header(name, tarfile.SYMTYPE, 0o777, target=file.read()))
             continue
-        put(_header(name, tarfile.REGTYPE, file.mode & 0o777, size=len(content)))
-        for start in range(0, len(content), CHUNK):
-            put(content[start : start + CHUNK])
-        put(bytes(-len(content) % BLOCK))
+        put(_header(name, tarfile.REGTYPE, file.mode & 0o777, size=file.size))
+        for piece in file.pieces():
+            put(piece)
+        put(bytes(-file.size % BLOCK))
     put(END)
     return count
 

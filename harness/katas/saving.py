@@ -12,32 +12,29 @@ import contextlib
 import hashlib
 import os
 import stat
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import FileIO
 
+from harness.changes import above
 from harness.disk import ALL, open_folder, permit, permit_all, remove_tree
 from harness.errors import KatasError
-from harness.katas.delta import Stamped, stamped
+from harness.katas.delta import same_kind, stamped
 from harness.katas.layout import split_name
+from harness.katas.sent import Record, Sent
+from harness.katas.stamps import TICK_NS, Ahead, Moved, as_sent, file_time, in_order, is_ahead
 from harness.tree import newest, walk
-
-REALTIME_COARSE = 5
-"""The clock that the kernel stamps files from (linux/time.h); Python does not name it."""
-
-TICK_NS = 20_000_000
-"""The kernel stamps files from a clock that moves every 4 ms, up to 10 on slow kernels; twice that is waited
-for.
-"""
 
 
 @dataclass(frozen=True)
 class SavedFile:
-    """One file to be written."""
+    """One file to be written, or one empty folder to be made."""
 
     name: bytes
     mode: int  # git's
-    content: bytes
+    blob: str  # git's id of the content
+    age: int | None  # the mtime that it has in the player's folder, in nanoseconds; None: the newest of all
+    content: Iterable[bytes]  # in pieces of a bounded size
 
 
 class Folders:
@@ -58,6 +55,11 @@ class Folders:
             return self._go(parts, self._enter)
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def look(self, parts: list[bytes]) -> os.stat_result | None:
+        """What is there, symlinks not followed; None where there is nothing."""
+        *above, last = parts
+        return None if (folder := self.find(above)) is None else _look(folder, last)
 
     def make(self, parts: list[bytes]) -> int:
         """The folder to write in, made where it is missing and in the place of whatever else is there."""
@@ -96,21 +98,29 @@ class Folders:
             self._enter(part)
 
 
-def file_time() -> int:
-    """Now, in nanoseconds since 1970, as the kernel would stamp a file: a few milliseconds behind other clocks."""
-    return time.clock_gettime_ns(REALTIME_COARSE)
+def still_there(sandbox: str, sent: Record) -> set[bytes]:
+    """The names at which the sandbox holds something of the kind that was sent."""
+    found = set()
+    with folders_of(sandbox) as folders:
+        for name, file in sent.items():
+            status = folders.look(split_name(name))
+            if status is not None and same_kind(file.mode, status):
+                found.add(name)
+    return found
 
 
-def look(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Stamped | None]:
-    """What the sandbox holds at these names; nothing for a name where there is nothing."""
-    found: dict[bytes, Stamped | None] = {}
+def survey(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Sent]:
+    """What the sandbox holds at these names, as if it had been sent; nothing for a name where there is no file."""
+    found = {}
     with folders_of(sandbox) as folders:
         for name in names:
             *parts, last = split_name(name)
             folder = folders.find(parts)
             if folder is not None:
                 with contextlib.suppress(OSError):  # nothing there
-                    found[name] = stamped(folder, last)
+                    stamp = os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
+                    if file := stamped(folder, last):
+                        found[name] = Sent(file.mode, file.blob, stamp)
     return found
 
 
@@ -127,50 +137,176 @@ def digests(sandbox: str, names: Iterable[bytes]) -> dict[bytes, str]:
     return found
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What saving made of a sandbox."""
+
+    sent: dict[bytes, Sent]  # what was written
+    ahead: Ahead  # what was brought back to the clock for it
+
+
 def save(
     sandbox: str,
     incoming: str,
     files: Iterable[SavedFile],
-    deleted: Iterable[bytes],
+    deleted: Collection[bytes],
     owner: tuple[int, int] | None,
+    *,
+    sent: Record,
+    names: Collection[bytes],
     latest: int | None = None,
-) -> int:
-    """Write and delete visible files; returns the stamp that the written ones carry, in nanoseconds. `latest` is
-    that of the whole sandbox, for a caller who knows it.
+) -> Saved:
+    """Write and delete what the player changed since `sent`; `names` are all that the player has now. `latest` is the newest
+    stamp in the sandbox, for a caller who knows it.
 
-    Each file is written in the folder `incoming`, of the same file system, and renamed: a crash leaves each
-    file old or new. The stamp is later than everything that was in the sandbox; and unless something there is
-    from the future it is no later than now by the clock that stamps files, so that what a run then makes is
-    not older than it. Raises OSError, and KatasError where the file system cannot hold such a stamp.
+    Each file is written in the folder `incoming`, of the same file system, and renamed: a crash leaves each file old or new.
+    What is in `sent` unchanged was taken away by a run, and gets the stamp back that it had. The rest are edits: see
+    `harness.katas.stamps`. Raises OSError, and KatasError where the file system cannot hold such a stamp.
     """
+    first = not sent and not _holds_anything(sandbox)
+    ahead: Ahead = {}
+    edits: dict[bytes, int | None] = {}
+    written: dict[bytes, Sent] = {}
+    touched: set[tuple[bytes, ...]] = set()
     if latest is None:
-        latest = _newest(sandbox)
-    stamp = next_stamp(latest)
-    written, touched = [], set()
+        latest = 0 if first else _newest(sandbox)
     with folders_of(sandbox, owner) as folders:
         for name in deleted:
             *parts, last = split_name(name)
-            folder = folders.find(parts)
-            if folder is not None:
-                remove(folder, last)
+            if (folder := folders.find(parts)) is not None:
+                remove_sent(folder, last, sent.get(name))
                 touched.add(tuple(parts))
+        _remove_emptied(folders, deleted, names)
     with folders_of(sandbox, owner) as folders:
         for number, file in enumerate(files):
             *parts, last = split_name(file.name)
             folder = folders.make(parts)
-            temporary = os.path.join(incoming, str(number))
-            write_file(temporary, file, owner, mode=_kept_mode(folder, last))
-            os.utime(temporary, ns=(stamp, stamp), follow_symlinks=False)
-            remove(folder, last, only_folders=True)
-            os.rename(temporary, last, dst_dir_fd=folder)
-            written.append(file.name)
+            before = sent.get(file.name)
+            if before and before.blob == file.blob and _set_mode(folder, last, before.mode, file.mode):
+                written[file.name] = Sent(file.mode, file.blob, before.stamp)
+                continue
+            _put(folder, last, os.path.join(incoming, str(number)), file, owner, before)
             touched.update(tuple(parts[:count]) for count in range(len(parts) + 1))
-        if written:
-            for each in touched:
-                if (folder := folders.find(list(each))) is not None:
-                    latest = max(latest, os.fstat(folder).st_mtime_ns)
-            stamp = _stamp_last(sandbox, folders, written, latest)
-    return stamp
+            if before and (before.mode, before.blob) == (file.mode, file.blob):
+                _stamp(folders, file.name, before.stamp)
+                written[file.name] = before
+            else:
+                edits[file.name] = file.age
+                written[file.name] = Sent(file.mode, file.blob, 0)
+        if edits and not first and is_ahead(latest):
+            ahead, latest = bring_to_clock(sandbox, edits)
+        for each in touched:
+            if (folder_or_none := folders.find(list(each))) is not None and not first:
+                latest = max(latest, os.fstat(folder_or_none).st_mtime_ns)
+        for name, stamp in _stamp_all(folders, edits, latest, first=first).items():
+            written[name] = written[name]._replace(stamp=stamp)
+    return Saved(written, ahead)
+
+
+def _put(
+    folder: int,
+    name: bytes,
+    temporary: str,
+    file: SavedFile,
+    owner: tuple[int, int] | None,
+    before: Sent | None,
+) -> None:
+    """Put a file, or an empty folder, in the place of whatever is there."""
+    status = _look(folder, name)
+    if stat.S_ISDIR(file.mode):
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            remove(folder, name)
+            os.mkdir(name, 0o755, dir_fd=folder)
+            if owner:
+                os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
+        return
+    write_file(temporary, file, owner, mode=permissions(status, before, file.mode))
+    remove(folder, name, only_folders=True)
+    os.rename(temporary, name, dst_dir_fd=folder)
+
+
+def _set_mode(folder: int, name: bytes, before: int, mode: int) -> bool:
+    """Where nothing but the permission to execute was edited: give or take it, as chmod in place does, and leave the rest as
+    the run left it. False where that is not so, or where the file has gone.
+    """
+    if before == mode or not (stat.S_ISREG(before) and stat.S_ISREG(mode)):
+        return False
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        status = os.fstat(file)
+        if not same_kind(mode, status):
+            return False
+        now = stat.S_IMODE(status.st_mode)
+        os.fchmod(file, now | 0o111 if mode & 0o100 else now & ~0o111)
+    finally:
+        os.close(file)
+    return True
+
+
+def permissions(found: os.stat_result | None, before: Sent | None, mode: int) -> int:
+    """Those of a file that is written over what was `found`: kept, if it is a file that its owner can read and write, but for
+    what the player gave or took.
+    """
+    kept = 0o644
+    if found and stat.S_ISREG(found.st_mode) and found.st_mode & 0o600 == 0o600:
+        kept = found.st_mode & 0o777
+    if mode & 0o100:
+        return kept | 0o111
+    return kept & ~0o111 if before and before.mode & 0o100 else kept
+
+
+def remove_sent(folder: int, name: bytes, sent: Sent | None) -> None:
+    """Remove what the player deleted; of an empty folder, what a run put into it stays, and so does the folder."""
+    if sent and stat.S_ISDIR(sent.mode):
+        with contextlib.suppress(OSError):
+            os.rmdir(name, dir_fd=folder)
+        return
+    remove(folder, name)
+
+
+def _remove_emptied(folders: Folders, deleted: Iterable[bytes], names: Iterable[bytes]) -> None:
+    """Remove the folders that the player deleted with all that was in them, unless a run made something there."""
+    kept = {folder for name in names for folder in above(name)} | {b".", *names}
+    emptied = {folder for name in deleted for folder in above(name)} - kept
+    for path in sorted(emptied, reverse=True):
+        *parts, last = path.split(b"/")
+        if (folder := folders.find(parts)) is not None:
+            with contextlib.suppress(OSError):
+                os.rmdir(last, dir_fd=folder)
+
+
+def _stamp_all(
+    folders: Folders, edits: Mapping[bytes, int | None], latest: int, *, first: bool
+) -> dict[bytes, int]:
+    """Stamp the edits, later than `latest` and in the order of their ages; those of a first test event as they are."""
+    if first:
+        return {name: _stamp(folders, name, stamp) for name, stamp in as_sent(edits, file_time()).items()}
+    for coarse in (0, 10**9, 2 * 10**9):  # file systems that keep whole seconds, or every other
+        given = {
+            name: _stamp(folders, name, stamp) for name, stamp in in_order(edits, latest + coarse).items()
+        }
+        if all(stamp > latest for stamp in given.values()):
+            return given
+    raise KatasError("the file system of the katas cannot stamp an edit later than what is there")
+
+
+def _holds_anything(sandbox: str) -> bool:
+    folder = open_folder(sandbox)
+    try:
+        with os.scandir(folder) as found:
+            return any(True for _ in found)
+    finally:
+        os.close(folder)
+
+
+def _look(folder: int, name: bytes) -> os.stat_result | None:
+    """What an open folder holds at `name`, symlinks not followed; None where there is nothing."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    return None
 
 
 def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
@@ -190,79 +326,82 @@ def _newest(sandbox: str) -> int:
         return newest(sandbox)
 
 
-def _stamp_last(sandbox: str, folders: Folders, written: list[bytes], latest: int) -> int:
-    """Stamp the written files once more, since saving them touched their folders: later than `latest`, which
-    is that of these folders and of all that was in the sandbox before.
-    """
-    for attempt in range(2):
-        stamp = next_stamp(latest)
-        if all(_stamp(folders, name, stamp) > latest for name in written):
-            return stamp
-        if attempt == 0:
-            # Something carries the last stamp that the file system can hold. That edits are seen outranks
-            # that stamp.
-            latest = bring_back(sandbox)
-    raise KatasError("the sandbox holds files from the future that cannot be stamped; remove them")
-
-
 def _stamp(folders: Folders, name: bytes, stamp: int) -> int:
     """Returns what the file system made of the stamp."""
-    *parts, last = split_name(name)
+    *parts, last = name.split(b"/")
     folder = folders.find(parts)
     os.utime(last, ns=(stamp, stamp), dir_fd=folder, follow_symlinks=False)
     return os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
 
 
-def next_stamp(latest: int) -> int:
-    """A stamp later than `latest`: now, if need be after the clock's next tick; else the next nanosecond."""
-    deadline = time.monotonic_ns() + TICK_NS
-    while (now := file_time()) <= latest:
-        if latest - now > TICK_NS or time.monotonic_ns() > deadline:
-            return latest + 1  # from a clock that runs ahead
-        time.sleep(0.0005)
-    return now
+def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
+    """Stamp what lies ahead of the clock with times up to now, in the order that it has; returns it and the newest stamp
+    then, both without what was `edited`. Raises OSError.
+
+    Else an edit would have to be stamped into the future too, where builds loop: ninja makes its own manifest again until it
+    is newer.
+    """
+    now, latest = file_time(), 0
+    ages: dict[bytes, int | None] = {}
+    for path, status in walk(os.fsencode(sandbox)):
+        if path in edited:
+            continue
+        if status.st_mtime_ns - now > TICK_NS:
+            ages[path] = status.st_mtime_ns
+        else:
+            latest = max(latest, status.st_mtime_ns)
+    with folders_of(sandbox) as folders:
+        given = {
+            path: _stamp(folders, path, stamp)
+            for path, stamp in sorted(in_order(ages, latest).items(), reverse=True)
+        }
+    return {path: Moved(given[path], age) for path, age in ages.items() if age}, max(
+        [latest, *given.values()]
+    )
 
 
-def bring_back(sandbox: str) -> int:
-    """Stamp with now what is from the future; returns that stamp. Raises OSError."""
-    now = file_time()
-    root = os.fsencode(sandbox)
-    for path, status in walk(root):
-        if status.st_mtime_ns > now:
-            os.utime(os.path.join(root, path), ns=(now, now), follow_symlinks=False)
-    return now
+def put_ahead_again(sandbox: str, ahead: Ahead) -> None:
+    """Give the stamps back that `bring_to_clock` took, to what a run left alone: it did not depend on the edit. Raises
+    OSError.
+    """
+    with folders_of(sandbox) as folders:
+        for path, moved in ahead.items():
+            status = folders.look(path.split(b"/"))
+            if status is not None and status.st_mtime_ns == moved.to:
+                _stamp(folders, path, moved.back)
 
 
-def write_file(path: str, file: SavedFile, owner: tuple[int, int] | None, *, mode: int | None) -> None:
-    """Write a file, or make a symlink; `mode` is that of the file that it replaces, if it is to be kept. Raises OSError."""
+def write_file(path: str, file: SavedFile, owner: tuple[int, int] | None, *, mode: int) -> None:
+    """Write a file with these permissions, or make a symlink. Raises OSError."""
     if stat.S_ISLNK(file.mode):
-        os.symlink(file.content, os.fsencode(path))
+        os.symlink(b"".join(file.content), os.fsencode(path))
     else:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as out:
-            out.write(file.content)
-            out.flush()
-            os.fchmod(out.fileno(), (mode or 0o644) | (0o111 if file.mode & 0o100 else 0))
+        with open(descriptor, "wb", buffering=0) as out:
+            for piece in file.content:
+                _write(out, piece)
+            out.truncate()  # ends in a hole, maybe
+            os.fchmod(out.fileno(), mode)
     if owner:
         os.chown(path, *owner, follow_symlinks=False)
 
 
-def _kept_mode(folder: int, name: bytes) -> int | None:
-    """The permissions of the file that is replaced, if it is one that its owner can read and write."""
-    with contextlib.suppress(OSError):
-        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-        if stat.S_ISREG(mode) and mode & 0o600 == 0o600:
-            return stat.S_IMODE(mode) & 0o777
-    return None
+def _write(out: FileIO, piece: bytes) -> None:
+    """All of a piece; of one that is all zeros, as of a sparse file, nothing is written but the place."""
+    if not piece.strip(b"\0"):
+        out.seek(len(piece), os.SEEK_CUR)
+        return
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[out.write(rest) :]
 
 
 def remove(folder: int, name: bytes, *, only_folders: bool = False) -> None:
     """Remove what an open folder holds at `name`, if anything. Raises OSError."""
-    try:
-        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-    except FileNotFoundError:
+    status = _look(folder, name)
+    if status is None:
         return
-    is_folder = stat.S_ISDIR(mode)
+    is_folder = stat.S_ISDIR(status.st_mode)
     if only_folders and not is_folder:
         return
     permit(folder, ALL)

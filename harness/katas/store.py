@@ -6,7 +6,6 @@ Runs in the keeper too: standard library only.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import stat
@@ -18,7 +17,7 @@ from typing import Protocol
 
 from harness import tarpipe
 from harness.changes import Changes
-from harness.disk import can_exchange, remove_tree
+from harness.disk import can_exchange, empty_tree, remove_tree
 from harness.errors import KatasError, NoSuchAvatar
 from harness.katas import journal, removal, saving
 from harness.katas.delta import Delta, Stamped, work_out
@@ -32,6 +31,7 @@ from harness.katas.layout import (
     LISTED,
     SANDBOX,
     STAGING,
+    STORE,
     VISIBLE,
     Avatar,
     avatar_folder,
@@ -39,6 +39,8 @@ from harness.katas.layout import (
     kata_folder,
 )
 from harness.katas.listed import settle
+from harness.katas.sent import Record, Sent, being_written, decode, encode
+from harness.katas.stamps import Ahead, is_ahead
 from harness.tree import Entry, snapshot, walk
 
 RUNTIME = (INCOMING, STAGING, ACCEPTING, HELD, "*.lock")
@@ -60,7 +62,7 @@ class Held:
     """What a copy of the sandbox goes with, as long as nobody changes the sandbox."""
 
     mark: str  # stays for as long
-    kept: Mapping[bytes, Stamped | None]  # the visible files
+    sent: Record  # the visible files, as the player sent them last
     missing: frozenset[str]  # ids of their contents that the history does not hold
     head: str | None
     tag: int
@@ -116,15 +118,17 @@ class Event(Protocol):
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison: ...
 
+    def start_afresh(self) -> None:
+        """Empty the sandbox, before anything is compared; the history goes on."""
+
     def save(
         self,
         files: Iterable[saving.SavedFile],
-        deleted: Sequence[bytes],
+        delta: Delta,
         *,
-        visible: Sequence[bytes],
         owner: tuple[int, int] | None,
     ) -> None:
-        """Copy changed visible files in; `visible` are all of them."""
+        """Copy in what changed of the visible files, by what `compare` gave: the files are those that are `written`."""
 
     def hold(self) -> Held:
         """Mark the sandbox as it is, for whoever makes a copy of it."""
@@ -133,9 +137,8 @@ class Event(Protocol):
         self,
         mark: str,
         files: Iterable[saving.SavedFile],
-        deleted: Sequence[bytes],
+        delta: Delta,
         *,
-        visible: Sequence[bytes],
         latest: int,
     ) -> bool:
         """In place of `compare` and `save`, for the holder of a copy who has compared for himself: save, if the mark is
@@ -209,7 +212,9 @@ class FolderKatas:
 
     def event(self, avatar: Avatar, kind: type[FolderEvent] | None = None) -> FolderEvent:
         with _saying(f"the katas in {self.root} cannot be written"):
-            return (kind or FolderEvent)(self.root / avatar_folder(avatar))
+            found = (kind or FolderEvent)(self.root / avatar_folder(avatar))
+            (self.root / STORE).touch()
+            return found
 
     def list(self) -> dict[str, dict[str, list[Increment]]]:
         found: dict[str, dict[str, list[Increment]]] = {}
@@ -298,6 +303,7 @@ class FolderEvent:
         self._folder = folder
         self._sandbox, self._staging = str(folder / SANDBOX), str(folder / STAGING)
         self._incoming = str(folder / INCOMING)
+        self._ahead: Ahead = {}
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             stack.enter_context(journal.locked(str(folder)))
@@ -311,39 +317,56 @@ class FolderEvent:
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
         with self._saying("read"):
             self._let_go()
-            kept = saving.look(self._sandbox, manifest)
-            return Comparison(work_out(manifest, kept, self._visible()), *self._against(manifest.values()))
+            sent = self._sent()
+            there = saving.still_there(self._sandbox, sent)
+            delta = work_out(manifest, {name: file.stamped for name, file in sent.items()}, there)
+            return Comparison(delta, *self._against(manifest.values()))
+
+    def start_afresh(self) -> None:
+        with self._saying("written"):
+            self._let_go()
+            (self._folder / VISIBLE).unlink(missing_ok=True)
+            empty_tree(self._sandbox)
 
     def save(
         self,
         files: Iterable[saving.SavedFile],
-        deleted: Sequence[bytes],
+        delta: Delta,
         *,
-        visible: Sequence[bytes],
         owner: tuple[int, int] | None,
     ) -> None:
-        self._save(files, deleted, visible, owner)
+        self._save(files, delta, owner)
 
     def _save(
         self,
         files: Iterable[saving.SavedFile],
-        deleted: Sequence[bytes],
-        visible: Sequence[bytes],
+        delta: Delta,
         owner: tuple[int, int] | None = None,
         latest: int | None = None,
     ) -> None:
         with self._saying("written"):
             self._let_go()
-            os.makedirs(self._incoming, exist_ok=True)
-            before, now = self._visible(), set(visible)
-            if before != now:
-                # Both the old names and the new until all is done: after a crash in between none is forgotten.
-                self._write_visible(before | now)
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 saving.hand_over(self._sandbox, owner)
-            saving.save(self._sandbox, self._incoming, files, deleted, owner, latest)
-            if before != now:
-                self._write_visible(now)
+            if not (delta.written or delta.deleted):
+                return
+            os.makedirs(self._incoming, exist_ok=True)
+            sent = self._sent()
+            self._write_sent(being_written(sent, delta.written))
+            saved = saving.save(
+                self._sandbox,
+                self._incoming,
+                files,
+                delta.deleted,
+                owner,
+                sent=sent,
+                names=delta.names,
+                latest=latest,
+            )
+            kept = {name: file for name, file in sent.items() if name not in delta.deleted}
+            self._write_sent({**kept, **saved.sent})
+            # What the player sent is stamped by the harness: it may stay where it was brought.
+            self._ahead = {path: moved for path, moved in saved.ahead.items() if path not in kept}
 
     def hold(self) -> Held:
         with self._saying("written"):
@@ -352,22 +375,22 @@ class FolderEvent:
             if not mark:
                 mark = secrets.token_hex(16)
                 journal.write(path, mark.encode())
-            kept = dict.fromkeys(self._visible()) | saving.look(self._sandbox, self._visible())
-            return Held(mark, kept, *self._against(filter(None, kept.values())))
+            sent = self._sent()
+            return Held(mark, sent, *self._against(file.stamped for file in sent.values()))
 
     def resume(
         self,
         mark: str,
         files: Iterable[saving.SavedFile],
-        deleted: Sequence[bytes],
+        delta: Delta,
         *,
-        visible: Sequence[bytes],
         latest: int,
     ) -> bool:
         with self._saying("read"):
-            if self._held() != mark:
+            # What lies ahead of the clock is brought back to it by an edit, which the copy knows nothing of.
+            if self._held() != mark or is_ahead(latest):
                 return False
-        self._save(files, deleted, visible, latest=latest)
+        self._save(files, delta, latest=latest)
         return True
 
     def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
@@ -400,6 +423,9 @@ class FolderEvent:
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
         with self._saying("written"):
             self._let_go()
+            if acceptance.increment.status == 0:
+                # A run that succeeded has made anew what depends on the edit; what it left alone does not.
+                saving.put_ahead_again(self._result, self._ahead)
             journal.accept(
                 str(self._folder),
                 acceptance.objects,
@@ -414,7 +440,7 @@ class FolderEvent:
 
     def usage(self) -> Usage:
         with self._saying("read"):
-            return Usage.of(self._folder, self._visible())
+            return Usage.of(self._folder, _visible(self._folder))
 
     def close(self) -> None:
         with self._lock, contextlib.suppress(OSError):  # the next test event tries again
@@ -430,6 +456,11 @@ class FolderEvent:
         """From now on no copy is the sandbox: it is about to be changed, by this test event or the run of one."""
         (self._folder / HELD).unlink(missing_ok=True)
 
+    @property
+    def _result(self) -> str:
+        """The tree that becomes the sandbox when the test event is accepted."""
+        return self._staging if os.path.isdir(self._staging) else self._sandbox
+
     def _settle(self) -> None:
         settle(self._folder)
 
@@ -441,15 +472,21 @@ class FolderEvent:
     def _against(self, files: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
         """The history beside these files: which contents it does not hold yet, its head, and the tag of that."""
         head, tag = journal.head(str(self._folder))
-        missing = journal.missing(str(self._folder / HISTORY), {file.blob for file in files})
+        missing = journal.missing(str(self._folder / HISTORY), {file.blob for file in files if file.blob})
         return frozenset(missing), head, tag
 
-    def _visible(self) -> set[bytes]:
-        return _visible(self._folder)
+    def _sent(self) -> dict[bytes, Sent]:
+        found = _read_sent(self._folder)
+        if isinstance(found, dict):
+            return found
+        # An older version kept the names alone: what the sandbox holds there is taken for what was sent.
+        surveyed = saving.survey(self._sandbox, found)
+        self._write_sent(surveyed)
+        return surveyed
 
-    def _write_visible(self, names: set[bytes]) -> None:
-        content = json.dumps(sorted(os.fsdecode(name) for name in names)).encode()
-        journal.write(str(self._folder / VISIBLE), content, os.path.join(self._incoming, VISIBLE))
+    def _write_sent(self, record: Record) -> None:
+        os.makedirs(self._incoming, exist_ok=True)
+        journal.write(str(self._folder / VISIBLE), encode(record), os.path.join(self._incoming, VISIBLE))
 
     def _saying(self, what: str) -> AbstractContextManager[None]:
         return _saying(f"the katas in {self._folder} cannot be {what}")
@@ -464,13 +501,16 @@ def _leaving_out(avatars: str) -> tuple[str, ...]:
     )
 
 
+def _read_sent(avatar: Path) -> dict[bytes, Sent] | list[bytes]:
+    try:
+        return decode((avatar / VISIBLE).read_bytes())
+    except FileNotFoundError:
+        return {}
+
+
 def _visible(avatar: Path) -> set[bytes]:
     """The names of the visible files of the avatar in this folder."""
-    try:
-        names = json.loads((avatar / VISIBLE).read_text())
-    except FileNotFoundError:
-        return set()
-    return {os.fsencode(name) for name in names}
+    return set(_read_sent(avatar))
 
 
 def _sizes(folder: Path) -> Iterator[tuple[bytes, int]]:

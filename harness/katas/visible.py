@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from errno import EACCES
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.katas.delta import Stamped, blob_id
+from harness.katas.contents import PIECE, Part, Spool
+from harness.katas.delta import Stamped, blob_id, read_all
+from harness.katas.gather import Gathering, tell
 from harness.katas.layout import show, split_name
 
-FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000
-"""The kinds of file, by git's modes."""
+FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
+"""The kinds of file, by git's modes; a folder is sent only where nothing is in it, since nothing else would tell of it."""
 
 
 class VisibleFile:
@@ -22,15 +23,31 @@ class VisibleFile:
     memory.
     """
 
-    def __init__(self, content: bytes | Path, mode: int | None = None) -> None:
-        """`content` itself, or the file that holds it. Mode None: a program if it starts with #!."""
+    def __init__(
+        self, content: bytes | Path | Part, mode: int | None = None, *, age: int | None = None
+    ) -> None:
+        """`content` itself, or the file that holds it. Mode None: a program if it starts with #!. `age` is the mtime that it
+        has in the player's folder, in nanoseconds; None where it has none, as from a browser.
+        """
         self._content = content
         self._mode = mode
+        self.age = age
+
+    def pieces(self) -> Iterator[bytes]:
+        """The content in pieces of at most 1 MiB. Raises UsageError where the file that holds it has gone."""
+        if isinstance(self._content, Part):
+            yield from self._content.pieces()
+            return
+        content = self.read()
+        for start in range(0, len(content), PIECE):
+            yield content[start : start + PIECE]
 
     def read(self) -> bytes:
         """Raises UsageError where the file that holds it has gone."""
         if isinstance(self._content, bytes):
             return self._content
+        if isinstance(self._content, Part):
+            return b"".join(self._content.pieces())
         try:
             if self._mode == LINK:
                 return os.fsencode(self._content.readlink())
@@ -38,11 +55,32 @@ class VisibleFile:
         except OSError as error:
             raise _unreadable(error) from error
 
+    def freeze(self, spool: Spool) -> VisibleFile:
+        """It as it is now, whatever becomes of the file that holds it. Raises OSError."""
+        path = self._content
+        if not isinstance(path, Path):
+            return self
+        if self._mode == LINK:
+            return VisibleFile(os.fsencode(path.readlink()), LINK, age=self.age)
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            status = os.fstat(file)
+            if status.st_size > spool.memory:
+                content: bytes | Part = spool.take(file, status.st_size)
+            else:
+                content = read_all(file, status.st_size)
+                spool.memory -= len(content)
+        finally:
+            os.close(file)
+        return VisibleFile(content, self._mode, age=None if self.age is None else status.st_mtime_ns)
+
     @property
     def size(self) -> int:
         """Bytes, found without reading them. Raises UsageError where the file that holds them has gone."""
         if isinstance(self._content, bytes):
             return len(self._content)
+        if isinstance(self._content, Part):
+            return self._content.size
         try:
             return self._content.lstat().st_size
         except OSError as error:
@@ -52,20 +90,27 @@ class VisibleFile:
     def mode(self) -> int:
         if self._mode is not None:
             return self._mode
-        return PROGRAM if self.read().startswith(b"#!") else FILE
+        return PROGRAM if next(self.pieces(), b"").startswith(b"#!") else FILE
 
     @cached_property
     def blob(self) -> str:
-        """Git's id of the content."""
-        return blob_id(self.read())
+        """Git's id of the content; empty for a folder."""
+        if self.mode == FOLDER:
+            return ""
+        return self._content.blob if isinstance(self._content, Part) else blob_id(self.read())
 
 
 class VisibleFiles(Mapping[bytes, VisibleFile]):
     """Name, relative to the sandbox, to file. Immutable."""
 
-    def __init__(self, files: Mapping[str, str | bytes] | Mapping[bytes, VisibleFile]) -> None:
-        """From texts or bytes by name. Raises UsageError for a name that escapes, or is both a file and a
-        folder.
+    def __init__(
+        self,
+        files: Mapping[str, str | bytes] | Mapping[bytes, VisibleFile],
+        *,
+        left_out: Mapping[str, Sequence[bytes]] | None = None,
+    ) -> None:
+        """From texts or bytes by name; `left_out` are names that are not sent, by the reason why. Raises UsageError for a
+        name that escapes, or is both a file and a folder.
         """
         found: dict[bytes, VisibleFile] = {}
         for key, content in files.items():
@@ -74,31 +119,68 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
             found[name] = (
                 content if isinstance(content, VisibleFile) else VisibleFile(_content(name, content))
             )
+        for folder in folders_of(found):
+            if folder in found:
+                if found[folder].mode != FOLDER:
+                    raise UsageError(f"{show(folder)} is both a file and a folder")
+                del found[folder]  # it is not empty any more
         self._files = dict(sorted(found.items(), key=lambda item: item[0]))
-        for folder in folders_of(self._files):
-            if folder in self._files:
-                raise UsageError(f"{show(folder)} is both a file and a folder")
+        self.left_out = left_out or {}
 
     @classmethod
-    def from_folder(cls, folder: str | os.PathLike[str]) -> VisibleFiles:
-        """All files below a folder but the history in `.git`. Raises UsageError for what cannot be sent."""
+    def from_folder(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        exclude: Sequence[str] = (),
+        stores: Sequence[str | os.PathLike[str]] = (),
+    ) -> VisibleFiles:
+        """All files below a folder, with the stamps that they have there, and its empty folders.
+
+        Left out, and listed in `left_out`: what .gitignore names and git does not track, what a pattern of `exclude` names,
+        which reads as one of .gitignore does, repositories in the tree, katas in it (`stores` names folders of such), symlinks
+        that point out of it, sockets and the like. Raises UsageError for what cannot be read.
+        """
         folder = Path(folder)
         if not os.path.isdir(folder):
             raise UsageError(f"there is no folder {folder}")
+        gathering = Gathering(folder, exclude, [Path(each) for each in stores])
         try:
             files = {
-                os.fsencode(path.relative_to(folder)): _visible(path, folder) for path in _files_below(folder)
+                name: VisibleFile(
+                    b"" if stat.S_ISDIR(status.st_mode) else folder / os.fsdecode(name),
+                    _kind(status),
+                    age=status.st_mtime_ns,
+                )
+                for name, status in gathering.entries()
             }
         except OSError as error:
             raise _unreadable(error) from error
         if not files:
-            raise UsageError(f"the folder {folder} is empty")
-        return cls(files)
+            told = tell(gathering.left_out)
+            raise UsageError(f"the folder {folder} is empty" + (f"; {told}" if told else ""))
+        return cls(files, left_out=gathering.left_out)
+
+    def freeze(self) -> VisibleFiles:
+        """All of them as they are now, whatever happens in their folder from now on. One that a folder held and that has gone
+        since is left out. Raises UsageError for what cannot be read.
+        """
+        spool, found = Spool(), {}
+        for name, file in self._files.items():
+            try:
+                found[name] = file.freeze(spool)
+            except FileNotFoundError as error:
+                if file.age is None:
+                    raise _unreadable(error) from error
+            except OSError as error:
+                raise _unreadable(error) from error
+        return VisibleFiles(found, left_out=self.left_out)
 
     def edited(self, name: str, content: str | bytes) -> VisibleFiles:
         """The same files with one of them replaced or added. Raises UsageError as the constructor does."""
         key = _encode(name)
         mode = self._files[key].mode if key in self._files else None
+        mode = None if mode == FOLDER else mode
         return VisibleFiles({**self._files, key: VisibleFile(_content(key, content), mode)})
 
     def without(self, name: str) -> VisibleFiles:
@@ -114,16 +196,23 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
             os.makedirs(os.path.join(root, each), exist_ok=True)
         for name, file in self._files.items():
             path = os.path.join(root, name)
+            if file.mode == FOLDER:
+                os.makedirs(path, exist_ok=True)
+                continue
             if file.mode == LINK:
                 os.symlink(file.read(), path)
                 continue
             with open(path, "wb") as out:
-                out.write(file.read())
+                out.writelines(file.pieces())
                 os.fchmod(out.fileno(), file.mode & 0o777)
 
     def manifest(self) -> dict[bytes, Stamped]:
         """What a delta is worked out from."""
         return {name: Stamped(file.mode, file.blob) for name, file in self._files.items()}
+
+    def ages(self) -> dict[bytes, int | None]:
+        """The mtime of each in the player's folder, in nanoseconds; None where it has none."""
+        return {name: file.age for name, file in self._files.items()}
 
     def __getitem__(self, name: str | bytes) -> VisibleFile:
         return self._files[_encode(name)]
@@ -135,39 +224,11 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         return len(self._files)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder, onerror=_raise):
-        here = Path(root)
-        for history in (folders, names):  # a file in a git worktree
-            if here == folder and ".git" in history:
-                history.remove(".git")
-        for name in sorted(folders):
-            if (here / name).is_symlink():
-                folders.remove(name)
-                names.append(name)
-        folders.sort()
-        for name in sorted(names):
-            yield here / name
-
-
-def _visible(path: Path, folder: Path) -> VisibleFile:
-    mode = path.lstat().st_mode
-    if stat.S_ISLNK(mode):
-        if not _inside(path, folder):
-            raise UsageError(
-                f"the symlink {show(bytes(path))} points out of the tree, as an absolute one always does: make it relative, or "
-                "copy what it points to"
-            )
-        return VisibleFile(path, LINK)
-    if not stat.S_ISREG(mode):
-        raise UsageError(f"{show(bytes(path))} is neither a file nor a folder nor a symlink; remove it")
-    if not os.access(path, os.R_OK):
-        raise PermissionError(EACCES, os.strerror(EACCES), path)
-    return VisibleFile(path, PROGRAM if mode & 0o100 else FILE)
-
-
-def _raise(error: OSError) -> None:
-    raise error
+def _kind(status: os.stat_result) -> int:
+    """Git's mode of it."""
+    if stat.S_ISREG(status.st_mode):
+        return PROGRAM if status.st_mode & 0o100 else FILE
+    return stat.S_IFMT(status.st_mode)
 
 
 def _unreadable(error: OSError) -> UsageError:
@@ -183,12 +244,6 @@ def folders_of(names: Iterable[bytes]) -> set[bytes]:
             found.add(folder)
             folder = os.path.dirname(folder)
     return found
-
-
-def _inside(link: Path, folder: Path) -> bool:
-    if os.readlink(link).startswith("/"):
-        return False
-    return Path(os.path.realpath(link)).is_relative_to(os.path.realpath(folder))
 
 
 def _content(name: bytes, content: object) -> bytes:

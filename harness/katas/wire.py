@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from harness.katas import sent
 from harness.katas.delta import Delta, Stamped
 from harness.katas.saving import SavedFile
 from harness.katas.store import Comparison, Held, Increment, Usage
 from harness.tree import Entry
+
+CONTENT, END = b"+", b"."
+"""What a piece of a file begins with, and what ends it: no piece may be empty, which would end the stream."""
 
 
 def pack_manifest(manifest: Mapping[bytes, Stamped]) -> Any:
@@ -25,22 +29,45 @@ def unpack_manifest(data: Any) -> dict[bytes, Stamped]:
     return {os.fsencode(name): Stamped(mode, blob) for name, mode, blob in data}
 
 
-def pack_file(file: SavedFile) -> bytes:
-    """One file as one piece of a stream: a line of JSON, then the content."""
-    return json.dumps([os.fsdecode(file.name), file.mode]).encode() + b"\n" + file.content
+def pack_files(files: Iterable[SavedFile]) -> Iterator[bytes]:
+    """Files as the pieces of a stream: for each a line of JSON, its content, and an empty line."""
+    for file in files:
+        yield json.dumps([os.fsdecode(file.name), file.mode, file.blob, file.age]).encode()
+        for piece in file.content:
+            yield CONTENT + piece
+        yield END
 
 
-def unpack_file(piece: bytes) -> SavedFile:
-    head, _, content = piece.partition(b"\n")
-    name, mode = json.loads(head)
-    return SavedFile(os.fsencode(name), mode, content)
+def unpack_files(pieces: Iterator[bytes]) -> Iterator[SavedFile]:
+    """What `pack_files` made; the content of each is read before the next is asked for. Raises StreamCut."""
+    for head in pieces:
+        name, mode, blob, age = json.loads(head)
+        content = _contents(pieces)
+        yield SavedFile(os.fsencode(name), mode, blob, age, content)
+        for _ in content:  # what was not wanted
+            pass
+
+
+def _contents(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if piece == END:
+            return
+        yield piece[len(CONTENT) :]
+
+
+def pack_delta(delta: Delta) -> Any:
+    return [
+        pack_names(names) for names in (delta.unchanged, delta.changed, delta.new, delta.deleted, delta.gone)
+    ]
+
+
+def unpack_delta(data: Any) -> Delta:
+    return Delta(*(tuple(unpack_names(names)) for names in data))
 
 
 def pack_comparison(comparison: Comparison) -> Any:
-    delta = comparison.delta
-    parts = (delta.unchanged, delta.changed, delta.new, delta.deleted)
     return {
-        "delta": [pack_names(names) for names in parts],
+        "delta": pack_delta(comparison.delta),
         "missing": sorted(comparison.missing),
         "head": comparison.head,
         "tag": comparison.tag,
@@ -48,14 +75,13 @@ def pack_comparison(comparison: Comparison) -> Any:
 
 
 def unpack_comparison(data: Any) -> Comparison:
-    delta = Delta(*(tuple(unpack_names(names)) for names in data["delta"]))
-    return Comparison(delta, frozenset(data["missing"]), data["head"], data["tag"])
+    return Comparison(unpack_delta(data["delta"]), frozenset(data["missing"]), data["head"], data["tag"])
 
 
 def pack_held(held: Held) -> Any:
     return {
         "mark": held.mark,
-        "kept": [[os.fsdecode(name), *(file or (None, None))] for name, file in held.kept.items()],
+        "sent": sent.pack(held.sent),
         "missing": sorted(held.missing),
         "head": held.head,
         "tag": held.tag,
@@ -63,8 +89,9 @@ def pack_held(held: Held) -> Any:
 
 
 def unpack_held(data: Any) -> Held:
-    kept = {os.fsencode(name): Stamped(mode, blob) if blob else None for name, mode, blob in data["kept"]}
-    return Held(data["mark"], kept, frozenset(data["missing"]), data["head"], data["tag"])
+    return Held(
+        data["mark"], sent.unpack(data["sent"]), frozenset(data["missing"]), data["head"], data["tag"]
+    )
 
 
 def pack_listing(listing: Mapping[str, Mapping[str, list[Increment]]]) -> Any:

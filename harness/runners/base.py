@@ -144,6 +144,7 @@ class BaseRunner:
         visible = files if isinstance(files, VisibleFiles) else VisibleFiles(files)
         self._check_sizes(visible)
         started = time.monotonic_ns()
+        visible = visible.freeze()
         with ExitStack() as stack:
             if standing := self.stood_by(avatar):
                 stack.callback(standing.sandbox.close)

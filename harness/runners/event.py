@@ -99,11 +99,8 @@ class TestEvent:
         """Copy what changed of the visible files into the katas."""
         with self.phase("save", step):
             delta = self._compare().delta
-            files = (
-                SavedFile(name, self.files[name].mode, self.files[name].read()) for name in delta.written
-            )
             if delta.written or delta.deleted or self.owner:
-                self.katas.save(files, delta.deleted, visible=list(self.files), owner=self.owner)
+                self.katas.save(self._to_write(delta), delta, owner=self.owner)
         return delta
 
     def resume(self, step: str) -> Edit | None:
@@ -118,15 +115,8 @@ class TestEvent:
             if comparison is None:
                 return None
             delta = comparison.delta
-            files = [
-                SavedFile(name, self.files[name].mode, self.files[name].read()) for name in delta.written
-            ]
             if not self.katas.resume(
-                seed.held.mark,
-                files,
-                delta.deleted,
-                visible=list(self.files),
-                latest=seed.listing.newest(),
+                seed.held.mark, self._to_write(delta), delta, latest=seed.listing.newest()
             ):
                 return None
             self._comparison = comparison
@@ -231,6 +221,11 @@ class TestEvent:
                     truncated=execution.truncated,
                 )
             )
+
+    def _to_write(self, delta: Delta) -> Iterator[SavedFile]:
+        for name in delta.written:
+            file = self.files[name]
+            yield SavedFile(name, file.mode, file.blob, file.age, file.pieces())
 
     def _compare(self) -> Comparison:
         if self._comparison is None:

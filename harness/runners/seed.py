@@ -4,6 +4,8 @@ edit, and to bring back only what changed.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,11 +27,17 @@ from harness.katas.delta import Delta, Stamped
 from harness.katas.delta import work_out as work_out_delta
 from harness.katas.layout import split_name
 from harness.katas.store import Comparison, Event, Held
+from harness.tree import KINDS
 
 MOST_FILES = 1000
 """An edit of more than these is sent with all the rest."""
 
 LINK, NOTHING = b"l", b""
+
+
+def letter_of(mode: int) -> bytes:
+    """The letter that find prints for what git's mode names."""
+    return KINDS[stat.S_IFMT(mode)].encode()
 
 
 @dataclass(frozen=True)
@@ -59,18 +67,22 @@ class Seed:
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison | None:
         """The visible files sent, against what is held. None where they go over something else than files in folders
-        that the player may write in.
+        that the player may write in, or where the player deleted whole folders.
         """
         held = self.held
-        others = {name: None for name in manifest if name not in held.kept and self.listing.kind(name)}
-        delta = work_out_delta(manifest, {**held.kept, **others}, held.kept)
+        sent = {name: file.stamped for name, file in held.sent.items()}
+        there = {name for name, file in sent.items() if self._holds(name, file.mode)}
+        delta = work_out_delta(manifest, sent, there)
         plain = {FILE, LINK, NOTHING}
         for name in (*delta.written, *delta.deleted):
             if self.listing.kind(name) not in plain or not all(map(self._is_open, above(name))):
                 return None
+        folders = {each for name in manifest for each in above(name)} | {b".", *manifest}
+        if not {os.path.dirname(name) or b"." for name in delta.deleted} <= folders:
+            return None
         if len(delta.written) + len(delta.deleted) > MOST_FILES:
             return None
-        new = {manifest[name].blob for name in delta.written}
+        new = {manifest[name].blob for name in delta.written} - {""}
         return Comparison(delta, held.missing | new, held.head, held.tag)
 
     def edit(self, delta: Delta) -> Edit:
@@ -98,6 +110,11 @@ class Seed:
             return None
         piped = katas.stage(sandbox.pick(changes.brought)) if changes.brought else 0
         return changes, piped
+
+    def _holds(self, path: bytes, mode: int) -> bool:
+        """Whether something is there of the kind that git's mode names; see `delta.same_kind`."""
+        kind = self.listing.kind(path)
+        return kind == letter_of(mode) and (kind != FILE or bool(self.listing.mode(path) & stat.S_IRUSR))
 
     def _is_open(self, path: bytes) -> bool:
         kind = self.listing.kind(path)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from harness.katas import packing
 from harness.katas.places import FOLDER
-from harness.katas.saving import file_time
+from harness.katas.stamps import in_order
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -29,7 +29,7 @@ class Tmp(BaseRunner):
         event.start()
         with event.phase("pipe_in", "1st B -> L:tmp (all, new), 2nd L:tmp -> R:tmp (all)") as piped:
             piped.bytes_in = event.sandbox.unpack(
-                lambda write: packing.pack(event.files, write, stamp=file_time())
+                lambda write: packing.pack(event.files, write, stamps=in_order(event.files.ages(), 0))
             )
         if event.run():
             event.save("3rd B -> katas (changed only)")

@@ -19,7 +19,7 @@ from harness.katas.kept import VolumeKatas
 from harness.katas.layout import Avatar
 from harness.katas.saving import SavedFile
 from harness.katas.store import Acceptance, Comparison, Event, FolderKatas, Increment, Katas
-from harness.katas.visible import VisibleFiles
+from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.tree import Entry
 
 LION, SPIDER = Avatar("4A6C1FBFE1", "lion"), Avatar("4A6C1FBFE1", "spider")
@@ -42,13 +42,16 @@ def visible(files: Files) -> VisibleFiles:
     return files if isinstance(files, VisibleFiles) else VisibleFiles(files)
 
 
+def to_save(name: bytes, file: VisibleFile) -> SavedFile:
+    return SavedFile(name, file.mode, file.blob, file.age, file.pieces())
+
+
 def save(event: Event, files: Files) -> Comparison:
     """The first step of a test event: what changed is copied into the katas."""
     sent = visible(files)
     comparison = event.compare(sent.manifest())
     delta = comparison.delta
-    changed = [SavedFile(name, sent[name].mode, sent[name].read()) for name in delta.written]
-    event.save(changed, delta.deleted, visible=list(sent), owner=None)
+    event.save([to_save(name, sent[name]) for name in delta.written], delta, owner=None)
     return comparison
 
 

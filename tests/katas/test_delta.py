@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.katas import delta as delta_module
-from harness.katas.delta import Delta, Stamped, blob_id, stamped, work_out
+from harness.katas.delta import Delta, Stamped, blob_id, read_all, same_kind, stamped, work_out
 from harness.testing.strategies import contents, names
 
-FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000
+FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 
 NAMES = st.sampled_from([b"a", b"b", b"c", b"d/e"])
-STAMPED = st.builds(Stamped, st.sampled_from([FILE, PROGRAM, LINK]), st.sampled_from(["1", "2"]))
-SENT = st.dictionaries(NAMES, STAMPED)
-KEPT = st.dictionaries(NAMES, STAMPED | st.none())
-BEFORE = st.sets(NAMES)
+FILES = st.dictionaries(
+    NAMES, st.builds(Stamped, st.sampled_from([FILE, PROGRAM, LINK]), st.sampled_from(["1", "2"]))
+)
+THERE = st.sets(NAMES)
 
 
 @pytest.fixture
@@ -32,88 +32,74 @@ def folder(tmp_path: Path) -> Iterator[int]:
 
 
 @settings(deadline=None)
-@given(SENT, KEPT, BEFORE)
+@given(FILES, FILES, THERE)
 def test_every_name_is_in_one_part(
-    sent: dict[bytes, Stamped], kept: dict[bytes, Stamped | None], before: set[bytes]
+    manifest: dict[bytes, Stamped], sent: dict[bytes, Stamped], there: set[bytes]
 ) -> None:
-    """Those sent are unchanged, changed or new; deleted are those that were visible and were not sent."""
-    delta = work_out(sent, kept, before)
-    parts = (delta.unchanged, delta.changed, delta.new)
-    assert sorted(name for part in parts for name in part) == sorted(sent)
-    assert set(delta.deleted) == before - sent.keys()
+    """Those of the manifest are unchanged, changed, new or gone; deleted are those that were sent and are in it no more."""
+    delta = work_out(manifest, sent, there)
+    parts = (delta.unchanged, delta.changed, delta.new, delta.gone)
+    assert sorted(name for part in parts for name in part) == sorted(manifest)
+    assert set(delta.deleted) == sent.keys() - manifest.keys()
     assert all(list(part) == sorted(part) for part in (*parts, delta.deleted))
 
 
 @settings(deadline=None)
-@given(SENT, KEPT, BEFORE)
-def test_unchanged_is_what_is_there_already(
-    sent: dict[bytes, Stamped], kept: dict[bytes, Stamped | None], before: set[bytes]
+@given(FILES, FILES, THERE)
+def test_an_edit_is_what_differs_from_what_was_sent_last(
+    manifest: dict[bytes, Stamped], sent: dict[bytes, Stamped], there: set[bytes]
 ) -> None:
-    """A visible file that the sandbox holds with the same content and kind; a program must be executable."""
-
-    def same(found: Stamped | None, wanted: Stamped) -> bool:
-        return (
-            found is not None
-            and found.blob == wanted.blob
-            and (found.mode == LINK) == (wanted.mode == LINK)
-            and (found.mode == PROGRAM or wanted.mode != PROGRAM)
-        )
-
-    unchanged = work_out(sent, kept, before).unchanged
-    assert set(unchanged) == {name for name in before & sent.keys() if same(kept.get(name), sent[name])}
+    """Whatever a run made of it; the rest is only written where it is gone."""
+    delta = work_out(manifest, sent, there)
+    same = {name for name in manifest.keys() & sent.keys() if manifest[name] == sent[name]}
+    assert set(delta.unchanged) == same & there
+    assert set(delta.gone) == same - there
+    assert set(delta.changed) == (manifest.keys() & sent.keys()) - same
+    assert set(delta.new) == manifest.keys() - sent.keys()
 
 
 @settings(deadline=None)
-@given(SENT, KEPT, BEFORE)
-def test_new_is_what_nobody_knew(
-    sent: dict[bytes, Stamped], kept: dict[bytes, Stamped | None], before: set[bytes]
-) -> None:
-    """Neither visible before nor a file that a run made."""
-    new = work_out(sent, kept, before).new
-    assert set(new) == {name for name in sent if name not in before and not kept.get(name)}
-
-
-@settings(deadline=None)
-@given(SENT)
-def test_sent_twice_nothing_is_to_be_written(sent: dict[bytes, Stamped]) -> None:
-    """The delta of what was just saved is empty."""
-    delta = work_out(sent, sent, sent)
-    assert delta.written == delta.deleted == ()
-
-
-@settings(deadline=None)
-@given(SENT, KEPT, BEFORE)
+@given(FILES, FILES, THERE)
 def test_what_was_written_is_unchanged_next_time(
-    sent: dict[bytes, Stamped], kept: dict[bytes, Stamped | None], before: set[bytes]
+    manifest: dict[bytes, Stamped], sent: dict[bytes, Stamped], there: set[bytes]
 ) -> None:
     """However little of it was there, one save is enough."""
-    delta = work_out(sent, kept, before)
-    saved = {**kept, **{name: sent[name] for name in delta.written}}
-    assert work_out(sent, saved, sent) == Delta(tuple(sorted(sent)), (), (), ())
+    delta = work_out(manifest, sent, there)
+    assert delta.names == (*delta.unchanged, *delta.written)
+    assert work_out(manifest, manifest, delta.names) == Delta(tuple(sorted(manifest)), (), (), ())
 
 
 def test_a_run_s_product_that_the_player_sends_too_is_written() -> None:
     """From then on it is the player's: deleted in the browser, it is deleted in the sandbox."""
-    file = Stamped(FILE, "1")
-    delta = work_out({b"a": file}, {b"a": file}, before=[])
-    assert delta.written == (b"a",)
+    assert work_out({b"a": Stamped(FILE, "1")}, {}, there=[b"a"]).written == (b"a",)
+
+
+@pytest.mark.parametrize("sent", [FILE, PROGRAM, LINK])
+@pytest.mark.parametrize("before", [FILE, PROGRAM, LINK])
+def test_a_change_of_kind_is_a_change(before: int, sent: int) -> None:
+    """The permission to execute is the player's to give and to take."""
+    delta = work_out({b"a": Stamped(sent, "1")}, {b"a": Stamped(before, "1")}, [b"a"])
+    assert bool(delta.written) == (before != sent)
 
 
 @pytest.mark.parametrize(
-    ("there", "sent", "written"),
+    ("mode", "found", "same"),
     [
-        (FILE, PROGRAM, True),
-        (PROGRAM, FILE, False),
-        (FILE, LINK, True),
-        (LINK, FILE, True),
-        (LINK, PROGRAM, True),
-        (PROGRAM, LINK, True),
+        (FILE, stat.S_IFREG | 0o755, True),
+        (PROGRAM, stat.S_IFREG | 0o644, True),
+        (FILE, stat.S_IFREG | 0o311, False),
+        (FILE, stat.S_IFLNK | 0o777, False),
+        (LINK, stat.S_IFLNK | 0o777, True),
+        (LINK, stat.S_IFREG | 0o644, False),
+        (FILE, stat.S_IFDIR | 0o755, False),
+        (FILE, stat.S_IFIFO | 0o644, False),
+        (FOLDER, stat.S_IFDIR | 0o755, True),
+        (FOLDER, stat.S_IFREG | 0o644, False),
     ],
 )
-def test_a_change_of_kind_is_a_change(there: int, sent: int, written: bool) -> None:
-    """But that a run made a file executable is no edit of the player's."""
-    delta = work_out({b"a": Stamped(sent, "1")}, {b"a": Stamped(there, "1")}, [b"a"])
-    assert bool(delta.written) == written
+def test_what_is_no_file_any_more_is_not_there(mode: int, found: int, same: bool) -> None:
+    """Nor is a file that its owner may not read: the next run could not, though root can."""
+    assert same_kind(mode, os.stat_result((found, *[0] * 9))) == same
 
 
 @settings(deadline=None, max_examples=20)
@@ -175,4 +161,4 @@ def test_a_file_whose_size_was_another_is_read_whole(tmp_path: Path, size: int) 
     """It may grow or shrink after it was looked at, and a kernel may give less than was asked for."""
     (tmp_path / "file").write_bytes(b"hello")
     with (tmp_path / "file").open("rb") as file:
-        assert delta_module._read(file.fileno(), size) == b"hello"
+        assert read_all(file.fileno(), size) == b"hello"

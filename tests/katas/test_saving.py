@@ -7,8 +7,8 @@ import resource
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,23 +17,27 @@ from hypothesis import given
 from support import on_disk
 
 from harness.katas import saving
-from harness.katas.delta import Stamped, blob_id
+from harness.katas.delta import blob_id
 from harness.katas.saving import SavedFile
+from harness.katas.sent import Sent
+from harness.katas.stamps import Ahead
 from harness.testing.planting import scratch
 from harness.testing.strategies import visible_files
 from harness.tree import Entry, difference, snapshot
 
-FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000
+FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 HOUR = 3600 * 10**9
 LAST_STAMP = (2**63 - 1) * 10**9 + 999_999_999
 """The last that a system call takes; each file system makes the last that it can hold of it."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Box:
-    """A sandbox, and the folder in which files are written before they are renamed into it."""
+    """A sandbox, the folder in which files are written before they are renamed into it, and the record of what was sent."""
 
     folder: Path
+    sent: dict[bytes, Sent] = field(default_factory=dict)
+    ahead: Ahead = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.sandbox.mkdir(parents=True)
@@ -44,21 +48,38 @@ class Box:
         return self.folder / "sandbox"
 
     def save(
-        self, files: Mapping[str, str | bytes], deleted: tuple[str, ...] = (), *, mode: int = FILE
+        self,
+        files: Mapping[str, str | bytes],
+        deleted: tuple[str, ...] = (),
+        *,
+        mode: int = FILE,
+        ages: Mapping[str, int] | None = None,
     ) -> int:
+        """Returns the latest stamp that was given."""
         saved = [
-            SavedFile(os.fsencode(name), mode, text if isinstance(text, bytes) else text.encode())
+            saved_file(
+                os.fsencode(name),
+                mode,
+                text if isinstance(text, bytes) else text.encode(),
+                (ages or {}).get(name),
+            )
             for name, text in files.items()
         ]
-        return self.save_these(iter(saved), deleted)
+        return self.save_these(saved, deleted)
 
-    def save_these(self, files: Iterator[SavedFile], deleted: tuple[str, ...] = ()) -> int:
-        names = [os.fsencode(name) for name in deleted]
-        return saving.save(str(self.sandbox), str(self.folder / "incoming"), files, names, None)
+    def save_these(self, files: Iterable[SavedFile], deleted: tuple[str, ...] = ()) -> int:
+        gone = [os.fsencode(name) for name in deleted]
+        kept = {name: file for name, file in self.sent.items() if name not in gone}
+        incoming = str(self.folder / "incoming")
+        saved = saving.save(str(self.sandbox), incoming, files, gone, None, sent=self.sent, names=[*kept])
+        self.sent = {**kept, **saved.sent}
+        self.ahead = saved.ahead
+        return max((file.stamp for file in saved.sent.values()), default=0)
 
-    def look(self, *names: str) -> dict[str, Stamped | None]:
-        found = saving.look(str(self.sandbox), [os.fsencode(name) for name in names])
-        return {os.fsdecode(name): stamp for name, stamp in found.items()}
+    def there(self, *names: str) -> set[str]:
+        """Those at which something of the kind that was sent still is."""
+        sent = {name: self.sent.get(name, Sent(FILE, "", 0)) for name in map(os.fsencode, names)}
+        return {os.fsdecode(name) for name in saving.still_there(str(self.sandbox), sent)}
 
     def snapshot(self) -> dict[bytes, Entry]:
         return snapshot(self.sandbox, contents=True)
@@ -69,6 +90,10 @@ class Box:
 
     def stamp(self, name: str) -> int:
         return (self.sandbox / name).lstat().st_mtime_ns
+
+
+def saved_file(name: bytes, mode: int, content: bytes, age: int | None = None) -> SavedFile:
+    return SavedFile(name, mode, blob_id(content), age, [content])
 
 
 @pytest.fixture
@@ -101,15 +126,32 @@ class TestNoMissedEdit:
         stamps = [box.save({"file": str(number)}) for number in range(5)]
         assert any(stamp % 10**9 for stamp in stamps)
 
-    def test_a_file_from_an_hour_ahead_is_overtaken(self, box: Box) -> None:
-        """Objects from a clock that runs ahead would make every later edit invisible."""
+    def test_no_edit_is_stamped_into_the_future(self, box: Box) -> None:
+        """What lies there is brought back to the clock in its order, before the edit: make would warn of a clock skew, and
+        ninja would make its own manifest for ever.
+        """
+        box.save({"source": "1"})
         ahead = time.time_ns() + HOUR
-        (box.sandbox / "product").touch()
-        os.utime(box.sandbox / "product", ns=(ahead, ahead))
-        assert box.save({"source": "1"}) > ahead
-        assert box.stamp("product") == ahead
-        first = box.stamp("source")
-        assert box.save({"source": "2"}) > first
+        for name, later in (("product", 0), ("another", 0), ("twin", 1)):
+            (box.sandbox / name).touch()
+            os.utime(box.sandbox / name, ns=(ahead + later,) * 2)
+        stamp = box.save({"source": "2"})
+        assert box.stamp("another") < stamp <= time.time_ns()
+        assert box.stamp("product") == box.stamp("another") < box.stamp("twin") < stamp
+
+    def test_what_was_brought_back_goes_ahead_again(self, box: Box) -> None:
+        """If a run left it alone; what the run made anew has a stamp of its own."""
+        box.save({"source": "1"})
+        ahead = time.time_ns() + HOUR
+        for name in ("left alone", "made anew", "gone"):
+            (box.sandbox / name).touch()
+            os.utime(box.sandbox / name, ns=(ahead, ahead))
+        box.save({"source": "2"})
+        (box.sandbox / "made anew").write_text("by the run")
+        (box.sandbox / "gone").unlink()
+        made = box.stamp("made anew")
+        saving.put_ahead_again(str(box.sandbox), box.ahead)
+        assert (box.stamp("left alone"), box.stamp("made anew")) == (ahead, made)
 
     @pytest.mark.parametrize("kind", ["file", "folder", "symlink", "sandbox"])
     @pytest.mark.parametrize("disk", [None, "/dev/shm"])
@@ -121,6 +163,7 @@ class TestNoMissedEdit:
             pytest.skip(f"there is no {disk} here")
         with scratch(disk) as folder:
             box = Box(Path(folder) / "box")
+            box.save({"source": "0"})
             last = box.sandbox / ("" if kind == "sandbox" else "last")
             if kind == "folder":
                 last.mkdir()
@@ -138,6 +181,72 @@ class TestNoMissedEdit:
             assert box.stamp("source") == stamp > max(box.others("source"))
             assert last.lstat().st_mtime_ns < at_last
             assert box.stamp("other") == 5
+
+
+class TestOrder:
+    """Files keep the order in time that they have in the player's folder."""
+
+    def test_the_first_have_the_stamps_of_the_player_s_folder(self, box: Box) -> None:
+        """To the nanosecond, back to the beginning of the clock."""
+        ages = {"old": 5, "source": 10**18 + 7, "product": 10**18 + 8}
+        box.save(dict.fromkeys(ages, "1"), ages=ages)
+        assert {name: box.stamp(name) for name in ages} == ages
+
+    def test_one_from_the_future_is_brought_to_the_clock(self, box: Box) -> None:
+        """After all that are not, and in its order."""
+        now = time.time_ns()
+        ages = {"b": now + HOUR, "a": now + 2 * HOUR, "c": now - HOUR}
+        box.save(dict.fromkeys("abcd", "1"), ages=ages)
+        assert box.stamp("c") == now - HOUR
+        assert now - HOUR < box.stamp("b") < box.stamp("a") < box.stamp("d") <= time.time_ns()
+
+    def test_edits_are_later_than_all_and_in_order(self, box: Box) -> None:
+        """A product that was made on the player's machine stays newer than its source; what has no age is the newest."""
+        box.save(
+            {"source": "1", "product": "1", "header": "1"}, ages={"source": 1, "product": 2, "header": 3}
+        )
+        (box.sandbox / "made").touch()
+        box.save({"product": "2", "source": "2", "header": "2", "x": "1"}, ages={"source": 11, "product": 12})
+        assert box.stamp("made") < box.stamp("source") < box.stamp("product") < box.stamp("header")
+        assert box.stamp("header") == box.stamp("x")
+
+    def test_what_a_run_took_away_has_the_stamp_again_that_it_had(self, box: Box) -> None:
+        """Nobody edited it: nothing that depends on it is to be made anew."""
+        box.save({"a/b": "1", "c": "1"})
+        before = box.stamp("a/b")
+        (box.sandbox / "a" / "b").unlink()
+        (box.sandbox / "product").touch()
+        box.save({"a/b": "1", "c": "2"})
+        assert box.stamp("a/b") == before < box.stamp("product") < box.stamp("c")
+
+    def test_a_change_of_mode_is_no_edit_of_the_content(self, box: Box) -> None:
+        """As chmod in place: what depends on it is not made anew, and what a run wrote into it stays."""
+        box.save({"tool": "1"})
+        (box.sandbox / "tool").write_text("formatted by a run")
+        before = box.stamp("tool")
+        box.save({"tool": "1"}, mode=PROGRAM)
+        assert stat.S_IMODE((box.sandbox / "tool").stat().st_mode) == 0o755
+        box.save({"tool": "1"}, mode=FILE)
+        assert stat.S_IMODE((box.sandbox / "tool").stat().st_mode) == 0o644
+        assert (box.stamp("tool"), (box.sandbox / "tool").read_text()) == (before, "formatted by a run")
+
+
+class TestEmptyFolders:
+    """They travel too."""
+
+    def test_one_is_made_and_what_a_run_puts_into_it_stays(self, box: Box) -> None:
+        """Also when the player deletes it."""
+        box.save({"obj": "", "other": ""}, mode=FOLDER)
+        (box.sandbox / "obj" / "a.o").touch()
+        box.save({}, deleted=("obj", "other"))
+        assert os.listdir(box.sandbox) == ["obj"]
+
+    def test_a_folder_that_the_player_deleted_goes_with_its_last_file(self, box: Box) -> None:
+        """Unless a run made something there, or the player still has it."""
+        box.save({"a/b/c": "1", "with/product": "1", "kept/file": "1", "kept/other": "1"})
+        (box.sandbox / "with" / "x.o").touch()
+        box.save({}, deleted=("a/b/c", "with/product", "kept/file"))
+        assert sorted(os.listdir(box.sandbox)) == ["kept", "with"]
 
 
 class TestMake:
@@ -195,7 +304,7 @@ class TestExact:
         box.save({"a/b": "1"})
         before = box.snapshot()
         box.save({})
-        box.look("a/b", "a", "missing", "a/b/c")
+        box.there("a/b", "a", "missing", "a/b/c")
         assert box.snapshot() == before
 
     @on_disk
@@ -204,9 +313,9 @@ class TestExact:
         """Whatever bytes are in names and contents."""
         with scratch() as folder:
             box = Box(Path(folder) / "box")
-            box.save_these(SavedFile(name, FILE, content) for name, content in files.items())
-            seen = saving.look(str(box.sandbox), files)
-            assert seen == {name: Stamped(FILE, blob_id(content)) for name, content in files.items()}
+            box.save_these(saved_file(name, FILE, content) for name, content in files.items())
+            assert saving.still_there(str(box.sandbox), box.sent) == files.keys()
+            assert saving.survey(str(box.sandbox), files) == box.sent
             box.save({}, deleted=tuple(os.fsdecode(name) for name in files))
             assert not any(entry.kind == "f" for entry in box.snapshot().values())
 
@@ -240,21 +349,17 @@ class TestExact:
         assert (box.sandbox / "copy").read_text() == "1"
 
     def test_a_crash_leaves_each_file_old_or_new(self, box: Box) -> None:
-        """And what is new is later than what a run had made: it would not be saved again."""
+        """Which of them, the record does not say: they count as edited, and are written again."""
 
         def files() -> Iterator[SavedFile]:
-            yield SavedFile(b"first", FILE, b"new")
+            yield saved_file(b"first", FILE, b"new")
             raise ZeroDivisionError
 
         box.save({"first": "old", "second": "old"})
-        (box.sandbox / "product").touch()
-        ahead = time.time_ns() + HOUR
-        os.utime(box.sandbox / "product", ns=(ahead, ahead))
         with pytest.raises(ZeroDivisionError):
             box.save_these(files())
         assert (box.sandbox / "first").read_text() == "new"
         assert (box.sandbox / "second").read_text() == "old"
-        assert box.stamp("first") > ahead
 
     def test_a_tree_may_have_more_folders_than_can_be_open(self, box: Box) -> None:
         """Thousands of them are nothing special."""
@@ -263,11 +368,11 @@ class TestExact:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
         try:
             box.save(dict.fromkeys(names, "1"))
-            assert len(box.look(*names)) == 100
+            assert len(box.there(*names)) == 100
             box.save({}, deleted=tuple(names))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert box.look(*names) == {}
+        assert not box.there(*names)
 
 
 class TestDeletion:
@@ -328,23 +433,23 @@ class TestWhatARunMayLeave:
         (box.sandbox / "folder").symlink_to(outside)
         (box.sandbox / "deep").mkdir()
         (box.sandbox / "deep" / "folder").symlink_to(outside)
-        assert box.look("folder/file", "deep/folder/file") == {}
+        assert not box.there("folder/file", "deep/folder/file")
         box.save({"folder/file": "1", "deep/folder/sub/file": "2"})
         assert not (box.sandbox / "folder").is_symlink()
         assert (box.sandbox / "folder" / "file").read_text() == "1"
         assert (box.sandbox / "deep" / "folder" / "sub" / "file").read_text() == "2"
 
     def test_a_symlink_where_a_file_was(self, box: Box, outside: Path) -> None:
-        """It is replaced, and seen as what it is."""
+        """It is no file any more, and is replaced."""
         (box.sandbox / "file").symlink_to(outside / "file")
-        assert box.look("file") == {"file": Stamped(LINK, blob_id(bytes(outside / "file")))}
+        assert not box.there("file")
         box.save({"file": "1"})
         assert not (box.sandbox / "file").is_symlink()
 
     def test_a_folder_where_a_file_was(self, box: Box) -> None:
         """It gives way, with all that is in it."""
         (box.sandbox / "file" / "full").mkdir(parents=True)
-        assert box.look("file") == {"file": None}
+        assert not box.there("file")
         box.save({"file": "1"})
         assert (box.sandbox / "file").read_text() == "1"
 
@@ -352,14 +457,14 @@ class TestWhatARunMayLeave:
     def test_a_file_where_a_folder_was(self, box: Box, kind: str) -> None:
         """It gives way too."""
         (Path.touch if kind == "file" else os.mkfifo)(box.sandbox / "folder")
-        assert box.look("folder/file") == {}
+        assert not box.there("folder/file")
         box.save({"folder/file": "1"})
         assert (box.sandbox / "folder" / "file").read_text() == "1"
 
     def test_a_fifo_where_a_file_was(self, box: Box) -> None:
         """It is not waited for."""
         os.mkfifo(box.sandbox / "file")
-        assert box.look("file") == {"file": None}
+        assert not box.there("file")
         box.save({"file": "1"})
         assert (box.sandbox / "file").read_text() == "1"
 
@@ -372,7 +477,7 @@ class TestWhatARunMayLeave:
         name = "folder/inner/file"
         box.save({name: "1", "folder/inner/deleted": "1"})
         (box.sandbox / where).chmod(mode)
-        assert box.look(name) == {name: Stamped(FILE, blob_id(b"1"))}
+        assert box.there(name) == {name}
         box.save({"new": "2"}, deleted=("folder/inner/deleted",))
         box.save({name: "2"})
         assert (box.sandbox / name).read_text() == "2"
@@ -383,6 +488,7 @@ class TestWhatARunMayLeave:
     def test_what_is_hidden_from_view_counts_too(self, tmp_path: Path, mode: int) -> None:
         """make may well reach it by its name."""
         box = Box(tmp_path / "box")
+        box.save({"source": "0"})
         product = box.sandbox / "hidden" / "inner" / "product"
         product.parent.mkdir(parents=True)
         product.touch()
@@ -390,7 +496,8 @@ class TestWhatARunMayLeave:
         os.utime(product, ns=(ahead, ahead))
         product.parent.chmod(mode)
         product.parent.parent.chmod(mode)
-        assert box.save({"source": "1"}) > ahead
+        stamp = box.save({"source": "1"})
+        assert box.ahead[b"hidden/inner/product"].to < stamp < ahead
 
     @unprivileged
     def test_a_folder_that_is_not_written_in_keeps_its_mode(self, tmp_path: Path) -> None:
@@ -399,7 +506,7 @@ class TestWhatARunMayLeave:
         box.save({"folder/file": "1"})
         (box.sandbox / "folder").chmod(0o500)
         box.save({"other": "1"})
-        box.look("folder/file")
+        box.there("folder/file")
         assert stat.S_IMODE((box.sandbox / "folder").stat().st_mode) == 0o500
 
     @unprivileged
@@ -408,7 +515,7 @@ class TestWhatARunMayLeave:
         box = Box(tmp_path / "box")
         box.save({"file": "1"})
         (box.sandbox / "file").chmod(0)
-        assert box.look("file") == {"file": None}
+        assert not box.there("file")
         box.save({"file": "2"})
         assert (box.sandbox / "file").read_text() == "2"
 
@@ -421,8 +528,9 @@ class TestOwner:
 
     def test_what_is_saved_is_owned_by_who_runs_it(self, box: Box) -> None:
         """The folders made on the way too."""
-        file = SavedFile(b"a/b", FILE, b"1")
-        saving.save(str(box.sandbox), str(box.folder / "incoming"), [file], [], self.NOBODY)
+        file = saved_file(b"a/b", FILE, b"1")
+        incoming = str(box.folder / "incoming")
+        saving.save(str(box.sandbox), incoming, [file], [], self.NOBODY, sent={}, names=[])
         for path in (box.sandbox / "a", box.sandbox / "a" / "b"):
             assert (path.stat().st_uid, path.stat().st_gid) == self.NOBODY
 

@@ -1,0 +1,129 @@
+"""Which files of a folder are sent: all that is no history, is not ignored, and can be sent at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from errno import EACCES
+from functools import cached_property
+from pathlib import Path
+
+from dulwich.ignore import IgnoreFilter, IgnoreFilterManager
+from dulwich.repo import Repo
+
+from harness.changes import above
+from harness.errors import UsageError
+from harness.katas.layout import STORE, show
+
+HISTORY = b".git"
+
+IGNORED, EXCLUDED = ".gitignore", "--exclude"
+REPOSITORY, KATAS = "a repository of its own", "katas of the harness"
+POINTS_OUT, SPECIAL = "points out of the tree", "neither file, folder nor symlink"
+
+SHOWN = 3
+"""So many names are told for each reason."""
+
+
+class Gathering:
+    """The entries of one folder: those that are sent, and by reason those that are left out."""
+
+    def __init__(self, folder: Path, exclude: Iterable[str] = (), stores: Iterable[Path] = ()) -> None:
+        """`exclude` are patterns as .gitignore has them, `stores` folders that hold katas. Raises UsageError for a pattern
+        that means nothing.
+        """
+        self._folder = os.fsencode(folder)
+        self._top = os.path.realpath(self._folder)
+        self._ignored = IgnoreFilterManager(os.fspath(folder), [], False)
+        patterns = [each for each in exclude if each.strip()]
+        if len(patterns) != len([*exclude]):
+            raise UsageError("a pattern to exclude is empty; name files as .gitignore does")
+        self._excluded = IgnoreFilter([os.fsencode(each) for each in patterns])
+        self._stores = {os.fsencode(os.path.realpath(each)) for each in stores}
+        self.left_out: dict[str, list[bytes]] = defaultdict(list)
+
+    def entries(self) -> Iterator[tuple[bytes, os.stat_result]]:
+        """Each file, symlink and empty folder that is sent: its name and its status. Raises OSError, and UsageError."""
+        waiting = [b""]
+        while waiting:
+            here = waiting.pop()
+            sent = 0
+            try:
+                with os.scandir(os.path.join(self._folder, here)) as found:
+                    items = sorted(found, key=lambda item: item.name)
+            except FileNotFoundError:
+                continue  # it has gone since
+            for item in items:
+                name = os.path.join(here, item.name)
+                try:
+                    status = item.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # as an editor's swap file does
+                why = self._why_not(name, item.path, status)
+                if why is not None:
+                    if why:
+                        self.left_out[why].append(name + (b"/" if stat.S_ISDIR(status.st_mode) else b""))
+                    continue
+                sent += 1
+                if stat.S_ISDIR(status.st_mode):
+                    waiting.append(name)
+                else:
+                    yield name, status
+            if here and not sent:
+                yield here, os.lstat(os.path.join(self._folder, here))
+
+    def _why_not(self, name: bytes, path: bytes, status: os.stat_result) -> str | None:
+        """Why it is not sent; None if it is, and nothing for what nobody expects to be."""
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if os.path.basename(name) == HISTORY:
+            return REPOSITORY if b"/" in name else ""
+        text = os.fsdecode(name) + ("/" if is_folder else "")
+        if self._excluded.is_ignored(text):
+            return EXCLUDED
+        if is_folder and self._holds_katas(path):
+            return KATAS
+        if self._ignored.is_ignored(text) and name not in self._tracked:
+            return IGNORED
+        return self._problem(path, status.st_mode)
+
+    def _holds_katas(self, folder: bytes) -> bool:
+        marked = os.path.lexists(os.path.join(folder, os.fsencode(STORE)))
+        return marked or os.path.realpath(folder) in self._stores
+
+    def _problem(self, path: bytes, mode: int) -> str | None:
+        """Why it cannot be sent; None if it can. Raises PermissionError for what this process may not read."""
+        if stat.S_ISLNK(mode):
+            return None if self._stays_inside(path) else POINTS_OUT
+        if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+            return SPECIAL
+        if not os.access(path, os.R_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES), path)
+        return None
+
+    def _stays_inside(self, link: bytes) -> bool:
+        if os.readlink(link).startswith(b"/"):
+            return False
+        target = os.path.realpath(link)
+        return target == self._top or target.startswith(self._top + b"/")
+
+    @cached_property
+    def _tracked(self) -> frozenset[bytes]:
+        """What git tracks, which no .gitignore takes away, with the folders above it."""
+        try:
+            with Repo(os.fsdecode(self._folder)) as repository:
+                names = [*repository.open_index()]
+        except Exception:  # there is no repository, or none that can be read
+            return frozenset()
+        return frozenset(names) | {folder for name in names for folder in above(name)}
+
+
+def tell(left_out: Mapping[str, Iterable[bytes]]) -> str:
+    """What was left out and why, in one line; empty if nothing was."""
+    parts = []
+    for why, names in left_out.items():
+        first = [show(name)[1:-1] for name in list(names)[:SHOWN]]
+        more = len(list(names)) - len(first)
+        parts.append(", ".join(first) + (f" and {more} more" if more else "") + f" ({why})")
+    return f"left out: {'; '.join(parts)}" if parts else ""

@@ -1,0 +1,62 @@
+"""What the player sent last: `visible.json`, beside the sandbox.
+
+An edit is told against this record, not against the sandbox: what a run made of a file is no edit of the player's.
+
+Runs in the keeper too: standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from harness.katas.delta import Stamped
+
+UNKNOWN = ""
+"""The blob of a file that was being written: it is an edit, whatever is sent next."""
+
+
+class Sent(NamedTuple):
+    """One file, or one empty folder, as it was sent."""
+
+    mode: int  # git's; that of a folder for an empty one
+    blob: str  # git's id of the content; empty for a folder
+    stamp: int  # the mtime that it was given in the sandbox, in nanoseconds
+
+    @property
+    def stamped(self) -> Stamped:
+        return Stamped(self.mode, self.blob)
+
+
+Record = Mapping[bytes, Sent]
+
+
+def pack(record: Record) -> Any:
+    """As JSON."""
+    return {os.fsdecode(name): list(each) for name, each in record.items()}
+
+
+def unpack(data: Any) -> dict[bytes, Sent]:
+    """What `pack` made JSON of."""
+    return {os.fsencode(name): Sent(*each) for name, each in data.items()}
+
+
+def encode(record: Record) -> bytes:
+    """The content of `visible.json`."""
+    return json.dumps(pack(record)).encode()
+
+
+def decode(content: bytes) -> dict[bytes, Sent] | list[bytes]:
+    """What `encode` made. Versions up to 0.1 kept the names alone: then these. Raises ValueError for a damaged file."""
+    data = json.loads(content)
+    try:
+        return [os.fsencode(name) for name in data] if isinstance(data, list) else unpack(data)
+    except (AttributeError, TypeError) as error:
+        raise ValueError("it is not a record of files") from error
+
+
+def being_written(record: Record, names: Iterable[bytes]) -> dict[bytes, Sent]:
+    """The record while these files are written: after a crash in between each of them is written anew."""
+    return {**record, **dict.fromkeys(names, Sent(0, UNKNOWN, 0))}
