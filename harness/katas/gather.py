@@ -15,7 +15,7 @@ from dulwich.repo import Repo
 
 from harness.changes import above
 from harness.errors import UsageError
-from harness.katas.layout import STORE, show
+from harness.katas.layout import STORE, is_git_folder, show
 
 HISTORY = b".git"
 
@@ -77,8 +77,8 @@ class Gathering:
     def _why_not(self, name: bytes, path: bytes, status: os.stat_result) -> str | None:
         """Why it is not sent; None if it is, and nothing for what nobody expects to be."""
         is_folder = stat.S_ISDIR(status.st_mode)
-        if os.path.basename(name) == HISTORY:
-            return REPOSITORY if b"/" in name else ""
+        if is_git_folder(os.path.basename(name)):
+            return "" if name == HISTORY else REPOSITORY
         text = os.fsdecode(name) + ("/" if is_folder else "")
         if self._excluded.is_ignored(text):
             return EXCLUDED

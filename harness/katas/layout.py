@@ -73,6 +73,20 @@ def split_name(name: bytes) -> list[bytes]:
     return parts
 
 
+IGNORED_BY_HFS = dict.fromkeys(
+    [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
+)
+"""What Apple's file system overlooks in a name (git's utf8.c, next_hfs_char)."""
+
+
+def is_git_folder(part: bytes) -> bool:
+    """Whether git takes it for its own folder, on any file system: it clones no history with such a name (git-fsck(1),
+    hasDotgit).
+    """
+    text = part.decode(errors="ignore").translate(IGNORED_BY_HFS).lower()
+    return text.partition(":")[0].rstrip(" .") in (".git", "git~1")
+
+
 def show(name: bytes) -> str:
     """For a message, which is one line of proper text whatever the name is made of."""
     return repr(name.decode(errors="backslashreplace"))

@@ -109,6 +109,13 @@ def still_there(sandbox: str, sent: Record) -> set[bytes]:
     return found
 
 
+def stamp_of(sandbox: str, name: bytes) -> int | None:
+    """The mtime of what is there, in nanoseconds; None where there is nothing."""
+    with folders_of(sandbox) as folders:
+        status = folders.look(split_name(name))
+    return None if status is None else status.st_mtime_ns
+
+
 def survey(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Sent]:
     """What the sandbox holds at these names, as if it had been sent; nothing for a name where there is no file."""
     found = {}

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from harness.katas.delta import Stamped
 
-UNKNOWN = ""
-"""The blob of a file that was being written: it is an edit, whatever is sent next."""
+UNKNOWN = "?"
+"""The blob of a file that a crash left half sent: it is an edit, whatever is sent next."""
 
 
 class Sent(NamedTuple):
@@ -24,6 +24,7 @@ class Sent(NamedTuple):
     mode: int  # git's; that of a folder for an empty one
     blob: str  # git's id of the content; empty for a folder
     stamp: int  # the mtime that it was given in the sandbox, in nanoseconds
+    writing: bool = False  # something else is being written in its place
 
     @property
     def stamped(self) -> Stamped:
@@ -35,7 +36,7 @@ Record = Mapping[bytes, Sent]
 
 def pack(record: Record) -> Any:
     """As JSON."""
-    return {os.fsdecode(name): list(each) for name, each in record.items()}
+    return {os.fsdecode(name): each[: 4 if each.writing else 3] for name, each in record.items()}
 
 
 def unpack(data: Any) -> dict[bytes, Sent]:
@@ -57,6 +58,19 @@ def decode(content: bytes) -> dict[bytes, Sent] | list[bytes]:
         raise ValueError("it is not a record of files") from error
 
 
-def being_written(record: Record, names: Iterable[bytes]) -> dict[bytes, Sent]:
-    """The record while these files are written: after a crash in between each of them is written anew."""
-    return {**record, **dict.fromkeys(names, Sent(0, UNKNOWN, 0))}
+def begin_writing(record: Record, names: Iterable[bytes]) -> dict[bytes, Sent]:
+    """The record while these files are written, for whoever comes after a crash in between."""
+    new = Sent(0, UNKNOWN, 0)
+    return {**record, **{name: record.get(name, new)._replace(writing=True) for name in names}}
+
+
+def after_a_crash(record: Record, stamp_of: Callable[[bytes], int | None]) -> dict[bytes, Sent]:
+    """What can be relied on of a record: of a file that was being written only if it has its old stamp still, or has gone.
+    `stamp_of` gives the stamp in the sandbox, None for nothing.
+    """
+    found = dict(record)
+    for name, each in record.items():
+        if each.writing:
+            same = stamp_of(name) in (each.stamp, None)
+            found[name] = each._replace(blob=each.blob if same else UNKNOWN, writing=False)
+    return found

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -39,7 +40,7 @@ from harness.katas.layout import (
     kata_folder,
 )
 from harness.katas.listed import settle
-from harness.katas.sent import Record, Sent, being_written, decode, encode
+from harness.katas.sent import Record, Sent, after_a_crash, begin_writing, decode, encode
 from harness.katas.stamps import Ahead, is_ahead
 from harness.tree import Entry, snapshot, walk
 
@@ -352,7 +353,7 @@ class FolderEvent:
                 return
             os.makedirs(self._incoming, exist_ok=True)
             sent = self._sent()
-            self._write_sent(being_written(sent, delta.written))
+            self._write_sent(begin_writing(sent, delta.written))
             saved = saving.save(
                 self._sandbox,
                 self._incoming,
@@ -478,7 +479,7 @@ class FolderEvent:
     def _sent(self) -> dict[bytes, Sent]:
         found = _read_sent(self._folder)
         if isinstance(found, dict):
-            return found
+            return after_a_crash(found, partial(saving.stamp_of, self._sandbox))
         # An older version kept the names alone: what the sandbox holds there is taken for what was sent.
         surveyed = saving.survey(self._sandbox, found)
         self._write_sent(surveyed)

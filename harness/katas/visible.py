@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.katas.contents import PIECE, Part, Spool
 from harness.katas.delta import Stamped, blob_id, read_all
 from harness.katas.gather import Gathering, tell
-from harness.katas.layout import show, split_name
+from harness.katas.layout import is_git_folder, show, split_name
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 """The kinds of file, by git's modes; a folder is sent only where nothing is in it, since nothing else would tell of it."""
@@ -115,7 +115,10 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         found: dict[bytes, VisibleFile] = {}
         for key, content in files.items():
             name = _encode(key)
-            split_name(name)
+            if any(map(is_git_folder, split_name(name))):
+                raise UsageError(
+                    f"{show(name)} has git's own folder in its name, which no history can hold; leave it out"
+                )
             found[name] = (
                 content if isinstance(content, VisibleFile) else VisibleFile(_content(name, content))
             )
@@ -155,8 +158,8 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
                 for name, status in gathering.entries()
             }
         except OSError as error:
-            raise _unreadable(error) from error
-        if not files:
+            raise UsageError(f"{_unreadable(error)}; to leave it out, --exclude it") from error
+        if all(file.mode == FOLDER for file in files.values()):
             told = tell(gathering.left_out)
             raise UsageError(f"the folder {folder} is empty" + (f"; {told}" if told else ""))
         return cls(files, left_out=gathering.left_out)

@@ -20,6 +20,7 @@ from typing import TypeAlias
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from harness.katas.layout import is_git_folder
 from harness.testing.planting import Planned, Tree
 from harness.testing.sessions import FOLDER, LINKS, MOVE, REMOVE, WRITE, Change, Press
 
@@ -135,12 +136,13 @@ def trees(*, size: int = 6, readable: bool | None = None) -> SearchStrategy[Tree
 
 @st.composite
 def visible_files(draw: DrawFn, *, size: int = 6) -> dict[bytes, bytes]:
-    """Names and contents of visible files; none is a file and a folder at once."""
+    """Names and contents of visible files; none is a file and a folder at once, or in git's own folder."""
     found = draw(st.dictionaries(paths(), contents(), max_size=size))
     return {
         name: content
         for name, content in found.items()
         if not any(other.startswith(name + b"/") for other in found)
+        and not any(map(is_git_folder, name.split(b"/")))
     }
 
 

@@ -21,6 +21,7 @@ from events import LION, SPIDER, acceptance, holds, opened, packed, play, save, 
 from harness import errors
 from harness.errors import EngineError, HarnessError, KatasError, NoSuchAvatar, StreamCut, UsageError
 from harness.katas.channel import Channel
+from harness.katas.delta import Delta, blob_id
 from harness.katas.keeper import Keeper, rebuild_error
 from harness.katas.kept import KeptEvent, VolumeKatas, bundle
 from harness.katas.saving import SavedFile
@@ -98,7 +99,7 @@ class TestServe:
         arguments: dict[str, object] = {
             "stage": {},
             "accept": {"commit": "", "increment": {}, "changes": None},
-            "save": {"deleted": [], "visible": [], "owner": None},
+            "save": {"delta": [[], [], [], [], []], "owner": None},
         }[call]
         keeper.send({"call": call, **arguments})
         keeper.send_pieces([b"some", b"pieces"])
@@ -147,11 +148,11 @@ class TestErrors:
 
 def in_the_middle_of_a_save(event: KeptEvent) -> None:
     def files() -> Iterator[SavedFile]:
-        yield SavedFile(b"a", 0o100644, b"2")
+        yield SavedFile(b"a", 0o100644, blob_id(b"2"), None, [b"2"])
         kill(event)
-        yield SavedFile(b"b", 0o100644, bytes(1 << 20))
+        yield SavedFile(b"b", 0o100644, "b", None, [bytes(1 << 20)])
 
-    event.save(files(), [], visible=[b"a", b"b"], owner=None)
+    event.save(files(), Delta((), (b"a", b"b"), (), ()), owner=None)
 
 
 def in_the_middle_of_a_stage(event: KeptEvent) -> None:

@@ -14,7 +14,7 @@ from support import on_disk, one_line
 from harness import tarpipe
 from harness.errors import UsageError
 from harness.katas.packing import pack
-from harness.katas.visible import FILE, LINK, PROGRAM, VisibleFile, VisibleFiles
+from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles
 from harness.testing.planting import scratch
 from harness.testing.strategies import visible_files
 from harness.tree import walk
@@ -25,7 +25,7 @@ NOW = 1_795_623_432_896_353_547
 def unpack(files: VisibleFiles, folder: str | Path, *, stamp: int = NOW) -> int:
     """Pack them and let tar unpack them into the folder; returns the bytes in between."""
     stream: list[bytes] = []
-    packed = pack(files, stream.append, stamp=stamp)
+    packed = pack(files, stream.append, stamps=dict.fromkeys(files, stamp))
     assert tarpipe.unpack(str(folder), stream) == packed
     return packed
 
@@ -42,16 +42,26 @@ def test_what_was_packed_can_be_sent_again(files: dict[bytes, bytes], stamp: int
         assert {status.st_mtime_ns for path, status in walk(folder) if path != b"."} == {stamp}
 
 
+def test_each_has_its_own_stamp_and_folders_the_latest(tmp_path: Path) -> None:
+    """To the nanosecond, whatever came before it in the stream."""
+    stamps = {b"a/late": NOW + 7, b"a/old": NOW - 7, b"b": NOW + 1}
+    stream: list[bytes] = []
+    pack(VisibleFiles(dict.fromkeys(map(os.fsdecode, stamps), "x")), stream.append, stamps=stamps)
+    tarpipe.unpack(str(tmp_path), stream)
+    found = {path: status.st_mtime_ns for path, status in walk(tmp_path) if path != b"."}
+    assert found == {**stamps, b"a": NOW + 7}
+
+
 def test_every_kind_of_file_is_packed(tmp_path: Path) -> None:
     """With permissions that do not depend on the umask."""
-    kinds = {b"sub/file": FILE, b"program": PROGRAM, b"link": LINK}
+    kinds = {b"sub/file": FILE, b"program": PROGRAM, b"link": LINK, b"empty": FOLDER}
     before = os.umask(0o077)
     try:
         unpack(VisibleFiles({name: VisibleFile(b"x", mode) for name, mode in kinds.items()}), tmp_path)
     finally:
         os.umask(before)
     found = {path: stat.S_IMODE(status.st_mode) for path, status in walk(tmp_path) if path != b"."}
-    assert found == {b"sub": 0o755, b"sub/file": 0o644, b"program": 0o755, b"link": 0o777}
+    assert found == {b"sub": 0o755, b"sub/file": 0o644, b"program": 0o755, b"link": 0o777, b"empty": 0o755}
     assert os.readlink(tmp_path / "link") == "x"
 
 
@@ -75,7 +85,7 @@ def test_a_content_of_any_size(size: int, tmp_path: Path) -> None:
     """Large ones come in pieces, so that they are not in memory once more as a whole."""
     pieces: list[bytes] = []
     content = os.urandom(size)
-    pack(VisibleFiles({"file": content}), pieces.append, stamp=NOW)
+    pack(VisibleFiles({"file": content}), pieces.append, stamps={b"file": NOW})
     assert max(map(len, pieces)) <= tarpipe.CHUNK
     tarpipe.unpack(str(tmp_path), pieces)
     assert (tmp_path / "file").read_bytes() == content
@@ -88,5 +98,5 @@ def test_a_file_that_has_gone(tmp_path: Path) -> None:
     (tmp_path / "file").unlink()
 
     with pytest.raises(UsageError) as refused:
-        pack(visible, [].append, stamp=NOW)
+        pack(visible, [].append, stamps={b"file": NOW})
     one_line(refused.value)

@@ -6,6 +6,7 @@ import errno
 import functools
 import io
 import itertools
+import json
 import os
 import subprocess
 import tarfile
@@ -153,11 +154,46 @@ class TestDelta:
         found = difference(before, tree(katas))
         assert (found.added, found.removed, found.changed) == ((), (), (b"src", b"src/a.c"))
 
-    def test_a_file_that_a_run_changed_is_put_right(self, katas: Katas) -> None:
-        """Contents are compared with what is there, not with what was sent last time."""
+    def test_what_a_run_made_of_a_file_stays(self, katas: Katas) -> None:
+        """Contents are compared with what was sent last: a generated file does not go back to what it was."""
         play(katas, LION, FILES, run=lambda sandbox: (sandbox / "src" / "a.c").write_text("by the run"))
-        assert play(katas, LION, FILES).delta.changed == (b"src/a.c",)
-        assert (tree(katas)[b"src/a.c"].size) == 1
+        before = tree(katas)
+        assert play(katas, LION, FILES).delta.written == ()
+        assert tree(katas) == before
+
+    def test_what_a_run_took_away_is_put_back_as_it_was(self, katas: Katas) -> None:
+        """Deleted, or turned into something else: with the stamp that it had, so that nothing is made anew for it."""
+        play(katas, LION, FILES)
+        before = tree(katas)
+
+        def spoil(sandbox: Path) -> None:
+            (sandbox / "cyber-dojo.sh").unlink()
+            (sandbox / "src" / "a.c").unlink()
+            (sandbox / "src" / "a.c").mkdir()
+            (sandbox / "src" / "a.c" / "made").touch()
+
+        play(katas, LION, FILES, run=spoil)
+        assert play(katas, LION, FILES).delta.gone == (b"cyber-dojo.sh", b"src/a.c")
+        assert difference(before, tree(katas)).changed == (b".", b"src")
+
+    def test_an_older_record_of_names_alone_is_understood(self, tmp_path: Path) -> None:
+        """What the sandbox holds is taken for what was sent; only an edit is an edit."""
+        katas = FolderKatas(tmp_path / "older")
+        play(katas, LION, FILES)
+        (katas.sandbox(LION).parent / "visible.json").write_text(json.dumps(sorted(FILES)))
+        assert play(katas, LION, {**FILES, "src/a.c": "2"}).delta.written == (b"src/a.c",)
+        assert play(katas, LION, {**FILES, "src/a.c": "2"}).delta.written == ()
+
+    def test_a_fresh_start_empties_the_sandbox_alone(self, katas: Katas) -> None:
+        """The history goes on."""
+        play(katas, LION, FILES, run=build)
+        with closing(katas.event(LION)) as event:
+            event.start_afresh()
+            comparison = save(event, {"only": "1"})
+            assert comparison.delta == Delta((), (), (b"only",), ())
+            event.accept(acceptance({"only": "1"}, comparison))
+        assert holds(katas) == {"only"}
+        assert [each.tag for each in katas.list()[LION.kata]["lion"]] == [1, 2]
 
     def test_names_and_contents_of_every_kind_are_kept(self, katas: Katas) -> None:
         """What Linux allows, nested, empty and binary."""
@@ -193,7 +229,7 @@ class TestTimedOut:
         """And comes back if it is sent again."""
         play(katas, LION, FILES)
         time_out(katas, LION, {"cyber-dojo.sh": ""})
-        assert holds(katas) == {"cyber-dojo.sh", "src"}
+        assert holds(katas) == {"cyber-dojo.sh"}
         assert play(katas, LION, FILES).delta.new == (b"src/a.c", b"src/b.c")
 
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from children import unprivileged
+from dulwich import porcelain
 from hypothesis import assume, given
 from support import on_disk, one_line
 
 from harness.errors import UsageError
+from harness.katas.contents import Spool
 from harness.katas.delta import Stamped, blob_id
-from harness.katas.visible import FILE, LINK, PROGRAM, VisibleFile, VisibleFiles
+from harness.katas.gather import tell
+from harness.katas.layout import Avatar
+from harness.katas.store import FolderKatas
+from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles
 from harness.testing.planting import scratch
 from harness.testing.strategies import visible_files
 
@@ -157,11 +163,13 @@ class TestFromFolder:
     def test_the_history_is_left_out_however_the_folder_is_named(
         self, tmp_path: Path, named: Callable[[Path], str | Path]
     ) -> None:
-        """But a folder of that name further down is the player's."""
+        """And one further down, of a repository in the tree, is told: git could not clone a history that has it."""
         for name in (".git/HEAD", "sub/.git/HEAD", "a"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("1")
-        assert set(VisibleFiles.from_folder(named(tmp_path))) == {b"a", b"sub/.git/HEAD"}
+        files = VisibleFiles.from_folder(named(tmp_path))
+        assert set(files) == {b"a", b"sub"}
+        assert files.left_out == {"a repository of its own": [b"sub/.git/"]}
 
     def test_files_of_every_kind_are_sent(self, tmp_path: Path) -> None:
         """Files, programs and symlinks inside of the tree, dangling ones too."""
@@ -186,17 +194,16 @@ class TestFromFolder:
 
     @pytest.mark.parametrize("kind", ["folder", "file of a worktree"])
     def test_the_history_is_left_out(self, tmp_path: Path, kind: str) -> None:
-        """It is the player's own; further down .git is a name like any other."""
+        """It is the player's own."""
         (tmp_path / "a").touch()
         if kind == "folder":
             (tmp_path / ".git").mkdir()
             (tmp_path / ".git" / "HEAD").touch()
         else:
             (tmp_path / ".git").write_text("gitdir: elsewhere")
-        (tmp_path / "sub").mkdir()
-        (tmp_path / "sub" / ".git").touch()
         (tmp_path / ".gitignore").touch()
-        assert set(VisibleFiles.from_folder(tmp_path)) == {b".gitignore", b"a", b"sub/.git"}
+        files = VisibleFiles.from_folder(tmp_path)
+        assert (set(files), files.left_out) == ({b".gitignore", b"a"}, {})
 
     @pytest.mark.parametrize(
         ("link", "target"),
@@ -209,30 +216,97 @@ class TestFromFolder:
             ("sub/deep/link", "top/../outside"),
         ],
     )
-    def test_a_symlink_that_points_out_is_refused(self, tmp_path: Path, link: str, target: str) -> None:
+    def test_a_symlink_that_points_out_is_left_out(self, tmp_path: Path, link: str, target: str) -> None:
         """What it points to would not be in the sandbox; by way of another symlink too, as the kernel goes."""
         tree = tmp_path / "tree"
         (tree / "sub" / "deep").mkdir(parents=True)
+        (tree / "a").touch()
         (tree / "top").symlink_to(".")
         (tree / "sub" / "deep" / "top").symlink_to("../..")
         (tree / link).symlink_to(target)
-        assert f"{link}' points out of the tree" in refusal(tree)
+        files = VisibleFiles.from_folder(tree)
+        assert files.left_out == {"points out of the tree": [link.encode()]}
+        assert link.encode() not in files
 
-    def test_an_absolute_symlink_is_refused(self, tmp_path: Path) -> None:
+    def test_an_absolute_symlink_is_left_out(self, tmp_path: Path) -> None:
         """Even into the tree itself: in the sandbox the tree lies elsewhere."""
         (tmp_path / "a").touch()
         (tmp_path / "link").symlink_to(tmp_path / "a")
-        assert "points out of the tree" in refusal(tmp_path)
+        assert set(VisibleFiles.from_folder(tmp_path)) == {b"a"}
 
-    def test_a_fifo_is_refused(self, tmp_path: Path) -> None:
-        """It has no content that could be sent, and is not waited for."""
+    def test_what_has_no_content_is_left_out(self, tmp_path: Path) -> None:
+        """A fifo is not waited for."""
         os.mkfifo(tmp_path / "fifo")
-        assert "neither a file nor a folder" in refusal(tmp_path)
+        (tmp_path / "a").touch()
+        files = VisibleFiles.from_folder(tmp_path)
+        assert files.left_out == {"neither file, folder nor symlink": [b"fifo"]}
 
     def test_an_empty_folder_is_refused(self, tmp_path: Path) -> None:
-        """Most likely it is the wrong one."""
+        """Most likely it is the wrong one; what was left out is told, if that is why."""
         (tmp_path / "sub").mkdir()
         assert "is empty" in refusal(tmp_path)
+        os.mkfifo(tmp_path / "fifo")
+        assert "fifo (neither file" in refusal(tmp_path)
+
+    def test_empty_folders_are_sent(self, tmp_path: Path) -> None:
+        """Those that are empty because all in them is left out, too: a build may well write there."""
+        for name in ("obj", "out/deep", "full"):
+            (tmp_path / name).mkdir(parents=True)
+        (tmp_path / "full" / "a").touch()
+        (tmp_path / "out" / "deep" / "a.o").touch()
+        (tmp_path / ".gitignore").write_text("*.o\n")
+        kinds = {name: file.mode for name, file in VisibleFiles.from_folder(tmp_path).items()}
+        assert kinds == {b".gitignore": FILE, b"full/a": FILE, b"obj": FOLDER, b"out/deep": FOLDER}
+
+    def test_files_have_their_stamps(self, tmp_path: Path) -> None:
+        """And texts by name have none."""
+        (tmp_path / "a").touch()
+        os.utime(tmp_path / "a", ns=(5, 7))
+        assert VisibleFiles.from_folder(tmp_path).ages() == {b"a": 7}
+        assert VisibleFiles({"a": "1"}).ages() == {b"a": None}
+        assert VisibleFiles.from_folder(tmp_path).edited("a", "2").ages() == {b"a": None}
+
+    def test_what_is_ignored_is_left_out(self, tmp_path: Path) -> None:
+        """By the .gitignore of any folder, as git itself reads it; what git tracks is not ignored, whatever is said there."""
+        ignore = {".gitignore": "*.o\n/build/\n!keep.o\n", "sub/.gitignore": "local\n"}
+        tree = ["a.c", "a.o", "keep.o", "build/x/y", "sub/build/z", "sub/local", "local", "forced.o"]
+        for name, text in (ignore | dict.fromkeys(tree, "")).items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        expected = {b".gitignore", b"sub/.gitignore", b"a.c", b"keep.o", b"sub/build/z", b"local"}
+        files = VisibleFiles.from_folder(tmp_path)
+        assert set(files) == expected
+        assert set(files.left_out[".gitignore"]) == {b"a.o", b"build/", b"sub/local", b"forced.o"}
+        with porcelain.init(tmp_path) as repository:
+            repository.get_worktree().stage(["forced.o", "build/x/y"])
+        assert set(VisibleFiles.from_folder(tmp_path)) == expected | {b"forced.o", b"build/x/y"}
+
+    def test_patterns_exclude_more(self, tmp_path: Path) -> None:
+        """Tracked or not; they read as those of .gitignore."""
+        for name in ("a.c", "deps/x/y", "deps/z", "log.txt", "sub/log.txt"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        files = VisibleFiles.from_folder(tmp_path, exclude=["deps/x/", "/log.txt"])
+        assert set(files) == {b"a.c", b"deps/z", b"sub/log.txt"}
+        assert files.left_out == {"--exclude": [b"log.txt", b"deps/x/"]}
+        with pytest.raises(UsageError, match="pattern to exclude is empty"):
+            VisibleFiles.from_folder(tmp_path, exclude=[" "])
+
+    def test_katas_in_the_tree_are_left_out(self, tmp_path: Path) -> None:
+        """Else they would double with each press; those that hold something are known by a mark, others are named."""
+        (tmp_path / "a").touch()
+        with closing(FolderKatas(tmp_path / ".katas").event(Avatar())):
+            pass
+        (tmp_path / "home" / "volumes").mkdir(parents=True)
+        assert set(VisibleFiles.from_folder(tmp_path)) == {b"a", b"home/volumes"}
+        assert set(VisibleFiles.from_folder(tmp_path, stores=[tmp_path / "home"])) == {b"a"}
+
+    def test_what_was_left_out_is_told_in_one_line(self) -> None:
+        """With three names for each reason, as text that a terminal can print."""
+        names = [b"a\x1b[31m", b"b", b"c", b"d", b"e"]
+        told = tell({".gitignore": names, "--exclude": [b"x"]})
+        assert told == "left out: a\\x1b[31m, b, c and 2 more (.gitignore); x (--exclude)"
+        assert tell({}) == ""
 
     def test_a_missing_folder_is_refused(self, tmp_path: Path) -> None:
         """So is a file in its place."""
@@ -289,3 +363,47 @@ class TestFromFolder:
         with pytest.raises(UsageError, match="No such file") as raised:
             what(files[b"a"])
         assert one_line(raised.value)
+
+
+class TestFreeze:
+    """VisibleFiles.freeze()"""
+
+    def test_what_happens_in_the_folder_then_does_not_matter(self, tmp_path: Path) -> None:
+        """What was hashed is what is sent and what is committed."""
+        (tmp_path / "edited").write_text("old")
+        (tmp_path / "deleted").write_text("old")
+        frozen = VisibleFiles.from_folder(tmp_path).freeze()
+        (tmp_path / "edited").write_text("new")
+        (tmp_path / "deleted").unlink()
+        assert contents(frozen) == {b"edited": b"old", b"deleted": b"old"}
+        assert frozen.manifest() == VisibleFiles({"edited": "old", "deleted": "old"}).manifest()
+
+    def test_one_that_has_gone_since_was_never_sent(self, tmp_path: Path) -> None:
+        """As an editor's swap file; the rest is as it is now."""
+        for name in ("a", ".a.swp"):
+            (tmp_path / name).write_text("old")
+        files = VisibleFiles.from_folder(tmp_path)
+        (tmp_path / ".a.swp").unlink()
+        (tmp_path / "a").write_text("new")
+        assert contents(files.freeze()) == {b"a": b"new"}
+
+    @pytest.mark.parametrize("size", [0, 1, 5 << 20])
+    @pytest.mark.parametrize("change", [-3, 0, 1 << 20])
+    def test_large_files_are_not_in_memory(
+        self, tmp_path: Path, size: int, change: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They are named as git names them all the same, holes and all; even one that changes its length while it is read."""
+        content = os.urandom(size // 2) + bytes(size - size // 2)
+        (tmp_path / "file").write_bytes(content)
+        spool = Spool()
+        file = os.open(tmp_path / "file", os.O_RDONLY)
+        try:
+            part = spool.take(file, max(size + change, 0))
+        finally:
+            os.close(file)
+        expected = content[: max(size + change, 0)]
+        assert b"".join(part.pieces()) == expected
+        assert (part.size, part.blob) == (len(expected), blob_id(expected))
+        monkeypatch.setattr("harness.katas.contents.MEMORY", 0)
+        frozen = VisibleFiles.from_folder(tmp_path).freeze()[b"file"]
+        assert (frozen.read(), frozen.blob, frozen.size) == (content, blob_id(content), size)
