@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+UNITS = {"year": 31_557_600, "month": 2_629_800, "day": 86_400, "hour": 3600, "minute": 60, "second": 1}
+"""Seconds in each, the largest first; years and months as they are on average."""
+
 
 def seconds(value: float | None) -> str:
     """A time with three digits that matter.
@@ -25,3 +30,19 @@ def size(value: int | None) -> str:
     if value == 0:
         return "0"
     return f"{value / 1e3:.0f} kB" if value < 1e6 else f"{value / 1e6:.2f} MB"
+
+
+def ago(time: str, now: datetime | None = None) -> str:
+    """How long ago an ISO 8601 time was, in its largest unit; `now` is for tests.
+
+    >>> ago("2016-11-01T12:00:00+00:00", datetime(2016, 11, 4, 13, tzinfo=UTC))
+    '3 days ago'
+    >>> ago("2016-11-01T12:00:00+00:00", datetime(2016, 11, 1, 12, 1, 30, tzinfo=UTC))
+    '1 minute ago'
+    """
+    past = ((now or datetime.now(UTC)) - datetime.fromisoformat(time)).total_seconds()
+    for name, length in UNITS.items():
+        if past >= length:
+            count = int(past // length)
+            return f"{count} {name}{'s' if count > 1 else ''} ago"
+    return "a moment ago"

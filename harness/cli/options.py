@@ -30,6 +30,16 @@ def add_runner(parser: argparse.ArgumentParser, **options: object) -> None:
     parser.add_argument("--runner", metavar="NAME", help=known, **options)  # type: ignore[arg-type]
 
 
+def add_exclude(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--exclude",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="leave out what this pattern names, as in a .gitignore, whose own patterns hold anyway; may be repeated",
+    )
+
+
 def add_dask(parser: argparse.ArgumentParser, what: str) -> None:
     """To spread what is done over machines."""
     parser.add_argument(

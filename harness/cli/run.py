@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import sys
 from pathlib import Path
 from typing import Any
 
 from harness import runners
-from harness.cli.options import add_engine, add_runner, errors, positive, remark
+from harness.cli.options import add_engine, add_exclude, add_runner, errors, positive, remark
 from harness.engines import Limits
 from harness.engines.folders import state_home
+from harness.errors import KatasError
+from harness.katas.gather import tell
 from harness.katas.layout import Avatar
 from harness.katas.places import PREFIX, VOLUME
+from harness.katas.store import Increment
 from harness.katas.visible import VisibleFiles
 from harness.library import open_runner
 from harness.render import terminal
-from harness.runners.base import COMMAND
+from harness.runners.base import COMMAND, BaseRunner
+from harness.runners.products import tell as told
 from harness.runners.run import Outcome, Run
 from harness.trials import check_command
-from harness.units import seconds
+from harness.units import ago, seconds
 
 TIMED_OUT = 124
 """Exit status of a run past its limit, as timeout(1) has it."""
@@ -50,14 +55,24 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--avatar", default="lion", help="who plays (default %(default)s)")
     parser.add_argument("--kata", metavar="ID", help="10 of 0-9A-Z (default: one that goes with DIR)")
+    add_exclude(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin in an empty sandbox; the history of the avatar goes on"
+    )
+    parser.add_argument(
+        "--changes", action="store_true", help="list the files that the run made, changed and deleted"
+    )
     parser.set_defaults(command_function=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    files = VisibleFiles.from_folder(options.folder)
+    place = default_place(options.runner) if options.katas is None else options.katas
+    stores = [state_home(), *([] if place.startswith(PREFIX) else [place])]
+    files = VisibleFiles.from_folder(options.folder, exclude=options.exclude, stores=stores)
+    if files.left_out:
+        remark(tell(files.left_out))
     check_command(files, options.command, str(options.folder))
     avatar = Avatar(options.kata or kata_of(options.folder), options.avatar)
-    place = default_place(options.runner) if options.katas is None else options.katas
     with open_runner(
         options.runner,
         engine=options.engine,
@@ -67,7 +82,11 @@ def _run(options: argparse.Namespace) -> int:
         limits=Limits(event_seconds=max(Limits.event_seconds, options.max_seconds + TRANSPORT_SECONDS)),
         report=remark,
     ) as runner:
-        run = runner.run(avatar, files, max_seconds=options.max_seconds)
+        if not options.fresh and (before := _last(runner, avatar)):
+            remark(f"goes on from tag {before.tag} of {ago(before.time)}; --fresh begins anew")
+        run = runner.run(
+            avatar, files, max_seconds=options.max_seconds, fresh=options.fresh, products=options.changes
+        )
         sys.stdout.write(run.stdout)
         if run.stdout and not run.stdout.endswith("\n") and sys.stdout.isatty():
             sys.stdout.write("\n")
@@ -79,9 +98,19 @@ def _run(options: argparse.Namespace) -> int:
             f"avatar {avatar.name} of kata {avatar.kata} in {runner.katas.describe()}",
             options.max_seconds,
         )
+        for line in told(run.products) if run.products else ():
+            errors.print(line, markup=False, soft_wrap=True)
     if run.outcome is Outcome.FAULTY:
         return 2
     return TIMED_OUT if run.status is None else run.status
+
+
+def _last(runner: BaseRunner, avatar: Avatar) -> Increment | None:
+    """The avatar's last accepted test event. Another project may have been at this path then."""
+    with contextlib.suppress(KatasError):  # the run itself will tell
+        increments = runner.katas.list().get(avatar.kata, {}).get(avatar.name, ())
+        return increments[-1] if increments else None
+    return None
 
 
 def kata_of(folder: Path) -> str:

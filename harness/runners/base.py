@@ -36,6 +36,8 @@ class Runner(Protocol):
         *,
         max_seconds: float = 10.0,
         on_output: Callable[[Output], object] | None = None,
+        fresh: bool = False,
+        products: bool = False,
     ) -> Run:
         """One test event. Raises UsageError for bad input, and KatasError where the katas cannot be read or
         written at all; whatever fails later gives a run that is faulty.
@@ -43,6 +45,8 @@ class Runner(Protocol):
         `on_output` is called, in the caller's thread, as soon as a command has ended in time: the player need not wait
         for what it did to be kept. Whether it was is what the run tells that is returned then; after a fault in between
         the katas are as they were, though the output was shown. What it raises ends the test event: nothing is accepted.
+        `fresh` begins in an empty sandbox; the history goes on. With `products` the run tells what it made, changed and
+        deleted, which takes some 30 ms more.
         """
 
     def prepare(self, avatar: Avatar) -> None:
@@ -133,6 +137,8 @@ class BaseRunner:
         *,
         max_seconds: float = 10.0,
         on_output: Callable[[Output], object] | None = None,
+        fresh: bool = False,
+        products: bool = False,
     ) -> Run:
         """One test event; see Runner."""
         if self._closed:
@@ -146,10 +152,13 @@ class BaseRunner:
         started = time.monotonic_ns()
         visible = visible.freeze()
         with ExitStack() as stack:
-            if standing := self.stood_by(avatar):
+            standing = None if fresh else self.stood_by(avatar)
+            if standing:
                 stack.callback(standing.sandbox.close)
             try:
                 katas = stack.enter_context(closing(self.begin(avatar)))
+                if fresh:
+                    katas.start_afresh()
                 opened = Phase(
                     "open",
                     "katas (the avatar's lock, and a keeper if they are in a volume)",
@@ -170,6 +179,7 @@ class BaseRunner:
                 on_output=on_output,
                 open_another=(lambda: self.engine.open(spec)) if standing else None,
                 seed=standing.seed if standing else None,
+                wants_products=products,
             )
             stack.callback(lambda: event.sandbox.close())  # noqa: PLW0108 - the one that it has by then
             event.phases.append(opened)

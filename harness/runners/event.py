@@ -18,6 +18,7 @@ from harness.katas.saving import SavedFile
 from harness.katas.store import Comparison, Event, Increment
 from harness.katas.store import Usage as DiskUsage
 from harness.katas.visible import VisibleFiles
+from harness.runners.products import Products, listing_before
 from harness.runners.run import Observation, Outcome, Output, Phase, Run
 from harness.runners.seed import Edit, Seed
 from harness.tree import Snapshot
@@ -82,6 +83,8 @@ class TestEvent:
     tag: int | None = None
     reason: str = ""
     observed: Observation | None = None
+    wants_products: bool = False
+    products: Products | None = None
     answered: int | None = None
     phases: list[Phase] = field(default_factory=list)
     unseen: int = 0  # nanoseconds spent on observing, which no user pays
@@ -143,12 +146,15 @@ class TestEvent:
     def run(self) -> bool:
         """<<RUN>>; True if it completed."""
         look = self._look()
+        listing = listing_before(self.sandbox) if self.wants_products else None
         with self.phase("run", "<<RUN>>"):
             self.execution = self.sandbox.execute(self.command, self.max_seconds)
         self.reason = self.execution.reason
         completed = self.execution.status is not None
         if completed:
             self._hand_out(self.execution)
+        if completed and listing:
+            self.products = Products.between(listing, self.sandbox)
         if completed and look:
             again = self._look()
             assert again is not None
@@ -207,6 +213,7 @@ class TestEvent:
             nanoseconds=nanoseconds - self.unseen,
             reason=self.reason,
             observed=self.observed,
+            products=self.products,
             answered=self.answered,
         )
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from harness.errors import HarnessError
 from harness.katas.store import Usage
+from harness.runners.products import Products
 from harness.tree import Snapshot
 
 
@@ -79,6 +80,7 @@ class Run:
     nanoseconds: int  # until the katas held it: all together, observation left out
     reason: str = ""  # of what is faulty
     observed: Observation | None = None
+    products: Products | None = None  # what it made, changed and deleted, where that was asked for
     answered: int | None = None  # nanoseconds until the output was in hand, where that was sooner
 
     @classmethod

@@ -65,6 +65,34 @@ def test_run_plays_a_test_event_and_the_next_one_is_incremental(
     assert "tag 3" in err
 
 
+def test_run_tells_what_it_goes_on_from_and_what_it_left_out(
+    tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Another project may have been at this path before; --fresh begins in an empty sandbox."""
+    (tree / ".gitignore").write_text("*.log\n")
+    for name in ("a.log", "notes.txt"):
+        (tree / name).touch()
+    arguments = ("run", *LOCAL, "--exclude", "notes.*", str(tree))
+    main(arguments)
+    err = capfd.readouterr().err
+    assert "left out: a.log (.gitignore); notes.txt (--exclude)" in err
+    assert "goes on" not in err
+    main(arguments)
+    out, err = capfd.readouterr()
+    assert out == "one\n"
+    assert "goes on from tag 1 of" in err
+    main((*arguments, "--fresh"))
+    out, err = capfd.readouterr()
+    assert (out, "goes on" in err, "tag 3" in err) == ("building\none\n", False, True)
+
+
+def test_run_lists_what_the_run_changed(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """On stderr, since stdout is the program's."""
+    main(("run", *LOCAL, "--changes", str(tree)))
+    out, err = capfd.readouterr()
+    assert (out, err.splitlines()[-1]) == ("building\none\n", "made     built")
+
+
 def test_run_past_its_limit(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It exits as timeout(1) does, with what was printed until then, and there is no tag."""
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\necho early; while :; do :; done\n")

@@ -1,0 +1,193 @@
+"""What an edit means, with every runner on every engine: bare make in place, on a twin of the player's folder, is the measure."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from support import completed
+
+from harness.errors import UsageError
+from harness.katas.layout import Avatar
+from harness.katas.visible import VisibleFile, VisibleFiles
+from harness.runners.base import BaseRunner
+
+HOUR = 3600 * 10**9
+
+MAKE = """#!/bin/sh
+make -s 2>&1; cat product
+"""
+MAKEFILE = "product: source\n\t@echo making; cp source product\n"
+
+
+def files_of(folder: Path, **ages: int) -> VisibleFiles:
+    """A project whose product is its source, as a folder with these stamps."""
+    for name, text in {"cyber-dojo.sh": MAKE, "Makefile": MAKEFILE}.items():
+        (folder / name).write_text(text)
+        os.utime(folder / name, ns=(1, 1))
+    (folder / "cyber-dojo.sh").chmod(0o755)
+    for name, age in ages.items():
+        os.utime(folder / name, ns=(age, age))
+    return VisibleFiles.from_folder(folder)
+
+
+def sh(*lines: str) -> str:
+    """A cyber-dojo.sh of these lines."""
+    return "\n".join(["#!/bin/sh", *lines, ""])
+
+
+def keeps(runner: BaseRunner) -> bool:
+    """Whether it keeps what a run made."""
+    return runner.name != "tmp"
+
+
+def test_products_that_are_older_than_their_source_are_made_anew(
+    runner: BaseRunner, avatar: Avatar, tmp_path: Path
+) -> None:
+    """And those that are newer are not: the player made them from it."""
+    (tmp_path / "source").write_text("new\n")
+    (tmp_path / "product").write_text("old\n")
+    run = runner.run(avatar, files_of(tmp_path, source=20, product=10))
+    assert completed(run).stdout == "making\nnew\n"
+    other = Avatar(avatar.kata, "other")
+    run = runner.run(other, files_of(tmp_path, source=10, product=20))
+    assert completed(run).stdout == "old\n"
+
+
+def test_a_product_of_the_player_s_does_not_come_back_over_the_run_s(
+    runner: BaseRunner, avatar: Avatar, tmp_path: Path
+) -> None:
+    """It was sent once, and never touched again: an edit is told against what was sent last."""
+    (tmp_path / "source").write_text("one\n")
+    (tmp_path / "product").write_text("one\n")
+    completed(runner.run(avatar, files_of(tmp_path, source=10, product=20)))
+    (tmp_path / "source").write_text("two\n")
+    edited = files_of(tmp_path, source=30, product=20)
+    assert completed(runner.run(avatar, edited)).stdout == "making\ntwo\n"
+    for _ in range(2):
+        expected = "two\n" if keeps(runner) else "making\ntwo\n"
+        assert completed(runner.run(avatar, edited)).stdout == expected
+
+
+def test_products_made_by_the_player_meanwhile_are_newer_than_their_source(
+    runner: BaseRunner, avatar: Avatar, tmp_path: Path
+) -> None:
+    """Both are edits, and have their order; the other way round the source is the newer one."""
+    (tmp_path / "source").write_text("one\n")
+    completed(runner.run(avatar, files_of(tmp_path, source=10)))
+    (tmp_path / "source").write_text("two\n")
+    (tmp_path / "product").write_text("two, by the player\n")
+    run = runner.run(avatar, files_of(tmp_path, source=20, product=30))
+    assert completed(run).stdout == "two, by the player\n"
+    (tmp_path / "source").write_text("three\n")
+    (tmp_path / "product").write_text("two, again\n")
+    run = runner.run(avatar, files_of(tmp_path, source=50, product=40))
+    assert completed(run).stdout == "making\nthree\n"
+
+
+@pytest.mark.parametrize("which", ["unrelated", "product"])
+def test_what_a_run_left_ahead_of_the_clock_hides_no_edit(
+    runner: BaseRunner, avatar: Avatar, which: str
+) -> None:
+    """Nor does it have anything made again when nothing was edited, or the clock be complained of."""
+    touch = f"[ -e {which}.touched ] || touch -d '+2 hours' {which}.touched {which}"
+    make = sh(f"make -s 2>&1; {touch}; cat product")
+    files = VisibleFiles({"cyber-dojo.sh": make, "Makefile": MAKEFILE, "source": "one\n"})
+    assert completed(runner.run(avatar, files)).stdout == "making\none\n"
+    files = files.edited("source", "two\n")
+    assert completed(runner.run(avatar, files)).stdout == "making\ntwo\n"
+    for _ in range(2):
+        expected = "two\n" if keeps(runner) else "making\ntwo\n"
+        assert completed(runner.run(avatar, files)).stdout == expected
+
+
+def test_files_of_the_player_s_are_brought_to_the_clock(
+    runner: BaseRunner, avatar: Avatar, tmp_path: Path
+) -> None:
+    """In their order: make warns of no clock skew."""
+    ahead = time.time_ns() + HOUR
+    (tmp_path / "source").write_text("one\n")
+    (tmp_path / "product").write_text("old\n")
+    run = runner.run(avatar, files_of(tmp_path, source=ahead + 2, product=ahead + 1))
+    assert completed(run).stdout == "making\none\n"
+
+
+def test_a_file_that_is_edited_while_the_run_goes_on(
+    runner: BaseRunner, avatar: Avatar, tmp_path: Path
+) -> None:
+    """What was there when the button was pressed is what is kept; the next press sends the edit."""
+    (tmp_path / "source").write_text("one\n")
+    files = files_of(tmp_path, source=10)
+    run = runner.run(
+        avatar, files, on_output=lambda output: (tmp_path / "source").write_text("edited meanwhile\n")
+    )
+    assert completed(run).stdout == "making\none\n"
+    run = runner.run(avatar, files, on_output=lambda output: (tmp_path / "source").unlink())
+    assert completed(run).stdout == "making\nedited meanwhile\n"
+
+
+def test_empty_folders_travel(runner: BaseRunner, avatar: Avatar, tmp_path: Path) -> None:
+    """What a run puts there stays there, and what the player deletes goes."""
+    (tmp_path / "obj").mkdir()
+    (tmp_path / "cyber-dojo.sh").write_text(sh("ls -d obj out 2>/dev/null; echo x >obj/made"))
+    (tmp_path / "cyber-dojo.sh").chmod(0o755)
+    assert runner.run(avatar, VisibleFiles.from_folder(tmp_path)).stdout == "obj\n"
+    (tmp_path / "out").mkdir()
+    assert runner.run(avatar, VisibleFiles.from_folder(tmp_path)).stdout == "obj\nout\n"
+    (tmp_path / "out").rmdir()
+    assert runner.run(avatar, VisibleFiles.from_folder(tmp_path)).stdout == "obj\n"
+
+
+def test_a_change_of_mode_alone_has_nothing_made_anew(runner: BaseRunner, avatar: Avatar) -> None:
+    """As chmod in place, be it to give or to take the permission to execute."""
+    make = sh("make -s 2>&1; [ -x source ] && echo executable; cat product")
+    files = VisibleFiles({"cyber-dojo.sh": make, "Makefile": MAKEFILE, "source": "#!one\n"})
+    again = "" if keeps(runner) else "making\n"
+    assert completed(runner.run(avatar, files)).stdout == "making\nexecutable\n#!one\n"
+    plain = VisibleFiles({**files, b"source": _with_mode(files, 0o100644)})
+    assert completed(runner.run(avatar, plain)).stdout == again + "#!one\n"
+    assert completed(runner.run(avatar, files)).stdout == again + "executable\n#!one\n"
+
+
+def test_a_fresh_start(runner: BaseRunner, avatar: Avatar) -> None:
+    """Nothing of the earlier runs is there; the history goes on."""
+    files = VisibleFiles({"cyber-dojo.sh": sh("ls; echo x >made")})
+    completed(runner.run(avatar, files))
+    run = runner.run(avatar, files, fresh=True)
+    assert (run.stdout, run.tag) == ("cyber-dojo.sh\n", 2)
+
+
+class TestProducts:
+    """run(..., products=True)"""
+
+    def test_what_a_run_made_changed_and_deleted(self, runner: BaseRunner, avatar: Avatar) -> None:
+        """With its contents, whether the katas keep them or not; folders are not files."""
+        do = sh(
+            "mkdir d; echo made >d/made; echo more >>changed; rm deleted; ln -s changed link; chmod 700 mode; touch same",
+            "truncate -s 1M sparse; echo end >>sparse; ln changed hard; : >\"$(printf 'two\\nlines')\"",
+        )
+        files = VisibleFiles(
+            {"cyber-dojo.sh": do} | dict.fromkeys(("changed", "deleted", "mode", "kept", "same"), "1\n")
+        )
+        run = completed(runner.run(avatar, files, products=True))
+        found = run.products
+        assert found
+        assert found.made == (b"d/made", b"hard", b"link", b"sparse", b"two\nlines")
+        assert found.changed == (b"changed", b"mode", b"same")
+        assert found.deleted == (b"deleted",)
+        assert found.read("d/made") == b"made\n"
+        assert found.read(b"changed") == found.read("hard") == b"1\nmore\n"
+        assert found.read("link") == b"changed"
+        assert found.read("sparse") == bytes(1 << 20) + b"end\n"
+        with pytest.raises(UsageError, match="neither made nor changed 'kept'"):
+            found.read("kept")
+
+    def test_they_are_only_told_when_they_are_asked_for(self, runner: BaseRunner, avatar: Avatar) -> None:
+        """It takes time."""
+        assert runner.run(avatar, {"cyber-dojo.sh": sh("echo x >made")}).products is None
+
+
+def _with_mode(files: VisibleFiles, mode: int) -> VisibleFile:
+    return VisibleFile(files[b"source"].read(), mode)
