@@ -40,6 +40,10 @@ class Listing:
         """The letter that find prints; empty where there is nothing."""
         return self.records.get(path, b"")[:1]
 
+    def size(self, path: bytes) -> int:
+        """The length of what is there, holes included, in bytes."""
+        return int(self.records[path].split(b" ")[2])
+
     def mode(self, path: bytes) -> int:
         """The permissions of what is there."""
         return int(self.records[path].split(b" ")[1], 8)
@@ -112,12 +116,14 @@ def suspects(before: Listing, after: Listing) -> tuple[bytes, ...]:
     )
 
 
-def work_out(before: Listing, sent: Iterable[bytes], after: Listing, also: Collection[bytes] = ()) -> Changes:
+def work_out(
+    before: Listing, sent: Collection[bytes], after: Listing, also: Collection[bytes] = ()
+) -> Changes:
     """What turned the tree of `before` into that of `after`; `sent` are paths that were put there meanwhile, in the tree
     that is to be changed too, and `also` those that are known to be others.
     """
     there = {path: record for path, record in after.records.items() if record[:1] != SOCKET}
-    sent = [path for each in sent for path in (each, *above(each))]
+    sent = {*sent, *_all_above(sent)}
     gone = {path for path in (*before.records, *sent) if path not in there}
     brought = set(also)
     folders: set[bytes] = set()
@@ -125,10 +131,13 @@ def work_out(before: Listing, sent: Iterable[bytes], after: Listing, also: Colle
         if before.records.get(path) != record:
             (folders if record[:1] == FOLDER else brought).add(path)
     folders |= {path for path in sent if there.get(path, b"")[:1] == FOLDER}
-    for path in (*gone, *brought, *folders):
-        folders.update(each for each in above(path) if there.get(each, b"")[:1] == FOLDER)
+    for each in _all_above((*gone, *brought, *folders)):
+        if there.get(each, b"")[:1] == FOLDER:
+            folders.add(each)
+    # What is in a folder that goes, or that something else takes the place of, goes with it.
+    covering = gone | brought
     return Changes(
-        gone=tuple(sorted(path for path in gone if not _covered(path, gone, brought))),
+        gone=tuple(sorted(path for path in gone if path == b"." or _above(path) not in covering)),
         brought=tuple(sorted(brought)),
         folders=tuple(
             Folder(path, after.mode(path), after.stamp(path)) for path in sorted(folders, key=_place)
@@ -139,13 +148,24 @@ def work_out(before: Listing, sent: Iterable[bytes], after: Listing, also: Colle
 def above(path: bytes) -> Iterator[bytes]:
     """The folders that a path of a tree is in, the tree itself last."""
     while path != b".":
-        path = os.path.dirname(path) or b"."
+        path = _above(path)
         yield path
 
 
-def _covered(path: bytes, gone: Collection[bytes], brought: Collection[bytes]) -> bool:
-    """Whether it goes with a folder that goes, or that something else takes the place of."""
-    return any(each in gone or each in brought for each in above(path))
+def _above(path: bytes) -> bytes:
+    """The folder that it is in."""
+    return os.path.dirname(path) or b"."
+
+
+def _all_above(paths: Iterable[bytes]) -> set[bytes]:
+    """The folders that these are in; each is met once, however deep they are nested."""
+    found: set[bytes] = set()
+    for path in paths:
+        for each in above(path):
+            if each in found:
+                break
+            found.add(each)
+    return found
 
 
 def _place(path: bytes) -> tuple[int, bytes]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import secrets
 import stat
+
+from harness.descent import Way, descend
 
 ALL = os.R_OK | os.W_OK | os.X_OK
 """What it takes to change a folder."""
@@ -83,12 +84,31 @@ def lacks(mode: int, need: int = os.R_OK | os.X_OK) -> bool:
 
 def permit_all(folder: str | os.PathLike[str]) -> None:
     """See to it that the owner of a tree can look into all of it. Raises OSError."""
-    waiting = [os.fsencode(folder)]
-    while waiting:
-        path = waiting.pop()
-        os.close(open_folder(path))
-        with os.scandir(path) as found:
-            waiting += [each.path for each in found if each.is_dir(follow_symlinks=False)]
+    for _ in descend(folder, enter=lambda name, parent: open_folder(name, parent=parent)):
+        pass
+
+
+def open_file(name: str | bytes, *, parent: int | None = None) -> int:
+    """Open a regular file to be read, and nothing else that hostile code may put in its place: no symlink is followed, no
+    named pipe waited for, no device woken. Raises OSError.
+    """
+    found = hold(name, parent=parent)
+    try:
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", os.fsdecode(name))
+        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY)
+    finally:
+        os.close(found)
+
+
+def hold(name: str | bytes, *, parent: int | None = None) -> int:
+    """A descriptor that only says which file is meant, whatever is put in its place afterwards. Raises OSError."""
+    return os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=parent)
+
+
+def give(held: int, owner: tuple[int, int]) -> None:
+    """Make a user the owner of a held file. Raises OSError."""
+    os.chown(f"/proc/self/fd/{held}", *owner)
 
 
 def remove_tree(folder: str | bytes | os.PathLike[str], *, parent: int | None = None) -> None:
@@ -100,45 +120,41 @@ def remove_tree(folder: str | bytes | os.PathLike[str], *, parent: int | None = 
         top = open_folder(path, parent=parent, need=ALL)
     except FileNotFoundError:
         return
+    way = Way(top)
     try:
-        _empty(top)
+        _empty(way)
     finally:
-        os.close(top)
+        way.close()
     os.rmdir(path, dir_fd=parent)
 
 
 def empty_tree(folder: str | bytes | os.PathLike[str]) -> None:
     """Remove all that is in a folder; see `remove_tree`. Raises OSError."""
-    top = open_folder(os.fsencode(folder), need=ALL)
+    way = Way(open_folder(os.fsencode(folder), need=ALL))
     try:
-        _empty(top)
+        _empty(way)
     finally:
-        os.close(top)
+        way.close()
 
 
-def _empty(top: int) -> None:
-    # Each folder below is moved up to the top when its turn comes, so that no path gets too long, no
-    # recursion too deep and no more than two folders are open; under a name that no run could foresee.
-    waiting = _unlink_files(top)
-    while waiting:
-        name = waiting.pop()
-        inner = open_folder(name, parent=top, need=ALL)
-        try:
-            for below in _unlink_files(inner):
-                os.close(open_folder(below, parent=inner, need=ALL))  # else it could not be moved
-                lifted = secrets.token_hex(16).encode()
-                os.rename(below, lifted, src_dir_fd=inner, dst_dir_fd=top)
-                waiting.append(lifted)
-        finally:
-            os.close(inner)
-        os.rmdir(name, dir_fd=top)
+def _empty(way: Way) -> None:
+    """Remove all that is below the top of the way."""
+    way.waiting.extend(_unlink_files(way.here))
+    while True:
+        if way.waiting:
+            name = way.waiting.pop()
+            way.down(name, open_folder(name, parent=way.here, need=ALL))
+            way.waiting.extend(_unlink_files(way.here))
+        elif (left := way.up()) is not None:
+            os.rmdir(left, dir_fd=way.here)
+        else:
+            return
 
 
-def _unlink_files(folder: int) -> list[bytes]:
+def _unlink_files(folder: int) -> list[str]:
     """Unlink all but the folders, which are returned."""
     with os.scandir(folder) as found:
-        # An open folder's names come as text.
-        entries = [(os.fsencode(each.name), each.is_dir(follow_symlinks=False)) for each in found]
+        entries = [(each.name, each.is_dir(follow_symlinks=False)) for each in found]
     for name, is_folder in entries:
         if not is_folder:
             os.unlink(name, dir_fd=folder)

@@ -9,6 +9,7 @@ Interchange Format"), where tar itself found them and with nothing but zeros beh
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import tempfile
@@ -46,6 +47,9 @@ LOOK_THROUGH = ("tar", "--list", "--block-number", "--exclude=*", "--file=-")
 """Passes all members by, and tells where they end."""
 
 BLOCK = 512
+END = bytes(2 * BLOCK)
+"""The two zero blocks that end an archive."""
+
 END_OF_ARCHIVE = re.compile(rb"block (\d+): \*\* Block of NULs \*\*")
 """What tar prints, thanks to --block-number, when it comes to the first of the two zero blocks. That a stream
 ends in zeros tells nothing: so does many a file, and tar takes its end for the end of the archive.
@@ -53,6 +57,14 @@ ends in zeros tells nothing: so does many a file, and tar takes its end for the 
 
 CHUNK = 1 << 20
 """Bytes of one piece of a stream; it bounds what a stream of any length costs in memory."""
+
+SAID = 1 << 16
+"""Bytes of tar's complaints that are looked at; the longest path is in them."""
+
+MOST_COMPLAINTS = 1 << 24
+"""Bytes of complaints after which a tar is not heard out: it has one for each folder of a nest that is too deep for it, with
+its path.
+"""
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
@@ -112,6 +124,8 @@ def unpack(folder: str, chunks: Iterable[bytes]) -> int:
                 # hanging.
                 with contextlib.suppress(BrokenPipeError):
                     tar.stdin.write(chunk)
+                if os.fstat(complaints.fileno()).st_size > MOST_COMPLAINTS:
+                    _check(1, complaints, f"tar could not unpack into {folder}")
         except BaseException:
             tar.kill()
             raise
@@ -169,8 +183,8 @@ def join(archives: Iterable[IO[bytes]], write: Write) -> int:
             chunk = archive.read(min(left, CHUNK))
             write(chunk)
             left -= len(chunk)
-    write(bytes(2 * BLOCK))
-    return count + 2 * BLOCK
+    write(END)
+    return count + len(END)
 
 
 def _end_of(archive: IO[bytes]) -> int:
@@ -203,5 +217,17 @@ def read_chunks(stream: IO[bytes]) -> Iterator[bytes]:
 def _check(code: int, complaints: IO[bytes], what: str) -> None:
     if code:
         complaints.seek(0)
-        said = " ".join(complaints.read(500).decode(errors="replace").split())
-        raise StreamCut(f"{what} (exit {code}): {said or 'it said nothing'}")
+        lines = complaints.read(SAID).decode(errors="replace").splitlines()
+        said = " ".join(" ".join(map(_shortened, lines)).split())[:500]
+        raise StreamCut(f"{what} (exit {code}): {said or _unsaid(code)}")
+
+
+def _unsaid(code: int) -> str:
+    if code < 0:
+        return f"signal {-code} killed it, as a nest of folders does that is too deep for it"
+    return "it said nothing"
+
+
+def _shortened(line: str) -> str:
+    """A complaint without the middle of a long path: its end tells what is wrong."""
+    return line if len(line) <= 200 else f"{line[:80]}...{line[-80:]}"

@@ -9,8 +9,11 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from harness.descent import descend
+from harness.disk import open_file
 
 KINDS = {
     stat.S_IFREG: "f",
@@ -58,55 +61,48 @@ def snapshot(folder: str | os.PathLike[str], *, contents: bool = False) -> dict[
 
     Raises OSError where the caller may not look.
     """
-    root = os.fsencode(folder)
     return entries(
-        ((path, os.path.join(root, path), status) for path, status in walk(root)), contents=contents
+        ((met.path, met.parent, met.name, met.status) for met in descend(folder)), contents=contents
     )
 
 
 def entries(
-    walked: Iterable[tuple[bytes, bytes, os.stat_result]], *, contents: bool = False
+    walked: Iterable[tuple[bytes, int | None, str | bytes, os.stat_result]], *, contents: bool = False
 ) -> dict[bytes, Entry]:
-    """The snapshot of what is at these paths of a tree, wherever it really is, and with what status."""
+    """The snapshot of what is at these paths of a tree, each with the folder, the name there and the status of what it really
+    is. Raises OSError.
+    """
     found: dict[bytes, Entry] = {}
-    seen: dict[tuple[int, int], bytes] = {}
-    for path, full, status in sorted(walked):
+    linked: dict[tuple[int, int], list[bytes]] = {}
+    for path, parent, name, status in walked:
         kind = KINDS[stat.S_IFMT(status.st_mode)]
-        link = b""
         if status.st_nlink > 1 and kind != "d":
-            link = seen.setdefault((status.st_dev, status.st_ino), path)
+            linked.setdefault((status.st_dev, status.st_ino), []).append(path)
         found[path] = Entry(
             kind=kind,
             mode=stat.S_IMODE(status.st_mode),
             size=status.st_size if kind == "f" else 0,
             mtime_ns=status.st_mtime_ns,
-            target=os.readlink(full) if kind == "l" else b"",
-            digest=_digest(full) if contents and kind == "f" else "",
-            link=link,
+            target=os.readlink(os.fsencode(name), dir_fd=parent) if kind == "l" else b"",
+            digest=_digest(name, parent) if contents and kind == "f" else "",
         )
-    return found
+    for paths in linked.values():
+        first = min(paths)
+        for path in paths:
+            found[path] = replace(found[path], link=first)
+    return dict(sorted(found.items()))
 
 
 def walk(folder: str | bytes | os.PathLike[str]) -> Iterator[tuple[bytes, os.stat_result]]:
     """Everything in the tree as snapshots name it, parents before children; symlinks are not followed. Raises
     OSError.
     """
-    root = os.fsencode(folder)
-    yield b".", os.lstat(root)
-    waiting = [b""]
-    while waiting:
-        here = waiting.pop()
-        with os.scandir(os.path.join(root, here)) as found:
-            for item in found:
-                path = here + b"/" + item.name if here else item.name
-                yield path, item.stat(follow_symlinks=False)
-                if item.is_dir(follow_symlinks=False):
-                    waiting.append(path)
+    return ((met.path, met.status) for met in descend(folder))
 
 
 def newest(folder: str | os.PathLike[str]) -> int:
     """The latest mtime of anything in the tree, the folder itself included, in nanoseconds."""
-    return max(status.st_mtime_ns for _, status in walk(folder))
+    return max(met.status.st_mtime_ns for met in descend(folder))
 
 
 def parse_find(output: bytes) -> dict[bytes, Entry]:
@@ -140,6 +136,6 @@ def parse_stamp(printed: bytes) -> int:
     return int(seconds) * 10**9 + int(fraction[:9].ljust(9, b"0"))
 
 
-def _digest(path: bytes) -> str:
-    with open(path, "rb", buffering=0) as file:
+def _digest(name: str | bytes, parent: int | None) -> str:
+    with open(open_file(name, parent=parent), "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -160,3 +160,26 @@ def test_where_changes_cannot_be_told_that_is_known(
 def test_what_is_no_listing_is_refused() -> None:
     with pytest.raises(StreamCut, match="is no entry of a listing"):
         parse_listing(b"nonsense\0")
+
+
+@pytest.mark.parametrize("what", ["came", "went"])
+def test_a_nest_costs_as_much_as_it_has_folders(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Not that many times its depth: of each path it is asked a few times what is above it."""
+    asked = 0
+    dirname = os.path.dirname
+
+    def counting(path: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return dirname(path)
+
+    monkeypatch.setattr("harness.changes.os.path.dirname", counting)
+    levels = 500
+    paths = [b".", *(b"/".join([b"d"] * level) for level in range(1, levels))]
+    empty = Listing({b".": b"d 755 0 1.0 1.0 1 2"}, {b".": b"1.0"})
+    full = Listing(dict.fromkeys(paths, b"d 755 0 1.0 2.0 1 2"), dict.fromkeys(paths, b"1.0"))
+    if what == "came":
+        assert len(work_out(empty, (), full).folders) == levels
+    else:
+        assert work_out(full, (), empty).gone == (b"d",)
+    assert asked < 5 * levels

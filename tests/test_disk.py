@@ -13,7 +13,7 @@ from children import unprivileged
 from hypothesis import given
 from support import on_disk
 
-from harness.disk import ALL, exchange, open_folder, permit_all, remove_tree
+from harness.disk import ALL, exchange, open_file, open_folder, permit_all, remove_tree
 from harness.testing.planting import Planned, planted
 from harness.testing.strategies import trees
 
@@ -152,6 +152,48 @@ class TestOpenFolder:
         assert mode(outside) == 0
         outside.chmod(0o700)
 
+    def test_the_modes_of_a_nest_are_mended_too(self, tmp_path: Path) -> None:
+        """Deeper than a path can name."""
+        (tmp_path / "tree").mkdir()
+        deep(tmp_path / "tree", 3000)
+        here = open_folder(tmp_path / "tree")
+        for _ in range(3000):
+            below = os.open("down", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.fchmod(here, 0o077)
+        permit_all(tmp_path / "tree")
+        assert stat.S_IMODE(os.fstat(here).st_mode) == 0o777
+        os.close(here)
+
+
+class TestOpenFile:
+    """open_file()"""
+
+    @pytest.mark.parametrize("kind", ["symlink", "folder", "fifo", "device"])
+    def test_only_a_file_is_opened(self, tmp_path: Path, kind: str) -> None:
+        """A fifo is not waited for, a device not woken, a symlink not followed."""
+        path = tmp_path / kind
+        if kind == "symlink":
+            (tmp_path / "file").touch()
+            path.symlink_to("file")
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "fifo":
+            os.mkfifo(path)
+        else:
+            try:
+                os.mknod(path, stat.S_IFCHR, os.makedev(1, 5))
+            except PermissionError:
+                pytest.skip("only root makes a device")
+        with pytest.raises(OSError, match="no regular file"):
+            open_file(path.name, parent=os.open(tmp_path, os.O_RDONLY))
+
+    def test_a_file_is_read(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"content")
+        with open(open_file(str(tmp_path / "file")), "rb") as file:
+            assert file.read() == b"content"
+
 
 class TestRemoveTree:
     """remove_tree()"""
@@ -209,7 +251,7 @@ class TestRemoveTree:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         lowest_free = os.dup(0)
         os.close(lowest_free)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 8, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 16, hard))
         try:
             remove_tree(tmp_path / "tree")
         finally:

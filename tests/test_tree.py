@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -96,6 +97,25 @@ def test_the_newest_stamp_is_that_of_the_newest_entry(tree: dict[bytes, Planned]
     """Of files, folders and symlinks alike, the tree's own included."""
     with planted(tree) as folder:
         assert newest(folder) == max(entry.mtime_ns for entry in snapshot(folder).values())
+
+
+def test_a_nest_deeper_than_any_path_has_a_snapshot(tmp_path: Path) -> None:
+    """With what its symlinks and files at the bottom hold."""
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("d" * 200, dir_fd=here)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.symlink("target", "link", dir_fd=here)
+    os.close(os.open("file", os.O_CREAT, dir_fd=here))
+    os.utime("file", ns=(5, 2**62), dir_fd=here)
+    os.close(here)
+    found = snapshot(tmp_path, contents=True)
+    bottom = b"/".join([b"d" * 200] * 30)
+    assert found[bottom + b"/link"].target == b"target"
+    assert found[bottom + b"/file"].digest == hashlib.sha256().hexdigest()
+    assert newest(tmp_path) == found[bottom + b"/file"].mtime_ns
 
 
 ENTRIES = st.builds(Entry, st.sampled_from("fdl"), st.integers(0, 0o7777), st.integers(0, 9), stamps())

@@ -50,6 +50,9 @@ def _list(options: argparse.Namespace) -> int:
                 with _katas(engine, each) as katas:
                     found = [usage for avatars in katas.usage().values() for usage in avatars.values()]
                 rows.append((each.name, each.katas or each.name, found))
+                for usage in found:
+                    if usage.problem:
+                        errors.print(f"{each.name}: {usage.problem}", markup=False)
         console.print(terminal.containers(rows))
     return 0
 

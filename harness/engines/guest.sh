@@ -151,9 +151,9 @@ while read -r request argument; do
             stat -f -c %T "$sandbox" && find mark moved -printf '%A@ %y %m %s %T@ %C@ %i %n/%f\0'
         say marked $?
         ;;
-    list)
-        find "$sandbox" -printf '%A@ %y %m %s %T@ %C@ %i %n/%P\0' 2>tar.log
-        say listed $?
+    list) # argument: bytes after which it is cut, and of no use
+        { find "$sandbox" -printf '%A@ %y %m %s %T@ %C@ %i %n/%P\0' 2>tar.log; echo $? >status; } | head -c "$argument"
+        say listed "$(cat status)"
         ;;
     digest)
         chunks | (cd "$sandbox" && xargs -0 b2sum --zero --) 2>tar.log

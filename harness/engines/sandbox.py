@@ -32,6 +32,14 @@ PIECE = 1 << 18
 AT_ONCE = 1 << 15
 """Bytes that the pipe to a guest takes even if it reads none of them."""
 
+LISTING = 1 << 24
+"""Bytes of a listing: of more than 100,000 files, or of a nest of folders that is deeper than any that a person makes."""
+
+STREAM = 4
+"""So many times the bytes of a sandbox its tree takes at most as a stream: many small files, with headers of some kilobytes
+each, do not come near it; a nest of folders does, whose headers grow with each.
+"""
+
 SENT_SECONDS = 1.0
 """How long the last of the paths may be on its way after an answer that is no use."""
 
@@ -188,8 +196,10 @@ class Sandbox:
         return file_system.decode(), parse_listing(marks)
 
     def listing(self) -> Listing:
-        """The sandbox as it is now, told closely enough to tell later what changed."""
-        self._request(b"list")
+        """The sandbox as it is now, told closely enough to tell later what changed. Raises StreamCut where it takes too many
+        bytes to tell, too.
+        """
+        self._request(b"list %d" % LISTING)
         return parse_listing(self._output(b"listed", "list the tree"))
 
     def digest(self, paths: Iterable[bytes]) -> dict[bytes, str]:
@@ -285,15 +295,23 @@ class Sandbox:
 
     def _packed(self, word: bytes, what: str) -> Iterator[bytes]:
         waiting: list[bytes] = []  # engines deliver small pieces, and each costs its receiver a message
-        finished = False
+        finished, left = False, STREAM * self._limits.sandbox
         while not finished:
             try:
                 finished = self._next(OUTPUT, word, self._deadline, waiting.append)
             except TimeoutError as error:
                 raise self._too_long() from error
             if finished or sum(map(len, waiting)) >= PIECE:
-                yield b"".join(waiting)
+                piece = b"".join(waiting)
                 waiting.clear()
+                left -= len(piece)
+                if left < 0:
+                    self.kill()
+                    raise EngineError(
+                        f"the tree that the run left is too large to be brought back: more than {STREAM} times the limit of "
+                        f"a sandbox, {self._limits.sandbox} bytes, as a stream"
+                    )
+                yield piece
         self._answer(word, what)
 
     def _output(self, word: bytes, what: str) -> bytes:

@@ -12,8 +12,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from harness.disk import open_file
+
 READ_BYTES = 1 << 18
-"""Bytes asked for at once, of a file that is being written to."""
+"""Bytes that are asked for at once; it bounds what a file of any size costs in memory."""
 
 
 class Stamped(NamedTuple):
@@ -79,12 +81,19 @@ def same_kind(mode: int, found: os.stat_result) -> bool:
 
 def blob_id(content: bytes) -> str:
     """Git's id of a content: SHA-1 over "blob", its length and itself (git-hash-object(1))."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    digest = _blob(len(content))
+    digest.update(content)
+    return digest.hexdigest()
+
+
+def _blob(size: int) -> hashlib._Hash:
+    """What git hashes before a content of so many bytes."""
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def stamped(folder: int, name: bytes) -> Stamped | None:
     """What an open folder holds at `name`, symlinks not followed; None for anything else than a symlink or a file
-    that its owner may read. Raises OSError where there is nothing.
+    that its owner may read, and that nobody writes to. Raises OSError where there is nothing.
     """
     status = os.lstat(name, dir_fd=folder)
     try:
@@ -94,13 +103,29 @@ def stamped(folder: int, name: bytes) -> Stamped | None:
             return (
                 None  # what a run forbade its own user to read is to be written anew, though root may read it
             )
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        digest = _blob(status.st_size)
+        if not feed(digest, folder, name, status.st_size):
+            return None
     except OSError:
         return None
+    return Stamped(0o100755 if status.st_mode & 0o100 else 0o100644, digest.hexdigest())
+
+
+def feed(digest: hashlib._Hash, folder: int, name: bytes, size: int) -> bool:
+    """Hash the file that an open folder holds at `name`, a piece at a time; False, after no more than so many bytes, if its
+    size is another. Raises OSError for what is no regular file.
+    """
+    file = open_file(name, parent=folder)
     try:
-        return Stamped(
-            0o100755 if status.st_mode & 0o100 else 0o100644, blob_id(read_all(file, status.st_size))
-        )
+        if os.fstat(file).st_size != size:
+            return False
+        left = size
+        while piece := os.read(file, min(left + 1, READ_BYTES)):
+            left -= len(piece)
+            if left < 0:
+                return False
+            digest.update(piece)
+        return left == 0
     finally:
         os.close(file)
 

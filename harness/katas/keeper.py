@@ -95,9 +95,10 @@ class Keeper:
         names = None if paths is None else wire.unpack_names(paths)
         return self._send(lambda write: self._current.pack(write, names))
 
-    def do_digests(self, paths: Any) -> Any:
-        found = self._current.digests(wire.unpack_names(paths))
-        return [found.get(path) for path in wire.unpack_names(paths)]
+    def do_digests(self, paths: Any, sizes: Any) -> Any:
+        names = wire.unpack_names(paths)
+        found = self._current.digests(dict(zip(names, sizes, strict=True)))
+        return [found.get(name) for name in names]
 
     def do_stage(self) -> int:
         pieces = self._channel.receive_pieces()

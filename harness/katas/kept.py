@@ -34,6 +34,7 @@ from harness.tree import Entry
 
 KEEPER_MODULES = (
     "errors.py",
+    "descent.py",
     "disk.py",
     "tree.py",
     "changes.py",
@@ -52,6 +53,7 @@ KEEPER_MODULES = (
                 "removal",
                 "layers",
                 "listed",
+                "picking",
                 "store",
                 "trial",
                 "layered",
@@ -226,9 +228,9 @@ class KeptEvent:
         names = None if paths is None else wire.pack_names(list(paths))
         return self._link.receive_stream(write, "pack", paths=names)
 
-    def digests(self, paths: Sequence[bytes]) -> dict[bytes, str]:
-        found = self._link.call("digests", paths=wire.pack_names(list(paths)))
-        return {path: digest for path, digest in zip(paths, found, strict=True) if digest}
+    def digests(self, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
+        found = self._link.call("digests", paths=wire.pack_names(list(sizes)), sizes=list(sizes.values()))
+        return {path: digest for path, digest in zip(sizes, found, strict=True) if digest}
 
     def stage(self, chunks: Iterable[bytes]) -> int:
         count: int = self._link.send_stream(chunks, "stage")

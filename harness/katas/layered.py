@@ -31,6 +31,10 @@ DEPTH = 10
 """So many layers over the sandbox at most between two test events. The kernel takes the names of all in one page of 4 KiB."""
 
 
+LONGEST = 4096 - 64
+"""Bytes of a path of a layer at most: Linux's PATH_MAX, less what it takes more in any other place of the avatar's."""
+
+
 @dataclass(frozen=True)
 class Stack:
     """What a run-container mounts, each relative to the folder of the avatar."""
@@ -144,7 +148,8 @@ class LayeredEvent(FolderEvent):
         with self._saying("read"):
             listed = Listed.read(self._folder) or self._listed  # of what is accepted meanwhile too
             walked = (
-                (path, found.path, found.status) for path, found in layers_of(self._folder, listed).walk()
+                (path, None, found.path, found.status)
+                for path, found in layers_of(self._folder, listed).walk()
             )
             return entries(walked, contents=contents)
 
@@ -308,6 +313,10 @@ class LayeredEvent(FolderEvent):
         linked = set(before.linked)
         for path, status in walk(self._upper):
             count += 1
+            if len(os.fsencode(self._upper)) + 1 + len(path) > LONGEST:
+                raise KatasError(
+                    f"the run left a nest of folders whose paths are too long for layers: {len(path)} bytes"
+                )
             if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
                 linked.add(path)
             if not is_whiteout(status):

@@ -8,10 +8,7 @@ import tarfile
 from collections.abc import Mapping
 
 from harness.katas.visible import FOLDER, LINK, VisibleFile, folders_of
-from harness.tarpipe import BLOCK, Write
-
-END = bytes(2 * BLOCK)
-"""The two zero blocks that end an archive."""
+from harness.tarpipe import BLOCK, END, Write
 
 
 def pack(files: Mapping[bytes, VisibleFile], write: Write, *, stamps: Mapping[bytes, int]) -> int:

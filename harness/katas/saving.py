@@ -9,21 +9,24 @@ Runs in the keeper too: standard library only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
 
 from harness.changes import above
-from harness.disk import ALL, open_folder, permit, permit_all, remove_tree
+from harness.descent import Met, descend, enter
+from harness.disk import ALL, give, hold, open_folder, permit, permit_all, remove_tree
 from harness.errors import KatasError
-from harness.katas.delta import same_kind, stamped
-from harness.katas.layout import split_name
+from harness.katas.delta import feed, same_kind, stamped
+from harness.katas.layout import PATH_PARTS, split_name
 from harness.katas.sent import Record, Sent
 from harness.katas.stamps import TICK_NS, Ahead, Moved, as_sent, file_time, in_order, is_ahead
-from harness.tree import newest, walk
+from harness.tree import newest
 
 
 @dataclass(frozen=True)
@@ -131,16 +134,21 @@ def survey(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Sent]:
     return found
 
 
-def digests(sandbox: str, names: Iterable[bytes]) -> dict[bytes, str]:
-    """The BLAKE2b of these files, as b2sum prints it; none for what cannot be read."""
+def digests(sandbox: str, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
+    """The BLAKE2b of these files, as b2sum prints it; none for what cannot be read or has not this size. So no more is read
+    than the caller reckons with.
+    """
     found = {}
     with folders_of(sandbox) as folders:
-        for name in names:
+        for name, size in sizes.items():
             *parts, last = split_name(name)
+            folder = folders.find(parts)
+            if folder is None:
+                continue
             with contextlib.suppress(OSError):
-                file = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folders.find(parts))
-                with open(file, "rb", buffering=0) as content:
-                    found[name] = hashlib.file_digest(content, "blake2b").hexdigest()
+                digest = hashlib.new("blake2b")
+                if feed(digest, folder, last, size):
+                    found[name] = digest.hexdigest()
     return found
 
 
@@ -319,10 +327,41 @@ def _look(folder: int, name: bytes) -> os.stat_result | None:
 def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
     """Make a user the owner of the whole sandbox: the uid on the host that a volume mount depends on. Raises
     OSError.
+
+    The user may be at work in it meanwhile, by a run of a team mate. So folders come after all that is in them, the sandbox
+    last, for who owns a folder can put something else into it; and a file that has names outside of the sandbox, which
+    may be the history of somebody, stays whose it is.
     """
-    root = os.fsencode(sandbox)
-    for path, _ in walk(root):
-        os.chown(os.path.join(root, path), *owner, follow_symlinks=False)
+    names: Counter[tuple[int, int]] = Counter()
+    for met in descend(sandbox):
+        if not stat.S_ISDIR(met.status.st_mode):
+            _give(met, owner, folders=False, names=names)
+    for met in descend(sandbox):
+        if stat.S_ISDIR(met.status.st_mode) and met.path != b".":
+            _give(met, owner, folders=True, names=names)
+    top = enter(sandbox, None)
+    try:
+        os.chown(top, *owner)
+    finally:
+        os.close(top)
+
+
+def _give(met: Met, owner: tuple[int, int], *, folders: bool, names: Counter[tuple[int, int]]) -> None:
+    """A file of several names goes with the last of them that is met. What became something else meanwhile stays."""
+    if (met.status.st_uid, met.status.st_gid) == owner:
+        return
+    try:
+        held = hold(met.name, parent=met.parent)
+    except FileNotFoundError:
+        return
+    try:
+        status = os.fstat(held)
+        file = (status.st_dev, status.st_ino)
+        names[file] += 1
+        if stat.S_ISDIR(status.st_mode) == folders and (folders or names[file] == status.st_nlink):
+            give(held, owner)
+    finally:
+        os.close(held)
 
 
 def _newest(sandbox: str) -> int:
@@ -336,7 +375,8 @@ def _newest(sandbox: str) -> int:
 def _stamp(folders: Folders, name: bytes, stamp: int) -> int:
     """Returns what the file system made of the stamp."""
     *parts, last = name.split(b"/")
-    folder = folders.find(parts)
+    if (folder := folders.find(parts)) is None:
+        raise FileNotFoundError(errno.ENOENT, "it was removed meanwhile, try again", os.fsdecode(name))
     os.utime(last, ns=(stamp, stamp), dir_fd=folder, follow_symlinks=False)
     return os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
 
@@ -350,13 +390,20 @@ def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
     """
     now, latest = file_time(), 0
     ages: dict[bytes, int | None] = {}
-    for path, status in walk(os.fsencode(sandbox)):
-        if path in edited:
-            continue
-        if status.st_mtime_ns - now > TICK_NS:
-            ages[path] = status.st_mtime_ns
-        else:
-            latest = max(latest, status.st_mtime_ns)
+    for met in descend(sandbox):
+        ahead = met.status.st_mtime_ns - now > TICK_NS
+        if (
+            len(met.above) >= PATH_PARTS
+        ):  # no build goes so deep, and what is found by its path again does not
+            if ahead:
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(met.name, ns=(now, now), dir_fd=met.parent, follow_symlinks=False)
+            latest = max(latest, now if ahead else met.status.st_mtime_ns)
+        elif (path := met.path) not in edited:
+            if ahead:
+                ages[path] = met.status.st_mtime_ns
+            else:
+                latest = max(latest, met.status.st_mtime_ns)
     with folders_of(sandbox) as folders:
         given = {
             path: _stamp(folders, path, stamp)

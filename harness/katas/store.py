@@ -18,8 +18,9 @@ from typing import Protocol
 
 from harness import tarpipe
 from harness.changes import Changes
+from harness.descent import DEEPEST, descend, goes_deeper
 from harness.disk import can_exchange, empty_tree, remove_tree
-from harness.errors import KatasError, NoSuchAvatar
+from harness.errors import HarnessError, KatasError, NoSuchAvatar
 from harness.katas import journal, removal, saving
 from harness.katas.delta import Delta, Stamped, work_out
 from harness.katas.layout import (
@@ -30,6 +31,7 @@ from harness.katas.layout import (
     INCREMENTS,
     KATA_ID,
     LISTED,
+    PATH_PARTS,
     SANDBOX,
     STAGING,
     STORE,
@@ -40,9 +42,10 @@ from harness.katas.layout import (
     kata_folder,
 )
 from harness.katas.listed import settle
+from harness.katas.picking import pick
 from harness.katas.sent import Record, Sent, after_a_crash, begin_writing, decode, encode
 from harness.katas.stamps import Ahead, is_ahead
-from harness.tree import Entry, snapshot, walk
+from harness.tree import Entry, snapshot
 
 RUNTIME = (INCOMING, STAGING, ACCEPTING, HELD, "*.lock")
 """What is beside a sandbox only while a test event is under way or prepared, or after a crash of one."""
@@ -86,6 +89,7 @@ class Usage:
     visible: int
     extra: int  # made by runs: what an incremental build lives on
     history: int
+    problem: str = ""  # why it could not be found out; the rest is 0 then
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(self.visible + other.visible, self.extra + other.extra, self.history + other.history)
@@ -98,11 +102,14 @@ class Usage:
         """What the avatar in this folder takes, whose files are in these folders below it; those `seen` are visible. Raises
         OSError.
         """
-        sizes = [each for folder in folders for each in _sizes(avatar / folder)]
-        visible = sum(size for path, size in sizes if path in seen)
-        return cls(
-            visible, sum(size for _, size in sizes) - visible, sum(dict(_sizes(avatar / HISTORY)).values())
-        )
+        visible = extra = 0
+        for folder in folders:
+            for path, size in _sizes(avatar / folder):
+                if path in seen:
+                    visible += size
+                else:
+                    extra += size
+        return cls(visible, extra, sum(size for _, size in _sizes(avatar / HISTORY)))
 
 
 @dataclass(frozen=True)
@@ -149,8 +156,8 @@ class Event(Protocol):
     def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
         """The whole sandbox as a tar stream, or these entries without what is below them; returns its bytes."""
 
-    def digests(self, paths: Sequence[bytes]) -> Mapping[bytes, str]:
-        """The BLAKE2b of these files, in hexadecimal; none for what cannot be read."""
+    def digests(self, sizes: Mapping[bytes, int]) -> Mapping[bytes, str]:
+        """The BLAKE2b of these files, in hexadecimal; none for what cannot be read, or has not this size."""
 
     def stage(self, chunks: Iterable[bytes]) -> int:
         """Unpack a tar stream beside the sandbox; it takes the sandbox's place when the test event is
@@ -193,7 +200,7 @@ class Katas(Protocol):
         """Remove an avatar, or the whole kata, for good, once no test event of it is under way."""
 
     def usage(self) -> Mapping[str, Mapping[str, Usage]]:
-        """Kata to avatar to what it takes of the disk."""
+        """Kata to avatar to what it takes of the disk, or the problem of one that cannot be read."""
 
     def close(self) -> None: ...
 
@@ -220,15 +227,13 @@ class FolderKatas:
     def list(self) -> dict[str, dict[str, list[Increment]]]:
         found: dict[str, dict[str, list[Increment]]] = {}
         with _saying(f"the katas in {self.root} cannot be read"):
-            for folder in sorted(self.root.glob("??/????????")):
-                kata = folder.parent.name + folder.name
-                if KATA_ID.fullmatch(kata):
-                    self._recover(f"{kata_folder(kata)}/*")
-                    increments = journal.read_increments(str(folder / INCREMENTS))
-                    found[kata] = {
-                        name: [Increment(**each) for each in increments.get(name, [])]
-                        for name in removal.avatars(str(folder))
-                    }
+            for kata, folder in self._folders():
+                self._recover(f"{kata_folder(kata)}/*")
+                increments = journal.read_increments(str(folder / INCREMENTS))
+                found[kata] = {
+                    name: [Increment(**each) for each in increments.get(name, [])]
+                    for name in removal.avatars(str(folder))
+                }
         return found
 
     @contextlib.contextmanager
@@ -249,6 +254,7 @@ class FolderKatas:
         with _saying(f"the katas in {self.root} cannot be read"):
             self._settle(f"{kata_folder(kata)}/*")
             names = sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
+            _check_depth(kata, folder)
         return tarpipe.pack(
             str(folder), write, what=tuple(f"./{name}" for name in names), options=_leaving_out("./*")
         )
@@ -264,15 +270,27 @@ class FolderKatas:
 
     def usage(self) -> dict[str, dict[str, Usage]]:
         with _saying(f"the katas in {self.root} cannot be read"):
-            self._settle("*/*/*")
             return {
-                kata: {name: self._usage(Avatar(kata, name)) for name in avatars}
-                for kata, avatars in self.list().items()
+                kata: {name: self._usage(Avatar(kata, name)) for name in removal.avatars(str(folder))}
+                for kata, folder in self._folders()
             }
 
     def _usage(self, avatar: Avatar) -> Usage:
+        """Of one that cannot be read, its problem: others can."""
         folder = self.root / avatar_folder(avatar)
-        return Usage.of(folder, _visible(folder))
+        try:
+            with _saying(f"the katas in {folder} cannot be read"):
+                self._settle(avatar_folder(avatar))
+                return Usage.of(folder, _visible(folder))
+        except HarnessError as error:
+            return Usage(0, 0, 0, str(error))
+
+    def _folders(self) -> Iterator[tuple[str, Path]]:
+        """Each kata and where it is."""
+        for folder in sorted(self.root.glob("??/????????")):
+            kata = folder.parent.name + folder.name
+            if KATA_ID.fullmatch(kata):
+                yield kata, folder
 
     def _recover(self, avatars: str) -> None:
         """Carry out what a crash left of these avatars' acceptances, for somebody who reads what was accepted."""
@@ -291,6 +309,8 @@ class FolderKatas:
         """All katas as a tar stream; returns its bytes."""
         with _saying(f"the katas in {self.root} cannot be read"):
             self._settle("*/*/*")
+            for kata, folder in self._folders():
+                _check_depth(kata, folder)
             return tarpipe.pack(str(self.root), write, options=_leaving_out("./*/*/*"))
 
     def close(self) -> None:
@@ -397,17 +417,17 @@ class FolderEvent:
     def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
         if paths is None:
             return tarpipe.pack(self._sandbox, write)
-        what = tuple(os.fsdecode(b"./" + path) for path in paths)
-        return tarpipe.pack(self._sandbox, write, what=what, options=("--no-recursion",))
-
-    def digests(self, paths: Sequence[bytes]) -> dict[bytes, str]:
         with self._saying("read"):
-            return saving.digests(self._sandbox, paths)
+            return pick(self._sandbox, paths, write)
+
+    def digests(self, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
+        with self._saying("read"):
+            return saving.digests(self._sandbox, sizes)
 
     def stage(self, chunks: Iterable[bytes]) -> int:
         with self._saying("written"):
             remove_tree(self._staging)
-            os.mkdir(self._staging, 0o755)
+            os.mkdir(self._staging, 0o700)  # closed to the runs of team mates until all is in it
             if not can_exchange(self._staging):
                 os.rmdir(self._staging)
                 raise KatasError(
@@ -493,6 +513,16 @@ class FolderEvent:
         return _saying(f"the katas in {self._folder} cannot be {what}")
 
 
+def _check_depth(kata: str, folder: Path) -> None:
+    """Raise KatasError, or OSError, where an avatar of the kata in this folder has a tree that cannot be packed."""
+    for name in removal.avatars(str(folder)):
+        if goes_deeper(folder / name / SANDBOX, DEEPEST):
+            raise KatasError(
+                f"a run of {kata}/{name} left folders with paths of more than {DEEPEST} bytes, which fit in no archive; "
+                f"remove them, or the avatar by `harness katas remove {kata} {name} --yes`"
+            )
+
+
 def _leaving_out(avatars: str) -> tuple[str, ...]:
     """Options of a tar that packs katas: only beside a sandbox do these names mean something that is not the kata's."""
     return (
@@ -515,12 +545,14 @@ def _visible(avatar: Path) -> set[bytes]:
 
 
 def _sizes(folder: Path) -> Iterator[tuple[bytes, int]]:
-    """Each regular file below a folder, and its bytes."""
+    """Each regular file below a folder, and its bytes; one that is deeper than any visible file without its name."""
     seen = set()
-    for path, status in walk(folder):
+    for met in descend(folder):
+        status = met.status
         if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in seen:
-            seen.add((status.st_dev, status.st_ino))
-            yield path, status.st_size
+            if status.st_nlink > 1:
+                seen.add((status.st_dev, status.st_ino))
+            yield met.path if len(met.above) < PATH_PARTS else b"", status.st_size
 
 
 @contextlib.contextmanager

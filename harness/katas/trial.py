@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 
 from harness import tarpipe
+from harness.changes import Changes
+from harness.descent import LONGEST, goes_deeper
 from harness.disk import remove_tree
+from harness.errors import KatasError
 from harness.katas import saving
 from harness.katas.layout import STAGING
-from harness.katas.store import FolderEvent
+from harness.katas.store import Acceptance, FolderEvent
 
 
 class TrialEvent(FolderEvent):
@@ -30,3 +33,12 @@ class TrialEvent(FolderEvent):
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 saving.hand_over(self._sandbox, owner)
         tarpipe.copy(self._sandbox, self._staging)
+
+    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
+        """What the next test event could not copy is refused."""
+        with self._saying("read"):
+            if goes_deeper(self._staging, LONGEST):
+                raise KatasError(
+                    f"the run left a nest of folders with paths of more than {LONGEST} bytes, of which no copy can be made"
+                )
+        super().accept(acceptance, changes)

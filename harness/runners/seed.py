@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from harness.changes import (
     work_out,
 )
 from harness.engines import Sandbox
-from harness.errors import EngineError, UsageError
+from harness.errors import EngineError, StreamCut, UsageError
 from harness.katas.delta import Delta, Stamped
 from harness.katas.delta import work_out as work_out_delta
 from harness.katas.layout import split_name
@@ -31,6 +31,9 @@ from harness.tree import KINDS
 
 MOST_FILES = 1000
 """An edit of more than these is sent with all the rest."""
+
+MOST_BYTES = 1 << 30
+"""So much is hashed at most, on either side, to find out what a run did not change."""
 
 LINK, NOTHING = b"l", b""
 
@@ -62,7 +65,10 @@ class Seed:
         held = katas.hold()
         sandbox.unpack(katas.pack)
         file_system, marks = sandbox.mark()
-        listing = sandbox.listing()
+        try:
+            listing = sandbox.listing()
+        except StreamCut:
+            return None
         return cls(held, listing, file_system) if can_tell(file_system, marks, listing) else None
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison | None:
@@ -98,8 +104,7 @@ class Seed:
         try:
             after = sandbox.listing()
             read = suspects(self.listing, after) if self.file_system in STAMPS_READS else ()
-            now, before = _digests(sandbox, katas, read) if read else ({}, {})
-            also = [path for path in read if path not in now or now[path] != before.get(path)]
+            also = _others(sandbox, katas, after, read) if read else ()
             changes = work_out(self.listing, edit.sent, after, also)
             for path in (*changes.gone, *changes.brought, *(each.path for each in changes.folders[1:])):
                 split_name(path)
@@ -121,11 +126,18 @@ class Seed:
         return kind == NOTHING or (kind == FOLDER and self.listing.mode(path) & 0o700 == 0o700)
 
 
-def _digests(
-    sandbox: Sandbox, katas: Event, paths: Sequence[bytes]
-) -> tuple[Mapping[bytes, str], Mapping[bytes, str]]:
-    """Those of the sandbox and those of the katas; both read at the same time."""
-    with ThreadPoolExecutor(1) as other:
-        before = other.submit(katas.digests, paths)
-        now = sandbox.digest(paths)
-        return now, before.result()
+def _others(sandbox: Sandbox, katas: Event, listing: Listing, paths: Sequence[bytes]) -> Collection[bytes]:
+    """Those of these files whose content is another than in the katas, or may be: of more bytes than a sandbox holds, most are
+    holes, which cost less to bring back than to read.
+    """
+    sizes, left = {}, MOST_BYTES
+    for size, path in sorted((listing.size(path), path) for path in paths):
+        left -= size
+        if left < 0:
+            break
+        sizes[path] = size
+    with ThreadPoolExecutor(1) as other:  # both read at the same time
+        before = other.submit(katas.digests, sizes)
+        now = sandbox.digest(sizes) if sizes else {}
+        same = {path for path, digest in before.result().items() if now.get(path) == digest}
+    return [path for path in paths if path not in same]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import stat
 import subprocess
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.katas.delta import Delta, Stamped, blob_id, read_all, same_kind, stamped, work_out
+from harness.katas.delta import Delta, Stamped, blob_id, feed, read_all, same_kind, stamped, work_out
 from harness.testing.strategies import contents, names
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
@@ -156,9 +159,42 @@ def test_nothing_is_no_file(folder: int) -> None:
         stamped(folder, b"nothing")
 
 
+def test_a_large_file_is_read_in_pieces(tmp_path: Path, folder: int) -> None:
+    """What a run made of a visible file may be as large as the limit of a file, and costs next to no memory."""
+    os.truncate(os.open(tmp_path / "large", os.O_CREAT | os.O_WRONLY), 100 << 20)
+    tracemalloc.start()
+    try:
+        assert stamped(folder, b"large") is not None
+        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [0, 4, 6, 100])
+def test_a_file_that_is_written_to_meanwhile_is_not_seen(tmp_path: Path, folder: int, size: int) -> None:
+    """No more of it is read than it had when it was looked at: it may grow for ever."""
+    (tmp_path / "file").write_bytes(b"hello")
+    digest = hashlib.sha1(usedforsecurity=False)
+    assert not feed(digest, folder, b"file", size)
+    assert feed(digest, folder, b"file", 5)
+
+
 @pytest.mark.parametrize("size", [0, 5, 6, 100])
 def test_a_file_whose_size_was_another_is_read_whole(tmp_path: Path, size: int) -> None:
     """It may grow or shrink after it was looked at, and a kernel may give less than was asked for."""
     (tmp_path / "file").write_bytes(b"hello")
     with (tmp_path / "file").open("rb") as file:
         assert read_all(file.fileno(), size) == b"hello"
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "link", "device"])
+def test_only_a_file_is_read(tmp_path: Path, folder: int, kind: str) -> None:
+    """Whatever took its place since it was looked at: a fifo is not waited for, a symlink not followed."""
+    (tmp_path / "file").write_bytes(b"hello")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("file")
+    with contextlib.suppress(PermissionError):  # only root makes one
+        os.mknod(tmp_path / "device", stat.S_IFCHR, os.makedev(1, 5))
+    with pytest.raises(OSError, match="no regular file"):
+        feed(hashlib.sha1(usedforsecurity=False), folder, kind.encode(), 5)

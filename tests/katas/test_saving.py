@@ -16,14 +16,17 @@ from children import unprivileged
 from hypothesis import given
 from support import on_disk
 
+from harness import disk
+from harness.descent import Met, descend
 from harness.katas import saving
 from harness.katas.delta import blob_id
+from harness.katas.layout import PATH_PARTS
 from harness.katas.saving import SavedFile
 from harness.katas.sent import Sent
 from harness.katas.stamps import Ahead
 from harness.testing.planting import scratch
 from harness.testing.strategies import visible_files
-from harness.tree import Entry, difference, snapshot
+from harness.tree import Entry, difference, newest, snapshot
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 HOUR = 3600 * 10**9
@@ -544,3 +547,110 @@ class TestOwner:
         for path in (".", "a", "a/b", "link"):
             assert (box.sandbox / path).lstat().st_uid == self.NOBODY[0]
         assert (outside / "file").stat().st_uid == outside.stat().st_uid == 0
+
+    def test_a_folder_that_is_swapped_meanwhile_leads_nowhere(
+        self, box: Box, outside: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever is given something may put something else there at once: the run of a team mate is at work."""
+        box.save({"a/b": "1", "c/d": "2"})
+
+        def give(held: int, owner: tuple[int, int]) -> None:
+            disk.give(held, owner)
+            if (box.sandbox / "a").is_dir() and not (box.sandbox / "a").is_symlink():
+                (box.sandbox / "a").rename(box.folder / "taken")
+                (box.sandbox / "a").symlink_to(outside)
+
+        monkeypatch.setattr(saving, "give", give)
+        saving.hand_over(str(box.sandbox), self.NOBODY)
+        assert (box.sandbox / "a").is_symlink()
+        assert (outside / "file").stat().st_uid == outside.stat().st_uid == 0
+        assert (box.sandbox / "c" / "d").stat().st_uid == self.NOBODY[0]
+
+    def test_who_is_given_a_folder_has_all_that_is_in_it(
+        self, box: Box, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A folder comes after its files, and the sandbox last: until then nobody can put anything else in, and a hand-over
+        that a crash cut short is begun again.
+        """
+        box.save({"a/b/c": "1", "d": "2"})
+        given: list[bytes] = []
+
+        def give(held: int, owner: tuple[int, int]) -> None:
+            given.append(os.path.relpath(os.readlink(f"/proc/self/fd/{held}"), box.sandbox).encode())
+            assert box.sandbox.stat().st_uid == 0
+            disk.give(held, owner)
+
+        monkeypatch.setattr(saving, "give", give)
+        saving.hand_over(str(box.sandbox), self.NOBODY)
+        assert (sorted(given[:2]), sorted(given[2:])) == ([b"a/b/c", b"d"], [b"a", b"a/b"])
+        assert box.sandbox.stat().st_uid == self.NOBODY[0]
+
+    def test_a_file_with_a_name_elsewhere_stays_whose_it_is(self, box: Box) -> None:
+        """It may be the history of somebody, where the kernel lets everybody link to everything; one whose names are all in
+        the sandbox is handed over.
+        """
+        box.save({"a/b": "1"})
+        os.link(box.sandbox / "a" / "b", box.sandbox / "again")
+        (box.folder / "history").touch()
+        os.link(box.folder / "history", box.sandbox / "a" / "theirs")
+        saving.hand_over(str(box.sandbox), self.NOBODY)
+        assert (box.folder / "history").stat().st_uid == 0
+        assert (box.sandbox / "again").stat().st_uid == self.NOBODY[0]
+
+    def test_what_is_stamped_anew_is_in_the_sandbox(
+        self, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Even if a folder is swapped for a symlink while it is looked through."""
+        ahead = time.time_ns() + HOUR
+        outside = tmp_path / "elsewhere"
+        for path in (box.sandbox / "a" / "file", outside / "file"):
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+            os.utime(path, ns=(ahead, ahead))
+
+        def swapping(sandbox: str) -> Iterator[Met]:
+            for met in descend(sandbox):
+                if met.path == b"a/file":
+                    (box.sandbox / "a").rename(box.folder / "taken")
+                    (box.sandbox / "a").symlink_to(outside)
+                yield met
+
+        monkeypatch.setattr(saving, "descend", swapping)
+        with pytest.raises(FileNotFoundError, match="removed meanwhile"):
+            saving.bring_to_clock(str(box.sandbox), ())
+        assert (outside / "file").stat().st_mtime_ns == ahead
+
+    def test_a_nest_from_the_future_is_brought_to_the_clock(self, box: Box) -> None:
+        """However deep: no edit could be told to be later than what is at its bottom."""
+        ahead = time.time_ns() + HOUR
+        here = os.open(box.sandbox, os.O_RDONLY)
+        for _ in range(3000):
+            os.mkdir("d", dir_fd=here)
+            below = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.utime("d", ns=(ahead, ahead), dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(here)
+        brought, latest = saving.bring_to_clock(str(box.sandbox), ())
+        assert newest(box.sandbox) == latest < ahead
+        assert len(brought) == PATH_PARTS
+
+
+class TestDigests:
+    """digests()"""
+
+    def test_they_are_those_that_b2sum_prints(self, box: Box) -> None:
+        """Of the files that have the size that is reckoned with; nothing else is read."""
+        box.save({"a/file": "12345", "other": "1234"})
+        os.mkfifo(box.sandbox / "fifo")
+        sizes = {b"a/file": 5, b"other": 5, b"fifo": 0, b"missing/file": 0, b"gone": 0}
+        printed = subprocess.run(["b2sum", "a/file"], cwd=box.sandbox, stdout=subprocess.PIPE, check=True)
+        assert saving.digests(str(box.sandbox), sizes) == {b"a/file": printed.stdout.split()[0].decode()}
+
+    def test_what_is_missing_in_the_sandbox_is_not_looked_for_elsewhere(
+        self, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A name in a folder that is not there is no name in the folder that the process is in."""
+        (tmp_path / "file").touch()
+        monkeypatch.chdir(tmp_path)
+        assert saving.digests(str(box.sandbox), {b"missing/file": 0}) == {}
