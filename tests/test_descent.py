@@ -63,12 +63,13 @@ def test_a_nest_costs_few_descriptors(tmp_path: Path) -> None:
     """However deep, with something to come back to at each level; and none is left open."""
     tree = tmp_path / "tree"
     tree.mkdir()
-    nest(tree, 1500, "a")
+    name = "n" * 20  # longer together than a path may be
+    nest(tree, 300, name)
     for level in range(0, 60, 3):
-        (tree / "/".join(["a"] * level) / "beside" / "inner").mkdir(parents=True)
+        (tree / "/".join([name] * level) / "beside" / "inner").mkdir(parents=True)
     before = opened()
     with descriptors(WINDOW + 8):
-        assert sum(1 for _ in descend(tree)) == 1 + 2 * 1500 + 2 * 20
+        assert sum(1 for _ in descend(tree)) == 1 + 2 * 300 + 2 * 20
     assert opened() == before
 
 

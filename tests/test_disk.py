@@ -165,6 +165,7 @@ class TestOpenFolder:
         permit_all(tmp_path / "tree")
         assert stat.S_IMODE(os.fstat(here).st_mode) == 0o777
         os.close(here)
+        remove_tree(tmp_path / "tree")  # pytest could not
 
 
 class TestOpenFile:

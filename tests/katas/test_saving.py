@@ -624,16 +624,16 @@ class TestOwner:
         """However deep: no edit could be told to be later than what is at its bottom."""
         ahead = time.time_ns() + HOUR
         here = os.open(box.sandbox, os.O_RDONLY)
-        for _ in range(3000):
-            os.mkdir("d", dir_fd=here)
-            below = os.open("d", os.O_RDONLY, dir_fd=here)
-            os.utime("d", ns=(ahead, ahead), dir_fd=here)
+        for _ in range(300):
+            os.mkdir("d" * 20, dir_fd=here)
+            below = os.open("d" * 20, os.O_RDONLY, dir_fd=here)
+            os.utime(here, ns=(ahead, ahead))
             os.close(here)
             here = below
         os.close(here)
         brought, latest = saving.bring_to_clock(str(box.sandbox), ())
         assert newest(box.sandbox) == latest < ahead
-        assert len(brought) == PATH_PARTS
+        assert len(brought) == 1 + PATH_PARTS
 
 
 class TestDigests:
