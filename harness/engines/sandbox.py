@@ -200,7 +200,10 @@ class Sandbox:
         bytes to tell, too.
         """
         self._request(b"list %d" % LISTING)
-        return parse_listing(self._output(b"listed", "list the tree"))
+        found = self._output(b"listed", "list the tree")
+        if len(found) == LISTING:
+            raise StreamCut("the run-container could not list the tree: it takes too many bytes")
+        return parse_listing(found)
 
     def digest(self, paths: Iterable[bytes]) -> dict[bytes, str]:
         """The BLAKE2b of these files, in hexadecimal."""

@@ -16,6 +16,7 @@ from support import PATIENCE, eventually, fill, one_line, running, script
 
 from harness import tarpipe
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
+from harness.engines import sandbox as sandbox_module
 from harness.engines.usage import Usage
 from harness.errors import EngineError, StreamCut, UsageError
 from harness.streams import Stream
@@ -293,6 +294,29 @@ def test_who_stops_to_read_what_is_picked_is_not_left_hanging(fresh: Sandbox) ->
     assert time.monotonic() - started < PATIENCE
     with pytest.raises(StreamCut):
         fresh.usage()
+
+
+def test_a_listing_has_a_bound(fresh: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A nest of folders is one of any length; cut, it is of no use, and what is asked next is answered."""
+    fill(fresh, dict.fromkeys(map(str, range(100)), "1"))
+    whole = fresh.listing()
+    monkeypatch.setattr(sandbox_module, "LISTING", 1000)
+    with pytest.raises(StreamCut, match="could not list the tree"):
+        fresh.listing()
+    monkeypatch.undo()
+    assert fresh.listing().records == whole.records
+
+
+@pytest.mark.parametrize("how", ["pack", "pick"])
+def test_a_stream_has_a_bound(shared_engine: Engine, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """In a nest of folders the headers of each are as long as all above it together."""
+    monkeypatch.setattr(sandbox_module, "STREAM", 1)
+    with closing(shared_engine.open(SandboxSpec(limits=Limits(sandbox=100_000)))) as sandbox:
+        execute(sandbox, "for i in $(seq 200); do : >$i; done")
+        packed = sandbox.pack() if how == "pack" else sandbox.pick(b"%d" % number for number in range(1, 201))
+        with pytest.raises(EngineError, match="too large to be brought back") as error:
+            list(packed)
+        one_line(error.value)
 
 
 def test_a_whole_test_event_has_a_bound(shared_engine: Engine) -> None:

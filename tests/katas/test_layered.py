@@ -276,3 +276,22 @@ def test_a_damaged_list_is_told_and_nothing_is_lost(folder: Path) -> None:
         with pytest.raises((KatasError, ValueError)):
             kind(folder)
     assert (folder / LAYERS / "1" / "made").exists()
+
+
+def test_a_nest_of_which_no_path_can_be_taken_is_refused(folder: Path) -> None:
+    """It never becomes a layer; the next test event is as before."""
+    play(folder, {"file": "1"})
+    with closing(LayeredEvent(folder)) as event:
+        stack = event.stack(None)
+        comparison = save(event, {"file": "2"})
+        here = os.open(folder / stack.upper, os.O_RDONLY)
+        for _ in range(30):
+            os.mkdir("n" * 200, dir_fd=here)
+            below = os.open("n" * 200, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(here)
+        with pytest.raises(KatasError, match="too long for layers"):
+            event.accept(acceptance({"file": "2"}, comparison))
+    play(folder, {"file": "3"})
+    assert names(folder) == {"file"}

@@ -1,0 +1,40 @@
+"""A test event in a copy of the sandbox: what cannot be copied again is not accepted."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from events import acceptance, save
+from support import one_line
+
+from harness.errors import KatasError
+from harness.katas.trial import TrialEvent
+
+
+@pytest.mark.parametrize(("levels", "fits"), [(15, True), (30, False)])
+def test_what_no_copy_can_be_made_of_is_refused(tmp_path: Path, levels: int, fits: bool) -> None:
+    """A nest of folders that is deeper than any path; the next test event is as before."""
+    folder = tmp_path / "01" / "23456789" / "lion"
+    with closing(TrialEvent(folder)) as event:
+        comparison = save(event, {"file": "1"})
+        here = os.open(folder / event.place(), os.O_RDONLY)
+        event.copy(None)
+        for _ in range(levels):
+            os.mkdir("n" * 250, dir_fd=here)
+            below = os.open("n" * 250, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(here)
+        if fits:
+            event.accept(acceptance({"file": "1"}, comparison))
+        else:
+            with pytest.raises(KatasError, match="of which no copy can be made") as raised:
+                event.accept(acceptance({"file": "1"}, comparison))
+            one_line(raised.value)
+    with closing(TrialEvent(folder)) as event:
+        assert event.place()
+        event.copy(None)
+        assert len(event.snapshot()) == 2 + levels * fits
