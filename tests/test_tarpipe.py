@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import on_disk
 
+from harness import tarpipe
 from harness.errors import StreamCut
 from harness.tarpipe import BLOCK, join, pack, unpack
 from harness.testing.planting import Planned, expected, plant, planted, scratch
@@ -271,6 +272,16 @@ class TestAppended:
             unpacked(tmp_path / "there", small, small)
 
 
+def nest(levels: int) -> list[bytes]:
+    """An archive of folder in folder in folder, deeper than any path."""
+    members = []
+    for level in range(1, levels + 1):
+        member = tarfile.TarInfo("/".join(["n" * 200] * level))
+        member.type = tarfile.DIRTYPE
+        members.append(member.tobuf(tarfile.PAX_FORMAT))
+    return [*members, tarpipe.END]
+
+
 class TestFailures:
     """What goes wrong is reported, as one line, and nothing is left running."""
 
@@ -293,6 +304,25 @@ class TestFailures:
         (tmp_path / "closed").touch(mode=0)
         with pytest.raises(StreamCut, match="Permission denied"):
             packed(tmp_path)
+
+    def test_a_nest_that_is_too_deep_is_told_without_its_middle(self, tmp_path: Path) -> None:
+        """The end of a complaint tells what is wrong."""
+        with pytest.raises(StreamCut) as raised:
+            unpack(str(tmp_path), nest(40))
+        said = str(raised.value)
+        assert "File name too long" in said
+        assert len(said) < 1000
+
+    def test_a_tar_that_complains_for_ever_is_not_heard_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """There is a complaint for each folder of a nest that is too deep, with its path: they would fill the disk."""
+        monkeypatch.setattr(tarpipe, "MOST_COMPLAINTS", 100_000)
+        members = nest(400)
+        left = iter(members)
+        with pytest.raises(StreamCut, match="File name too long"):
+            unpack(str(tmp_path), left)
+        assert any(True for _ in left)
 
     def test_a_stream_that_is_no_archive(self, tmp_path: Path) -> None:
         """However long it is: the sender is heard out, so that it does not hang."""

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,14 @@ from support import eventually, on_disk, one_line
 from harness import disk
 from harness.disk import remove_tree
 from harness.errors import KatasError, NoSuchAvatar, StreamCut
-from harness.katas import commits, journal, kept
+from harness.katas import commits, journal, kept, store
 from harness.katas.channel import LARGE
 from harness.katas.delta import Delta
 from harness.katas.layout import (
     ACCEPTING,
     HISTORY,
     INCOMING,
+    LISTED,
     SANDBOX,
     STAGING,
     VISIBLE,
@@ -581,6 +583,55 @@ class TestRefusals:
         (lion / name).write_text("{")
         with pytest.raises(KatasError, match="damaged"):
             play(katas, LION, FILES)
+
+    @pytest.mark.parametrize("damage", ["visible", "layers", "gone"])
+    def test_one_that_cannot_be_read_is_weighed_as_such(self, katas: Katas, lion: Path, damage: str) -> None:
+        """And the others are weighed as always."""
+        play(katas, LION, FILES)
+        play(katas, SPIDER, FILES)
+        before = katas.usage()[LION.kata]["spider"]
+        settle(katas)
+        if damage == "visible":
+            (lion / VISIBLE).write_text("{")
+        elif damage == "layers":
+            (lion / LISTED).write_text("{")
+        else:
+            remove_tree(lion / HISTORY)
+        found = katas.usage()[LION.kata]
+        assert found["spider"] == before
+        assert not before.problem
+        assert f"{lion} cannot be read" in found["lion"].problem
+        assert "\n" not in found["lion"].problem
+
+    def test_a_nest_of_folders_shuts_nobody_out(self, katas: Katas, lion: Path) -> None:
+        """Where a run was mounted in place, and left one deeper than any path: all that reads the katas gets along with it."""
+        play(katas, LION, FILES)
+        settle(katas)
+        here = os.open(lion / SANDBOX, os.O_RDONLY)
+        for _ in range(30):
+            os.mkdir("n" * 200, dir_fd=here)
+            below = os.open("n" * 200, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(os.open("file", os.O_CREAT, dir_fd=here))
+        os.close(here)
+        play(katas, LION, {**FILES, "src/a.c": "2"})
+        assert not katas.usage()[LION.kata]["lion"].problem
+        assert katas.download(LION.kata, lambda data: None)
+        assert katas.list()[LION.kata]["lion"][-1].tag == 2
+        katas.remove(LION.kata, "lion")
+        assert not lion.exists()
+
+    def test_a_nest_that_fits_in_no_archive(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Is told, with whose it is, before tar takes all memory for its paths."""
+        katas = FolderKatas(tmp_path)
+        play(katas, LION, FILES)
+        (tmp_path / avatar_folder(LION) / SANDBOX / "/".join(["n"] * 20)).mkdir(parents=True)
+        monkeypatch.setattr(store, "DEEPEST", 30)
+        for ask in (partial(katas.download, LION.kata), katas.export):
+            with pytest.raises(KatasError, match="4A6C1FBFE1/lion") as raised:
+                ask(lambda data: None)
+            assert "harness katas remove" in one_line(raised.value)
 
     def test_a_full_disk(self, kind: str, tmp_path: Path) -> None:
         """The test event fails, the katas are as they were, and go on as soon as there is room."""
