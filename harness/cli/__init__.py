@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import NoReturn
 
 from harness.cli.options import USAGE
 from harness.errors import HarnessError
+from harness.render.plain import shown
 
 COMMANDS = (
     "compare",
@@ -53,28 +55,32 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - each
         parsed = make_parser().parse_args(arguments)
         status: int = parsed.command_function(parsed)
     except HarnessError as error:
-        print(f"harness: {error}", file=sys.stderr)
+        for note in getattr(error, "__notes__", ()):
+            print(shown(note), file=sys.stderr)
+        _say(str(error))
         return USAGE
     except KeyboardInterrupt:
-        print("harness: interrupted; everything that was started has been tidied up", file=sys.stderr)
+        _say("interrupted; everything that was started has been tidied up")
         return INTERRUPTED
     except Terminated:
-        print("harness: terminated; everything that was started has been tidied up", file=sys.stderr)
+        _say("terminated; everything that was started has been tidied up")
         return TERMINATED
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone, and would be told so in a traceback
         return 0
     except OSError as error:
-        print(f"harness: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
+        _say(f"{os.fsdecode(error.filename or 'the output')}: {error.strerror or error}")
         return USAGE
     except Exception:
-        traceback.print_exc()
-        print(
-            "harness: this is a mistake of the harness, not yours; please report what stands above",
-            file=sys.stderr,
-        )
+        sys.stderr.write(shown(traceback.format_exc()))
+        _say("this is a mistake of the harness, not yours; please report what stands above")
         return BROKEN
     return status
+
+
+def _say(line: str) -> None:
+    """The one line of an error."""
+    print(f"harness: {shown(line)}", file=sys.stderr)
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -85,7 +91,7 @@ class Parser(argparse.ArgumentParser):
     """One that says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(USAGE, f"{self.prog}: {shown(message)}; see {self.prog} --help\n")
 
 
 def make_parser() -> argparse.ArgumentParser:

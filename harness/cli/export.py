@@ -10,6 +10,7 @@ from typing import Any
 from harness.cli.options import errors, tell_incomplete
 from harness.errors import UsageError
 from harness.export import BINARY, FORMATS, export
+from harness.render.plain import write_out
 from harness.results import incomplete, load_results
 
 
@@ -32,8 +33,7 @@ def _export(options: argparse.Namespace) -> int:
     tell_incomplete(incomplete(frame))
     data = export(frame, options.to)
     if options.out is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        write_out(sys.stdout, data)
     else:
         options.out.write_bytes(data)
         errors.print(f"written to {options.out}", markup=False, soft_wrap=True)

@@ -22,6 +22,7 @@ from harness.katas.layout import Avatar, check_kata
 from harness.katas.places import PREFIX, open_volume
 from harness.katas.store import FolderKatas, Increment, Katas
 from harness.render import terminal
+from harness.render.plain import write_out
 
 WHOSE = {"KATA": "id of a kata, as `list` shows it", "AVATAR": "name of one of its avatars"}
 
@@ -87,15 +88,14 @@ def _show(options: argparse.Namespace) -> int:
     when = datetime.fromtimestamp(record.time, UTC).isoformat()
     errors.print(f"{avatar} tag {record.tag}, {when}, exit status {record.status or 'none'}", markup=False)
     console.print(terminal.files(record.files))
-    sys.stdout.write(record.stdout.decode(errors="replace"))
-    sys.stdout.flush()
-    sys.stderr.write(record.stderr.decode(errors="replace"))
+    write_out(sys.stdout, record.stdout)
+    write_out(sys.stderr, record.stderr)
     return 0
 
 
 def _diff(options: argparse.Namespace) -> int:
     with _avatar(options) as (katas, avatar, _), katas.history(avatar) as history:
-        sys.stdout.buffer.write(commits.diff(history, options.old, options.new))
+        write_out(sys.stdout, commits.diff(history, options.old, options.new))
     return 0
 
 

@@ -184,7 +184,12 @@ def showing(plan: Plan | None = None) -> Iterator[Callable[[Shown], None]]:
     """Progress: a bar on a terminal, a line a block in a log. How long it takes is known of a plan with a
     budget.
     """
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=errors, transient=True) as progress:
         task = progress.add_task("starting", total=plan.budget_seconds if plan and not plan.blocks else None)
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-from rich.console import Console
-
 from harness import runners
 from harness.engines.choose import NAMES
+from harness.render.plain import PlainConsole
 
 USAGE = 2
 """Exit status of what cannot be done as it was asked for."""
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+console = PlainConsole()
+errors = PlainConsole(stderr=True)
 """For progress and remarks: what a command gives goes to stdout."""
 
 

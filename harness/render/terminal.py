@@ -15,6 +15,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from harness.katas.store import Increment, Usage
+from harness.render.plain import shown_name
 from harness.runners.run import PHASE_WORDS, Phase
 from harness.scale import Growth
 from harness.summary import Row, Share
@@ -241,7 +242,7 @@ def files(found: Mapping[bytes, bytes]) -> Table:
     table.add_column("visible file")
     table.add_column("bytes", justify="right")
     for name, content in sorted(found.items()):
-        table.add_row(escape(name.decode(errors="backslashreplace")), str(len(content)))
+        table.add_row(escape(shown_name(name)), str(len(content)))
     return table
 
 

@@ -148,6 +148,29 @@ def test_katas_looks_into_a_store(
     assert not [name for name in names if name.endswith("lock")]
 
 
+def test_no_name_is_a_command_for_the_terminal(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor is a reason, or an error: they are shown as what they are. What the player's program printed is the player's."""
+    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nprintf '\\033[32mgreen\\n'\n")
+    (tree / "a\x1b[31m\nb\xff").write_text("one\n")
+    run = ("run", "--runner", "katas-volume", *LOCAL, "--kata", "0123456789", str(tree))
+    assert main(run) == 0
+    assert capfd.readouterr().out == "\x1b[32mgreen\n"
+    main(("katas", "show", "0123456789", "lion", "1", *LOCAL))
+    out = capfd.readouterr().out
+    assert r"a\x1b[31m\nbÿ" in out
+    assert out.endswith("\x1b[32mgreen\n")
+    (tree / "cyber-dojo.sh").write_text("#!/no/\x1b[31msuch\n")
+    for arguments in (
+        run,
+        ("run", *LOCAL, "no\x1b[31mfolder"),
+        ("katas", "list", "--katas", "x\x1b]0;y\x07"),
+    ):
+        assert main(arguments) == 2
+        err = capfd.readouterr().err
+        assert r"\x1b" in err
+        assert not {"\x1b", "\x07"} & set(err)
+
+
 @pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
 def test_katas_are_removed_when_that_is_said(
     runner: str, tree: Path, capfd: pytest.CaptureFixture[str]
@@ -179,12 +202,28 @@ def test_katas_in_several_places_are_told_apart(tree: Path, capfd: pytest.Captur
     assert main(("katas", "show", "0123456789", "lion", "--katas", place, *LOCAL)) == 0
 
 
-def test_compare_remarks_on_builds_that_fail(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """All agree on the output, and none of them built anything."""
-    assert compare(tree, 1, "--runner", "tmp", "--command", "false") == 0
-    out = capfd.readouterr().out
-    assert "note: the command exited with status 1" in out
-    assert "note: no edit made an object file" in out
+def test_builds_that_fail_are_not_compared(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Bare make's first one is the last, what it printed is shown, and nothing is recorded."""
+    script = "#!/bin/sh\necho compiling; printf 'main.c:1: error: \\033[31mno such header\\n' >&2; exit 3\n"
+    (tree / "cyber-dojo.sh").write_text(script)
+    assert compare(tree, 9, "--runner", "tmp") == 2
+    out, err = capfd.readouterr()
+    assert err.count("block ") == 1
+    assert (
+        "compiling\nmain.c:1: error: \\x1b[31mno such header\nharness: bare make fails at its first full build"
+        in err
+    )
+    assert err.endswith("give --command './cyber-dojo.sh || :'\n")
+    assert not Path("r.jsonl").exists()
+    assert not out
+
+
+def test_a_status_that_is_no_failure_can_be_said_to_be_none(
+    tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As the line that refuses it says: tests that fail are no build that failed."""
+    assert compare(tree, 1, "--runner", "tmp", "--command", "./cyber-dojo.sh || :") == 0
+    assert harness.load_results("r.jsonl")["right"].all()
 
 
 def test_compare_writes_a_result_and_prints_one_table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.gate.verdict import Verdict
+from harness.render.plain import shown
 from harness.render.verdicts import headline
 from harness.stats import State
 
@@ -22,6 +23,7 @@ def _command(state: State, title: str, message: str) -> str:
 
 def _escape(text: str, also: str = "") -> str:
     """As the runner of GitHub Actions takes it apart again (actions/toolkit, command.ts)."""
-    for each in "%\r\n" + also:
+    text = shown(text)  # a job's log obeys a terminal's commands too
+    for each in "%\n" + also:
         text = text.replace(each, f"%{ord(each):02X}")
     return text
