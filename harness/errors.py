@@ -2,7 +2,8 @@
 
     HarnessError                 base of all; str() is one clear line: what is wrong and what to do next
     ├── UsageError               the caller's input is wrong; nothing was changed
-    │   └── NoSuchAvatar         the katas do not hold this avatar or kata
+    │   ├── NoSuchAvatar         the katas do not hold this avatar or kata
+    │   └── BuildFailed          the tree does not build, with bare make neither: a note has what that printed
     ├── TreeError                a source tree cannot be had (download, checksum, disk)
     ├── EngineError              no engine answers, or it refused or died
     │   ├── ImageError           the image is missing, or lacks what a run needs
@@ -26,6 +27,10 @@ class UsageError(HarnessError):
 
 class NoSuchAvatar(UsageError):
     """The katas do not hold this avatar or kata."""
+
+
+class BuildFailed(UsageError):
+    """The tree does not build, with bare make neither; a note (PEP 678) has what that printed."""
 
 
 class TreeError(HarnessError):

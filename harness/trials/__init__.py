@@ -13,10 +13,11 @@ from pathlib import Path
 from harness.errors import HarnessError, UsageError
 from harness.katas.visible import FILE, VisibleFiles
 from harness.runners.base import COMMAND
-from harness.runners.run import Run
+from harness.runners.run import Outcome, Run
 from harness.tree import Snapshot
 from harness.trees import SourceTree
 from harness.trials.arms import FLOOR, Arm
+from harness.trials.failing import check_built
 from harness.trials.plan import Plan
 from harness.trials.sample import Circumstances, Sample, reduce
 from harness.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, SCENARIOS
@@ -84,7 +85,8 @@ def play(
 ) -> Iterator[Sample]:
     """The samples of one block after the other, until the plan ends or the samples so far are `settled`.
 
-    Raises UsageError for a tree without its command, or without an edit that a scenario needs.
+    Raises UsageError for a tree without its command, or without an edit that a scenario needs, and BuildFailed where the
+    floor does not build what it is to be the measure of.
     """
     with ExitStack() as stack:
         player = Player(tree, stack.enter_context(laid_out(tree, command)))
@@ -92,6 +94,7 @@ def play(
             tree.edit_header(1)  # if there is none, better now than after an hour
         order = random.Random(seed)
         ends: dict[str, Snapshot] = {}
+        built: set[str] = set()  # scenarios that the floor has played
         recorded: list[Sample] = []
         started = time.monotonic()
         for block, scenario in enumerate(plan.kinds(time.monotonic)):
@@ -116,6 +119,11 @@ def play(
                 if run.observed:
                     ends[arm.name] = run.observed.after
                 samples.append(reduce(run, known, harness_seconds=spent))
+                if arm.name == FLOOR and scenario not in built:
+                    if run.outcome is not Outcome.COMPLETED:
+                        yield from samples  # how long each took until then is worth knowing
+                    check_built(run, f"its first {SCENARIOS[scenario].words}", command, max_seconds)
+                    built.add(scenario)
                 with suppress(HarnessError):  # the next test event tells what is wrong
                     arm.rest()
             samples = samples if player.answer is not None else by_the_floor(samples)
@@ -148,9 +156,11 @@ def press(arm: Arm, scenario: str, files: VisibleFiles, max_seconds: float) -> t
 
 def by_the_floor(samples: Sequence[Sample]) -> list[Sample]:
     """The samples of a block, right where they answer as the floor did: it builds a twin of the tree in
-    place.
+    place. Where its build failed, nobody knows.
     """
-    floor = [each for each in samples if each.runner == FLOOR and each.outcome == "completed"]
+    floor = [
+        each for each in samples if each.runner == FLOOR and each.outcome == "completed" and not each.status
+    ]
     if not floor:
         return list(samples)
     expected = (floor[0].answer, floor[0].status)

@@ -22,6 +22,7 @@ from harness.runners.run import Outcome, Run
 from harness.trees import SourceTree
 from harness.trials import Player, laid_out
 from harness.trials.arms import FLOOR, FloorArm
+from harness.trials.failing import check_built
 from harness.trials.sample import Circumstances, Sample, reduce
 from harness.trials.scenario import INCREMENTAL
 
@@ -141,12 +142,13 @@ def play_crowds(
     The first builds of the avatars, which are full, come before the blocks, and so does a rehearsal, which tells how
     long a round will take; neither gives samples. Where time is short, the blocks have fewer test events, and after
     the first round a block is begun only if it should end within the budget. `report` is told what to expect;
-    `clock` returns seconds. Raises UsageError if a first build does not end within its limit.
+    `clock` returns seconds. Raises UsageError if a first build does not end within its limit, and BuildFailed if a build of
+    the floor's fails.
     """
     order, most = random.Random(seed), max(crowds.sizes)
     with laid_out(tree, command) as files, ThreadPoolExecutor(most) as threads:
         players = {team.name: [Player(tree, files) for _ in range(most)] for team in teams}
-        trials = _Trials(tree.name, teams, players, threads, max_seconds, about_to, clock)
+        trials = _Trials(tree.name, teams, players, threads, command, max_seconds, about_to, clock)
         trials.first_builds()
         pace = trials.rehearse()
         left = crowds.budget_seconds - trials.elapsed
@@ -188,13 +190,15 @@ class _Trials:
         teams: Sequence[Team],
         players: Mapping[str, Sequence[Player]],
         threads: ThreadPoolExecutor,
+        command: str,
         max_seconds: float,
         about_to: Callable[[CrowdStep], None],
         clock: Callable[[], float],
     ) -> None:
         """`players` are those of each team by its name, and each of them can have a thread."""
         self._tree, self._teams, self._players, self._threads = tree, teams, players, threads
-        self._max_seconds, self._about_to, self._clock = max_seconds, about_to, clock
+        self._command, self._max_seconds = command, max_seconds
+        self._about_to, self._clock = about_to, clock
         self._started = clock()
         self._interrupted = False
 
@@ -219,6 +223,8 @@ class _Trials:
                         raise UsageError(
                             f"the first build of avatar {number} with {team.name} did not end: {why}"
                         )
+                    if team.name == FLOOR:
+                        check_built(run, "its first build", self._command, self._max_seconds)
                     self._tell(words, f"{number} of {len(players)}", False)
 
     def rehearse(self) -> Pace:
@@ -272,6 +278,8 @@ class _Trials:
         edited = player.edit(INCREMENTAL)
         at = self.elapsed
         run = team.press(number, player.files, self._max_seconds)
+        if team.name == FLOOR and run.outcome is Outcome.COMPLETED:
+            check_built(run, "an incremental build", self._command, self._max_seconds)
         return reduce(run, replace(known, at=at, edited=edited, answer=player.answer))
 
 
