@@ -81,7 +81,6 @@ class Execution:
     stdout: bytes  # at most Limits.output bytes
     stderr: bytes
     truncated: bool  # either was cut
-    nanoseconds: int  # from its start to its end
     timed_out: bool = False
     reason: str = ""  # why it could not be started
 
@@ -157,7 +156,6 @@ class Sandbox:
             b"run %d\n%b" % (int(max_seconds) + GRACE_SECONDS, command.encode(errors="surrogateescape"))
         )
         self._until(OUTPUT, b"started", self._deadline, _drop)
-        started = time.monotonic_ns()
         limit = min(self._deadline, time.monotonic() + max_seconds)
         stdout, stderr = bytearray(), bytearray()
         try:
@@ -167,11 +165,11 @@ class Sandbox:
             self.kill()
             stdout += self._buffers[OUTPUT]
             stderr += self._buffers[COMPLAINTS]
-            return self._execution(None, stdout, stderr, started, timed_out=True)
+            return self._execution(None, stdout, stderr, timed_out=True)
         status, _, reason = answer.partition(b" ")
         if reason:
-            return self._execution(None, stdout, stderr, started, reason=reason.decode(errors="replace"))
-        return self._execution(int(status), stdout, stderr, started)
+            return self._execution(None, stdout, stderr, reason=reason.decode(errors="replace"))
+        return self._execution(int(status), stdout, stderr)
 
     def observe(self) -> Snapshot:
         """The sandbox as it is now, without contents; empty where the image's find cannot print stamps."""
@@ -383,7 +381,6 @@ class Sandbox:
         status: int | None,
         stdout: bytearray,
         stderr: bytearray,
-        started: int,
         *,
         timed_out: bool = False,
         reason: str = "",
@@ -394,7 +391,6 @@ class Sandbox:
             stdout=bytes(stdout[:keep]),
             stderr=bytes(stderr[:keep]),
             truncated=len(stdout) > keep or len(stderr) > keep,
-            nanoseconds=time.monotonic_ns() - started,
             timed_out=timed_out,
             reason=reason,
         )

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
+import shlex
+import time
 from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
-from harness import tarpipe
+from harness.changes import FILE, Listing
 from harness.engines import Engine, Limits, Sandbox, SandboxSpec
+from harness.errors import StreamCut
 from harness.katas.layout import Avatar
+from harness.katas.places import TemporaryKatas
+from harness.katas.store import Event
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
-from harness.runners.event import Look
+from harness.runners.event import Look, TestEvent
 from harness.runners.run import Outcome, Phase, Run
+from harness.runners.seed import LINK, Edit, Seed
 
 FLOOR = "bare-make"
+
+COPY = "1st B -> sandbox (changed only)"
+
+REMOVE_SECONDS = 60.0
+"""Limit of taking out of the way what a run left in a visible file's place."""
 
 
 class Arm(Protocol):
@@ -73,7 +87,9 @@ class RunnerArm:
 class FloorArm:
     """The same command in the same image, in place, in a shell that already waits: no transport at all.
 
-    The files get there too, but nobody waits for that: only the command is timed.
+    The files get there too, but nobody waits for that: only the command is timed. What an edit means is for the runners'
+    own code to say: the files are saved in katas of the floor's own, and go from there with the stamps that they have in
+    them, as to a sandbox that stands by with the rest of the tree.
     """
 
     name = FLOOR
@@ -83,51 +99,48 @@ class FloorArm:
     ) -> None:
         self._engine, self._command, self._observe = engine, command, observe
         self._spec = SandboxSpec(image=image, limits=limits, in_place=True)
-        self._sandbox: Sandbox | None = None
-        self._last: VisibleFiles | None = None
+        self._tree: _TreeInPlace | None = None
 
     def first(self, files: VisibleFiles, max_seconds: float) -> Run:
         return self.full(files, max_seconds)  # its container is a new one either way
 
     def full(self, files: VisibleFiles, max_seconds: float) -> Run:
         self.close()
-        self._sandbox = self._engine.open(self._spec)
-        self._send(files)
-        return self._build(files, max_seconds)
+        self._tree = _TreeInPlace(self._engine.open(self._spec))
+        return self._press(self._tree.lay_out, files, max_seconds)
 
     def incremental(self, files: VisibleFiles, max_seconds: float) -> Run:
-        if self._sandbox is None or self._last is None:
+        if self._tree is None:
             return self.full(files, max_seconds)  # the last build was stopped, and its container with it
-        last = self._last
-        changed = {
-            name: file for name, file in files.items() if name not in last or last[name].blob != file.blob
-        }
-        if changed:
-            self._send(VisibleFiles(changed))
-        return self._build(files, max_seconds)
+        return self._press(self._tree.edit, files, max_seconds)
 
     def rest(self) -> None:
         """It waits as it is."""
 
     def close(self) -> None:
-        if self._sandbox is not None:
-            self._sandbox.close()
-            self._sandbox = None
+        if self._tree is not None:
+            self._tree.close()
+            self._tree = None
 
-    def _send(self, files: VisibleFiles) -> None:
-        assert self._sandbox is not None
-        with tempfile.TemporaryDirectory(prefix="harness-floor-") as folder:
-            files.write(folder)
-            # By name and without folders: what is there keeps its stamp.
-            names = tuple(f"./{name.decode(errors='surrogateescape')}" for name in files)
-            self._sandbox.unpack(lambda write: tarpipe.pack(folder, write, what=names))
+    def _press(self, put: Callable[[VisibleFiles], None], files: VisibleFiles, max_seconds: float) -> Run:
+        started = time.process_time_ns()
+        put(files)
+        cost = time.process_time_ns() - started
+        run = self._build(max_seconds)
+        if run.observed:
+            run = replace(run, observed=replace(run.observed, cost_ns=run.observed.cost_ns + cost))
+        return run
 
-    def _build(self, files: VisibleFiles, max_seconds: float) -> Run:
-        assert self._sandbox is not None
-        self._last = files
-        look = Look.at(self._sandbox) if self._observe else None
-        done = self._sandbox.execute(self._command, max_seconds)
-        observed = look.until(Look.at(self._sandbox)) if look and not done.timed_out else None
+    def _build(self, max_seconds: float) -> Run:
+        assert self._tree is not None
+        sandbox = self._tree.sandbox
+        sandbox.get_ready()
+        look = Look.at(sandbox) if self._observe else None
+        # As the runners take it: from before the request, so that a harness that reads late cannot make it too short.
+        started = time.monotonic_ns()
+        done = sandbox.execute(self._command, max_seconds)
+        nanoseconds = time.monotonic_ns() - started
+        observed = look.until(Look.at(sandbox)) if look and not done.timed_out else None
         if done.timed_out:
             self.close()
         outcome = (
@@ -140,9 +153,67 @@ class FloorArm:
             stderr=done.stderr.decode(errors="replace"),
             truncated=done.truncated,
             tag=None,
-            phases=(Phase("run", "<<RUN>>", done.nanoseconds),),
-            nanoseconds=done.nanoseconds,
+            phases=(Phase("run", "<<RUN>>", nanoseconds),),
+            nanoseconds=nanoseconds,
             reason=done.reason,
             observed=observed,
-            answered=done.nanoseconds if outcome is Outcome.COMPLETED else None,
+            answered=nanoseconds if outcome is Outcome.COMPLETED else None,
         )
+
+
+class _TreeInPlace:
+    """A sandbox that stays, and the player's side of it: katas that hold the visible files alone."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self._katas, self._avatar = TemporaryKatas(), Avatar()
+        self._visible: tuple[bytes, ...] = ()
+
+    def lay_out(self, files: VisibleFiles) -> None:
+        """All of them, into an empty sandbox."""
+        with closing(self._katas.event(self._avatar)) as katas:
+            self._event(katas, files).save(COPY)
+            self.sandbox.unpack(katas.pack)
+        self._visible = tuple(files)
+
+    def edit(self, files: VisibleFiles) -> None:
+        """What the player did since. Raises EngineError where it cannot be put in place."""
+        listing = self._follow()
+        with closing(self._katas.event(self._avatar)) as katas:
+            edit = None
+            if listing:
+                # The kind of file system tells what a run changed, to whoever brings that back; here nobody does.
+                edit = self._event(katas, files, Seed(katas.hold(), listing, "")).resume(COPY)
+            if edit is None:  # not the whole tree can be told, or the edit is beyond what stands by is sent
+                delta = self._event(katas, files).save(COPY)
+                edit = Edit(delta.written, delta.deleted)
+            if edit.deleted:
+                self.sandbox.delete(edit.deleted)
+            if edit.sent:
+                self.sandbox.unpack(partial(katas.pack, paths=edit.sent))
+        self._visible = tuple(files)
+
+    def close(self) -> None:
+        self.sandbox.close()
+        self._katas.close()
+
+    def _follow(self) -> Listing | None:
+        """The sandbox as the runs left it; visible files that they removed are gone from the katas too. None where the image
+        has no find that could tell.
+        """
+        try:
+            listing = self.sandbox.listing()
+            odd = [name for name in self._visible if listing.kind(name) not in (FILE, LINK)]
+            if blocked := [name for name in odd if listing.kind(name)]:
+                names = " ".join(shlex.quote(f"./{os.fsdecode(each)}") for each in blocked)
+                self.sandbox.execute(f"rm -rf {names}", REMOVE_SECONDS)
+                listing = self.sandbox.listing()
+        except StreamCut:
+            return None
+        for name in odd:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(bytes(self._katas.sandbox(self._avatar)), name))
+        return listing
+
+    def _event(self, katas: Event, files: VisibleFiles, seed: Seed | None = None) -> TestEvent:
+        return TestEvent(katas, self.sandbox, files, "", REMOVE_SECONDS, seed=seed)

@@ -1,0 +1,150 @@
+"""The floor: what an edit means is the same for it as for the runners, and its time is never too short."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from harness.engines import Engine, Limits, Sandbox, SandboxSpec, Stream
+from harness.engines.local import LocalEngine
+from harness.katas.layout import Avatar
+from harness.katas.visible import VisibleFiles
+from harness.runners.run import Run
+from harness.trials.arms import FloorArm
+from tests.support import completed, make_runner, script
+
+STAMPS = "find . -type f -printf '%T@\\n' | sort -u | wc -l\n"
+
+MAKE = "make -s && cat built\n"
+MAKEFILE = "built: source\n\tcat source >built\n"
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with closing(LocalEngine(tmp_path_factory.mktemp("home"))) as engine:
+        yield engine
+
+
+@pytest.fixture
+def floor(engine: Engine) -> Iterator[FloorArm]:
+    with closing(open_floor(engine)) as arm:
+        yield arm
+
+
+def open_floor(engine: Engine, command: str = "./cyber-dojo.sh") -> FloorArm:
+    return FloorArm(engine, image=None, command=command, limits=Limits())
+
+
+def answer(run: Run) -> str:
+    return completed(run).stdout.strip()
+
+
+def files(text: str, **others: str | bytes) -> VisibleFiles:
+    return VisibleFiles(script(text, **others))
+
+
+def test_all_files_of_a_first_build_are_of_one_age(floor: FloorArm) -> None:
+    """As those of a runner are: a generated file and what it is made from are not told apart."""
+    many = {f"folder/{number}": str(number) for number in range(30)}
+    assert answer(floor.full(files(STAMPS, **many), 60)) == "1"
+
+
+def test_an_edit_is_newer_than_what_a_run_made_in_the_future(floor: FloorArm) -> None:
+    """By the runners' own code; what is not edited is not built."""
+    text = "make -s && touch -d '1 hour' built && cat built\n"
+    assert answer(floor.full(files(text, Makefile=MAKEFILE, source="one"), 60)) == "one"
+    run = floor.incremental(files(text, Makefile=MAKEFILE, source="two"), 60)
+    assert answer(run) == "two"
+    text = "make -q; echo $?; cat built\n"
+    again = floor.incremental(files(text, Makefile=MAKEFILE, source="two"), 60)
+    assert answer(again) == "0\ntwo"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("rm -f gone", "ab"),
+        ("rm -f gone; mkdir -p gone/deep; touch gone/deep/file", "ab"),
+        ("echo other >kept", "other"),
+    ],
+)
+def test_what_a_run_does_to_a_visible_file_is_for_the_floor_what_it_is_for_a_runner(
+    local: Engine, text: str, left: str
+) -> None:
+    """What is gone, or is no file any more, is put back."""
+    before = f"cat kept gone 2>/dev/null; {text}\n"
+    arm, runner = open_floor(local), make_runner("katas-volume", local)
+    with closing(arm), closing(runner):
+        for press in (arm.full, arm.incremental, arm.incremental):
+            ours = completed(press(files(before, kept="a", gone="b"), 60))
+        for _ in range(3):
+            theirs = completed(runner.run(Avatar(), files(before, kept="a", gone="b"), max_seconds=60))
+    assert ours.stdout.split()[0].startswith(left)
+    if left == "ab":
+        assert ours.stdout == theirs.stdout
+
+
+def test_what_the_player_deletes_is_deleted(floor: FloorArm) -> None:
+    """And what is new is there, in a folder that is new too."""
+    floor.full(files("ls\n", old="1"), 60)
+    run = floor.incremental(files("ls . folder\n", **{"folder/new": "1"}), 60)
+    assert answer(run).split() == [".:", "cyber-dojo.sh", "folder", "folder:", "new"]
+
+
+def test_an_image_without_find_is_played_all_the_same(
+    floor: FloorArm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what lies in the future can then not be told."""
+    from harness.engines import sandbox  # noqa: PLC0415
+
+    blind = re.sub(r"(?m)^(\s*)find ", r"\1no-such-find ", sandbox.GUEST)
+    monkeypatch.setattr(sandbox, "GUEST", blind)
+    assert answer(floor.full(files(MAKE, Makefile=MAKEFILE, source="one"), 60)) == "one"
+    assert answer(floor.incremental(files(MAKE, Makefile=MAKEFILE, source="two"), 60)) == "two"
+
+
+def test_a_harness_that_reads_late_makes_no_time_too_short(local: Engine) -> None:
+    """A run has not begun when its harness comes to hear of it: nobody's processes use more time than there is."""
+    seconds = 0.5
+    with closing(open_floor(_Late(local, seconds), f"sleep {seconds}")) as arm:
+        run = completed(arm.full(files(""), 60))
+    assert run.nanoseconds >= seconds * 1e9
+    assert run.answered == run.nanoseconds == run.phases[0].nanoseconds
+
+
+class _Late:
+    """An engine whose sandboxes are read only some time after each request."""
+
+    def __init__(self, engine: Engine, seconds: float) -> None:
+        self._engine, self._seconds = engine, seconds
+
+    def open(self, spec: SandboxSpec) -> Sandbox:
+        sandbox = self._engine.open(spec)
+        sandbox.wrap(lambda stream: _LateStream(stream, self._seconds))  # type: ignore[arg-type, return-value]
+        return sandbox
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
+class _LateStream:
+    def __init__(self, stream: Stream, seconds: float) -> None:
+        self._stream, self._seconds, self._asked = stream, seconds, False
+
+    def write(self, data: bytes, deadline: float) -> None:
+        self._asked = True
+        self._stream.write(data, deadline)
+
+    def read(self, deadline: float) -> tuple[int, bytes]:
+        if self._asked:
+            time.sleep(self._seconds)
+        self._asked = False
+        return self._stream.read(deadline)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
