@@ -15,6 +15,9 @@ from harness.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, NO_OP, SCE
 
 T = TypeVar("T")
 
+EDITED = (INCREMENTAL, HEADER)
+"""Scenarios in which the player has edited something."""
+
 ABOUT = (INCREMENTAL, HEADER, NO_OP, FULL, FIRST)
 """What a table is about first of all: what a player does most, before what is done once."""
 
@@ -26,7 +29,9 @@ class Row:
     runner: str
     seconds: dict[str, float]  # by scenario
     ratios: dict[str, float]  # to the floor, paired in each block, by scenario
-    recompiled: dict[str, tuple[int, int]]  # least and most, by scenario that does not build from nothing
+    recompiled: dict[
+        str, tuple[int, int]
+    ]  # least and most, by scenario that does not build from nothing; where it is known
     right: tuple[int, int]  # answers that were right, of so many that could be judged
     kept: tuple[int, int]  # stamps that were kept, of so many that should have been
     answered: float | None  # seconds to the output in hand, of the scenario that the rest is about
@@ -64,15 +69,13 @@ def remarks(samples: Sequence[Sample]) -> list[str]:
         found.append(
             f"the command exited with status {', '.join(map(str, failed))}: are these builds that failed?"
         )
-    counted = [
-        each.recompiled
-        for each in floor
-        if each.outcome == "completed"
-        and each.build == INCREMENTAL
-        and each.scenario != NO_OP
-        and each.recompiled is not None
-    ]
-    if counted and not any(counted):
+    edited = [each for each in floor if each.outcome == "completed" and each.scenario in EDITED]
+    if edited and all(each.recompiled is None for each in edited):
+        found.append(
+            "files recompiled are not counted: what tells them is object files (*.o) that have the name of a source, and this "
+            "build makes none, or others too"
+        )
+    elif edited and not any(each.recompiled for each in edited):
         found.append(
             "no edit made an object file (*.o) anew, with bare make neither: files of other kinds are not counted; or is the "
             "edited file no part of the build?"
@@ -175,7 +178,7 @@ def _row(name: str, samples: Sequence[Sample]) -> Row:
         runner=name,
         seconds=_by_scenario(done, lambda each: median(sample.seconds for sample in each)),
         ratios=_by_scenario(done, lambda each: ratio_to_floor(each, samples)),
-        recompiled=_by_scenario([each for each in done if each.build == INCREMENTAL], _range),
+        recompiled=_recompiled(done, samples),
         right=(sum(judged), len(judged)),
         kept=(kept, kept + sum(each.mtimes_changed or 0 for each in stamped)),
         answered=_median([each.answered_seconds for each in about if each.answered_seconds is not None]),
@@ -233,6 +236,21 @@ def _by_scenario(done: Sequence[Sample], figure: Callable[[Sequence[Sample]], T 
             if value is not None:
                 found[name] = value
     return found
+
+
+def _recompiled(done: Sequence[Sample], samples: Sequence[Sample]) -> dict[str, tuple[int, int]]:
+    """Of what does not build from nothing. None at all after an edit after which bare make wrote no object file either is no
+    count: the edited file may be of a kind that is compiled to something else.
+    """
+    found = _by_scenario([each for each in done if each.build == INCREMENTAL], _range)
+    floor = [each for each in samples if each.runner == FLOOR and each.outcome == "completed"]
+    blind = {
+        name
+        for name in EDITED
+        if not any(each.recompiled for each in floor if each.scenario == name)
+        and any(each.scenario == name for each in floor)
+    }
+    return {name: counts for name, counts in found.items() if any(counts) or name not in blind}
 
 
 def _range(samples: Sequence[Sample]) -> tuple[int, int] | None:

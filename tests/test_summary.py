@@ -151,6 +151,28 @@ def test_arms_come_in_as_many_tables_as_the_console_asks_for(command: str, width
         assert text.count(word) == 1
 
 
+def test_files_recompiled_are_shown_only_where_they_are_counted() -> None:
+    """No object file at all, or none anew with bare make neither, is no count of 0; a runner that compiled all is told."""
+
+    def row(floor: int | None, tmp: int | None) -> tuple[dict[str, tuple[int, int]], str]:
+        counts = [
+            sample(name, scenario="incremental", block=number, recompiled=count)
+            for number in range(2)
+            for name, count in (("bare-make", floor), ("tmp", tmp))
+        ]
+        return summarize(counts, ["tmp"])[1].recompiled, " ".join(remarks(counts))
+
+    assert row(None, None)[0] == {}
+    assert "files recompiled are not counted" in row(None, None)[1]
+    assert row(0, 0)[0] == {}
+    assert "no edit made an object file" in row(0, 0)[1]
+    assert row(0, 24)[0] == {"incremental": (24, 24)}
+    assert row(1, 0)[0] == {"incremental": (0, 0)}
+    assert "object file" not in row(1, 1)[1]
+    no_op = [sample(name, scenario="no-op", recompiled=0) for name in ("bare-make", "tmp")]
+    assert summarize(no_op, ["tmp"])[1].recompiled == {"no-op": (0, 0)}
+
+
 def test_a_warm_up_and_outliers_are_told_and_count() -> None:
     """The summary is of all samples; the remarks say which stand out, and nothing of arms that are steady."""
     steady = [0.10, 0.11, 0.12, 0.13] * 6

@@ -23,6 +23,7 @@ from harness.gate.evidence import (
     figures,
     others,
     series,
+    untold,
 )
 from harness.gate.verdict import EXIT, Noise, Ruling, Verdict
 from harness.stats import Interval, State
@@ -121,6 +122,8 @@ def _completed(evidence: Evidence, runner: str, scenario: str) -> Ruling:
 
 def _counted(evidence: Evidence, budget: Budget) -> Ruling:
     """What no noise reaches: every sample keeps to it, or it is broken."""
+    if untold(evidence, budget):
+        return _ruling(budget, State.PASSED, "not counted on either side: the build makes no object files", 0)
     counted = counts(evidence, budget)
     bound = budget.amount
     if budget.than is not None:
@@ -132,15 +135,11 @@ def _counted(evidence: Evidence, budget: Budget) -> Ruling:
         block, found = broken[0]
         says = f"{found:g} in block {block + 1}, not {budget.sense} {bound:g}"
         says += f"; broken in {len(broken)} of {len(counted)} blocks"
-    return Ruling(
-        budget.runner,
-        budget.scenario,
-        budget.metric,
-        budget.text,
-        State.REGRESSED if broken else State.PASSED,
-        says,
-        len(counted),
-    )
+    return _ruling(budget, State.REGRESSED if broken else State.PASSED, says, len(counted))
+
+
+def _ruling(budget: Budget, state: State, says: str, blocks: int) -> Ruling:
+    return Ruling(budget.runner, budget.scenario, budget.metric, budget.text, state, says, blocks)
 
 
 def _keeps(found: float, sense: Sense, bound: float) -> bool:

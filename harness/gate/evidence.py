@@ -108,6 +108,18 @@ def others(evidence: Evidence, budget: Budget) -> list[float]:
     return [found for _, found in _counts(samples, budget, runner)]
 
 
+def untold(evidence: Evidence, budget: Budget) -> bool:
+    """Whether a comparison of files recompiled has none on either side: no object files tell of such a build."""
+    if budget.metric != "recompiled" or budget.than is None:
+        return False
+    runner, scenario = compared_with(evidence, budget)
+    theirs = events(evidence, runner, scenario)
+    if budget.than == BASELINE and evidence.against is None:
+        theirs = list(_of(evidence.baseline, runner, scenario))
+    both = (*events(evidence, budget.runner, budget.scenario), *theirs)
+    return all(each.recompiled is None for each in both)
+
+
 def figures(evidence: Evidence, budget: Budget) -> Figures:
     """What a budget compares, of the test events that completed."""
     runner, scenario = compared_with(evidence, budget)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.runners.run import Outcome, Run
 from harness.tree import Snapshot
+from harness.trials.recompiled import count_recompiled
 from harness.trials.scenario import SCENARIOS
 
 
@@ -20,7 +21,9 @@ class Sample:
     outcome: str
     status: int | None
     seconds: float  # from the press of the button until the katas hold the result
-    recompiled: int | None  # object files made or made anew
+    recompiled: (
+        int | None
+    )  # sources whose object file was made, or made anew; None: it cannot be told from object files
     mtimes_kept: (
         int | None
     )  # files in the sandbox with the stamp that they had at the end of the test event before
@@ -123,15 +126,6 @@ def last_line(output: str) -> str:
     """The last line that is not blank."""
     lines = output.strip().splitlines()
     return lines[-1].strip() if lines else ""
-
-
-def count_recompiled(before: Snapshot, after: Snapshot) -> int:
-    """Object files that the command wrote: new ones, and those with another stamp."""
-    return sum(
-        1
-        for path, entry in after.items()
-        if path.endswith(b".o") and (path not in before or before[path].mtime_ns != entry.mtime_ns)
-    )
 
 
 def count_stamps(before: Snapshot, now: Snapshot, edited: frozenset[bytes]) -> tuple[int, int]:

@@ -51,6 +51,20 @@ def test_counters_gate_hard() -> None:
     assert verdict.exit_status == 1
 
 
+def test_files_recompiled_that_nobody_can_count_are_no_more_than_the_others() -> None:
+    """A build without object files can be gated all the same, and is settled; a bound that is a number cannot be kept to."""
+    samples = blocks(PIPED, stats.LOOKS[0], recompiled=None)
+    text = 'recompiled = "at most 1 times katas-volume"'
+    verdict = judge(Evidence([samples]), budgets(text))
+    assert verdict.rulings[1].state is State.PASSED
+    assert "not counted on either side" in verdict.rulings[1].says
+    assert settled(samples, budgets(text))
+    one_side = [replace(each, recompiled=1) if each.runner == PIPE else each for each in samples]
+    for found, told in ((one_side, text), (samples, 'recompiled = "exactly 1"')):
+        with pytest.raises(UsageError, match=r"recompiled of .* was not measured"):
+            judge(Evidence([found]), budgets(told))
+
+
 def test_a_counter_may_be_compared() -> None:
     """With the most that the other needed."""
     samples = [replace(each, bytes_in=100 if each.runner == PIPE else 90) for each in blocks(PIPED)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.runners.run import Observation, Outcome, Phase, Run
 from harness.tree import Entry
-from harness.trials.sample import Circumstances, count_recompiled, count_stamps, last_line, reduce
+from harness.trials.sample import Circumstances, count_stamps, last_line, reduce
 
 
 def file(mtime_ns: int, kind: str = "f") -> Entry:
@@ -28,15 +28,9 @@ def run(**changes: object) -> Run:
             Phase("save", "3rd", 500_000),
         ),
         "nanoseconds": 4_000_000,
-        "observed": Observation(BEFORE, BEFORE | {b"a.o": file(99), b"c.o": file(98)}),
+        "observed": Observation(BEFORE, BEFORE | {b"a.o": file(99), b"b.o": file(98)}),
     }
     return Run(**(fields | changes))  # type: ignore[arg-type]
-
-
-def test_recompiled_are_object_files_that_are_new_or_have_another_stamp() -> None:
-    """The program's other files do not count, nor do objects that were left alone."""
-    assert count_recompiled(BEFORE, BEFORE) == 0
-    assert count_recompiled(BEFORE, BEFORE | {b"a.o": file(99), b"c.o": file(98), b"prog": file(97)}) == 2
 
 
 def test_stamps_count_for_files_that_were_there_and_were_not_edited() -> None:
