@@ -72,7 +72,7 @@ def pip_download(source: Sdist, folder: Path) -> Path:
         check=False,
     )
     if pip.returncode:
-        raise TreeError(f"pip cannot fetch {source.distribution} {source.version}: {_reason(pip.stderr)}")
+        raise TreeError(f"pip cannot fetch {source.distribution} {source.version}: {reason(pip.stderr)}")
     return next(target.iterdir())
 
 
@@ -110,9 +110,32 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _reason(log: str) -> str:
-    """Why pip failed, in one line; its errors do not tell an index out of reach from a missing version."""
+_ADVERTISES = ("[notice]", "note:", "hint:", "WARNING:")
+"""What lines of pip begin with that say nothing of what went wrong."""
+
+_OUTPUT = re.compile(
+    r"╰─> (?:\[\d+ lines? of output\]|No available output\.)\n(.*?)(?=\n\s*\[end of output\]|\Z)", re.DOTALL
+)
+"""What a build backend printed, as pip passes it on."""
+
+_RAISED = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]*(?:Error|Exception|NotFound|Failure|Exit)\b:? ?")
+"""How the last line of a traceback begins."""
+
+_VERSIONS = re.compile(r" \(from versions: [^)]*\)")
+
+
+def reason(log: str) -> str:
+    """Why pip failed, in one line of its own or of the build backend's; its errors do not tell an index out of reach from a
+    missing version.
+    """
     if broken := re.search(r"connection broken by '(.*)': ", log):
         return f"no answer from the package index, see the network and `pip config list` ({broken[1]})"
-    lines = log.splitlines() or ["it does not say why"]
-    return next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
+    if printed := _OUTPUT.search(log):
+        lines = [line for each in printed[1].splitlines() if (line := each.strip())]
+        raised = [each for each in lines if _RAISED.match(each)]
+        broken_build = [each for each in lines if re.search(r"\berror: ", each, re.IGNORECASE)]
+        if found := raised[-1:] or broken_build[:1] or lines[-1:]:
+            return found[0]
+    lines = [line for each in log.splitlines() if (line := each.strip()) and not line.startswith(_ADVERTISES)]
+    errors = [each for each in lines if each.startswith(("ERROR: ", "error: "))]
+    return next(iter(_VERSIONS.sub("", each) for each in errors or lines[-1:]), "it does not say why")
