@@ -7,6 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -18,9 +19,10 @@ from harness import doctor, tarpipe
 from harness.doctor import Diagnosis, Finding, Fitness, Group, files, local, machine, programs, trip
 from harness.doctor import docker as docker_doctor
 from harness.doctor.finding import install, softly
-from harness.engines import Engine, endpoint, sandbox
+from harness.engines import Engine, SandboxSpec, endpoint, sandbox
 from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.docker import DockerEngine
+from harness.engines.local import LocalEngine
 from harness.engines.owner import LABEL, Owner
 from harness.errors import EngineError
 from harness.render.doctor import diagnosis
@@ -212,6 +214,45 @@ def test_a_sandbox_that_runs_nothing_is_an_error(engine: Engine, monkeypatch: py
 
 
 @pytest.mark.parametrize(
+    ("without", "words"),
+    [
+        ("gcc -o", "stdio.h"),
+        ("make -s", "make"),
+    ],
+)
+def test_an_engine_that_builds_no_c_is_not_ready(
+    without: str, words: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by building a program, since a compiler without the C library's headers tells its version all the same; compare
+    asks the same.
+    """
+    if without == "make -s":
+        monkeypatch.setattr(trip, "BUILD", trip.BUILD.replace("make -s", "no-such-make -s"))
+        monkeypatch.setattr(trip, "BUILDERS", ("gcc", "no-such-make"))
+    else:
+        monkeypatch.setattr(trip, "BUILD", trip.BUILD.replace("gcc -o", "gcc -nostdinc -o"))
+    monkeypatch.setenv("DOCKER_HOST", NOWHERE)
+    diagnosis = doctor.examine()
+    assert not diagnosis.ready
+    assert diagnosis.verdict().startswith(
+        "Not ready: the local engine works, and builds no C until it finds "
+    )
+    assert words in diagnosis.verdict()
+    assert found(diagnosis, "Local")["engine"].state == "fair"
+    assert "install" in found(diagnosis, "Local")["engine"].advice
+    with closing(LocalEngine()) as engine, pytest.raises(EngineError, match=r"^not ready: the local engine"):
+        doctor.check_builds(engine, None)
+
+
+def test_what_is_tried_leaves_nothing(engine: Engine) -> None:
+    """Every engine of the harness's own builds C, and the sandbox is empty afterwards."""
+    doctor.check_builds(engine, None)
+    with closing(engine.open(SandboxSpec())) as sandbox:
+        assert trip.lacking(sandbox) == ()
+        assert sandbox.execute("ls -A", 60).stdout == b""
+
+
+@pytest.mark.parametrize(
     ("said", "name"),
     [
         ("tar (GNU tar) 1.34\nCopyright", "GNU tar 1.34"),
@@ -376,6 +417,8 @@ def test_the_verdict_names_the_engine_that_is_taken() -> None:
     assert both.verdict() == "Ready: `harness compare` takes the docker engine; --engine local works too."
     bare = Diagnosis((), {"docker": Fitness("no answer"), "local": Fitness(lacks=("gcc", "make"))})
     assert "gcc, make" in bare.verdict()
+    assert bare.verdict().startswith("Not ready: ")
+    assert (both.ready, bare.ready) == (True, False)
     none = Diagnosis((), {"docker": Fitness("no answer"), "local": Fitness("no tar")})
     assert "docker: no answer; local: no tar" in none.verdict()
 

@@ -14,13 +14,17 @@ from harness.cli.options import console, errors, remark
 from harness.errors import EngineError, UsageError
 from harness.render.doctor import diagnosis, workers
 
+NOT_READY = 1
+"""Exit status where an engine works, and cannot build what is compared."""
+
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "doctor",
         help="what this machine has and lacks",
         description="What this machine has, what follows from it, and what to install for more. Changes nothing. "
-        "Exits with 0 when an engine works, else with 2.",
+        "Exits with 0 when `harness compare` can do its main job here, with 1 when the engine that it takes builds no C yet, "
+        "and with 2 when none works.",
     )
     parser.add_argument(
         "--measure",
@@ -53,7 +57,7 @@ def _doctor(options: argparse.Namespace) -> int:
         raise EngineError(found.verdict())
     if options.json != "-":
         console.print(found.verdict(), style="bold", markup=False)
-    return 0
+    return 0 if found.ready else NOT_READY
 
 
 def _cluster(options: argparse.Namespace) -> int:

@@ -15,13 +15,14 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from harness import runners
 from harness.cli.options import USAGE, add_engine, add_runner, console, errors, positive, remark
 from harness.compare import Comparison
+from harness.doctor import check_builds
 from harness.engines import Engine
 from harness.engines.choose import choose
 from harness.errors import UsageError
 from harness.results import ResultFile
 from harness.runners.base import COMMAND
 from harness.runners.variant import Variant
-from harness.trees import SourceTree, open_tree, recipes
+from harness.trees import SourceTree, known, open_tree, recipes
 from harness.trials import Plan, Sample
 
 FULL_BUILD_SECONDS = 120.0
@@ -115,10 +116,14 @@ def seed_of(options: argparse.Namespace) -> int:
 
 @contextmanager
 def engine_of(options: argparse.Namespace) -> Iterator[Engine]:
-    """The engine that `add_arms` or `add_engine` asked for, told with the reason why it was taken; closed at the end."""
+    """The engine that `add_arms` or `add_engine` asked for, told with the reason why it was taken; closed at the end. Raises
+    EngineError for one that cannot build the harness's own trees, which are C.
+    """
     choice = choose(options.engine, image=options.image, report=remark)
     with closing(choice.engine) as engine:
         errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
+        if options.command == COMMAND and known(getattr(options, "tree", "typical")):
+            check_builds(engine, options.image)  # better now than as a table of builds that failed
         yield engine
 
 

@@ -8,15 +8,27 @@ program is compiled, files are stamped), since a version only promises.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 from harness.doctor import docker, files, local, machine, programs
-from harness.doctor.finding import Diagnosis, Finding, Fitness, Group, State
-from harness.doctor.trip import read_compiler
+from harness.doctor.finding import Diagnosis, Finding, Fitness, Group, State, builds_nothing
+from harness.doctor.trip import SECONDS, lacking, read_compiler
+from harness.engines import Engine, Limits, SandboxSpec
+from harness.errors import EngineError
 
-__all__ = ["Diagnosis", "Finding", "Fitness", "Group", "State", "examine"]
+__all__ = ["Diagnosis", "Finding", "Fitness", "Group", "State", "check_builds", "examine"]
 
 MEASURED = 5
 """Containers that are started to measure: the median of so many stands a noisy machine."""
+
+
+def check_builds(engine: Engine, image: str | None) -> None:
+    """Raise EngineError, with what to do, for an engine whose sandboxes build no C: the doctor's own question, of one engine."""
+    spec = SandboxSpec(image=image, limits=Limits(event_seconds=SECONDS))
+    with closing(engine.open(spec)) as sandbox:
+        lacks = lacking(sandbox)
+    if lacks:
+        raise EngineError(f"not ready: {builds_nothing(engine.name, lacks)}; `harness doctor` says more")
 
 
 def examine(*, measure: bool = False, report: Callable[[str], None] = lambda line: None) -> Diagnosis:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -36,7 +36,7 @@ class Fitness:
     """What one engine is good for."""
 
     problem: str = ""  # why it does not work; empty when it does
-    lacks: tuple[str, ...] = ()  # programs without which it cannot build C
+    lacks: tuple[str, ...] = ()  # without which it cannot build C
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class Diagnosis:
         """The engines that work, the one that `--engine auto` takes first."""
         return tuple(name for name, fitness in self.engines.items() if not fitness.problem)
 
+    @property
+    def ready(self) -> bool:
+        """Whether `harness compare` can do its main job here, as it is without options."""
+        return bool(self.working) and not self.engines[self.working[0]].lacks
+
     def verdict(self) -> str:
         """One line: whether a run is possible here and on which engine, or why not and what to do."""
         if not self.working:
@@ -58,9 +63,17 @@ class Diagnosis:
             return f"no engine works on this machine: {reasons}"
         first, *others = self.working
         if lacks := self.engines[first].lacks:
-            return f"The {first} engine works, and builds no C until it finds: {', '.join(lacks)}."
+            return f"Not ready: {builds_nothing(first, lacks)}."
         also = f"; --engine {others[0]} works too" if others else ""
         return f"Ready: `harness compare` takes the {first} engine{also}."
+
+
+def builds_nothing(engine: str, lacks: Sequence[str]) -> str:
+    """What is said of an engine that works, and what to do."""
+    cure = (
+        toolchain() if engine == "local" else "harness image build, or give --image NAME of one that has it"
+    )
+    return f"the {engine} engine works, and builds no C until it finds {', '.join(lacks)}: {cure}"
 
 
 def softly(subject: str, probe: Callable[[], Finding]) -> Finding:
@@ -92,6 +105,11 @@ def install(*packages: str) -> str:
         if shutil.which(program):
             return as_root(f"{command} {names}")
     return f"install {names}"
+
+
+def toolchain() -> str:
+    """The command that installs what C is built with."""
+    return install("gcc", "libc6-dev", "make") if shutil.which("apt-get") else install("gcc", "make")
 
 
 def as_root(command: str) -> str:

@@ -9,7 +9,7 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from harness.doctor.finding import Finding, Fitness, explain, install, softly
+from harness.doctor.finding import Finding, Fitness, explain, install, softly, toolchain
 from harness.doctor.trip import Trip, take
 from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.folders import sandboxes_home
@@ -58,8 +58,9 @@ def engine_finding(trip: Trip, *, isolates: bool) -> Finding:
         else "Plain processes, which measures but does not isolate: run only code that you trust."
     )
     if trip.lacks:
-        follows += f" It builds no C without {' and '.join(trip.lacks)}: see the programs below."
-    return Finding("engine", "good" if isolates and not trip.lacks else "fair", what, follows)
+        follows += f" It builds no C without {' and '.join(trip.lacks)}."
+    advice = toolchain() if trip.lacks else ""
+    return Finding("engine", "good" if isolates and not trip.lacks else "fair", what, follows, advice)
 
 
 def _try() -> tuple[Trip, bool]:

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness.doctor.finding import Finding, install, softly
+from harness.doctor.finding import Finding, install, softly, toolchain
 from harness.doctor.trip import exact_pipe, flavour
 from harness.engines.local import ENVIRONMENT
 from harness.errors import StreamCut
@@ -54,7 +54,7 @@ def _tar() -> Finding:
 def _gcc() -> Finding:
     why = "The local engine builds C with it; Docker does not need it, its image has one."
     gcc = shutil.which("gcc", path=_WHERE)
-    cure = install("gcc", "libc6-dev") if shutil.which("apt-get") else install("gcc")
+    cure = toolchain()
     if not gcc:
         return Finding("gcc", "missing", "not installed", why, cure)
     version = _say(gcc, "-dumpfullversion", "-dumpversion").strip()

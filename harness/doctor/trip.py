@@ -27,6 +27,13 @@ READ_COMPILER = "date +%s%N && gcc -S -x c -o - /dev/null >/dev/null && date +%s
 BUILDERS = ("gcc", "make")
 """What a sandbox that builds C has."""
 
+BUILD = (
+    r"mkdir .doctor && cd .doctor && printf '#include <stdio.h>\nint main(void) { return putchar(10) < 0; }\n' >hello.c && "
+    r"printf 'hello: hello.c\n\tgcc -o hello hello.c\n' >Makefile && make -s && ./hello; "
+    "status=$?; cd .. && rm -rf .doctor; exit $status"
+)
+"""A program with the C library in it, which a compiler without that library's headers cannot build."""
+
 
 @dataclass(frozen=True)
 class Trip:
@@ -37,7 +44,7 @@ class Trip:
     start_seconds: float  # from asking for a sandbox to its first answer
     read_seconds: float | None  # READ_COMPILER, the first time in a fresh sandbox; None without a compiler
     count: int  # sandboxes; the seconds are medians
-    lacks: tuple[str, ...] = ()  # those of BUILDERS that are not in the sandbox
+    lacks: tuple[str, ...] = ()  # what there has to be in the sandbox before it builds C
 
     @property
     def problem(self) -> str:
@@ -51,7 +58,8 @@ def take(engine: Engine, count: int = 1, report: Callable[[str], None] = lambda 
     """Send a tree through `count` fresh sandboxes, one after the other. Raises EngineError when one fails."""
     changed: set[str] = set()
     starts, reads = [], []
-    tar, lacks = "", [""]
+    tar = ""
+    lacks: tuple[str, ...] = ()
     for number in range(count):
         report(f"{engine.name}: sandbox {number + 1} of {count}")
         began = time.monotonic()
@@ -65,7 +73,7 @@ def take(engine: Engine, count: int = 1, report: Callable[[str], None] = lambda 
             read = sandbox.execute(READ_COMPILER, SECONDS)
             reads += _between(read.stdout) if read.status == 0 else []
             tar = flavour(sandbox.execute("tar --version", SECONDS).stdout.decode(errors="replace"))
-            lacks = [each for each in BUILDERS if sandbox.execute(f"{each} --version", SECONDS).status != 0]
+            lacks = lacking(sandbox)
             changed |= _there_and_back(sandbox)
     return Trip(
         tuple(sorted(changed)),
@@ -73,8 +81,19 @@ def take(engine: Engine, count: int = 1, report: Callable[[str], None] = lambda 
         statistics.median(starts),
         statistics.median(reads) if reads else None,
         count,
-        tuple(lacks),
+        lacks,
     )
+
+
+def lacking(sandbox: Sandbox) -> tuple[str, ...]:
+    """What it lacks to build C, by trying it: BUILDERS that are not there, or why they build nothing."""
+    done = sandbox.execute(BUILD, SECONDS)
+    if done.status == 0:
+        return ()
+    missing = [each for each in BUILDERS if sandbox.execute(f"{each} --version", SECONDS).status != 0]
+    said = done.stderr.decode(errors="replace").splitlines()
+    telling = next((each for each in said if "error" in each), _said(done.stderr, done.reason))
+    return tuple(missing) or (f"what a C program is built with ({telling.strip()})",)
 
 
 def read_compiler(count: int) -> float | None:

@@ -46,13 +46,9 @@ class Revision:
         top = Path(_git(here, "rev-parse", "--show-toplevel"))
         store = here / _git(here, "rev-parse", "--git-common-dir")
         try:
-            commit = _git(here, "rev-parse", f"{name}^{{commit}}", "--").splitlines()[0]
+            commit = _git(here, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         except GitError as error:
-            if _git(here, "rev-parse", "--is-shallow-repository") != "true":
-                raise
-            raise GitError(
-                f"{error}; this clone is shallow: git fetch --unshallow (fetch-depth: 0 for actions/checkout)"
-            ) from error
+            raise GitError(_why_not(here, name)) from error
         return cls(name, commit, top, _git(here, "rev-parse", "--show-prefix").rstrip("/"), store)
 
     @property
@@ -128,6 +124,18 @@ def _git(folder: Path, *arguments: str, apart: bool = False) -> str:
     if done.returncode:
         raise GitError(_sentence(done.stderr.decode(errors="replace")))
     return os.fsdecode(done.stdout).strip("\n")
+
+
+def _why_not(folder: Path, name: str) -> str:
+    """What git says of what is no revision, and what to do."""
+    said = f"fatal: bad revision {name!r}"
+    try:
+        _git(folder, "rev-parse", name, "--")  # which takes an option for what it is
+    except GitError as error:
+        said = str(error)
+    if _git(folder, "rev-parse", "--is-shallow-repository") == "true":
+        return f"{said}; this clone is shallow: git fetch --unshallow (fetch-depth: 0 for actions/checkout)"
+    return said
 
 
 def _whoever_owns_it() -> Mapping[str, str]:

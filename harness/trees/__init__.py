@@ -15,12 +15,17 @@ from harness.trees.sdist import fetch
 from harness.trees.source import Edit, SourceTree
 from harness.trees.typical import TypicalTree
 
-__all__ = ["Edit", "OwnTree", "RecipeTree", "SourceTree", "TypicalTree", "open_tree", "recipes"]
+__all__ = ["Edit", "OwnTree", "RecipeTree", "SourceTree", "TypicalTree", "known", "open_tree", "recipes"]
 
 
 def recipes() -> dict[str, Path]:
     """The real projects that there are recipes for, by name."""
     return {path.stem: path for path in sorted(fixture("trees").glob("*.toml"))}
+
+
+def known(name: str) -> bool:
+    """Whether it is a tree of the harness's own, with edits of its own: C, built by make."""
+    return name.partition(":")[0] == "typical" or name in recipes()
 
 
 def open_tree(
@@ -32,19 +37,18 @@ def open_tree(
     fetched.
     """
     kind, _, parameters = name.partition(":")
-    known = recipes()
-    if kind == "typical" or name in known:
+    if known(name):
         for option, given in (("--edit", edit), ("--edit-header", header)):
             if given is not None:
                 raise UsageError(f"the tree {name} brings edits of its own: leave out {option} {given}")
         if kind == "typical":
             return TypicalTree(parameters)
-        recipe = load(known[name])
+        recipe = load(recipes()[name])
         return RecipeTree(
             recipe, fetch(recipe.source, platformdirs.user_cache_path("harness") / "trees", report)
         )
     if not Path(name).is_dir():
-        raise UsageError(f"there is no tree {name}: give a folder, or one of typical, {', '.join(known)}")
+        raise UsageError(f"there is no tree {name}: give a folder, or one of typical, {', '.join(recipes())}")
     if edit is None:
         raise UsageError(f"which file of {name} shall be edited? give --edit FILE, relative to it")
     return OwnTree(Path(name), edit, header=header)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.doctor import trip
 from harness.engines.bubblewrap import bubblewrap_problem
 
 
@@ -36,6 +37,30 @@ def test_a_machine_with_an_engine(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.err == ""
     assert all(len(line) <= 80 for line in said.out.splitlines())
     assert said.out.splitlines()[-1].startswith("Ready: ")
+
+
+def test_a_machine_whose_compiler_compiles_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 1 and the reason; a comparison of C is refused with it before anything is built, one of other things is not."""
+    monkeypatch.setattr(trip, "BUILD", trip.BUILD.replace("gcc -o", "gcc -nostdinc -o"))
+    assert main(["doctor"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "Not ready: the local engine works, and builds no C until it finds what a C program is built" in out
+    )
+    compare = ["compare", "--engine", "local", "--runner", "tmp", "--blocks", "1", "--out", "r.jsonl"]
+    assert main(compare) == 2
+    said = capsys.readouterr()
+    assert "harness: not ready: the local engine" in said.err
+    assert "stdio.h" in said.err
+    assert "block 1" not in said.err
+    tree = Path("tree")
+    tree.mkdir()
+    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\ncat text\n")
+    (tree / "cyber-dojo.sh").chmod(0o755)
+    (tree / "text").write_text("x\n")
+    assert main([*compare, "--tree", "tree", "--edit", "text"]) == 0
 
 
 @pytest.mark.usefixtures("no_engine")
