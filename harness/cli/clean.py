@@ -12,6 +12,9 @@ from harness.engines.docker import DockerEngine
 from harness.engines.local import LocalEngine
 from harness.errors import EngineError
 
+MOST = 8
+"""So many of those that are left alone for one reason are named."""
+
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -23,6 +26,7 @@ def add(commands: Any) -> None:
 
 def _clean(options: argparse.Namespace) -> int:
     count = 0
+    alone: dict[str, list[str]] = {}
     for kind in (LocalEngine, DockerEngine):
         try:
             engine: Engine = kind()
@@ -35,6 +39,15 @@ def _clean(options: argparse.Namespace) -> int:
                     ("would remove " if options.dry_run else "removed ") + line, markup=False, soft_wrap=True
                 )
                 count += 1
+            for what, why in engine.left_alone():
+                alone.setdefault(why, []).append(what)
     if not count:
         console.print("there is nothing to remove")
+    for why, found in alone.items():
+        more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
+        errors.print(
+            f"left alone: {', '.join(found[:MOST])}{more}: {why}, so whether it is still needed cannot be told from here",
+            markup=False,
+            soft_wrap=True,
+        )
     return 0

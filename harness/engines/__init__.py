@@ -74,5 +74,8 @@ class Engine(Protocol):
         owner.
         """
 
+    def left_alone(self) -> Sequence[tuple[str, str]]:
+        """What may be left behind, but is not removed, since that cannot be told from here: what, and why."""
+
     def close(self) -> None:
         """Wait until everything that this engine object started has gone."""

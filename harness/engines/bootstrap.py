@@ -13,12 +13,12 @@ LENGTH = struct.Struct(">Q")
 BOOTSTRAP = """
 import runpy, struct, sys, tempfile
 size, = struct.unpack(">Q", sys.stdin.buffer.read(8))
-with tempfile.NamedTemporaryFile(suffix=".pyz") as file:
+with tempfile.TemporaryFile() as file:
     file.write(sys.stdin.buffer.read(size))
     file.flush()
-    runpy.run_path(file.name, run_name="__main__")
+    runpy.run_path(f"/proc/self/fd/{file.fileno()}", run_name="__main__")
 """
-"""Run by `python3 -I -c`; further arguments are the program's."""
+"""Run by `python3 -I -c`; further arguments are the program's. The file has no name that a keeper could leave behind."""
 
 
 def send_program(zipapp: bytes) -> bytes:

@@ -199,6 +199,12 @@ class DockerEngine:
             self.remove_volume(each)
         return [f"container {each}" for each in containers] + [f"volume {each}" for each in volumes]
 
+    def left_alone(self) -> Sequence[tuple[str, str]]:
+        containers, volumes = self._temporary()
+        found = [(f"container {name}", owner.fate().doubt) for name, owner in containers]
+        found += [(f"volume {name}", owner.fate().doubt) for name, owner in volumes]
+        return [(what, doubt) for what, doubt in found if doubt]
+
     def close(self) -> None:
         self._workers.shutdown(wait=True)
         deadline = time.monotonic() + REMOVAL_SECONDS
@@ -342,16 +348,26 @@ class DockerEngine:
         return {each["Id"] for each in self._containers()} & self._started
 
     def _left(self) -> tuple[list[str], list[str]]:
+        containers, volumes = self._temporary()
+        return (
+            [name for name, owner in containers if owner.has_gone()],
+            [name for name, owner in volumes if owner.has_gone()],
+        )
+
+    def _temporary(self) -> tuple[list[tuple[str, Owner]], list[tuple[str, Owner]]]:
+        """The containers and volumes that go with their owners, and whose they are."""
         with _speaking("the containers cannot be listed"):
-            containers = [each["Id"][:12] for each in self._containers() if _orphan(each["Labels"])]
+            containers = [(each["Id"][:12], _owner(each)) for each in self._containers()]
             found = self.api.volumes(filters={"label": TEMPORARY})["Volumes"] or []
-            volumes = [each["Name"] for each in found if _orphan(each["Labels"])]
-        return containers, volumes
+            volumes = [(each["Name"], _owner(each)) for each in found]
+        return (
+            [(name, owner) for name, owner in containers if owner],
+            [(name, owner) for name, owner in volumes if owner],
+        )
 
 
-def _orphan(labels: Mapping[str, str]) -> bool:
-    owner = Owner.parse(labels.get(LABEL, ""))
-    return owner is not None and owner.has_gone()
+def _owner(found: Mapping[str, Any]) -> Owner | None:
+    return Owner.parse((found.get("Labels") or {}).get(LABEL, ""))
 
 
 @contextlib.contextmanager

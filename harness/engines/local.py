@@ -9,33 +9,46 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from harness.disk import remove_tree
 from harness.engines import Volume, part_of
 from harness.engines.bootstrap import BOOTSTRAP, send_program
 from harness.engines.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
 from harness.engines.folders import (
-    labelled,
-    owner_of,
+    Labelled,
+    Shelf,
+    remove_folder,
     sandboxes_home,
     state_home,
-    sweeping,
     temporary_folder,
 )
 from harness.engines.mounts import bind, bind_problem, empty, empty_problem, overlay, overlay_problem
 from harness.engines.overlays import overlay_options
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
-from harness.engines.processes import GUEST, PLAYER, SWEEP, end, labels, limit, strays
+from harness.engines.processes import (
+    GUEST,
+    PLAYER,
+    SWEEP,
+    end,
+    end_tree,
+    labels,
+    limit,
+    owners,
+    reap,
+    strays,
+)
 from harness.engines.sandbox import Sandbox, guest_arguments
 from harness.engines.spec import NOBODY, Mount, Overlay, PartOfVolume, SandboxSpec, WholeVolume
 from harness.engines.usage import CHILDREN
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 from harness.streams import ProcessStream, Stream
+
+SOMEBODY_ELSES = "it is somebody else's"
 
 RUN = "sandbox"
 """The kind of temporary folder that a run-container lives in."""
@@ -93,7 +106,7 @@ class LocalEngine:
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
         command = [*unshare(), sys.executable, "-I", "-c", BOOTSTRAP, str(self._katas(volume))]
-        stream = ProcessStream(command, environment=ENVIRONMENT)
+        stream = ProcessStream(command, environment={**ENVIRONMENT, GUEST: f"{self._owner}/{volume}"})
         stream.write(send_program(program), time.monotonic() + 30)
         return stream
 
@@ -114,46 +127,80 @@ class LocalEngine:
         folder = self._volume(name)
         if (folder / LABEL).exists():  # and stays its owner's, who may outlive this process
             return
+        labels = {KATAS: katas or name, LABEL: str(self._owner)} | ({TEMPORARY: ""} if temporary else {})
         try:
-            (folder / "katas").mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
-            (folder / "katas").chmod(0o755)  # for a player who sees it mounted
-            (folder / KATAS).write_text(katas or name)
-            if temporary:
-                (folder / TEMPORARY).touch()
-            (folder / LABEL).write_text(str(self._owner))
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with self._volumes() as shelf:
+                # A player sees the inner folder mounted.
+                made = shelf.make(name, labels, mode=0o700, inside={"katas": 0o755})
         except OSError as error:
             raise KatasError(f"the volume {name} cannot be made in {folder}: {error.strerror}") from error
+        if not made and not (folder / LABEL).exists():
+            raise KatasError(f"{folder} is in the way of the volume {name}: the harness has not made it")
 
     def volumes(self) -> Sequence[Volume]:
-        return [
-            Volume(each.name, (each / TEMPORARY).exists(), part_of(each.name, _read(each / KATAS)))
-            for each in labelled(self.home / "volumes")
-        ]
+        with contextlib.suppress(FileNotFoundError), self._volumes() as shelf:
+            return [
+                Volume(each.name, each.temporary, part_of(each.name, each.katas))
+                for each in shelf.labelled()
+                if not each.under_way
+            ]
+        return []
 
     def remove_volume(self, name: str) -> None:
-        _remove("volume", self._volume(name))
+        folder = self._volume(name)
+        with contextlib.suppress(FileNotFoundError), self._volumes() as shelf:
+            _remove(shelf, "volume", folder.name)
 
     def traces(self) -> Sequence[str]:
         own = str(self._owner)
-        return [f"folder {each}" for each in labelled(sandboxes_home(), RUN) if owner_of(each) == own] + [
-            f"process {process}" for process, label in labels() if label.rpartition("/")[0] == own
-        ]
+        found = [f"process {process}" for process, label in labels() if label.rpartition("/")[0] == own]
+        with contextlib.suppress(OSError), Shelf(sandboxes_home()) as shelf:
+            found += [
+                f"folder {shelf.path / each.name}"
+                for each in shelf.labelled()
+                if each.owner == own and (each.under_way or each.name.startswith(f"{RUN}-"))
+            ]
+        return found
 
     def leftovers(self) -> Sequence[str]:
-        return [f"{what} {path}" for what, path in self._left()] + [
-            f"process {each}" for each in sorted(strays())
+        left = [
+            f"{what} {shelf.path / each.name}"
+            for what, shelf in self._shelves()
+            for each in _temporary(what, shelf)
+            if _has_gone(each)
         ]
+        return left + [f"process {each}" for each in sorted(strays())]
 
     def sweep(self) -> Sequence[str]:
         doomed = strays()
         end(strays)
         removed = [f"process {each}" for each in sorted(doomed)]
-        with sweeping():
-            for what, path in self._left():
-                _remove(what, path)
-                removed.append(f"{what} {path}")
+        failures: list[KatasError] = []
+        for what, shelf in self._shelves():
+            with shelf.alone():
+                for each in filter(_has_gone, _temporary(what, shelf)):
+                    try:
+                        _remove(shelf, what, each.name)
+                    except KatasError as error:
+                        failures.append(error)  # and what else there is goes all the same
+                    else:
+                        removed.append(f"{what} {shelf.path / each.name}")
+        if failures:
+            raise failures[0]
         return removed
+
+    def left_alone(self) -> Sequence[tuple[str, str]]:
+        found = [(f"process {process}", owner.fate().doubt) for process, owner in sorted(owners())]
+        for what, shelf in self._shelves(ours=False):
+            if not shelf.ours:
+                found.append((f"{what}s in {shelf.path}", SOMEBODY_ELSES))
+                continue
+            for each in _temporary(what, shelf):
+                owner = Owner.parse(each.owner)
+                doubt = owner.fate().doubt if owner else "its label is not the harness's"
+                found.append((f"{what} {shelf.path / each.name}", doubt if each.ours else SOMEBODY_ELSES))
+        return [(what, doubt) for what, doubt in found if doubt]
 
     def close(self) -> None:
         self._folders.shutdown(wait=True)
@@ -163,7 +210,7 @@ class LocalEngine:
         try:
             return self._start(spec, folder)
         except BaseException as error:
-            remove_tree(folder)
+            remove_folder(folder)
             if isinstance(error, OSError):
                 raise EngineError(f"no sandbox can be made in {folder}: {error.strerror}") from error
             raise
@@ -208,14 +255,20 @@ class LocalEngine:
             os.chown(sandbox, spec.uid if identity else -1, spec.gid if identity else -1)
             if isolated:  # else a run could fill the host's disk
                 enter = empty(sandbox, spec.limits.sandbox, (spec.uid, spec.gid) if identity else None)
-        stream = _LocalStream([*enter, *arguments], label)
+        stream = _LocalStream([*enter, *arguments], label, adopts=not isolated)
         try:
             limit(stream.process.pid, spec.limits)
         except BaseException:
             stream.close()
             raise
-        stream.on_close = lambda: self._folders.submit(remove_tree, folder)
+        stream.on_close = lambda: self._discard(folder)
         return stream
+
+    def _discard(self, folder: Path) -> None:
+        try:
+            self._folders.submit(remove_folder, folder)
+        except RuntimeError:  # the engine was closed meanwhile
+            remove_folder(folder)
 
     def _volume(self, name: str) -> Path:
         if not name or name.startswith(".") or "/" in name:
@@ -226,46 +279,68 @@ class LocalEngine:
         """The katas in a volume, beside which it has its labels."""
         return self._volume(volume) / "katas"
 
-    def _left(self) -> Iterator[tuple[str, Path]]:
-        for what, base in (("folder", sandboxes_home()), ("volume", self.home / "volumes")):
-            for folder in labelled(base):
-                owner = Owner.parse(owner_of(folder))
-                if owner and owner.has_gone() and (what == "folder" or (folder / TEMPORARY).exists()):
-                    yield what, folder
+    def _volumes(self) -> Shelf:
+        return Shelf(self._volumes_home())
+
+    def _volumes_home(self) -> Path:
+        return Path(
+            os.path.realpath(self.home / "volumes")
+        )  # a user may keep it elsewhere, by a link of his own
+
+    def _shelves(self, *, ours: bool = True) -> Iterator[tuple[str, Shelf]]:
+        """Where things lie that go with their owners, if it is this user's: what, and the folder."""
+        for what, path in (("folder", sandboxes_home()), ("volume", self._volumes_home())):
+            try:
+                shelf = Shelf(path)
+            except OSError:  # there is none, or what is there is no folder
+                continue
+            with shelf:
+                if shelf.ours or not ours:
+                    yield what, shelf
 
 
 class _LocalStream(ProcessStream):
     """A guest whose processes are all ended with it, those that left its process group included."""
 
-    def __init__(self, arguments: list[str], label: str) -> None:
-        super().__init__(arguments, environment={**ENVIRONMENT, GUEST: label})
+    def __init__(self, arguments: list[str], label: str, *, adopts: bool) -> None:
+        super().__init__(arguments, environment={**ENVIRONMENT, GUEST: label}, adopts=adopts)
         self._label = label
+        self._ending = threading.Lock()
+        self._adopted: set[int] | None = None  # what has ended with it, once all has
         self.on_close: Callable[[], object] = lambda: None
 
     def kill(self) -> None:
-        end(self._processes)
+        with self._ending:
+            if self._adopted is not None:
+                return
+            found, self._adopted = False, set()
+            if self.process.poll() is None:
+                found, self._adopted = end_tree(self.process.pid)
+            if not found:  # it died, and what it had started is nobody's now
+                end(lambda: {process for process, label in labels() if label == self._label})
 
     def close(self) -> None:
+        self.kill()
         super().close()
-        end(self._processes)
+        reap(self._adopted or ())
         self.on_close()
 
-    def _processes(self) -> set[int]:
-        return {process for process, label in labels() if label == self._label}
+
+def _temporary(what: str, shelf: Shelf) -> list[Labelled]:
+    """What goes with its owner: each folder, and the volumes that are not kept for a user."""
+    return [each for each in shelf.labelled() if what == "folder" or each.temporary]
 
 
-def _remove(what: str, path: Path) -> None:
+def _has_gone(folder: Labelled) -> bool:
+    owner = Owner.parse(folder.owner)
+    return folder.ours and owner is not None and owner.has_gone()
+
+
+def _remove(shelf: Shelf, what: str, name: str) -> None:
     try:
-        remove_tree(path)
+        shelf.remove(name)
     except OSError as error:
-        raise KatasError(f"the {what} {path} cannot be removed: {error.strerror}") from error
-
-
-def _read(file: Path) -> str | None:
-    try:
-        return file.read_text()
-    except FileNotFoundError:
-        return None
+        raise KatasError(f"the {what} {shelf.path / name} cannot be removed: {error.strerror}") from error
 
 
 def _first_line(command: list[str]) -> str:

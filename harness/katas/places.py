@@ -6,9 +6,8 @@ import re
 import secrets
 from pathlib import Path
 
-from harness.disk import remove_tree
 from harness.engines import Engine
-from harness.engines.folders import temporary_folder
+from harness.engines.folders import remove_folder, temporary_folder
 from harness.errors import UsageError
 from harness.katas.granular import GranularKatas
 from harness.katas.kept import VolumeKatas
@@ -35,7 +34,7 @@ class TemporaryKatas(FolderKatas):
         self.root.chmod(0o711)
 
     def close(self) -> None:
-        remove_tree(self._folder)
+        remove_folder(self._folder)
 
 
 def open_folder(place: str | Path | None) -> Katas:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import selectors
@@ -15,6 +16,10 @@ from harness.errors import EngineError, StreamCut
 
 READ_BYTES = 1 << 18
 """Bytes asked for at once; the kernel gives what a pipe or socket holds."""
+
+
+_PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None)
 
 
 class Stream(Protocol):
@@ -61,8 +66,16 @@ class ProcessStream:
     """The stream of a child process of the harness, which leads a process group of its own."""
 
     def __init__(
-        self, arguments: list[str], *, environment: dict[str, str], folder: str | None = None
+        self,
+        arguments: list[str],
+        *,
+        environment: dict[str, str],
+        folder: str | None = None,
+        adopts: bool = False,
     ) -> None:
+        """One that `adopts` becomes the parent of all that descends from it, as their own parents end, so that none of them
+        gets lost.
+        """
         ours, theirs = socket.socketpair()
         try:
             self.process = subprocess.Popen(
@@ -73,6 +86,7 @@ class ProcessStream:
                 env=environment,
                 cwd=folder,
                 start_new_session=True,
+                preexec_fn=_adopt if adopts else None,  # noqa: PLW1509 - a system call, and no lock
             )
         except OSError as error:
             ours.close()
@@ -118,6 +132,10 @@ class ProcessStream:
         except subprocess.TimeoutExpired:
             self.kill()
             self.process.wait()
+
+
+def _adopt() -> None:
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def send_all(connection: socket.socket, data: bytes, deadline: float) -> None:

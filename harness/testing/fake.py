@@ -26,9 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import tarpipe
-from harness.disk import remove_tree
 from harness.engines import Sandbox, SandboxSpec, Volume
-from harness.engines.folders import temporary_folder
+from harness.engines.folders import remove_folder, temporary_folder
 from harness.engines.local import ENVIRONMENT, LocalEngine
 from harness.engines.spec import Mount, Overlay, PartOfVolume, WholeVolume
 from harness.errors import EngineError, HarnessError, StreamCut
@@ -185,7 +184,7 @@ class _FakeGuest:
 
     def close(self) -> None:
         self._gone = True
-        remove_tree(self._folder)
+        remove_folder(self._folder)
 
     def _step(self) -> bool:
         """Take one piece of the input; False where more of it has to come first."""

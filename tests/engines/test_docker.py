@@ -23,6 +23,12 @@ pytestmark = pytest.mark.parametrize("shared_engine", ["docker", "docker26"], in
 GONE = str(replace(Owner.current(), started=1))
 """An owner that this machine knows to have ended."""
 
+ELSEWHERE = replace(Owner.current(), started=1, namespaces="1-1")
+"""One of another pid namespace: a container of the same name, on the same machine."""
+
+EARLIER = replace(Owner.current(), started=1, namespaces="")
+"""One that an earlier version of the harness wrote."""
+
 
 @pytest.fixture
 def engine(shared_engine: Engine) -> DockerEngine:
@@ -121,16 +127,17 @@ def test_a_volume_that_stays_in_use_is_told(
 
 @pytest.mark.parametrize(
     "label",
-    [GONE, str(Owner.current()), "somebody else's", None],
-    ids=["gone", "living", "other", "none"],
+    [GONE, str(Owner.current()), str(ELSEWHERE), str(EARLIER), "somebody else's", None],
+    ids=["gone", "living", "elsewhere", "earlier", "other", "none"],
 )
 def test_what_is_swept_is_what_an_owner_that_has_gone_left(
     engine: DockerEngine, volume: str, label: str | None
 ) -> None:
-    """Containers and temporary volumes; nothing of a living owner, nothing that somebody else labelled or nobody did,
-    and no katas that a user keeps.
+    """Containers and temporary volumes; nothing of a living owner or of one of whom that cannot be told, which is said,
+    nothing that somebody else labelled or nobody did, and no katas that a user keeps.
     """
     labels = {} if label is None else {LABEL: label}
+    owner = Owner.parse(label or "")
     left = container(engine, labels)
     engine.api.create_volume(volume, labels={**labels, TEMPORARY: "yes"})
     kept = f"{volume}-kept"
@@ -140,6 +147,9 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
         lines = {f"container {left[:12]}", f"volume {volume}", f"volume {kept}"}
         assert lines & set(engine.leftovers()) == expected
         assert lines & set(engine.sweep()) == expected
+        told = {what: why for what, why in engine.left_alone() if what in lines}
+        in_doubt = {f"container {left[:12]}", f"volume {volume}"} if owner and owner.fate().doubt else set()
+        assert set(told) == in_doubt
         assert not lines & set(engine.leftovers())
         containers = [each["Id"] for each in engine.api.containers(all=True)]
         volumes = [each["Name"] for each in engine.api.volumes()["Volumes"]]

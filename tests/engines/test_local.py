@@ -21,12 +21,15 @@ from support import PATIENCE, eventually, fill, one_line, running
 from harness.disk import remove_tree
 from harness.engines import Limits, Sandbox, SandboxSpec, Volume, local
 from harness.engines.bubblewrap import bubblewrap_problem
-from harness.engines.folders import sandboxes_home, temporary_folder
+from harness.engines.folders import Labelled, Shelf, sandboxes_home, temporary_folder
 from harness.engines.local import GUEST, PLAYER, LocalEngine
 from harness.engines.owner import LABEL, TEMPORARY, Owner
-from harness.engines.processes import labels
+from harness.engines.processes import _tells_children, end_tree, labels
 from harness.errors import EngineError, ImageError, KatasError, UsageError
+from harness.katas.kept import VolumeKatas
+from harness.katas.layout import Avatar
 from harness.katas.places import TemporaryKatas
+from harness.streams import ProcessStream
 
 GONE = str(replace(Owner.current(), started=1))
 """An owner that this machine knows to have ended."""
@@ -112,6 +115,122 @@ def test_what_left_its_session_is_ended_too(engine: LocalEngine) -> None:
         assert not running("sleep\0001000.125")
         assert sandbox.execute("setsid sleep 1000.125 & sleep 1000", 1.0).timed_out
         assert not running("sleep\0001000.125")
+
+
+LOST = "env -i setsid sh -c 'sleep 1000.0625 & exec sleep 1000.0625' &"
+"""It leaves its session, its environment, and soon its parent."""
+
+
+def test_what_left_its_environment_is_ended_too(engine: LocalEngine) -> None:
+    """At the end of a run, when it is killed, and when what stood by is closed; also what still holds the output."""
+    with closing(engine.open(SandboxSpec())) as sandbox:
+        assert said(sandbox, f"({LOST}); echo done") == b"done\n"
+        assert not running("sleep\0001000.0625")
+        assert said(sandbox, f"({LOST} ({LOST})) >/dev/null 2>&1 </dev/null; echo again") == b"again\n"
+        assert not running("sleep\0001000.0625")
+        assert sandbox.execute(f"({LOST}); sleep 1000.0625", 1.0).timed_out
+        assert not running("sleep\0001000.0625")
+    with closing(engine.open(SandboxSpec())) as sandbox:
+        sandbox._request(b"run 60\n(%b); sleep 1000.0625" % LOST.encode())
+        eventually(lambda: running("sleep\0001000.0625"), "the run begins")
+    assert not running("sleep\0001000.0625")
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_ending_a_tree_ends_what_the_kernel_does_not_list_too(
+    monkeypatch: pytest.MonkeyPatch, tells: bool
+) -> None:
+    """Where the kernel does not tell the children of a process, and of one whose first thread has ended."""
+    if not tells:
+        _tells_children.cache_clear()
+        monkeypatch.setattr(os.path, "exists", lambda path: False)
+    program = (
+        "import ctypes, os, threading, time\n"
+        "if os.fork(): time.sleep(1000)\n"
+        "threading.Thread(target=time.sleep, args=(1000,)).start()\n"
+        "if not os.fork(): os.execlp('sleep', 'sleep', '1000.03')\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        eventually(lambda: running("sleep\0001000.03"), "the tree is there")
+        found, ended = end_tree(process.pid)
+        assert found
+        assert len(ended) == 2
+        assert not running("sleep\0001000.03")
+    _tells_children.cache_clear()
+
+
+def test_what_a_guest_that_died_had_started_is_found_by_its_label(engine: LocalEngine) -> None:
+    with closing(engine.open(SandboxSpec())) as sandbox:
+        sandbox._request(b"run 60\nsleep 1000.09375")
+        eventually(lambda: running("sleep\0001000.09375"), "the run begins")
+        assert isinstance(sandbox._stream, ProcessStream)
+        os.kill(sandbox._stream.process.pid, signal.SIGKILL)
+    assert not running("sleep\0001000.09375")
+
+
+ZOMBIES = """
+import os, sys
+from contextlib import closing
+from pathlib import Path
+from harness.engines import SandboxSpec
+from harness.engines.local import LocalEngine
+
+assert os.getpid() == 1
+with closing(LocalEngine(Path(sys.argv[1]), bubblewrap=False)) as engine:
+    for _ in range(3):
+        with closing(engine.open(SandboxSpec())) as sandbox:
+            sandbox.execute("env -i setsid sleep 1000 & sleep 0.01 & (sleep 0.01 & sleep 0.02)", 60)
+        with closing(engine.open(SandboxSpec())) as sandbox:
+            sandbox.execute("(setsid sleep 1000 &); sleep 1000", 0.3)
+stats = [(each / "stat").read_text() for each in Path("/proc").glob("[0-9]*")]
+print([each for each in stats if each.rpartition(")")[2].split()[:2] == ["Z", "1"]])
+"""
+
+
+def test_a_harness_that_is_the_first_process_of_a_container_keeps_no_zombies(tmp_path: Path) -> None:
+    """It becomes the parent of all whose parents end, and nobody else waits for them."""
+    words = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no pid namespace to be had")
+    command = [*words, sys.executable, "-c", ZOMBIES, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+KEEPING = """
+import os, sys
+from pathlib import Path
+from harness.engines.local import LocalEngine
+from harness.katas.kept import VolumeKatas
+from harness.katas.layout import Avatar
+
+event = VolumeKatas(LocalEngine(Path(sys.argv[1]), bubblewrap=False), "katas").event(Avatar())
+os.kill(event._link._stream.process.pid, 19)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_keeper_that_is_stopped_is_found_once_its_owner_has_gone(engine: LocalEngine) -> None:
+    """It would hold the avatar's lock for ever."""
+    before = set(engine.leftovers())
+    done = subprocess.run([sys.executable, "-c", KEEPING, str(engine.home)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = set(engine.leftovers()) - before
+    assert {line.partition(" ")[0] for line in left} == {"process"}
+    assert left <= set(engine.sweep())
+    with closing(VolumeKatas(engine, "katas")) as katas, closing(katas.event(Avatar())):
+        assert engine.traces(), "a keeper that is at work can be seen"
+
+
+def test_a_keeper_has_no_file_that_it_could_leave_behind(engine: LocalEngine) -> None:
+    """However it ends: its program is in a file without a name."""
+    with closing(VolumeKatas(engine, "katas")) as katas, closing(katas.event(Avatar())) as event:
+        stream = event._link._stream
+        assert isinstance(stream, ProcessStream)
+        files = [os.readlink(each) for each in Path(f"/proc/{stream.process.pid}/fd").iterdir()]
+        named = [each for each in files if each.startswith(("/tmp", "/var/tmp")) and os.path.isfile(each)]
+        assert len(files) > 3
+        assert not named
 
 
 @needs_bubblewrap
@@ -285,15 +404,16 @@ def test_a_folder_that_its_owner_is_just_removing_does_not_stop_a_sweep(
     temporary: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = temporary_folder("sandbox")
-    labelled = local.labelled
+    (folder / LABEL).write_text(GONE)
+    look = Shelf.labelled
 
-    def late(base: Path) -> list[Path]:
-        found = labelled(base)
+    def late(shelf: Shelf) -> list[Labelled]:
+        found = look(shelf)
         remove_tree(folder)
         return found
 
-    monkeypatch.setattr(local, "labelled", late)
-    assert engine.sweep() == []
+    monkeypatch.setattr(Shelf, "labelled", late)
+    assert engine.sweep() == [f"folder {folder}"]
 
 
 def test_two_sweeps_at_once_are_not_in_each_other_s_way(
@@ -303,14 +423,14 @@ def test_two_sweeps_at_once_are_not_in_each_other_s_way(
     folders = [temporary_folder("sandbox") for _ in range(20)]
     for each in folders:
         (each / LABEL).write_text(GONE)
-    labelled = local.labelled
+    look = Shelf.labelled
 
-    def slowly(base: Path) -> list[Path]:
-        found = labelled(base)
+    def slowly(shelf: Shelf) -> list[Labelled]:
+        found = look(shelf)
         time.sleep(0.2)  # long enough for the other to find them too
         return found
 
-    monkeypatch.setattr(local, "labelled", slowly)
+    monkeypatch.setattr(Shelf, "labelled", slowly)
     with closing(LocalEngine(tmp_path / "another")) as other, ThreadPoolExecutor(2) as both:
         swept = [line for lines in both.map(lambda each: each.sweep(), (engine, other)) for line in lines]
     assert sorted(swept) == sorted(f"folder {each}" for each in folders)
