@@ -29,6 +29,7 @@ from harness.engines.usage import CONTROL_GROUP
 from harness.errors import EngineError, ImageError, UsageError
 from harness.streams import Stream
 from harness.streams.attached import DockerStream
+from harness.streams.forks import Origin
 
 SANDBOX, PRIVATE, VOLUME = "/sandbox", "/run/harness", "/katas"
 
@@ -87,6 +88,7 @@ class DockerEngine:
                 base_url=self.host, version="auto", timeout=60, tls=self._endpoint.tls or False
             )
             self._facts = self.api.info()
+        self._origin = Origin()
         self._owner = str(Owner.current())
         self._workers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="harness-docker")
         self._started: set[str] = set()
@@ -116,14 +118,19 @@ class DockerEngine:
         return name
 
     def open(self, spec: SandboxSpec) -> Sandbox:
+        self._origin.require("engine")
         if isinstance(
             spec.mount, Overlay
         ):  # nobody may write to what is mounted so: it starts when it is used
             return Sandbox(lambda: self._open(spec), spec.limits)
-        future = self._workers.submit(self._open, spec)
+        try:
+            future = self._workers.submit(self._open, spec)
+        except RuntimeError as error:
+            raise UsageError("this engine is closed; open another one") from error
         return Sandbox(lambda: future.result(spec.limits.event_seconds), spec.limits)
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
+        self._origin.require("engine")
         with _speaking("the keeper's image cannot be made"):
             images.ensure(self.api, images.KEEPER_IMAGE, report=lambda line: None)
         stream = self._start(
@@ -206,6 +213,8 @@ class DockerEngine:
         return [(what, doubt) for what, doubt in found if doubt]
 
     def close(self) -> None:
+        if not self._origin.is_here():
+            return
         self._workers.shutdown(wait=True)
         deadline = time.monotonic() + REMOVAL_SECONDS
         with contextlib.suppress(EngineError), _speaking("the containers cannot be listed"):

@@ -47,6 +47,7 @@ from harness.engines.spec import NOBODY, Mount, Overlay, PartOfVolume, SandboxSp
 from harness.engines.usage import CHILDREN
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 from harness.streams import ProcessStream, Stream
+from harness.streams.forks import Origin
 
 SOMEBODY_ELSES = "it is somebody else's"
 
@@ -81,6 +82,7 @@ class LocalEngine:
         )
         self.player: tuple[int, int] | None = (NOBODY, NOBODY) if become(SandboxSpec()) else None
         self.home = home or state_home()
+        self._origin = Origin()
         self._owner = Owner.current()
         self._folders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="harness-local")
 
@@ -102,9 +104,11 @@ class LocalEngine:
         return "none (the host's programs)"
 
     def open(self, spec: SandboxSpec) -> Sandbox:
+        self._origin.require("engine")
         return Sandbox(lambda: self._open(spec), spec.limits)
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
+        self._origin.require("engine")
         command = [*unshare(), sys.executable, "-I", "-c", BOOTSTRAP, str(self._katas(volume))]
         stream = ProcessStream(command, environment={**ENVIRONMENT, GUEST: f"{self._owner}/{volume}"})
         stream.write(send_program(program), time.monotonic() + 30)
@@ -203,7 +207,8 @@ class LocalEngine:
         return [(what, doubt) for what, doubt in found if doubt]
 
     def close(self) -> None:
-        self._folders.shutdown(wait=True)
+        if self._origin.is_here():
+            self._folders.shutdown(wait=True)
 
     def _open(self, spec: SandboxSpec) -> Stream:
         folder = temporary_folder(RUN)
@@ -311,7 +316,7 @@ class _LocalStream(ProcessStream):
 
     def kill(self) -> None:
         with self._ending:
-            if self._adopted is not None:
+            if self._adopted is not None or not self.origin.is_here():
                 return
             found, self._adopted = False, set()
             if self.process.poll() is None:
@@ -322,8 +327,9 @@ class _LocalStream(ProcessStream):
     def close(self) -> None:
         self.kill()
         super().close()
-        reap(self._adopted or ())
-        self.on_close()
+        if self.origin.is_here():
+            reap(self._adopted or ())
+            self.on_close()
 
 
 def _temporary(what: str, shelf: Shelf) -> list[Labelled]:

@@ -11,10 +11,11 @@ from typing import IO
 
 from harness import tarpipe
 from harness.engines import Engine
-from harness.errors import NoSuchAvatar
+from harness.errors import KatasError, NoSuchAvatar
 from harness.katas.kept import KeptEvent, VolumeKatas
 from harness.katas.layout import Avatar, check_kata
 from harness.katas.store import Increment, Usage
+from harness.streams.ending import close_all
 
 READY = 4
 """Data-containers whose keepers are kept waiting for the next test event; the others' are ended, as each takes some memory."""
@@ -29,6 +30,7 @@ class GranularKatas:
         self._engine, self._by_avatar, self._temporary = engine, by_avatar, temporary
         self._open: dict[str, VolumeKatas] = {}  # the latest used last
         self._lock = threading.Lock()
+        self._closed = False
 
     def describe(self) -> str:
         each = "avatar" if self._by_avatar else "kata"
@@ -75,9 +77,18 @@ class GranularKatas:
                 found.setdefault(kata, {}).update(avatars)
         return found
 
+    def interrupt(self) -> None:
+        """See VolumeKatas."""
+        with self._lock:
+            self._closed = True
+            opened = list(self._open.values())
+        for each in opened:
+            each.interrupt()
+
     def close(self) -> None:
-        for each in self._open.values():
-            each.close()
+        with self._lock:
+            self._closed = True
+        close_all(self._open.values())
 
     def _all(self) -> Iterator[VolumeKatas]:
         for volume in self._volumes():
@@ -104,6 +115,8 @@ class GranularKatas:
 
     def _katas(self, volume: str) -> VolumeKatas:
         with self._lock:
+            if self._closed:
+                raise KatasError(f"the volumes {self.name} were closed meanwhile")
             found = self._open.pop(volume, None)
             if found is None:
                 found = VolumeKatas(self._engine, volume, temporary=self._temporary, part_of=self.name)

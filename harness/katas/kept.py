@@ -19,10 +19,11 @@ from harness import tarpipe
 from harness.changes import Changes
 from harness.engines import Engine, Stream
 from harness.engines.sandbox import OUTPUT
-from harness.errors import EngineError, HarnessError, StreamCut
+from harness.errors import EngineError, HarnessError, KatasError, StreamCut
 from harness.katas import wire
 from harness.katas.channel import Channel, CutShort
 from harness.katas.delta import Delta, Stamped
+from harness.katas.idle import Idle
 from harness.katas.journal import pack_changes
 from harness.katas.keeper import rebuild_error
 from harness.katas.layered import Stack
@@ -30,6 +31,7 @@ from harness.katas.layout import HISTORY, Avatar
 from harness.katas.saving import SavedFile
 from harness.katas.store import Acceptance, Comparison, Held, Increment, Usage
 from harness.streams import take
+from harness.streams.forks import Origin
 from harness.tree import Entry
 
 KEEPER_MODULES = (
@@ -79,8 +81,11 @@ class VolumeKatas:
         """
         self._engine, self.volume, self._temporary = engine, volume, temporary
         engine.create_volume(volume, temporary=temporary, katas=part_of)
-        self._idle: list[_Link] = []
+        self._idle: Idle[_Link] = Idle()
+        self._busy: set[_Link] = set()
         self._lock = threading.Lock()
+        self._origin = Origin()
+        self._closed = False
 
     def describe(self) -> str:
         return f"volume:{self.volume} of the {self._engine.name} engine"
@@ -127,12 +132,21 @@ class VolumeKatas:
 
     def release(self) -> None:
         """End the keepers that nothing is asked of."""
+        self._idle.clear()
+
+    def interrupt(self) -> None:
+        """Whoever is in the middle of something gets StreamCut, and nothing more can be asked."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for link in idle:
-            link.close()
+            self._closed = True
+            busy = list(self._busy)
+        for link in busy:
+            link.kill()
 
     def close(self) -> None:
+        """No keeper is left; in a fork of the process that made this, nothing happens."""
+        if not self._origin.is_here():
+            return
+        self.interrupt()
         self.release()
         if self._temporary:
             self._engine.remove_volume(self.volume)
@@ -154,23 +168,31 @@ class VolumeKatas:
                 link.call(request, **arguments)
             except BaseException as error:
                 self._give_back(link)
-                if reused and isinstance(error, StreamCut):
+                if reused and isinstance(error, StreamCut) and not self._closed:
                     continue  # it died while nothing was asked of it: nothing is lost, take another
                 raise
             return link
 
     def _take(self) -> _Link:
+        self._origin.require("volume")
+        link = self._idle.take() or _Link(self._engine.open_keeper(self.volume, bundle()))
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return _Link(self._engine.open_keeper(self.volume, bundle()))
+            closed = self._closed
+            if not closed:
+                self._busy.add(link)
+        if closed:
+            link.close()
+            raise KatasError(f"the volume {self.volume} was closed meanwhile")
+        return link
 
     def _give_back(self, link: _Link) -> None:
-        if link.broken:
-            link.close()
-            return
         with self._lock:
-            self._idle.append(link)
+            self._busy.discard(link)
+            kept = not (link.broken or self._closed)
+            if kept:
+                self._idle.give(link)
+        if not kept:
+            link.close()
 
 
 class KeptEvent:
@@ -311,6 +333,10 @@ class _Link:
 
     def close(self) -> None:
         self._stream.close()
+
+    def kill(self) -> None:
+        """For whoever does not use it: who does is told so."""
+        self._stream.kill()
 
     def _settle(self) -> None:
         self.used = True

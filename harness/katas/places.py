@@ -12,6 +12,7 @@ from harness.errors import UsageError
 from harness.katas.granular import GranularKatas
 from harness.katas.kept import VolumeKatas
 from harness.katas.store import FolderKatas, Katas
+from harness.streams.forks import Origin
 
 FOLDER, VOLUME = "folder", "volume"
 """The kinds of place. A volume is named `volume:NAME`."""
@@ -27,6 +28,7 @@ class TemporaryKatas(FolderKatas):
 
     def __init__(self) -> None:
         """Raises EngineError where none can be made."""
+        self._origin = Origin()
         self._folder = temporary_folder("katas")
         super().__init__(self._folder / "katas")
         self.root.mkdir()
@@ -34,7 +36,8 @@ class TemporaryKatas(FolderKatas):
         self.root.chmod(0o711)
 
     def close(self) -> None:
-        remove_folder(self._folder)
+        if self._origin.is_here():
+            remove_folder(self._folder)
 
 
 def open_folder(place: str | Path | None) -> Katas:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -20,6 +20,8 @@ from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
 from harness.runners.run import Output, Phase, Run
 from harness.runners.standby import Standing
+from harness.runners.underway import UnderWay
+from harness.streams.forks import Origin
 
 COMMAND = "./cyber-dojo.sh"
 
@@ -93,7 +95,8 @@ class BaseRunner:
             raise UsageError("the command has a NUL in it, which no command line can")
         engine.check_image(image)
         self._weighed: dict[Avatar, Usage] = {}
-        self._closed = False
+        self._origin = Origin()
+        self._under_way = UnderWay(self.name)
 
     @classmethod
     def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
@@ -123,9 +126,10 @@ class BaseRunner:
         """The run-container that the steps need, for the test event that `begin` gave."""
         return SandboxSpec(image=self.image, limits=self.limits)
 
-    def stood_by(self, avatar: Avatar) -> Standing | None:
-        """What was prepared for the avatar; it is the caller's now."""
-        return None
+    @contextmanager
+    def head_start(self, avatar: Avatar) -> Iterator[Standing | None]:
+        """What was prepared for the avatar's test event that begins now, and ends with the block."""
+        yield None
 
     def look_ahead(self, avatar: Avatar) -> None:
         """A test event of the avatar has ended: a head start for the next may be prepared, without waiting for it."""
@@ -141,10 +145,7 @@ class BaseRunner:
         products: bool = False,
     ) -> Run:
         """One test event; see Runner."""
-        if self._closed:
-            raise UsageError(
-                f"this {self.name} is closed, and its temporary katas are gone; open another one"
-            )
+        self._origin.require(self.name)
         if not 0 < max_seconds < math.inf:
             raise UsageError(f"the limit must be a number of seconds above 0, not {max_seconds:g}")
         visible = files if isinstance(files, VisibleFiles) else VisibleFiles(files)
@@ -152,9 +153,8 @@ class BaseRunner:
         started = time.monotonic_ns()
         visible = visible.freeze()
         with ExitStack() as stack:
-            standing = None if fresh else self.stood_by(avatar)
-            if standing:
-                stack.callback(standing.sandbox.close)
+            under_way = stack.enter_context(self._under_way.event())
+            standing = stack.enter_context(self.head_start(avatar))
             try:
                 katas = stack.enter_context(closing(self.begin(avatar)))
                 if fresh:
@@ -166,6 +166,7 @@ class BaseRunner:
                 )
                 spec = self.spec(avatar, katas)
             except EngineError as error:
+                self._under_way.check()
                 return Run.faulty(error, time.monotonic_ns() - started)
             event = TestEvent(
                 katas,
@@ -182,6 +183,7 @@ class BaseRunner:
                 wants_products=products,
             )
             stack.callback(lambda: event.sandbox.close())  # noqa: PLW0108 - the one that it has by then
+            under_way.end = lambda: event.sandbox.kill()  # noqa: PLW0108 - the one that it has by then
             event.phases.append(opened)
             if isinstance(spec.mount, Path):
                 event.owner = (spec.uid, spec.gid)
@@ -192,6 +194,7 @@ class BaseRunner:
             except UsageError:
                 raise
             except (HarnessError, OSError) as error:
+                self._under_way.check()
                 event.failed(error)
         if event.weighed and event.tag:
             self._weighed[avatar] = event.weighed
@@ -215,5 +218,11 @@ class BaseRunner:
         """Nothing to prepare."""
 
     def close(self) -> None:
-        self._closed = True
-        self.katas.close()
+        """Test events that are under way end with UsageError. In a fork of the process that made it, nothing happens."""
+        if self._origin.is_here():
+            self._under_way.close(getattr(self.katas, "interrupt", lambda: None))
+            self.let_go()
+            self.katas.close()
+
+    def let_go(self) -> None:
+        """End what was prepared."""

@@ -4,9 +4,9 @@ notes' section on granularity asks: with a data-container for each kata or avata
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -129,15 +129,20 @@ class KatasDataContainer(BaseRunner):
         """A head start for the avatar's next test event, unless there is one; returns when it is ready. Raises
         EngineError where none can be made, and KatasError.
         """
+        self._origin.require(self.name)
         if self._standby and (ready := self._standby.prepare(avatar)):
             with suppress(CancelledError):  # others were prepared meanwhile, and it gave way to them
                 ready.result()
 
-    def stood_by(self, avatar: Avatar) -> Standing | None:
-        standing = self._standby.take(avatar, of_anybody=not self._seeds) if self._standby else None
-        if standing:
-            standing.sandbox.begin()
-        return standing
+    @contextmanager
+    def head_start(self, avatar: Avatar) -> Iterator[Standing | None]:
+        if not self._standby:
+            yield None
+            return
+        with self._standby.playing(avatar, of_anybody=not self._seeds) as standing:
+            if standing:
+                standing.sandbox.begin()
+            yield standing
 
     def look_ahead(self, avatar: Avatar) -> None:
         if self._standby:
@@ -157,10 +162,9 @@ class KatasDataContainer(BaseRunner):
                 piped.bytes_out = found[1] if found else event.katas.stage(event.sandbox.pack())
         event.commit("4th output -> D:katas, <<GIT-COMMIT>>, 5th output -> B", found[0] if found else None)
 
-    def close(self) -> None:
+    def let_go(self) -> None:
         if self._standby:
             self._standby.close()
-        super().close()
 
     def _send_all(self, event: TestEvent) -> None:
         event.save("1st B -> D:katas (changed only)")

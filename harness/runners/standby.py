@@ -1,13 +1,16 @@
 """Run-containers that stand by: started, or even seeded, while the player is thinking. Each serves one test event, and is
 thrown away if it is not needed.
+
+Few threads prepare them for all avatars, so none may wait for what an avatar is at: none is prepared for one that is playing,
+and a press that comes while its head start only stands in the queue goes without.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,6 +18,7 @@ from harness.engines import Sandbox
 from harness.errors import HarnessError
 from harness.katas.layout import Avatar
 from harness.runners.seed import Seed
+from harness.streams.ending import close_all
 
 WORKERS = 4
 """How many may be prepared at once."""
@@ -36,13 +40,14 @@ class Standby:
         self._start, self._most = start, most
         self._standing: OrderedDict[Avatar, Future[Standing]] = OrderedDict()
         self._workers = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="harness-standby")
+        self._playing: Counter[Avatar] = Counter()
         self._lock = threading.Lock()
         self._closed = False
 
     def prepare(self, avatar: Avatar) -> Future[Standing] | None:
-        """Begin to prepare one, unless it was; one that failed is begun anew. None once closed."""
+        """Begin to prepare one, unless it was; one that failed is begun anew. None once closed, and while the avatar plays."""
         with self._lock:
-            if self._closed:
+            if self._closed or self._playing[avatar]:
                 return None
             found = self._standing.get(avatar)
             failed = found is not None and found.done() and not found.cancelled() and found.exception()
@@ -57,16 +62,34 @@ class Standby:
             _throw_away(each)
         return ready
 
+    @contextlib.contextmanager
+    def playing(self, avatar: Avatar, *, of_anybody: bool = False) -> Iterator[Standing | None]:
+        """A test event of the avatar, with what was prepared for it, as `take` gives it."""
+        with self._lock:
+            self._playing[avatar] += 1
+        standing = None
+        try:
+            standing = self.take(avatar, of_anybody=of_anybody)
+            yield standing
+        finally:
+            if standing:
+                standing.sandbox.close()
+            with self._lock:
+                self._playing[avatar] -= 1
+                if not self._playing[avatar]:
+                    del self._playing[avatar]
+
     def take(self, avatar: Avatar, *, of_anybody: bool = False) -> Standing | None:
         """The avatar's, which is the caller's from now on; waits for one that is being prepared, which takes no longer
-        than to start another. `of_anybody`: if need be another's that is ready, where it holds nothing.
+        than to start another, but for none that is only to be. `of_anybody`: if need be another's that is ready, where it
+        holds nothing.
         """
         with self._lock:
             found = self._standing.pop(avatar, None)
             if not found and of_anybody:
                 for other in [key for key, each in self._standing.items() if each.done()][:1]:
                     found = self._standing.pop(other)
-        if not found:
+        if not found or found.cancel():
             return None
         try:
             return found.result()
@@ -79,9 +102,16 @@ class Standby:
             self._closed = True
             left = list(self._standing.values())
             self._standing.clear()
-        for each in left:
-            _throw_away(each)
+        close_all(map(_Superfluous, left))
         self._workers.shutdown(wait=True)
+
+
+@dataclass(frozen=True)
+class _Superfluous:
+    standing: Future[Standing]
+
+    def close(self) -> None:
+        _throw_away(self.standing)
 
 
 def _throw_away(standing: Future[Standing]) -> None:

@@ -13,6 +13,7 @@ import time
 from typing import Protocol
 
 from harness.errors import EngineError, StreamCut
+from harness.streams.forks import Origin
 
 READ_BYTES = 1 << 18
 """Bytes asked for at once; the kernel gives what a pipe or socket holds."""
@@ -76,6 +77,7 @@ class ProcessStream:
         """One that `adopts` becomes the parent of all that descends from it, as their own parents end, so that none of them
         gets lost.
         """
+        self.origin = Origin()
         ours, theirs = socket.socketpair()
         try:
             self.process = subprocess.Popen(
@@ -102,6 +104,7 @@ class ProcessStream:
             self._selector.register(file, selectors.EVENT_READ, number)
 
     def write(self, data: bytes, deadline: float) -> None:
+        self.origin.require("stream")
         send_all(self._socket, data, deadline)
 
     def close_write(self) -> None:
@@ -109,6 +112,7 @@ class ProcessStream:
             self._socket.shutdown(socket.SHUT_WR)
 
     def read(self, deadline: float) -> tuple[int, bytes]:
+        self.origin.require("stream")
         while self._selector.get_map():
             ready = self._selector.select(remaining(deadline))
             for key, _ in ready:
@@ -118,15 +122,21 @@ class ProcessStream:
         return 0, b""
 
     def kill(self) -> None:
-        if self.process.poll() is None:
+        if self.origin.is_here() and self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, 9)
 
     def close(self) -> None:
+        if (
+            self.origin.is_here()
+        ):  # a fork may hold on to the socket, and would keep the end of the input from being seen
+            self.close_write()
         self._socket.close()
         self._selector.close()
         for file in self._outputs:
             file.close()
+        if not self.origin.is_here():
+            return
         try:
             self.process.wait(1.0)
         except subprocess.TimeoutExpired:

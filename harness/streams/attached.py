@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.streams import READ_BYTES, remaining, send_all
+from harness.streams.forks import Origin
 
 KILL_SECONDS = 10.0
 """How long a container that is being killed may say nothing before it is no longer listened to."""
@@ -32,11 +33,14 @@ class DockerStream:
         self._attached = attached
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._kill = kill
+        self._origin = Origin()
+        self._reading = threading.Lock()  # by whoever reads until he has read
         self._data = memoryview(bytearray(READ_BYTES))
         self._start, self._end = 0, 0  # of what is not yet read in _data
         self._source, self._left = 0, 0  # of the frame under way: its stream, and its bytes still to come
 
     def write(self, data: bytes, deadline: float) -> None:
+        self._origin.require("stream")
         send_all(self._socket, data, deadline)
 
     def close_write(self) -> None:
@@ -44,6 +48,11 @@ class DockerStream:
             self._socket.shutdown(socket.SHUT_WR)
 
     def read(self, deadline: float) -> tuple[int, bytes]:
+        self._origin.require("stream")
+        with self._reading:
+            return self._read(deadline)
+
+    def _read(self, deadline: float) -> tuple[int, bytes]:
         while True:
             available = self._end - self._start
             if self._left and available:
@@ -60,17 +69,22 @@ class DockerStream:
                 return 0, b""
 
     def kill(self) -> None:
+        if not self._origin.is_here():
+            return
         # The engine answers when the container is dead, and takes it for dead once its output has been read to the end.
         killing = threading.Thread(target=self._kill)
         killing.start()
-        with contextlib.suppress(TimeoutError):
-            while self._receive(time.monotonic() + KILL_SECONDS):
-                self._start = self._end
+        if self._reading.acquire(blocking=False):  # else another thread reads it
+            with contextlib.suppress(TimeoutError):
+                while self._receive(time.monotonic() + KILL_SECONDS):
+                    self._start = self._end
+            self._reading.release()
         killing.join()
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._origin.is_here():
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
         self._attached.close()
         self._socket.close()
 

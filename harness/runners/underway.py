@@ -1,0 +1,70 @@
+"""The test events of a runner that are under way: whoever closes the runner ends them, and waits for their end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from harness.errors import HarnessError, UsageError
+
+PAUSE_SECONDS = 0.05
+"""Between two tries to end what was only being started at the first."""
+
+
+class Entry:
+    """One test event."""
+
+    def __init__(self) -> None:
+        self.end: Callable[[], object] = lambda: None  # may be called at any time, by another thread
+
+
+class UnderWay:
+    """For several threads."""
+
+    def __init__(self, name: str) -> None:
+        """The name of the runner."""
+        self._name = name
+        self._entries: set[Entry] = set()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    @contextmanager
+    def event(self) -> Iterator[Entry]:
+        """One test event more. Raises UsageError once closed."""
+        entry = Entry()
+        with self._changed:
+            if self._closed:
+                raise UsageError(
+                    f"this {self._name} is closed, and its temporary katas are gone; open another one"
+                )
+            self._entries.add(entry)
+        try:
+            yield entry
+        finally:
+            with self._changed:
+                self._entries.remove(entry)
+                self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raises UsageError for a test event that was ended because the runner was closed."""
+        if self._closed:
+            raise UsageError(
+                f"this {self._name} was closed while a test event was under way, which was not accepted; wait for it before"
+            )
+
+    def close(self, interrupt: Callable[[], object]) -> None:
+        """End all, and take no more. `interrupt` ends what they all wait for."""
+        with self._changed:
+            self._closed = True
+            while self._entries:
+                ends = [interrupt, *(each.end for each in self._entries)]
+                self._changed.release()
+                try:
+                    for end in ends:
+                        with suppress(HarnessError):
+                            end()
+                finally:
+                    self._changed.acquire()
+                if self._entries:
+                    self._changed.wait(PAUSE_SECONDS)
