@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import harness
 from harness.cli import main
-from harness.engines.owner import LABEL, TEMPORARY
+from harness.engines.owner import LABEL, TEMPORARY, Owner
 
 LOCAL = ("--engine", "local")
 SMALL = "typical:cost=0.1"
@@ -302,6 +303,27 @@ def test_clean_removes_what_a_dead_owner_left_and_nothing_else(
     assert (home / "volumes" / "dead").exists()
     assert main(("clean",)) == 0
     assert sorted(each.name for each in (home / "volumes").iterdir()) == ["kept", "odd"]
+
+
+def test_clean_tells_what_it_leaves_alone_and_why(
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one line for each reason, however much there is of it; that is no reason to fail."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    elsewhere = replace(Owner.current(), namespaces="1-1")
+    earlier = replace(Owner.current(), namespaces="", started=1)
+    for name, owner in (*((f"v{number:02}", elsewhere) for number in range(10)), ("old", earlier)):
+        (home / "volumes" / name).mkdir(parents=True)
+        (home / "volumes" / name / LABEL).write_text(str(owner))
+        (home / "volumes" / name / TEMPORARY).touch()
+    assert main(("clean",)) == 0
+    out, err = capfd.readouterr()
+    assert "there is nothing to remove" in out
+    lines = [line for line in err.splitlines() if str(home) in line]
+    assert len(lines) == 2
+    assert any("v07 and 2 more: it belongs to another pid namespace" in line for line in lines)
+    assert any("old: an earlier version of the harness made it" in line for line in lines)
+    assert len(list((home / "volumes").iterdir())) == 11
 
 
 def test_the_front_page_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,10 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +25,12 @@ from harness.changes import Changes, Folder, Listing
 from harness.engines import Engine, Sandbox
 from harness.engines.docker import DockerEngine
 from harness.engines.local import LocalEngine
-from harness.errors import EngineError, KatasError, UsageError
+from harness.errors import EngineError, HarnessError, KatasError, UsageError
 from harness.katas import redo
 from harness.katas.layout import Avatar
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Outcome, Output, Run
-from harness.runners.standby import Standby, Standing
+from harness.runners.standby import WORKERS, Standby, Standing
 from harness.tree import Entry
 from harness.tree import snapshot as look
 
@@ -310,6 +312,68 @@ def test_one_that_failed_is_prepared_anew() -> None:
                 ready(standby, Avatar())
         assert standby.take(Avatar()) is None
         assert ready(standby, Avatar()) is standby.take(Avatar())
+
+
+def test_a_head_start_that_is_only_queued_is_not_waited_for() -> None:
+    """Others' may take as long as they like."""
+    may_start, begun = threading.Event(), threading.Semaphore(0)
+    closed: list[str] = []
+
+    def start(avatar: Avatar) -> Standing:
+        begun.release()
+        assert may_start.wait(PATIENCE)
+        return Standing(cast(Sandbox, Idle(closed, avatar.name)))
+
+    with closing(Standby(start, 2 * WORKERS)) as standby:
+        for number in range(WORKERS):
+            standby.prepare(Avatar(name=f"slow{number}"))
+            assert begun.acquire(timeout=PATIENCE)
+        queued = standby.prepare(Avatar(name="quick"))
+        assert queued is not None
+        assert standby.take(Avatar(name="quick")) is None
+        assert queued.cancelled()
+        may_start.set()
+        taken = standby.take(Avatar(name="slow0"))
+        assert taken is not None, "one that is under way is waited for"
+        assert standby.prepare(Avatar(name="quick")) is not None
+
+
+def test_none_is_prepared_for_an_avatar_that_plays() -> None:
+    """Its katas are locked, and whoever prepares would wait for them; with the last of its test events it may."""
+    closed: list[str] = []
+    with closing(Standby(lambda avatar: Standing(cast(Sandbox, Idle(closed, avatar.name))), 2)) as standby:
+        ready(standby, Avatar(name="lion"))
+        with standby.playing(Avatar(name="lion")) as standing:
+            assert standing is not None
+            with standby.playing(Avatar(name="lion")) as another:
+                assert another is None
+            assert standby.prepare(Avatar(name="lion")) is None
+            assert standby.prepare(Avatar(name="newt")) is not None
+        assert closed == ["lion"]
+        with pytest.raises(Refusal), standby.playing(Avatar(name="lion")):
+            raise Refusal
+        assert standby.prepare(Avatar(name="lion")) is not None
+
+
+@pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
+def test_slow_avatars_do_not_hold_up_others(shared_engine: Engine) -> None:
+    """More avatars than threads that prepare, each with a run that goes on and another press that waits for it."""
+    with (
+        closing(make_runner(NAME, shared_engine, standby="seeded")) as runner,
+        ThreadPoolExecutor(2 * WORKERS + 2) as players,
+    ):
+        flag = "while ! [ -e /proc/self/cwd/none ]; do sleep 0.1; done"
+        slow = []
+        for _ in range(WORKERS + 1):
+            avatar = an_avatar()
+            play(runner, avatar, "true")
+            slow += [players.submit(runner.run, avatar, script(flag), max_seconds=60) for _ in range(2)]
+        quick = an_avatar()
+        for number in range(3):
+            assert play(runner, quick, f"echo {number}").stdout == f"{number}\n"
+        assert not any(each.done() for each in slow)
+        runner.close()
+        assert all(isinstance(each.exception(PATIENCE), HarnessError) for each in slow)
 
 
 CRASHING = """
