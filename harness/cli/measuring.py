@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from harness import runners
-from harness.cli.options import USAGE, add_engine, add_runner, console, errors, positive, remark
+from harness.cli.options import USAGE, add_engine, add_exclude, add_runner, console, errors, positive, remark
 from harness.compare import Comparison
 from harness.doctor import check_builds
 from harness.engines import Engine
@@ -40,6 +40,7 @@ def add_tree(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--edit-header", metavar="FILE", help="of a folder: the header to edit, for its scenario"
     )
+    add_exclude(parser)
     add_trials(parser)
 
 
@@ -59,9 +60,14 @@ def add_trials(parser: argparse.ArgumentParser) -> None:
 
 def tree_and_seed(options: argparse.Namespace) -> tuple[SourceTree, int]:
     """What `add_tree` asked for. Raises UsageError and TreeError."""
-    return open_tree(options.tree, edit=options.edit, header=options.edit_header, report=remark), seed_of(
-        options
+    tree = open_tree(
+        options.tree,
+        edit=options.edit,
+        header=options.edit_header,
+        exclude=options.exclude,
+        report=remark,
     )
+    return tree, seed_of(options)
 
 
 def add_arms(parser: argparse.ArgumentParser, command: str) -> None:

@@ -50,21 +50,23 @@ class Parcel:
     name: str
     edit: str | None = None
     header: str | None = None
-    files: tuple[tuple[bytes, bytes, int], ...] = ()  # name, content and mode
+    files: tuple[tuple[bytes, bytes, int, int | None], ...] = ()  # name, content, mode and age
 
     @classmethod
     def of(cls, tree: SourceTree, edit: str | None, header: str | None) -> Parcel:
         """A tree of the user's own is only here, so it travels whole."""
         if not isinstance(tree, OwnTree):
             return cls(tree.name)
-        files = VisibleFiles.from_folder(Path(tree.name)).items()
-        return cls(tree.name, edit, header, tuple((name, each.read(), each.mode) for name, each in files))
+        files = tuple((name, each.read(), each.mode, each.age) for name, each in tree.files.items())
+        return cls(tree.name, edit, header, files)
 
     def open(self, folder: Path) -> SourceTree:
         """The tree there; `folder` is empty, and needed for as long as the tree is."""
         if not self.files:
             return open_tree(self.name, report=lambda line: None)
-        VisibleFiles({name: VisibleFile(content, mode) for name, content, mode in self.files}).write(folder)
+        VisibleFiles(
+            {name: VisibleFile(content, mode, age=age) for name, content, mode, age in self.files}
+        ).write(folder)
         assert self.edit is not None
         tree = OwnTree(folder, self.edit, header=self.header)
         tree.name = self.name

@@ -30,13 +30,20 @@ SHOWN = 3
 class Gathering:
     """The entries of one folder: those that are sent, and by reason those that are left out."""
 
-    def __init__(self, folder: Path, exclude: Iterable[str] = (), stores: Iterable[Path] = ()) -> None:
-        """`exclude` are patterns as .gitignore has them, `stores` folders that hold katas. Raises UsageError for a pattern
-        that means nothing.
+    def __init__(
+        self,
+        folder: Path,
+        exclude: Iterable[str] = (),
+        stores: Iterable[Path] = (),
+        *,
+        gitignore: bool = True,
+    ) -> None:
+        """`exclude` are patterns as .gitignore has them, `stores` folders that hold katas; `gitignore`: those of the folder
+        hold. Raises UsageError for a pattern that means nothing.
         """
         self._folder = os.fsencode(folder)
         self._top = os.path.realpath(self._folder)
-        self._ignored = IgnoreFilterManager(os.fspath(folder), [], False)
+        self._ignored = IgnoreFilterManager(os.fspath(folder), [], False) if gitignore else None
         patterns = [each for each in exclude if each.strip()]
         if len(patterns) != len([*exclude]):
             raise UsageError("a pattern to exclude is empty; name files as .gitignore does")
@@ -84,7 +91,7 @@ class Gathering:
             return EXCLUDED
         if is_folder and self._holds_katas(path):
             return KATAS
-        if self._ignored.is_ignored(text) and name not in self._tracked:
+        if self._ignored and self._ignored.is_ignored(text) and name not in self._tracked:
             return IGNORED
         return self._problem(path, status.st_mode)
 

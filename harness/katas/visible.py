@@ -137,17 +137,18 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         *,
         exclude: Sequence[str] = (),
         stores: Sequence[str | os.PathLike[str]] = (),
+        gitignore: bool = True,
     ) -> VisibleFiles:
         """All files below a folder, with the stamps that they have there, and its empty folders.
 
-        Left out, and listed in `left_out`: what .gitignore names and git does not track, what a pattern of `exclude` names,
-        which reads as one of .gitignore does, repositories in the tree, katas in it (`stores` names folders of such), symlinks
-        that point out of it, sockets and the like. Raises UsageError for what cannot be read.
+        Left out, and listed in `left_out`: what .gitignore names and git does not track (unless `gitignore` is false), what a
+        pattern of `exclude` names, which reads as one of .gitignore does, repositories in the tree, katas in it (`stores`
+        names folders of such), symlinks that point out of it, sockets and the like. Raises UsageError for what cannot be read.
         """
         folder = Path(folder)
         if not os.path.isdir(folder):
             raise UsageError(f"there is no folder {folder}")
-        gathering = Gathering(folder, exclude, [Path(each) for each in stores])
+        gathering = Gathering(folder, exclude, [Path(each) for each in stores], gitignore=gitignore)
         try:
             files = {
                 name: VisibleFile(
@@ -193,7 +194,7 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         return VisibleFiles({each: file for each, file in self._files.items() if each != key})
 
     def write(self, folder: str | os.PathLike[str]) -> None:
-        """Write all of them below an empty folder, with stamps of now. Raises OSError."""
+        """Write all of them below an empty folder, with their stamps, or that of now where they have none. Raises OSError."""
         root = os.fsencode(folder)
         for each in {os.path.dirname(name) for name in self._files}:
             os.makedirs(os.path.join(root, each), exist_ok=True)
@@ -201,13 +202,14 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
             path = os.path.join(root, name)
             if file.mode == FOLDER:
                 os.makedirs(path, exist_ok=True)
-                continue
-            if file.mode == LINK:
+            elif file.mode == LINK:
                 os.symlink(file.read(), path)
-                continue
-            with open(path, "wb") as out:
-                out.writelines(file.pieces())
-                os.fchmod(out.fileno(), file.mode & 0o777)
+            else:
+                with open(path, "wb") as out:
+                    out.writelines(file.pieces())
+                    os.fchmod(out.fileno(), file.mode & 0o777)
+            if file.age is not None:
+                os.utime(path, ns=(file.age, file.age), follow_symlinks=False)
 
     def manifest(self) -> dict[bytes, Stamped]:
         """What a delta is worked out from."""

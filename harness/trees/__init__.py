@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import platformdirs
 
 from harness.errors import UsageError
 from harness.fixtures import fixture
+from harness.katas.gather import tell
 from harness.trees.own import OwnTree
 from harness.trees.recipe import RecipeTree, load
 from harness.trees.sdist import fetch
@@ -29,7 +30,12 @@ def known(name: str) -> bool:
 
 
 def open_tree(
-    name: str, *, edit: str | None = None, header: str | None = None, report: Callable[[str], None]
+    name: str,
+    *,
+    edit: str | None = None,
+    header: str | None = None,
+    exclude: Sequence[str] = (),
+    report: Callable[[str], None],
 ) -> SourceTree:
     """The tree `typical`, `typical:size=16MB,files=1000` or of a recipe; or one in a folder, with its edits.
 
@@ -51,4 +57,7 @@ def open_tree(
         raise UsageError(f"there is no tree {name}: give a folder, or one of typical, {', '.join(recipes())}")
     if edit is None:
         raise UsageError(f"which file of {name} shall be edited? give --edit FILE, relative to it")
-    return OwnTree(Path(name), edit, header=header)
+    tree = OwnTree(Path(name), edit, header=header, exclude=exclude)
+    if tree.files.left_out:
+        report(tell(tree.files.left_out))
+    return tree

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,19 +18,23 @@ class OwnTree:
 
     answer: str | None = None  # only building tells what it prints
 
-    def __init__(self, folder: Path, edit: str, *, header: str | None = None) -> None:
-        """Raises UsageError for a tree that cannot be played, or an edit that names no file of it."""
+    def __init__(
+        self, folder: Path, edit: str, *, header: str | None = None, exclude: Sequence[str] = ()
+    ) -> None:
+        """`exclude` is what VisibleFiles.from_folder takes. Raises UsageError for a tree that cannot be played, or an edit that
+        names no file of it.
+        """
         self.name = str(folder)
-        self._files = VisibleFiles.from_folder(folder)
+        self.files = VisibleFiles.from_folder(folder, exclude=exclude)
         self._folder = folder
         self._source = self._find(edit)
         self._header = self._find(header) if header is not None else None
 
     def write(self, folder: Path) -> None:
-        """Copy it to an empty or missing folder. Raises TreeError."""
+        """Copy it to an empty or missing folder, with its stamps. Raises TreeError."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._files.write(folder)
+            self.files.write(folder)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise TreeError(f"{self._folder} cannot be copied to {folder}: {error.strerror}") from error
@@ -47,15 +52,15 @@ class OwnTree:
     def _find(self, edit: str) -> Edit:
         """The named file as it is."""
         path = os.path.normpath(edit)
-        if (name := os.fsencode(path)) not in self._files:
+        if (name := os.fsencode(path)) not in self.files:
             raise UsageError(
                 f"the edit names no file of {self._folder}: {edit}; give it relative to the tree"
             )
-        if self._files[name].mode == LINK:
+        if self.files[name].mode == LINK:
             raise UsageError(
                 f"{edit} is a symlink: an edit would change where it points; name the file itself"
             )
-        return Edit(path, self._files[name].read(), None)
+        return Edit(path, self.files[name].read(), None)
 
 
 def lengthened(unedited: Edit, number: int) -> Edit:

@@ -140,7 +140,9 @@ def laid_out(tree: SourceTree, command: str) -> Iterator[VisibleFiles]:
     """
     with tempfile.TemporaryDirectory(prefix="harness-tree-") as folder:
         tree.write(Path(folder))
-        files = VisibleFiles.from_folder(Path(folder))
+        files = VisibleFiles.from_folder(
+            Path(folder), gitignore=False
+        )  # a tree of the user's own is filtered
         check_command(files, command, tree.name)
         yield files
 

@@ -14,6 +14,7 @@ import os
 import sys
 from contextlib import ExitStack
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -55,7 +56,10 @@ class Player:
             self._open()
         if do != "incremental":
             self._avatars += 1
-        files = self._harness.VisibleFiles.from_folder(Path(self._wanted["folder"]))
+        from_folder = self._harness.VisibleFiles.from_folder
+        # The tree was filtered when it was laid out; versions up to 0.1 do not know that they could.
+        options = {"gitignore": False} if "gitignore" in signature(from_folder).parameters else {}
+        files = from_folder(Path(self._wanted["folder"]), **options)
         run = self._runner.run(self._avatar, files, max_seconds=max_seconds)
         return {"run": plain(dataclasses.asdict(run))}
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness import tarpipe
 from harness.disk import remove_tree
 from harness.engines.spec import NOBODY
+from harness.katas.delta import Delta
 from harness.katas.saving import SavedFile
 from harness.runners.event import TestEvent
 from harness.tree import walk
@@ -147,16 +148,14 @@ class UnbumpedEvent(HonestEvent):
     def save(
         self,
         files: Iterable[SavedFile],
-        deleted: Sequence[bytes],
+        delta: Delta,
         *,
-        visible: Sequence[bytes],
         owner: tuple[int, int] | None,
     ) -> None:
-        written = list(files)
-        super().save(written, deleted, visible=visible, owner=owner)
+        super().save(files, delta, owner=owner)
         now = time.time_ns()
-        for each in written:
-            self.stamp(os.path.join(os.fsencode(self._sandbox), each.name), now)
+        for name in delta.written:
+            self.stamp(os.path.join(os.fsencode(self._sandbox), name), now)
 
     def stamp(self, path: bytes, now: int) -> None:
         os.utime(path, ns=(now, now), follow_symlinks=False)
