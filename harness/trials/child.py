@@ -58,7 +58,9 @@ class Player:
             self._avatars += 1
         from_folder = self._harness.VisibleFiles.from_folder
         # The tree was filtered when it was laid out; versions up to 0.1 do not know that they could.
-        options = {"gitignore": False} if "gitignore" in signature(from_folder).parameters else {}
+        options: dict[str, Any] = (
+            {"gitignore": False} if "gitignore" in signature(from_folder).parameters else {}
+        )
         files = from_folder(Path(self._wanted["folder"]), **options)
         run = self._runner.run(self._avatar, files, max_seconds=max_seconds)
         return {"run": plain(dataclasses.asdict(run))}
