@@ -13,6 +13,11 @@ LEAST_KERNEL = (5, 11)
 PAGE = 4096
 """The kernel takes the options of a mount in one page."""
 
+FLAGS = "userxattr,volatile,index=on"
+"""Volatile: nothing is forced to the disk at the end, which would wait for everybody's writes. With an index, which a mounter
+without privileges does not get, hard links stay: see `harness.katas.linked`.
+"""
+
 
 def overlay_refusal(kernel: str) -> str:
     """Why a kernel of this release cannot mount what a keeper can read; empty when it can."""
@@ -24,16 +29,13 @@ def overlay_refusal(kernel: str) -> str:
 
 
 def overlay_options(root: str, mount: Overlay) -> str:
-    """The options of the mount, for a volume in the folder `root`. Raises EngineError for what the kernel would misread.
-
-    Volatile: nothing is forced to the disk at the end, which would wait for everybody's writes.
-    """
+    """The options of the mount, for a volume in the folder `root`. Raises EngineError for what the kernel would misread."""
     if re.search(r"[,:\\]", root):
         raise EngineError(
             f"the volume's folder {root} has a comma, colon or backslash in its name: no overlay can be made of it"
         )
     lower = ":".join(f"{root}/{each}" for each in mount.lower)
-    options = f"lowerdir={lower},upperdir={root}/{mount.upper},workdir={root}/{mount.work},userxattr,volatile"
+    options = f"lowerdir={lower},upperdir={root}/{mount.upper},workdir={root}/{mount.work},{FLAGS}"
     if len(options) >= PAGE:
         raise EngineError(f"{len(mount.lower)} layers in {root} are too many for one mount")
     return options

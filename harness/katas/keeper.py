@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class Keeper:
     def do_nothing(self) -> None:
         """An answer tells that one is there to answer."""
 
-    def do_event(self, kata: str, name: str, kind: str = "plain") -> None:
-        self._event = self._katas.event(Avatar(kata, name), KINDS[kind])
+    def do_event(self, kata: str, name: str, kind: str = "plain", **how: Any) -> None:
+        self._event = self._katas.event(Avatar(kata, name), partial(KINDS[kind], **how))
 
     def do_place(self) -> str:
         assert isinstance(self._event, TrialEvent)

@@ -54,6 +54,8 @@ KEEPER_MODULES = (
                 "journal",
                 "removal",
                 "layers",
+                "linked",
+                "upper",
                 "listed",
                 "picking",
                 "store",
@@ -94,9 +96,9 @@ class VolumeKatas:
         """The volume that holds an avatar."""
         return self.volume
 
-    def event(self, avatar: Avatar, kind: str = "plain") -> KeptEvent:
-        """`kind` is one of the keeper's KINDS."""
-        link = self._reach("event", kata=avatar.kata, name=avatar.name, kind=kind)
+    def event(self, avatar: Avatar, kind: str = "plain", **how: int) -> KeptEvent:
+        """`kind` is one of the keeper's KINDS, `how` what that takes."""
+        link = self._reach("event", kata=avatar.kata, name=avatar.name, kind=kind, **how)
         return KeptEvent(link, self._give_back)
 
     def list(self) -> dict[str, dict[str, list[Increment]]]:

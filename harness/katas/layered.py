@@ -9,30 +9,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from harness.changes import Changes
-from harness.disk import lacks, open_folder, remove_tree
-from harness.errors import KatasError
+from harness.disk import open_folder, remove_tree
 from harness.katas import journal, saving
 from harness.katas.delta import Delta, Stamped, same_kind, work_out
-from harness.katas.layers import OPAQUE, WHITEOUT, Layers, dress, is_whiteout
+from harness.katas.layers import Layers, dress, split_path
 from harness.katas.layout import LAYERS, LISTED, SANDBOX, split_name
-from harness.katas.listed import Listed, layers_of, settle
+from harness.katas.linked import copies, indexed
+from harness.katas.listed import Listed, layers_of, put_ahead_again, settle, survey, with_layer
 from harness.katas.sent import Record, Sent
-from harness.katas.stamps import as_sent, file_time, in_order, is_ahead
+from harness.katas.stamps import Ahead, is_ahead
 from harness.katas.store import Acceptance, Comparison, FolderEvent, Usage
-from harness.tree import Entry, entries, walk
+from harness.katas.upper import Owner, Upper
+from harness.tree import Entry, entries
 
 DEPTH = 10
-"""So many layers over the sandbox at most between two test events. The kernel takes the names of all in one page of 4 KiB."""
-
-
-LONGEST = 4096 - 64
-"""Bytes of a path of a layer at most: Linux's PATH_MAX, less what it takes more in any other place of the avatar's."""
+"""The kernel takes the names of all layers in one page of 4 KiB."""
 
 
 @dataclass(frozen=True)
@@ -49,40 +46,50 @@ class LayeredEvent(FolderEvent):
 
     _listed: Listed
     _now: Record  # the visible files of this test event
+    _newest: int  # no stamp in the tree is later, this test event's edit aside
+
+    def __init__(self, folder: Path, *, depth: int = DEPTH) -> None:
+        """At most so many layers lie over the sandbox between two test events."""
+        self._depth = depth
+        super().__init__(folder)
 
     def _settle(self) -> None:
+        if os.path.exists(self._staging):
+            settle(self._folder)  # a crash in the middle of that left each file with two names
         listed = Listed.read(self._folder)
-        self._listed = listed or replace(self._survey(), sent=self._sent())
-        self._now = self._listed.sent
+        if listed:
+            put_ahead_again(self._folder, listed)
+        self._begin(listed or survey(self._sandbox, self._sent()))
         self._clear_layers()
 
-    def stack(self, owner: tuple[int, int] | None) -> Stack:
+    def _begin(self, listed: Listed) -> None:
+        self._listed, self._now, self._newest = listed, listed.sent, listed.newest
+        self._upper = Upper(f"{self._layer}.upper", layers_of(self._folder, listed))
+
+    def stack(self, owner: Owner | None) -> Stack:
         """Make the layer that this test event's run writes into, for a player who is to own the tree. Raises KatasError."""
         with self._saying("written"):
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 self._flatten()
                 saving.hand_over(self._sandbox, owner)
-            if is_ahead(self._listed.newest):
-                self._flatten()
-                ahead, _ = saving.bring_to_clock(self._sandbox, ())
-                self._ahead = {path: moved for path, moved in ahead.items() if path not in self._now}
-                self._listed = replace(self._survey(), sent=self._listed.sent)
-            top = self._below.find([])
+            top = self._upper.below.find([])
             assert top is not None
             os.makedirs(self._work)
-            os.mkdir(self._upper)
-            dress(self._upper, top.status)
-            os.close(open_folder(self._upper))  # whatever mode a run gave it
+            os.mkdir(self._upper.path)
+            dress(self._upper.path, top.status)
+            os.close(open_folder(self._upper.path))  # whatever mode a run gave it
             self._copy_linked()
         number = self._listed.next
         below = tuple(f"{LAYERS}/{each}" for each, _ in self._listed.layers)
-        return Stack((*below, SANDBOX), f"{LAYERS}/{number}", f"{LAYERS}/{number}.work")
+        return Stack((*below, SANDBOX), f"{LAYERS}/{number}.upper", f"{LAYERS}/{number}.work")
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
         with self._saying("read"):
             self._let_go()
             sent = self._listed.sent
-            there = {name for name, file in sent.items() if self._is_there(split_name(name), file.mode)}
+            for path in self._listed.closed:
+                self._upper.folder(split_path(path))
+            there = sent.keys() - set(self._listed.gone)
             delta = work_out(manifest, {name: file.stamped for name, file in sent.items()}, there)
             return Comparison(delta, *self._against(manifest.values()))
 
@@ -91,58 +98,52 @@ class LayeredEvent(FolderEvent):
             self._flatten()
             self._clear_layers()
         super().start_afresh()
-        self._listed, self._now = self._survey(), {}
+        self._begin(survey(self._sandbox, {}))
 
-    def save(
-        self,
-        files: Iterable[saving.SavedFile],
-        delta: Delta,
-        *,
-        owner: tuple[int, int] | None,
-    ) -> None:
+    def save(self, files: Iterable[saving.SavedFile], delta: Delta, *, owner: Owner | None) -> None:
         with self._saying("written"):
             os.makedirs(self._incoming, exist_ok=True)
-            first = not self._listed.sent and not self._listed.layers and not os.listdir(self._sandbox)
             sent = self._listed.sent
-            changed: set[bytes] = set()
+            first = not sent and not self._listed.layers and not os.listdir(self._sandbox)
             for name in delta.deleted:
-                self._hide(split_name(name), changed)
-            edits: dict[bytes, int | None] = {}
+                self._upper.hide(split_name(name), only_empty=stat.S_ISDIR(sent[name].mode))
+            for path in saving.emptied(delta.deleted, delta.names):
+                self._upper.hide(split_name(path), only_empty=True)
             now = {name: file for name, file in sent.items() if name not in delta.deleted}
-            paths: dict[bytes, bytes] = {}
+            edits: dict[bytes, int | None] = {}
             for number, file in enumerate(files):
-                path = paths[file.name] = self._make_way(split_name(file.name), owner, changed)
-                self._put(path, os.path.join(self._incoming, str(number)), file, owner, changed)
-                before = sent.get(file.name)
+                parts, before = split_name(file.name), sent.get(file.name)
+                if before and before.blob == file.blob and self._set_mode(parts, before.mode, file.mode):
+                    now[file.name] = Sent(file.mode, file.blob, before.stamp)
+                    continue
+                path = self._put(parts, os.path.join(self._incoming, str(number)), file, owner)
                 if before and before.stamped == (file.mode, file.blob):
                     os.utime(path, ns=(before.stamp, before.stamp), follow_symlinks=False)
-                    continue
-                edits[file.name] = file.age
-                now[file.name] = Sent(file.mode, file.blob, 0)
-            latest = max([self._listed.newest, *(os.lstat(folder).st_mtime_ns for folder in changed)])
-            stamps = as_sent(edits, file_time()) if first else in_order(edits, latest)
-            for name, stamp in stamps.items():
-                os.utime(paths[name], ns=(stamp, stamp), follow_symlinks=False)
-                given = os.lstat(paths[name]).st_mtime_ns
-                if not first and given <= latest:
-                    raise KatasError(
-                        "the file system of the katas cannot stamp an edit later than what is there"
-                    )
-                now[name] = now[name]._replace(stamp=given)
+                else:
+                    edits[file.name] = file.age
+                    now[file.name] = Sent(file.mode, file.blob, 0)
+            if edits and not first and is_ahead(self._newest):
+                ahead = self._bring_to_clock(edits)
+                # What the player sent is stamped by the harness: it may stay where it was brought.
+                self._ahead = {path: moved for path, moved in ahead.items() if path not in now}
+            latest = max(self._newest, self._upper.newest())
+            for name, stamp in saving.stamp_all(self._stamp, edits, latest, first=first).items():
+                now[name] = now[name]._replace(stamp=stamp)
             self._now = now
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
         assert changes is None
         with self._saying("written"):
             if acceptance.increment.status == 0:
-                saving.put_ahead_again(self._sandbox, self._ahead)
+                self._put_ahead_again()
             journal.accept(
                 str(self._folder),
                 acceptance.objects,
                 acceptance.commit,
                 asdict(acceptance.increment),
-                layers=self._with_upper().pack(),
+                layers=self._with_layer().pack(),
             )
+            self._listed = replace(self._listed, ahead={})
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
         with self._saying("read"):
@@ -161,180 +162,116 @@ class LayeredEvent(FolderEvent):
 
     def close(self) -> None:
         with contextlib.suppress(OSError, ValueError):
+            put_ahead_again(self._folder, self._listed)  # of what was not accepted nothing is left
             self._listed = Listed.read(self._folder) or self._listed
             self._fold()
             self._clear_layers()
         super().close()
 
     @property
-    def _upper(self) -> str:
+    def _layer(self) -> str:
+        """Of this test event, once it is accepted."""
         return str(self._folder / LAYERS / str(self._listed.next))
 
     @property
     def _work(self) -> str:
-        return f"{self._upper}.work"
-
-    @property
-    def _below(self) -> Layers:
-        return layers_of(self._folder, self._listed)
-
-    @property
-    def _shown(self) -> Layers:
-        """With what this test event has changed."""
-        numbers = [self._listed.next, *(number for number, _ in self._listed.layers)]
-        return Layers([*(str(self._folder / LAYERS / str(each)) for each in numbers), self._sandbox])
-
-    def _survey(self) -> Listed:
-        """The sandbox as it is, all of it looked through once."""
-        newest, linked = 0, []
-        for path, status in walk(self._sandbox):
-            newest = max(newest, status.st_mtime_ns)
-            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-                linked.append(path)
-        return Listed(newest=newest, linked=tuple(linked))
+        return f"{self._layer}.work"
 
     def _flatten(self) -> None:
         """Fold all layers into the sandbox."""
         sent = self._listed.sent
         settle(self._folder)
-        self._listed = replace(self._survey(), sent=sent)
-
-    def _put(
-        self,
-        path: bytes,
-        temporary: str,
-        file: saving.SavedFile,
-        owner: tuple[int, int] | None,
-        changed: set[bytes],
-    ) -> None:
-        """Put a file, or an empty folder, into the layer."""
-        found = self._shown.find(split_name(file.name))
-        here = found is not None and found.path == path
-        if stat.S_ISDIR(file.mode):
-            if found is not None and stat.S_ISDIR(found.status.st_mode):
-                return
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            os.mkdir(path, 0o755)
-            os.setxattr(path, OPAQUE, b"y")
-            if owner:
-                os.chown(path, *owner)
-            return
-        before = self._listed.sent.get(file.name)
-        mode = saving.permissions(found and found.status, before, file.mode)
-        saving.write_file(temporary, file, owner, mode=mode)
-        if here and found is not None and stat.S_ISDIR(found.status.st_mode):
-            _remove_folder(path, changed)
-        os.rename(temporary, path)
-
-    def _is_there(self, parts: list[bytes], mode: int) -> bool:
-        found = self._below.find(parts)
-        if found is None or not same_kind(mode, found.status):
-            return False
-        folders = (self._below.find(parts[:count]) for count in range(len(parts)))
-        return not any(each and lacks(each.status.st_mode) for each in folders)
+        self._begin(survey(self._sandbox, sent))
 
     def _copy_linked(self) -> None:
-        """Copy what has several names: the kernel would copy only the name that a run writes to, and leave the others old."""
-        copies: dict[tuple[int, int], str] = {}
-        for name in self._listed.linked:
-            found = self._below.find(name.split(b"/"))
-            if found is None or not stat.S_ISREG(found.status.st_mode):
-                continue
-            folders: set[bytes] = set()
-            path = self._make_way(name.split(b"/"), None, folders, to_look=False)
-            first = copies.setdefault((found.status.st_dev, found.status.st_ino), os.fsdecode(path))
-            if os.fsencode(first) != path:
-                os.link(first, path)
-            else:
-                shutil.copyfile(found.path, path)
-                os.chown(path, found.status.st_uid, found.status.st_gid)
-                os.chmod(path, stat.S_IMODE(found.status.st_mode))
-                os.utime(path, ns=(found.status.st_mtime_ns, found.status.st_mtime_ns))
-            for each in folders:
-                shown = self._below.find(os.path.relpath(each, os.fsencode(self._upper)).split(b"/"))
-                assert shown is not None
-                dress(each, shown.status)
-
-    def _make_way(
-        self,
-        parts: list[bytes],
-        owner: tuple[int, int] | None,
-        changed: set[bytes],
-        *,
-        to_look: bool = True,
-    ) -> bytes:
-        """The path of a file in the layer, with the folders above it, into which their owner can look if that is why it is
-        there; `changed` are those whose stamp no longer matters.
+        """Copy what has several names, for a kernel that would copy only the one that a run writes to; one that keeps an index
+        cannot do so for what is no regular file, and fails.
         """
-        here = os.fsencode(self._upper)
-        for number in range(1, len(parts)):
-            above, here = here, os.path.join(here, parts[number - 1])
-            found = self._shown.find(parts[:number])
-            if found and found.path == here and stat.S_ISDIR(found.status.st_mode):
-                if to_look:
-                    os.close(open_folder(here))
-                continue
-            stamp = os.lstat(above).st_mtime_ns
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(here)  # a whiteout, or what is no folder
-            os.mkdir(here, 0o755)
-            if found and stat.S_ISDIR(found.status.st_mode):
-                dress(here, found.status)
-                if to_look:
-                    os.close(open_folder(here))
-                if above not in changed:
-                    os.utime(above, ns=(stamp, stamp))
-            else:
-                os.setxattr(here, OPAQUE, b"y")
-                if owner:
-                    os.chown(here, *owner)
-                changed.add(above)
-        changed.add(here)
-        return os.path.join(here, parts[-1])
+        copied = copies(self._incoming)
+        self._upper.link(self._listed.odd, copied)
+        if not self._listed.indexed:
+            self._upper.link(self._listed.linked, copied)
 
-    def _hide(self, parts: list[bytes], changed: set[bytes]) -> None:
-        found = self._shown.find(parts)
-        if found is None:
-            return
-        path = self._make_way(parts, None, changed)
-        if found.path == path:
-            if stat.S_ISDIR(found.status.st_mode):
-                _remove_folder(path, changed)
-            else:
-                os.unlink(path)
-        if self._below.find(parts):
-            os.mknod(path, stat.S_IFCHR, WHITEOUT)
+    def _set_mode(self, parts: list[bytes], before: int, mode: int) -> bool:
+        """As saving does it: where nothing but the permission to execute was edited, the rest stays as the run left it."""
+        if before == mode or not (stat.S_ISREG(before) and stat.S_ISREG(mode)):
+            return False
+        found = self._upper.shown.find(parts)
+        if found is None or not same_kind(mode, found.status):
+            return False
+        if found.status.st_nlink > 1:
+            self._upper.link(self._listed.linked, copies(self._incoming, only=found.status.st_ino))
+            found = self._upper.shown.find(parts)
+            assert found is not None
+        os.chmod(self._upper.bring_up(parts, found), saving.executable(found.status, mode))
+        return True
 
-    def _with_upper(self) -> Listed:
-        """The list once the layer of this test event is in it; only that is looked through."""
-        before = self._listed
-        newest, count, shown = before.newest, 0, self._shown
-        linked = set(before.linked)
-        for path, status in walk(self._upper):
-            count += 1
-            if len(os.fsencode(self._upper)) + 1 + len(path) > LONGEST:
-                raise KatasError(
-                    f"the run left a nest of folders whose paths are too long for layers: {len(path)} bytes"
-                )
-            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-                linked.add(path)
-            if not is_whiteout(status):
-                newest = max(newest, status.st_mtime_ns)
-        return Listed(
-            layers=((before.next, count), *before.layers),
-            next=before.next + 1,
-            newest=newest,
-            sent=self._now,
-            linked=_still_linked(shown, linked),
-        )
+    def _put(self, parts: list[bytes], temporary: str, file: saving.SavedFile, owner: Owner | None) -> bytes:
+        """Put a file, or an empty folder, into the layer; returns its path."""
+        if stat.S_ISDIR(file.mode):
+            return self._upper.make(parts, owner)
+        found = self._upper.shown.find(parts)
+        mode = saving.permissions(found and found.status, self._listed.sent.get(file.name), file.mode)
+        saving.write_file(temporary, file, owner, mode=mode)
+        return self._upper.put(parts, temporary, owner)
+
+    def _bring_to_clock(self, edits: Container[bytes]) -> Ahead:
+        """See saving. What is below is stamped in place, which costs no copy of it; a crash must not leave it so."""
+        tree = list(self._upper.shown.walk())
+        here = self._upper.path + b"/"
+        stamps = {path: found.status.st_mtime_ns for path, found in tree if path not in edits}
+        ahead = {path: stamp for path, stamp in stamps.items() if is_ahead(stamp)}
+        below = {
+            path: ahead[path] for path, found in tree if path in ahead and not found.path.startswith(here)
+        }
+        self._listed = replace(self._listed, ahead=below)
+        self._write(self._listed)
+        latest = max((stamp for path, stamp in stamps.items() if path not in ahead), default=0)
+        moved, self._newest = saving.stamp_back(self._stamp, ahead, latest)
+        return moved
+
+    def _stamp(self, path: bytes, stamp: int) -> int:
+        """Stamp what is shown, in whatever layer it is; returns what the file system made of the stamp."""
+        found = self._upper.shown.find(split_path(path))
+        assert found is not None
+        os.utime(found.path, ns=(stamp, stamp), follow_symlinks=False)
+        return os.lstat(found.path).st_mtime_ns
+
+    def _put_ahead_again(self) -> None:
+        """See saving."""
+        for path, moved in self._ahead.items():
+            found = self._upper.shown.find(split_path(path))
+            if found and found.status.st_mtime_ns == moved.to:
+                os.utime(found.path, ns=(moved.back, moved.back), follow_symlinks=False)
+                self._newest = max(self._newest, moved.back)
+
+    def _with_layer(self) -> Listed:
+        """The list once what the run left is a layer in it."""
+        before, index = self._listed, indexed(self._work)
+        if index:
+            self._upper.link(before.linked, lambda found: index.get(found.status.st_ino))
+        self._detach()
+        shown = self._upper.below.under(self._layer)
+        listed = with_layer(before, self._layer, shown, self._now)
+        return replace(listed, newest=max(listed.newest, self._newest), indexed=index is not None)
+
+    def _detach(self) -> None:
+        """Move what the run left to another folder: the kernel refuses to put below a mount what another, that of a
+        run-container which is still ending, has on top.
+        """
+        layer, upper = os.fsencode(self._layer), self._upper.path
+        status = os.stat(upper)
+        os.mkdir(layer)
+        for name in os.listdir(upper):
+            os.rename(os.path.join(upper, name), os.path.join(layer, name))
+        dress(layer, status)
 
     def _fold(self) -> None:
         """Fold the topmost layers when there are too many, with all below that are not much larger than those together: a
         layer is folded again only when it has doubled.
         """
         layers = self._listed.layers
-        if len(layers) <= DEPTH:
+        if len(layers) <= self._depth:
             return
         several, together = 1, layers[0][1]
         while several < len(layers) and layers[several][1] <= 2 * together:
@@ -342,16 +279,19 @@ class LayeredEvent(FolderEvent):
             several += 1
         if several == 1:
             several = len(layers)
-        target = self._upper
+        target = self._layer
         remove_tree(target)
-        folders = [str(self._folder / LAYERS / str(number)) for number, _ in layers[:several]]
-        count = Layers(folders).fold(target, marks=True)
+        folders = [str(self._folder / LAYERS / str(number)) for number, _ in layers]
+        count = Layers(folders[:several]).fold(target, [*folders[several:], self._sandbox])
         self._listed = replace(
             self._listed,
             layers=((self._listed.next, count), *layers[several:]),
             next=self._listed.next + 1,
         )
-        journal.write(str(self._folder / LISTED), json.dumps(self._listed.pack()).encode())
+        self._write(self._listed)
+
+    def _write(self, listed: Listed) -> None:
+        journal.write(str(self._folder / LISTED), json.dumps(listed.pack()).encode())
 
     def _clear_layers(self) -> None:
         listed = {str(number) for number, _ in self._listed.layers}
@@ -359,18 +299,3 @@ class LayeredEvent(FolderEvent):
             for each in os.listdir(self._folder / LAYERS):
                 if each not in listed:
                     remove_tree(self._folder / LAYERS / each)
-
-
-def _still_linked(layers: Layers, names: Iterable[bytes]) -> tuple[bytes, ...]:
-    found: dict[tuple[int, int], list[bytes]] = {}
-    for name in names:
-        each = layers.find(name.split(b"/"))
-        if each and stat.S_ISREG(each.status.st_mode):
-            found.setdefault((each.status.st_dev, each.status.st_ino), []).append(name)
-    return tuple(sorted(name for several in found.values() if len(several) > 1 for name in several))
-
-
-def _remove_folder(path: bytes, changed: set[bytes]) -> None:
-    """Of a layer, with all that is in it: what is gone has no stamp that could matter."""
-    remove_tree(path)
-    changed -= {each for each in changed if each == path or each.startswith(path + b"/")}

@@ -12,7 +12,9 @@ Runs in the keeper too: standard library only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -38,6 +40,32 @@ class Place(NamedTuple):
     ]  # none: it is hidden; one that is no folder, or the folders that are merged, topmost first
     closed: bool  # nothing of what may be below these layers shines through
 
+    @property
+    def shown(self) -> Found | None:
+        return self.found[0] if self.found else None
+
+    def at(self, name: bytes) -> Place:
+        """One of the names in these folders."""
+        folders = (each.path for each in self.found if stat.S_ISDIR(each.status.st_mode))
+        return _place(_look(os.path.join(each, name)) for each in folders)
+
+    def children(self) -> Iterator[tuple[bytes, Place]]:
+        """Every name in these folders, hidden ones included."""
+        names: dict[bytes, list[Found]] = {}
+        for each in self.found:
+            if stat.S_ISDIR(each.status.st_mode):
+                with os.scandir(each.path) as entries:
+                    for entry in entries:
+                        found = Found(entry.path, entry.stat(follow_symlinks=False))
+                        names.setdefault(entry.name, []).append(found)
+        for name, several in names.items():
+            yield name, _place(several)
+
+    def is_empty(self) -> bool:
+        """Whether it is a folder with nothing in it."""
+        is_folder = self.shown is not None and stat.S_ISDIR(self.shown.status.st_mode)
+        return is_folder and not any(below.found for _, below in self.children())
+
 
 class Layers:
     """Folders over each other, the topmost first."""
@@ -45,13 +73,20 @@ class Layers:
     def __init__(self, folders: Sequence[str | bytes]) -> None:
         self._tops = [os.fsencode(each) for each in folders]
 
-    def find(self, parts: Sequence[bytes]) -> Found | None:
-        """What is shown at this path; symlinks are not followed."""
+    def under(self, top: str) -> Layers:
+        """These with another one over them."""
+        return Layers([top, *self._tops])
+
+    def place(self, parts: Sequence[bytes]) -> Place:
+        """What there is at this path; symlinks are not followed."""
         place = Place(tuple(Found(each, os.lstat(each)) for each in self._tops), closed=False)
         for part in parts:
-            folders = [each.path for each in place.found if stat.S_ISDIR(each.status.st_mode)]
-            place = _place(_look(os.path.join(each, part)) for each in folders)
-        return place.found[0] if place.found else None
+            place = place.at(part)
+        return place
+
+    def find(self, parts: Sequence[bytes]) -> Found | None:
+        """What of that is shown."""
+        return self.place(parts).shown
 
     def walk(self) -> Iterator[tuple[bytes, Found]]:
         """Everything that is shown, as snapshots name it, parents before children. Raises OSError."""
@@ -59,57 +94,93 @@ class Layers:
             if place.found:
                 yield path, place.found[0]
 
-    def fold(self, target: str, *, marks: bool) -> int:
-        """Make one folder of all layers, which must not exist yet; returns the number of its entries. With `marks` it hides
-        from layers below what these did; without, it is a plain tree. Raises OSError.
+    def fold(self, target: str, below: Sequence[str] | None = None) -> int:
+        """Make one folder of all layers, which must not exist yet, to lie over the folders `below`: it hides what these layers
+        hide of them, and no more, for the kernel shows a mark that hides nothing as a name. None: a plain tree. Returns the
+        number of its entries. Raises OSError.
         """
-        top = os.fsencode(target)
+        top, links = os.fsencode(target), Links()
+        over = None if below is None else Layers([target, *below])
         count, folders = 0, []
         for path, place in self._places():
-            count += 1
-            there = top if path == b"." else os.path.join(top, path)
+            parts = split_path(path)
+            there = os.path.join(top, *parts)
+            hides = over.find(parts) if over and parts and (place.closed or not place.found) else None
             if not place.found:
-                if marks:
+                if hides:
                     os.mknod(there, stat.S_IFCHR, WHITEOUT)
+                    count += 1
                 continue
+            count += 1
             first = place.found[0]
             if stat.S_ISDIR(first.status.st_mode):
                 os.mkdir(there, 0o700)
-                if marks and place.closed:
+                if hides:
                     os.setxattr(there, OPAQUE, b"y")
                 folders.append((there, first.status))
             else:
-                os.link(first.path, there, follow_symlinks=False)
+                links.link(first, there)
         for there, status in reversed(folders):
             dress(there, status)
         return count
 
     def _places(self) -> Iterator[tuple[bytes, Place]]:
         """Each path and what is there, hidden ones included."""
-        top = Place(tuple(Found(each, os.lstat(each)) for each in self._tops), closed=False)
+        top = self.place([])
         yield b".", top
         waiting = [(b"", top)]
         while waiting:
             here, place = waiting.pop()
-            names: dict[bytes, list[Found]] = {}
-            for each in place.found:
-                with os.scandir(each.path) as entries:
-                    for entry in entries:
-                        found = Found(entry.path, entry.stat(follow_symlinks=False))
-                        names.setdefault(entry.name, []).append(found)
-            for name, several in names.items():
+            for name, below in place.children():
                 path = os.path.join(here, name)
-                below = _place(several)
                 yield path, below
                 if below.found and stat.S_ISDIR(below.found[0].status.st_mode):
                     waiting.append((path, below))
 
 
-def dress(folder: str | bytes, status: os.stat_result) -> None:
-    """Give a folder the owner, the mode and the stamp of another. Raises OSError."""
-    os.chown(folder, status.st_uid, status.st_gid)
-    os.chmod(folder, stat.S_IMODE(status.st_mode))
-    os.utime(folder, ns=(status.st_mtime_ns, status.st_mtime_ns))
+class Links:
+    """Hard links to files of layers. A file that cannot have so many is copied, and all its names are those of the copy."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, int], list[bytes]] = {}  # of a file of several names, those here
+
+    def link(self, found: Found, there: bytes) -> None:
+        """Raises OSError."""
+        several = found.status.st_nlink > 1
+        made = self._made.setdefault((found.status.st_dev, found.status.st_ino), []) if several else []
+        try:
+            os.link(made[0] if made else found.path, there, follow_symlinks=False)
+        except OSError as error:
+            if error.errno != errno.EMLINK:
+                raise
+            copy(found, there)
+            for each in made:
+                os.unlink(each)
+                os.link(there, each)
+        made.append(there)
+
+
+def copy(found: Found, there: bytes) -> None:
+    """Copy what is no folder, with its owner, mode and stamp. Raises OSError."""
+    status = found.status
+    if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+        shutil.copyfile(found.path, there, follow_symlinks=False)
+    else:
+        os.mknod(there, status.st_mode, status.st_rdev)
+    dress(there, status)
+
+
+def split_path(path: bytes) -> list[bytes]:
+    """The parts of a path of a tree."""
+    return [] if path == b"." else path.split(b"/")
+
+
+def dress(path: str | bytes, status: os.stat_result) -> None:
+    """Give what is there the owner, the mode and the stamp of another. Raises OSError."""
+    os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(path, stat.S_IMODE(status.st_mode))
+    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 
 def is_whiteout(status: os.stat_result) -> bool:

@@ -16,6 +16,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 
 from harness.changes import above
@@ -213,7 +214,7 @@ def save(
         for each in touched:
             if (folder_or_none := folders.find(list(each))) is not None and not first:
                 latest = max(latest, os.fstat(folder_or_none).st_mtime_ns)
-        for name, stamp in _stamp_all(folders, edits, latest, first=first).items():
+        for name, stamp in stamp_all(partial(_stamp, folders), edits, latest, first=first).items():
             written[name] = written[name]._replace(stamp=stamp)
     return Saved(written, ahead)
 
@@ -254,11 +255,16 @@ def _set_mode(folder: int, name: bytes, before: int, mode: int) -> bool:
         status = os.fstat(file)
         if not same_kind(mode, status):
             return False
-        now = stat.S_IMODE(status.st_mode)
-        os.fchmod(file, now | 0o111 if mode & 0o100 else now & ~0o111)
+        os.fchmod(file, executable(status, mode))
     finally:
         os.close(file)
     return True
+
+
+def executable(found: os.stat_result, mode: int) -> int:
+    """The permissions of what was found, with or without that to execute, as git's mode says."""
+    now = stat.S_IMODE(found.st_mode)
+    return now | 0o111 if mode & 0o100 else now & ~0o111
 
 
 def permissions(found: os.stat_result | None, before: Sent | None, mode: int) -> int:
@@ -284,26 +290,34 @@ def remove_sent(folder: int, name: bytes, sent: Sent | None) -> None:
 
 def _remove_emptied(folders: Folders, deleted: Iterable[bytes], names: Iterable[bytes]) -> None:
     """Remove the folders that the player deleted with all that was in them, unless a run made something there."""
-    kept = {folder for name in names for folder in above(name)} | {b".", *names}
-    emptied = {folder for name in deleted for folder in above(name)} - kept
-    for path in sorted(emptied, reverse=True):
+    for path in emptied(deleted, names):
         *parts, last = path.split(b"/")
         if (folder := folders.find(parts)) is not None:
             with contextlib.suppress(OSError):
                 os.rmdir(last, dir_fd=folder)
 
 
-def _stamp_all(
-    folders: Folders, edits: Mapping[bytes, int | None], latest: int, *, first: bool
+def emptied(deleted: Iterable[bytes], names: Iterable[bytes]) -> list[bytes]:
+    """The folders that have nothing more of the player's in them, those in others first."""
+    kept = {folder for name in names for folder in above(name)} | {b".", *names}
+    return sorted({folder for name in deleted for folder in above(name)} - kept, reverse=True)
+
+
+Stamp = Callable[[bytes, int], int]
+"""Stamps what is at a path of the sandbox, and returns what the file system made of the stamp."""
+
+
+def stamp_all(
+    stamp: Stamp, edits: Mapping[bytes, int | None], latest: int, *, first: bool
 ) -> dict[bytes, int]:
-    """Stamp the edits, later than `latest` and in the order of their ages; those of a first test event as they are."""
+    """Stamp the edits, later than `latest` and in the order of their ages; those of a first test event as they are. Raises
+    OSError, and KatasError where the file system cannot hold such a stamp.
+    """
     if first:
-        return {name: _stamp(folders, name, stamp) for name, stamp in as_sent(edits, file_time()).items()}
+        return {name: stamp(name, age) for name, age in as_sent(edits, file_time()).items()}
     for coarse in (0, 10**9, 2 * 10**9):  # file systems that keep whole seconds, or every other
-        given = {
-            name: _stamp(folders, name, stamp) for name, stamp in in_order(edits, latest + coarse).items()
-        }
-        if all(stamp > latest for stamp in given.values()):
+        given = {name: stamp(name, age) for name, age in in_order(edits, latest + coarse).items()}
+        if all(each > latest for each in given.values()):
             return given
     raise KatasError("the file system of the katas cannot stamp an edit later than what is there")
 
@@ -405,10 +419,12 @@ def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
             else:
                 latest = max(latest, met.status.st_mtime_ns)
     with folders_of(sandbox) as folders:
-        given = {
-            path: _stamp(folders, path, stamp)
-            for path, stamp in sorted(in_order(ages, latest).items(), reverse=True)
-        }
+        return stamp_back(partial(_stamp, folders), ages, latest)
+
+
+def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> tuple[Ahead, int]:
+    """The same for these, ahead of the clock, where all the rest is no later than `latest`. Raises OSError."""
+    given = {path: stamp(path, age) for path, age in sorted(in_order(ages, latest).items(), reverse=True)}
     return {path: Moved(given[path], age) for path, age in ages.items() if age}, max(
         [latest, *given.values()]
     )

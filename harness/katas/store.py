@@ -9,7 +9,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -218,7 +218,7 @@ class FolderKatas:
         """For those who may see the katas: a volume mount."""
         return self.root / avatar_folder(avatar) / SANDBOX
 
-    def event(self, avatar: Avatar, kind: type[FolderEvent] | None = None) -> FolderEvent:
+    def event(self, avatar: Avatar, kind: Callable[[Path], FolderEvent] | None = None) -> FolderEvent:
         with _saying(f"the katas in {self.root} cannot be written"):
             found = (kind or FolderEvent)(self.root / avatar_folder(avatar))
             (self.root / STORE).touch()

@@ -1,18 +1,23 @@
 """The avatar's tree below, what the run changes above: to accept a test event is to keep the layer, and to throw it away is all
 that a time-out needs. What it costs follows what changed, not the size of the tree.
+
+A folder that an earlier test event made cannot be renamed in such a tree (EXDEV): the kernel could do so only by marks that a
+privileged user alone can read, which a keeper is not. `mv` copies it; programs that need rename(2) want another runner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, ClassVar
 
-from harness.engines import SandboxSpec
+from harness.engines import Engine, SandboxSpec
 from harness.engines.spec import Overlay
 from harness.katas.kept import KeptEvent, VolumeKatas
+from harness.katas.layered import DEPTH
 from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import VOLUME
-from harness.katas.store import Event
+from harness.katas.store import Event, Katas
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -23,6 +28,9 @@ class KatasOverlay(BaseRunner):
 
     name = "katas-overlay"
     katas_in = VOLUME
+    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "layers": (str(DEPTH), "2", "5"),  # so many at most between two test events, before they are folded
+    }
     mounts = Overlay
     katas: VolumeKatas
 
@@ -31,8 +39,13 @@ class KatasOverlay(BaseRunner):
         """The layers have the player's uid, in the volume and in what is downloaded from it."""
         return ALL - {Property.OWNERSHIP}
 
+    def __init__(self, engine: Engine, katas: Katas, *, layers: str = str(DEPTH), **arguments: Any) -> None:
+        """Raises what BaseRunner does."""
+        super().__init__(engine, katas, **arguments)
+        self._layers = int(layers)
+
     def begin(self, avatar: Avatar) -> KeptEvent:
-        return self.katas.event(avatar, "layered")
+        return self.katas.event(avatar, "layered", depth=self._layers)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         assert isinstance(katas, KeptEvent)

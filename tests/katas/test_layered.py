@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -19,6 +18,7 @@ from harness.katas import journal
 from harness.katas.layered import DEPTH, LayeredEvent
 from harness.katas.layers import WHITEOUT
 from harness.katas.layout import LAYERS, LISTED, SANDBOX
+from harness.katas.stamps import file_time
 from harness.katas.store import FolderEvent
 from harness.tree import Entry
 
@@ -66,7 +66,7 @@ def depth(folder: Path) -> int:
 def test_an_accepted_layer_is_part_of_the_tree(folder: Path) -> None:
     play(folder, {"a": "1", "d/b": "1"}, {"made": "x"})
     play(folder, {"a": "2"}, {"made": None, "other": "y"})
-    assert names(folder) == {"a", "d", "other"}
+    assert names(folder) == {"a", "other"}
 
 
 def test_what_is_not_accepted_leaves_no_trace(folder: Path) -> None:
@@ -115,20 +115,28 @@ def test_an_edit_deep_down_leaves_the_folders_above_its_own_alone(folder: Path) 
     assert {path for path in before if before[path] != after[path]} == {b"d/e/f", b"d/e/f/g"}
 
 
-def test_what_the_run_did_to_visible_files_is_found(folder: Path) -> None:
-    """Whatever it did: it rewrote one, deleted one, and put a file in the place of a folder."""
+def test_what_the_run_wrote_stays_and_what_it_took_away_is_put_back(folder: Path) -> None:
+    """With the stamp that it had: neither is an edit."""
     files = {"a": "1", "b": "1", "d/e": "1", "same": "1"}
-    play(folder, files, {"a": "by the run", "b": None})
+    play(folder, files)
+    before = tree(folder)
     with closing(LayeredEvent(folder)) as event:
-        stack = event.stack(None)
-        (folder / stack.upper / "d").write_text("no folder")
+        upper = folder / event.stack(None).upper
+        save(event, files)
+        (upper / "a").write_text("by the run")
+        os.mknod(upper / "b", stat.S_IFCHR, WHITEOUT)
+        (upper / "d").write_text("no folder")
         event.accept(acceptance(files, event.compare({})))
     with closing(LayeredEvent(folder)) as event:
         event.stack(None)
         delta = save(event, files).delta
-        assert (delta.unchanged, delta.gone) == ((b"a", b"same"), (b"b", b"d/e"))
+        assert (delta.unchanged, delta.written) == ((b"a", b"same"), (b"b", b"d/e"))
         event.accept(acceptance(files, event.compare({})))
-    assert names(folder) == {"a", "b", "d", "d/e", "same"}
+    after = tree(folder)
+    assert after[b"a"].size == len("by the run")
+    assert {path: after[path] for path in (b"b", b"d/e", b"same")} == {
+        path: before[path] for path in (b"b", b"d/e", b"same")
+    }
 
 
 def test_a_name_may_change_its_kind(folder: Path) -> None:
@@ -139,24 +147,55 @@ def test_a_name_may_change_its_kind(folder: Path) -> None:
         assert names(folder) == expected
 
 
-def test_an_edit_is_later_than_what_comes_from_the_future(folder: Path) -> None:
-    """And not in the future itself: that is brought back to the clock for it, and goes ahead again after a run that left it
-    alone.
-    """
+@pytest.mark.parametrize("ends", ["well", "badly", "not at all"])
+@pytest.mark.parametrize("stamp", [FAR, 2**34 * 10**9], ids=["far", "the last that there is"])
+def test_what_lies_ahead_of_the_clock_is_brought_to_it_for_an_edit(
+    folder: Path, stamp: int, ends: str
+) -> None:
+    """And goes ahead again after a run that succeeded and left it alone, or that was not accepted."""
     play(folder, {"a": "1"}, {"made": "x"})
-    for stamp in (FAR, 2**34 * 10**9):
-        with closing(LayeredEvent(folder)) as event:
-            stack = event.stack(None)
-            path = folder / stack.upper / "future"
-            path.write_text("x")
-            os.utime(path, ns=(stamp, stamp))
-            event.accept(acceptance({"a": "1"}, event.compare({})))
-        before = tree(folder)[b"made"].mtime_ns
-        play(folder, {"a": str(stamp)})
-        found = tree(folder)
-        assert before < found[b"a"].mtime_ns <= time.time_ns()
-        assert found[b"future"].mtime_ns > time.time_ns()
-        assert found[b"future"].size == 1
+    with closing(LayeredEvent(folder)) as event:
+        upper = folder / event.stack(None).upper
+        for name in ("left", "written"):
+            (upper / name).write_text("x")
+            os.utime(upper / name, ns=(stamp, stamp))
+        event.accept(acceptance({"a": "1"}, event.compare({})))
+    given = tree(folder)[b"left"].mtime_ns
+    play(folder, {"a": "1"})
+    assert tree(folder)[b"left"].mtime_ns == given
+    files = {"a": "22"}
+    with closing(LayeredEvent(folder)) as event:
+        upper = folder / event.stack(None).upper
+        comparison = save(event, files)
+        shown = event._upper.shown
+        stamps = [found.status.st_mtime_ns for path, found in shown.walk() if path != b"a"]
+        edit = shown.find([b"a"])
+        assert edit
+        assert max(stamps) < edit.status.st_mtime_ns <= file_time()
+        (upper / "written").write_text("y")
+        accepted = acceptance(files, comparison)
+        if ends == "badly":
+            accepted = replace(accepted, increment=replace(accepted.increment, status=2))
+        if ends != "not at all":
+            event.accept(accepted)
+    after = tree(folder)
+    assert (after[b"left"].mtime_ns == given) == (ends != "badly")
+    assert (after[b"written"].mtime_ns == given) == (ends == "not at all")
+    play(folder, {"a": "3"})
+    assert tree(folder)[b"a"].mtime_ns <= file_time()
+
+
+def test_what_was_from_the_future_is_forgotten_once_it_has_gone(folder: Path) -> None:
+    """Else every later edit would be stamped in the future too, and make would complain of it for ever."""
+    play(folder, {"a": "1"}, {"made": "x"})
+    with closing(LayeredEvent(folder)) as event:
+        path = folder / event.stack(None).upper / "made"
+        path.write_text("x")
+        os.utime(path, ns=(FAR, FAR))
+        event.accept(acceptance({"a": "1"}, event.compare({})))
+    play(folder, {"a": "1"}, {"made": None})
+    play(folder, {"a": "2"})
+    assert tree(folder)[b"a"].mtime_ns < FAR
 
 
 def test_hard_links_are_written_to_together(folder: Path) -> None:
@@ -250,7 +289,7 @@ def test_a_crash_in_the_middle_of_acceptance_is_finished_by_who_comes_next(
 
 
 def test_a_crash_in_the_middle_of_a_fold_does_no_harm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Layers over a tree that holds them already are the same tree."""
+    """Who comes next finishes it, also with a layer of his own."""
     for number in range(3):
         play(folder, {"a": str(number), f"b{number}": "1"}, {"made": None if number == 2 else "x"})
     before = tree(folder)
@@ -263,8 +302,7 @@ def test_a_crash_in_the_middle_of_a_fold_does_no_harm(folder: Path, monkeypatch:
         FolderEvent(folder)
     monkeypatch.undo()
     assert (folder / SANDBOX / "a").read_text() == "2"
-    in_between = tree(folder)  # in which the layers and the sandbox share their files
-    assert {path: replace(each, link=b"") for path, each in in_between.items()} == before
+    assert tree(folder) == before
     with closing(FolderEvent(folder)) as plain:
         assert plain.snapshot(contents=True) == before
 

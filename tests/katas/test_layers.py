@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
+from harness.disk import remove_tree
+from harness.engines.mounts import overlay, overlay_problem
+from harness.engines.overlays import overlay_options
+from harness.engines.spec import Overlay
 from harness.katas.layers import OPAQUE, WHITEOUT, Layers, is_opaque, is_whiteout
 from harness.tree import Entry, entries, snapshot
 
@@ -50,6 +57,20 @@ def texts(tree: Mapping[bytes, Entry], layers: Layers) -> dict[str, str]:
         elif path != b".":
             found[path.decode() + "/"] = ""
     return found
+
+
+def shown_by_the_kernel(folder: Path, layers: Sequence[str]) -> set[str]:
+    """The same names, of an overlay of layers in this folder."""
+    for each in ("upper", "work", "merged"):
+        remove_tree(folder / each)
+        (folder / each).mkdir()
+    mount = Overlay("", tuple(os.path.relpath(each, folder) for each in layers), "upper", "work")
+    words = overlay(overlay_options(str(folder), mount), folder / "merged")
+    command = [*words, "find", str(folder / "merged"), "-mindepth", "1", "-printf", "%P\n", "-type", "d"]
+    found = subprocess.run(
+        [*command, "-printf", "%P/\n"], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.splitlines()
+    return set(found) - {each.rstrip("/") for each in found if each.endswith("/")}
 
 
 CASES = {
@@ -105,7 +126,7 @@ def test_a_fold_of_all_layers_is_the_same_tree(
     folders, _ = case
     layers = Layers([str(each) for each in folders])
     before = shown(layers)
-    assert layers.fold(str(tmp_path / "all"), marks=False) >= len(before)
+    assert layers.fold(str(tmp_path / "all")) >= len(before)
     assert snapshot(tmp_path / "all", contents=True).keys() == before.keys()
     after = {
         path: replace(each, link=b"") for path, each in snapshot(tmp_path / "all", contents=True).items()
@@ -121,10 +142,66 @@ def test_a_fold_of_the_topmost_layers_shows_the_same_over_the_rest(
     folders, expected = case
     for several in range(1, len(folders) + 1):
         top = tmp_path / f"top-{several}"
-        Layers([str(each) for each in folders[:several]]).fold(str(top), marks=True)
+        Layers([str(each) for each in folders[:several]]).fold(
+            str(top), [str(each) for each in folders[several:]]
+        )
         folded = Layers([str(top), *(str(each) for each in folders[several:])])
         assert texts(shown(folded), folded) == expected
         assert shown(folded).keys() == shown(Layers([str(each) for each in folders])).keys()
+
+
+@pytest.mark.skipif(bool(overlay_problem(Path(gettempdir()))), reason="no overlay can be mounted here")
+def test_the_kernel_shows_the_same_whatever_was_folded(
+    case: tuple[list[Path], dict[str, str]], tmp_path: Path
+) -> None:
+    """To it, a deletion mark in a folder that nothing lies below is a name: there is none."""
+    folders, expected = case
+    for several in range(len(folders) + 1):
+        below = [str(each) for each in folders[several:]]
+        if several:
+            below.insert(0, str(tmp_path / f"top-{several}"))
+            Layers([str(each) for each in folders[:several]]).fold(below[0], below[1:])
+        assert shown_by_the_kernel(tmp_path, below) == set(expected)
+
+
+def test_what_a_fold_hides_of_a_folder_that_only_it_has_leaves_no_mark(tmp_path: Path) -> None:
+    """Nor does what hid something of a folder that is hidden itself, or a mark over another one."""
+    make(tmp_path / "1", {"d": {"a": HIDDEN, "e": {"x": HIDDEN}}, "f": {"a": HIDDEN}, "g": HIDDEN})
+    make(tmp_path / "2", {"d": {"a": 1, "b": 1, "e": {"x": 1}}, "f": {ALONE: 1, "a": 1}, "g": 1})
+    make(tmp_path / "3", {"f": {"a": 1}, "g": HIDDEN})
+    make(tmp_path / "4", {"g": 1})
+    Layers([str(tmp_path / each) for each in "12"]).fold(
+        str(tmp_path / "top"), [str(tmp_path / each) for each in "34"]
+    )
+    found = {str(each.relative_to(tmp_path / "top")) for each in (tmp_path / "top").rglob("*")}
+    assert found == {"d", "d/b", "d/e", "f"}
+    assert is_opaque(bytes(tmp_path / "top/f"))
+    assert not is_opaque(bytes(tmp_path / "top/d"))
+
+
+@pytest.mark.parametrize("most", [5, 6, 9])
+def test_a_file_of_more_names_than_a_file_may_have_is_copied_once(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And stays one file: a fold gives each file as many names again as long as the layers are there."""
+    make(tmp_path / "1", {"a": 1, "d": {}})
+    names = [f"{folder}{number}" for number in range(2) for folder in ("", "d/")]
+    for name in names:
+        os.link(tmp_path / "1/a", tmp_path / "1" / name)
+    make(tmp_path / "1", {"l": Path("a")})
+    os.link(tmp_path / "1/l", tmp_path / "1/m", follow_symlinks=False)
+    link = os.link
+
+    def bounded(source: bytes, there: bytes, follow_symlinks: bool = True) -> None:
+        if os.lstat(source).st_nlink >= most:
+            raise OSError(errno.EMLINK, os.strerror(errno.EMLINK))
+        link(source, there, follow_symlinks=follow_symlinks)
+
+    layers = Layers([str(tmp_path / "1")])
+    before = shown(layers)
+    monkeypatch.setattr(os, "link", bounded)
+    layers.fold(str(tmp_path / "all"))
+    assert snapshot(tmp_path / "all", contents=True) == before
 
 
 def test_a_fold_keeps_modes_stamps_links_and_what_is_no_file(tmp_path: Path) -> None:
@@ -137,7 +214,7 @@ def test_a_fold_keeps_modes_stamps_links_and_what_is_no_file(tmp_path: Path) -> 
     os.utime(tmp_path / "1/d", ns=(5, 123456789))
     make(tmp_path / "2", {"d": {"x": 1}})
     layers = Layers([str(tmp_path / "1"), str(tmp_path / "2")])
-    layers.fold(str(tmp_path / "all"), marks=False)
+    layers.fold(str(tmp_path / "all"))
     after = snapshot(tmp_path / "all", contents=True)
     assert after == {path: replace(each, link=after[path].link) for path, each in shown(layers).items()}
     assert after[b"d/a"].link == after[b"b"].link == b"b"
