@@ -42,7 +42,7 @@ def make(folder: Path, tree: Mapping[str, object]) -> None:
 
 
 def shown(layers: Layers) -> dict[bytes, Entry]:
-    walked = ((path, found.path, found.status) for path, found in layers.walk())
+    walked = ((path, None, found.path, found.status) for path, found in layers.walk())
     return entries(walked, contents=True)
 
 
