@@ -88,7 +88,7 @@ def entries(
         )
     for paths in linked.values():
         first = min(paths)
-        for path in paths:
+        for path in paths if len(paths) > 1 else ():  # the others are hidden, or elsewhere
             found[path] = replace(found[path], link=first)
     return dict(sorted(found.items()))
 

@@ -60,6 +60,14 @@ def test_a_snapshot_without_contents_reads_no_file(tmp_path: Path) -> None:
     assert snapshot(tmp_path)[b"file"].size == 7
 
 
+def test_a_name_whose_other_names_are_elsewhere_is_alone(tmp_path: Path) -> None:
+    """Hard links are those of the tree."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a").touch()
+    os.link(tmp_path / "tree" / "a", tmp_path / "outside")
+    assert not snapshot(tmp_path / "tree")[b"a"].link
+
+
 def test_a_snapshot_follows_no_symlink(tmp_path: Path) -> None:
     """What a symlink points to is no part of the tree."""
     outside, tree = tmp_path / "outside", tmp_path / "tree"
