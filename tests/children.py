@@ -16,7 +16,7 @@ from typing import IO, Any, NoReturn
 
 import pytest
 
-from harness.engines import bubblewrap
+from harness.engines import bubblewrap, cgroups
 from harness.katas import journal
 
 STRANGER = 65533
@@ -90,7 +90,8 @@ def _run(told: IO[bytes], test: Callable[[], None]) -> NoReturn:
         os.setgroups([])
         os.setresgid(STRANGER, STRANGER, STRANGER)
         os.setresuid(STRANGER, STRANGER, STRANGER)
-        bubblewrap.unshare.cache_clear()  # what was found out for root
+        for found in (bubblewrap.unshare, cgroups.place, cgroups.problem):
+            found.cache_clear()  # for root
         if not os.access(sys.executable, os.X_OK):
             sys.executable = shutil.which(f"python3.{sys.version_info.minor}", path=os.defpath) or ""
         test()

@@ -34,6 +34,8 @@ class Engine(Protocol):
 
     name: str
     isolates: bool  # whether a run is kept from the host and from other runs
+    gaps: tuple[str, ...]
+    """What an engine that isolates would bound and this one does not, with the reason; empty where nothing is left open."""
     player: tuple[int, int] | None
     """Uid and gid of the player as a keeper sees them, to whom it hands over what a run is to write in a mounted volume;
     None where the player is the keeper's own user.

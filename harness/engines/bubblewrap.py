@@ -31,6 +31,12 @@ SYSTEM_FILES = (
 )
 """All that a run sees of the host: programs and libraries, read-only."""
 
+MASKED = ("/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/timer_list")
+"""What the kernel tells there of others than the run; Docker covers the same."""
+
+FILTERED = 'exec "$@" 9<"$0"'
+"""Opens the filter of system calls anew for each bubblewrap, which reads it to its end."""
+
 
 @functools.cache
 def bubblewrap_problem() -> str:
@@ -54,12 +60,19 @@ def become(spec: SandboxSpec) -> list[str]:
 
 
 def enclose(
-    shown: Path, identity: list[str], limits: Limits, *, at: str = SANDBOX, inside: str = ""
+    shown: Path,
+    identity: list[str],
+    limits: Limits,
+    *,
+    at: str = SANDBOX,
+    inside: str = "",
+    calls: Path | None = None,
 ) -> list[str]:
     """Words that a command is put behind to run in the folder `inside` of what is `shown`, and see nothing else, which is
     `at` to it; `identity` is what `become` gave.
     """
-    words = ["bwrap", "--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
+    words = ["sh", "-c", FILTERED, str(calls), "bwrap", "--seccomp", "9"] if calls else ["bwrap"]
+    words += ["--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
     words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     if identity:
         # The last is for the chdir alone, into a folder that may be the player's only.
@@ -77,6 +90,9 @@ def enclose(
     for file in SYSTEM_FILES:
         words += ["--ro-bind-try", file, file]
     words += ["--proc", "/proc", "--dev", "/dev"]
+    for file in MASKED:
+        if Path(file).exists():
+            words += ["--ro-bind", "/dev/null", file]
     for folder in ("/tmp", "/dev/shm"):
         words += ["--perms", "1777", "--size", str(limits.temporary), "--tmpfs", folder]
     words += ["--bind", str(shown), at, "--chdir", os.path.join(at, inside) if inside else at]

@@ -24,8 +24,9 @@ from harness.engines.endpoint import Connection, Endpoint
 from harness.engines.overlays import overlay_options, overlay_refusal
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
 from harness.engines.sandbox import Sandbox, guest_arguments
+from harness.engines.seccomp import profile
 from harness.engines.spec import NOBODY, Limits, Mount, Overlay, PartOfVolume, SandboxSpec, WholeVolume
-from harness.engines.usage import CONTROL_GROUP
+from harness.engines.usage import CONTAINER
 from harness.errors import EngineError, ImageError, UsageError
 from harness.streams import Stream
 from harness.streams.attached import DockerStream
@@ -89,6 +90,10 @@ class DockerEngine:
             )
             self._facts = self.api.info()
         self._origin = Origin()
+        self._security = ["no-new-privileges"]
+        if _filters(self._facts):  # else it refuses whatever is asked for
+            self._security.append(f"seccomp={profile()}")
+        self.gaps = tuple(_gaps(self._facts))
         self._owner = str(Owner.current())
         self._workers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="harness-docker")
         self._started: set[str] = set()
@@ -258,7 +263,7 @@ class DockerEngine:
                 private=PRIVATE,
                 limits=limits,
                 sweep=f'exec "$@" sh -c {shlex.quote(SWEEP)}',
-                usage=CONTROL_GROUP,
+                usage=CONTAINER,
                 unpack_as=become,
                 player=player,
             ),
@@ -317,7 +322,7 @@ class DockerEngine:
                     network_mode="none",
                     cap_drop=["ALL"],
                     cap_add=cap_add,
-                    security_opt=["no-new-privileges"],
+                    security_opt=self._security,
                     log_config=docker.types.LogConfig(type="none"),
                     mounts=mounts,
                     tmpfs=tmpfs,
@@ -377,6 +382,19 @@ class DockerEngine:
 
 def _owner(found: Mapping[str, Any]) -> Owner | None:
     return Owner.parse((found.get("Labels") or {}).get(LABEL, ""))
+
+
+def _filters(facts: Mapping[str, Any]) -> bool:
+    return any(each.startswith("name=seccomp") for each in facts.get("SecurityOptions") or ())
+
+
+def _gaps(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What this engine would bound if its kernel could."""
+    if not _filters(facts):
+        yield "system calls are not filtered (the engine's kernel has no seccomp)"
+    for key, what in {"MemoryLimit": "memory", "PidsLimit": "processes"}.items():
+        if facts.get(key) is False:
+            yield f"{what} of a run cannot be bounded (see docker info)"
 
 
 @contextlib.contextmanager

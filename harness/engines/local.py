@@ -1,5 +1,5 @@
-"""The local engine: no daemon. Bubblewrap keeps a run apart where it works; else this measures but does not
-isolate.
+"""The local engine: no daemon. Bubblewrap keeps a run apart where it works, a filter refuses system calls, and control groups
+bound what it takes; without bubblewrap this measures but does not isolate.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.engines import Volume, part_of
+from harness.engines import Volume, cgroups, part_of, seccomp
+from harness.engines.apart import apart
 from harness.engines.bootstrap import BOOTSTRAP, send_program
 from harness.engines.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
+from harness.engines.cgroups import Group
 from harness.engines.folders import (
     Labelled,
     Shelf,
@@ -43,7 +46,7 @@ from harness.engines.processes import (
     strays,
 )
 from harness.engines.sandbox import Sandbox, guest_arguments
-from harness.engines.spec import NOBODY, Mount, Overlay, PartOfVolume, SandboxSpec, WholeVolume
+from harness.engines.spec import NOBODY, Limits, Mount, Overlay, PartOfVolume, SandboxSpec, WholeVolume
 from harness.engines.usage import CHILDREN
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 from harness.streams import ProcessStream, Stream
@@ -80,11 +83,14 @@ class LocalEngine:
             if self.isolates
             else f"plain processes, which measures but does not isolate ({why_not})"
         )
+        self.gaps = tuple(_gaps(isolates=self.isolates))
         self.player: tuple[int, int] | None = (NOBODY, NOBODY) if become(SandboxSpec()) else None
         self.home = home or state_home()
         self._origin = Origin()
         self._owner = Owner.current()
         self._folders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="harness-local")
+        if self.isolates and not seccomp.problem():
+            self._folders.submit(seccomp.program)  # before it is needed
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.home,), {"isolates": self.isolates, "note": self.note}
@@ -92,6 +98,7 @@ class LocalEngine:
     def describe(self) -> Mapping[str, str]:
         return {
             "engine": "local, " + ("bubblewrap" if self.isolates else "plain processes"),
+            "isolation": "; ".join(("bubblewrap" if self.isolates else "none", *self.gaps)),
             "storage driver": "none",
             "kernel": platform.release(),
             "host": platform.freedesktop_os_release().get("PRETTY_NAME", "Linux"),
@@ -174,13 +181,27 @@ class LocalEngine:
             for each in _temporary(what, shelf)
             if _has_gone(each)
         ]
-        return left + [f"process {each}" for each in sorted(strays())]
+        return [
+            *left,
+            *(f"process {each}" for each in sorted(strays())),
+            *(f"control group {each.label}" for each in _abandoned()),
+        ]
 
     def sweep(self) -> Sequence[str]:
         doomed = strays()
         end(strays)
         removed = [f"process {each}" for each in sorted(doomed)]
         failures: list[KatasError] = []
+        for group in _abandoned():
+            group.kill()
+            try:
+                group.remove()
+            except OSError as error:
+                failures.append(
+                    KatasError(f"the control group {group.label} cannot be removed: {error.strerror}")
+                )
+            else:
+                removed.append(f"control group {group.label}")
         for what, shelf in self._shelves():
             with shelf.alone():
                 for each in filter(_has_gone, _temporary(what, shelf)):
@@ -240,8 +261,9 @@ class LocalEngine:
         label = f"{self._owner}/{folder.name}"
         identity = become(spec)
         isolated = self.isolates and not spec.in_place
+        group = self._group(label, spec.limits)
         player = (
-            enclose(shown, identity, spec.limits, at=at, inside=inside)
+            enclose(shown, identity, spec.limits, at=at, inside=inside, calls=self._calls(folder))
             if isolated
             else [*identity, "env", f"--unset={GUEST}", f"{PLAYER}={label}"]
         )
@@ -250,7 +272,7 @@ class LocalEngine:
             private=str(private),
             limits=spec.limits,
             sweep=":" if isolated else SWEEP % label,
-            usage=CHILDREN,
+            usage=group.usage_words() if group else CHILDREN,
             unpack_as=identity,
             player=player,
         )
@@ -260,20 +282,56 @@ class LocalEngine:
             os.chown(sandbox, spec.uid if identity else -1, spec.gid if identity else -1)
             if isolated:  # else a run could fill the host's disk
                 enter = empty(sandbox, spec.limits.sandbox, (spec.uid, spec.gid) if identity else None)
-        stream = _LocalStream([*enter, *arguments], label, adopts=not isolated)
         try:
-            limit(stream.process.pid, spec.limits)
+            start = partial(_LocalStream, [*enter, *arguments], label, group, adopts=not isolated)
+            stream = self._bounded(start, group, spec.limits)
+        except BaseException:
+            if group:
+                with contextlib.suppress(OSError):
+                    group.remove()
+            raise
+        stream.on_close = lambda: self._discard(folder, group)
+        return stream
+
+    def _calls(self, folder: Path) -> Path | None:
+        """A file with the filter of system calls; None where none can be compiled."""
+        if seccomp.problem():
+            return None
+        calls = folder / "calls"
+        calls.write_bytes(seccomp.program())
+        return calls
+
+    def _group(self, label: str, limits: Limits) -> Group | None:
+        """The control group of a run-container; None where none can be made."""
+        return None if cgroups.problem() else cgroups.create(label, limits)
+
+    def _bounded(
+        self, start: Callable[[], _LocalStream], group: Group | None, limits: Limits
+    ) -> _LocalStream:
+        """A guest without the keys of this session that is bounded before it is spoken to: until then it starts nothing of the
+        player's.
+        """
+        stream = apart(start, group.enter if group else lambda: None)
+        try:
+            if group:
+                group.take(stream.process.pid)
+            limit(stream.process.pid, limits, together=group is not None)
         except BaseException:
             stream.close()
             raise
-        stream.on_close = lambda: self._discard(folder)
         return stream
 
-    def _discard(self, folder: Path) -> None:
-        try:
-            self._folders.submit(remove_folder, folder)
-        except RuntimeError:  # the engine was closed meanwhile
+    def _discard(self, folder: Path, group: Group | None) -> None:
+        def discard() -> None:
+            if group:
+                with contextlib.suppress(OSError):  # `harness clean` finds it
+                    group.remove()
             remove_folder(folder)
+
+        try:
+            self._folders.submit(discard)
+        except RuntimeError:  # the engine was closed meanwhile
+            discard()
 
     def _volume(self, name: str) -> Path:
         if not name or name.startswith(".") or "/" in name:
@@ -307,9 +365,10 @@ class LocalEngine:
 class _LocalStream(ProcessStream):
     """A guest whose processes are all ended with it, those that left its process group included."""
 
-    def __init__(self, arguments: list[str], label: str, *, adopts: bool) -> None:
+    def __init__(self, arguments: list[str], label: str, group: Group | None, *, adopts: bool) -> None:
         super().__init__(arguments, environment={**ENVIRONMENT, GUEST: label}, adopts=adopts)
         self._label = label
+        self._group = group
         self._ending = threading.Lock()
         self._adopted: set[int] | None = None  # what has ended with it, once all has
         self.on_close: Callable[[], object] = lambda: None
@@ -319,6 +378,9 @@ class _LocalStream(ProcessStream):
             if self._adopted is not None or not self.origin.is_here():
                 return
             found, self._adopted = False, set()
+            if self._group:
+                self._adopted = self._group.kill()
+                return
             if self.process.poll() is None:
                 found, self._adopted = end_tree(self.process.pid)
             if not found:  # it died, and what it had started is nobody's now
@@ -330,6 +392,22 @@ class _LocalStream(ProcessStream):
         if self.origin.is_here():
             reap(self._adopted or ())
             self.on_close()
+
+
+def _gaps(*, isolates: bool) -> Iterator[str]:
+    """What bounds runs elsewhere and does not here, with the reason."""
+    if isolates and (why := seccomp.problem()):
+        yield f"system calls are not filtered ({why})"
+    if why := cgroups.problem():
+        yield f"memory, processes and processor time of a run are not bounded together ({why})"
+
+
+def _abandoned() -> Iterator[Group]:
+    """This user's groups whose owner has gone."""
+    for group in cgroups.found():
+        owner = Owner.parse(group.label.rpartition("/")[0])
+        if owner and owner.has_gone() and group.is_ours():
+            yield group
 
 
 def _temporary(what: str, shelf: Shelf) -> list[Labelled]:

@@ -45,17 +45,21 @@ STOP_SECONDS = 1.0
 """How long a process may take to stop. One that waits for a disk takes longer, and starts no other meanwhile."""
 
 
-def limit(process: int, limits: Limits) -> None:
-    """Bound a process and all that it will start."""
-    running = sum(each.name.isdigit() for each in Path("/proc").iterdir())
+def limit(process: int, limits: Limits, *, together: bool) -> None:
+    """Bound a process and all that it will start; `together`: a control group bounds how many they are.
+
+    Nothing here bounds memory: a limit of address space stops what reserves much and uses little (sanitizers, the JVM, wasm), and
+    does not count files in memory.
+    """
     bounds = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: limits.file,
         resource.RLIMIT_NOFILE: limits.open_files,
-        resource.RLIMIT_AS: limits.memory,  # of each process: only control groups can bound them together
-        # The kernel counts all processes of a uid, those of other sandboxes and of a desktop too.
-        resource.RLIMIT_NPROC: running + limits.processes,
     }
+    if not together:
+        # The kernel counts all processes of a uid, those of other sandboxes and of a desktop too.
+        running = sum(each.name.isdigit() for each in Path("/proc").iterdir())
+        bounds[resource.RLIMIT_NPROC] = running + limits.processes
     for kind, bound in bounds.items():
         hard = resource.prlimit(process, kind)[1]
         most = bound if hard == resource.RLIM_INFINITY else min(bound, hard)

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 from harness.changes import Listing, parse_listing
@@ -83,6 +83,7 @@ class Execution:
     truncated: bool  # either was cut
     timed_out: bool = False
     reason: str = ""  # why it could not be started
+    starved: int = 0  # its processes that were killed for want of memory
 
 
 class Sandbox:
@@ -169,7 +170,11 @@ class Sandbox:
         status, _, reason = answer.partition(b" ")
         if reason:
             return self._execution(None, stdout, stderr, reason=reason.decode(errors="replace"))
-        return self._execution(int(status), stdout, stderr)
+        execution = self._execution(int(status), stdout, stderr)
+        if execution.status:
+            with contextlib.suppress(EngineError):  # what ended has ended: its output is not lost for that
+                return replace(execution, starved=self.usage().killed or 0)
+        return execution
 
     def observe(self) -> Snapshot:
         """The sandbox as it is now, without contents; empty where the image's find cannot print stamps."""

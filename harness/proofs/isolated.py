@@ -42,8 +42,10 @@ BOUNDS = {
     "a file": 4 * LIMITS.file,
     "/tmp": 4 * LIMITS.temporary,
     "the sandbox": 3 * LIMITS.sandbox,
-    "processes": 2000,  # the local engine's bound is of all processes of a uid, and has room for those of others
+    "processes": 4 * LIMITS.processes,
     "memory": 4 * LIMITS.memory,
+    "memory without a name": 4
+    * LIMITS.memory,  # a file that no file system holds, of no process's address space
 }
 """How much is taken of each: much more than there may be."""
 
@@ -63,6 +65,26 @@ REACHED = (
     "a mount",
     "a device",
     "another root",
+    "a key",
+    "a namespace of its own",
+    "a process in a namespace of its own",
+    "another's namespace",
+    "a file system",
+    "io_uring",
+    "userfaultfd",
+    "AF_VSOCK",
+    "the calls of 32-bit programs",
+    "bpf",
+    "perf events",
+    "a file by its handle",
+    "a module of the kernel",
+    "another kernel",
+    "the clock",
+    "swap and quota",
+    "the kernel's log",
+    "the memory policy of others",
+    "what processes share",
+    "another personality",
     "the first process",
     "the harness's streams",
     "output without end",

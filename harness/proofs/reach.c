@@ -9,10 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -47,6 +50,71 @@ static int reads_as_root_of_a_namespace(const char *file) {
     return status == 0;
 }
 
+/* Whether a call came to the kernel: without its arguments it would do no harm, and have another error than these. */
+static int comes_through(long result) { return result >= 0 || (errno != EPERM && errno != ENOSYS); }
+
+/* In a child, which a filter may kill, and where what was reached has no consequence. */
+#define CALL(...) ({ int status = 1; if (fork() == 0) _exit(!comes_through(syscall(__VA_ARGS__))); wait(&status); status == 0; })
+
+#ifdef __x86_64__
+/* The calls of 32-bit programs, which have other numbers, and a door of their own to sockets. */
+static long old(long number, long first, long second, long third) {
+    long result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(second), "d"(third) : "memory");
+    return result;
+}
+
+static int reaches_by_the_old_calls(void) {
+    int status = 1;
+    if (fork() == 0) {
+        unsigned *vsock = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_32BIT | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        vsock[0] = AF_VSOCK, vsock[1] = SOCK_STREAM, vsock[2] = 0;
+        long tried[] = {old(102, 1, (long)vsock, 0), old(359, AF_VSOCK, SOCK_STREAM, 0), old(310, CLONE_NEWUSER, 0, 0), old(425, 1, 0, 0)};
+        for (int each = 0; each < 4; each++)
+            if (tried[each] >= 0 || tried[each] == -EFAULT) _exit(0);
+        _exit(1);
+    }
+    wait(&status);
+    return status == 0;
+}
+#else
+static int reaches_by_the_old_calls(void) { return 0; }
+#endif
+
+/* What the kernel keeps for a user or a session, beyond the end of a run. */
+static int finds_keys(const char *name) {
+    long found = syscall(SYS_request_key, "user", name, NULL, 0);
+    long added = syscall(SYS_add_key, "user", name, "x", 1, -4 /* of the user */);
+    char line[256];
+    FILE *keys = fopen("/proc/keys", "r");
+    int seen = keys && fgets(line, sizeof line, keys);
+    return found >= 0 || added >= 0 || seen || CALL(SYS_keyctl, 0 /* its serial */, -3 /* of the session */, 0);
+}
+
+static void call(void) {
+    tell("a namespace of its own", CALL(SYS_unshare, CLONE_NEWUSER) || CALL(SYS_unshare, CLONE_NEWNS) || CALL(SYS_unshare, CLONE_NEWNET));
+    tell("a process in a namespace of its own", CALL(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) || CALL(SYS_clone3, NULL, 0));
+    tell("another's namespace", CALL(SYS_setns, -1, 0));
+    tell("a file system", CALL(SYS_mount, NULL, NULL, NULL, 0, NULL) || CALL(430 /* fsopen */, NULL, 0) || CALL(428 /* open_tree */, -1, NULL, 0) ||
+                          CALL(SYS_umount2, NULL, 0) || CALL(SYS_pivot_root, NULL, NULL));
+    tell("io_uring", CALL(425 /* io_uring_setup */, 1, NULL) || CALL(426 /* io_uring_enter */, -1, 0, 0, 0, NULL, 0) || CALL(427 /* io_uring_register */, -1, 0, NULL, 0));
+    tell("userfaultfd", CALL(SYS_userfaultfd, 1 /* of user space alone */));
+    tell("AF_VSOCK", socket(AF_VSOCK, SOCK_STREAM, 0) >= 0);
+    tell("the calls of 32-bit programs", reaches_by_the_old_calls());
+    tell("bpf", CALL(SYS_bpf, -1, NULL, 0));
+    tell("perf events", CALL(SYS_perf_event_open, NULL, 0, -1, -1, 0));
+    tell("a file by its handle", CALL(SYS_open_by_handle_at, -1, NULL, 0));
+    tell("a module of the kernel", CALL(SYS_init_module, NULL, 0, NULL) || CALL(SYS_finit_module, -1, NULL, 0) || CALL(SYS_delete_module, NULL, 0));
+    tell("another kernel", CALL(SYS_kexec_load, 0, 0, NULL, 0) || CALL(SYS_reboot, 0, 0, 0, NULL));
+    tell("the clock", CALL(SYS_clock_settime, 99, NULL) || CALL(SYS_settimeofday, NULL, NULL));
+    tell("swap and quota", CALL(SYS_swapon, NULL, 0) || CALL(SYS_quotactl, 0, NULL, 0, NULL) || CALL(SYS_acct, "none"));
+    tell("the kernel's log", CALL(SYS_syslog, 10 /* its size */, NULL, 0));
+    tell("the memory policy of others", CALL(SYS_mbind, NULL, 0, 0, NULL, 0, 0) || CALL(SYS_move_pages, 0, 0, NULL, NULL, NULL, 0) ||
+                                        CALL(SYS_migrate_pages, 0, 0, NULL, NULL));
+    tell("what processes share", CALL(SYS_kcmp, getpid(), getpid(), 99, 0, 0) || CALL(438 /* pidfd_getfd */, -1, 0, 0));
+    tell("another personality", CALL(SYS_personality, ADDR_NO_RANDOMIZE));
+}
+
 static int reach(char **given) {
     int port = atoi(given[0]);
     for (char *address = strtok(given[1], ","); address; address = strtok(NULL, ","))
@@ -57,6 +125,8 @@ static int reach(char **given) {
     tell("a mount", mount("none", "/tmp", "tmpfs", 0, "") == 0);
     tell("a device", mknod("device", S_IFBLK | 0600, makedev(8, 0)) == 0 || open("/dev/mem", O_RDONLY) >= 0);
     tell("another root", chroot("/") == 0);
+    tell("a key", finds_keys(given[2]));
+    call();
     struct stat first; /* where it is the run's own user's, it may do no more than the run */
     if (stat("/proc/1", &first) == 0 && first.st_uid != getuid())
         tell("the first process", ptrace(PTRACE_ATTACH, 1, 0, 0) == 0 || open("/proc/1/mem", O_RDWR) >= 0);
@@ -76,7 +146,9 @@ static int take(const char *what, long most) {
         }
     else if (!strcmp(what, "memory"))
         for (char *got; taken < most && (got = malloc(sizeof block)); taken += sizeof block) memset(got, 1, sizeof block);
-    else if (!strcmp(what, "open files"))
+    else if (!strcmp(what, "memory without a name")) {
+        for (int file = memfd_create("memory", 0); taken < most && write(file, block, sizeof block) > 0; taken += sizeof block) ;
+    } else if (!strcmp(what, "open files"))
         for (; taken < most && open("/dev/null", O_RDONLY) >= 0; taken++) ;
     else { /* a file, or files in a folder until there is no more room in it */
         int one = !strcmp(what, "a file");

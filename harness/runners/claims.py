@@ -24,3 +24,6 @@ ALL = frozenset(Property)
 
 NEEDS_ISOLATION = frozenset({Property.ISOLATED, Property.FRESH})
 """What no runner can promise on an engine that does not keep a run from the host."""
+
+NEEDS_BOUNDS = frozenset({Property.ISOLATED})
+"""What no runner can promise on an engine that leaves a gap: memory that nothing bounds, or calls that nothing filters."""

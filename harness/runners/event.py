@@ -150,6 +150,11 @@ class TestEvent:
         with self.phase("run", "<<RUN>>"):
             self.execution = self.sandbox.execute(self.command, self.max_seconds)
         self.reason = self.execution.reason
+        if self.execution.starved:
+            self.reason = (
+                "killed for want of memory: the run's processes wanted more than they may have together; "
+                "give it more (Limits.memory), or let it take less"
+            )
         completed = self.execution.status is not None
         if completed:
             self._hand_out(self.execution)

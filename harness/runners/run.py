@@ -78,7 +78,9 @@ class Run:
     tag: int | None  # of an accepted test event
     phases: tuple[Phase, ...]
     nanoseconds: int  # until the katas held it: all together, observation left out
-    reason: str = ""  # of what is faulty
+    reason: str = (
+        ""  # of what is faulty; of what completed: that processes of it were killed for want of memory
+    )
     observed: Observation | None = None
     products: Products | None = None  # what it made, changed and deleted, where that was asked for
     answered: int | None = None  # nanoseconds until the output was in hand, where that was sooner

@@ -10,7 +10,7 @@ from typing import Any
 from harness.engines import Engine
 from harness.errors import UsageError
 from harness.runners.base import BaseRunner
-from harness.runners.claims import NEEDS_ISOLATION, Property
+from harness.runners.claims import NEEDS_BOUNDS, NEEDS_ISOLATION, Property
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Variant:
     def claims(self, engine: Engine) -> frozenset[Property]:
         """What it claims there."""
         claimed = self.kind.claims(self.options)
-        return claimed if engine.isolates else claimed - NEEDS_ISOLATION
+        if not engine.isolates:
+            return claimed - NEEDS_ISOLATION
+        return claimed - NEEDS_BOUNDS if engine.gaps else claimed
 
     def open(self, engine: Engine, place: str | Path | None = None, **arguments: Any) -> BaseRunner:
         """The runner with its katas in this place (None: a temporary one), which are closed with it; the

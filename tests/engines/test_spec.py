@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -115,6 +116,29 @@ def test_memory_has_a_bound(shared_engine: Engine) -> None:
     execution = limited(shared_engine, "head -c 300000000 /dev/zero | tail -c 299999999", memory=64 * MIB)
     assert execution.status in (1, 137)
     assert execution.stdout == b""
+    assert execution.starved > 0
+
+
+def test_memory_that_has_no_name_has_the_same_bound(shared_engine: Engine) -> None:
+    """A file that lies in no file system counts too."""
+    program = (
+        "import os; f = os.memfd_create('x'); [os.write(f, bytes(1 << 20)) for _ in range(300)]; print('all')"
+    )
+    compiled = f"command -v python3 >/dev/null || exit 77; python3 -c {shlex.quote(program)}"
+    execution = limited(shared_engine, compiled, memory=64 * MIB)
+    if execution.status == 77:
+        pytest.skip("no Python in the sandbox; the proof of isolated tries it with a program of its own")
+    assert execution.stdout == b""
+    assert execution.starved > 0
+
+
+def test_who_fails_for_another_reason_was_not_starved(shared_engine: Engine) -> None:
+    assert limited(shared_engine, "exit 137").starved == 0
+
+
+def test_address_space_has_no_bound(sandbox: Sandbox) -> None:
+    """Sanitizers, the JVM and wasm reserve much of it and use little."""
+    assert said(sandbox, "ulimit -v") == ["unlimited"]
 
 
 BOMBS = {

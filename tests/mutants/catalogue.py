@@ -44,6 +44,20 @@ MUTANTS = (
     Mutant("dependencies-left", transports.DependenciesLeft, Property.INCREMENTAL, whole=True),
     _on_docker(engines.Reuses, Property.FRESH, engines.ReusingEngine, whole=True),
     _on_docker(engines.SocketMounted, Property.ISOLATED, engines.SocketEngine, whole=True),
+    Mutant(
+        "calls-unfiltered",
+        engines.CallsUnfiltered,
+        Property.ISOLATED,
+        engines.OpenEngine,
+        needs=engines.no_bounds,
+    ),
+    Mutant(
+        "bounds-for-each",
+        engines.BoundsForEach,
+        Property.ISOLATED,
+        engines.LooseEngine,
+        needs=engines.no_bounds,
+    ),
     Mutant("players-rights", katas.PlayersRights, Property.OWNERSHIP, needs=katas.not_root, whole=True),
     Mutant("label-forgotten", engines.LabelForgotten, Property.ATOMIC, engines.ForgetfulEngine),
 )

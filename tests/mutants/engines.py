@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import docker
 
-from harness.engines import Sandbox, SandboxSpec
+from harness.engines import Limits, Sandbox, SandboxSpec, cgroups, seccomp
+from harness.engines.bubblewrap import bubblewrap_problem
+from harness.engines.cgroups import Group
 from harness.engines.docker import DockerEngine
 from harness.engines.local import LocalEngine
 from harness.errors import EngineError
@@ -105,6 +108,42 @@ class SocketMounted(Honest):
     """
 
     name = "socket-mounted"
+
+
+class OpenEngine(LocalEngine):
+    """Lets a run make whatever system call it likes."""
+
+    def _calls(self, folder: Path) -> Path | None:
+        return None
+
+
+class CallsUnfiltered(Honest):
+    """No filter of system calls, since namespaces keep a run apart already, as this project's local engine had it for long: a run
+    makes namespaces of its own in which it is root, mounts 64 GB of memory, and has io_uring, userfaultfd, AF_VSOCK and the
+    kernel's keyrings, which outlive it and are those of the next avatar too.
+    """
+
+    name = "calls-unfiltered"
+
+
+class LooseEngine(LocalEngine):
+    """Bounds what it can for each process, and nothing for all of a run."""
+
+    def _group(self, label: str, limits: Limits) -> Group | None:
+        return None
+
+
+class BoundsForEach(Honest):
+    """Limits of each process in place of a control group, as this project's local engine had it for long: the kernel counts
+    processes over all runs of a uid, so that one avatar's bomb breaks another's run, and files in memory count for nobody.
+    """
+
+    name = "bounds-for-each"
+
+
+def no_bounds() -> str:
+    """Why the local engine does not bound and filter here, mistake or not."""
+    return bubblewrap_problem() or seccomp.problem() or cgroups.problem()
 
 
 class ForgetfulEngine(LocalEngine):
