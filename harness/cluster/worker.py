@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import Any
 from harness import doctor, machine, runners
 from harness.compare import Comparison, compare
 from harness.engines.choose import choose
+from harness.engines.folders import scratch
 from harness.errors import HarnessError
 from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.trees import OwnTree, SourceTree, open_tree
@@ -92,7 +92,7 @@ class Stint:
 def play(stint: Stint) -> list[Sample]:
     """The samples of a stint, all of them or none: a machine that dies has played nothing."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="harness-parcel-")))
+        folder = stack.enter_context(scratch("parcel"))
         engine = stack.enter_context(closing(choose(stint.engine, image=stint.image).engine))
         comparison = Comparison(
             stint.tree.open(folder),

@@ -16,10 +16,10 @@ import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from urllib.parse import quote, unquote
 
 import platformdirs
@@ -97,7 +97,7 @@ class Shelf:
         found = (self._look(name) for name in sorted(os.listdir(self._folder)))
         return [each for each in found if each]
 
-    def make(self, name: str, labels: dict[str, str], *, mode: int, inside: dict[str, int]) -> bool:
+    def make(self, name: str, labels: Mapping[str, str], *, mode: int, inside: Mapping[str, int]) -> bool:
         """Make a folder with these labels, and folders inside, all at once; False if there is one. Raises OSError."""
         making = self._under_way("making")
         os.mkdir(making, 0o700, dir_fd=self._folder)
@@ -175,9 +175,23 @@ def _read(folder: int, label: str) -> tuple[str, bool] | None:
         os.close(file)
 
 
-def temporary_folder(kind: str) -> Path:
+SCRATCH = "files"
+"""The folder inside a temporary one that holds only what its user puts there."""
+
+
+@contextlib.contextmanager
+def scratch(kind: str) -> Iterator[Path]:
+    """An empty folder, for this user alone, that goes with the block, or with the next `harness clean`."""
+    folder = temporary_folder(kind, inside={SCRATCH: 0o700})
+    try:
+        yield folder / SCRATCH
+    finally:
+        remove_folder(folder)
+
+
+def temporary_folder(kind: str, *, inside: Mapping[str, int] = MappingProxyType({})) -> Path:
     """A fresh folder of this process's, where `harness clean` finds it should the process not come to remove it with
-    `remove_folder`.
+    `remove_folder`; with folders `inside` of these modes.
     """
     base = sandboxes_home()
     try:
@@ -188,7 +202,7 @@ def temporary_folder(kind: str) -> Path:
             shelf.open_up()
             while True:
                 name = f"{kind}-{secrets.token_hex(4)}"
-                if shelf.make(name, {LABEL: str(Owner.current())}, mode=0o711, inside={}):
+                if shelf.make(name, {LABEL: str(Owner.current())}, mode=0o711, inside=inside):
                     return base / name
     except OSError as error:
         raise EngineError(

@@ -6,7 +6,6 @@ import fcntl
 import re
 import subprocess
 import sys
-import tempfile
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import platformdirs
 
 from harness import runners
 from harness.disk import remove_tree
+from harness.engines.folders import scratch
 from harness.errors import UsageError
 from harness.fixtures import fixture
 from harness.gate.revision import GitError, Revision, environment
@@ -80,9 +80,9 @@ def _environment(revision: Revision, report: Callable[[str], None]) -> Path:
 
 
 def _install(revision: Revision, home: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="harness-revision-") as folder:
+    with scratch("revision") as folder:
         try:
-            project = revision.check_out(Path(folder))
+            project = revision.check_out(folder)
         except GitError as error:
             raise UsageError(f"{revision} cannot be had: {error}") from error
         if project is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import tempfile
 import threading
 import time
 import zipfile
@@ -18,6 +17,7 @@ from typing import Any
 from harness import tarpipe
 from harness.changes import Changes
 from harness.engines import Engine, Stream
+from harness.engines.folders import scratch
 from harness.engines.sandbox import OUTPUT
 from harness.errors import EngineError, HarnessError, KatasError, StreamCut
 from harness.katas import wire
@@ -107,13 +107,13 @@ class VolumeKatas:
 
     @contextlib.contextmanager
     def history(self, avatar: Avatar) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="harness-history-") as folder:
-            archive = Path(folder) / "history.tar"
+        with scratch("history") as folder:
+            archive = folder / "history.tar"
             with self._link() as link, archive.open("wb") as file:
                 link.receive_stream(file.write, "history", kata=avatar.kata, name=avatar.name)
             with archive.open("rb") as file:
-                tarpipe.unpack(folder, tarpipe.read_chunks(file))
-            yield Path(folder) / HISTORY
+                tarpipe.unpack(str(folder), tarpipe.read_chunks(file))
+            yield folder / HISTORY
 
     def download(self, kata: str, write: tarpipe.Write) -> int:
         with self._link() as link:

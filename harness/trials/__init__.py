@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from harness.engines.folders import scratch
 from harness.errors import HarnessError, UsageError
 from harness.katas.visible import FILE, VisibleFiles
 from harness.runners.base import COMMAND
@@ -138,11 +137,10 @@ def laid_out(tree: SourceTree, command: str) -> Iterator[VisibleFiles]:
     """The tree before any edit, in a folder that goes in the end. Raises UsageError for a tree without its
     command.
     """
-    with tempfile.TemporaryDirectory(prefix="harness-tree-") as folder:
-        tree.write(Path(folder))
-        files = VisibleFiles.from_folder(
-            Path(folder), gitignore=False
-        )  # a tree of the user's own is filtered
+    with scratch("tree") as folder:
+        tree.write(folder)
+        # A tree of the user's own was filtered when it was written.
+        files = VisibleFiles.from_folder(folder, gitignore=False)
         check_command(files, command, tree.name)
         yield files
 

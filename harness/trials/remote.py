@@ -7,13 +7,13 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from harness.engines import Limits
+from harness.engines.folders import scratch
 from harness.errors import EngineError, UsageError
 from harness.katas.store import Usage
 from harness.katas.visible import VisibleFiles
@@ -46,7 +46,8 @@ class RemoteArm:
     def __init__(self, name: str, python: Path, opening: Opening) -> None:
         """Raises UsageError where that Python has no harness, or its harness no such runner."""
         self.name = name
-        self._folder = Path(tempfile.mkdtemp(prefix="harness-remote-"))
+        self._scratch = contextlib.ExitStack()
+        self._folder = self._scratch.enter_context(scratch("remote"))
         self._files: VisibleFiles | None = None
         # -I: neither this environment nor the current folder may put its own harness in front of that one.
         self._child = subprocess.Popen(
@@ -95,7 +96,8 @@ class RemoteArm:
             self._child.kill()
             self._child.wait()
         self._child.stdout.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._scratch.close()
 
     def _play(self, do: str, files: VisibleFiles, max_seconds: float) -> Run:
         self._send(files)

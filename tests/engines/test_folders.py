@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +14,7 @@ import pytest
 from children import STRANGER, killed_before
 from support import one_line
 
-from harness.engines.folders import Shelf, remove_folder, sandboxes_home, temporary_folder
+from harness.engines.folders import Shelf, remove_folder, sandboxes_home, scratch, temporary_folder
 from harness.engines.local import LocalEngine
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 from harness.errors import EngineError, KatasError
@@ -62,7 +62,12 @@ def make_and_remove() -> None:
     remove_folder(folder)
 
 
-@pytest.mark.parametrize("call", [make, make_and_remove])
+def use() -> None:
+    with scratch("tree") as folder:
+        (folder / "file").touch()
+
+
+@pytest.mark.parametrize("call", [make, make_and_remove, use])
 def test_whoever_dies_while_a_folder_is_made_or_removed_it_is_found(
     temporary: Path, engine: LocalEngine, call: Callable[[], object]
 ) -> None:
@@ -100,6 +105,16 @@ def test_whoever_dies_while_a_volume_is_made_or_removed_it_is_found_or_whole(
             engine.remove_volume("v")
         step += 1
     assert step > 2
+
+
+def test_scratch_is_empty_and_this_users_alone(temporary: Path, engine: LocalEngine) -> None:
+    """And goes with the block, whatever happens in it."""
+    with suppress(KatasError), scratch("tree") as folder:
+        assert not list(folder.iterdir())
+        assert folder.stat().st_mode & 0o077 == 0
+        assert not engine.leftovers()
+        raise KatasError("by a test")
+    assert not left(sandboxes_home())
 
 
 def test_what_is_only_being_made_is_no_volume(engine: LocalEngine) -> None:
