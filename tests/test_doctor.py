@@ -19,7 +19,7 @@ from harness import doctor, tarpipe
 from harness.doctor import Diagnosis, Finding, Fitness, Group, files, local, machine, programs, trip
 from harness.doctor import docker as docker_doctor
 from harness.doctor.finding import install, softly
-from harness.engines import Engine, SandboxSpec, endpoint, sandbox
+from harness.engines import Engine, SandboxSpec, cgroups, endpoint, sandbox
 from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.docker import DockerEngine
 from harness.engines.local import LocalEngine
@@ -308,9 +308,25 @@ def test_plain_processes_are_only_fair() -> None:
     plain = local.engine_finding(A_TRIP, isolates=False)
     assert plain.state == "fair"
     assert "does not isolate" in plain.follows
+    open_ = local.engine_finding(A_TRIP, isolates=True, gaps=("memory is not bounded",))
+    assert open_.state == "fair"
+    assert "does not claim" in open_.follows
     bare = local.engine_finding(replace(A_TRIP, lacks=("gcc",)), isolates=True)
     assert bare.state == "fair"
     assert "gcc" in bare.follows
+
+
+def test_what_the_local_engine_leaves_open() -> None:
+    """Each gap is missing, with its reason, what follows and what to do; without one it is good."""
+    for finding in (local.calls_finding, local.groups_finding):
+        told = finding("the reason")
+        assert told.state == "missing"
+        assert "the reason" in told.what
+        assert "isolated is not claimed" in told.follows
+        assert told.advice
+    assert local.calls_finding("").state == "good"
+    if not cgroups.problem():
+        assert local.groups_finding("").state == "good"
 
 
 def test_the_clock_of_a_file_system(tmp_path: Path) -> None:

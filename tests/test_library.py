@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import doctest
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support import one_line
 
 import harness
 import harness.library
+from harness.engines import cgroups, local
+from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.folders import sandboxes_home
 from harness.engines.owner import LABEL, Owner
-from harness.errors import UsageError
+from harness.errors import EngineError, UsageError
 
 FILES = {
     "cyber-dojo.sh": "#!/bin/sh\nmake -s && cat built\n",
@@ -57,6 +61,43 @@ def test_a_wrong_name_is_refused_before_anything_is_made(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="there is no engine podman"), harness.open_runner(engine="podman"):
         pass
     assert not (tmp_path / "home").exists()
+
+
+@pytest.fixture
+def nothing_isolates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without bubblewrap and Docker."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    monkeypatch.setattr(local, "bubblewrap_problem", lambda: "bubblewrap is not installed")
+
+
+@pytest.mark.usefixtures("nothing_isolates")
+@pytest.mark.parametrize("engine", ["auto", "local"])
+def test_where_nothing_isolates_it_refuses(engine: str) -> None:
+    """In one line, which says why, what to install, and how to play all the same; nothing of it stays open."""
+    with pytest.raises(EngineError) as refused, harness.open_runner(engine=engine):
+        pass
+    said = one_line(refused.value)
+    assert "(bubblewrap is not installed)" in said
+    assert "install bubblewrap or start Docker" in said
+    assert "isolated=False" in said
+
+
+@pytest.mark.usefixtures("nothing_isolates")
+@pytest.mark.parametrize("options", [{"engine": "local-plain"}, {"engine": "auto", "isolated": False}])
+def test_who_trusts_the_code_says_so(options: dict[str, Any]) -> None:
+    """By the engine's name, or by what is asked of any engine."""
+    with harness.open_runner("tmp", **options) as runner:
+        assert runner.run(harness.Avatar(), FILES).tag == 1
+
+
+@pytest.mark.skipif(bool(bubblewrap_problem()), reason=bubblewrap_problem())
+def test_a_gap_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What isolates and does not bound plays, and says what is open."""
+    monkeypatch.setattr(cgroups, "problem", lambda: "not here")
+    heard: list[str] = []
+    with harness.open_runner("tmp", engine="local", report=heard.append) as runner:
+        assert runner.run(harness.Avatar(), FILES).tag == 1
+    assert any("not bounded together (not here)" in line for line in heard)
 
 
 def test_the_package_names_what_it_has() -> None:

@@ -12,6 +12,7 @@ from harness import runners, trials
 from harness.cli.measuring import add_tree, comparison_of, default_out, engine_of, showing, tree_and_seed
 from harness.cli.options import add_engine, console, count, positive, remark
 from harness.compare import compare
+from harness.engines import cgroups
 from harness.errors import UsageError
 from harness.results import Recording, ResultFile, read_result
 
@@ -132,15 +133,18 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
         stop = early_stop(budgets, against=base.arm if base else None, most=options.blocks or LOOKS[-1])
         facts = wanted.facts(comparison)
         for each in budgets:
-            if each.metric == "memory" and engine.name == "local":
+            if each.metric == "memory" and engine.name == "local" and (why := cgroups.problem()):
                 raise UsageError(
-                    f"{each.place}: the local engine counts no memory; leave it out, or take --engine docker"
+                    f"{each.place}: the local engine counts no memory without control groups ({why}); leave it out, or take "
+                    "--engine docker"
                 )
         if baseline:
             ours = Recording(Path("what is to be measured"), facts, (), complete=False)
             refuse_unlike(ours, baseline, NO_BASELINE)
         out: Path = options.out or default_out("gate", engine.name)
         name = options.engine if options.engine != "auto" else engine.name
+        if name == "local" and not engine.isolates:
+            name = "local-plain"  # in a child nobody sees a warning, and there it is refused
         with ResultFile(out, facts) as result, showing(plan) as show:
             for sample in compare(comparison, show, stop, wanted.beside(comparison, name)):
                 result.add(sample)

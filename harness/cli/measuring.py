@@ -13,7 +13,17 @@ from typing import Any, Protocol
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from harness import runners
-from harness.cli.options import USAGE, add_engine, add_exclude, add_runner, console, errors, positive, remark
+from harness.cli.options import (
+    USAGE,
+    add_engine,
+    add_exclude,
+    add_runner,
+    console,
+    errors,
+    positive,
+    remark,
+    warn,
+)
 from harness.compare import Comparison
 from harness.doctor import check_builds
 from harness.engines import Engine
@@ -128,6 +138,7 @@ def engine_of(options: argparse.Namespace) -> Iterator[Engine]:
     choice = choose(options.engine, image=options.image, report=remark)
     with closing(choice.engine) as engine:
         errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
+        warn(choice.warning)
         if options.command == COMMAND and known(getattr(options, "tree", "typical")):
             check_builds(engine, options.image)  # better now than as a table of builds that failed
         yield engine

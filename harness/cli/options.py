@@ -84,3 +84,9 @@ def tell_incomplete(files: Iterable[str]) -> None:
 def remark(line: str) -> None:
     """One line of progress."""
     errors.print(line, style="dim", markup=False)
+
+
+def warn(line: str) -> None:
+    """What nobody may overlook; nothing where there is nothing to tell."""
+    if line:
+        errors.print(line, style="bold red", markup=False, soft_wrap=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import runners
-from harness.cli.options import add_engine, add_exclude, add_runner, errors, positive, remark
+from harness.cli.options import add_engine, add_exclude, add_runner, errors, positive, remark, warn
 from harness.engines import Limits
+from harness.engines.choose import warning
 from harness.engines.folders import state_home
 from harness.errors import KatasError
 from harness.katas.gather import tell
@@ -80,8 +81,11 @@ def _run(options: argparse.Namespace) -> int:
         image=options.image,
         command=options.command,
         limits=Limits(event_seconds=max(Limits.event_seconds, options.max_seconds + TRANSPORT_SECONDS)),
+        isolated=False,
         report=remark,
     ) as runner:
+        if options.engine != "local-plain":
+            warn(warning(runner.engine))
         if not options.fresh and (before := _last(runner, avatar)):
             remark(f"goes on from tag {before.tag} of {ago(before.time)}; --fresh begins anew")
         run = runner.run(

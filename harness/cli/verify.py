@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from harness import runners
-from harness.cli.options import add_dask, add_runner, console, errors, remark
+from harness.cli.options import add_dask, add_runner, console, errors, remark, warn
 from harness.engines import Engine
 from harness.engines.choose import NAMES, choose
 from harness.errors import UsageError
@@ -99,6 +99,7 @@ def _verify(options: argparse.Namespace) -> int:
             engines[engine.name if name == "auto" else name] = engine
             engine.check_image(options.image)
             errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False, soft_wrap=True)
+            warn(choice.warning)
         asked = Verification(
             list(variants.values()), engines, wanted, options.profile, options.image, options.replay
         )

@@ -1,4 +1,4 @@
-"""The local engine: whether it works, and whether it can keep a run apart."""
+"""The local engine: whether it works, whether it can keep a run apart, and what it leaves open."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from harness.doctor.finding import Finding, Fitness, explain, install, softly, toolchain
 from harness.doctor.trip import Trip, take
+from harness.engines import cgroups, seccomp
 from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.folders import sandboxes_home
 from harness.engines.local import LocalEngine
@@ -29,7 +31,7 @@ _SWITCHES = {
 def examine() -> tuple[tuple[Finding, ...], Fitness]:
     """The findings, and what the engine is good for."""
     try:
-        trip, isolates = _try()
+        trip, isolates, gaps = _try()
     except Exception as error:
         fitness = Fitness(explain(error))
         first = Finding(
@@ -37,16 +39,18 @@ def examine() -> tuple[tuple[Finding, ...], Fitness]:
         )
     else:
         fitness = Fitness(trip.problem, trip.lacks)
-        first = engine_finding(trip, isolates=isolates)
+        first = engine_finding(trip, isolates=isolates, gaps=gaps)
     return (
         first,
         softly("bubblewrap", lambda: _bubblewrap(bubblewrap_problem())),
         softly("user namespaces", _namespaces),
+        softly("system calls", lambda: calls_finding(seccomp.problem())),
+        softly("control groups", lambda: groups_finding(cgroups.problem())),
     ), fitness
 
 
-def engine_finding(trip: Trip, *, isolates: bool) -> Finding:
-    """An engine that ran a command: whether it is exact, isolates, and builds C."""
+def engine_finding(trip: Trip, *, isolates: bool, gaps: Sequence[str] = ()) -> Finding:
+    """An engine that ran a command: whether it is exact, isolates and leaves no gap, and builds C."""
     if trip.problem:
         return Finding(
             "engine", "missing", trip.problem, "Builds would go stale.", f"GNU tar: {install('tar')}"
@@ -57,18 +61,55 @@ def engine_finding(trip: Trip, *, isolates: bool) -> Finding:
         if isolates
         else "Plain processes, which measures but does not isolate: run only code that you trust."
     )
+    if isolates and gaps:
+        follows += " It does not claim that runs are isolated, since something is left open: see below."
     if trip.lacks:
         follows += f" It builds no C without {' and '.join(trip.lacks)}."
     advice = toolchain() if trip.lacks else ""
-    return Finding("engine", "good" if isolates and not trip.lacks else "fair", what, follows, advice)
+    sound = isolates and not gaps and not trip.lacks
+    return Finding("engine", "good" if sound else "fair", what, follows, advice)
 
 
-def _try() -> tuple[Trip, bool]:
+def calls_finding(problem: str) -> Finding:
+    """Whether the system calls of a run are filtered."""
+    if not problem:
+        return Finding(
+            "system calls", "good", "a run may make those that Docker's default profile allows, and no others"
+        )
+    return Finding(
+        "system calls",
+        "missing",
+        f"not filtered: {problem}",
+        "A run can make namespaces, where it is root, and reach keyrings, io_uring and AF_VSOCK; isolated is not claimed.",
+        install("libseccomp2" if shutil.which("apt-get") else "libseccomp"),
+    )
+
+
+def groups_finding(problem: str) -> Finding:
+    """Whether a run's memory, processes and processor time are bounded together."""
+    if not problem:
+        return Finding(
+            "control groups",
+            "good",
+            f"version {cgroups.place().version}: memory and processes of a run are bounded",
+        )
+    return Finding(
+        "control groups",
+        "missing",
+        f"none can be made: {problem}",
+        "A run's memory is not bounded, its processes only over all of a user; isolated is not claimed.",
+        "be root, or start the harness by: systemd-run --user --scope -p Delegate=yes harness ..."
+        if os.geteuid()
+        else "inside a container: mount /sys/fs/cgroup so that it can be written to",
+    )
+
+
+def _try() -> tuple[Trip, bool, tuple[str, ...]]:
     base = sandboxes_home()
     was_there = base.exists()
     try:
         with closing(LocalEngine()) as engine:
-            return take(engine), engine.isolates
+            return take(engine), engine.isolates, engine.gaps
     finally:
         if not was_there:
             with contextlib.suppress(OSError):  # another process's sandboxes are in it by now

@@ -12,6 +12,7 @@ import pytest
 
 import harness
 from harness.cli import main
+from harness.engines import local
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 
 LOCAL = ("--engine", "local")
@@ -44,6 +45,23 @@ def compare(tree: Path, blocks: int, *options: str) -> int:
         "r.jsonl",
     )
     return main((*arguments, *LOCAL, *options))
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_where_nothing_isolates_it_plays_and_warns(
+    command: str, tree: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless plain processes were asked for by name."""
+    monkeypatch.setattr(local, "bubblewrap_problem", lambda: "not here")
+    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nmake -s && cat built\n")
+    played = {
+        "run": ("run", str(tree)),
+        "compare": ("compare", "--tree", str(tree), "--edit", "source", "--blocks", "1"),
+    }
+    for name, warned in (("local", 1), ("local-plain", 0)):
+        out = ("--out", f"{name}.jsonl") if command == "compare" else ()
+        assert main((*played[command], "--runner", "tmp", "--engine", name, *out)) == 0
+        assert capfd.readouterr().err.count("NOT ISOLATED") == warned
 
 
 @pytest.mark.parametrize("runner", ["tmp", "katas-volume", "katas-data-container"])

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as xml
 import pytest
 
 from harness.cli import main
+from harness.engines import cgroups
 from harness.results import ResultFile, read_result
 from harness.trials.sample import Sample
 from tests.gate.figures import PIPE, blocks
@@ -188,6 +189,7 @@ def test_what_cannot_be_answered_is_refused_before_it_is_measured(
     tree: tuple[str, ...],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not ten minutes later."""
     assert "--against is empty" in refused(capsys, "--against", "", *tree)
@@ -196,7 +198,10 @@ def test_what_cannot_be_answered_is_refused_before_it_is_measured(
     assert "cannot be read" in refused(capsys, *above, "--baseline", str(tmp_path / "none"), *tree)
     unlike = record("unlike.jsonl", blocks({PIPE: 5.0}))
     assert "its tree is typical" in refused(capsys, *above, "--baseline", unlike, *tree)
-    assert "counts no memory" in refused(capsys, "--budgets", budget('memory = "at most 60 MB"'), *tree)
+    with monkeypatch.context() as without:
+        without.setattr(cgroups, "problem", lambda: "not here")
+        line = refused(capsys, "--budgets", budget('memory = "at most 60 MB"'), *tree)
+    assert "counts no memory without control groups (not here)" in line
     (tmp_path / "typo.toml").write_text('[katas-data-contaner.full]\nrecompiled = "exactly 1"\n')
     line = refused(capsys, "--budgets", str(tmp_path / "typo.toml"), *tree)
     assert "typo.toml: katas-data-contaner.full.recompiled: there is no runner" in line
