@@ -123,8 +123,10 @@ class LocalEngine:
 
     def refusal(self, mount: type[Mount]) -> str:
         if issubclass(mount, Path):
-            return ""
-        if issubclass(mount, Overlay):
+            if self.isolates or self.player is None:
+                return ""  # bubblewrap mounts it, or the player is who owns it
+            what, why = "folder", bind_problem()
+        elif issubclass(mount, Overlay):
             what, why = "overlay", overlay_problem(self.home)
         else:
             what, why = "volume", bind_problem()
@@ -244,23 +246,33 @@ class LocalEngine:
     def _start(self, spec: SandboxSpec, folder: Path) -> Stream:
         private = folder / "private"
         private.mkdir(mode=0o700)
-        mount = spec.mount
-        sandbox = shown = mount if isinstance(mount, Path) else folder / "sandbox"
-        at, inside, enter = SANDBOX, "", list(unshare())
-        if isinstance(mount, WholeVolume):
-            at, inside, shown = "/katas", mount.sandbox, folder / "katas"
-            sandbox = shown / inside
-            shown.mkdir()
-            enter = bind(self._katas(mount.volume), shown)
-        elif isinstance(mount, PartOfVolume):
-            shown.mkdir()
-            enter = bind(self._katas(mount.volume) / mount.folder, shown)
-        elif isinstance(mount, Overlay):
-            shown.mkdir()
-            enter = overlay(overlay_options(str(self._katas(mount.volume)), mount), shown)
-        label = f"{self._owner}/{folder.name}"
         identity = become(spec)
         isolated = self.isolates and not spec.in_place
+        closed = folder / "closed"  # to every other user of this machine
+        closed.mkdir(mode=0o700)
+        os.chown(closed, spec.uid if identity else -1, spec.gid if identity else -1)
+        mount, at, inside, enter = spec.mount, SANDBOX, "", list(unshare())
+        sandbox = shown = closed / "sandbox"
+        if isinstance(mount, WholeVolume):
+            at, inside, shown = "/katas", mount.sandbox, closed / "katas"
+            sandbox = shown / inside
+            enter = bind(self._katas(mount.volume), shown)
+        elif isinstance(mount, PartOfVolume):
+            enter = bind(self._katas(mount.volume) / mount.folder, shown)
+        elif isinstance(mount, Overlay):
+            enter = overlay(overlay_options(str(self._katas(mount.volume)), mount), shown)
+        elif mount and identity and not isolated:  # whose folders above it may be closed to the player
+            enter = bind(mount, shown)
+        elif mount:
+            sandbox = shown = mount
+        elif isolated:  # else a run could fill the host's disk
+            enter = empty(sandbox, spec.limits.sandbox, (spec.uid, spec.gid) if identity else None)
+        if shown != mount:
+            shown.mkdir(mode=0o755)
+        if mount is None:
+            sandbox.chmod(0o755)  # whatever the umask
+            os.chown(sandbox, spec.uid if identity else -1, spec.gid if identity else -1)
+        label = f"{self._owner}/{folder.name}"
         group = self._group(label, spec.limits)
         player = (
             enclose(shown, identity, spec.limits, at=at, inside=inside, calls=self._calls(folder))
@@ -276,12 +288,6 @@ class LocalEngine:
             unpack_as=identity,
             player=player,
         )
-        if mount is None:
-            sandbox.mkdir()
-            sandbox.chmod(0o755)
-            os.chown(sandbox, spec.uid if identity else -1, spec.gid if identity else -1)
-            if isolated:  # else a run could fill the host's disk
-                enter = empty(sandbox, spec.limits.sandbox, (spec.uid, spec.gid) if identity else None)
         try:
             start = partial(_LocalStream, [*enter, *arguments], label, group, adopts=not isolated)
             stream = self._bounded(start, group, spec.limits)

@@ -31,9 +31,7 @@ class TemporaryKatas(FolderKatas):
         self._origin = Origin()
         self._folder = temporary_folder("katas")
         super().__init__(self._folder / "katas")
-        self.root.mkdir()
-        # Whatever this process's umask: a run under another uid enters, though not to look around.
-        self.root.chmod(0o711)
+        self.root.mkdir(mode=0o700)
 
     def close(self) -> None:
         if self._origin.is_here():

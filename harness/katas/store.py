@@ -220,6 +220,8 @@ class FolderKatas:
 
     def event(self, avatar: Avatar, kind: Callable[[Path], FolderEvent] | None = None) -> FolderEvent:
         with _saying(f"the katas in {self.root} cannot be written"):
+            if not self.root.exists():  # a folder that is there has the mode that its owner gave it
+                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = (kind or FolderEvent)(self.root / avatar_folder(avatar))
             (self.root / STORE).touch()
             return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from harness.engines import SandboxSpec
 from harness.katas.layout import Avatar
@@ -23,6 +24,7 @@ class KatasVolume(BaseRunner):
     name = "katas-volume"
     katas_in = FOLDER
     katas: FolderKatas
+    mounts = Path
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:

@@ -275,6 +275,35 @@ def test_a_folder_of_somebody_elses_is_not_used(temporary: Path, engine: LocalEn
     one_line(refused.value)
 
 
+@pytest.mark.parametrize("bubblewrap", [pytest.param(True, marks=needs_bubblewrap), False])
+@needs_root
+def test_a_sandbox_is_closed_to_other_users(temporary: Path, tmp_path: Path, bubblewrap: bool) -> None:
+    """Though its path stands in the list of processes, and whatever its own mode."""
+    with (
+        closing(LocalEngine(tmp_path, bubblewrap=bubblewrap)) as engine,
+        closing(engine.open(SandboxSpec())) as sandbox,
+    ):
+        fill(sandbox, {"secret": "x"})
+        (inside,) = sandboxes_home().glob("*/closed/sandbox")
+        look = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "ls", str(inside)]
+        looked = subprocess.run(look, capture_output=True, text=True, check=False)
+        assert "Permission denied" in looked.stderr
+        assert looked.stdout == ""
+
+
+@needs_root
+def test_plain_processes_play_in_a_folder_below_one_that_is_closed(
+    tmp_path: Path, engine: LocalEngine
+) -> None:
+    """The player may not enter root's folder, and need not: it sees its own mounted elsewhere."""
+    (tmp_path / "closed" / "its-own").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    os.chown(tmp_path / "closed" / "its-own", 65534, 65534)
+    with closing(engine.open(SandboxSpec(mount=tmp_path / "closed" / "its-own"))) as sandbox:
+        assert said(sandbox, 'echo it >"$PWD/made" && ls "$PWD"') == b"made\n"
+    assert (tmp_path / "closed" / "its-own" / "made").read_text() == "it\n"
+
+
 def test_no_room_for_a_sandbox_is_told(temporary: Path, engine: LocalEngine) -> None:
     sandboxes_home().touch()
     with (

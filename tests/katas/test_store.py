@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import os
+import stat
 import subprocess
 import tarfile
 import threading
@@ -532,6 +533,22 @@ class TestHistory:
         with pytest.raises(NoSuchAvatar), katas.history(LION):
             pass
         assert katas.list() == {}
+
+
+class TestWhoSees:
+    """Katas hold what players wrote."""
+
+    def test_a_folder_that_is_made_is_closed_to_others(self, tmp_path: Path) -> None:
+        """What is above it is as anything that is made there."""
+        katas = FolderKatas(tmp_path / "above" / "katas")
+        katas.event(LION).close()
+        assert stat.S_IMODE(katas.root.stat().st_mode) == 0o700
+
+    def test_a_folder_that_is_there_stays_as_its_owner_wants_it(self, tmp_path: Path) -> None:
+        (tmp_path / "katas").mkdir()
+        (tmp_path / "katas").chmod(0o751)
+        FolderKatas(tmp_path / "katas").event(LION).close()
+        assert stat.S_IMODE((tmp_path / "katas").stat().st_mode) == 0o751
 
 
 class TestRefusals:
