@@ -218,7 +218,7 @@ class LocalEngine:
         return removed
 
     def left_alone(self) -> Sequence[tuple[str, str]]:
-        found = [(f"process {process}", owner.fate().doubt) for process, owner in sorted(owners())]
+        found = [(f"process {process}", owner.fate().doubt) for process, owner in owners()]
         for what, shelf in self._shelves(ours=False):
             if not shelf.ours:
                 found.append((f"{what}s in {shelf.path}", SOMEBODY_ELSES))
