@@ -16,6 +16,7 @@ class Entry:
     """One test event."""
 
     def __init__(self) -> None:
+        self.thread = threading.get_ident()
         self.end: Callable[[], object] = lambda: None  # may be called at any time, by another thread
 
 
@@ -54,7 +55,10 @@ class UnderWay:
             )
 
     def close(self, interrupt: Callable[[], object]) -> None:
-        """End all, and take no more. `interrupt` ends what they all wait for."""
+        """End all, and take no more. `interrupt` ends what they all wait for. One that itself calls this, when it hands out its
+        output, is ended and not waited for.
+        """
+        own = threading.get_ident()
         with self._changed:
             self._closed = True
             while self._entries:
@@ -66,5 +70,6 @@ class UnderWay:
                             end()
                 finally:
                     self._changed.acquire()
-                if self._entries:
-                    self._changed.wait(PAUSE_SECONDS)
+                if all(each.thread == own for each in self._entries):
+                    return
+                self._changed.wait(PAUSE_SECONDS)

@@ -74,6 +74,15 @@ def test_closing_ends_a_test_event_with_an_error_of_one_line(
 
 
 @once
+def test_a_test_event_that_closes_its_own_runner_ends(shared_engine: Engine) -> None:
+    """It hands out its output, and whoever gets it has had enough: nobody waits for himself."""
+    runner = make_runner("katas-data-container", shared_engine, standby="seeded")
+    with pytest.raises(HarnessError) as ended:
+        runner.run(an_avatar(), script("echo 1"), max_seconds=60, on_output=lambda output: runner.close())
+    one_line(ended.value)
+
+
+@once
 def test_closing_the_engine_first_leaves_nothing_either(
     request: pytest.FixtureRequest, shared_engine: Engine, open_engine: Callable[[str], Engine], marker: str
 ) -> None:
