@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from events import acceptance, save
+from mounted import needs_overlays, press, tree
 
 from harness.errors import KatasError
 from harness.katas import journal
@@ -20,7 +21,6 @@ from harness.katas.layers import WHITEOUT
 from harness.katas.layout import LAYERS, LISTED, SANDBOX
 from harness.katas.stamps import file_time
 from harness.katas.store import FolderEvent
-from harness.tree import Entry
 
 FAR = 4_000_000_000 * 10**9
 """A stamp from the year 2096."""
@@ -48,11 +48,6 @@ def play(
                 path.write_text(text)
         if keep:
             event.accept(acceptance(files, comparison))
-
-
-def tree(folder: Path) -> dict[bytes, Entry]:
-    with closing(LayeredEvent(folder)) as event:
-        return event.snapshot(contents=True)
 
 
 def names(folder: Path) -> set[str]:
@@ -137,6 +132,59 @@ def test_what_the_run_wrote_stays_and_what_it_took_away_is_put_back(folder: Path
     assert {path: after[path] for path in (b"b", b"d/e", b"same")} == {
         path: before[path] for path in (b"b", b"d/e", b"same")
     }
+
+
+@needs_overlays
+@pytest.mark.parametrize(
+    "script",
+    [
+        "rm a; mkdir a; touch a/in",
+        "rm a; ln -s b a",
+        "rm a; mkfifo a",
+        "rm a; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"a\")'",
+        "chmod 0 a",
+        "mv a moved",
+        "rm -r d; echo x >d",
+        "rm -r d; ln -s . d",
+        "rm d/e; rmdir d; mkdir d; touch d/other",
+        "mkdir n; mv d/e n",
+    ],
+)
+@pytest.mark.parametrize("folded", [False, True])
+def test_what_a_run_made_of_a_visible_file_is_put_back(folder: Path, script: str, folded: bool) -> None:
+    """With its content and its stamp, whatever is in its place, and whether the layers were folded meanwhile or not."""
+    files = {"a": "1", "b": "2", "d/e": "3"}
+    press(folder, files)
+    before = tree(folder)
+    press(folder, files, script)
+    if folded:
+        FolderEvent(folder).close()
+    assert press(folder, files, "cat a b d/e") == "123"
+    after = tree(folder)
+    assert {name: after[name.encode()] for name in files} == {name: before[name.encode()] for name in files}
+
+
+@needs_overlays
+def test_what_was_deleted_stays_deleted_when_layers_are_folded(folder: Path) -> None:
+    """By the player and by runs, with its folder made anew and without: for the kernel too."""
+    files = {"src/a": "a", "src/c": "c", "top": ""}
+    press(folder, files, "mkdir -p out/deep; touch out/x out/y out/deep/z")
+    files = {"src/a": "a", "top": ""}
+    press(folder, files, "rm out/x; rm -r out/deep; mkdir out/deep; touch out/deep/w")
+    press(folder, files, "rm out/deep/w; touch out/x; rm out/x")
+    for number in range(8):
+        said = press(folder, {**files, "top": str(number)}, "ls src out out/deep", depth=2)
+        assert said.split() == ["out:", "deep", "y", "out/deep:", "src:", "a"]
+
+
+@needs_overlays
+def test_paths_that_are_too_long_for_layers_are_refused_and_the_next_test_event_works(folder: Path) -> None:
+    files = {"a": "1"}
+    press(folder, files)
+    nest = "import os; d = 250 * 'd'; [(os.mkdir(d), os.chdir(d)) for each in range(20)]"
+    with pytest.raises(KatasError, match="too long"):
+        press(folder, files, f'python3 -c "{nest}"')
+    assert press(folder, files, "ls") == "a\n"
 
 
 def test_a_name_may_change_its_kind(folder: Path) -> None:

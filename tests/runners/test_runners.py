@@ -441,3 +441,17 @@ def test_a_user_without_privileges_can_play(tmp_path: Path, name: str, bubblewra
             run = play(runner, Avatar(), leaves, edited=str(number))
             kept = "kept\n" if number > 1 and name != "tmp" else ""
             assert (run.tag, run.stdout) == (number, f"{kept}0\n")
+
+
+@pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
+def test_so_many_layers_lie_over_a_sandbox_as_a_runner_is_told(shared_engine: Engine) -> None:
+    """And a session that folds again and again loses nothing, and brings nothing back."""
+    made = script("ls src; touch src/$(cat n); rm -f src/old", **{"n": "0", "src/old": ""})
+    with closing(make_runner("katas-overlay", shared_engine, layers="2")) as runner:
+        avatar, expected = Avatar(), ["old"]
+        for number in range(7):
+            run = completed(runner.run(avatar, {**made, "n": str(number)}))
+            assert sorted(run.stdout.split()) == sorted(expected)
+            expected = [*map(str, range(number + 1)), "old"]
+            with closing(runner.begin(avatar)) as event:
+                assert len(event.stack(shared_engine.player).lower) <= 2 + 1
