@@ -14,7 +14,7 @@ from harness.katas.visible import FILE, VisibleFiles
 from harness.runners.base import COMMAND
 from harness.runners.run import Outcome, Run
 from harness.tree import Snapshot
-from harness.trees import SourceTree
+from harness.trees import OwnTree, SourceTree
 from harness.trials.arms import FLOOR, Arm
 from harness.trials.failing import check_built
 from harness.trials.plan import Plan
@@ -134,13 +134,15 @@ def play(
 
 @contextmanager
 def laid_out(tree: SourceTree, command: str) -> Iterator[VisibleFiles]:
-    """The tree before any edit, in a folder that goes in the end. Raises UsageError for a tree without its
-    command.
+    """The tree before any edit: a user's own as it is now, whatever happens to it meanwhile; another in a folder that goes in
+    the end. Raises UsageError for a tree without its command.
     """
     with scratch("tree") as folder:
-        tree.write(folder)
-        # A tree of the user's own was filtered when it was written.
-        files = VisibleFiles.from_folder(folder, gitignore=False)
+        if isinstance(tree, OwnTree):
+            files = tree.files.freeze()
+        else:
+            tree.write(folder)
+            files = VisibleFiles.from_folder(folder, gitignore=False)
         check_command(files, command, tree.name)
         yield files
 

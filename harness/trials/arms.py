@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -11,7 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from harness.changes import FILE, Listing
+from harness import tarpipe
+from harness.disk import remove_tree
 from harness.engines import Engine, Limits, Sandbox, SandboxSpec
 from harness.errors import StreamCut
 from harness.katas.layout import Avatar
@@ -21,14 +20,11 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.runners.event import Look, TestEvent
 from harness.runners.run import Outcome, Phase, Run
-from harness.runners.seed import LINK, Edit, Seed
+from harness.runners.seed import Seed
 
 FLOOR = "bare-make"
 
 COPY = "1st B -> sandbox (changed only)"
-
-REMOVE_SECONDS = 60.0
-"""Limit of taking out of the way what a run left in a visible file's place."""
 
 
 class Arm(Protocol):
@@ -106,7 +102,7 @@ class FloorArm:
 
     def full(self, files: VisibleFiles, max_seconds: float) -> Run:
         self.close()
-        self._tree = _TreeInPlace(self._engine.open(self._spec))
+        self._tree = _TreeInPlace(partial(self._engine.open, self._spec))
         return self._press(self._tree.lay_out, files, max_seconds)
 
     def incremental(self, files: VisibleFiles, max_seconds: float) -> Run:
@@ -162,58 +158,50 @@ class FloorArm:
 
 
 class _TreeInPlace:
-    """A sandbox that stays, and the player's side of it: katas that hold the visible files alone."""
+    """A sandbox that stays, and katas of its own that say what an edit means for it."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
+    def __init__(self, open_sandbox: Callable[[], Sandbox]) -> None:
+        self._open = open_sandbox
+        self.sandbox = open_sandbox()
         self._katas, self._avatar = TemporaryKatas(), Avatar()
-        self._visible: tuple[bytes, ...] = ()
 
     def lay_out(self, files: VisibleFiles) -> None:
         """All of them, into an empty sandbox."""
         with closing(self._katas.event(self._avatar)) as katas:
             self._event(katas, files).save(COPY)
             self.sandbox.unpack(katas.pack)
-        self._visible = tuple(files)
 
     def edit(self, files: VisibleFiles) -> None:
-        """What the player did since. Raises EngineError where it cannot be put in place."""
-        listing = self._follow()
+        """What the player did since, as it is sent to a sandbox that stands by with the rest of the tree. Where that cannot
+        be, the whole tree goes home, is saved into, and comes back, as one does that is piped both ways.
+        """
         with closing(self._katas.event(self._avatar)) as katas:
             edit = None
-            if listing:
+            with suppress(StreamCut):  # the image has no find that could list the tree
                 # The kind of file system tells what a run changed, to whoever brings that back; here nobody does.
-                edit = self._event(katas, files, Seed(katas.hold(), listing, "")).resume(COPY)
-            if edit is None:  # not the whole tree can be told, or the edit is beyond what stands by is sent
-                delta = self._event(katas, files).save(COPY)
-                edit = Edit(delta.written, delta.deleted)
+                seed = Seed(katas.hold(), self.sandbox.listing(), "")
+                edit = self._event(katas, files, seed).resume(COPY)
+            if edit is None:
+                self._bring_home()
+                self._event(katas, files).save(COPY)
+                self.sandbox.close()
+                self.sandbox = self._open()
+                self.sandbox.unpack(katas.pack)
+                return
             if edit.deleted:
                 self.sandbox.delete(edit.deleted)
             if edit.sent:
                 self.sandbox.unpack(partial(katas.pack, paths=edit.sent))
-        self._visible = tuple(files)
 
     def close(self) -> None:
         self.sandbox.close()
         self._katas.close()
 
-    def _follow(self) -> Listing | None:
-        """The sandbox as the runs left it; visible files that they removed are gone from the katas too. None where the image
-        has no find that could tell.
-        """
-        try:
-            listing = self.sandbox.listing()
-            odd = [name for name in self._visible if listing.kind(name) not in (FILE, LINK)]
-            if blocked := [name for name in odd if listing.kind(name)]:
-                names = " ".join(shlex.quote(f"./{os.fsdecode(each)}") for each in blocked)
-                self.sandbox.execute(f"rm -rf {names}", REMOVE_SECONDS)
-                listing = self.sandbox.listing()
-        except StreamCut:
-            return None
-        for name in odd:
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(bytes(self._katas.sandbox(self._avatar)), name))
-        return listing
+    def _bring_home(self) -> None:
+        folder = self._katas.sandbox(self._avatar)
+        remove_tree(folder)
+        folder.mkdir()
+        tarpipe.unpack(str(folder), self.sandbox.pack())
 
     def _event(self, katas: Event, files: VisibleFiles, seed: Seed | None = None) -> TestEvent:
-        return TestEvent(katas, self.sandbox, files, "", REMOVE_SECONDS, seed=seed)
+        return TestEvent(katas, self.sandbox, files, command="", max_seconds=0, seed=seed)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,27 +68,34 @@ def test_an_edit_is_newer_than_what_a_run_made_in_the_future(floor: FloorArm) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "left"),
+    "text",
     [
-        ("rm -f gone", "ab"),
-        ("rm -f gone; mkdir -p gone/deep; touch gone/deep/file", "ab"),
-        ("echo other >kept", "other"),
+        "rm -f gone",
+        "rm -f gone; mkdir -p gone/deep; touch gone/deep/file",
+        "echo other >kept",
+        "chmod 0 gone",
+        "rmdir empty; touch empty; touch -d '1 hour' kept",
     ],
 )
 def test_what_a_run_does_to_a_visible_file_is_for_the_floor_what_it_is_for_a_runner(
-    local: Engine, text: str, left: str
+    local: Engine, text: str, tmp_path: Path
 ) -> None:
-    """What is gone, or is no file any more, is put back."""
-    before = f"cat kept gone 2>/dev/null; {text}\n"
+    """What is gone, or is no file any more, is put back; what was written to stays so."""
+    (tmp_path / "empty").mkdir()
+    for name in ("kept", "gone", "source"):
+        (tmp_path / name).write_text(name)
+    script = tmp_path / "cyber-dojo.sh"
+    script.write_text(f"#!/bin/sh\nfind . -type f -exec cat {{}} + ; find . -newer source | sort; {text}\n")
+    script.chmod(0o755)
     arm, runner = open_floor(local), make_runner("katas-volume", local)
     with closing(arm), closing(runner):
-        for press in (arm.full, arm.incremental, arm.incremental):
-            ours = completed(press(files(before, kept="a", gone="b"), 60))
-        for _ in range(3):
-            theirs = completed(runner.run(Avatar(), files(before, kept="a", gone="b"), max_seconds=60))
-    assert ours.stdout.split()[0].startswith(left)
-    if left == "ab":
-        assert ours.stdout == theirs.stdout
+        for number in range(4):
+            if number == 3:
+                (tmp_path / "source").write_text("edited")
+            found = VisibleFiles.from_folder(tmp_path)
+            ours = completed(arm.incremental(found, 60))
+            theirs = completed(runner.run(Avatar(), found, max_seconds=60))
+            assert sorted(ours.stdout) == sorted(theirs.stdout)
 
 
 def test_what_the_player_deletes_is_deleted(floor: FloorArm) -> None:
@@ -94,6 +103,19 @@ def test_what_the_player_deletes_is_deleted(floor: FloorArm) -> None:
     floor.full(files("ls\n", old="1"), 60)
     run = floor.incremental(files("ls . folder\n", **{"folder/new": "1"}), 60)
     assert answer(run).split() == [".:", "cyber-dojo.sh", "folder", "folder:", "new"]
+
+
+def test_the_player_s_order_in_time_is_kept(floor: FloorArm, tmp_path: Path) -> None:
+    """An object that the player brings along, made from the source beside it, is not made again; one that is older is."""
+    (tmp_path / "cyber-dojo.sh").write_text(f"#!/bin/sh\n{MAKE}")
+    (tmp_path / "cyber-dojo.sh").chmod(0o755)
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    for name, content, age in (("source", "one\n", 100), ("built", "brought along\n", 200)):
+        (tmp_path / name).write_text(content)
+        os.utime(tmp_path / name, (age, age))
+    assert answer(floor.full(VisibleFiles.from_folder(tmp_path), 60)) == "brought along"
+    os.utime(tmp_path / "built", (50, 50))
+    assert answer(floor.full(VisibleFiles.from_folder(tmp_path), 60)) == "one"
 
 
 def test_an_image_without_find_is_played_all_the_same(
