@@ -17,6 +17,8 @@ from harness.engines.local import LocalEngine
 from harness.katas.layout import Avatar
 from harness.katas.visible import VisibleFiles
 from harness.runners.run import Run
+from harness.trees import OwnTree
+from harness.trials import laid_out
 from harness.trials.arms import FloorArm
 from tests.support import completed, make_runner, script
 
@@ -116,6 +118,27 @@ def test_the_player_s_order_in_time_is_kept(floor: FloorArm, tmp_path: Path) -> 
     assert answer(floor.full(VisibleFiles.from_folder(tmp_path), 60)) == "brought along"
     os.utime(tmp_path / "built", (50, 50))
     assert answer(floor.full(VisibleFiles.from_folder(tmp_path), 60)) == "one"
+
+
+def test_a_tree_of_one_s_own_is_copied_with_its_ages(tmp_path: Path) -> None:
+    """As it is sent from here, and as another environment or machine gets it."""
+    (tmp_path / "tree").mkdir()
+    for name, age in (("a", 300), ("b", 100), ("c", 200)):
+        (tmp_path / "tree" / name).write_text(name)
+        os.utime(tmp_path / "tree" / name, (age, age))
+    tree = OwnTree(tmp_path / "tree", "a")
+    with laid_out(tree, "make") as found:
+        assert {name: age for name, age in found.ages().items() if age} == {
+            b"a": 300 * 10**9,
+            b"b": 100 * 10**9,
+            b"c": 200 * 10**9,
+        }
+    tree.write(tmp_path / "copy")
+    assert {each.name: int(each.stat().st_mtime) for each in (tmp_path / "copy").iterdir()} == {
+        "a": 300,
+        "b": 100,
+        "c": 200,
+    }
 
 
 def test_an_image_without_find_is_played_all_the_same(
