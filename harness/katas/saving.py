@@ -96,10 +96,19 @@ class Folders:
             permit(self._here, ALL)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part, dir_fd=self._here)
-            os.mkdir(part, 0o755, dir_fd=self._here)
-            if self._owner:
-                os.chown(part, *self._owner, dir_fd=self._here, follow_symlinks=False)
+            _make_folder(self._here, part, self._owner)
             self._enter(part)
+
+
+def _make_folder(parent: int, name: bytes, owner: tuple[int, int] | None) -> None:
+    """Make a folder for its owner; nothing else that may have taken its place by then is the owner's."""
+    os.mkdir(name, 0o755, dir_fd=parent)
+    if owner:
+        made = enter(name, parent)
+        try:
+            os.fchown(made, *owner)
+        finally:
+            os.close(made)
 
 
 def still_there(sandbox: str, sent: Record) -> set[bytes]:
@@ -232,9 +241,7 @@ def _put(
     if stat.S_ISDIR(file.mode):
         if status is None or not stat.S_ISDIR(status.st_mode):
             remove(folder, name)
-            os.mkdir(name, 0o755, dir_fd=folder)
-            if owner:
-                os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
+            _make_folder(folder, name, owner)
         return
     write_file(temporary, file, owner, mode=permissions(status, before, file.mode))
     remove(folder, name, only_folders=True)
