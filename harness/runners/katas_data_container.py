@@ -199,9 +199,8 @@ class KatasDataContainer(BaseRunner):
             if self._seeds:
                 with closing(self.katas.event(avatar)) as katas:
                     seed = Seed.plant(sandbox, katas)
-                if (
-                    seed is None
-                ):  # the whole tree will be piped in, and what is gone by then must not be there
+                if seed is None:
+                    # The whole tree will be piped in, into an empty one: what is gone by then must not be there.
                     sandbox.close()
                     sandbox = self.engine.open(SandboxSpec(image=self.image, limits=self.limits))
                     sandbox.wait()
