@@ -9,9 +9,10 @@
     │   ├── ImageError           the image is missing, or lacks what a run needs
     │   └── StreamCut            a stream ended before its end marker: what arrived is never accepted
     └── KatasError               the katas cannot be read or written (no space, no permission, damaged)
+        └── Busy                 somebody holds them, for longer than may be waited
 
 The command line turns each of them into that one line and exit status 2. Inside a test event an `EngineError`
-is not raised: the outcome of the run is then `faulty` and the line is its reason.
+or a `Busy` is not raised: the outcome of the run is then `faulty` and the line is its reason.
 """
 
 from __future__ import annotations
@@ -51,3 +52,7 @@ class StreamCut(EngineError):
 
 class KatasError(HarnessError):
     """The katas cannot be read or written."""
+
+
+class Busy(KatasError):
+    """Somebody holds what was waited for, and still did when the time was up."""

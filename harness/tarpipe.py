@@ -18,17 +18,19 @@ from typing import IO, TypeAlias
 
 from harness.errors import StreamCut
 
-PACK = (
+CREATE = (
     "tar",
     "--create",
     "--format=posix",
     "--pax-option=delete=atime,delete=ctime",
-    "--sparse",
     "--numeric-owner",
     "--blocking-factor=128",  # 64 KiB writes: half the time of the default 10 KiB through an engine's stream
     "--file=-",
 )
-"""Followed by --directory=FOLDER and what to pack."""
+PACK = (*CREATE, "--sparse")
+"""Followed by --directory=FOLDER and what to pack. An archive for others is without the last: only GNU tar and few more can read
+the holes of a file.
+"""
 
 UNPACK = (
     "tar",
@@ -71,13 +73,20 @@ _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 Write: TypeAlias = Callable[[bytes], object]
 
 
-def pack(folder: str, write: Write, *, what: Sequence[str] = (".",), options: Sequence[str] = ()) -> int:
+def pack(
+    folder: str,
+    write: Write,
+    *,
+    what: Sequence[str] = (".",),
+    options: Sequence[str] = (),
+    command: Sequence[str] = PACK,
+) -> int:
     """Pack `what` of `folder` into `write`; returns the bytes written. Raises StreamCut when tar could not
     read it all.
     """
     with tempfile.TemporaryFile() as complaints:
         tar = subprocess.Popen(
-            [*PACK, *options, f"--directory={folder}", "--", *what],
+            [*command, *options, f"--directory={folder}", "--", *what],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,

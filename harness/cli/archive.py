@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+import shutil
 import sys
+import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from harness import tarpipe
 from harness.cli.options import errors
@@ -15,22 +20,54 @@ from harness.units import size
 
 
 def write_archive(out: Path | None, default: str, pack: Callable[[tarpipe.Write], int]) -> None:
-    """Compress what `pack` writes into the file `out`; None: the default one, `-`: stdout. Raises UsageError where that cannot
-    be, or exists already.
+    """Compress what `pack` writes into the file `out`; None: the default one, `-`: stdout. It is there whole or not at all.
+    Raises UsageError where that cannot be, or exists already.
     """
     if str(out) == "-":
-        _compress(sys.stdout.buffer, pack)
+        with tempfile.TemporaryFile() as whole:  # a slow reader keeps nobody from pressing
+            _compress(whole, pack)
+            whole.seek(0)
+            shutil.copyfileobj(whole, sys.stdout.buffer)
         return
     path = out or Path(default)
-    try:
-        file = path.open("xb")
-    except FileExistsError:
-        raise UsageError(f"{path} exists already; remove it or give another --out") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}; give another --out") from error
-    with file:
+    with _becoming(path) as file:
         count = _compress(file, pack)
     errors.print(f"{path}: {size(count)} unpacked", markup=False)
+
+
+@contextlib.contextmanager
+def _becoming(path: Path) -> Iterator[IO[bytes]]:
+    """A file of another name, which takes this one when all is in it, and goes after an error."""
+    making = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        if os.path.lexists(path):
+            raise FileExistsError
+        file = making.open("xb")
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}; give another --out") from error
+    try:
+        with file:
+            yield file
+        _take(making, path)
+    finally:
+        making.unlink(missing_ok=True)
+
+
+def _take(making: Path, path: Path) -> None:
+    try:
+        os.link(making, path)  # which, other than a rename, takes no other file's place
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError:  # the file system knows no second names
+        if os.path.lexists(path):
+            raise _exists(path) from None
+        making.rename(path)
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(f"{path} exists already; remove it or give another --out")
 
 
 def _compress(out: Any, pack: Callable[[tarpipe.Write], int]) -> int:

@@ -23,6 +23,7 @@ from harness.katas.places import PREFIX, open_volume
 from harness.katas.store import FolderKatas, Increment, Katas
 from harness.render import terminal
 from harness.render.plain import write_out
+from harness.units import size
 
 WHOSE = {"KATA": "id of a kata, as `list` shows it", "AVATAR": "name of one of its avatars"}
 
@@ -62,7 +63,13 @@ def add(commands: Any) -> None:
     remove = verb("remove", "a kata, or one avatar of it, for good", _remove, "KATA")
     remove.add_argument("avatar", nargs="?", metavar="AVATAR", help="default: all of them")
     remove.add_argument("--yes", action="store_true", help="without it nothing is removed")
+    download.description = (
+        "The whole kata, of all avatars, as one archive; its presses wait meanwhile. What is in it comes from players: git "
+        "runs programs that the .git/config of a folder names, even for `git status`, so look into an unpacked sandbox before "
+        "you call git in it."
+    )
     download.add_argument("--out", type=Path, metavar="FILE", help="default KATA.tgz; - for stdout")
+    verb("pack", "make the histories small now, which each avatar's presses do in time", _pack)
     containers.add(verbs)
 
 
@@ -115,6 +122,17 @@ def _remove(options: argparse.Namespace) -> int:
 def _download(options: argparse.Namespace) -> int:
     with _kata(options) as (katas, _, _):
         write_archive(options.out, f"{options.kata}.tgz", lambda write: katas.download(options.kata, write))
+    return 0
+
+
+def _pack(options: argparse.Namespace) -> int:
+    with _places(options) as places:
+        for katas in places:
+            sizes = katas.tidy()
+            line = (
+                f"{katas.describe()}: histories of {size(sizes.before)} on the disk, now {size(sizes.after)}"
+            )
+            errors.print(line, markup=False, soft_wrap=True)
     return 0
 
 

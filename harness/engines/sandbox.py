@@ -119,9 +119,11 @@ class Sandbox:
         self._request(b"ready")
         self._until(OUTPUT, b"ready", self._deadline, _drop)
 
-    def begin(self) -> None:
-        """The test event begins only now: what stood by has all of its time before it."""
-        self._deadline = time.monotonic() + self._limits.event_seconds
+    def begin(self, since: float | None = None) -> None:
+        """The test event begins only now, or began `since`, in monotonic seconds: what stood by has all of its time before it,
+        and who waited for something else has less.
+        """
+        self._deadline = (time.monotonic() if since is None else since) + self._limits.event_seconds
 
     def unpack(self, pump: Callable[[Write], object]) -> int:
         """Let `pump(write)` send a tar stream; returns its bytes once the guest's tar took it whole."""

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dulwich.errors import NotGitRepository
 from dulwich.object_store import BaseObjectStore
-from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tree
+from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
 from dulwich.patch import write_object_diff
 from dulwich.refs import Ref
-from dulwich.repo import Repo
+from dulwich.repo import Repo, UnsupportedExtension, UnsupportedVersion
 
 from harness.errors import HarnessError, KatasError, UsageError
 from harness.katas.store import Acceptance, Comparison, Increment
@@ -171,8 +172,18 @@ def _reading(history: Path) -> Iterator[Repo]:
             yield repository
     except HarnessError:
         raise
+    except OSError as error:
+        raise KatasError(f"the history in {history} cannot be read: {error.strerror or error}") from error
+    except NotGitRepository as error:
+        raise KatasError(f"{history} is no git repository any more; put it back from a backup") from error
+    except (NotImplementedError, UnsupportedVersion, UnsupportedExtension) as error:
+        raise KatasError(
+            f"the history in {history} was brought into a format that the harness does not read; git does, see `git log` in it"
+        ) from error
     except Exception as error:  # dulwich has a kind for each way in which a history can be broken
-        raise KatasError(f"the history in {history} is damaged: {error!r}") from error
+        raise KatasError(
+            f"the history in {history} is damaged: `git fsck` in it tells where; put it back from a backup"
+        ) from error
 
 
 def _commit(repository: Repo, tag: int) -> Commit:
@@ -181,6 +192,8 @@ def _commit(repository: Repo, tag: int) -> Commit:
     except KeyError:
         raise UsageError(f"there is no tag {tag}; `harness katas show` lists the tags of an avatar") from None
     commit = repository[found]
+    while isinstance(commit, Tag):  # one that somebody has annotated
+        commit = repository[commit.object[1]]
     assert isinstance(commit, Commit)
     return commit
 

@@ -14,7 +14,8 @@ from harness.engines import Engine
 from harness.errors import KatasError, NoSuchAvatar
 from harness.katas.kept import KeptEvent, VolumeKatas
 from harness.katas.layout import Avatar, check_kata
-from harness.katas.store import Increment, Usage
+from harness.katas.repack import Sizes
+from harness.katas.store import EVENT_SECONDS, Increment, Usage
 from harness.streams.ending import close_all
 
 READY = 4
@@ -40,8 +41,8 @@ class GranularKatas:
         """The volume that holds an avatar."""
         return f"{self.name}.{avatar.kata}" + (f".{avatar.name}" if self._by_avatar else "")
 
-    def event(self, avatar: Avatar) -> KeptEvent:
-        return self._katas(self.container(avatar)).event(avatar)
+    def event(self, avatar: Avatar, *, seconds: float = EVENT_SECONDS) -> KeptEvent:
+        return self._katas(self.container(avatar)).event(avatar, seconds=seconds)
 
     def list(self) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
         found: dict[str, dict[str, Sequence[Increment]]] = {}
@@ -64,6 +65,9 @@ class GranularKatas:
         if len(holding) == 1:
             return holding[0].download(kata, write)
         return tarpipe.join(_archives(holding, kata), write)
+
+    def tidy(self) -> Sizes:
+        return sum((each.tidy() for each in self._all()), Sizes())
 
     def remove(self, kata: str, name: str | None = None) -> None:
         """Its data-containers stay, empty."""

@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable
 from typing import Any
 
 from harness.changes import Changes, Folder
-from harness.disk import exchange
-from harness.katas import redo
+from harness.disk import can_exchange, exchange, remove_tree
+from harness.errors import Busy, KatasError
+from harness.katas import increments, objects, redo, refs, whole
 from harness.katas.layout import ACCEPTING, HISTORY, INCREMENTS, LISTED, SANDBOX, STAGING
-
-BRANCH = "refs/heads/main"
+from harness.katas.locks import STEP_SECONDS, locked
 
 CONFIG = b"""\
 [core]
@@ -32,14 +32,48 @@ CONFIG = b"""\
 \tbare = true
 [gc]
 \tauto = 0
-\tpackRefs = false
 """
-"""Of a history. Head and tags are read and written as files here, and a user's `git gc` must leave them so."""
+"""Of a history. It is packed by whoever keeps it (`repack`), never by a git that is only to read it."""
+
+
+def make_staging(avatar: str, mode: int = 0o755) -> None:
+    """Make an empty folder beside the sandbox, whose place it can take. Raises KatasError where it could not, so that this is
+    known before a test event is accepted, and OSError.
+    """
+    staging, sandbox = os.path.join(avatar, STAGING), os.path.join(avatar, SANDBOX)
+    remove_tree(staging)
+    os.mkdir(staging, mode)
+    try:
+        if not can_exchange(staging):
+            raise KatasError(
+                f"the file system of {avatar} cannot exchange two folders in one step, without which no test "
+                "event is accepted whole or not at all; keep the katas on ext4, xfs, btrfs or tmpfs"
+            )
+        _try_to_move(sandbox, staging)
+    except BaseException:
+        os.rmdir(staging)
+        raise
+
+
+def _try_to_move(sandbox: str, staging: str) -> None:
+    """No folder takes the place of one that is not empty: if nothing else is in the way, that is the answer (rename(2))."""
+    obstacle = os.path.join(staging, "one")
+    os.mkdir(obstacle)
+    try:
+        os.rename(sandbox, staging)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV):
+            raise KatasError(
+                f"{sandbox} cannot be exchanged for another folder ({error.strerror}), without which no test event is accepted "
+                "whole or not at all: it must be no mount point, and have no flag that chattr(1) sets"
+            ) from error
+    finally:
+        os.rmdir(obstacle)
 
 
 def accept(
     avatar: str,
-    objects: Iterable[tuple[str, bytes]],
+    contents: Iterable[tuple[str, bytes]],
     commit: str,
     increment: dict[str, Any],
     changes: Changes | None = None,
@@ -51,8 +85,9 @@ def accept(
 
     After an error the state is the one before, or the next `recover` makes it the one after.
     """
-    for name, content in objects:
-        _write_object(os.path.join(avatar, HISTORY), name, content)
+    history = os.path.join(avatar, HISTORY)
+    for name, content in contents:
+        objects.write(history, name, content)
     staging = os.path.join(avatar, STAGING)
     decided: dict[str, Any] = {
         "commit": commit,
@@ -62,73 +97,105 @@ def accept(
         "layers": layers,
     }
     if changes:
-        redo.check(staging, changes)
+        redo.check(os.path.join(avatar, SANDBOX), staging, changes)
         decided["changes"] = pack_changes(changes)
     elif os.path.isdir(staging):
         decided["staged"] = os.stat(staging).st_ino
-    write(os.path.join(avatar, ACCEPTING), json.dumps(decided).encode())
-    with contextlib.suppress(OSError):  # accepted already: a full disk only puts off the rest
+    whole.write(os.path.join(avatar, ACCEPTING), json.dumps(decided).encode())
+    with contextlib.suppress(OSError, Busy):  # accepted already: a full disk only puts off the rest
         recover(avatar)
 
 
 def recover(avatar: str) -> None:
-    """Carry out an acceptance that was decided. Raises OSError."""
+    """Carry out an acceptance that was decided. Raises OSError, Busy, and KatasError for a damaged file."""
     path = os.path.join(avatar, ACCEPTING)
-    try:
-        with open(path, "rb") as file:
-            decided = json.load(file)
-    except FileNotFoundError:
+    if not os.path.exists(path):
         return
-    sandbox = os.path.join(avatar, SANDBOX)
-    if decided["staged"] is not None and os.stat(sandbox).st_ino != decided["staged"]:
-        exchange(sandbox, os.path.join(avatar, STAGING))
+    decided = _decided(path)
+    sandbox, staging = os.path.join(avatar, SANDBOX), os.path.join(avatar, STAGING)
+    if decided["staged"] is not None and _inode(sandbox) != decided["staged"]:
+        _take_the_place(sandbox, staging)
     if decided["changes"] is not None:
-        redo.carry_out(sandbox, os.path.join(avatar, STAGING), unpack_changes(decided["changes"]))
+        redo.carry_out(sandbox, staging, unpack_changes(decided["changes"]))
     if decided["layers"] is not None:
-        write(os.path.join(avatar, LISTED), json.dumps(decided["layers"]).encode())
-    history, tag = os.path.join(avatar, HISTORY), decided["increment"]["tag"]
-    reference = decided["commit"].encode() + b"\n"
-    write(os.path.join(history, "refs/tags", str(tag)), reference)
-    write(os.path.join(history, BRANCH), reference)
+        whole.write(os.path.join(avatar, LISTED), json.dumps(decided["layers"]).encode())
+    history, increment = os.path.join(avatar, HISTORY), decided["increment"]
+    refs.write_tag(history, increment["tag"], decided["commit"])
+    refs.write_branch(history, decided["commit"])
     kata, name = os.path.split(avatar)
-    with locked(kata):
-        _add_increment(os.path.join(kata, INCREMENTS), name, decided["increment"])
+    with locked(kata, time.monotonic() + STEP_SECONDS):
+        increments.add(os.path.join(kata, INCREMENTS), name, increment)
     os.unlink(path)
 
 
-def settle(avatar: str) -> None:
+def _decided(path: str) -> dict[str, Any]:
+    decided = whole.parse_json(path, whole.read(path))
+    parts = {"commit", "increment", "staged", "changes", "layers"}
+    if not isinstance(decided, dict) or decided.keys() != parts or "tag" not in decided["increment"]:
+        raise whole.damaged(path)
+    return decided
+
+
+def _inode(folder: str) -> int:
+    """0 where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(folder).st_ino
+    return 0
+
+
+def _take_the_place(sandbox: str, staging: str) -> None:
+    try:
+        exchange(sandbox, staging)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.ENOENT):
+            raise
+        # A folder of an overlay's lower layer can be removed, but not renamed. Whoever finds it half removed does the rest.
+        remove_tree(sandbox)
+        os.rename(staging, sandbox)
+
+
+def settle(avatar: str, deadline: float | None = None) -> None:
     """Carry out what was decided for an avatar, for somebody who reads without a lock; wait for who is at it. Where
     that cannot be done, what is there is read: it is the avatar's next test event's to tell.
     """
     if os.path.exists(os.path.join(avatar, ACCEPTING)):
-        with contextlib.suppress(OSError, ValueError), locked(avatar):
+        deadline = time.monotonic() + STEP_SECONDS if deadline is None else deadline
+        with contextlib.suppress(OSError, KatasError), locked(avatar, deadline):
             recover(avatar)
 
 
+def recover_if_possible(avatar: str) -> None:
+    """The same for somebody who has the avatar's lock, and only reads."""
+    with contextlib.suppress(OSError, KatasError):
+        recover(avatar)
+
+
 def head(avatar: str) -> tuple[str | None, int]:
-    """The last accepted test event: its commit and its tag, or None and 0. Raises OSError."""
-    history = os.path.join(avatar, HISTORY)
-    try:
-        with open(os.path.join(history, BRANCH)) as file:
-            commit = file.read().strip()
-    except FileNotFoundError:
-        return None, 0
-    return commit, max(int(name) for name in os.listdir(os.path.join(history, "refs/tags")) if name.isdigit())
-
-
-@contextlib.contextmanager
-def locked(folder: str) -> Iterator[None]:
-    """Alone with this folder of the katas: a kata's or an avatar's. Its lock is the folder itself, so that no
-    file is left behind. Raises OSError.
+    """The last accepted test event: its commit and its tag, or None and 0. Raises OSError, and KatasError where the history
+    and increments.json do not agree: from what was lost nothing may go on, least of all from the beginning.
     """
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.samestat(os.fstat(lock), os.stat(folder)):
-            raise FileNotFoundError(errno.ENOENT, "it was removed meanwhile, try again", folder)
-        yield
-    finally:
-        os.close(lock)
+    history, (kata, name) = os.path.join(avatar, HISTORY), os.path.split(avatar)
+    listing = os.path.join(kata, INCREMENTS)
+    tag = increments.last(listing, name)
+    commit = refs.read(history, refs.BRANCH)
+    tagged = refs.read(history, refs.tag_name(tag or 1))
+    if tag and commit and commit == tagged:
+        return commit, tag
+    if not (tag or commit or tagged):
+        return None, 0
+    git = f"`git --git-dir={history}"
+    if not tag:
+        why = f"{listing} does not list the test events that {history} holds; put it back from a backup"
+    elif not commit and not tagged:
+        why = f"{listing} lists {tag} test events, and {history} has no reference to them; put it back from a backup"
+    elif not tagged:
+        why = f"{history} has lost tag {tag}; {git} tag {tag} main` puts it back, if main is where it was"
+    else:
+        lost = (
+            "has lost its branch main" if not commit else f"has its branch main elsewhere than at tag {tag}"
+        )
+        why = f"{history} {lost}, the last test event; {git} update-ref {refs.BRANCH} {refs.tag_name(tag)}` puts it back"
+    raise KatasError(f"{why}; until then no test event is accepted")
 
 
 def make_history(folder: str) -> None:
@@ -137,40 +204,8 @@ def make_history(folder: str) -> None:
         return
     for each in ("objects", "refs/heads", "refs/tags"):
         os.makedirs(os.path.join(folder, each), exist_ok=True)
-    write(os.path.join(folder, "config"), CONFIG)
-    write(os.path.join(folder, "HEAD"), f"ref: {BRANCH}\n".encode())
-
-
-def missing(history: str, names: Iterable[str]) -> set[str]:
-    """Those of the objects that are not kept loose; one that was packed since is merely written again."""
-    return {name for name in names if not os.path.exists(_object_path(history, name))}
-
-
-def read_increments(path: str) -> dict[str, list[dict[str, Any]]]:
-    """A kata's increments.json; empty before the first test event. Raises OSError and ValueError."""
-    try:
-        with open(path, "rb") as file:
-            found: dict[str, list[dict[str, Any]]] = json.load(file)
-    except FileNotFoundError:
-        return {}
-    return found
-
-
-def write(path: str, content: bytes, temporary: str = "") -> None:
-    """Make the file old or new, never half of it. Raises OSError. The caller holds the lock of the folder.
-
-    What a crash leaves is overwritten next time; git overlooks it, by the `.lock` that its own files in
-    the making have too.
-    """
-    temporary = temporary or f"{path}.lock"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-        os.rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    whole.write(os.path.join(folder, "config"), CONFIG)
+    whole.write(os.path.join(folder, "HEAD"), f"ref: {refs.BRANCH}\n".encode())
 
 
 def pack_changes(changes: Changes) -> dict[str, Any]:
@@ -189,30 +224,3 @@ def unpack_changes(data: dict[str, Any]) -> Changes:
         brought=tuple(os.fsencode(path) for path in data["brought"]),
         folders=tuple(Folder(os.fsencode(path), mode, stamp) for path, mode, stamp in data["folders"]),
     )
-
-
-def drop_increments(path: str, avatar: str) -> None:
-    """Forget an avatar's test events in a kata's increments.json, whose lock the caller holds. Raises OSError, and
-    ValueError for a file that is damaged.
-    """
-    increments = read_increments(path)
-    if increments.pop(avatar, None) is not None:
-        write(path, json.dumps(increments, indent=1).encode())
-
-
-def _add_increment(path: str, avatar: str, increment: dict[str, Any]) -> None:
-    increments = read_increments(path)
-    kept = [each for each in increments.get(avatar, []) if each["tag"] != increment["tag"]]
-    increments[avatar] = [*kept, increment]
-    write(path, json.dumps(increments, indent=1).encode())
-
-
-def _write_object(history: str, name: str, content: bytes) -> None:
-    path = _object_path(history, name)
-    if not os.path.exists(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        write(path, content, os.path.join(history, "objects", "tmp_obj_harness"))
-
-
-def _object_path(history: str, name: str) -> str:
-    return os.path.join(history, "objects", name[:2], name[2:])

@@ -19,8 +19,8 @@ from harness.errors import HarnessError, KatasError
 from harness.katas import journal, wire
 from harness.katas.channel import Channel
 from harness.katas.layered import LayeredEvent
-from harness.katas.layout import HISTORY, Avatar
-from harness.katas.store import Acceptance, FolderEvent, FolderKatas, Increment
+from harness.katas.layout import Avatar
+from harness.katas.store import EVENT_SECONDS, Acceptance, FolderEvent, FolderKatas, Increment
 from harness.katas.trial import TrialEvent
 
 KINDS = {"plain": FolderEvent, "trial": TrialEvent, "layered": LayeredEvent}
@@ -44,17 +44,23 @@ class Keeper:
             call = getattr(self, f"do_{request.pop('call')}")
             try:
                 answer = call(**request)
-            except (HarnessError, OSError) as error:
+            except HarnessError as error:
                 self._channel.send({"error": type(error).__name__, "line": str(error)})
+            except OSError as error:
+                line = f"{error.filename or 'the katas'}: {error.strerror or error}"
+                self._channel.send({"error": KatasError.__name__, "line": line})
             else:
                 self._channel.send({"answer": answer})
         self.do_close()
+        self._katas.close()
 
     def do_nothing(self) -> None:
         """An answer tells that one is there to answer."""
 
-    def do_event(self, kata: str, name: str, kind: str = "plain", **how: Any) -> None:
-        self._event = self._katas.event(Avatar(kata, name), partial(KINDS[kind], **how))
+    def do_event(
+        self, kata: str, name: str, kind: str = "plain", seconds: float = EVENT_SECONDS, **how: Any
+    ) -> None:
+        self._event = self._katas.event(Avatar(kata, name), partial(KINDS[kind], **how), seconds=seconds)
 
     def do_place(self) -> str:
         assert isinstance(self._event, TrialEvent)
@@ -134,11 +140,10 @@ class Keeper:
         return wire.pack_listing(self._katas.list())
 
     def do_history(self, kata: str, name: str) -> int:
-        def pack(write: tarpipe.Write) -> int:
-            with self._katas.history(Avatar(kata, name)) as history:
-                return tarpipe.pack(str(history.parent), write, what=(HISTORY,))
+        return self._send(lambda write: self._katas.pack_history(Avatar(kata, name), write))
 
-        return self._send(pack)
+    def do_tidy(self) -> Any:
+        return asdict(self._katas.tidy())
 
     def do_download(self, kata: str) -> int:
         return self._send(lambda write: self._katas.download(kata, write))

@@ -8,7 +8,8 @@ import io
 import threading
 import time
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -28,8 +29,9 @@ from harness.katas.journal import pack_changes
 from harness.katas.keeper import rebuild_error
 from harness.katas.layered import Stack
 from harness.katas.layout import HISTORY, Avatar
+from harness.katas.repack import Sizes
 from harness.katas.saving import SavedFile
-from harness.katas.store import Acceptance, Comparison, Held, Increment, Usage
+from harness.katas.store import EVENT_SECONDS, Acceptance, Comparison, Held, Increment, Usage
 from harness.streams import take
 from harness.streams.forks import Origin
 from harness.tree import Entry
@@ -46,11 +48,18 @@ KEEPER_MODULES = (
         for name in (
             *(
                 "layout",
+                "whole",
+                "locks",
                 "delta",
                 "sent",
                 "stamps",
                 "saving",
                 "redo",
+                "refs",
+                "packs",
+                "objects",
+                "repack",
+                "increments",
                 "journal",
                 "removal",
                 "layers",
@@ -68,8 +77,13 @@ KEEPER_MODULES = (
 )
 """What travels into the keeper: modules of the standard library's alone."""
 
-ANSWER_SECONDS = 600.0
-"""How long a keeper may take over one request; a whole tree of 160 MB takes it a second."""
+ANSWER_SECONDS = 120.0
+"""How long a keeper may say nothing to one who looks into the katas: half of it may go by until a test event has ended, and
+a whole tree of 160 MB takes it a second. A test event has its own limit.
+"""
+
+GRACE_SECONDS = 2.0
+"""A keeper that waited for an avatar in vain says so; for so long it is listened to."""
 
 
 class VolumeKatas:
@@ -96,10 +110,20 @@ class VolumeKatas:
         """The volume that holds an avatar."""
         return self.volume
 
-    def event(self, avatar: Avatar, kind: str = "plain", **how: int) -> KeptEvent:
-        """`kind` is one of the keeper's KINDS, `how` what that takes."""
-        link = self._reach("event", kata=avatar.kata, name=avatar.name, kind=kind, **how)
-        return KeptEvent(link, self._give_back)
+    def event(
+        self, avatar: Avatar, kind: str = "plain", *, seconds: float = EVENT_SECONDS, **how: int
+    ) -> KeptEvent:
+        """`kind` is one of the keeper's KINDS, `how` what that takes. The seconds are for all of the test event that a keeper
+        takes.
+        """
+        deadline = time.monotonic() + seconds
+
+        def ask(link: _Link) -> None:
+            left = max(deadline - time.monotonic(), 0.0)
+            link.deadline = time.monotonic() + left + GRACE_SECONDS
+            link.call("event", kata=avatar.kata, name=avatar.name, kind=kind, seconds=left, **how)
+
+        return KeptEvent(self._reach(ask, deadline), self._give_back)
 
     def list(self) -> dict[str, dict[str, list[Increment]]]:
         with self._link() as link:
@@ -118,6 +142,10 @@ class VolumeKatas:
     def download(self, kata: str, write: tarpipe.Write) -> int:
         with self._link() as link:
             return link.receive_stream(write, "download", kata=kata)
+
+    def tidy(self) -> Sizes:
+        with self._link() as link:
+            return Sizes(**link.call("tidy"))
 
     def remove(self, kata: str, name: str | None = None) -> None:
         with self._link() as link:
@@ -155,19 +183,19 @@ class VolumeKatas:
 
     @contextlib.contextmanager
     def _link(self) -> Iterator[_Link]:
-        link = self._reach("nothing")
+        link = self._reach(lambda link: link.call("nothing"), time.monotonic() + ANSWER_SECONDS)
         try:
             yield link
         finally:
             self._give_back(link)
 
-    def _reach(self, request: str, **arguments: Any) -> _Link:
-        """A keeper that has answered this request, which may be asked twice."""
+    def _reach(self, ask: Callable[[_Link], object], deadline: float) -> _Link:
+        """A keeper that has answered this, which may be asked twice."""
         while True:
-            link = self._take()
+            link = self._take(deadline)
             reused = link.used
             try:
-                link.call(request, **arguments)
+                ask(link)
             except BaseException as error:
                 self._give_back(link)
                 if reused and isinstance(error, StreamCut) and not self._closed:
@@ -175,9 +203,9 @@ class VolumeKatas:
                 raise
             return link
 
-    def _take(self) -> _Link:
+    def _take(self, deadline: float) -> _Link:
         self._origin.require("volume")
-        link = self._idle.take() or _Link(self._engine.open_keeper(self.volume, bundle()))
+        link = self._idle.take() or _Link(self._start(deadline))
         with self._lock:
             closed = self._closed
             if not closed:
@@ -187,14 +215,44 @@ class VolumeKatas:
             raise KatasError(f"the volume {self.volume} was closed meanwhile")
         return link
 
+    def _start(self, deadline: float) -> Stream:
+        """A new keeper; in a thread, as an engine that hangs has no limit of its own."""
+        started: Future[Stream] = Future()
+
+        def start() -> None:
+            try:
+                started.set_result(self._engine.open_keeper(self.volume, bundle()))
+            except BaseException as error:
+                started.set_exception(error)
+
+        threading.Thread(target=start, name="harness-keeper", daemon=True).start()
+        try:
+            return started.result(max(deadline - time.monotonic(), 0.0))
+        except TimeoutError as error:
+            started.add_done_callback(_close_late)
+            raise EngineError(
+                f"no keeper of volume {self.volume} has started in time; see whether the engine answers, and what its machine is "
+                "busy with"
+            ) from error
+
     def _give_back(self, link: _Link) -> None:
+        link.deadline = None
         with self._lock:
             self._busy.discard(link)
             kept = not (link.broken or self._closed)
             if kept:
                 self._idle.give(link)
-        if not kept:
+        if link.stuck:
+            # Nothing is waited for: to end what hangs may take as long as it hung.
+            threading.Thread(target=link.end, name="harness-keeper", daemon=True).start()
+        elif not kept:
             link.close()
+
+
+def _close_late(started: Future[Stream]) -> None:
+    """Of a keeper that nobody waits for any more."""
+    if not started.exception():
+        started.result().close()
 
 
 class KeptEvent:
@@ -293,8 +351,10 @@ class _Link:
         self._data = bytearray()
         self._said = bytearray()  # on stderr: a traceback, if anything
         self._owed = 0  # answers to calls that were not waited for
+        self.deadline: float | None = None  # of a test event, in monotonic seconds
         self.used = False
         self.broken = False
+        self.stuck = False  # it is there, and does not answer
 
     def call(self, request: str, /, **arguments: Any) -> Any:
         self._settle()
@@ -340,6 +400,11 @@ class _Link:
         """For whoever does not use it: who does is told so."""
         self._stream.kill()
 
+    def end(self) -> None:
+        """Whatever it is at."""
+        self._stream.kill()
+        self._stream.close()
+
     def _settle(self) -> None:
         self.used = True
         while self._owed:
@@ -361,14 +426,21 @@ class _Link:
         try:
             yield
         except TimeoutError as error:
-            self.broken = True
-            raise EngineError(f"the keeper did not answer in {ANSWER_SECONDS:g} seconds") from error
+            self.broken = self.stuck = True
+            limit = (
+                f"in {ANSWER_SECONDS:g} seconds"
+                if self.deadline is None
+                else "within the time of the whole test event"
+            )
+            raise EngineError(
+                f"the keeper did not answer {limit}: it was stopped, or its disk hangs; it is ended, try again"
+            ) from error
         except BaseException:
             self.broken = True
             raise
 
     def _write(self, data: bytes) -> None:
-        self._stream.write(data, time.monotonic() + ANSWER_SECONDS)
+        self._stream.write(data, self._until())
 
     def _read(self, size: int) -> bytes:
         while len(self._data) < size:
@@ -382,9 +454,12 @@ class _Link:
         self._data += data[size:]
         return data[:size]
 
+    def _until(self) -> float:
+        return time.monotonic() + ANSWER_SECONDS if self.deadline is None else self.deadline
+
     def _receive(self) -> bytes:
         while True:
-            source, data = self._stream.read(time.monotonic() + ANSWER_SECONDS)
+            source, data = self._stream.read(self._until())
             if source == OUTPUT:
                 return data
             if not source:

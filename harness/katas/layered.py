@@ -13,10 +13,11 @@ import stat
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness.changes import Changes
 from harness.disk import open_folder, remove_tree
-from harness.katas import journal, saving
+from harness.katas import journal, saving, whole
 from harness.katas.delta import Delta, Stamped, same_kind, work_out
 from harness.katas.layers import Layers, dress, split_path
 from harness.katas.layout import LAYERS, LISTED, SANDBOX, split_name
@@ -48,10 +49,10 @@ class LayeredEvent(FolderEvent):
     _now: Record  # the visible files of this test event
     _newest: int  # no stamp in the tree is later, this test event's edit aside
 
-    def __init__(self, folder: Path, *, depth: int = DEPTH) -> None:
+    def __init__(self, folder: Path, *event: Any, depth: int = DEPTH) -> None:
         """At most so many layers lie over the sandbox between two test events."""
         self._depth = depth
-        super().__init__(folder)
+        super().__init__(folder, *event)
 
     def _settle(self) -> None:
         if os.path.exists(self._staging):
@@ -291,7 +292,7 @@ class LayeredEvent(FolderEvent):
         self._write(self._listed)
 
     def _write(self, listed: Listed) -> None:
-        journal.write(str(self._folder / LISTED), json.dumps(listed.pack()).encode())
+        whole.write(str(self._folder / LISTED), json.dumps(listed.pack()).encode())
 
     def _clear_layers(self) -> None:
         listed = {str(number) for number, _ in self._listed.layers}

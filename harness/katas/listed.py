@@ -17,7 +17,7 @@ from typing import Any
 from harness.changes import above
 from harness.disk import exchange, lacks, remove_tree
 from harness.errors import KatasError
-from harness.katas import journal
+from harness.katas import whole
 from harness.katas.delta import same_kind
 from harness.katas.layers import Layers, is_opaque, is_whiteout, split_path
 from harness.katas.layout import LAYERS, LISTED, SANDBOX, STAGING, VISIBLE
@@ -191,7 +191,7 @@ def settle(avatar: Path) -> None:
         layers_of(avatar, listed).fold(staging)
         # Layers over a tree that has them in it already show the same tree: a crash in between does no harm.
         exchange(str(avatar / SANDBOX), staging)
-    journal.write(str(avatar / VISIBLE), encode(listed.sent))
+    whole.write(str(avatar / VISIBLE), encode(listed.sent))
     (avatar / LISTED).unlink()
     remove_tree(avatar / STAGING)
     remove_tree(avatar / LAYERS)

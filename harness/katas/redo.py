@@ -15,16 +15,38 @@ from harness.katas.layout import show, split_name
 from harness.katas.saving import Folders, folders_of, remove
 
 
-def check(staging: str, changes: Changes) -> None:
-    """Raise KatasError unless all that was to be brought has been, under names that stay in the sandbox."""
+def check(sandbox: str, staging: str, changes: Changes) -> None:
+    """Raise KatasError unless all that was to be brought has been, under names that stay in the sandbox, and nothing there
+    has a flag that forbids to change it.
+    """
     for path in (*changes.gone, *(each.path for each in changes.folders if each.path != b".")):
         split_name(path)
+    with folders_of(sandbox) as folders:
+        for path in (*changes.gone, *changes.brought, *(each.path for each in changes.folders)):
+            _check_flags(folders, path)
     if not changes.brought:
         return
     with folders_of(staging) as staged:
         for path in changes.brought:
             if _kind(staged, split_name(path)) in (0, stat.S_IFDIR):
                 raise KatasError(f"{show(path)} was to be brought back, and was not")
+
+
+def _check_flags(folders: Folders, path: bytes) -> None:
+    """Only what the kernel refuses to root, or to an owner whom the mode permits it, is meant to stay as it is."""
+    *above, last = path.split(b"/")
+    if (folder := folders.find(above)) is None:
+        return
+    try:
+        mode = os.lstat(last, dir_fd=folder).st_mode
+    except FileNotFoundError:
+        return
+    if os.access(last, os.W_OK, dir_fd=folder, follow_symlinks=False):
+        return
+    if os.geteuid() == 0 or mode & stat.S_IWUSR:
+        raise KatasError(
+            f"{show(path)} in the sandbox cannot be changed, whatever its mode; see lsattr(1) and the options of its mount"
+        )
 
 
 def carry_out(sandbox: str, staging: str, changes: Changes) -> None:

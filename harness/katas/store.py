@@ -9,19 +9,21 @@ import contextlib
 import os
 import secrets
 import stat
+import threading
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness import tarpipe
 from harness.changes import Changes
 from harness.descent import DEEPEST, descend, goes_deeper
-from harness.disk import can_exchange, empty_tree, remove_tree
+from harness.disk import empty_tree, remove_tree
 from harness.errors import HarnessError, KatasError, NoSuchAvatar
-from harness.katas import journal, removal, saving
+from harness.katas import increments, journal, objects, removal, repack, saving, whole
 from harness.katas.delta import Delta, Stamped, work_out
 from harness.katas.layout import (
     ACCEPTING,
@@ -30,7 +32,7 @@ from harness.katas.layout import (
     INCOMING,
     INCREMENTS,
     KATA_ID,
-    LISTED,
+    LAYERS,
     PATH_PARTS,
     SANDBOX,
     STAGING,
@@ -41,11 +43,21 @@ from harness.katas.layout import (
     check_kata,
     kata_folder,
 )
-from harness.katas.listed import settle
+from harness.katas.listed import Listed, settle
+from harness.katas.locks import READ_SECONDS, STEP_SECONDS, locked, still
 from harness.katas.picking import pick
 from harness.katas.sent import Record, Sent, after_a_crash, begin_writing, decode, encode
 from harness.katas.stamps import Ahead, is_ahead
 from harness.tree import Entry, snapshot
+
+EVENT_SECONDS = 600.0
+"""How long a test event waits for another one of the same avatar, unless it is told."""
+
+USAGE_TRIES = 3
+"""How often a tree is looked through that changes meanwhile, before its test event is waited for."""
+
+ARCHIVE = (*tarpipe.CREATE, "--mode=ug-s")
+"""A tar for somebody else: any can read it, and who unpacks it as root makes no program that runs as root."""
 
 RUNTIME = (INCOMING, STAGING, ACCEPTING, HELD, "*.lock")
 """What is beside a sandbox only while a test event is under way or prepared, or after a crash of one."""
@@ -109,7 +121,7 @@ class Usage:
                     visible += size
                 else:
                     extra += size
-        return cls(visible, extra, sum(size for _, size in _sizes(avatar / HISTORY)))
+        return cls(visible, extra, objects.weigh(str(avatar / HISTORY)))
 
 
 @dataclass(frozen=True)
@@ -184,8 +196,10 @@ class Katas(Protocol):
 
     def describe(self) -> str: ...
 
-    def event(self, avatar: Avatar) -> Event:
-        """Begin a test event, waiting for another one of the same avatar; a new avatar is made on the fly."""
+    def event(self, avatar: Avatar, *, seconds: float = EVENT_SECONDS) -> Event:
+        """Begin a test event, waiting for another one of the same avatar; a new avatar is made on the fly. After so many
+        seconds it is given up: Busy is raised, or EngineError where it is a keeper that was waited for.
+        """
 
     def list(self) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
         """Kata to avatar to accepted test events."""
@@ -194,7 +208,10 @@ class Katas(Protocol):
         """A folder that holds the avatar's git history, to be read from."""
 
     def download(self, kata: str, write: tarpipe.Write) -> int:
-        """The whole kata as a tar stream; returns its bytes."""
+        """The whole kata as a tar stream; returns its bytes. No test event of it begins until `write` has taken all."""
+
+    def tidy(self) -> repack.Sizes:
+        """Pack all histories, which each test event does for its avatar now and then; returns what that gained."""
 
     def remove(self, kata: str, name: str | None = None) -> None:
         """Remove an avatar, or the whole kata, for good, once no test event of it is under way."""
@@ -210,6 +227,7 @@ class FolderKatas:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()
+        self._packing: list[threading.Thread] = []
 
     def describe(self) -> str:
         return str(self.root)
@@ -218,48 +236,66 @@ class FolderKatas:
         """For those who may see the katas: a volume mount."""
         return self.root / avatar_folder(avatar) / SANDBOX
 
-    def event(self, avatar: Avatar, kind: Callable[[Path], FolderEvent] | None = None) -> FolderEvent:
+    def event(
+        self,
+        avatar: Avatar,
+        kind: Callable[..., FolderEvent] | None = None,
+        *,
+        seconds: float = EVENT_SECONDS,
+    ) -> FolderEvent:
         with _saying(f"the katas in {self.root} cannot be written"):
             if not self.root.exists():  # a folder that is there has the mode that its owner gave it
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = (kind or FolderEvent)(self.root / avatar_folder(avatar))
+            folder = self.root / avatar_folder(avatar)
+            found = (kind or FolderEvent)(folder, time.monotonic() + seconds, self._closed)
             (self.root / STORE).touch()
             return found
 
     def list(self) -> dict[str, dict[str, list[Increment]]]:
         found: dict[str, dict[str, list[Increment]]] = {}
         with _saying(f"the katas in {self.root} cannot be read"):
+            self._recover("*/*/*")
             for kata, folder in self._folders():
-                self._recover(f"{kata_folder(kata)}/*")
-                increments = journal.read_increments(str(folder / INCREMENTS))
+                listed = increments.read(str(folder / INCREMENTS))
                 found[kata] = {
-                    name: [Increment(**each) for each in increments.get(name, [])]
+                    name: [_increment(folder, each) for each in listed.get(name, [])]
                     for name in removal.avatars(str(folder))
                 }
         return found
 
     @contextlib.contextmanager
     def history(self, avatar: Avatar) -> Iterator[Path]:
-        folder = self.root / avatar_folder(avatar)
-        if not os.path.isdir(folder / HISTORY):
-            raise NoSuchAvatar(
-                f"there is no avatar {avatar} in {self.root}; `harness katas list` shows them all"
-            )
+        folder = self._avatar(avatar)
         journal.settle(str(folder))
         yield folder / HISTORY
+
+    def pack_history(self, avatar: Avatar, write: tarpipe.Write) -> int:
+        """The avatar's history as a tar stream; returns its bytes."""
+        folder = self._avatar(avatar)
+        with _saying(f"the katas in {self.root} cannot be read"), still(str(folder)):
+            journal.recover_if_possible(str(folder))
+            return tarpipe.pack(str(folder), write, what=(HISTORY,))
 
     def download(self, kata: str, write: tarpipe.Write) -> int:
         check_kata(kata)
         folder = self.root / kata_folder(kata)
         if not os.path.isdir(folder):
             raise NoSuchAvatar(f"there is no kata {kata} in {self.root}; `harness katas list` shows them all")
-        with _saying(f"the katas in {self.root} cannot be read"):
-            self._settle(f"{kata_folder(kata)}/*")
+        with _saying(f"the katas in {self.root} cannot be read"), _still(folder):
             names = sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
             _check_depth(kata, folder)
-        return tarpipe.pack(
-            str(folder), write, what=tuple(f"./{name}" for name in names), options=_leaving_out("./*")
-        )
+            return tarpipe.pack(
+                str(folder),
+                write,
+                what=tuple(f"./{name}" for name in names),
+                options=_leaving_out("./*"),
+                command=ARCHIVE,
+            )
+
+    def tidy(self) -> repack.Sizes:
+        with _saying(f"the katas in {self.root} cannot be written"):
+            folders = [each.parent for each in sorted(self.root.glob(f"??/????????/*/{HISTORY}"))]
+            return sum((repack.tidy(str(each)) for each in folders), repack.Sizes())
 
     def remove(self, kata: str, name: str | None = None) -> None:
         check_kata(kata)
@@ -277,13 +313,40 @@ class FolderKatas:
                 for kata, folder in self._folders()
             }
 
+    def export(self, write: tarpipe.Write) -> int:
+        """All katas as a tar stream; returns its bytes. No test event begins until `write` has taken all."""
+        with _saying(f"the katas in {self.root} cannot be read"), contextlib.ExitStack() as stack:
+            for kata, folder in self._folders():
+                stack.enter_context(_still(folder))
+                _check_depth(kata, folder)
+            return tarpipe.pack(str(self.root), write, options=_leaving_out("./*/*/*"), command=ARCHIVE)
+
+    def close(self) -> None:
+        """Nothing is held between test events; histories that are being packed are waited for."""
+        while self._packing:
+            self._packing.pop().join()
+
+    def _avatar(self, avatar: Avatar) -> Path:
+        folder = self.root / avatar_folder(avatar)
+        if not os.path.isdir(folder / HISTORY):
+            raise NoSuchAvatar(
+                f"there is no avatar {avatar} in {self.root}; `harness katas list` shows them all"
+            )
+        return folder
+
     def _usage(self, avatar: Avatar) -> Usage:
         """Of one that cannot be read, its problem: others can."""
         folder = self.root / avatar_folder(avatar)
         try:
             with _saying(f"the katas in {folder} cannot be read"):
-                self._settle(avatar_folder(avatar))
-                return Usage.of(folder, _visible(folder))
+                self._recover(avatar_folder(avatar))
+                for _ in range(USAGE_TRIES):
+                    with contextlib.suppress(
+                        FileNotFoundError
+                    ):  # a run that is under way removed it meanwhile
+                        return _usage_of(folder)
+                with locked(str(folder)):
+                    return _usage_of(folder)
         except HarnessError as error:
             return Usage(0, 0, 0, str(error))
 
@@ -296,44 +359,53 @@ class FolderKatas:
 
     def _recover(self, avatars: str) -> None:
         """Carry out what a crash left of these avatars' acceptances, for somebody who reads what was accepted."""
+        deadline = time.monotonic() + STEP_SECONDS
         for each in self.root.glob(f"{avatars}/{ACCEPTING}"):
-            journal.settle(str(each.parent))
+            journal.settle(str(each.parent), deadline)
 
-    def _settle(self, avatars: str) -> None:
-        """The same, and fold the layers of these avatars, for somebody who reads their sandboxes."""
-        self._recover(avatars)
-        for each in self.root.glob(f"{avatars}/{LISTED}"):
-            with journal.locked(str(each.parent)):
-                journal.recover(str(each.parent))
-                settle(each.parent)
-
-    def export(self, write: tarpipe.Write) -> int:
-        """All katas as a tar stream; returns its bytes."""
-        with _saying(f"the katas in {self.root} cannot be read"):
-            self._settle("*/*/*")
-            for kata, folder in self._folders():
-                _check_depth(kata, folder)
-            return tarpipe.pack(str(self.root), write, options=_leaving_out("./*/*/*"))
-
-    def close(self) -> None:
-        """Nothing is held between test events."""
+    def _closed(self, avatar: Path) -> None:
+        """A test event of the avatar has ended: its history is packed, when it is time, without anybody's waiting for it."""
+        if repack.due(str(avatar / HISTORY)):
+            self._packing = [each for each in self._packing if each.is_alive()]
+            thread = threading.Thread(
+                target=repack.repack_in_time, args=(str(avatar),), name="harness-repack"
+            )
+            thread.start()
+            self._packing.append(thread)
 
 
 class FolderEvent:
     """One test event of an avatar in a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        deadline: float | None = None,
+        closed: Callable[[Path], object] = lambda folder: None,
+    ) -> None:
+        """Waits for another one until the deadline, in monotonic seconds; `closed` is called with the folder in the end. Raises
+        OSError and KatasError.
+        """
+        self._folder, self._closed = folder, closed
         self._sandbox, self._staging = str(folder / SANDBOX), str(folder / STAGING)
         self._incoming = str(folder / INCOMING)
         self._ahead: Ahead = {}
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(journal.locked(str(folder)))
+            stack.enter_context(locked(str(folder), deadline))
+            removal.finish(str(folder))
             (folder / SANDBOX).mkdir(exist_ok=True)
+            if os.path.ismount(self._sandbox):
+                raise KatasError(
+                    f"{self._sandbox} is a mount point, whose place no other tree can take in one step; mount what the whole "
+                    "katas are in"
+                )
             journal.recover(str(folder))
             self._settle()
-            self._clear()
+            with contextlib.suppress(
+                OSError
+            ):  # what cannot go is in the way of those alone who need the place
+                self._clear()
             journal.make_history(str(folder / HISTORY))
             self._lock = stack.pop_all()
 
@@ -397,7 +469,7 @@ class FolderEvent:
             mark = self._held()
             if not mark:
                 mark = secrets.token_hex(16)
-                journal.write(path, mark.encode())
+                whole.write(path, mark.encode())
             sent = self._sent()
             return Held(mark, sent, *self._against(file.stamped for file in sent.values()))
 
@@ -428,14 +500,9 @@ class FolderEvent:
 
     def stage(self, chunks: Iterable[bytes]) -> int:
         with self._saying("written"):
-            remove_tree(self._staging)
-            os.mkdir(self._staging, 0o700)  # closed to the runs of team mates until all is in it
-            if not can_exchange(self._staging):
-                os.rmdir(self._staging)
-                raise KatasError(
-                    f"the file system of {self._folder} cannot exchange two folders in one step, without which no test "
-                    "event is accepted whole or not at all; keep the katas on ext4, xfs, btrfs or tmpfs"
-                )
+            journal.make_staging(
+                str(self._folder), 0o700
+            )  # closed to the runs of team mates until all is in it
         try:
             return tarpipe.unpack(self._staging, chunks)
         except BaseException:
@@ -468,6 +535,8 @@ class FolderEvent:
     def close(self) -> None:
         with self._lock, contextlib.suppress(OSError):  # the next test event tries again
             self._clear()
+        with contextlib.suppress(OSError):
+            self._closed(self._folder)
 
     def _held(self) -> str:
         try:
@@ -492,10 +561,10 @@ class FolderEvent:
             remove_tree(self._staging)
         remove_tree(self._incoming)
 
-    def _against(self, files: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
+    def _against(self, stamped: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
         """The history beside these files: which contents it does not hold yet, its head, and the tag of that."""
         head, tag = journal.head(str(self._folder))
-        missing = journal.missing(str(self._folder / HISTORY), {file.blob for file in files if file.blob})
+        missing = objects.missing(str(self._folder / HISTORY), {file.blob for file in stamped if file.blob})
         return frozenset(missing), head, tag
 
     def _sent(self) -> dict[bytes, Sent]:
@@ -509,7 +578,7 @@ class FolderEvent:
 
     def _write_sent(self, record: Record) -> None:
         os.makedirs(self._incoming, exist_ok=True)
-        journal.write(str(self._folder / VISIBLE), encode(record), os.path.join(self._incoming, VISIBLE))
+        whole.write(str(self._folder / VISIBLE), encode(record), os.path.join(self._incoming, VISIBLE))
 
     def _saying(self, what: str) -> AbstractContextManager[None]:
         return _saying(f"the katas in {self._folder} cannot be {what}")
@@ -546,6 +615,34 @@ def _visible(avatar: Path) -> set[bytes]:
     return set(_read_sent(avatar))
 
 
+def _increment(kata: Path, data: dict[str, Any]) -> Increment:
+    try:
+        return Increment(**data)
+    except TypeError as error:
+        raise whole.damaged(str(kata / INCREMENTS)) from error
+
+
+def _usage_of(avatar: Path) -> Usage:
+    listed = Listed.read(avatar)
+    if listed is None:
+        return Usage.of(avatar, _visible(avatar))
+    folders = (*(f"{LAYERS}/{number}" for number, _ in listed.layers), SANDBOX)
+    return Usage.of(avatar, listed.sent, folders)
+
+
+@contextlib.contextmanager
+def _still(kata: Path) -> Iterator[None]:
+    """Alone with a kata's avatars, whose trees are whole and in one folder each. Raises OSError and KatasError."""
+    deadline = time.monotonic() + READ_SECONDS
+    with contextlib.ExitStack() as stack:
+        for name in removal.avatars(str(kata)):
+            avatar = kata / name
+            stack.enter_context(still(str(avatar), deadline))
+            journal.recover_if_possible(str(avatar))
+            settle(avatar)
+        yield
+
+
 def _sizes(folder: Path) -> Iterator[tuple[bytes, int]]:
     """Each regular file below a folder, and its bytes; one that is deeper than any visible file without its name."""
     seen = set()
@@ -564,4 +661,4 @@ def _saying(what: str) -> Iterator[None]:
     except OSError as error:
         raise KatasError(f"{what}: {error.strerror or error}") from error
     except ValueError as error:
-        raise KatasError(f"{what}: a file in it is damaged ({error})") from error
+        raise KatasError(f"{what}: a file in it is damaged; put it back from a backup") from error

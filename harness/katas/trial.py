@@ -10,9 +10,8 @@ import os
 from harness import tarpipe
 from harness.changes import Changes
 from harness.descent import LONGEST, goes_deeper
-from harness.disk import remove_tree
 from harness.errors import KatasError
-from harness.katas import saving
+from harness.katas import journal, saving
 from harness.katas.layout import STAGING
 from harness.katas.store import Acceptance, FolderEvent
 
@@ -23,8 +22,7 @@ class TrialEvent(FolderEvent):
     def place(self) -> str:
         """Make the folder of the copy, empty yet, to be mounted; returns it relative to the avatar's. Raises KatasError."""
         with self._saying("written"):
-            remove_tree(self._staging)
-            os.mkdir(self._staging, 0o755)
+            journal.make_staging(str(self._folder))
         return STAGING
 
     def copy(self, owner: tuple[int, int] | None) -> None:

@@ -9,12 +9,12 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from harness.engines import Engine, Limits, SandboxSpec
+from harness.engines import Engine, Limits, Sandbox, SandboxSpec
 from harness.engines.spec import Mount
-from harness.errors import EngineError, HarnessError, UsageError
+from harness.errors import Busy, EngineError, HarnessError, UsageError
 from harness.katas.layout import Avatar, show
 from harness.katas.places import VOLUME, open_folder, open_volume
-from harness.katas.store import Event, Katas, Usage
+from harness.katas.store import EVENT_SECONDS, Event, Katas, Usage
 from harness.katas.visible import VisibleFiles
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -118,9 +118,9 @@ class BaseRunner:
         """The steps, up to the one that accepts the test event."""
         raise NotImplementedError
 
-    def begin(self, avatar: Avatar) -> Event:
-        """The avatar's test event in the katas."""
-        return self.katas.event(avatar)
+    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> Event:
+        """The avatar's test event in the katas, for which so many seconds may be waited."""
+        return self.katas.event(avatar, seconds=seconds)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         """The run-container that the steps need, for the test event that `begin` gave."""
@@ -152,11 +152,18 @@ class BaseRunner:
         self._check_sizes(visible)
         started = time.monotonic_ns()
         visible = visible.freeze()
+        since = started / 10**9
+
+        def begun(sandbox: Sandbox) -> Sandbox:
+            """The time of the whole test event has been running."""
+            sandbox.begin(since)
+            return sandbox
+
         with ExitStack() as stack:
             under_way = stack.enter_context(self._under_way.event())
             standing = stack.enter_context(self.head_start(avatar))
             try:
-                katas = stack.enter_context(closing(self.begin(avatar)))
+                katas = stack.enter_context(closing(self.begin(avatar, self._left(since))))
                 if fresh:
                     katas.start_afresh()
                 opened = Phase(
@@ -165,12 +172,12 @@ class BaseRunner:
                     time.monotonic_ns() - started,
                 )
                 spec = self.spec(avatar, katas)
-            except EngineError as error:
+            except (EngineError, Busy) as error:
                 self._under_way.check()
                 return Run.faulty(error, time.monotonic_ns() - started)
             event = TestEvent(
                 katas,
-                standing.sandbox if standing else self.engine.open(spec),
+                begun(standing.sandbox if standing else self.engine.open(spec)),
                 visible,
                 self.command,
                 max_seconds,
@@ -178,7 +185,7 @@ class BaseRunner:
                 self._weighed.pop(avatar, None),
                 started=started,
                 on_output=on_output,
-                open_another=(lambda: self.engine.open(spec)) if standing else None,
+                open_another=(lambda: begun(self.engine.open(spec))) if standing else None,
                 seed=standing.seed if standing else None,
                 wants_products=products,
             )
@@ -201,6 +208,10 @@ class BaseRunner:
         run = event.result(time.monotonic_ns() - started)
         self.look_ahead(avatar)
         return run
+
+    def _left(self, since: float) -> float:
+        """Seconds of the test event that began then; where none are left, what it takes to see that nobody is there."""
+        return max(since + self.limits.event_seconds - time.monotonic(), 0.001)
 
     def _check_sizes(self, files: VisibleFiles) -> None:
         """Before anything is copied, which would take its time and then fail."""

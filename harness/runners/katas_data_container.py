@@ -140,8 +140,6 @@ class KatasDataContainer(BaseRunner):
             yield None
             return
         with self._standby.playing(avatar, of_anybody=not self._seeds) as standing:
-            if standing:
-                standing.sandbox.begin()
             yield standing
 
     def look_ahead(self, avatar: Avatar) -> None:
@@ -197,7 +195,7 @@ class KatasDataContainer(BaseRunner):
             sandbox.wait()
             seed = None
             if self._seeds:
-                with closing(self.katas.event(avatar)) as katas:
+                with closing(self.katas.event(avatar, seconds=self.limits.event_seconds)) as katas:
                     seed = Seed.plant(sandbox, katas)
                 if seed is None:
                     # The whole tree will be piped in, into an empty one: what is gone by then must not be there.

@@ -17,7 +17,7 @@ from harness.katas.kept import KeptEvent, VolumeKatas
 from harness.katas.layered import DEPTH
 from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import VOLUME
-from harness.katas.store import Event, Katas
+from harness.katas.store import EVENT_SECONDS, Event, Katas
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -44,8 +44,8 @@ class KatasOverlay(BaseRunner):
         super().__init__(engine, katas, **arguments)
         self._layers = int(layers)
 
-    def begin(self, avatar: Avatar) -> KeptEvent:
-        return self.katas.event(avatar, "layered", depth=self._layers)
+    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> KeptEvent:
+        return self.katas.event(avatar, "layered", seconds=seconds, depth=self._layers)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         assert isinstance(katas, KeptEvent)

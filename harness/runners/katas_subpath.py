@@ -12,7 +12,7 @@ from harness.engines.spec import PartOfVolume
 from harness.katas.kept import KeptEvent, VolumeKatas
 from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import VOLUME
-from harness.katas.store import Event
+from harness.katas.store import EVENT_SECONDS, Event
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
@@ -31,8 +31,8 @@ class KatasSubpath(BaseRunner):
         """The sandboxes have the player's uid, in the volume and in what is downloaded from it."""
         return ALL - {Property.OWNERSHIP}
 
-    def begin(self, avatar: Avatar) -> KeptEvent:
-        return self.katas.event(avatar, "trial")
+    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> KeptEvent:
+        return self.katas.event(avatar, "trial", seconds=seconds)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         assert isinstance(katas, KeptEvent)

@@ -19,7 +19,7 @@ import pytest
 from children import killed_before
 from events import LION, SPIDER, acceptance, git, needs_git, play, save, stage
 
-from harness.katas import journal
+from harness.katas import increments, journal, locks, whole
 from harness.katas.layout import ACCEPTING, HISTORY, INCREMENTS, SANDBOX, STAGING, VISIBLE, avatar_folder
 from harness.katas.store import Acceptance, FolderKatas
 from harness.tree import snapshot
@@ -51,7 +51,7 @@ class Prepared:
         return (
             snapshot(self.avatar / SANDBOX, contents=True),
             journal.head(str(self.avatar)),
-            journal.read_increments(str(self.avatar.parent / INCREMENTS)),
+            increments.read(str(self.avatar.parent / INCREMENTS)),
         )
 
     def close(self) -> None:
@@ -200,7 +200,7 @@ def test_before_the_first_test_event_there_is_nothing(tmp_path: Path) -> None:
     """No head, no tag, no increments."""
     journal.make_history(str(tmp_path / HISTORY))
     assert journal.head(str(tmp_path)) == (None, 0)
-    assert journal.read_increments(str(tmp_path / INCREMENTS)) == {}
+    assert increments.read(str(tmp_path / INCREMENTS)) == {}
 
 
 @needs_git
@@ -237,9 +237,9 @@ def test_a_user_s_git_gc_does_no_harm(prepared: Prepared) -> None:
 def test_a_file_is_old_or_new(tmp_path: Path) -> None:
     """Never half of it, and nothing is left beside it."""
     path = tmp_path / "file"
-    journal.write(str(path), b"old")
+    whole.write(str(path), b"old")
     for step in range(2):
-        killed_before(step, lambda: journal.write(str(path), b"new" * 1000))
+        killed_before(step, lambda: whole.write(str(path), b"new" * 1000))
         assert path.read_bytes() == (b"old" if step == 0 else b"new" * 1000)
     assert os.listdir(tmp_path) == ["file"]
 
@@ -248,11 +248,11 @@ def test_the_lock_is_the_folder_itself(tmp_path: Path) -> None:
     """It goes with whoever holds it, however that one ends, and leaves no file."""
 
     def hold_and_die() -> None:
-        with journal.locked(str(tmp_path)):
+        with locks.locked(str(tmp_path)):
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert killed_before(1, hold_and_die)
-    with journal.locked(str(tmp_path)):
+    with locks.locked(str(tmp_path)):
         assert os.listdir(tmp_path) == []
 
 

@@ -15,7 +15,7 @@ from events import acceptance, save
 from mounted import needs_overlays, press, tree
 
 from harness.errors import KatasError
-from harness.katas import journal
+from harness.katas import journal, whole
 from harness.katas.layered import DEPTH, LayeredEvent
 from harness.katas.layers import WHITEOUT
 from harness.katas.layout import LAYERS, LISTED, SANDBOX
@@ -345,7 +345,7 @@ def test_a_crash_in_the_middle_of_a_fold_does_no_harm(folder: Path, monkeypatch:
     def crash(path: str, content: bytes, temporary: str = "") -> None:
         raise OSError("by a test")
 
-    monkeypatch.setattr(journal, "write", crash)
+    monkeypatch.setattr(whole, "write", crash)
     with pytest.raises(OSError, match="by a test"):
         FolderEvent(folder)
     monkeypatch.undo()

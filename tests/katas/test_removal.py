@@ -15,8 +15,8 @@ from events import LION, SPIDER, folder_of, opened, play, settle
 from support import eventually, one_line
 
 from harness.errors import KatasError, NoSuchAvatar, UsageError
-from harness.katas import journal
-from harness.katas.layout import Avatar, avatar_folder, kata_folder
+from harness.katas import increments
+from harness.katas.layout import STORE, Avatar, avatar_folder, kata_folder
 from harness.katas.store import FolderKatas, Katas
 from harness.tree import Snapshot, difference, snapshot
 
@@ -45,7 +45,7 @@ def test_an_avatar_goes_and_its_team_stays(katas: Katas, root: Path) -> None:
     team = snapshot(root / avatar_folder(SPIDER), contents=True)
     katas.remove(LION.kata, LION.name)
     assert set(katas.list()[LION.kata]) == {SPIDER.name}
-    assert LION.name not in journal.read_increments(str(root / kata_folder(LION.kata) / "increments.json"))
+    assert LION.name not in increments.read(str(root / kata_folder(LION.kata) / "increments.json"))
     assert snapshot(root / avatar_folder(SPIDER), contents=True) == team
     assert play(katas, LION, FILES).tag == 0
     assert [each.tag for each in katas.list()[LION.kata][LION.name]] == [1]
@@ -57,9 +57,9 @@ def test_a_kata_goes_with_all_its_avatars(katas: Katas, root: Path) -> None:
     katas.remove(LION.kata)
     assert set(katas.list()) == {OTHER.kata}
     assert snapshot(root / kata_folder(OTHER.kata), contents=True) == other
-    assert [each.name for each in root.iterdir()] == [OTHER.kata[:2]]
+    assert {each.name for each in root.iterdir()} == {OTHER.kata[:2], STORE}
     katas.remove(OTHER.kata)
-    assert list(root.iterdir()) == []
+    assert [each.name for each in root.iterdir()] == [STORE]
 
 
 def test_who_is_not_there_cannot_be_removed(katas: Katas, root: Path) -> None:

@@ -43,7 +43,7 @@ from support import eventually, on_disk, one_line
 from harness import disk
 from harness.disk import remove_tree
 from harness.errors import KatasError, NoSuchAvatar, StreamCut
-from harness.katas import commits, journal, kept, store
+from harness.katas import commits, kept, locks, store
 from harness.katas.channel import LARGE
 from harness.katas.delta import Delta
 from harness.katas.layout import (
@@ -378,7 +378,7 @@ class TestAtOnce:
         katas = FolderKatas(tmp_path)
         play(katas, LION, FILES)
         thread = threading.Thread(target=play, args=[katas, SPIDER, FILES])
-        with journal.locked(str(tmp_path / kata_folder(LION.kata))):
+        with locks.locked(str(tmp_path / kata_folder(LION.kata))):
             thread.start()
             eventually((tmp_path / avatar_folder(SPIDER) / ACCEPTING).exists, "it is about to be accepted")
             thread.join(0.1)

@@ -11,7 +11,7 @@ import pytest
 
 from harness import tarpipe
 from harness.engines import Engine
-from harness.katas import journal, store
+from harness.katas import increments, objects, store
 from harness.katas.places import open_folder
 from harness.katas.store import Acceptance, Changes, FolderEvent, Katas
 from harness.proofs import Status
@@ -86,14 +86,13 @@ class CommitsInPlace(FolderEvent):
     """The mistake: nothing is written down before it is carried out."""
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
-        objects: Iterable[tuple[str, bytes]] = acceptance.objects
-        for name, content in objects:
-            journal._write_object(os.path.join(str(self._folder), ".git"), name, content)
+        for name, content in acceptance.objects:
+            objects.write(os.path.join(str(self._folder), ".git"), name, content)
         history = self._folder / ".git"
         tag = str(acceptance.increment.tag)
         (history / "refs" / "tags" / tag).write_text(f"{acceptance.commit}\n")
         (history / "refs" / "heads" / "main").write_text(f"{acceptance.commit}\n")
-        journal._add_increment(
+        increments.add(
             str(self._folder.parent / "increments.json"),
             self._folder.name,
             {**acceptance.increment.__dict__},

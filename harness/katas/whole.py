@@ -1,0 +1,55 @@
+"""One file of the katas as a whole: old or new, never half of it.
+
+Runs in the keeper too: standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import Any
+
+from harness.errors import KatasError
+
+
+def write(path: str, content: bytes, temporary: str = "") -> None:
+    """Make the file old or new, never half of it. Raises OSError. The caller holds the lock of the folder.
+
+    What a crash leaves is overwritten next time; git overlooks it, by the `.lock` that its own files in
+    the making have too.
+    """
+    temporary = temporary or f"{path}.lock"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def read(path: str) -> bytes:
+    """What the file holds; nothing where there is none. Raises OSError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def parse_json(path: str, content: bytes) -> Any:
+    """What the file at this path says. Raises KatasError for anything but JSON."""
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise damaged(path) from error
+
+
+def damaged(path: str) -> KatasError:
+    """The error for a file whose content is nothing that the harness wrote."""
+    return KatasError(
+        f"{path} is damaged: it is not what a harness writes; put it back from a backup, or remove the avatar with "
+        "`harness katas remove`"
+    )
