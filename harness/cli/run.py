@@ -150,4 +150,6 @@ def _explain(run: Run, where: str, max_seconds: float) -> None:
         errors.print(run.reason, markup=False, soft_wrap=True)
     if run.truncated:
         errors.print("the output was longer than 50 KiB a stream and was cut", markup=False)
+    for each in run.remarks:
+        errors.print(each, markup=False, soft_wrap=True)
     errors.print(terminal.phases(run.phases))

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from harness.doctor.finding import Finding, install, softly, toolchain
 from harness.doctor.trip import exact_pipe, flavour
-from harness.engines.local import ENVIRONMENT
+from harness.engines.environment import PATH
 from harness.errors import StreamCut
 
 _PROGRAM = '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n'
 
 _SECONDS = 30
 
-_WHERE = ENVIRONMENT["PATH"]
+_WHERE = PATH
 """Where the local engine's runs look for programs, whatever the user's own PATH."""
 
 

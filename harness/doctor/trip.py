@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import tarpipe
 from harness.engines import Engine, Limits, Sandbox, SandboxSpec
-from harness.engines.local import ENVIRONMENT
+from harness.engines.environment import players
 from harness.errors import EngineError
 from harness.tree import Snapshot, difference, snapshot
 
@@ -105,7 +105,7 @@ def read_compiler(count: int) -> float | None:
                 ["/bin/sh", "-c", READ_COMPILER],
                 capture_output=True,
                 stdin=subprocess.DEVNULL,
-                env=ENVIRONMENT,
+                env=players(),
                 timeout=SECONDS,
                 check=False,
             )

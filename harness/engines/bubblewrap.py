@@ -9,12 +9,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from harness.engines.caches import TELL
 from harness.engines.processes import GUEST
 from harness.engines.spec import NOBODY, Limits, SandboxSpec
 
-INIT = f'unset {GUEST}; "$@"; exit $?'
+INIT = f'unset {GUEST}; "$@" 4>&-; status=$?; {TELL}; exit $status'
 """The first process in bubblewrap: bubblewrap itself ends only when this one has, and all others with it. It keeps the label
-that its own processes do not get: bubblewrap may be killed in the instant before it asks to take this one along.
+that its own processes do not get: bubblewrap may be killed in the instant before it asks to take this one along. And it is the
+last to see HOME.
 """
 
 SETPRIV = "setpriv"
@@ -60,23 +62,16 @@ def become(spec: SandboxSpec) -> list[str]:
 
 
 def enclose(
-    shown: Path,
-    identity: list[str],
-    limits: Limits,
-    *,
-    at: str = SANDBOX,
-    inside: str = "",
-    calls: Path | None = None,
+    shown: Path, identity: list[str], limits: Limits, *, at: str = SANDBOX, calls: Path | None = None
 ) -> list[str]:
-    """Words that a command is put behind to run in the folder `inside` of what is `shown`, and see nothing else, which is
-    `at` to it; `identity` is what `become` gave.
+    """Words that a command is put behind to see the folder `shown`, which is `at` to it, and nothing else; `identity` is what
+    `become` gave, `calls` a filter of system calls.
     """
     words = ["sh", "-c", FILTERED, str(calls), "bwrap", "--seccomp", "9"] if calls else ["bwrap"]
     words += ["--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
     words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     if identity:
-        # The last is for the chdir alone, into a folder that may be the player's only.
-        for capability in ("SETUID", "SETGID", "SETPCAP", "DAC_READ_SEARCH"):
+        for capability in ("SETUID", "SETGID", "SETPCAP"):
             words += ["--cap-add", f"CAP_{capability}"]
     else:
         words += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
@@ -95,7 +90,7 @@ def enclose(
             words += ["--ro-bind", "/dev/null", file]
     for folder in ("/tmp", "/dev/shm"):
         words += ["--perms", "1777", "--size", str(limits.temporary), "--tmpfs", folder]
-    words += ["--bind", str(shown), at, "--chdir", os.path.join(at, inside) if inside else at]
+    words += ["--bind", str(shown), at, "--chdir", "/"]
     words += ["--remount-ro", "/dev", "--remount-ro", "/", "--", "sh", "-c", INIT, "init"]
     # setpriv inside, where the capabilities to do so are the last thing that is given up.
     if identity:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -20,7 +21,9 @@ import requests.exceptions
 from harness import images
 from harness.engines import Volume, part_of
 from harness.engines.bootstrap import BOOTSTRAP, send_program
+from harness.engines.caches import Caches
 from harness.engines.endpoint import Connection, Endpoint
+from harness.engines.environment import players, trusted
 from harness.engines.overlays import overlay_options, overlay_refusal
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
 from harness.engines.sandbox import Sandbox, guest_arguments
@@ -28,11 +31,13 @@ from harness.engines.seccomp import profile
 from harness.engines.spec import NOBODY, Limits, Mount, Overlay, PartOfVolume, SandboxSpec, WholeVolume
 from harness.engines.usage import CONTAINER
 from harness.errors import EngineError, ImageError, UsageError
+from harness.images.facts import SANDBOX, VOLUME
+from harness.images.lookup import find_image
 from harness.streams import Stream
 from harness.streams.attached import DockerStream
 from harness.streams.forks import Origin
 
-SANDBOX, PRIVATE, VOLUME = "/sandbox", "/run/harness", "/katas"
+PRIVATE = "/run/harness"
 
 ATTACH = "stdin=1&stdout=1&stderr=1&stream=1"
 
@@ -97,6 +102,7 @@ class DockerEngine:
         self._owner = str(Owner.current())
         self._workers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="harness-docker")
         self._started: set[str] = set()
+        self._images: dict[str, _Image] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -237,6 +243,8 @@ class DockerEngine:
         owner = f"uid={spec.uid},gid={spec.gid}"
         become = ["setpriv", f"--reuid={spec.uid}", f"--regid={spec.gid}", "--clear-groups"]
         player = [*become, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]
+        image = self._image(spec.image or images.RUN_IMAGE)
+        environment = players(image.variables)
         tmpfs = {
             PRIVATE: "mode=0700,size=1m",
             "/tmp": f"exec,mode=1777,size={limits.temporary}",
@@ -255,23 +263,47 @@ class DockerEngine:
             mounts.append(self._overlay(spec.mount))
         else:
             mounts.append(docker.types.Mount(SANDBOX, str(spec.mount), type="bind"))
-        return self._start(
-            "the run-container",
-            image=spec.image or images.RUN_IMAGE,
-            entrypoint=guest_arguments(
-                sandbox=sandbox,
-                private=PRIVATE,
-                limits=limits,
-                sweep=f'exec "$@" sh -c {shlex.quote(SWEEP)}',
-                usage=CONTAINER,
-                unpack_as=become,
-                player=player,
-            ),
-            mounts=mounts,
-            tmpfs=tmpfs,
-            cap_add=RUN_CAPABILITIES,
+        entrypoint = guest_arguments(
+            sandbox=sandbox,
+            private=PRIVATE,
+            shown=sandbox,
             limits=limits,
+            sweep=f'exec "$@" /bin/sh -c {shlex.quote(SWEEP)}',
+            usage=CONTAINER,
+            caches=Caches.seen(environment),
+            unpack_as=become,
+            environment=environment,
+            player=player,
         )
+        try:
+            return self._start(
+                "the run-container",
+                image=image.identity,
+                entrypoint=entrypoint,
+                mounts=mounts,
+                tmpfs=tmpfs,
+                cap_add=RUN_CAPABILITIES,
+                variables=image.variables,
+                limits=limits,
+            )
+        except ImageError:
+            self._images.pop(image.name, None)  # made anew, maybe: then the next one finds it
+            raise
+
+    def _image(self, name: str) -> _Image:
+        """The image that the name is of, found once: what was examined is what runs."""
+        image = self._images.get(name)
+        if image is None:
+            with _speaking(f"the image {name} cannot be examined"):
+                found = find_image(self.api, name)
+            if found is None:
+                raise ImageError(
+                    f"the run-container cannot be started: there is no image {name} on this engine; "
+                    "`harness image build` makes the harness's own"
+                )
+            variables = (found.get("Config") or {}).get("Env") or ()
+            image = self._images[name] = _Image(name, str(found["Id"]), tuple(variables))
+        return image
 
     def _overlay(self, mount: Overlay) -> docker.types.Mount:
         """A volume without a name, which is mounted when the container starts and goes with it."""
@@ -290,6 +322,7 @@ class DockerEngine:
         mounts: list[docker.types.Mount],
         cap_add: list[str],
         tmpfs: dict[str, str],
+        variables: Sequence[str] = (),
         limits: Limits | None = None,
     ) -> DockerStream:
         options: dict[str, Any] = {}
@@ -314,7 +347,10 @@ class DockerEngine:
                 working_dir="/",
                 stdin_open=True,
                 labels={LABEL: self._owner},
-                environment={"HOME": "/tmp"},
+                environment=trusted(variables),
+                healthcheck=docker.types.Healthcheck(
+                    test=["NONE"]
+                ),  # an image's would be run as root, beside the player's files
                 host_config=self.api.create_host_config(
                     auto_remove=True,
                     init=True,
@@ -395,6 +431,13 @@ def _gaps(facts: Mapping[str, Any]) -> Iterator[str]:
     for key, what in {"MemoryLimit": "memory", "PidsLimit": "processes"}.items():
         if facts.get(key) is False:
             yield f"{what} of a run cannot be bounded (see docker info)"
+
+
+@dataclass(frozen=True)
+class _Image:
+    name: str
+    identity: str  # its id, "sha256:..."
+    variables: tuple[str, ...]  # NAME=VALUE
 
 
 @contextlib.contextmanager

@@ -1,20 +1,29 @@
 # The trusted end of the stream: serves requests, one a line on stdin, next to the sandbox that the player's code sees.
 #
-#   sh guest.sh SANDBOX PRIVATE OUTPUT_BYTES SWEEP USAGE UNPACK PACK PREFIX...
+#   sh guest.sh SANDBOX PRIVATE SHOWN OUTPUT_BYTES SWEEP USAGE LOOK TOLD UNPACK PACK ENVIRONMENT PLAYER_PATH PREFIX...
 #
-# SANDBOX is the player's folder, PRIVATE a folder that the player cannot enter, OUTPUT_BYTES how much of each of the
+# SANDBOX is the player's folder, PRIVATE a folder that the player cannot enter, SHOWN the sandbox by the name that it has for
+# the player, OUTPUT_BYTES how much of each of the
 # player's streams is passed on (the rest is read and dropped, so that a chatty program is not killed by a full pipe),
 # SWEEP a command that returns when every process of the player has ended, USAGE one that prints what processes have used,
-# UNPACK the tar command that unpacks stdin so that the player
-# owns it, PACK the one that packs to stdout, PREFIX what a command is put behind to become the player's.
+# LOOK one that sets $caches to what a run left in its HOME, TOLD a file that PREFIX may have that told to by descriptor 4,
+# UNPACK the tar command that unpacks stdin so that the player owns it, PACK the one that packs to stdout, ENVIRONMENT the
+# player's variables as shell words, PLAYER_PATH the PATH among them, PREFIX what a command is put behind to become the
+# player's.
+#
+# Whatever runs here as somebody else than the player, and be it for the instant before it becomes the player, has this
+# script's own environment, of system folders alone, and PRIVATE for its working folder: the image's variables and the
+# player's files are for the player's process.
 #
 # Each answer ends in a line `NONCE WORD ...`, and so does everything sent before it. The nonce comes on the first line of
 # stdin, the player never sees it, and the player's processes hold pipes of their own, never this script's streams: nothing
 # that they write can pass for an answer. A stream without its end line was cut, wherever the cut fell.
 
 set -u
-sandbox=$1 private=$2 output_bytes=$3 sweep=$4 usage=$5 unpack=$6 pack=$7
+sandbox=$1 private=$2 shown=$3 output_bytes=$4 sweep=$5 usage=$6 look=$7
 shift 7
+told=$1 unpack=$2 pack=$3 environment=$4 player_path=$5
+shift 5
 umask 022
 IFS= read -r nonce || exit 0
 cd "$private" || exit 1
@@ -39,29 +48,39 @@ pass_on() {
     cat >/dev/null
 }
 
-# Run as the player: says why a command line cannot be started, or nothing.
+# Run as the player, by the tools of the system: says why a command line cannot be started, or nothing.
 why='
+cd "$2" || { echo "the folder of the sandbox lets nobody in; chmod 755 it"; exit; }
 word=${1%% *}
 case $word in
 */*)
     [ -e "$word" ] || { echo "there is no $word in the sandbox"; exit; }
     [ -x "$word" ] || { echo "$word is not executable; chmod +x it"; exit; }
-    IFS= read -r first <"$word"
+    [ -f "$word" ] || { [ "$4" = 127 ] || echo "$word is not a file that can be run"; exit; }
+    first=$(head -c 4096 "$word")
+    first=${first%%"
+"*}
     case $first in "#!"*) ;; *) exit ;; esac
+    PATH=$3
     set -f
     set -- ${first#??}
-    case $1 in */env) shift ;; esac
-    command -v "$1" >/dev/null && exit
+    case ${1-} in */env) while case ${2-} in -* | *=*) true ;; *) false ;; esac; do shift; done && shift ;; esac
+    [ $# = 0 ] || command -v "$1" >/dev/null && exit
     case $1 in
     *"$(printf "\r")") echo "the lines of $word end in CR LF, and no interpreter is named so; save it with LF" ;;
     *) echo "the interpreter of $word, $1, is not in the image" ;;
     esac
     ;;
-*) command -v "$word" >/dev/null || echo "the image has no $word" ;;
+*)
+    PATH=$3
+    command -v "$word" >/dev/null || echo "the image has no $word"
+    ;;
 esac'
 
 # The player's process, which waits for its command line. Of all in the container it is the first to go when memory runs out.
-player='IFS= read -r command || exit
+player='cd "$1" || exit 126
+unset OLDPWD
+IFS= read -r command || exit
 exec </dev/null
 echo 1000 2>/dev/null >/proc/self/oom_score_adj
 eval "$command"'
@@ -78,11 +97,8 @@ get_ready() {
     eval "$sweep" <ended &
     sweeper=$!
     exec 3<>go # held open at both ends, so that neither has to wait for the other
-    cd "$sandbox" || return 1
-    unset OLDPWD
-    "$@" sh -c "$player" player <"$private/go" >"$private/stdout" 2>"$private/stderr" 3>&- &
+    eval '"$@" env -i -- '"$environment"' /bin/sh -c "$player" player "$shown" <go >stdout 2>stderr 3>&- 4>"$told" &'
     child=$!
-    cd "$private" || return 1
     ready=yes
 }
 
@@ -133,10 +149,16 @@ while read -r request argument; do
             sweeper=$!
         done
         reason=
-        case $status in 126 | 127) reason=$(cd "$sandbox" && "$@" sh -c "$why" why "$command" 2>/dev/null) ;; esac
+        case $status in
+        126 | 127)
+            reason=$(timeout -s KILL 5 "$@" /bin/sh -c "$why" why "$command" "$shown" "$player_path" $status 2>/dev/null)
+            ;;
+        esac
+        caches=
+        eval "$look"
         wait $out $err
         say ran >&2
-        say ran $status "$reason"
+        say ran $status "${caches:--}" "$reason"
         ;;
     observe)
         find "$sandbox" -printf '%y %m %s %T@ %P\0' 2>/dev/null
@@ -147,7 +169,7 @@ while read -r request argument; do
         say used
         ;;
     mark) # two files, the first of them read a few ticks of the clock after it was made and before the other was
-        echo >mark && sleep 0.02 && cat mark >/dev/null && echo >moved &&
+        echo >mark && sleep 0.02 && read -r marked <mark && echo >moved &&
             stat -f -c %T "$sandbox" && find mark moved -printf '%A@ %y %m %s %T@ %C@ %i %n/%f\0'
         say marked $?
         ;;
@@ -156,11 +178,12 @@ while read -r request argument; do
         say listed "$(cat status)"
         ;;
     digest)
-        chunks | (cd "$sandbox" && xargs -0 b2sum --zero --) 2>tar.log
+        [ -e tree ] || ln -s "$sandbox" tree
+        chunks | xargs -0 b2sum --zero -- 2>tar.log
         say digested $?
         ;;
     delete)
-        chunks | (cd "$sandbox" && "$@" xargs -0 rm -f --) >tar.log 2>&1
+        chunks | "$@" /bin/sh -c 'cd "$1" && exec xargs -0 rm -f --' delete "$shown" >tar.log 2>&1
         say deleted $? "$(head -c 300 tar.log | tr '\n' ' ')"
         ;;
     pick)

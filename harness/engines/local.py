@@ -21,7 +21,9 @@ from harness.engines import Volume, cgroups, part_of, seccomp
 from harness.engines.apart import apart
 from harness.engines.bootstrap import BOOTSTRAP, send_program
 from harness.engines.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
+from harness.engines.caches import Caches
 from harness.engines.cgroups import Group
+from harness.engines.environment import TRUSTED, players
 from harness.engines.folders import (
     Labelled,
     Shelf,
@@ -56,8 +58,6 @@ SOMEBODY_ELSES = "it is somebody else's"
 
 RUN = "sandbox"
 """The kind of temporary folder that a run-container lives in."""
-
-ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
 
 
 class LocalEngine:
@@ -117,7 +117,7 @@ class LocalEngine:
     def open_keeper(self, volume: str, program: bytes) -> Stream:
         self._origin.require("engine")
         command = [*unshare(), sys.executable, "-I", "-c", BOOTSTRAP, str(self._katas(volume))]
-        stream = ProcessStream(command, environment={**ENVIRONMENT, GUEST: f"{self._owner}/{volume}"})
+        stream = ProcessStream(command, environment={**TRUSTED, GUEST: f"{self._owner}/{volume}"})
         stream.write(send_program(program), time.monotonic() + 30)
         return stream
 
@@ -275,17 +275,18 @@ class LocalEngine:
         label = f"{self._owner}/{folder.name}"
         group = self._group(label, spec.limits)
         player = (
-            enclose(shown, identity, spec.limits, at=at, inside=inside, calls=self._calls(folder))
-            if isolated
-            else [*identity, "env", f"--unset={GUEST}", f"{PLAYER}={label}"]
+            enclose(shown, identity, spec.limits, at=at, calls=self._calls(folder)) if isolated else identity
         )
         arguments = guest_arguments(
             sandbox=str(sandbox),
             private=str(private),
+            shown=os.path.join(at, inside) if isolated else str(sandbox),
             limits=spec.limits,
             sweep=":" if isolated else SWEEP % label,
             usage=group.usage_words() if group else CHILDREN,
+            caches=Caches.passed_on() if isolated else Caches(),
             unpack_as=identity,
+            environment=players() if isolated else {**players(), PLAYER: label},
             player=player,
         )
         try:
@@ -372,7 +373,7 @@ class _LocalStream(ProcessStream):
     """A guest whose processes are all ended with it, those that left its process group included."""
 
     def __init__(self, arguments: list[str], label: str, group: Group | None, *, adopts: bool) -> None:
-        super().__init__(arguments, environment={**ENVIRONMENT, GUEST: label}, adopts=adopts)
+        super().__init__(arguments, environment={**TRUSTED, GUEST: label}, adopts=adopts)
         self._label = label
         self._group = group
         self._ending = threading.Lock()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from importlib import resources
 
 from harness.changes import Listing, parse_listing
+from harness.engines.caches import Caches, named
 from harness.engines.spec import Limits
 from harness.engines.usage import Usage
 from harness.errors import EngineError, StreamCut, UsageError
@@ -48,27 +50,36 @@ def guest_arguments(
     *,
     sandbox: str,
     private: str,
+    shown: str,
     limits: Limits,
     sweep: str,
     usage: str,
+    caches: Caches,
     unpack_as: Sequence[str],
+    environment: Mapping[str, str],
     player: Sequence[str],
 ) -> list[str]:
-    """The command line that serves a sandbox; guest.sh says what each argument means."""
+    """The command line that serves a sandbox; guest.sh says what each argument means. It is to be started with the variables
+    of `environment.TRUSTED`; `environment` is the player's.
+    """
     output_bytes = str(limits.output + 1)  # one more than is kept, to know that it was cut
-    unpack = " ".join([*unpack_as, *UNPACK])
     return [
-        "sh",
+        "/bin/sh",
         "-c",
         GUEST,
         "guest",
         sandbox,
         private,
+        shown,
         output_bytes,
         sweep,
         usage,
-        unpack,
+        caches.look,
+        caches.told,
+        " ".join([*unpack_as, *UNPACK]),
         " ".join(PACK),
+        shlex.join(f"{name}={value}" for name, value in environment.items()),
+        environment.get("PATH", ""),
         *player,
     ]
 
@@ -84,6 +95,7 @@ class Execution:
     timed_out: bool = False
     reason: str = ""  # why it could not be started
     starved: int = 0  # its processes that were killed for want of memory
+    caches: tuple[str, ...] = ()  # what it left in its HOME, which is gone with the run-container
 
 
 class Sandbox:
@@ -169,10 +181,10 @@ class Sandbox:
             stdout += self._buffers[OUTPUT]
             stderr += self._buffers[COMPLAINTS]
             return self._execution(None, stdout, stderr, timed_out=True)
-        status, _, reason = answer.partition(b" ")
+        status, caches, reason = (*answer.split(b" ", 2), b"", b"")[:3]
         if reason:
             return self._execution(None, stdout, stderr, reason=reason.decode(errors="replace"))
-        execution = self._execution(int(status), stdout, stderr)
+        execution = self._execution(int(status), stdout, stderr, caches=named(caches))
         if execution.status:
             with contextlib.suppress(EngineError):  # what ended has ended: its output is not lost for that
                 return replace(execution, starved=self.usage().killed or 0)
@@ -213,9 +225,9 @@ class Sandbox:
     def digest(self, paths: Iterable[bytes]) -> dict[bytes, str]:
         """The BLAKE2b of these files, in hexadecimal."""
         self._request(b"digest")
-        with self._sending(paths):
+        with self._sending(paths, b"tree/"):
             lines = self._output(b"digested", "read the tree").split(b"\0")[:-1]
-        return {path: digest.decode() for digest, path in (line.split(b"  ./", 1) for line in lines)}
+        return {path: digest.decode() for digest, path in (line.split(b"  tree/", 1) for line in lines)}
 
     def delete(self, paths: Iterable[bytes]) -> None:
         """Delete these files, as the player."""
@@ -277,9 +289,9 @@ class Sandbox:
         self._stream.write(data, self._deadline)
 
     @contextlib.contextmanager
-    def _sending(self, paths: Iterable[bytes]) -> Iterator[None]:
+    def _sending(self, paths: Iterable[bytes], below: bytes = b"./") -> Iterator[None]:
         """Send paths, while the block reads the answer: the guest answers the first of them before it has read the last."""
-        data = b"".join(b"./%b\0" % path for path in paths)
+        data = b"".join(b"%b%b\0" % (below, path) for path in paths)
 
         def send() -> None:
             for start in range(0, len(data), CHUNK):
@@ -391,6 +403,7 @@ class Sandbox:
         *,
         timed_out: bool = False,
         reason: str = "",
+        caches: tuple[str, ...] = (),
     ) -> Execution:
         keep = self._limits.output
         return Execution(
@@ -400,6 +413,7 @@ class Sandbox:
             truncated=len(stdout) > keep or len(stderr) > keep,
             timed_out=timed_out,
             reason=reason,
+            caches=caches,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ _TARS = {
 
 _NEEDED = {
     "setpriv": "the player's code could not be separated from the process that holds the streams; install util-linux",
-    "head": "what arrives could not be cut to its length (head -c); install coreutils",
+    "head": "what arrives could not be cut to its length to the byte (head -c reads on past it); install coreutils",
+    "stdbuf": "what a run prints would be lost (stdbuf -o0); install coreutils, or remove it",
     "mkfifo": "the player's output could not be kept apart from the harness's own streams; install coreutils",
     "timeout": "an endless run would outlive a harness that died (timeout -s KILL); install coreutils",
     "env": "the player's code would inherit the harness's environment (env -i); install coreutils",
@@ -35,6 +37,13 @@ _WANTED = {
 """Without it, what is lost although a run works."""
 
 
+SANDBOX, VOLUME = "/sandbox", "/katas"
+"""Where a run-container has its sandbox: alone, or in a volume."""
+
+_EXEC_FORMAT = "exec format error"
+"""How the kernel says that it cannot run a program of another architecture."""
+
+
 @dataclass(frozen=True)
 class ImageFacts:
     """What a probe found in one image on one engine."""
@@ -46,6 +55,7 @@ class ImageFacts:
     tools: frozenset[str] = frozenset()  # those that were tried with the options a run uses, and worked
     make: str = ""  # version; empty when there is none
     gcc: str = ""
+    volumes: tuple[str, ...] = ()  # the VOLUMEs that the image declares
 
     @classmethod
     def parse(cls, image: str, answers: str) -> ImageFacts:
@@ -79,7 +89,23 @@ def problems(facts: ImageFacts) -> list[str]:
             f"{facts.tar}: stamps would be cut to whole seconds: an edit within the same second is missed; "
             "install GNU tar in the image"
         )
+    found += [
+        f"its VOLUME {each} lies in the sandbox, as a folder that is not the player's and does not travel; "
+        "build the image without it"
+        for each in facts.volumes
+        if posixpath.normpath(each).startswith((f"{SANDBOX}/", f"{VOLUME}/"))
+    ]
     return found + _without(facts, _NEEDED)
+
+
+def foreign(image: str, platform: str, answers: str) -> str:
+    """Why an image cannot run at all that is for another kind of processor, `platform`; empty when that is not it."""
+    if _EXEC_FORMAT not in answers.lower():
+        return ""
+    return (
+        f"the image {image} is for {platform or 'another processor'}, and its sh cannot run on this engine's machine "
+        f"({_EXEC_FORMAT}): pull or build it with --platform of that machine, or install qemu-user-static there"
+    )
 
 
 def warnings(facts: ImageFacts) -> list[str]:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ import docker.errors
 import docker.types
 import platformdirs
 
+from harness.engines.environment import players, trusted
 from harness.errors import ImageError
-from harness.images.facts import ImageFacts
+from harness.images.facts import ImageFacts, foreign
 from harness.images.lookup import find_image
 from harness.streams.attached import DockerStream
 from harness.tarpipe import PACK, UNPACK
@@ -37,7 +38,9 @@ _HERE, _THERE = "/here", "/there"
 ANSWER_BYTES = 1 << 16
 """How much a probe may say: many times what probe.sh does."""
 
-_NO_SH = re.compile(r'exec: "sh": .*(executable file not found|no such file or directory)')
+SH = ("/bin/sh", "-c")
+
+_NO_SH = re.compile(r'exec: "/bin/sh": .*(executable file not found|no such file or directory)')
 """How engines from 20.10 to 26 say that a container's command is not in its image; a file may be missing elsewhere."""
 
 
@@ -58,7 +61,7 @@ def probe(api: docker.APIClient, image: str, *, labels: Mapping[str, str]) -> Im
     facts = _recall(cached, identity)
     if facts is None:
         try:
-            facts = _examine(api, identity, labels)
+            facts = _examine(api, image, found, labels)
         except docker.errors.APIError as error:
             raise ImageError(f"the image {image} cannot be examined: {error.explanation or error}") from error
         if facts.sh:
@@ -66,18 +69,30 @@ def probe(api: docker.APIClient, image: str, *, labels: Mapping[str, str]) -> Im
     return facts
 
 
-def _examine(api: docker.APIClient, image: str, labels: Mapping[str, str]) -> ImageFacts:
-    with _container(api, image, labels) as container:
+def _examine(
+    api: docker.APIClient, name: str, found: Mapping[str, Any], labels: Mapping[str, str]
+) -> ImageFacts:
+    image = str(found["Id"])
+    config = found.get("Config") or {}
+    platform = "/".join(str(found[each]) for each in ("Os", "Architecture") if found.get(each))
+    with _container(api, image, tuple(config.get("Env") or ()), labels) as container:
         # Attached before the start: the engine keeps no log of it.
         attached: Any = api.attach_socket(container, {"stdout": 1, "stderr": 1, "stream": 1})
         with contextlib.closing(DockerStream(attached, lambda: _remove(api, container))) as stream:
             try:
                 api.start(container)
             except docker.errors.APIError as error:
-                if _NO_SH.search(str(error.explanation or error)):
+                said = str(error.explanation or error)
+                if _NO_SH.search(said):
                     return ImageFacts(image)
+                if why := foreign(name, platform, said):
+                    raise ImageError(why) from error
                 raise
-            return ImageFacts.parse(image, _read_all(stream, time.monotonic() + PROBE_SECONDS))
+            answers = _read_all(stream, time.monotonic() + PROBE_SECONDS)
+    if why := foreign(name, platform, answers):
+        raise ImageError(why)
+    facts = ImageFacts.parse(image, answers)
+    return replace(facts, volumes=tuple(sorted(config.get("Volumes") or ())))
 
 
 def _read_all(stream: DockerStream, deadline: float) -> str:
@@ -90,15 +105,19 @@ def _read_all(stream: DockerStream, deadline: float) -> str:
 
 
 @contextlib.contextmanager
-def _container(api: docker.APIClient, image: str, labels: Mapping[str, str]) -> Iterator[str]:
+def _container(
+    api: docker.APIClient, image: str, variables: Sequence[str], labels: Mapping[str, str]
+) -> Iterator[str]:
     """A container that is made and not started, as confined as a run's, and gone in the end."""
+    player_path = players(variables)["PATH"]
     created = api.create_container(
         image,
-        entrypoint=["sh", "-c", PROBE, "probe", _HERE, _THERE, " ".join(PACK), " ".join(UNPACK)],
+        entrypoint=[*SH, PROBE, "probe", _HERE, _THERE, " ".join(PACK), " ".join(UNPACK), player_path],
         command=[],
         user="0:0",
         working_dir="/",
-        environment={"LC_ALL": "C"},
+        environment=trusted(variables),
+        healthcheck=docker.types.Healthcheck(test=["NONE"]),
         labels=dict(labels),
         host_config=api.create_host_config(
             auto_remove=True,
@@ -136,7 +155,7 @@ def _recall(file: Path, image: str) -> ImageFacts | None:
     """The facts in a cache file; None unless it is there, whole and about this image."""
     try:
         kept: dict[str, Any] = json.loads(file.read_text())
-        facts = replace(ImageFacts(**kept), tools=frozenset(kept["tools"]))
+        facts = replace(ImageFacts(**kept), tools=frozenset(kept["tools"]), volumes=tuple(kept["volumes"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return facts if facts.image == image else None

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from harness.changes import Changes
 from harness.engines import Execution, Sandbox
+from harness.engines.caches import remarks
 from harness.engines.usage import Usage
 from harness.errors import EngineError, HarnessError
 from harness.katas import commits
@@ -220,6 +221,7 @@ class TestEvent:
             observed=self.observed,
             products=self.products,
             answered=self.answered,
+            remarks=remarks(execution.caches) if execution else (),
         )
 
     def _hand_out(self, execution: Execution) -> None:

@@ -84,6 +84,7 @@ class Run:
     observed: Observation | None = None
     products: Products | None = None  # what it made, changed and deleted, where that was asked for
     answered: int | None = None  # nanoseconds until the output was in hand, where that was sooner
+    remarks: tuple[str, ...] = ()  # what whoever pressed should know, a line each
 
     @classmethod
     def faulty(cls, error: HarnessError, nanoseconds: int) -> Run:

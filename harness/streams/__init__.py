@@ -102,6 +102,8 @@ class ProcessStream:
         self._selector = selectors.DefaultSelector()
         for number, file in enumerate(self._outputs, 1):
             self._selector.register(file, selectors.EVENT_READ, number)
+        self._end = os.fdopen(os.pidfd_open(self.process.pid), "rb", buffering=0)
+        self._selector.register(self._end, selectors.EVENT_READ, 0)
 
     def write(self, data: bytes, deadline: float) -> None:
         self.origin.require("stream")
@@ -113,12 +115,16 @@ class ProcessStream:
 
     def read(self, deadline: float) -> tuple[int, bytes]:
         self.origin.require("stream")
-        while self._selector.get_map():
-            ready = self._selector.select(remaining(deadline))
-            for key, _ in ready:
-                if data := os.read(key.fd, READ_BYTES):
+        while any(key.data for key in self._selector.get_map().values()):
+            ready = [key for key, _ in self._selector.select(remaining(deadline))]
+            for key in ready:
+                if key.data and (data := os.read(key.fd, READ_BYTES)):
                     return int(key.data), data
-                self._selector.unregister(key.fileobj)
+                if key.data:
+                    self._selector.unregister(key.fileobj)
+            # It has ended, and all that it said is read: others that hold its outputs open say nothing for it.
+            if ready and not any(key.data for key in ready):
+                break
         return 0, b""
 
     def kill(self) -> None:
@@ -133,7 +139,7 @@ class ProcessStream:
             self.close_write()
         self._socket.close()
         self._selector.close()
-        for file in self._outputs:
+        for file in (*self._outputs, self._end):
             file.close()
         if not self.origin.is_here():
             return

@@ -27,8 +27,9 @@ from typing import Any
 
 from harness import tarpipe
 from harness.engines import Sandbox, SandboxSpec, Volume
+from harness.engines.environment import players
 from harness.engines.folders import remove_folder, temporary_folder
-from harness.engines.local import ENVIRONMENT, LocalEngine
+from harness.engines.local import LocalEngine
 from harness.engines.spec import Mount, Overlay, PartOfVolume, WholeVolume
 from harness.errors import EngineError, HarnessError, StreamCut
 from harness.katas.channel import Channel
@@ -71,7 +72,7 @@ def shell(patience: float = 1.0) -> Player:
         child = subprocess.Popen(
             ["sh", "-c", command],
             cwd=sandbox,
-            env=ENVIRONMENT,
+            env=players(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -13,6 +13,7 @@ import pytest
 import harness
 from harness.cli import main
 from harness.engines import local
+from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 
 LOCAL = ("--engine", "local")
@@ -119,6 +120,23 @@ def test_run_past_its_limit(tree: Path, capfd: pytest.CaptureFixture[str]) -> No
     out, err = capfd.readouterr()
     assert out == "early\n"
     assert "timed out after 0.5 s" in err
+
+
+def test_run_tells_of_a_cache_that_is_lost(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In one line, which says where it belongs; the run is accepted as any other."""
+    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nmkdir -p ~/.cache/compiler && echo built\n")
+    assert main(("run", *LOCAL, "--runner", "tmp", str(tree))) == 0
+    out, err = capfd.readouterr()
+    told = [line for line in err.splitlines() if "the run kept .cache in its HOME" in line]
+    assert out == "built\n"
+    if bubblewrap_problem():
+        assert told == [], "HOME is this machine's own /tmp, and lasts"
+    else:
+        assert len(told) == 1
+        assert "export HOME=$PWD/.home" in told[0]
+    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nexport HOME=$PWD/.home; mkdir -p ~/.cache/compiler\n")
+    assert main(("run", *LOCAL, "--runner", "tmp", str(tree))) == 0
+    assert "in its HOME" not in capfd.readouterr().err
 
 
 def test_run_that_is_faulty_says_why(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:

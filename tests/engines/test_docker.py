@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import PATIENCE, Proxy, eventually, one_line
+from support import PATIENCE, Proxy, eventually, fill, one_line
 
 from harness import images
 from harness.engines import Engine, SandboxSpec, Volume
@@ -188,6 +190,118 @@ def test_closing_removes_what_was_never_closed(engine: DockerEngine, monkeypatch
     other.close()
     eventually(lambda: not started & {each["Id"] for each in engine.api.containers(all=True)}, "it goes")
     sandbox.close()
+
+
+RULES = {
+    "LD_LIBRARY_PATH": "/usr/local/lib:",
+    "LD_PRELOAD": "/sandbox/spy.so",
+    "PATH": ".:/usr/local/bin:/usr/bin:/bin",
+    "BASH_ENV": "/sandbox/spy",
+    "ENV": "/sandbox/spy",
+    "GCONV_PATH": "/sandbox",
+    "IFS": "/",
+    "TAR_OPTIONS": "--use-compress-program=/sandbox/spy",
+    "TMPDIR": "/sandbox",
+    "POSIXLY_CORRECT": "1",
+    "LC_ALL": "tlh_KX",
+    "TINI_VERBOSITY": "3",
+    "HOME": "/sandbox",
+    "TWO": "one\n'two' \\\"three\\\" 100%  ",
+    "ODD": "caf\u00e9 \u0007",
+}
+"""An image's variables, each of which would make a program load, run or take for its own what lies in the sandbox."""
+
+SPY = """
+#include <fcntl.h>
+#include <unistd.h>
+__attribute__((constructor)) static void spy(void) {
+  if (getuid() != 65534) close(open("/tmp/spied", O_CREAT, 0644));
+}
+"""
+
+TOOLS = (
+    *(
+        "b2sum",
+        "cat",
+        "dd",
+        "env",
+        "find",
+        "head",
+        "mkfifo",
+        "rm",
+        "setpriv",
+        "sh",
+        "sleep",
+        "spy",
+        "stat",
+        "stdbuf",
+        "tar",
+    ),
+    *("timeout", "tr", "true", "xargs"),
+)
+"""All that a guest uses, for a folder that is not where it looks."""
+
+
+@contextlib.contextmanager
+def ruling_image(engine: DockerEngine, variables: Mapping[str, str], **config: object) -> Iterator[str]:
+    """The run image with these variables, and more of its configuration, for the time of a test."""
+    untyped: Any = engine.api  # the stubs do not know all of it
+    name, made = f"harness-test-{secrets.token_hex(6)}", container(engine, {})
+    try:
+        environment = [f"{each}={value}" for each, value in variables.items()]
+        untyped.commit(made, name, conf={"Env": environment, **config})
+    finally:
+        engine._remove(made)
+    try:
+        yield name
+    finally:
+        untyped.remove_image(name, force=True)
+
+
+def test_what_an_image_sets_rules_the_player_alone(engine: DockerEngine) -> None:
+    """Nothing of the player's runs as root, however the image's variables point there: neither at the start, nor in any request;
+    and each request does what it does elsewhere. The player has all of them, to the byte.
+    """
+    tool = '#!/bin/sh\n[ "$(/usr/bin/id -u)" = 65534 ] || echo "$0" >>/tmp/spied\nexec "/usr/bin/${0##*/}" "$@"\n'
+    with (
+        ruling_image(engine, RULES) as image,
+        closing(engine.open(SandboxSpec(image=image))) as sandbox,
+    ):
+        fill(sandbox, {**dict.fromkeys(TOOLS, tool), "spy.c": SPY})
+        compile_it = "/usr/bin/env -i PATH=/usr/bin gcc -shared -fPIC -o spy.so spy.c"
+        assert sandbox.execute(compile_it, PATIENCE).status == 0
+        sandbox.get_ready()
+        done = sandbox.execute("echo done; /usr/bin/env -0 >variables", PATIENCE)
+        assert (done.stdout, done.status) == (b"done\n", 0)
+        assert sandbox.execute("no-such-program", PATIENCE).reason == "the image has no no-such-program"
+        assert b"spy.so" in sandbox.observe()
+        assert sandbox.usage().memory
+        sandbox.mark()
+        names = {b"variables", b"spy.so"}
+        assert names < sandbox.listing().records.keys()
+        assert sandbox.digest(names).keys() == names
+        assert b"".join(sandbox.pick(names))
+        sandbox.delete([b"spy.c"])
+        assert b"spy.c" not in sandbox.observe()
+        assert b"".join(sandbox.pack())
+        said = sandbox.execute("/usr/bin/env -i /bin/cat /tmp/spied variables", PATIENCE)
+        assert b"/tmp/spied: No such file" in said.stderr
+        given = dict(each.split(b"=", 1) for each in said.stdout.split(b"\0") if each)
+        expected = {name.encode(): value.encode() for name, value in RULES.items()}
+        del expected[b"IFS"]  # which a shell sets itself
+        assert {name: given.get(name) for name in expected} == expected
+
+
+def test_what_an_image_would_run_by_itself_does_not_run(engine: DockerEngine) -> None:
+    """Neither its entry point nor its health check, which would be root's; its user and its folder are not the run's."""
+    health = {"Test": ["CMD-SHELL", "echo >/tmp/checked"], "Interval": 10**9}
+    config = {"Entrypoint": ["/bin/false"], "User": "1234", "WorkingDir": "/usr", "Healthcheck": health}
+    with (
+        ruling_image(engine, {}, **config) as image,
+        closing(engine.open(SandboxSpec(image=image))) as sandbox,
+    ):
+        said = sandbox.execute("id -u; pwd; sleep 3; cat /tmp/checked", PATIENCE)
+        assert said.stdout == b"65534\n/sandbox\n"
 
 
 def test_an_engine_that_dies_is_an_error_of_one_line(engine: DockerEngine, tmp_path: Path) -> None:

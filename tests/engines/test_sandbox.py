@@ -7,9 +7,11 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import PATIENCE, eventually, fill, one_line, running, script
@@ -17,9 +19,12 @@ from support import PATIENCE, eventually, fill, one_line, running, script
 from harness import tarpipe
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
 from harness.engines import sandbox as sandbox_module
+from harness.engines.caches import remarks
+from harness.engines.docker import DockerEngine
+from harness.engines.processes import PLAYER
 from harness.engines.usage import Usage
 from harness.errors import EngineError, StreamCut, UsageError
-from harness.streams import Stream
+from harness.streams import ProcessStream, Stream
 from harness.tree import Snapshot, snapshot
 
 KEPT = Limits().output
@@ -205,6 +210,111 @@ def test_a_command_that_cannot_be_started(
     assert execution.status is None
     assert reason in execution.reason
     assert execution.reason.isprintable()
+
+
+@pytest.mark.parametrize("becomes", ["mkfifo", "mkdir", "truncate -s 500M"])
+def test_a_script_that_becomes_something_else_and_exits_127(sandbox: Sandbox, becomes: str) -> None:
+    """Has the exit status that it gave, at once: nobody waits for a pipe that nobody fills, or reads a file to its end."""
+    fill(sandbox, script(f"rm cyber-dojo.sh; {becomes} cyber-dojo.sh; chmod 755 cyber-dojo.sh; exit 127"))
+    execution = execute(sandbox, "./cyber-dojo.sh")
+    execute(sandbox, "rm -rf cyber-dojo.sh")
+    assert (execution.status, execution.reason) == (127, "")
+
+
+@pytest.mark.parametrize(
+    "line", ["#!/usr/bin/env -S sh -e", "#!/usr/bin/env -S A=1 sh", "#!/bin/sh", "# none"]
+)
+def test_a_script_that_exits_127_by_itself_was_started(sandbox: Sandbox, line: str) -> None:
+    """However its interpreter is named."""
+    fill(sandbox, {"cyber-dojo.sh": f"{line}\nexit 127\n"})
+    execution = execute(sandbox, "chmod +x cyber-dojo.sh; ./cyber-dojo.sh")
+    assert (execution.status, execution.reason) == (127, "")
+    execution = execute(sandbox, "./cyber-dojo.sh")
+    assert (execution.status, execution.reason) == (127, "")
+
+
+def test_a_sandbox_that_lets_nobody_in_is_the_reason(fresh: Sandbox) -> None:
+    """Its folder is the player's to shut, and what follows from it is told."""
+    execute(fresh, "chmod 0 .")
+    execution = execute(fresh, "./cyber-dojo.sh")
+    assert execution.status is None
+    assert execution.reason == "the folder of the sandbox lets nobody in; chmod 755 it"
+
+
+def test_a_guest_that_is_killed_ends_the_test_event_at_once(shared_engine: Engine) -> None:
+    """As the kernel does it when memory runs out: an error, which neither waits for the limit nor counts as a run past it."""
+    others = shared_engine._alive() if isinstance(shared_engine, DockerEngine) else set()
+    started = time.monotonic()
+    with closing(shared_engine.open(SandboxSpec())) as sandbox, ThreadPoolExecutor(1) as other:
+        sandbox.get_ready()
+        guest = guest_of(shared_engine, sandbox, others)
+        killed = other.submit(
+            lambda: eventually(lambda: running("sleep\0001000.5"), "it runs") or os.kill(guest, 9)
+        )
+        with pytest.raises(StreamCut, match="the run-container ended in the middle"):
+            sandbox.execute("sleep 1000.5", 1000)
+        killed.result()
+    assert time.monotonic() - started < 300
+    eventually(lambda: not running("sleep\0001000.5"), "what it had started ends")
+
+
+def guest_of(engine: Engine, sandbox: Sandbox, others: set[str]) -> int:
+    """The guest's process on this machine, which is in none of the other containers."""
+    if isinstance(engine, DockerEngine):
+        untyped: Any = engine.api
+        (container,) = engine._alive() - others
+        first = untyped.inspect_container(container)["State"]["Pid"]
+        children = Path(f"/proc/{first}/task/{first}/children")
+        if not children.exists():
+            pytest.skip("the engine is on another machine")
+        return int(children.read_text().split()[0])
+    stream = sandbox._stream
+    assert isinstance(stream, ProcessStream)
+    return stream.process.pid
+
+
+def test_what_a_run_keeps_in_its_home_is_told(shared_engine: Engine) -> None:
+    """Where the next run does not see it; what it keeps in the sandbox, or elsewhere in HOME, is none of it."""
+    with closing(shared_engine.open(SandboxSpec())) as sandbox:
+        assert (
+            execute(sandbox, "mkdir .cache; HOME=$PWD/.home; mkdir -p $HOME/.npm; touch /tmp/.cargo").caches
+            == ()
+        )
+        made = execute(sandbox, "rm -f /tmp/.cargo; mkdir -p ~/.cargo/registry ~/.cache ~/.other; exit 3")
+        execute(sandbox, "rmdir ~/.cargo/registry ~/.cargo ~/.cache ~/.other")
+    assert made.status == 3
+    lost = shared_engine.isolates
+    assert set(made.caches) == ({".cache", ".cargo"} if lost else set())
+    assert len(remarks(made.caches)) == lost
+
+
+def test_python_sees_each_edit_of_a_second(fresh: Sandbox) -> None:
+    """It judges bytecode by second and size; so none is kept."""
+    if execute(fresh, "python3 -c 'import sys'").status != 0:
+        pytest.skip("its image has no python3")
+    said = []
+    for part in "135":
+        fill(fresh, {"main.py": "import p.a\nprint(p.a.f())\n", "p/a.py": f"def f(): return {part}\n"})
+        execution = execute(
+            fresh, f"touch -d @1700000000.{part} p/a.py; python3 main.py; find . -name '*.pyc'"
+        )
+        said.append(execution.stdout)
+    assert said == [b"1\n", b"3\n", b"5\n"]
+
+
+def test_each_engine_gives_a_player_the_same_environment(shared_engine: Engine) -> None:
+    """Only what is in it by right: nothing of the harness's own, but the label by which plain processes are found."""
+    with closing(shared_engine.open(SandboxSpec())) as sandbox:
+        said = execute(sandbox, "env").stdout.decode()
+        folder = execute(sandbox, "pwd").stdout.decode().strip()
+    given = dict(line.split("=", 1) for line in said.splitlines() if not line.startswith(PLAYER))
+    assert given == {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PWD": folder,
+    }
 
 
 def test_a_command_of_two_lines_is_refused(sandbox: Sandbox) -> None:

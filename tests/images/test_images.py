@@ -14,7 +14,7 @@ import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,9 @@ FIT = images.ImageFacts(
     sh=True,
     tar="GNU tar 1.34",
     exact_tar=True,
-    tools=frozenset(["setpriv", "head", "mkfifo", "timeout", "env", "cat", "find", "rm", "make", "gcc"]),
+    tools=frozenset(
+        ["setpriv", "head", "mkfifo", "timeout", "env", "cat", "stdbuf", "find", "rm", "make", "gcc"]
+    ),
     make="4.3",
     gcc="12.2.0",
 )
@@ -91,6 +93,36 @@ def imported(api: docker.APIClient, root: bytes) -> Iterator[str]:
         api.remove_image(name, force=True)
 
 
+@contextlib.contextmanager
+def changed(
+    api: docker.APIClient,
+    files: Mapping[str, str],
+    variables: Iterable[tuple[str, str]] = (),
+    *,
+    volume: str = "",
+) -> Iterator[str]:
+    """The run image with these files, executable, and other variables and VOLUMEs, for the time of a test."""
+    root = io.BytesIO()
+    with tarfile.open(fileobj=root, mode="w") as tar:
+        for path, text in files.items():
+            file = tarfile.TarInfo(path)
+            file.mode, file.size = 0o755, len(text)
+            tar.addfile(file, io.BytesIO(text.encode()))
+    untyped: Any = api  # the stubs know neither of the last two calls rightly
+    container = api.create_container(images.RUN_IMAGE, command=["true"], labels={LABEL: "yes"})
+    try:
+        untyped.put_archive(container, "/", root.getvalue())
+        changes = [f'ENV {name}="{value}"' for name, value in variables] + [f"VOLUME {volume}"] * bool(volume)
+        name = f"harness-test-{uuid.uuid4().hex}"
+        untyped.commit(container, name, changes="\n".join(changes) or None)
+    finally:
+        api.remove_container(container, force=True)
+    try:
+        yield name
+    finally:
+        api.remove_image(name, force=True)
+
+
 def probe(api: docker.APIClient, image: str) -> images.ImageFacts:
     return images.probe(api, image, labels={LABEL: "yes"})
 
@@ -121,7 +153,7 @@ def test_the_keeper_can_run_its_program(api_with_images: docker.APIClient) -> No
 
 
 def test_busybox_is_refused_with_what_would_go_wrong(api: docker.APIClient, busybox: bytes) -> None:
-    """Its tar gives stale builds, and its setpriv cannot change the user."""
+    """Its tar gives stale builds, its setpriv cannot change the user, and its head reads past its count."""
     with imported(api, busybox) as name:
         facts = probe(api, name)
     assert facts.sh
@@ -129,7 +161,8 @@ def test_busybox_is_refused_with_what_would_go_wrong(api: docker.APIClient, busy
     found = images.problems(facts)
     assert "an edit within the same second is missed; install GNU tar in the image" in found[0]
     assert [line for line in found if "setpriv" in line and "install util-linux" in line]
-    assert len(found) == 2  # the rest of busybox does
+    assert [line for line in found if line.startswith("no usable head: ")]
+    assert len(found) == 3  # the rest of busybox does
 
 
 def test_an_image_with_nothing_in_it_lacks_sh(api: docker.APIClient) -> None:
@@ -152,6 +185,25 @@ def test_a_missing_image_is_named_with_what_to_do(api: docker.APIClient) -> None
         probe(api, "harness-test-missing")
     with pytest.raises(ImageError, match="docker pull harness-test-missing"):
         images.ensure(api, "harness-test-missing", report=print)
+
+
+FOREIGN = b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\xb7\0\1" + bytes(43)
+"""The header of a program for AArch64, or nearly: the kernel of no other processor runs it."""
+
+
+def test_an_image_of_another_architecture_is_refused_by_name(api: docker.APIClient) -> None:
+    """Which one it is for, that this machine cannot run it, and what to do: in one line."""
+    root = io.BytesIO()
+    with tarfile.open(fileobj=root, mode="w") as tar:
+        program = tarfile.TarInfo("bin/sh")
+        program.mode, program.size = 0o755, len(FOREIGN)
+        tar.addfile(program, io.BytesIO(FOREIGN))
+    with (
+        imported(api, root.getvalue()) as name,
+        pytest.raises(ImageError, match=rf"{name} is for linux/\w+, and its sh .*--platform") as refused,
+    ):
+        probe(api, name)
+    assert "\n" not in str(refused.value)
 
 
 def test_an_image_whose_sh_cannot_run_is_an_error_with_the_reason(api: docker.APIClient) -> None:
@@ -196,8 +248,8 @@ def test_facts_are_kept_and_a_torn_file_of_them_is_ignored(
     facts = probe(api, images.RUN_IMAGE)
     examined: list[str] = []
 
-    def examine(_api: Any, image: str, _labels: Any) -> images.ImageFacts:
-        examined.append(image)
+    def examine(_api: Any, _name: str, found: Any, _labels: Any) -> images.ImageFacts:
+        examined.append(found["Id"])
         return facts
 
     monkeypatch.setattr(prober, "_examine", examine)
@@ -345,11 +397,11 @@ def test_a_fit_image_has_no_problems() -> None:
     assert images.warnings(FIT) == []
 
 
-@pytest.mark.parametrize("tool", ["setpriv", "head", "mkfifo", "timeout", "env", "cat"])
+@pytest.mark.parametrize("tool", ["setpriv", "head", "stdbuf", "mkfifo", "timeout", "env", "cat"])
 def test_each_tool_that_a_run_needs_is_a_problem_when_missing(tool: str) -> None:
     """The line names the tool and says what to install."""
     (line,) = images.problems(replace(FIT, tools=FIT.tools - {tool}))
-    assert re.fullmatch(rf"no usable {tool}: .*; install (coreutils|util-linux)", line)
+    assert re.fullmatch(rf"no usable {tool}: .*; install (coreutils|util-linux)(, or remove it)?", line)
 
 
 @pytest.mark.parametrize("tool", ["find", "rm", "make", "gcc"])
@@ -399,6 +451,53 @@ def test_a_stamp_must_come_back_to_the_last_digit(packed: str, unpacked: str, ex
     """A tar that cut both stamps to whole seconds says nothing twice: that is no agreement."""
     answers = f"tar=1\ntar version=x\npacked={packed}\nunpacked={unpacked}\nend=1\n"
     assert images.ImageFacts.parse("sha256:0", answers).exact_tar is exact
+
+
+@pytest.mark.parametrize("folder", ["/sandbox/build", "/sandbox/../sandbox/a/", "/katas/00"])
+def test_a_volume_in_the_sandbox_is_a_problem(folder: str) -> None:
+    """The run would find a folder of root's there, which it can neither write to nor remove, and which does not travel."""
+    (line,) = images.problems(replace(FIT, volumes=("/data", folder)))
+    assert line.startswith(f"its VOLUME {folder} lies in the sandbox")
+
+
+@pytest.mark.parametrize(
+    "folder", ["/", "/sandbox", "/sandbox/", "/katas", "/tmp", "/run", "/sandboxes/a", "/data"]
+)
+def test_a_volume_elsewhere_is_none(folder: str) -> None:
+    """What is mounted for a run goes over it."""
+    assert images.problems(replace(FIT, volumes=(folder,))) == []
+
+
+HEADS = {
+    "reads-on": "dd bs=4096 count=1 2>/dev/null | { dd bs=1 count=$2 2>/dev/null; cat >/dev/null; }",
+    "falls-short": "dd bs=$2 count=1 2>/dev/null | dd bs=$(($2 - 1)) count=1 2>/dev/null",
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_head_that_does_not_cut_to_the_byte_is_refused(
+    api_with_images: docker.APIClient, head: str
+) -> None:
+    """A run with it would wait for what it has swallowed."""
+    with changed(api_with_images, {"usr/local/bin/head": f"#!/bin/sh\n{HEADS[head]}\n"}) as name:
+        found = images.problems(probe(api_with_images, name))
+    assert found[0].startswith("no usable head: ")
+
+
+def test_what_the_image_sets_does_not_rule_the_probe(api_with_images: docker.APIClient) -> None:
+    """Its tools are tried as a run uses them: with no variable of the image's. Its VOLUMEs are told."""
+    sets = {
+        "TAR_OPTIONS": "--format=gnu",
+        "PATH": ".:/nowhere",
+        "LD_LIBRARY_PATH": "/here:",
+        "LC_ALL": "tlh_KX",
+    }
+    with changed(api_with_images, {}, [*sets.items()], volume="/sandbox/build") as name:
+        facts = probe(api_with_images, name)
+    assert facts.exact_tar
+    assert facts.volumes == ("/sandbox/build",)
+    assert [line.partition(" lies")[0] for line in images.problems(facts)] == ["its VOLUME /sandbox/build"]
+    assert {line.partition(":")[0] for line in images.warnings(facts)} == {"no usable make", "no usable gcc"}
 
 
 def test_answers_that_were_cut_are_an_error() -> None:

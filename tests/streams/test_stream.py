@@ -88,6 +88,15 @@ def test_a_killed_process_ends_the_read(start: Callable[..., ProcessStream]) -> 
     assert read_all(stream) == (b"", b"")
 
 
+def test_the_end_of_the_process_ends_the_read_whoever_holds_its_outputs(
+    start: Callable[..., ProcessStream],
+) -> None:
+    """A guest that is killed leaves others behind, which would keep the harness waiting. What it said before is not lost."""
+    stream = start("sleep 25.75 & head -c 200000 /dev/zero; kill -9 $$")
+    assert read_all(stream) == (bytes(200000), b"")
+    assert running("25.75")
+
+
 def test_a_kill_takes_the_descendants_too(start: Callable[..., ProcessStream]) -> None:
     stream = start("sleep 1000.25 & sleep 1000.25 & echo; wait")
     stream.read(soon())
