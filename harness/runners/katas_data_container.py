@@ -30,6 +30,9 @@ KATAS, KATA, AVATAR = "katas", "kata", "avatar"
 TWO_WAY, ONE_WAY, NONE = "two-way", "one-way", "none"
 COLD, WARM, SEEDED = "cold", "warm", "seeded"
 
+PLANTING_SECONDS = 5.0
+"""How long a head start waits for an avatar that another process plays with: it helps nobody then."""
+
 
 class KatasDataContainer(BaseRunner):
     """B -> D:katas, D -> R by tar-pipe, and back only if the run ended in time. No tar file ever exists.
@@ -195,7 +198,7 @@ class KatasDataContainer(BaseRunner):
             sandbox.wait()
             seed = None
             if self._seeds:
-                with closing(self.katas.event(avatar, seconds=self.limits.event_seconds)) as katas:
+                with closing(self.katas.event(avatar, seconds=PLANTING_SECONDS)) as katas:
                     seed = Seed.plant(sandbox, katas)
                 if seed is None:
                     # The whole tree will be piped in, into an empty one: what is gone by then must not be there.
