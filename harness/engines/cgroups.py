@@ -71,9 +71,10 @@ class Group:
             _write(self.folders["memory"] / "cgroup.procs", str(process))
 
     def processes(self) -> set[int]:
-        """Those that have not ended."""
+        """Those that have not ended, without this process: a thread of its own that entered may not quite have gone."""
         with contextlib.suppress(FileNotFoundError):
-            return set(map(int, (self.folders["pids"] / "cgroup.procs").read_text().split())) - {0}
+            found = set(map(int, (self.folders["pids"] / "cgroup.procs").read_text().split()))
+            return found - {0, os.getpid()}
         return set()
 
     def is_ours(self) -> bool:

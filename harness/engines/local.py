@@ -250,7 +250,9 @@ class LocalEngine:
         isolated = self.isolates and not spec.in_place
         closed = folder / "closed"  # to every other user of this machine
         closed.mkdir(mode=0o700)
-        os.chown(closed, spec.uid if identity else -1, spec.gid if identity else -1)
+        if identity:  # the player passes, and can neither rename nor replace what is in it
+            os.chown(closed, -1, spec.gid)
+            closed.chmod(0o710)
         mount, at, inside, enter = spec.mount, SANDBOX, "", list(unshare())
         sandbox = shown = closed / "sandbox"
         if isinstance(mount, WholeVolume):

@@ -70,12 +70,17 @@ def work_out(
     return Delta(*(tuple(sorted(names)) for names in (unchanged, changed, new, deleted, gone)))
 
 
+def usable(mode: int) -> int:
+    """The permissions without which its owner cannot use what git's mode names."""
+    return stat.S_IRUSR | (mode & stat.S_IXUSR)
+
+
 def same_kind(mode: int, found: os.stat_result) -> bool:
-    """Whether what was found is of the kind that git's mode names; a file that its owner may not read is not: the player
-    could not use it, though root may.
+    """Whether what was found is of the kind that git's mode names; a file that its owner may not read is not, nor a program
+    that it may not execute: the player could not use it, though root may.
     """
     if stat.S_ISREG(mode):
-        return stat.S_ISREG(found.st_mode) and bool(found.st_mode & stat.S_IRUSR)
+        return stat.S_ISREG(found.st_mode) and not usable(mode) & ~found.st_mode
     return stat.S_IFMT(mode) == stat.S_IFMT(found.st_mode)
 
 

@@ -23,7 +23,7 @@ from harness.changes import (
 )
 from harness.engines import Sandbox
 from harness.errors import EngineError, StreamCut, UsageError
-from harness.katas.delta import Delta, Stamped
+from harness.katas.delta import Delta, Stamped, usable
 from harness.katas.delta import work_out as work_out_delta
 from harness.katas.layout import split_name
 from harness.katas.store import Comparison, Event, Held
@@ -119,7 +119,7 @@ class Seed:
     def _holds(self, path: bytes, mode: int) -> bool:
         """Whether something is there of the kind that git's mode names; see `delta.same_kind`."""
         kind = self.listing.kind(path)
-        return kind == letter_of(mode) and (kind != FILE or bool(self.listing.mode(path) & stat.S_IRUSR))
+        return kind == letter_of(mode) and (kind != FILE or not usable(mode) & ~self.listing.mode(path))
 
     def _is_open(self, path: bytes) -> bool:
         kind = self.listing.kind(path)

@@ -89,7 +89,7 @@ def test_a_change_of_kind_is_a_change(before: int, sent: int) -> None:
     ("mode", "found", "same"),
     [
         (FILE, stat.S_IFREG | 0o755, True),
-        (PROGRAM, stat.S_IFREG | 0o644, True),
+        (PROGRAM, stat.S_IFREG | 0o644, False),
         (FILE, stat.S_IFREG | 0o311, False),
         (FILE, stat.S_IFLNK | 0o777, False),
         (LINK, stat.S_IFLNK | 0o777, True),

@@ -13,7 +13,6 @@ from support import an_avatar, completed, eventually, one_line, play, snapshot
 
 from harness import runners
 from harness.engines import Engine
-from harness.engines.docker import DockerEngine
 from harness.errors import EngineError, NoSuchAvatar, UsageError
 from harness.katas.granular import READY, GranularKatas
 from harness.katas.kept import VolumeKatas
@@ -95,10 +94,7 @@ def test_no_container_is_left_behind(runner: BaseRunner) -> None:
     for _ in range(READY + 2):
         play(runner, an_avatar(), "true")
     keepers = 1 if isinstance(runner.katas, VolumeKatas) else READY
-    if isinstance(runner.engine, DockerEngine):
-        eventually(lambda: len(runner.engine.traces()) <= keepers, "containers go")
-    else:
-        eventually(lambda: not runner.engine.traces(), "sandboxes go")
+    eventually(lambda: len(runner.engine.traces()) <= keepers, "containers go")
 
 
 def test_data_containers_are_made_on_the_fly_and_go_with_temporary_katas(shared_engine: Engine) -> None:
