@@ -656,11 +656,11 @@ class TestRefusals:
             play(katas, LION, FILES, run=build)
             before = tree(katas)
             with pytest.raises(KatasError, match="No space left") as raised:
-                time_out(katas, LION, {**FILES, "src/a.c": bytes(1 << 20)})
+                time_out(katas, LION, {**FILES, "src/a.c": os.urandom(1 << 20)})
             assert one_line(raised.value)
             assert difference(before, tree(katas)).changed in ((), (b"src",))
             with pytest.raises((KatasError, StreamCut), match="No space left"):
-                play(katas, LION, FILES, run=lambda sandbox: (sandbox / "b.o").write_bytes(bytes(1 << 20)))
+                play(katas, LION, FILES, run=lambda sandbox: (sandbox / "b.o").write_bytes(os.urandom(1 << 20)))
             assert difference(before, tree(katas)).changed in ((), (b"src",))
             play(katas, LION, {**FILES, "src/a.c": "2"}, run=build)
             assert [each.tag for each in katas.list()[LION.kata]["lion"]] == [1, 2]

@@ -515,12 +515,13 @@ def test_a_crash_between_any_two_steps_is_made_good(
 
 def test_what_was_not_brought_is_not_accepted(tmp_path: Path) -> None:
     """Nor what would leave the sandbox."""
-    tmp_path.joinpath("staging").mkdir()
+    for name in ("sandbox", "staging"):
+        tmp_path.joinpath(name).mkdir()
     with pytest.raises(KatasError, match="'a/b' was to be brought back, and was not") as refused:
-        redo.check(str(tmp_path / "staging"), Changes((), (b"a/b",), ()))
+        redo.check(str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((), (b"a/b",), ()))
     one_line(refused.value)
     with pytest.raises(UsageError, match="escapes its sandbox"):
-        redo.check(str(tmp_path / "staging"), Changes((b"../b",), (), ()))
+        redo.check(str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((b"../b",), (), ()))
 
 
 @once
