@@ -61,7 +61,7 @@ def add(commands: Any) -> None:
         "--profile",
         metavar="NAME",
         default="dev",
-        help="dev draws new examples each time (default), ci the same ones, thorough ten times as many",
+        help="dev draws new examples each time (default), ci the same ones, thorough seventeen times as many",
     )
     parser.add_argument(
         "--thorough", action="store_const", dest="profile", const="thorough", help="as --profile thorough"

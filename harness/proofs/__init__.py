@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 
 from harness.errors import HarnessError, UsageError
@@ -21,6 +22,9 @@ PROOFS = {
     Property.EXACT_MTIMES: "exact_mtimes",
     Property.INCREMENTAL: "incremental_equals_full",
     Property.MIRROR: "mirror",
+    Property.EDITS: "edits",
+    Property.RENAMES: "renames",
+    Property.HISTORY: "history",
     Property.BEHAVES: "behaves",
     Property.NO_MISSED_EDIT: "no_missed_edit",
     Property.ATOMIC: "atomic",
@@ -46,6 +50,7 @@ def examine(subject: Subject, name: Property, effort: Effort, *, replay: str | N
     proof or in the runner, leaves it unknown.
     """
     search = Search(effort, replay=replay)
+    subject = replace(subject, tally=search.tally)
     started = time.monotonic()
     status, counterexample, reason, trace = Status.PROVED, None, "", ""
     try:
@@ -71,6 +76,9 @@ def examine(subject: Subject, name: Property, effort: Effort, *, replay: str | N
         claimed=name in subject.variant.claims(subject.engine),
         status=status,
         examples=search.examples,
+        events=search.tally.events,
+        entries=search.tally.entries,
+        tried=dict(search.tally.tried),
         seconds=time.monotonic() - started,
         counterexample=counterexample,
         reason=reason,

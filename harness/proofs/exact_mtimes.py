@@ -10,10 +10,8 @@ events for one round trip, twenty-one for twenty; on Docker half a second each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-
-from hypothesis import strategies as st
 
 from harness.katas.layout import show
 from harness.proofs.search import Search
@@ -22,14 +20,14 @@ from harness.proofs.verdict import Refuted, Untried
 from harness.proofs.words import differences
 from harness.runners.run import Run
 from harness.testing.planting import Tree, decimal, expected, recipe
-from harness.testing.strategies import trees
+from harness.testing.strategies import several, trees
 from harness.tree import Entry, Snapshot
 
 PLANTS = """#!/bin/sh
 [ -e planted ] || { sh ./plant && echo >planted; }
 """
 
-FOREST = st.lists(trees(size=4, readable=False), min_size=1, max_size=8)
+FOREST = several(trees(size=4, readable=False))
 
 SECOND = 10**9
 
@@ -40,6 +38,8 @@ def prove(subject: Subject, search: Search) -> None:
 
         def check(forest: Sequence[Tree], trips: int) -> None:
             avatar = subject.avatar()
+            for tree in forest:
+                search.tally.label(*_labels(tree))
             folders = {b"%d" % number: tree for number, tree in enumerate(forest, 1)}
             script = b" &&\n".join(recipe(tree, folder).strip() for folder, tree in folders.items())
             files: dict[str, str | bytes] = {"cyber-dojo.sh": PLANTS, "plant": script}
@@ -53,6 +53,7 @@ def prove(subject: Subject, search: Search) -> None:
             _check_planted(run, plan)
             for trip in range(1, trips + 1):
                 found = seen(complete(runner, avatar, files)).before
+                search.tally.compared(left)
                 if said := differences(left, found):
                     raise Refuted(f"after {trip} round trip{'s' * (trip > 1)} {said}")
             katas = kept(runner, avatar)
@@ -65,11 +66,27 @@ def prove(subject: Subject, search: Search) -> None:
             if said := differences(wanted, {path: katas[path] for path in wanted if path in katas}):
                 raise Refuted(f"in the katas, after {trips} round trip{'s' * (trips > 1)}, {said}")
 
-        search.drawn("one-trip", FOREST, lambda forest: check(forest, 1), most=subject.most(15, 4))
+        search.drawn("one-trip", FOREST, lambda forest: check(forest, 1), most=subject.most(33, 4), weigh=len)
         grown = FOREST.filter(
             lambda forest: sum(map(len, forest)) > len(forest)
         )  # a tree of nothing tells little
-        search.drawn("twenty-trips", grown, lambda forest: check(forest, 20), most=1)
+        search.drawn("twenty-trips", grown, lambda forest: check(forest, 20), most=1, weigh=len)
+
+
+KINDS = {"f": "file", "d": "folder", "l": "symlink", "p": "fifo"}
+
+
+def _labels(tree: Tree) -> Iterator[str]:
+    for entry in tree.values():
+        yield KINDS[entry.kind]
+        if entry.twin:
+            yield "hard link"
+        if entry.hole:
+            yield "hole"
+        if entry.mtime_ns < 0 or entry.mtime_ns > 2**32 * SECOND:
+            yield "date of another age"
+        if not entry.mode & 0o400:
+            yield "unreadable"
 
 
 def _inside(entry: Entry, folder: bytes) -> Entry:

@@ -200,18 +200,23 @@ class FaultyEngine:
             call = f"install({fault.action!r}, {fault.change})"
         else:
             return program
-        source = resources.files("harness.proofs").joinpath("doom.py").read_text()
-        spoiled = io.BytesIO()
-        with (
-            zipfile.ZipFile(io.BytesIO(program)) as old,
-            zipfile.ZipFile(spoiled, "w", zipfile.ZIP_DEFLATED) as new,
-        ):
-            for name in old.namelist():
-                content = old.read(name)
-                if name == "__main__.py":
-                    content = b"\n".join([source.encode(), call.encode(), content])
-                new.writestr(name, content)
-        return spoiled.getvalue()
+        return spoil(program, call)
+
+
+def spoil(program: bytes, call: str) -> bytes:
+    """A keeper's program that makes this call of harness.proofs.doom before anything else."""
+    source = resources.files("harness.proofs").joinpath("doom.py").read_text()
+    spoiled = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(program)) as old,
+        zipfile.ZipFile(spoiled, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "__main__.py":
+                content = b"\n".join([source.encode(), call.encode(), content])
+            new.writestr(name, content)
+    return spoiled.getvalue()
 
 
 class _Watched:

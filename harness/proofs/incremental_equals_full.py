@@ -8,26 +8,33 @@ again, seen by the stamps of the objects, that the #include lines of the tree sa
 An edit that restores what was there at the last build is no edit; one that restores it after a build that failed or timed out
 may be one or not. A runner that does not claim that a run past its limit leaves no trace may have kept what it compiled.
 
-An example is a session of a test event for each step, half a second each on Docker, and one that times out takes a second.
+An example is a session of at most five test events, many of them side by side in one sandbox: half a second each on Docker, and
+one that times out takes a second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from harness.katas.layout import show
+from harness.katas.visible import VisibleFiles
 from harness.proofs.project import EDITS, GCC, SCRIPT, Edit, Files, Project, needs, sources, visible
 from harness.proofs.search import Search
 from harness.proofs.subject import Subject, complete, seen
+from harness.proofs.together import join, part
 from harness.proofs.verdict import Refuted, Untried
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.run import Outcome, Run
+from harness.testing.strategies import several
 
 TIMES_OUT_AFTER = 1.0
+
+STEPS = 4
+"""Test events of a session, but for the first and one that times out."""
 
 GCC_SESSION: Sequence[Sequence[Edit]] = (
     [],
@@ -40,30 +47,106 @@ GCC_SESSION: Sequence[Sequence[Edit]] = (
 """No edit; a header's; a symlink and a new dependency; a new name; a header too few; and all whole again."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """What a player does before a test event: some edits, or all is as at an old tag again."""
+
+    edits: Sequence[Edit] = ()
+    back: int | None = None
+
+
+@dataclass(frozen=True)
+class Game:
+    """Sessions side by side, and before which of their test events there is one that times out."""
+
+    sessions: Sequence[Sequence[Step]]
+    times_out: int | None = None
+
+
+SESSIONS = several(
+    st.lists(
+        st.builds(Step, EDITS) | st.builds(Step, st.just(()), st.integers(0, 3)), min_size=1, max_size=STEPS
+    ),
+    most=16,
+)
+GAMES = st.builds(Game, SESSIONS, st.none() | st.none() | st.integers(1, STEPS))
+
+
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first test event of a session that built something else, compiled too little or too much."""
     with subject.runner() as runner:
 
         def with_gcc(session: Sequence[Sequence[Edit]]) -> None:
-            play = Play(subject, runner, GCC)
+            table = Table(subject, runner, [Play(subject, GCC)])
             for edits in session:
-                play.edit(edits)
-                play.test()
+                table.plays[0].edit(edits)
+                table.test()
 
-        search.played(
-            "sessions",
-            lambda: Session(Play(subject, runner, SCRIPT), search),
-            most=subject.most(10, 3),
-            steps=5,
-        )
+        def together(game: Game) -> None:
+            table = Table(subject, runner, [Play(subject, SCRIPT) for _ in game.sessions])
+            table.test()
+            for press in range(max(map(len, game.sessions))):
+                for play, session in zip(table.plays, game.sessions, strict=True):
+                    if press < len(session):
+                        play.step(session[press])
+                if press + 1 == game.times_out:
+                    table.time_out()
+                table.test()
+
+        def check(game: Game) -> None:
+            for session in game.sessions:
+                search.tally.label(*(edit.verb for step in session for edit in step.edits))
+            if game.times_out:
+                search.tally.label("times out")
+            try:
+                together(game)
+            except Refuted:
+                for session in game.sessions if len(game.sessions) > 1 else ():
+                    together(replace(game, sessions=[session]))
+                raise
+
         search.listed("gcc", [GCC_SESSION], with_gcc, show=lambda session: "a session with gcc")
+        search.drawn(
+            "sessions", GAMES, check, most=subject.most(25, 3), weigh=lambda game: len(game.sessions)
+        )
+
+
+class Table:
+    """Players who play side by side, in one sandbox."""
+
+    def __init__(self, subject: Subject, runner: BaseRunner, plays: Sequence[Play]) -> None:
+        self.plays = plays
+        self._subject, self._runner, self._avatar = subject, runner, subject.avatar()
+        self._names = [str(number) for number in range(1, len(plays) + 1)]
+
+    def test(self) -> None:
+        """A test event, and all that must be true after it."""
+        files = self._files(hang=False)
+        for play in self.plays:
+            play.tell("test")
+        run = complete(self._runner, self._avatar, files, story=self.plays[0].told())
+        self._subject.tally.compared(seen(run).before)
+        runs = part(run, self._names)
+        for name, play in zip(self._names, self.plays, strict=True):
+            play.check(runs[name])
+
+    def time_out(self) -> None:
+        """A test event that builds, and does not come to an end."""
+        files = self._files(hang=True)
+        run = self._runner.run(self._avatar, files, max_seconds=TIMES_OUT_AFTER)
+        for play in self.plays:
+            play.tell("times out")
+            play.timed_out(run)
+
+    def _files(self, *, hang: bool) -> VisibleFiles:
+        return join({name: play.send(hang=hang) for name, play in zip(self._names, self.plays, strict=True)})
 
 
 class Play:
     """One player's session: what was sent, and what each object was last compiled from."""
 
-    def __init__(self, subject: Subject, runner: BaseRunner, compiler: bytes) -> None:
-        self._runner, self._compiler, self._avatar = runner, compiler, subject.avatar()
+    def __init__(self, subject: Subject, compiler: bytes) -> None:
+        self._compiler = compiler
         self._rolls_back = subject.claims(Property.TIMED_OUT)
         self.project = Project()
         self.tags: list[Project] = []
@@ -85,27 +168,30 @@ class Play:
             self._edits = [] if self.project == self.tags[tag] else [f"all is as at tag {tag + 1} again"]
             self.project = self.tags[tag]
 
-    def time_out(self) -> None:
-        """A test event that builds, and does not come to an end."""
-        self._send()
-        files = visible(self._sent, self._compiler, hang=True)
-        run = self._runner.run(self._avatar, files, max_seconds=TIMES_OUT_AFTER)
-        self._tell("times out")
+    def step(self, step: Step) -> None:
+        if step.back is None:
+            self.edit(step.edits)
+        else:
+            self.revert(step.back)
+
+    def timed_out(self, run: Run) -> None:
+        """What must be true of a test event that did not come to an end."""
         if run.outcome is not Outcome.TIMED_OUT:
             self._refute(f"it was {run.outcome}: {run.reason}")
         self._perhaps_kept = not self._rolls_back
 
-    def test(self) -> None:
-        """A test event, and all that must be true after it."""
-        self._send()
-        files = visible(self._sent, self._compiler, hang=False)
-        self._tell("test")
-        run = complete(self._runner, self._avatar, files, story=self._told())
+    def check(self, run: Run) -> None:
+        """All that must be true after a test event."""
         if run.status == 127 or "gcc: not found" in run.stderr:
             raise Untried(f"the image lacks what a build needs: {' '.join(run.stderr.split())}")
         self._check_output(run)
         self._check_compiled(run)
         self.tags.append(self.project)
+
+    def send(self, *, hang: bool) -> VisibleFiles:
+        """What is sent with the next test event."""
+        self._send()
+        return visible(self._sent, self._compiler, hang=hang)
 
     def _send(self) -> None:
         files = self.project.files()
@@ -114,7 +200,7 @@ class Play:
                 self._versions[name] = self._versions.get(name, 0) + 1
         self._sent = files
 
-    def _tell(self, what: str) -> None:
+    def tell(self, what: str) -> None:
         self._story.append(", ".join([*self._edits, what]))
         self._edits = []
 
@@ -159,46 +245,11 @@ class Play:
             self._refute(f"{_list(too_few)} not compiled again")
         self._perhaps_kept = False
 
-    def _told(self) -> str:
+    def told(self) -> str:
         return "; ".join(f"{number}. {each}" for number, each in enumerate(self._story, 1))
 
     def _refute(self, what: str) -> None:
-        raise Refuted(f"{self._told()}: {what}")
-
-
-class Session(RuleBasedStateMachine):
-    """What Hypothesis lets a player do."""
-
-    def __init__(self, play: Play, search: Search) -> None:
-        super().__init__()
-        self.play, self.search, self.timed_out = play, search, False
-
-    @initialize()
-    def build(self) -> None:
-        self._try(self.play.test)
-
-    @rule(edits=EDITS)
-    def test(self, edits: list[Edit]) -> None:
-        self.play.edit(edits)
-        self._try(self.play.test)
-
-    @rule(which=st.integers(0, 3))
-    def revert(self, which: int) -> None:
-        self.play.revert(which)
-        self._try(self.play.test)
-
-    @precondition(lambda self: not self.timed_out)
-    @rule(edits=EDITS)
-    def time_out(self, edits: list[Edit]) -> None:
-        self.timed_out = True  # once is dear enough
-        self.play.edit(edits)
-        self._try(self.play.time_out)
-        self._try(self.play.test)
-
-    def _try(self, act: Callable[[], None]) -> None:
-        with self.search.attempt() as wanted:
-            if wanted:
-                act()
+        raise Refuted(f"{self.told()}: {what}")
 
 
 def _list(names: list[bytes]) -> str:

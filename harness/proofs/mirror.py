@@ -4,21 +4,36 @@ A session is played on small trees, whose names are so few that a file soon is w
 symlink where either. At every command, before it and after it, and in the katas after each test event, there must be what
 a model of one disk says, contents and targets included.
 
-The sessions are drawn, and two more have each kind of change, by the player and by the run. One is of at most
-four test events, half a second each on Docker.
+The sessions are drawn, several of them side by side in one sandbox, each in a folder of its own, since a test event costs the
+same for one as for six; a few more have each kind of change, by the player and by the run, and one is so long that layers are
+folded twice. A drawn one is of at most four test events, half a second each on Docker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.engines.spec import Overlay
 from harness.katas.visible import VisibleFile, VisibleFiles
-from harness.proofs.search import Search
+from harness.proofs.search import Search, alone_too
 from harness.proofs.subject import Subject, complete, kept, seen
 from harness.proofs.verdict import Refuted
 from harness.proofs.words import differences
-from harness.testing.sessions import LINKS, MOVE, REMOVE, WRITE, Change, Model, Press
-from harness.testing.strategies import sessions
+from harness.testing.sessions import (
+    APPEND,
+    FOLDER,
+    HARD,
+    LINKS,
+    MOVE,
+    REMOVE,
+    SPARSE,
+    WRITE,
+    Change,
+    Model,
+    Press,
+    beside,
+)
+from harness.testing.strategies import DEEP, sessions, several
 from harness.tree import Snapshot
 
 SCRIPT = b"cyber-dojo.sh"
@@ -42,6 +57,42 @@ FLATTENED = (
     Change(WRITE, b"c/x", b"22\n"),
 )
 
+LINKED = (
+    Change(WRITE, b"first", b"1\n"),
+    Change(HARD, b"second", b"first"),
+    Change(HARD, b"folder/third", b"first"),
+    Change(SPARSE, b"sparse", b"end\n"),
+)
+
+
+def _long(presses: int) -> Sequence[Press]:
+    """Of so many test events that layers are folded twice; what is deleted in one of them was made in another."""
+    session = []
+    for number in range(presses):
+        name = b"%d" % (number % 7)
+        deeds = [
+            Change(WRITE, b"made/" + name, b"%d\n" % number),
+            Change(REMOVE, b"made/%d" % ((number + 3) % 7)),
+            Change(WRITE if number % 4 else REMOVE, b"turns/" + name, b"1\n"),
+            Change(FOLDER if number % 2 else WRITE, b"type"),
+            Change(APPEND, b"grows", b"%d\n" % number),
+        ]
+        if number == 0:
+            deeds = [Change(WRITE, b"grows", b"0\n"), Change(HARD, b"too", b"grows")]
+        if number % 9 == 5:
+            deeds += [Change(MOVE, b"turns", b"moved"), Change(FOLDER, b"made")]
+        edits = [Change(REMOVE if number % 3 == 2 else WRITE, b"seen/" + name, b"%d\n" % number)]
+        session.append(Press(edits, deeds))
+    return session
+
+
+SETTLED = 3
+
+LONG, SHORT = 26, 8
+"""Test events of a long session: an overlay folds its layers when there are more than ten. Where there are none, and a test
+event is dear, it is a shorter one.
+"""
+
 CASES = {
     "what the player changes": (Press(edits=MADE), Press(edits=CHANGED), Press()),
     "a folder that the run renames": (
@@ -51,6 +102,32 @@ CASES = {
     ),
     "what the player makes of folders in folders": (Press(edits=NESTED), Press(edits=FLATTENED), Press()),
     "what the run makes of folders in folders": (Press(deeds=NESTED), Press(deeds=FLATTENED), Press()),
+    "hard links and holes": (
+        Press(deeds=LINKED),
+        Press(deeds=(Change(APPEND, b"second", b"more\n"),)),
+        Press(),
+    ),
+    "an empty folder": (
+        Press(edits=(Change(FOLDER, b"empty/in"),)),
+        Press(deeds=(Change(REMOVE, b"empty/in"),)),
+        Press(),
+    ),
+    "a long path": (
+        Press(edits=(Change(WRITE, DEEP, b"1\n"),)),
+        Press(deeds=(Change(MOVE, DEEP, b"short"),)),
+        Press(),
+    ),
+    "a visible file that the run makes a folder": (
+        Press(edits=(Change(WRITE, b"seen", b"1\n"),)),
+        Press(deeds=(Change(WRITE, b"seen/in", b"1\n"),)),
+        Press(),
+        Press(edits=(Change(WRITE, b"seen", b"22\n"),)),
+    ),
+    "a visible file that the run makes anew": (
+        Press(edits=(Change(WRITE, b"seen", b"1\n"),)),
+        Press(deeds=(Change(WRITE, b"seen", b"22\n"),)),
+        Press(),
+    ),
     "what the run changes": (Press(deeds=MADE), Press(deeds=(*CHANGED, Change(REMOVE, b"deep/x"))), Press()),
 }
 """Deleted, renamed, a file that becomes a folder or a symlink, and a folder that becomes a file; what is in a renamed folder has
@@ -62,12 +139,16 @@ def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first entry that is not there, or there though it should not be."""
     with subject.runner() as runner:
 
-        def check(session: Sequence[Press]) -> None:
+        def check(session: Sequence[Press], *, look: bool = True) -> None:
+            """`look`: into the katas after each press, which makes one tree of whatever layers they have; else after the third,
+            so that there is something below the layers, and in the end.
+            """
             model, avatar, story = Model(), subject.avatar(), ""
 
             def compare(where: str, model: Model, found: Snapshot, *, contents: bool = False) -> None:
                 tree = {path: entry for path, entry in found.items() if path not in (b".", SCRIPT)}
                 model.settle(tree)
+                search.tally.compared(tree)
                 if said := differences(model.entries(tree, contents=contents), tree):
                     raise Refuted(f"{story}: {where} {said}")
 
@@ -83,7 +164,28 @@ def prove(subject: Subject, search: Search) -> None:
                 if run.status:
                     raise Refuted(f"{story}: the run could not do that: {' '.join(run.stderr.split())}")
                 compare("after the run", model, seen(run).after)
-                compare("in the katas", model, kept(runner, avatar), contents=True)
+                if look or number in (SETTLED, len(session)):
+                    compare("in the katas", model, kept(runner, avatar), contents=True)
 
-        search.drawn("sessions", sessions(), check, most=subject.most(15, 3))
+        def check_several(several: Sequence[Sequence[Press]]) -> None:
+            for each in several:
+                search.tally.label(
+                    *(f"{change.verb}" for press in each for change in (*press.edits, *press.deeds))
+                )
+            check(beside(several))
+
         search.listed("cases", CASES, lambda case: check(CASES[case]))
+        length = subject.most(LONG, LONG if subject.variant.kind.mounts is Overlay else SHORT)
+        search.listed(
+            "long",
+            [length],
+            lambda presses: check(_long(presses), look=False),
+            show=lambda presses: f"{presses} test events",
+        )
+        search.drawn(
+            "sessions",
+            several(sessions()),
+            alone_too(check_several),
+            most=subject.most(33, 4),
+            weigh=len,
+        )

@@ -26,6 +26,19 @@ FILES = {
     "Makefile": "product: source\n\tcp source product\n",
 }
 
+PAIRS = tuple(str(number) for number in range(1, 9))
+"""Sources with a product each, side by side in one sandbox: every one of them is built at another moment before the edits."""
+
+SEVERAL = {
+    "cyber-dojo.sh": f"#!/bin/sh\nmake --silent && cat {' '.join(f'{each}.product' for each in PAIRS)}\n",
+    "Makefile": f"all: {' '.join(f'{each}.product' for each in PAIRS)}\n%.product: %.source\n\tcp $< $@\n",
+}
+
+
+def sources(edit: int) -> dict[str, str]:
+    """All of them, edited so often."""
+    return {f"{each}.source": f"{each} edit {edit:03}\n" for each in PAIRS}
+
 
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first edit that make did not see."""
@@ -33,11 +46,13 @@ def prove(subject: Subject, search: Search) -> None:
 
         def check(gaps: list[float]) -> None:
             avatar = subject.avatar()
-            complete(runner, avatar, {**FILES, "source": "edit 0\n"})
+            complete(runner, avatar, {**SEVERAL, **sources(0)})
+            search.tally.label(*(f"{gap * 1000:g} ms" for gap in gaps))
             for number, gap in enumerate(gaps, 1):
                 time.sleep(gap)
-                run = complete(runner, avatar, {**FILES, "source": f"edit {number}\n"})
-                if run.stdout != f"edit {number}\n":
+                edited = sources(number)
+                run = complete(runner, avatar, {**SEVERAL, **edited})
+                if run.stdout != "".join(edited.values()):
                     raise Refuted(
                         f"an edit {gap * 1000:g} ms after the build before it was missed: make gave {run.stdout!r}"
                     )
@@ -52,4 +67,4 @@ def prove(subject: Subject, search: Search) -> None:
                     raise Refuted(f"edit {number} was missed: make gave {run.stdout!r}")
 
         search.listed("ahead", AHEAD, check_ahead, show=lambda ahead: f"products from a clock {ahead} ahead")
-        search.drawn("gaps", GAPS, check, most=6)
+        search.drawn("gaps", GAPS, check, most=subject.most(17, 4), weigh=lambda gaps: len(gaps) * len(PAIRS))

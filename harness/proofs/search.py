@@ -7,7 +7,7 @@ import contextlib
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,6 +21,7 @@ from hypothesis.strategies import SearchStrategy
 
 from harness.engines.folders import state_home
 from harness.errors import HarnessError, UsageError
+from harness.proofs.tally import Tally
 from harness.proofs.verdict import Counterexample, Refuted, Untried
 
 Example = TypeVar("Example")
@@ -41,7 +42,7 @@ class Effort:
 PROFILES = {
     "dev": Effort(1.0, deterministic=False),
     "ci": Effort(1.0, deterministic=True),
-    "thorough": Effort(10.0, deterministic=False, shrink_seconds=120.0),
+    "thorough": Effort(17.0, deterministic=False, shrink_seconds=120.0),
 }
 
 
@@ -62,19 +63,27 @@ class Search:
 
     def __init__(self, effort: Effort, *, replay: str | None = None) -> None:
         """`replay` is the token of a counterexample: nothing but that is tried."""
-        self.effort, self.examples = effort, 0
+        self.effort, self.examples, self.tally = effort, 0, Tally()
         self._replay = replay
         self._failed_at: float | None = None  # the first time, on the monotonic clock
 
     def drawn(
-        self, name: str, strategy: SearchStrategy[Example], check: Callable[[Example], None], *, most: int
+        self,
+        name: str,
+        strategy: SearchStrategy[Example],
+        check: Callable[[Example], None],
+        *,
+        most: int,
+        weigh: Callable[[Example], int] = lambda example: 1,
     ) -> None:
-        """Let `check` raise Refuted for some of `most` examples drawn; raises Found with the smallest one."""
+        """Let `check` raise Refuted for some of `most` draws; raises Found with the smallest one. Where a draw has several
+        examples, side by side in one sandbox, `weigh` counts them.
+        """
 
         def counted(example: Example) -> None:
             with self.attempt() as wanted:
                 if wanted:
-                    self.examples += 1
+                    self.examples += weigh(example)
                     check(example)
 
         self._run(name, lambda options: settings(options)(given(strategy)(counted)), most)
@@ -192,6 +201,23 @@ class Search:
             if not wanted:
                 raise
             raise UsageError(f"this counterexample cannot be replayed: {error}") from error
+
+
+def alone_too(check: Callable[[Sequence[Example]], None]) -> Callable[[Sequence[Example]], None]:
+    """The check of several examples that stand side by side in one sandbox: where it fails, one of them that fails alone is
+    told.
+    """
+
+    def run(examples: Sequence[Example]) -> None:
+        try:
+            check(examples)
+        except Refuted:
+            if len(examples) > 1:
+                for each in examples:
+                    check([each])
+            raise
+
+    return run
 
 
 def token(search: str, what: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from harness.engines import Engine
 from harness.katas.layout import Avatar
 from harness.katas.visible import VisibleFiles
+from harness.proofs.tally import Tally
 from harness.proofs.verdict import Refuted, Untried
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
@@ -30,6 +31,7 @@ class Subject:
     engine: Engine
     engine_name: str
     image: str | None = None
+    tally: Tally = field(default_factory=Tally)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @contextmanager
@@ -38,6 +40,13 @@ class Subject:
         with closing(
             self.variant.open(self.engine, **{"image": self.image, "observe": True, **options})
         ) as opened:
+            run = opened.run
+
+            def counted(*arguments: Any, **options: Any) -> Run:
+                self.tally.events += 1
+                return run(*arguments, **options)
+
+            opened.run = counted  # type: ignore[method-assign]
             yield opened
 
     def most(self, cheap: int, dear: int) -> int:

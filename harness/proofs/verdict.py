@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.runners.claims import Property
@@ -46,6 +47,11 @@ class Finding:
     counterexample: Counterexample | None = None
     reason: str = ""  # why it is unknown
     traceback: str = ""  # of an unexpected exception, which is why
+    events: int = 0  # test events that were played for it
+    entries: int = 0  # of trees, that were compared
+    tried: Mapping[str, int] = field(
+        default_factory=dict
+    )  # what the examples had in them, and how many of them
 
     @property
     def as_claimed(self) -> bool:

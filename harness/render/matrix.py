@@ -4,6 +4,7 @@ JSON (results/verify-schema.json).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -49,6 +50,7 @@ def report(findings: Sequence[Finding], *, image: str | None = None, width: int 
             for part in _tables(engine, findings, width)
         ),
         _legend(findings),
+        *_searched(findings),
         *(part for each in findings if (part := _explained(each, image))),
         _conclusion(findings),
     )
@@ -68,6 +70,9 @@ def as_json(facts: Mapping[str, Any], findings: Sequence[Finding], *, complete: 
                 "status": str(each.status),
                 "as_claimed": each.as_claimed,
                 "examples": each.examples,
+                "events": each.events,
+                "entries": each.entries,
+                "tried": dict(sorted(each.tried.items())),
                 "seconds": round(each.seconds, 3),
                 "counterexample": asdict(each.counterexample) if each.counterexample else None,
                 "replay": replay_command(each, image=facts.get("image")) if each.counterexample else None,
@@ -130,6 +135,30 @@ def _legend(findings: Sequence[Finding]) -> RenderableType:
     for sign, meaning in meanings:
         table.add_row(Text(sign), Text(meaning))
     return Padding(table, (1, 0, 0, 0), expand=False)
+
+
+def _searched(findings: Sequence[Finding]) -> Iterator[RenderableType]:
+    """The space that was searched for what is called proved: for each property, of all runners and engines together."""
+    proved = [each for each in findings if each.status is Status.PROVED]
+    if not proved:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
+    table.add_column("proved in", no_wrap=True)
+    for name in ("examples", "test events", "entries"):
+        table.add_column(name, justify="right")
+    table.add_column("of the examples", overflow="fold")
+    for name in _ordered(each.name for each in proved):
+        of = [each for each in proved if each.name == name]
+        tried: Counter[str] = Counter()
+        for each in of:
+            tried.update(each.tried)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in tried.most_common())
+        sums = [
+            sum(values)
+            for values in zip(*((each.examples, each.events, each.entries) for each in of), strict=True)
+        ]
+        table.add_row(Text(name), *(f"{each:,}" for each in sums), Text(kinds, "dim"))
+    yield Padding(table, (1, 0, 0, 0), expand=False)
 
 
 def _explained(finding: Finding, image: str | None) -> RenderableType | None:

@@ -12,6 +12,11 @@ class Property(StrEnum):
     NO_MISSED_EDIT = "no-missed-edit"  # make sees an edit, however soon after a build it comes
     INCREMENTAL = "incremental-equals-full"  # a build from where the last left off is one from nothing
     MIRROR = "mirror"  # what the user or the run deleted, renamed or changed the type of stays so
+    EDITS = "edits"  # an edit means what it means to make in place: never a stale answer, never more compiled
+    RENAMES = "renames"  # rename(2) works on any folder, as on one disk
+    HISTORY = (
+        "history"  # each tag holds what was sent and printed, and numbers go on, whatever git does with it
+    )
     ATOMIC = "atomic"  # whatever dies, the katas are the state before or the state after
     TIMED_OUT = "timed-out"  # past the limit it is as if the attempt was never made
     ISOLATED = "isolated"  # a run reaches nothing but its own sandbox, and is bounded
@@ -20,7 +25,24 @@ class Property(StrEnum):
     BEHAVES = "behaves"  # what users of the original rely on
 
 
-ALL = frozenset(Property)
+ALL = frozenset(
+    {
+        Property.EXACT_MTIMES,
+        Property.NO_MISSED_EDIT,
+        Property.INCREMENTAL,
+        Property.MIRROR,
+        Property.ATOMIC,
+        Property.TIMED_OUT,
+        Property.ISOLATED,
+        Property.OWNERSHIP,
+        Property.FRESH,
+        Property.BEHAVES,
+    }
+)
+"""What a runner of another package claims that says ALL, or nothing. It never grows: what came later is claimed by name."""
+
+EVERYTHING = ALL | {Property.EDITS, Property.RENAMES, Property.HISTORY}
+"""What the built-in runners claim, but for what they say."""
 
 NEEDS_ISOLATION = frozenset({Property.ISOLATED, Property.FRESH})
 """What no runner can promise on an engine that does not keep a run from the host."""

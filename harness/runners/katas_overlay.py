@@ -19,7 +19,7 @@ from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import VOLUME
 from harness.katas.store import EVENT_SECONDS, Event, Katas
 from harness.runners.base import BaseRunner
-from harness.runners.claims import ALL, Property
+from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 
 
@@ -36,8 +36,10 @@ class KatasOverlay(BaseRunner):
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
-        """The layers have the player's uid, in the volume and in what is downloaded from it."""
-        return ALL - {Property.OWNERSHIP}
+        """The layers have the player's uid, in the volume and in what is downloaded from it; and the kernel renames no folder
+        of a lower layer, which `mv` copies then.
+        """
+        return EVERYTHING - {Property.OWNERSHIP, Property.RENAMES}
 
     def __init__(self, engine: Engine, katas: Katas, *, layers: str = str(DEPTH), **arguments: Any) -> None:
         """Raises what BaseRunner does."""

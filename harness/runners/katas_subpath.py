@@ -14,7 +14,7 @@ from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import VOLUME
 from harness.katas.store import EVENT_SECONDS, Event
 from harness.runners.base import BaseRunner
-from harness.runners.claims import ALL, Property
+from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 
 
@@ -29,7 +29,7 @@ class KatasSubpath(BaseRunner):
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
         """The sandboxes have the player's uid, in the volume and in what is downloaded from it."""
-        return ALL - {Property.OWNERSHIP}
+        return EVERYTHING - {Property.OWNERSHIP}
 
     def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> KeptEvent:
         return self.katas.event(avatar, "trial", seconds=seconds)

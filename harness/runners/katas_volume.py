@@ -12,7 +12,7 @@ from harness.katas.layout import Avatar
 from harness.katas.places import FOLDER
 from harness.katas.store import Event, FolderKatas
 from harness.runners.base import BaseRunner
-from harness.runners.claims import ALL, Property
+from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 
 
@@ -29,7 +29,7 @@ class KatasVolume(BaseRunner):
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
         """The run writes into the katas themselves, under a uid that must own them."""
-        return ALL - {Property.ATOMIC, Property.TIMED_OUT, Property.OWNERSHIP}
+        return EVERYTHING - {Property.ATOMIC, Property.TIMED_OUT, Property.OWNERSHIP}
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         """Mounted, and run under the uid that owns the katas: root's katas are handed to nobody, as root must

@@ -15,14 +15,28 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from harness.katas.layout import is_git_folder
 from harness.testing.planting import Planned, Tree
-from harness.testing.sessions import FOLDER, LINKS, MOVE, REMOVE, WRITE, Change, Press
+from harness.testing.sessions import (
+    APPEND,
+    FOLDER,
+    HARD,
+    LINKS,
+    MODE,
+    MOVE,
+    REMOVE,
+    RENAME,
+    SPARSE,
+    TOUCH,
+    WRITE,
+    Change,
+    Press,
+)
 
 SECOND = 10**9
 FIRST_STAMP = (1 - 2**31) * SECOND
@@ -146,18 +160,32 @@ def visible_files(draw: DrawFn, *, size: int = 6) -> dict[bytes, bytes]:
     }
 
 
+def several(one: SearchStrategy[Any], *, most: int = 12) -> SearchStrategy[list[Any]]:
+    """Examples side by side: nearly always so many of them, and one when it comes to making what fails smaller."""
+    return st.sampled_from((1, most, most, most)).flatmap(
+        lambda count: st.lists(one, min_size=count, max_size=count)
+    )
+
+
 PLACES = (b"a", b"b", b"a/x", b"a/x/z", b"-c d/\xff")
 """Few, and in each other, so that what is made soon is in the way of something."""
 
 
+DATES = (b"2191-02-03 04:05:06.987654321", b"+1 hour", b"1999-12-31 23:59:59.123456789")
+"""What a run may touch a file with: two of them lie ahead of the clock."""
+
+DEEP = b"/".join([b"d" * 200] * 12)
+"""A path near the limits: half of it is gone if a folder of another name is above it."""
+
+
 def edits() -> SearchStrategy[Change]:
-    """What a player does with visible files."""
-    return _changes((WRITE, REMOVE, MOVE, LINKS))
+    """What a player does with visible files; folders are empty ones."""
+    return _changes((WRITE, REMOVE, MOVE, LINKS, FOLDER, MODE, RENAME))
 
 
 def deeds() -> SearchStrategy[Change]:
-    """What a run does in its sandbox."""
-    return _changes((WRITE, REMOVE, MOVE, LINKS, FOLDER))
+    """What a run does in its sandbox. `rename(2)` of a folder is a property of its own."""
+    return _changes((WRITE, REMOVE, MOVE, LINKS, FOLDER, HARD, APPEND, SPARSE, TOUCH, MODE))
 
 
 def sessions(*, length: int = 4) -> SearchStrategy[list[Press]]:
@@ -171,6 +199,12 @@ def _changes(verbs: tuple[str, ...]) -> SearchStrategy[Change]:
         WRITE: st.sampled_from((b"", b"1\n", b"22\n")),
         LINKS: st.sampled_from((b"a", b"b", b"nowhere")),
         MOVE: st.sampled_from(PLACES),
+        RENAME: st.sampled_from(PLACES),
+        HARD: st.sampled_from(PLACES),
+        APPEND: st.just(b"more\n"),
+        SPARSE: st.just(b"end\n"),
+        TOUCH: st.sampled_from(DATES),
+        MODE: st.sampled_from((b"755", b"600", b"4711")),
     }
     nothing = st.just(b"")
     return st.sampled_from(verbs).flatmap(

@@ -45,7 +45,7 @@ class LeavesDependenciesBehind(KatasDataContainer):
         pack = event.sandbox.pack
 
         def pack_without() -> object:
-            event.sandbox.execute("rm -f *.d", 10)
+            event.sandbox.execute("find . -name '*.d' -delete", 10)
             return pack()
 
         event.sandbox.pack = pack_without  # type: ignore[method-assign, assignment]
@@ -59,7 +59,7 @@ class StampsAnew(KatasDataContainer):
         run = event.run
 
         def run_stamped() -> bool:
-            event.sandbox.execute("touch *.c *.h", 10)
+            event.sandbox.execute("find . -name '*.[ch]' -exec touch {} +", 10)
             return run()
 
         event.run = run_stamped  # type: ignore[method-assign]

@@ -1,0 +1,63 @@
+"""Renames: rename(2) moves any folder of the sandbox, as on one disk: of what was sent, of what the run made, and of what an
+earlier run made. Tools that never copy do this: npm, pip, cargo and rustup, and mv takes ten times as long where it has to.
+
+An example is two or three test events, half a second each on Docker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.katas.visible import VisibleFile, VisibleFiles
+from harness.proofs.search import Search
+from harness.proofs.subject import Subject, complete, kept
+from harness.proofs.verdict import Refuted
+from harness.proofs.words import differences
+from harness.testing.sessions import APPEND, RENAME, WRITE, Change, Model, Press
+
+SCRIPT = b"cyber-dojo.sh"
+
+SENT = (Change(WRITE, b"sent/in/file", b"1\n"), Change(WRITE, b"sent/file", b"1\n"))
+MADE = (Change(WRITE, b"made/in/file", b"1\n"), Change(WRITE, b"made/file", b"1\n"))
+
+CASES: dict[str, Sequence[Press]] = {
+    "what this run made": (Press(deeds=(*MADE, Change(RENAME, b"made", b"renamed"))),),
+    "what was sent": (Press(edits=SENT, deeds=(Change(RENAME, b"sent", b"renamed"),)),),
+    "what was sent before": (
+        Press(edits=SENT),
+        Press(edits=(Change(WRITE, b"sent/file", b"2\n"),), deeds=(Change(RENAME, b"sent/in", b"sent/out"),)),
+    ),
+    "what an earlier run made": (
+        Press(deeds=MADE),
+        Press(deeds=(Change(RENAME, b"made", b"renamed"),)),
+        Press(deeds=(Change(APPEND, b"renamed/in/file", b"more\n"), Change(RENAME, b"renamed", b"made"))),
+    ),
+    "a folder that was renamed before": (
+        Press(deeds=MADE),
+        Press(deeds=(Change(RENAME, b"made", b"one"), Change(RENAME, b"one/in", b"two"))),
+        Press(deeds=(Change(RENAME, b"one", b"two/in"), Change(RENAME, b"two", b"three"))),
+    ),
+}
+
+
+def prove(subject: Subject, search: Search) -> None:
+    """Refuted by the first folder that cannot be renamed, or is another one then."""
+    with subject.runner(observe=False) as runner:
+
+        def check(name: str) -> None:
+            model, avatar = Model(), subject.avatar()
+            for press in CASES[name]:
+                model.edit(press.edits)
+                model.arrive()
+                script = model.run(press.deeds)
+                run = complete(runner, avatar, VisibleFiles({**model.files(), SCRIPT: VisibleFile(script)}))
+                if run.status:
+                    raise Refuted(f"{press}: {' '.join(run.stderr.split())}")
+            found = kept(runner, avatar)
+            tree = {path: entry for path, entry in found.items() if path not in (b".", SCRIPT)}
+            search.tally.compared(tree)
+            model.settle(tree)
+            if said := differences(model.entries(tree, contents=True), tree):
+                raise Refuted(said)
+
+        search.listed("cases", CASES, check)
