@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.runners.claims import Property
-from tests.mutants import engines, katas, transports
+from tests.mutants import edits, engines, histories, katas, transports
 from tests.mutants.mutant import Honest, Mutant
 
 CONTROL = Mutant("honest", Honest, Property.EXACT_MTIMES, whole=True)
@@ -59,5 +59,28 @@ MUTANTS = (
         needs=engines.no_bounds,
     ),
     Mutant("players-rights", katas.PlayersRights, Property.OWNERSHIP, needs=katas.not_root, whole=True),
+    Mutant("against-the-sandbox", edits.AgainstTheSandbox, Property.EDITS, whole=True),
+    Mutant("put-back-as-new", edits.PutBackAsNew, Property.EDITS),
+    Mutant("ages-ignored", edits.AgesIgnored, Property.EDITS),
+    Mutant("future-left", edits.FutureLeft, Property.EDITS),
+    Mutant("edit-into-the-future", edits.EditIntoTheFuture, Property.EDITS),
+    Mutant("empty-folders-dropped", edits.EmptyFoldersDropped, Property.EDITS),
+    Mutant("not-frozen", edits.NotFrozen, Property.EDITS),
+    Mutant("sends-all", edits.SendsAll, Property.EDITS),
+    Mutant("whole-seconds", edits.WholeSeconds, Property.EDITS),
+    Mutant("symlinks-as-files", edits.SymlinksAsFiles, Property.MIRROR),
+    Mutant("deletion-unsent", edits.DeletionUnsent, Property.MIRROR),
+    Mutant("hard-links-forgotten", histories.HardLinksForgotten, Property.MIRROR),
+    Mutant(
+        "deletions-lost-in-folds",
+        histories.DeletionsFolded,
+        Property.MIRROR,
+        histories.UnmarkedEngine,
+        needs=histories.no_overlay,
+    ),
+    Mutant("loose-references-only", histories.LooseOnly, Property.HISTORY, whole=True),
+    Mutant("tags-counted", histories.TagsCounted, Property.HISTORY),
+    Mutant("output-forgotten", histories.OutputForgotten, Property.HISTORY),
+    Mutant("commits-the-edit", histories.CommitsTheEdit, Property.HISTORY),
     Mutant("label-forgotten", engines.LabelForgotten, Property.ATOMIC, engines.ForgetfulEngine),
 )

@@ -153,6 +153,10 @@ class UnbumpedEvent(HonestEvent):
         owner: tuple[int, int] | None,
     ) -> None:
         super().save(files, delta, owner=owner)
+        self._ahead, ahead = {}, self._ahead
+        for path, moved in ahead.items():
+            back = os.path.join(os.fsencode(self._sandbox), path)
+            os.utime(back, ns=(moved.back, moved.back), follow_symlinks=False)
         now = time.time_ns()
         for name in delta.written:
             self.stamp(os.path.join(os.fsencode(self._sandbox), name), now)

@@ -15,12 +15,12 @@ from typing import ClassVar
 from harness import tarpipe
 from harness.engines import Engine
 from harness.engines.local import LocalEngine
-from harness.katas.layout import Avatar, avatar_folder
+from harness.katas.layout import Avatar
 from harness.katas.places import FOLDER, TemporaryKatas
-from harness.katas.store import FolderEvent, FolderKatas, Katas
+from harness.katas.store import EVENT_SECONDS, FolderEvent, FolderKatas, Katas
 from harness.proofs import Subject
 from harness.runners.base import BaseRunner
-from harness.runners.claims import ALL, Property
+from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 from harness.runners.variant import Variant
 
@@ -46,8 +46,14 @@ class HonestKatas(TemporaryKatas):
         if not self._stays:
             super().close()
 
-    def event(self, avatar: Avatar) -> FolderEvent:
-        return self.event_kind(self.root / avatar_folder(avatar))
+    def event(
+        self,
+        avatar: Avatar,
+        kind: Callable[..., FolderEvent] | None = None,
+        *,
+        seconds: float = EVENT_SECONDS,
+    ) -> FolderEvent:
+        return super().event(avatar, kind or self.event_kind, seconds=seconds)
 
 
 class Honest(BaseRunner):
@@ -63,7 +69,7 @@ class Honest(BaseRunner):
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
-        return ALL
+        return EVERYTHING
 
     def play(self, event: TestEvent) -> None:
         event.save("1st")

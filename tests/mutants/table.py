@@ -29,6 +29,8 @@ WITHOUT: Mapping[Property, str] = {
     "race within a tick of the clock is tried by this one alone",
     Property.TIMED_OUT: "a run past its limit is one of the things that users of the original rely on, so behaves asks for it, "
     "and fresh has to play one; what such a run leaves in the katas is looked at by this one alone",
+    Property.RENAMES: "no runner has to do anything for it but to leave the sandbox alone; `katas-overlay`, which cannot, "
+    "is refuted",
     Property.MIRROR: "behaves has one case of it, a file that a run deleted, and exact-mtimes misses what is gone from the trees "
     "that it carries; renames and changes of type from one test event to the next are tried by this one alone",
 }

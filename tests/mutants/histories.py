@@ -1,0 +1,166 @@
+"""Mistakes in what is kept for ever: the history, its numbers, and the layers of an overlay."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from harness.engines.local import LocalEngine
+from harness.katas.delta import Stamped
+from harness.katas.layout import HISTORY
+from harness.katas.visible import VisibleFiles
+from harness.runners.event import TestEvent
+from harness.runners.katas_overlay import KatasOverlay
+from harness.streams import Stream
+from harness.tree import walk
+from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
+
+
+class LooseEvent(HonestEvent):
+    def _against(self, files: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
+        missing, head, tag = super()._against(files)
+        loose = Path(self._folder, HISTORY, "refs/heads/main")
+        return (missing, head, tag) if loose.exists() else (missing, None, 0)
+
+
+class LooseKatas(HonestKatas):
+    event_kind = LooseEvent
+
+
+class LooseOnly(Honest):
+    """Only loose references are read: after `git pack-refs --all`, or a `git gc`, the history seems to be empty, and the next
+    test event starts it again at tag 1. This project did so for its first version.
+    """
+
+    name = "loose-references-only"
+    katas_kind = LooseKatas
+
+
+class CountedEvent(HonestEvent):
+    def _against(self, files: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
+        missing, head, _ = super()._against(files)
+        return missing, head, len(os.listdir(Path(self._folder, HISTORY, "refs/tags")))
+
+
+class CountedKatas(HonestKatas):
+    event_kind = CountedEvent
+
+
+class TagsCounted(Honest):
+    """The next number is worked out by counting the files in `refs/tags`: once tags are packed, numbers are given a second
+    time, and a tag that somebody had seen is another one.
+    """
+
+    name = "tags-counted"
+    katas_kind = CountedKatas
+
+
+class OutputForgotten(Honest):
+    """The commit is made before the output is known, so each tag has none: a dashboard shows that all was green."""
+
+    name = "output-forgotten"
+
+    def ran(self, event: TestEvent) -> bool:
+        completed = event.run()
+        if completed and event.execution:
+            self._printed = event.execution
+            event.execution = replace(event.execution, stdout=b"")
+        return completed
+
+    def play(self, event: TestEvent) -> None:
+        super().play(event)
+        if event.tag is not None:
+            event.execution = self._printed
+
+
+class CommitsTheEdit(Honest):
+    """Only what was edited is committed, not all that was sent: the tag cannot be checked out and built, though each difference
+    that is shown looks right.
+    """
+
+    name = "commits-the-edit"
+
+    def ran(self, event: TestEvent) -> bool:
+        completed = event.run()
+        delta = event._compare().delta
+        edited = {name: event.files[name] for name in delta.written}
+        event.files = VisibleFiles(edited or dict(event.files.items()))
+        return completed
+
+
+class UnlinkedEvent(HonestEvent):
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        count = super().stage(chunks)
+        root = os.fsencode(self._staging)
+        seen: set[tuple[int, int]] = set()
+        for path, status in list(walk(root)):
+            if status.st_nlink > 1 and not os.path.isdir(os.path.join(root, path)):
+                here, parent = os.path.join(root, path), os.path.dirname(os.path.join(root, path))
+                before = os.stat(parent)
+                if (status.st_dev, status.st_ino) in seen:
+                    shutil.copy2(here, here + b".copy", follow_symlinks=False)
+                    os.utime(
+                        here + b".copy", ns=(status.st_mtime_ns, status.st_mtime_ns), follow_symlinks=False
+                    )
+                    os.rename(here + b".copy", here)
+                    os.utime(parent, ns=(before.st_mtime_ns, before.st_mtime_ns))
+                seen.add((status.st_dev, status.st_ino))
+        return count
+
+
+class UnlinkedKatas(HonestKatas):
+    event_kind = UnlinkedEvent
+
+
+class HardLinksForgotten(Honest):
+    """Hard links become files of their own, as by `cp -r`: what a run writes to one name is not in the other, and a tree of
+    pnpm or of ccache takes its size for each name.
+    """
+
+    name = "hard-links-forgotten"
+    katas_kind = UnlinkedKatas
+
+
+class PatchedEngine(LocalEngine):
+    """Whose keepers have a mistake."""
+
+    patch = b""
+
+    def open_keeper(self, volume: str, program: bytes) -> Stream:
+        patched = io.BytesIO()
+        with (
+            zipfile.ZipFile(io.BytesIO(program)) as old,
+            zipfile.ZipFile(patched, "w", zipfile.ZIP_DEFLATED) as new,
+        ):
+            for name in old.namelist():
+                content = old.read(name)
+                new.writestr(name, self.patch + content if name == "__main__.py" else content)
+        return super().open_keeper(volume, patched.getvalue())
+
+
+class UnmarkedEngine(PatchedEngine):
+    patch = b"""
+from harness.katas.layers import Layers
+whole = Layers.fold
+Layers.fold = lambda self, target, below=None: whole(self, target)
+"""
+
+
+class DeletionsFolded(KatasOverlay):
+    """Layers are folded without their deletion marks: what a run deleted is there again, eleven presses later and no sooner, so
+    that no short session shows it.
+    """
+
+    name = "deletions-lost-in-folds"
+
+
+def no_overlay() -> str:
+    """Why no overlay can be had here."""
+    from harness.engines.spec import Overlay  # noqa: PLC0415
+
+    return LocalEngine().refusal(Overlay)
