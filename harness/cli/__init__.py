@@ -24,6 +24,7 @@ COMMANDS = (
     "gate",
     "history",
     "verify",
+    "soak",
     "run",
     "katas",
     "report",

@@ -1,0 +1,170 @@
+"""harness soak: long sessions of many avatars, with faults, held to a model of what the katas must hold."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from harness import runners
+from harness.cli.options import add_engine, add_runner, console, count, errors, positive, remark
+from harness.engines import Engine
+from harness.engines.choose import choose
+from harness.engines.spec import Overlay
+from harness.errors import EngineError, UsageError
+from harness.runners.katas_overlay import KatasOverlay
+from harness.runners.variant import Variant
+
+if TYPE_CHECKING:
+    from harness.soak import Soaked
+
+MINUTES = 2.0
+
+SEEDED = "katas-data-container:standby=seeded"
+
+VIOLATED = 1
+"""Exit status where something was not as it must be."""
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "soak",
+        help="play long sessions with faults, and check all that the katas hold",
+        description="Let several avatars play at once for minutes or hours: random edits and runs, with the harness, keepers and "
+        "run-containers killed, stopped and removed, and disks full. What the katas hold is checked against a model of it, "
+        "to the nanosecond, by git fsck, and by builds from nothing. Exits with 0 if all was as it must be, and 1 if not.",
+    )
+    parser.add_argument(
+        "--minutes", type=positive, default=MINUTES, metavar="N", help="how long (default %(default)g)"
+    )
+    add_engine(parser)
+    add_runner(parser, action="append")
+    parser.add_argument(
+        "--seed",
+        metavar="S",
+        help="plays the same test events of each avatar again (default: another one each time)",
+    )
+    parser.add_argument(
+        "--avatars",
+        type=count,
+        default=4,
+        metavar="N",
+        help="how many at once, one of each runner at least (default %(default)d)",
+    )
+    parser.add_argument(
+        "--only",
+        type=only,
+        metavar="A:N",
+        help="play avatar A alone, and its test events up to number N: to see a violation again",
+    )
+    parser.set_defaults(command_function=_soak)
+
+
+def only(text: str) -> tuple[int, int]:
+    """An avatar's number, and that of a test event, for argparse."""
+    avatar, _, number = text.partition(":")
+    if not (avatar.isdecimal() and number.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not AVATAR:NUMBER, as a violation says it")
+    return int(avatar), int(number)
+
+
+def _soak(options: argparse.Namespace) -> int:
+    from harness.soak import soak  # noqa: PLC0415 - what proves is slow to import, and no other command needs it
+
+    seed = options.seed or secrets.token_hex(4)
+    choice = choose(options.engine, image=options.image, report=remark)
+    with closing(choice.engine) as engine:
+        engine.check_image(options.image)
+        errors.print(
+            f"{engine.describe()['engine']}: {choice.why}; --seed {seed}", markup=False, soft_wrap=True
+        )
+        variants = _variants(options.runner, engine)
+        if options.only and options.only[0] >= max(options.avatars, len(variants)):
+            raise UsageError(f"there is no avatar {options.only[0]}: they are numbered from 0")
+        with _showing(options.minutes) as show:
+            soaked = soak(
+                engine,
+                variants,
+                seconds=options.minutes * 60,
+                seed=seed,
+                image=options.image,
+                avatars=options.avatars,
+                only=options.only,
+                report=show,
+            )
+        _report(soaked, engine, variants, seed)
+    return VIOLATED if soaked.violations else 0
+
+
+def _variants(names: list[str] | None, engine: Engine) -> list[Variant]:
+    """Those that were named; else the notes', the one that stands by, and the overlay where it can be had."""
+    if names:
+        return list({each.label: each for each in map(runners.parse, names)}.values())
+    wanted = [*runners.NOTES_NAMES, SEEDED]
+    with suppress(EngineError):
+        wanted += [] if engine.refusal(Overlay) else [KatasOverlay.name]
+    return [runners.parse(each) for each in wanted]
+
+
+def _report(soaked: Soaked, engine: Engine, variants: list[Variant], seed: str) -> None:
+    from harness.soak import replay_command  # noqa: PLC0415 - see above
+
+    faults = soaked.faults
+    hours = max(soaked.seconds, 0.001) / 3600
+    lines = [
+        f"{soaked.events} test events in {soaked.seconds / 60:.1f} minutes, {soaked.events / hours:.0f} an hour: "
+        + ", ".join(f"{number} of {name}" for name, number in sorted(soaked.by_runner.items())),
+        f"{sum(faults.values())} faults: "
+        + (", ".join(f"{number} {name}" for name, number in faults.items()) or "none"),
+    ]
+    done = (
+        "downloads checked",
+        "entries compared",
+        "git fsck",
+        "builds from nothing",
+        "builds with gcc",
+        "references packed",
+    )
+    lines.append(", ".join(f"{soaked.counts[each]} {each}" for each in done))
+    lines.append(
+        ", ".join(
+            f"{number} {name}" for name, number in sorted(soaked.counts.items()) if name.startswith("it ")
+        )
+    )
+    lines.append(f"{len(soaked.violations)} violations")
+    for each in soaked.violations:
+        lines += [
+            "",
+            f"{each.runner}, avatar {each.player}, test event {each.number}: {each.words}",
+            f"  {each.plan}",
+            f"  before it: {each.before}",
+            f"  {replay_command(engine.name, variants, seed, each)}",
+        ]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _showing(minutes: float) -> Iterator[Any]:
+    """Progress: a line on a terminal; a log has one now and then."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    told = 0.0
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def show(soaked: Soaked) -> None:
+            nonlocal told
+            words = (
+                f"{soaked.events} test events, {sum(soaked.faults.values())} faults, {len(soaked.violations)} violations, "
+                f"{soaked.seconds / 60:.1f} of {minutes:g} minutes"
+            )
+            progress.update(task, description=words)
+            if not errors.is_terminal and soaked.seconds > told + 30:
+                told = soaked.seconds
+                remark(words)
+
+        yield show
