@@ -30,7 +30,7 @@ from harness.soak.folder import Folder, must_build
 from harness.soak.plan import LIFE, SOURCES, Ending, Fault, Plan, draw
 from harness.soak.script import FAILURE, HELLO, LEFT, MAKEFILE, PRODUCT, hello, sources, write
 from harness.soak.world import SCRIPT, SLACK_NS, Sent, World, folders_above
-from harness.testing.sessions import Model, Node
+from harness.testing.sessions import MOVE, RENAME, Model, Node
 from harness.tree import Entry
 
 CHECKED, SEARCHED, BUILT = 4, 20, 40
@@ -126,6 +126,10 @@ class Player:
         world, model = self.world, self.world.model
         if world.doubt or not world.keeps:
             plan = replace(plan, deeds=(), before=(), late=())
+        if Property.RENAMES not in self._claims:
+            plan = replace(
+                plan, deeds=[replace(each, verb=MOVE) if each.verb == RENAME else each for each in plan.deeds]
+            )
         if plan.packs and pack(self.engine.unwrapped, self._katas, self.avatar, ALL):
             self.counts["references packed"] += 1
         old = dict(model.sent)
