@@ -79,14 +79,14 @@ def pack(
     *,
     what: Sequence[str] = (".",),
     options: Sequence[str] = (),
-    command: Sequence[str] = PACK,
+    command: Sequence[str] | None = None,
 ) -> int:
-    """Pack `what` of `folder` into `write`; returns the bytes written. Raises StreamCut when tar could not
+    """Pack `what` of `folder` into `write`, by PACK unless another command is given; returns the bytes written. Raises StreamCut when tar could not
     read it all.
     """
     with tempfile.TemporaryFile() as complaints:
         tar = subprocess.Popen(
-            [*command, *options, f"--directory={folder}", "--", *what],
+            [*(command or PACK), *options, f"--directory={folder}", "--", *what],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,

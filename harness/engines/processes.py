@@ -30,10 +30,15 @@ adopted() {{
         ! grep -qsz '^{GUEST}=' "/proc/$each/environ" && grep -qs ') [^ZX] ' "/proc/$each/stat" && echo "$each"
     done
 }}
-while found=$(grep -lsz '^{PLAYER}=%s$' /proc/[0-9]*/environ | cut -d/ -f3; adopted 2>/dev/null) && [ -n "$found" ]; do
+clear=0
+while [ $clear -lt 2 ]; do
+    found=$(grep -lsz '^{PLAYER}=%s$' /proc/[0-9]*/environ | cut -d/ -f3; adopted 2>/dev/null)
+    [ -n "$found" ] || {{ clear=$((clear + 1)); continue; }}
+    clear=0
     kill -9 $found 2>/dev/null || :
 done"""
-"""Ends the player's processes, repeated since they take a while to end: those with its label, and those that the guest has
+"""Ends the player's processes, repeated since they take a while to end, and until two looks in a row find none: one whose parent
+ends between the two halves of a look is in neither. It looks for those with its label, and those that the guest has
 adopted since their parents ended. What the guest itself has started has the guest's label, but for an instant in what reads the
 player's output.
 """

@@ -118,7 +118,8 @@ class LayeredEvent(FolderEvent):
                     now[file.name] = Sent(file.mode, file.blob, before.stamp)
                     continue
                 path = self._put(parts, os.path.join(self._incoming, str(number)), file, owner)
-                if before and before.stamped == (file.mode, file.blob):
+                if before and saving.same_content(before, file):
+                    now[file.name] = Sent(file.mode, file.blob, before.stamp)
                     os.utime(path, ns=(before.stamp, before.stamp), follow_symlinks=False)
                 else:
                     edits[file.name] = file.age

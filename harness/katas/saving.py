@@ -212,9 +212,9 @@ def save(
                 continue
             _put(folder, last, os.path.join(incoming, str(number)), file, owner, before)
             touched.update(tuple(parts[:count]) for count in range(len(parts) + 1))
-            if before and (before.mode, before.blob) == (file.mode, file.blob):
+            if before and same_content(before, file):
                 _stamp(folders, file.name, before.stamp)
-                written[file.name] = before
+                written[file.name] = Sent(file.mode, file.blob, before.stamp)
             else:
                 edits[file.name] = file.age
                 written[file.name] = Sent(file.mode, file.blob, 0)
@@ -226,6 +226,11 @@ def save(
         for name, stamp in stamp_all(partial(_stamp, folders), edits, latest, first=first).items():
             written[name] = written[name]._replace(stamp=stamp)
     return Saved(written, ahead)
+
+
+def same_content(before: Sent, file: SavedFile) -> bool:
+    """Whether nothing was edited, but maybe the permission to execute."""
+    return before.blob == file.blob and stat.S_IFMT(before.mode) == stat.S_IFMT(file.mode)
 
 
 def _put(

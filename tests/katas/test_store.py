@@ -660,7 +660,9 @@ class TestRefusals:
             assert one_line(raised.value)
             assert difference(before, tree(katas)).changed in ((), (b"src",))
             with pytest.raises((KatasError, StreamCut), match="No space left"):
-                play(katas, LION, FILES, run=lambda sandbox: (sandbox / "b.o").write_bytes(os.urandom(1 << 20)))
+                play(
+                    katas, LION, FILES, run=lambda sandbox: (sandbox / "b.o").write_bytes(os.urandom(1 << 20))
+                )
             assert difference(before, tree(katas)).changed in ((), (b"src",))
             play(katas, LION, {**FILES, "src/a.c": "2"}, run=build)
             assert [each.tag for each in katas.list()[LION.kata]["lion"]] == [1, 2]

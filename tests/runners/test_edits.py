@@ -151,6 +151,16 @@ def test_a_change_of_mode_alone_has_nothing_made_anew(runner: BaseRunner, avatar
     assert completed(runner.run(avatar, files)).stdout == again + "executable\n#!one\n"
 
 
+def test_what_a_run_deleted_and_the_player_gave_another_mode(runner: BaseRunner, avatar: Avatar) -> None:
+    """Is put back with the stamp that it had, and the new mode: its content was not edited."""
+    make = sh("make -s 2>&1; [ -x source ] && echo executable; cat product; rm source")
+    files = VisibleFiles({"cyber-dojo.sh": make, "Makefile": MAKEFILE, "source": "#!one\n"})
+    again = "" if keeps(runner) else "making\n"
+    assert completed(runner.run(avatar, files)).stdout == "making\nexecutable\n#!one\n"
+    plain = VisibleFiles({**files, b"source": _with_mode(files, 0o100644)})
+    assert completed(runner.run(avatar, plain)).stdout == again + "#!one\n"
+
+
 def test_a_fresh_start(runner: BaseRunner, avatar: Avatar) -> None:
     """Nothing of the earlier runs is there; the history goes on."""
     files = VisibleFiles({"cyber-dojo.sh": sh("ls; echo x >made")})

@@ -317,9 +317,9 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
         ("tmp", b" started\n"),
         ("katas-volume", b" started\n"),
         ("katas-data-container", b" unpacked 0\n"),
-        ("katas-data-container", b" ran 0 \n"),
+        ("katas-data-container", b" ran 0 "),
         ("katas-data-container", b'"call": "accept"'),
-        ("katas-overlay", b" ran 0 \n"),
+        ("katas-overlay", b" ran 0 "),
         ("katas-overlay", b'"call": "accept"'),
     ],
 )
