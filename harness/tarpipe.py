@@ -81,8 +81,8 @@ def pack(
     options: Sequence[str] = (),
     command: Sequence[str] | None = None,
 ) -> int:
-    """Pack `what` of `folder` into `write`, by PACK unless another command is given; returns the bytes written. Raises StreamCut when tar could not
-    read it all.
+    """Pack `what` of `folder` into `write`, by PACK unless another command is given; returns the bytes written. Raises StreamCut
+    when tar could not read it all.
     """
     with tempfile.TemporaryFile() as complaints:
         tar = subprocess.Popen(

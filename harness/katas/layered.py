@@ -199,7 +199,7 @@ class LayeredEvent(FolderEvent):
         if before == mode or not (stat.S_ISREG(before) and stat.S_ISREG(mode)):
             return False
         found = self._upper.shown.find(parts)
-        if found is None or not same_kind(mode, found.status):
+        if found is None or not same_kind(before & ~0o111, found.status):
             return False
         if found.status.st_nlink > 1:
             self._upper.link(self._listed.linked, copies(self._incoming, only=found.status.st_ino))

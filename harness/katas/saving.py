@@ -265,7 +265,7 @@ def _set_mode(folder: int, name: bytes, before: int, mode: int) -> bool:
         return False
     try:
         status = os.fstat(file)
-        if not same_kind(mode, status):
+        if not same_kind(before & ~0o111, status):
             return False
         os.fchmod(file, executable(status, mode))
     finally:

@@ -11,6 +11,7 @@ import pytest
 from support import PATIENCE, fill, running
 
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
+from harness.engines.environment import players
 from harness.engines.spec import MIB, NOBODY
 
 isolating = pytest.mark.parametrize("shared_engine", ["local", "docker", "docker26"], indirect=True)
@@ -75,7 +76,7 @@ def test_nothing_can_be_written_but_what_is_the_sandboxs(sandbox: Sandbox) -> No
 
 def test_the_environment_holds_nothing_of_the_harness(sandbox: Sandbox) -> None:
     environment = dict(line.split("=", 1) for line in said(sandbox, "env"))
-    assert environment.keys() <= {"HOME", "HOSTNAME", "LC_ALL", "PATH", "PWD", "SHLVL", "_"}
+    assert environment.keys() <= {*players(), "HOSTNAME", "PWD", "SHLVL", "_"}
     assert (environment["HOME"], environment["PWD"]) == ("/tmp", "/sandbox")
 
 
