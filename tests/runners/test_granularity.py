@@ -18,7 +18,7 @@ from harness.katas.granular import READY, GranularKatas
 from harness.katas.kept import VolumeKatas
 from harness.katas.layout import Avatar
 from harness.runners.base import BaseRunner
-from harness.runners.claims import ALL, Property
+from harness.runners.claims import EVERYTHING, Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.variant import Variant
 
@@ -170,7 +170,7 @@ def test_claims_follow_the_pipe() -> None:
     claims = {
         text: KatasDataContainer.claims(Variant.of(KatasDataContainer, text).options) for text in VARIANTS
     }
-    assert claims[""] == claims["granularity=kata,pipe=two-way"] == ALL
+    assert claims[""] == claims["granularity=kata,pipe=two-way"] == EVERYTHING
     assert Property.INCREMENTAL not in claims["pipe=one-way"]
     assert Property.ATOMIC in claims["pipe=one-way"]
     assert {Property.ATOMIC, Property.TIMED_OUT} & claims["granularity=avatar"] == set()
