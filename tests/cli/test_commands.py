@@ -342,10 +342,12 @@ def test_clean_removes_what_a_dead_owner_left_and_nothing_else(
 
 
 def test_clean_tells_what_it_leaves_alone_and_why(
-    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In one line for each reason, however much there is of it; that is no reason to fail."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("harness.engines.local.owners", lambda: ())
     elsewhere = replace(Owner.current(), namespaces="1-1")
     earlier = replace(Owner.current(), namespaces="", started=1)
     for name, owner in (*((f"v{number:02}", elsewhere) for number in range(10)), ("old", earlier)):
