@@ -44,6 +44,11 @@ ALL = frozenset(
 EVERYTHING = ALL | {Property.EDITS, Property.RENAMES, Property.HISTORY}
 """What the built-in runners claim, but for what they say."""
 
+OF_KEPT_TREES = frozenset(
+    {Property.EXACT_MTIMES, Property.INCREMENTAL, Property.MIRROR, Property.EDITS, Property.RENAMES}
+)
+"""What no runner can promise that does not keep what a run made."""
+
 NEEDS_ISOLATION = frozenset({Property.ISOLATED, Property.FRESH})
 """What no runner can promise on an engine that does not keep a run from the host."""
 

@@ -21,7 +21,7 @@ from harness.katas.layout import SANDBOX, Avatar, avatar_folder
 from harness.katas.places import VOLUME, open_granular, open_volume
 from harness.katas.store import Event, Katas
 from harness.runners.base import BaseRunner
-from harness.runners.claims import EVERYTHING, Property
+from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
 from harness.runners.event import TestEvent
 from harness.runners.seed import Edit, Seed
 from harness.runners.standby import Standby, Standing
@@ -114,7 +114,7 @@ class KatasDataContainer(BaseRunner):
         """What is not piped back is not kept; what is mounted stays half done, and team mates share what they mount."""
         pipe = _pipe(options)
         if pipe == ONE_WAY:
-            return EVERYTHING - {Property.EXACT_MTIMES, Property.INCREMENTAL, Property.MIRROR, Property.EDITS}
+            return EVERYTHING - OF_KEPT_TREES
         if pipe == TWO_WAY:
             return EVERYTHING
         mounted = EVERYTHING - {Property.ATOMIC, Property.TIMED_OUT, Property.OWNERSHIP}

@@ -8,7 +8,7 @@ from harness.katas import packing
 from harness.katas.places import FOLDER
 from harness.katas.stamps import in_order
 from harness.runners.base import BaseRunner
-from harness.runners.claims import EVERYTHING, Property
+from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
 from harness.runners.event import TestEvent
 
 
@@ -23,7 +23,7 @@ class Tmp(BaseRunner):
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
         """Nothing that a run made is kept, and every stamp is new."""
-        return EVERYTHING - {Property.EXACT_MTIMES, Property.INCREMENTAL, Property.MIRROR, Property.EDITS}
+        return EVERYTHING - OF_KEPT_TREES
 
     def play(self, event: TestEvent) -> None:
         event.start()

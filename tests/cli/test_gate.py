@@ -213,14 +213,14 @@ def tree(tmp_path: Path) -> tuple[str, ...]:
     """Arguments for a tree that is built at once."""
     folder = tmp_path / "tree"
     folder.mkdir()
-    (folder / "cyber-dojo.sh").write_text("#!/bin/sh\ncp source built.o && cat built.o\n")
+    (folder / "cyber-dojo.sh").write_text("#!/bin/sh\ncp built.c built.o && cat built.o\n")
     (folder / "cyber-dojo.sh").chmod(0o755)
-    (folder / "source").write_text("one\n")
+    (folder / "built.c").write_text("one\n")
     return (
         "--tree",
         str(folder),
         "--edit",
-        "source",
+        "built.c",
         "--engine",
         "local",
         "--out",
