@@ -67,6 +67,7 @@ def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first owner that is not as it must be, or by modes after which a test event is not an ordinary one."""
     with subject.runner() as runner:
         search.listed("owners", OWNERS, lambda name: OWNERS[name](runner, subject.avatar()))
+        search.listed("closed", CLOSED, lambda name: _modes(runner, subject.avatar(), [CLOSED[name]]))
         search.drawn("modes", CHMODS, lambda chmods: _modes(runner, subject.avatar(), chmods), most=5)
 
 
@@ -102,6 +103,9 @@ def _mounted(runner: BaseRunner, avatar: Avatar) -> None:
         where = "a folder of the host" if isinstance(spec.mount, Path) else "the katas' volume"
         raise Refuted(f"the run writes into {where} as the uid {spec.uid}, which must own it there")
 
+
+CLOSED = {f"chmod 0000 {path}": Chmod(path, 0) for path in (".", "sub", "cyber-dojo.sh")}
+"""What shuts the next test event out most surely."""
 
 OWNERS = {
     "inside the run": _inside,

@@ -126,4 +126,6 @@ def _open(
         player = Player(number, seed, variant, watched, runner)
         stack.callback(player.close)
         players.append(player)
+    # A harness that was killed may have asked for a container that came after all, and holds a volume.
+    stack.callback(engine.sweep)
     return players
