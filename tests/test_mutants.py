@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,13 @@ def test_the_page_is_of_these_mutants() -> None:
         if line.startswith("|")
     ]
     names, rows = table[0][2:], {row[0]: row[2:] for row in table[2:]}
-    assert list(rows) == [each.name for each in (CONTROL, *MUTANTS)]
+    since = re.findall(r"^- \*\*(.+?)\*\*, killed by \*.+?\*:", text, re.MULTILINE)
+    assert {*rows, *since} == {each.name for each in (CONTROL, *MUTANTS)}
     assert KILLED not in rows.pop(CONTROL.name)
     for mutant in MUTANTS:
+        if mutant.name in since:
+            assert f"- **{mutant.name}**, killed by *{mutant.killer}*: {mutant.words}" in text
+            continue
         assert f"- **{mutant.name}**: {mutant.words}" in text
         if mutant.killer in names:
             assert rows[mutant.name][names.index(mutant.killer)] == KILLED, mutant.name
