@@ -21,7 +21,7 @@ pytestmark = pytest.mark.parametrize("shared_engine", ["local-plain", "docker"],
 
 FAULTS = [
     Fault(RUN, KILLED, Place(RUN, FROM, 1)),
-    Fault(RUN, CUT, Place(KEEPER, FROM, 60)),
+    Fault(RUN, CUT, Place(KEEPER, FROM, 3000)),
     Fault(KEEPER, KILLED, Place(RUN, TO, 100)),
     Fault(KEEPER, CUT, Place(KEEPER, TO, 300)),
     Fault(KEEPER, KILLED, change=3),
