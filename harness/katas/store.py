@@ -219,6 +219,9 @@ class Katas(Protocol):
     def usage(self) -> Mapping[str, Mapping[str, Usage]]:
         """Kata to avatar to what it takes of the disk, or the problem of one that cannot be read."""
 
+    def interrupt(self) -> None:
+        """Whoever is in the middle of something with a keeper gets StreamCut, and nothing more can be asked of one."""
+
     def close(self) -> None: ...
 
 
@@ -320,6 +323,9 @@ class FolderKatas:
                 stack.enter_context(_still(folder))
                 _check_depth(kata, folder)
             return tarpipe.pack(str(self.root), write, options=_leaving_out("./*/*/*"), command=ARCHIVE)
+
+    def interrupt(self) -> None:
+        """No keeper is in between."""
 
     def close(self) -> None:
         """Nothing is held between test events; histories that are being packed are waited for."""

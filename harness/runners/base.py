@@ -231,7 +231,7 @@ class BaseRunner:
     def close(self) -> None:
         """Test events that are under way end with UsageError. In a fork of the process that made it, nothing happens."""
         if self._origin.is_here():
-            self._under_way.close(getattr(self.katas, "interrupt", lambda: None))
+            self._under_way.close(self.katas.interrupt)
             self.let_go()
             self.katas.close()
 
