@@ -2,7 +2,7 @@
 
 The model knows nothing of how files travel. It is what a session on one disk would leave: what the player changed since it was
 sent last is there, what the player no longer sends is not, and all else is as the runs left it. Only a visible file that is gone,
-or is no file any more, is put back.
+is no file any more, or is a program that nobody can execute any more, is put back.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from harness.katas.layout import show
 from harness.katas.visible import FILE, LINK, PROGRAM, VisibleFile
@@ -80,7 +81,7 @@ class Node:
 
     kind: str  # "f", "d" or "l"
     content: bytes = b""  # of a file; of a symlink, where it points
-    program: bool = False  # sent as one that can be executed
+    program: bool = False  # its owner can execute it
     links: int = 0  # the same number for all names of one file; 0: it has but one
 
 
@@ -143,7 +144,11 @@ class Model:
             for each in reversed(_above(path)):
                 if self._is_folder(each) and self._is_empty(each):
                     self.emptied.add(each)
-        for path in sorted(self.edited() | self.missing()):
+        written = self.edited() | self.missing()
+        for path in self.visible.keys() - written:
+            if self.visible[path] != self.sent[path]:
+                self._change(path, program=self.visible[path].program)
+        for path in sorted(written):
             if self.visible[path].kind != "d" or not self._is_folder(path):
                 self._put(path, self.visible[path])
         self.emptied = {each for each in self.emptied if self._is_folder(each)}
@@ -160,11 +165,13 @@ class Model:
         }
 
     def missing(self) -> set[bytes]:
-        """What has to be put back, since it is gone, or is no file any more."""
+        """What has to be put back, since it is gone, is no file any more, or no program any more."""
         found = set()
         for path in self.visible.keys() - self.edited():
-            there = self.tree.get(path)
-            if there is None or there.kind != self.visible[path].kind:
+            there, node = self.tree.get(path), self.visible[path]
+            if there is None or there.kind != node.kind:
+                found.add(path)
+            elif node.program and not there.program and self.sent[path].program:
                 found.add(path)
         return found
 
@@ -197,7 +204,9 @@ class Model:
                 if node is None or node.kind != "f" or self._in_doubt(each.path):
                     continue
                 if each.verb == APPEND:
-                    self._append(each.path, each.other)
+                    self._change(each.path, content=node.content + each.other)
+                elif each.verb == MODE:
+                    self._change(each.path, program=bool(int(each.other, 8) & 0o100))
                 lines.append(
                     {
                         APPEND: b"printf %s " + other + b" >>./" + path,
@@ -280,11 +289,12 @@ class Model:
             node = self.tree[path] = replace(node, links=self._links)
         return node
 
-    def _append(self, path: bytes, more: bytes) -> None:
+    def _change(self, path: bytes, **what: Any) -> None:
+        """A file, by all of its names."""
         node = self.tree[path]
         for name, each in self.tree.items():
             if name == path or (node.links and each.links == node.links):
-                self.tree[name] = replace(each, content=each.content + more)
+                self.tree[name] = replace(each, **what)
 
     def _apart(self, path: bytes, other: bytes) -> bool:
         return not _is_in(other, path) and not _is_in(path, other)
