@@ -250,8 +250,9 @@ class LayeredEvent(FolderEvent):
     def _with_layer(self) -> Listed:
         """The list once what the run left is a layer in it."""
         before, index = self._listed, indexed(self._work)
-        if index:
-            self._upper.link(before.linked, lambda found: index.get(found.status.st_ino))
+        if index:  # what the edit changed is stamped by now, and has to stay so
+            left = Upper(os.fsdecode(self._upper.path), self._upper.below)
+            left.link(before.linked, lambda found: index.get(found.status.st_ino))
         self._detach()
         shown = self._upper.below.under(self._layer)
         listed = with_layer(before, self._layer, shown, self._now)

@@ -2,7 +2,7 @@
 
 A session is played on small trees, whose names are so few that a file soon is where a folder was, a folder where a file, and a
 symlink where either. At every command, before it and after it, and in the katas after each test event, there must be what
-a model of one disk says, contents and targets included.
+a model of one disk says, contents and targets included; and what a run left has the stamp in the katas that it had then.
 
 The sessions are drawn, several of them side by side in one sandbox, each in a folder of its own, since a test event costs the
 same for one as for six; a few more have each kind of change, by the player and by the run, and one is so long that layers are
@@ -11,7 +11,9 @@ folded twice. A drawn one is of at most four test events, half a second each on 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.engines.spec import Overlay
 from harness.katas.visible import VisibleFile, VisibleFiles
@@ -19,6 +21,7 @@ from harness.proofs.search import Search, alone_too
 from harness.proofs.subject import Subject, complete, kept, seen
 from harness.proofs.verdict import Refuted
 from harness.proofs.words import differences
+from harness.runners.claims import Property
 from harness.testing.sessions import (
     APPEND,
     FOLDER,
@@ -135,8 +138,22 @@ changed without being touched.
 """
 
 
+def _stamped_anew(left: Snapshot, found: Snapshot) -> str:
+    """What the run left with another stamp than the katas have, in words; what lies ahead of the clock may have been brought
+    back to it for the run.
+    """
+    now = time.time_ns()
+    anew = {
+        path: replace(found[path], mtime_ns=entry.mtime_ns)
+        for path, entry in left.items()
+        if path in found and found[path].mtime_ns != entry.mtime_ns and found[path].mtime_ns <= now
+    }
+    return differences(anew, {path: found[path] for path in anew})
+
+
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first entry that is not there, or there though it should not be."""
+    exact = subject.claims(Property.MIRROR) and subject.claims(Property.EXACT_MTIMES)
     with subject.runner() as runner:
 
         def check(session: Sequence[Press], *, look: bool = True) -> None:
@@ -165,7 +182,10 @@ def prove(subject: Subject, search: Search) -> None:
                     raise Refuted(f"{story}: the run could not do that: {' '.join(run.stderr.split())}")
                 compare("after the run", model, seen(run).after)
                 if look or number in (SETTLED, len(session)):
-                    compare("in the katas", model, kept(runner, avatar), contents=True)
+                    found = kept(runner, avatar)
+                    compare("in the katas", model, found, contents=True)
+                    if exact and (said := _stamped_anew(seen(run).after, found)):
+                        raise Refuted(f"{story}: in the katas {said}")
 
         def check_several(several: Sequence[Sequence[Press]]) -> None:
             for each in several:

@@ -55,7 +55,7 @@ def soak(
     only: tuple[int, int] | None = None,
     report: Callable[[Soaked], None] = lambda soaked: None,
 ) -> Soaked:
-    """Play for so many seconds; `only` one player, and its test events up to this number. Raises what an engine raises when a
+    """Play for so many seconds; `only` one player, and its avatar's test events up to this number. Raises what an engine raises when a
     runner is opened.
     """
     soaked, lock, began = Soaked(), threading.Lock(), time.monotonic()
@@ -66,7 +66,7 @@ def soak(
             players = [each for each in players if each.number == only[0]]
 
         def play(player: Player) -> None:
-            number = 0
+            number = only[1] // LIFE * LIFE if only else 0
             while not stop.is_set() and not (only and number > only[1]):
                 before = Counter(player.counts)
                 violation = player.play(number)

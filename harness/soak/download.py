@@ -51,7 +51,8 @@ class Download:
                 with open(full, "rb") as file:
                     content = file.read()
             number = links.setdefault(entry.link, len(links) + 1) if entry.link else 0
-            found[path] = Node(entry.kind, content, links=number)
+            program = entry.kind == "f" and bool(entry.mode & 0o100)
+            found[path] = Node(entry.kind, content, program, number)
         return found
 
     def files(self, tag: int) -> tuple[dict[bytes, tuple[int, bytes]], bytes]:
@@ -74,6 +75,7 @@ class Download:
             [git, f"--git-dir={self.folder / HISTORY}", "fsck", "--full", "--strict", "--no-dangling"],
             capture_output=True,
             text=True,
+            errors="backslashreplace",
             check=False,
             env={
                 **os.environ,
@@ -99,6 +101,7 @@ def downloaded(katas: Katas, avatar: Avatar) -> Iterator[Download]:
             cwd=folder,
             capture_output=True,
             text=True,
+            errors="backslashreplace",
             check=False,
         )
         if done.returncode:

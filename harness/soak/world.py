@@ -66,10 +66,12 @@ class World:
             for path, node in model.visible.items()
             if path not in self.edited and model.sent[path].program != node.program
         }
+        links = {before[path].links for path in changed_modes if path in before} - {0}
+        changed_modes |= {path for path, node in before.items() if node.links in links}
         gone = model.sent.keys() - model.visible.keys()
         model.arrive()
         self._compare("before the run", found)
-        for path in self.edited | changed_modes:
+        for path in (self.edited | changed_modes) & model.visible.keys():
             if (
                 model.visible[path].kind == "f"
                 and bool(found[path].mode & 0o100) != model.visible[path].program
@@ -141,32 +143,48 @@ class World:
             if node.kind == "d" and not any(name.startswith(path + b"/") for name in self.model.tree)
         }
         self.entries = {path: _plain(entry) for path, entry in download.sandbox.items()}
+        for path, stamps in self.had.items():
+            if path in self.entries:  # it may have been brought back to the clock
+                stamps.add(self.entries[path].mtime_ns)
         now = dict(self.model.visible)
         self.model.sent = now if accepted else dict(old)
-        if not accepted:
-            names = [name for name in old.keys() | now.keys() if old.get(name) != now.get(name)]
-            for name in names:
+        for name in old.keys() | now.keys():
+            if old.get(name) == now.get(name):
+                continue
+            self.had.pop(name, None)  # the stamp that it was given was never seen
+            if not accepted:
                 self.doubt[name] = (old.get(name), now.get(name))
-        for path in self.doubt:
-            self.had.pop(path, None)  # the stamp that it was given may never have been seen
 
     def _settle_doubt(self, found: Snapshot) -> None:
-        """Of a file that may have been sent or not, that which explains what is there."""
+        """Of a file that may have been sent or not, that which explains what is there: what had been sent keeps its stamp,
+        also where it is put back, and an edit has the newest.
+        """
+        may_be_edits = self.doubt.keys() | self.model.edited()
+        latest = max(
+            (
+                found[path].mtime_ns
+                for path, entry in self.entries.items()
+                if path in found and path not in may_be_edits and entry.kind != "d"
+            ),
+            default=0,
+        )
         for path, both in self.doubt.items():
-            wanted = self.model.visible.get(path)
+            wanted, there = self.model.visible.get(path), self.model.tree.get(path)
             for each in both:
-                there = self.model.tree.get(path)
                 stays = each == wanted and (
                     wanted is None or (there is not None and there.kind == wanted.kind)
                 )
                 now, was = found.get(path), self.entries.get(path)
-                if _fits(there if stays else wanted, now) and (
-                    now is None or was is None or not self.exact or stays == (now.mtime_ns == was.mtime_ns)
-                ):
-                    self.model.sent.pop(path, None)
-                    if each is not None and (stays or wanted is None):
-                        self.model.sent[path] = each  # else it is written anew, whatever was sent last
-                    break
+                if not _fits(there if stays else wanted, now):
+                    continue
+                if now is not None and self.exact:
+                    kept = stays and was is not None and now.mtime_ns == was.mtime_ns
+                    if not (kept if stays else (each == wanted) == (now.mtime_ns <= latest)):
+                        continue
+                self.model.sent.pop(path, None)
+                if each is not None and (each == wanted or wanted is None):
+                    self.model.sent[path] = each  # else it is an edit, whatever was sent last
+                break
         self.doubt.clear()
 
     def _compare(self, where: str, found: Snapshot) -> None:
