@@ -106,11 +106,16 @@ def accept(
         recover(avatar)
 
 
+def is_pending(avatar: str) -> bool:
+    """Whether a test event is accepted, and not all of that is carried out."""
+    return os.path.exists(os.path.join(avatar, ACCEPTING))
+
+
 def recover(avatar: str) -> None:
     """Carry out an acceptance that was decided. Raises OSError, Busy, and KatasError for a damaged file."""
-    path = os.path.join(avatar, ACCEPTING)
-    if not os.path.exists(path):
+    if not is_pending(avatar):
         return
+    path = os.path.join(avatar, ACCEPTING)
     decided = _decided(path)
     sandbox, staging = os.path.join(avatar, SANDBOX), os.path.join(avatar, STAGING)
     if decided["staged"] is not None and _inode(sandbox) != decided["staged"]:
@@ -158,7 +163,7 @@ def settle(avatar: str, deadline: float | None = None) -> None:
     """Carry out what was decided for an avatar, for somebody who reads without a lock; wait for who is at it. Where
     that cannot be done, what is there is read: it is the avatar's next test event's to tell.
     """
-    if os.path.exists(os.path.join(avatar, ACCEPTING)):
+    if is_pending(avatar):
         deadline = time.monotonic() + STEP_SECONDS if deadline is None else deadline
         with contextlib.suppress(OSError, KatasError), locked(avatar, deadline):
             recover(avatar)

@@ -163,11 +163,13 @@ class LayeredEvent(FolderEvent):
             return Usage.of(self._folder, listed.sent, folders)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            put_ahead_again(self._folder, self._listed)  # of what was not accepted nothing is left
-            self._listed = Listed.read(self._folder) or self._listed
-            self._fold()
-            self._clear_layers()
+        # A layer that is accepted but not listed yet, where the disk is full, must not go with those that were not accepted.
+        if not journal.is_pending(str(self._folder)):
+            with contextlib.suppress(OSError, ValueError):
+                put_ahead_again(self._folder, self._listed)  # of what was not accepted nothing is left
+                self._listed = Listed.read(self._folder) or self._listed
+                self._fold()
+                self._clear_layers()
         super().close()
 
     @property

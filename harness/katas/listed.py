@@ -17,7 +17,7 @@ from typing import Any
 from harness.changes import above
 from harness.disk import exchange, lacks, remove_tree
 from harness.errors import KatasError
-from harness.katas import whole
+from harness.katas import journal, whole
 from harness.katas.delta import same_kind
 from harness.katas.layers import Layers, is_opaque, is_whiteout, split_path
 from harness.katas.layout import LAYERS, LISTED, SANDBOX, STAGING, VISIBLE
@@ -180,7 +180,10 @@ def put_ahead_again(avatar: Path, listed: Listed) -> None:
 
 
 def settle(avatar: Path) -> None:
-    """Fold all layers of an avatar, whose lock the caller has, into its sandbox. Raises OSError and ValueError."""
+    """Fold all layers of an avatar, whose lock the caller has, into its sandbox. Raises OSError, KatasError and ValueError."""
+    journal.recover(
+        str(avatar)
+    )  # else a layer that is accepted but not listed yet would go with the folder of the layers
     listed = Listed.read(avatar)
     if listed is None:
         return

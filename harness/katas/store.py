@@ -563,7 +563,7 @@ class FolderEvent:
         settle(self._folder)
 
     def _clear(self) -> None:
-        if not (self._folder / ACCEPTING).exists():  # else the staged tree is still to become the sandbox
+        if not journal.is_pending(str(self._folder)):  # else the staged tree is still to become the sandbox
             remove_tree(self._staging)
         remove_tree(self._incoming)
 

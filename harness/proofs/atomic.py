@@ -195,6 +195,10 @@ class _Game:
                 run = self.runner.run(self.avatar, sent, max_seconds=SECONDS)
             except HarnessError:
                 return False
+            finally:
+                if fault.action == FULL:
+                    with contextlib.suppress(HarnessError):
+                        self.runner.katas.list()  # until the keeper whose disk is full has tidied up
         return run.tag is not None
 
     def _sweep(self, before: set[str]) -> None:

@@ -55,8 +55,8 @@ def soak(
     only: tuple[int, int] | None = None,
     report: Callable[[Soaked], None] = lambda soaked: None,
 ) -> Soaked:
-    """Play for so many seconds; `only` one player, and its avatar's test events up to this number. Raises what an engine raises when a
-    runner is opened.
+    """Play for so many seconds; `only` one player, from the first test event of its avatar to the one of this number. Raises
+    what an engine raises when a runner is opened.
     """
     soaked, lock, began = Soaked(), threading.Lock(), time.monotonic()
     stop = threading.Event()

@@ -118,6 +118,7 @@ class Player:
             model.visible |= {PRODUCT: Node("f", HOST_PRODUCT), **self._folder.begin()}
         self.world = World(Property.MIRROR in claims, Property.EXACT_MTIMES in claims, model)
         self._must = self._may = self._host = False
+        self._torn: bytes | None = None  # a product that was being written when its run was struck
         self._ahead: set[bytes] = set()
         self._last = "it is the first of its avatar"
         self._checked = CHECKED if number // LIFE % 2 == 0 else SELDOM
@@ -254,8 +255,10 @@ class Player:
         may = must or self._may or bool(self._ahead)
         built = "built\n" in run.stderr
         if must or built:
-            self._host = False
+            self._host, self._torn = False, None
         wanted = HOST_PRODUCT if self._host else sources(model)
+        if self._torn is not None:
+            wanted = self._torn
         if built:
             model.tree[PRODUCT] = Node("f", wanted)
         greeting = b"hello %d\n" % plan.number if plan.compiles else b""
@@ -321,6 +324,9 @@ class Player:
                 world.check_tag(found, found.tag)
             found.check_history()
         self._must, self._may = False, True
+        if Property.ATOMIC not in self._claims:  # as in place: to make it is up to date
+            product = world.model.tree.get(PRODUCT)
+            self._torn = product.content if product and product.kind == "f" else None
         self._host = False if self._must else self._host and not accepted
         self._ahead = set(SOURCES) if plan.late else self._ahead
 
@@ -334,11 +340,19 @@ class Player:
             {**world.model.entries(world.entries, contents=True), b".": world.entries[b"."]}
         )
         here = without_set_id(found.sandbox)
-        names = {*old, *files}
+        names = old.keys() | files.keys()
         near = {b"."} | {each for name in names for each in folders_above(name)}
-        for path in sorted(before.keys() | here.keys()):
+        aside = {
+            path
+            for path in before.keys() | here.keys()
+            if path in near or any(path.startswith(name + b"/") for name in names)
+        }
+        links = {before[path].link for path in (aside | names) & before.keys()}
+        for path in sorted((before.keys() | here.keys()) - aside):
             was, now = before.get(path), here.get(path)
-            if was == now or path in near or any(path.startswith(name + b"/") for name in names):
+            if was and now and was.link in links:  # maybe one of its names is another file now
+                now = replace(now, link=was.link)
+            if was == now:
                 continue
             if path in names:
                 nodes = (old.get(path), world.model.visible.get(path))
@@ -347,8 +361,10 @@ class Player:
                 if any(_holds(node, now) for node in nodes):
                     continue
             elif was and now and was == replace(now, mtime_ns=was.mtime_ns):
-                if was.mtime_ns > pressed - SLACK_NS or now.mtime_ns in world.loose.get(path, ()):
-                    continue  # brought back to the clock, or put ahead again after the last success
+                brought_back = was.mtime_ns > pressed - SLACK_NS
+                ahead_again = now.mtime_ns in world.loose.get(path, ())
+                if brought_back or ahead_again:
+                    continue
             what = f"{show(path)} {'is there' if now else 'is gone'}"
             if was and now:
                 what = differences({path: was}, {path: now})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from harness.katas.layout import show
 from harness.proofs.verdict import Refuted
 from harness.proofs.words import differences
-from harness.soak.download import Download, without_set_id
+from harness.soak.download import SET_ID, Download, without_set_id
 from harness.testing.planting import decimal
 from harness.testing.sessions import Model, Node
 from harness.tree import Entry, Snapshot
@@ -52,6 +52,7 @@ class World:
     )  # what may have been sent last
     edited: frozenset[bytes] = frozenset()  # with the test event that is under way
     put_back: frozenset[bytes] = frozenset()
+    downloaded: bool = False  # the entries are of a download, which leaves set-id bits out
 
     def arrive(self, found: Snapshot, pressed: int) -> None:
         """The files have arrived: `found` is in the sandbox just before the run, and the button was pressed at `pressed`."""
@@ -71,15 +72,11 @@ class World:
         gone = model.sent.keys() - model.visible.keys()
         model.arrive()
         self._compare("before the run", found)
-        for path in (self.edited | changed_modes) & model.visible.keys():
-            if (
-                model.visible[path].kind == "f"
-                and bool(found[path].mode & 0o100) != model.visible[path].program
-            ):
-                words = "a" if model.visible[path].program else "no"
-                raise Refuted(
-                    f"{show(path)} was sent as {words} program, and has the mode {found[path].mode:04o}"
-                )
+        for path in self.edited | changed_modes:
+            node = model.tree[path]
+            if node.kind == "f" and bool(found[path].mode & 0o100) != node.program:
+                words = "a" if node.program else "no"
+                raise Refuted(f"{show(path)} is {words} program, and has the mode {found[path].mode:04o}")
         loose, self.loose = self.loose, {}
         if self.keeps and self.exact and before:
             self._check_stamps(found, pressed, loose, gone, changed_modes)
@@ -89,7 +86,11 @@ class World:
     def ran(self, found: Snapshot) -> None:
         """The run has ended, and left this."""
         self._compare("after the run", found)
-        self.entries = dict(found)
+        self.entries, self.downloaded = dict(found), False
+        links = {node.links: self.loose[path] for path, node in self.model.tree.items() if path in self.loose}
+        for path, node in self.model.tree.items():
+            if node.links in links.keys() - {0}:  # it may have got the name in this run
+                self.loose[path] = links[node.links]
         self.loose = {
             path: stamps
             for path, stamps in self.loose.items()
@@ -143,6 +144,7 @@ class World:
             if node.kind == "d" and not any(name.startswith(path + b"/") for name in self.model.tree)
         }
         self.entries = {path: _plain(entry) for path, entry in download.sandbox.items()}
+        self.downloaded = True
         for path, stamps in self.had.items():
             if path in self.entries:  # it may have been brought back to the clock
                 stamps.add(self.entries[path].mtime_ns)
@@ -208,6 +210,8 @@ class World:
             if path in written or path not in found or path in touched:
                 continue
             now = found[path]
+            if self.downloaded:
+                now = replace(now, mode=now.mode & ~SET_ID)
             was = replace(entry, mode=now.mode) if path in changed_modes else entry
             stamps = {was.mtime_ns} | loose.get(path, set())
             if now.mtime_ns not in stamps:

@@ -145,14 +145,20 @@ class Model:
                 if self._is_folder(each) and self._is_empty(each):
                     self.emptied.add(each)
         written = self.edited() | self.missing()
-        for path in self.visible.keys() - written:
+        for path in sorted(self.visible.keys() - written):
             if self.visible[path] != self.sent[path]:
                 self._change(path, program=self.visible[path].program)
         for path in sorted(written):
             if self.visible[path].kind != "d" or not self._is_folder(path):
-                self._put(path, self.visible[path])
+                self._put(path, self._arriving(path))
         self.emptied = {each for each in self.emptied if self._is_folder(each)}
         self.sent = dict(self.visible)
+
+    def _arriving(self, path: bytes) -> Node:
+        """What is written there; what a run made a program stays one, unless the player takes that away."""
+        node, there, sent = self.visible[path], self.tree.get(path), self.sent.get(path)
+        stays = node.kind == "f" and there is not None and there.kind == "f" and there.program
+        return replace(node, program=node.program or (stays and not (sent and sent.program)))
 
     def edited(self) -> set[bytes]:
         """What has to be written, since it is another file than the one that was sent. That it can be executed, or cannot any
@@ -169,9 +175,8 @@ class Model:
         found = set()
         for path in self.visible.keys() - self.edited():
             there, node = self.tree.get(path), self.visible[path]
-            if there is None or there.kind != node.kind:
-                found.add(path)
-            elif node.program and not there.program and self.sent[path].program:
+            was_program = node.program and self.sent[path].program
+            if there is None or there.kind != node.kind or (was_program and not there.program):
                 found.add(path)
         return found
 
