@@ -143,8 +143,13 @@ class World:
             for path, node in self.model.tree.items()
             if node.kind == "d" and not any(name.startswith(path + b"/") for name in self.model.tree)
         }
-        self.entries = {path: _plain(entry) for path, entry in download.sandbox.items()}
-        self.downloaded = True
+        entries = {path: _plain(entry) for path, entry in download.sandbox.items()}
+        for path, entry in entries.items():
+            was = self.entries.get(path)
+            if was and was.kind == entry.kind and was.mtime_ns > entry.mtime_ns:
+                # It may have been brought back to the clock, to be put ahead again after a success.
+                self.loose.setdefault(path, set()).update({was.mtime_ns, entry.mtime_ns})
+        self.entries, self.downloaded = entries, True
         for path, stamps in self.had.items():
             if path in self.entries:  # it may have been brought back to the clock
                 stamps.add(self.entries[path].mtime_ns)
