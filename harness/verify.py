@@ -13,9 +13,10 @@ from importlib.metadata import version
 from typing import Any
 
 from harness.engines import Engine
-from harness.proofs import PROFILES, PROOFS, Finding, Status, Subject, examine
+from harness.proofs import PROOFS, Finding, Status
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
+from harness.workers import Task, can_travel, spread
 
 
 class Verdict(StrEnum):
@@ -75,19 +76,29 @@ class Verification:
 
 
 def verify(
-    verification: Verification, about_to: Callable[[Cell], None] = lambda cell: None
+    verification: Verification, about_to: Callable[[Cell], None] = lambda cell: None, *, jobs: int = 1
 ) -> Iterator[Finding]:
-    """A finding for each cell, one engine and one runner after the other. Raises UsageError for a replay that is
-    none.
+    """A finding for each cell: one engine and one runner after the other, or so many at once in processes of their own, as they
+    come. Raises UsageError for a replay that is none.
     """
-    number = 0
-    for engine_name, engine in verification.engines.items():
-        for variant in verification.runners:
-            subject = Subject(variant, engine, engine_name, verification.image)
-            for name in verification.properties:
-                number += 1
-                about_to(Cell(variant.label, engine_name, name, number, verification.size))
-                yield examine(subject, name, PROFILES[verification.profile], replay=verification.replay)
+    asked = verification
+    tasks = [
+        Task(variant, engine, engine_name, asked.image, name, asked.profile, asked.replay)
+        for engine_name, engine in asked.engines.items()
+        for variant in asked.runners
+        for name in asked.properties
+    ]
+
+    def begin(number: int) -> None:
+        task = tasks[number]
+        about_to(Cell(task.variant.label, task.engine_name, task.name, number + 1, len(tasks)))
+
+    if jobs > 1 and len(tasks) > 1 and can_travel(tasks):
+        yield from (finding for _, finding in spread(tasks, jobs, begin))
+        return
+    for number, task in enumerate(tasks):
+        begin(number)
+        yield task.examine()
 
 
 def judge(findings: Sequence[Finding]) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -29,6 +30,9 @@ from harness.runners.variant import Variant
 if TYPE_CHECKING:  # what proves is slow to import, and no other command needs it
     from harness.proofs import Finding
     from harness.verify import Cell, Verification
+
+MOST_JOBS = 4
+"""Properties at once unless more are asked for: where many containers start at once, proofs that wait for a limit fail."""
 
 STATUS = {"as claimed": 0, "refuted": 1, "unknown": 3}
 """Exit status of each verdict."""
@@ -73,6 +77,13 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--debug", action="store_true", help="show the traceback of what went wrong in a proof itself"
     )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        default=min(MOST_JOBS, len(os.sched_getaffinity(0))),
+        help="so many properties at once, each in a process of its own (default %(default)s, as this machine has processors)",
+    )
     add_dask(parser, "proofs")
     parser.set_defaults(command_function=_verify)
 
@@ -87,6 +98,8 @@ def _verify(options: argparse.Namespace) -> int:
         raise UsageError(f"there is no profile {options.profile}; there are: {', '.join(PROFILES)}")
     if options.replay is not None and len(wanted) > 1:
         raise UsageError("--replay takes the --property that the counterexample came with")
+    if options.jobs < 1:
+        raise UsageError("--jobs takes a number from 1 on")
     if options.json is not None:
         _check_writable(options.json)
     if options.dask is not None:
@@ -106,10 +119,14 @@ def _verify(options: argparse.Namespace) -> int:
         findings: list[Finding] = []
         try:
             with _showing(asked) as show:
-                for finding in verify(asked, show):
+                for finding in verify(asked, show, jobs=options.jobs):
                     findings.append(finding)
                     _tell(finding, debug=options.debug)
         finally:  # what is known before an interruption is worth seeing
+            order = [
+                (name, each.label, prop) for name in engines for each in asked.runners for prop in wanted
+            ]
+            findings.sort(key=lambda each: order.index((each.engine, each.runner, each.name)))
             _report(asked.facts(), findings, options, of=asked.size)
     return STATUS[judge(findings)]
 

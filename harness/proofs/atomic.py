@@ -31,7 +31,7 @@ from harness.proofs.subject import SECONDS, Subject, complete
 from harness.proofs.verdict import Refuted
 from harness.runners.base import BaseRunner
 
-STREAMS, DEATHS = 9, 3
+STREAMS, DEATHS = 16, 5
 """How many faults are tried by default in the streams, and how many deaths of the harness there."""
 
 NEAR = 1

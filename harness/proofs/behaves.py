@@ -24,6 +24,9 @@ from harness.tree import Snapshot, difference
 
 SCRIPT = b"cyber-dojo.sh"
 
+KEPT = 50 * 1024
+"""Bytes of each output, as the notes have it."""
+
 LIMITS = Limits(memory=64 * MIB, file=8 * MIB, temporary=8 * MIB, processes=50, open_files=100)
 """Of runs that take whatever they can get."""
 
@@ -59,6 +62,7 @@ def prove(subject: Subject, search: Search) -> None:
             lambda case: case(Player(subject, runner, subject.avatar())),
             show=words,
         )
+        search.listed("prints", PRINTS, lambda name: prints(Player(subject, runner, subject.avatar()), name))
     if subject.claims(Property.ISOLATED):
         with subject.runner(limits=LIMITS) as runner:
             search.listed(
@@ -175,6 +179,38 @@ def endless_printer(player: Player) -> None:
     expect(run.truncated, "it was not flagged as cut")
     expect(run.stdout == "x\n" * (25 * 1024), f"{len(run.stdout)} characters came")
     says(player.play("echo next"), "next\n")
+
+
+PRINTS = {
+    "nothing": (b"", b"", 0),
+    "no newline at the end": (b"out", b"err", 1),
+    "newlines alone": (b"\n\n\n", b"\n", 2),
+    "carriage returns": (b"a\r\nb\r", b"\r", 0),
+    "control characters": (b"\1\33[31m\177\7", b"\33]0;title\7", 3),
+    "zeros": (b"\0a\0\0b", b"\0", 0),
+    "no UTF-8": (b"\303(\377", b"\200", 4),
+    "half a character at the end": (b"a\342\202", b"\360\237", 0),
+    "characters of four bytes": ("\U0001f600\u00e9".encode() * 500, b"", 5),
+    "what looks like an end": (b"--\nHARNESS\n.\n", b"EOF\n", 0),
+    "as much as is kept": (b"x" * 51200, b"y" * 51200, 0),
+    "a byte more than is kept": (b"x" * 51201, b"", 0),
+    "much more to stderr": (b"a\n", b"z" * 70_000, 0),
+    "the exit status of a signal": (b"a", b"b", 143),
+    "the exit status 126": (b"a\n", b"", 126),
+    "the exit status 255": (b"", b"b\n", 255),
+}
+"""What is printed to stdout and to stderr, and the exit status."""
+
+
+def prints(player: Player, name: str) -> None:
+    """What a run prints comes as it is, but for what is no UTF-8 and what is too much."""
+    stdout, stderr, status = PRINTS[name]
+    run = player.play(f"cat out; cat err >&2; exit {status}", out=stdout, err=stderr)
+    expect(run.status == status, f"its exit status was {run.status}")
+    expect(run.truncated == (max(len(stdout), len(stderr)) > KEPT), f"it was{' not' * (not run.truncated)} flagged as cut")
+    for found, sent in ((run.stdout, stdout), (run.stderr, stderr)):
+        wanted = sent[:KEPT].decode(errors="replace")
+        expect(found == wanted, f"it printed {found[:60]!r}, and {wanted[:60]!r} was sent")
 
 
 NAMES = (

@@ -272,7 +272,7 @@ def prove(subject: Subject, search: Search) -> None:
 
         search.listed("kinds", KINDS, lambda name: check([KINDS[name]]))
         search.listed("cases", CASES, lambda name: CASES[name](subject))
-        search.drawn("sessions", SESSIONS, alone_too(check), most=subject.most(33, 4), weigh=len)
+        search.drawn("sessions", SESSIONS, alone_too(check), most=subject.most(33, 5), weigh=len)
 
 
 def _script(going: Sequence[tuple[Twin, Step]]) -> bytes:

@@ -49,5 +49,5 @@ def prove(subject: Subject, search: Search) -> None:
                         raise Refuted(f"tag {tag} says that {record.stdout!r} was printed")
 
         search.drawn(
-            "packings", PACKINGS, check, most=subject.most(20, 5), weigh=lambda packings: 1 + len(packings)
+            "packings", PACKINGS, check, most=subject.most(72, 10), weigh=lambda packings: 1 + len(packings)
         )

@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
+
+Example = TypeVar("Example")
 
 PATIENCE = 20.0
 """Seconds that an engine may take to remove what has ended."""
@@ -22,6 +26,13 @@ def eventually(true: Callable[[], object]) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def at_once(examples: Sequence[Example], check: Callable[[Example], object]) -> None:
+    """Check these side by side, each in a thread; raises what the first of them raised, when all have ended."""
+    with ThreadPoolExecutor(len(examples)) as pool:
+        for each in [pool.submit(check, example) for example in examples]:
+            each.result()
 
 
 def marker() -> str:

@@ -1,7 +1,7 @@
 """Ownership: inside, files belong to the user that the run is; in the katas to the katas' own, so that no uid is needed on
 the host; and whatever modes a run gives, they stay as they are and cannot break the next test event.
 
-What is asked of owners costs one test event, an example of modes three: on Docker two seconds.
+What is asked of owners costs one test event, an example of modes three; several avatars play at once.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import shlex
 import tarfile
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from harness.katas.layout import Avatar
+from harness.proofs.outside import at_once
 from harness.proofs.search import Search
 from harness.proofs.state import look
 from harness.proofs.subject import Subject, complete
 from harness.proofs.verdict import Refuted
 from harness.runners.base import BaseRunner
+from harness.testing.strategies import several
 
 WHOSE = 'id -u; find . ! -uid "$(id -u)"; mkdir folder; echo 1 >folder/product; ln -s product folder/link'
 
@@ -55,6 +58,9 @@ class Chmod:
         return f"chmod {self.mode:04o} {self.path}"
 
 
+AT_ONCE = 4
+"""Avatars."""
+
 CHMODS = st.lists(
     st.builds(Chmod, st.sampled_from(PATHS), st.sampled_from(MODES)),
     min_size=1,
@@ -68,7 +74,11 @@ def prove(subject: Subject, search: Search) -> None:
     with subject.runner() as runner:
         search.listed("owners", OWNERS, lambda name: OWNERS[name](runner, subject.avatar()))
         search.listed("closed", CLOSED, lambda name: _modes(runner, subject.avatar(), [CLOSED[name]]))
-        search.drawn("modes", CHMODS, lambda chmods: _modes(runner, subject.avatar(), chmods), most=5)
+
+        def check(several: Sequence[list[Chmod]]) -> None:
+            at_once(several, lambda chmods: _modes(runner, subject.avatar(), chmods))
+
+        search.drawn("modes", several(CHMODS, most=AT_ONCE), check, most=subject.most(80, 8), weigh=len)
 
 
 def _inside(runner: BaseRunner, avatar: Avatar) -> None:

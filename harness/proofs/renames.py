@@ -1,19 +1,22 @@
 """Renames: rename(2) moves any folder of the sandbox, as on one disk: of what was sent, of what the run made, and of what an
 earlier run made. Tools that never copy do this: npm, pip, cargo and rustup, and mv takes ten times as long where it has to.
 
-An example is two or three test events, half a second each on Docker.
+A case is one to three test events; sessions are drawn, several of them side by side in one sandbox.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hypothesis import strategies as st
+
 from harness.katas.visible import VisibleFile, VisibleFiles
-from harness.proofs.search import Search
+from harness.proofs.search import Search, alone_too
 from harness.proofs.subject import Subject, complete, kept
 from harness.proofs.verdict import Refuted
 from harness.proofs.words import differences
-from harness.testing.sessions import APPEND, RENAME, WRITE, Change, Model, Press
+from harness.testing.sessions import APPEND, RENAME, WRITE, Change, Model, Press, beside
+from harness.testing.strategies import changes, several
 
 SCRIPT = b"cyber-dojo.sh"
 
@@ -40,13 +43,26 @@ CASES: dict[str, Sequence[Press]] = {
 }
 
 
+RENAMES = several(
+    st.lists(
+        st.builds(
+            Press,
+            st.lists(changes(WRITE, RENAME), max_size=2),
+            st.lists(changes(WRITE, APPEND, RENAME), max_size=4),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+
+
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first folder that cannot be renamed, or is another one then."""
     with subject.runner(observe=False) as runner:
 
-        def check(name: str) -> None:
+        def check(session: Sequence[Press]) -> None:
             model, avatar = Model(), subject.avatar()
-            for press in CASES[name]:
+            for press in session:
                 model.edit(press.edits)
                 model.arrive()
                 script = model.run(press.deeds)
@@ -60,4 +76,10 @@ def prove(subject: Subject, search: Search) -> None:
             if said := differences(model.entries(tree, contents=True), tree):
                 raise Refuted(said)
 
-        search.listed("cases", CASES, check)
+        def check_several(several: Sequence[Sequence[Press]]) -> None:
+            for session in several:
+                search.tally.label(*(each.verb for press in session for each in (*press.edits, *press.deeds)))
+            check(beside(several))
+
+        search.listed("cases", CASES, lambda name: check(CASES[name]))
+        search.drawn("sessions", RENAMES, alone_too(check_several), most=subject.most(33, 4), weigh=len)

@@ -115,8 +115,10 @@ class Search:
         *,
         show: Callable[[Example], str] = str,
         parse: Callable[[str], Example] | None = None,
+        weigh: Callable[[Example], int] = lambda example: 1,
     ) -> None:
-        """The same for cases that can be listed, the simplest first; `show` says one in words. Where the list is another one
+        """The same for cases that can be listed, the simplest first; `show` says one in words, and `weigh` counts the examples
+        in it. Where the list is another one
         each time, `parse` makes the case of these words; it is then tried more than once, since it may be a race.
         """
         wanted = self._wanted(name)
@@ -130,7 +132,7 @@ class Search:
                 return
             if wanted is None or (wanted and wanted != show(case)):
                 continue
-            self.examples += 1
+            self.examples += weigh(case)
             try:
                 check(case)
             except Refuted as refuted:

@@ -1,24 +1,38 @@
 """Timed out: past the limit it is as if the attempt was never made: no tag, and the katas as they were. Only the visible
 files, as the notes say, may be those that were copied in before the run. Nothing of it is running any more.
 
-An example is a run that does not end, looked at from outside, and an ordinary test event after it: on Docker two seconds.
+An example is a run that does not end, looked at from outside, and an ordinary test event after it. Several avatars play at once,
+since most of the time they wait for a limit: on Docker half a second each.
 """
 
 from __future__ import annotations
 
+from harness.engines import Engine
+from harness.katas.layout import Avatar
 from harness.katas.visible import VisibleFiles
-from harness.proofs.outside import alive, eventually, marker
+from harness.proofs.outside import alive, at_once, eventually, marker
 from harness.proofs.search import Search
 from harness.proofs.state import changed, look
 from harness.proofs.subject import Subject, complete
 from harness.proofs.verdict import Refuted
+from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
 
 SECONDS = 0.7
 """The limit of a run that does not end."""
 
-WRITES = "echo 2 >made; rm -rf goes turns; mkdir turns late"
-"""What each of them does to the sandbox before."""
+WRITES = {
+    "changes all that it finds": "echo 2 >made; rm -rf goes turns; mkdir turns late",
+    "deletes what was sent": "rm -f edit sub/edit",
+    "makes what was sent something else": "rm -rf edit sub; mkdir edit; ln -s edit sub",
+    "moves what it finds away": "mv sub elsewhere; mv made moved",
+    "touches it into the future": "touch -d '+1 hour' made edit sub/edit",
+    "shuts it": "chmod 0 made goes edit sub",
+}
+"""What it does to the sandbox before."""
+
+AT_ONCE = 5
+"""Avatars."""
 
 ENDLESS = {
     "loops": "while :; do :; done",
@@ -33,34 +47,73 @@ ENDLESS = {
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first that is not ended, or leaves a trace."""
     with subject.runner(observe=False) as runner:
-        avatar = subject.avatar()
-        old = _files("echo 1 >made; echo 1 >goes; echo 1 >turns", "0")
-        complete(runner, avatar, old)
-        runner.prepare(avatar)  # what stands by for the next test event was not left behind
+        players = [_Player(runner, subject.avatar()) for _ in range(AT_ONCE)]
+        at_once(players, _Player.begin)
+        at_once(
+            players, lambda player: player.time_out("true", "loops")
+        )  # it takes as many keepers as there ever are
+        at_once(players, _Player.go_on)
         settled = len(runner.engine.traces())
 
-        def check(name: str) -> None:
-            nonlocal old
-            mark, before = marker(), look(runner.katas, avatar)
-            sent = _files(f"{WRITES}; {ENDLESS[name].replace('MARK', mark)}", name)
-            run = runner.run(avatar, sent, max_seconds=SECONDS)
-            if run.outcome is not Outcome.TIMED_OUT or run.tag is not None:
-                raise Refuted(f"past its limit it was {run.outcome}: {run.reason or 'no reason was given'}")
-            if not eventually(lambda: not alive(mark)):
-                raise Refuted("a process of it is still running")
-            if not eventually(lambda: len(runner.engine.traces()) <= settled):
+        def check(writes: str) -> None:
+            hanging = dict(zip(players, ENDLESS, strict=True))
+            at_once(players, lambda player: player.time_out(WRITES[writes], hanging[player]))
+            if not eventually(lambda: _places(runner.engine) <= settled):
                 raise Refuted(f"it left behind: {', '.join(runner.engine.traces())}")
-            if difference := changed(before, look(runner.katas, avatar), old, sent):
-                raise Refuted(f"it left a trace in the katas: {difference}")
-            old = _files("cat edit", name)
-            again = complete(runner, avatar, old)
-            if again.tag != before.tag + 1 or again.stdout != name:
-                raise Refuted(
-                    f"the next test event got the tag {again.tag} after {before.tag}, and saw {again.stdout!r} for {name!r}"
-                )
+            at_once(players, _Player.go_on)
 
-        search.listed("endless", ENDLESS, check, show=lambda name: f"a run that {name}")
+        writing = list(WRITES)[: max(1, round(len(WRITES) * search.effort.factor))]
+        search.listed(
+            "endless",
+            writing,
+            check,
+            show=lambda writes: f"of runs that do not end each {writes}",
+            weigh=lambda writes: AT_ONCE,
+        )
+
+
+class _Player:
+    """One avatar."""
+
+    def __init__(self, runner: BaseRunner, avatar: Avatar) -> None:
+        self._runner, self._avatar = runner, avatar
+        self._old = _files("echo 1 >made; echo 1 >goes; echo 1 >turns", "0")
+
+    def begin(self) -> None:
+        complete(self._runner, self._avatar, self._old)
+        self._runner.prepare(self._avatar)  # what stands by for the next test event was not left behind
+
+    def time_out(self, writes: str, how: str) -> None:
+        mark, before = marker(), look(self._runner.katas, self._avatar)
+        sent = _files(f"{writes}; {ENDLESS[how].replace('MARK', mark)}", how)
+        run = self._runner.run(self._avatar, sent, max_seconds=SECONDS)
+        if run.outcome is not Outcome.TIMED_OUT or run.tag is not None:
+            raise Refuted(
+                f"one that {how} was {run.outcome} past its limit: {run.reason or 'no reason was given'}"
+            )
+        if not eventually(lambda: not alive(mark)):
+            raise Refuted(f"a process of one that {how} is still running")
+        if difference := changed(before, look(self._runner.katas, self._avatar), self._old, sent):
+            raise Refuted(f"one that {how} left a trace in the katas: {difference}")
+        self._tag, self._how = before.tag, how
+
+    def go_on(self) -> None:
+        self._old = _files(
+            "rm -rf made goes turns; echo 1 >made; echo 1 >goes; echo 1 >turns; cat edit", self._how
+        )
+        again = complete(self._runner, self._avatar, self._old)
+        if again.tag != self._tag + 1 or again.stdout != self._how:
+            raise Refuted(
+                f"the next test event after one that {self._how} got the tag {again.tag} after {self._tag}, and saw "
+                f"{again.stdout!r}"
+            )
+        self._runner.prepare(self._avatar)
+
+
+def _places(engine: Engine) -> int:
+    """Containers and folders of sandboxes: how many processes each of them has right now depends on the moment."""
+    return sum(not each.startswith("process ") for each in engine.traces())
 
 
 def _files(script: str, edit: str) -> VisibleFiles:
-    return VisibleFiles({"cyber-dojo.sh": f"#!/bin/sh\n{script}\n", "edit": edit})
+    return VisibleFiles({"cyber-dojo.sh": f"#!/bin/sh\n{script}\n", "edit": edit, "sub/edit": edit})

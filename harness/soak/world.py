@@ -185,8 +185,9 @@ class World:
                 if not _fits(there if stays else wanted, now):
                     continue
                 if now is not None and self.exact:
-                    kept = stays and was is not None and now.mtime_ns == was.mtime_ns
-                    if not (kept if stays else (each == wanted) == (now.mtime_ns <= latest)):
+                    same = was is not None and now.mtime_ns == was.mtime_ns
+                    put_back, edited = each == wanted, now.mtime_ns > latest and not same
+                    if not (same if stays else put_back != edited):
                         continue
                 self.model.sent.pop(path, None)
                 if each is not None and (each == wanted or wanted is None):

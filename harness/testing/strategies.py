@@ -162,7 +162,7 @@ def visible_files(draw: DrawFn, *, size: int = 6) -> dict[bytes, bytes]:
 
 def several(one: SearchStrategy[Any], *, most: int = 12) -> SearchStrategy[list[Any]]:
     """Examples side by side: nearly always so many of them, and one when it comes to making what fails smaller."""
-    return st.sampled_from((1, most, most, most)).flatmap(
+    return st.sampled_from((1, *[most] * 7)).flatmap(
         lambda count: st.lists(one, min_size=count, max_size=count)
     )
 
@@ -180,12 +180,12 @@ DEEP = b"/".join([b"d" * 200] * 12)
 
 def edits() -> SearchStrategy[Change]:
     """What a player does with visible files; folders are empty ones."""
-    return _changes((WRITE, REMOVE, MOVE, LINKS, FOLDER, MODE, RENAME))
+    return changes(WRITE, REMOVE, MOVE, LINKS, FOLDER, MODE, RENAME)
 
 
 def deeds() -> SearchStrategy[Change]:
     """What a run does in its sandbox. `rename(2)` of a folder is a property of its own."""
-    return _changes((WRITE, REMOVE, MOVE, LINKS, FOLDER, HARD, APPEND, SPARSE, TOUCH, MODE))
+    return changes(WRITE, REMOVE, MOVE, LINKS, FOLDER, HARD, APPEND, SPARSE, TOUCH, MODE)
 
 
 def sessions(*, length: int = 4) -> SearchStrategy[list[Press]]:
@@ -194,7 +194,8 @@ def sessions(*, length: int = 4) -> SearchStrategy[list[Press]]:
     return st.lists(some, min_size=1, max_size=length)
 
 
-def _changes(verbs: tuple[str, ...]) -> SearchStrategy[Change]:
+def changes(*verbs: str) -> SearchStrategy[Change]:
+    """Changes of these kinds."""
     others = {
         WRITE: st.sampled_from((b"", b"1\n", b"22\n")),
         LINKS: st.sampled_from((b"a", b"b", b"nowhere")),
