@@ -31,10 +31,10 @@ from harness.proofs.subject import SECONDS, Subject, complete
 from harness.proofs.verdict import Refuted
 from harness.runners.base import BaseRunner
 
-STREAMS, DEATHS = 16, 5
+STREAMS, DEATHS = 12, 6
 """How many faults are tried by default in the streams, and how many deaths of the harness there."""
 
-NEAR = 1
+NEAR = 2
 """How many changes of the disk before and after acceptance are tried by default."""
 
 DISKS = 8
@@ -43,7 +43,7 @@ DISKS = 8
 SAID = 4000
 """Bytes that a run prints in the middle of its work, and gives whoever is to kill it some time."""
 
-PARTS, LONG = 4, 1000
+PARTS, LONG = 8, 1000
 """Into how many parts what goes by is parted by default, if it has so many bytes."""
 
 FIRST = 1000
