@@ -94,7 +94,9 @@ def verify(
         about_to(Cell(task.variant.label, task.engine_name, task.name, number + 1, len(tasks)))
 
     if jobs > 1 and len(tasks) > 1 and can_travel(tasks):
-        tasks.sort(key=lambda task: task.name is not Property.ATOMIC)  # it takes longest, and would be alone at the end
+        tasks.sort(
+            key=lambda task: task.name is not Property.ATOMIC
+        )  # it takes longest, and would be alone at the end
         yield from (finding for _, finding in spread(tasks, jobs, begin))
         return
     for number, task in enumerate(tasks):

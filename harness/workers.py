@@ -21,7 +21,14 @@ from harness.proofs import PROFILES, Finding, Subject, examine
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
 
-PROGRAM = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from harness.workers import main; main()"
+PROGRAM = """\
+import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to tidy up
+import pickle, sys
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from harness.workers import main
+main()
+"""
 
 ENDING_SECONDS = 30.0
 """How long a worker that is interrupted may take to tidy up."""
@@ -123,6 +130,7 @@ class _Worker:
 
 def main() -> None:
     """Entry point of a worker: tasks come on stdin, answers go to stdout, and nothing else does."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):

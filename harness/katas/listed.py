@@ -181,12 +181,11 @@ def put_ahead_again(avatar: Path, listed: Listed) -> None:
 
 def settle(avatar: Path) -> None:
     """Fold all layers of an avatar, whose lock the caller has, into its sandbox. Raises OSError, KatasError and ValueError."""
-    journal.recover(
-        str(avatar)
-    )  # else a layer that is accepted but not listed yet would go with the folder of the layers
-    listed = Listed.read(avatar)
-    if listed is None:
+    if Listed.read(avatar) is None:
         return
+    journal.recover(str(avatar))  # else a layer that is accepted and not listed yet would go with the others
+    listed = Listed.read(avatar)
+    assert listed is not None
     put_ahead_again(avatar, listed)
     if listed.layers:
         staging = str(avatar / STAGING)

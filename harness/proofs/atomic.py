@@ -151,7 +151,8 @@ class _Game:
             killed.add(change)
             yield Fault(whom, KILLED, change=change)
             early, late = (early, change) if self.accepted else (change, late)
-        near = range(max(1, late - NEAR), min(changes, late + NEAR) + 1)
+        reach = NEAR if factor >= 1 else 1
+        near = range(max(1, late - reach), min(changes, late + reach) + 1)
         yield from (Fault(whom, KILLED, change=change) for change in near if change not in killed)
         yield from (Fault(whom, FULL, change=change) for change in near)
         if factor > 1:

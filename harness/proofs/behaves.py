@@ -207,7 +207,10 @@ def prints(player: Player, name: str) -> None:
     stdout, stderr, status = PRINTS[name]
     run = player.play(f"cat out; cat err >&2; exit {status}", out=stdout, err=stderr)
     expect(run.status == status, f"its exit status was {run.status}")
-    expect(run.truncated == (max(len(stdout), len(stderr)) > KEPT), f"it was{' not' * (not run.truncated)} flagged as cut")
+    expect(
+        run.truncated == (max(len(stdout), len(stderr)) > KEPT),
+        f"it was{' not' * (not run.truncated)} flagged as cut",
+    )
     for found, sent in ((run.stdout, stdout), (run.stderr, stderr)):
         wanted = sent[:KEPT].decode(errors="replace")
         expect(found == wanted, f"it printed {found[:60]!r}, and {wanted[:60]!r} was sent")

@@ -22,6 +22,10 @@ ONE = ("verify", "--engine", "local-plain", "--runner", "katas-volume", "--profi
 CLAIMED, UNCLAIMED = ("--property", "no-missed-edit"), ("--property", "atomic")
 
 
+HERE = ("--jobs", "1")
+"""In this process, where a proof can be another one."""
+
+
 def holds(subject: Subject, search: Search) -> None:
     search.listed("cases", [1, 2], lambda case: None)
 
@@ -89,6 +93,7 @@ def test_a_proof_that_breaks_off_does_not_take_the_matrix_down(
         "katas-data-container",
         *CLAIMED,
         *UNCLAIMED,
+        *HERE,
     ]
     assert main(arguments) == 3
     out, err = capsys.readouterr()
@@ -138,7 +143,7 @@ def test_an_interruption_shows_what_is_known(
 
     monkeypatch.setattr(proofs, "proof", lambda name: interrupted if name == Property.ATOMIC else fails)
     out = tmp_path / "matrix.json"
-    assert main([*ONE, *CLAIMED, *UNCLAIMED, "--json", str(out)]) == 130
+    assert main([*ONE, *CLAIMED, *UNCLAIMED, *HERE, "--json", str(out)]) == 130
     said = " ".join(capsys.readouterr().out.split())
     assert "katas-volume lost a file" in said
     assert "stopped after 1 of 2: nothing is said of the rest" in said
@@ -154,6 +159,7 @@ def test_an_interruption_shows_what_is_known(
         (["--runner", "none"], "there is no runner none"),
         (["--runner", "tmp:speed=fast"], "has no option speed"),
         (["--profile", "lazy"], "there are: dev, ci, thorough"),
+        (["--jobs", "0"], "--jobs takes a number from 1 on"),
         ([*CLAIMED, *UNCLAIMED, "--replay", "cases.Mg"], "--replay takes the --property"),
         ([*CLAIMED, "--replay", "rubbish"], "rubbish"),
         (["--json", "nowhere/matrix.json"], "cannot be written"),

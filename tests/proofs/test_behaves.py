@@ -16,7 +16,7 @@ from harness.katas.layout import Avatar
 from harness.katas.store import Katas
 from harness.katas.visible import VisibleFiles
 from harness.proofs import Status
-from harness.proofs.behaves import BOMBS, CASES, neighbours, words
+from harness.proofs.behaves import BOMBS, CASES, PRINTS, neighbours, words
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.event import TestEvent
@@ -39,7 +39,7 @@ def test_every_runner_is_proved(kind: type[BaseRunner], examined: Examine, share
     assert (found.counterexample, found.reason) == (None, "")
     assert found.status is Status.PROVED
     asked = sum(needed is None or kind is not Tmp for needed in CASES.values())
-    assert found.examples == asked + (len(BOMBS) if shared_engine.isolates else 0)
+    assert found.examples == asked + len(PRINTS) + (len(BOMBS) if shared_engine.isolates else 0)
 
 
 class ReadsAKillAsATimeOut(Tmp):
