@@ -21,14 +21,7 @@ from harness.proofs import PROFILES, Finding, Subject, examine
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
 
-PROGRAM = """\
-import signal
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to tidy up
-import pickle, sys
-sys.path[:] = pickle.load(sys.stdin.buffer)
-from harness.workers import main
-main()
-"""
+PROGRAM = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from harness.workers import main; main()"
 
 ENDING_SECONDS = 30.0
 """How long a worker that is interrupted may take to tidy up."""
@@ -70,17 +63,18 @@ def spread(
     with ExitStack() as stack, DefaultSelector() as selector:
         for _ in range(min(count, len(tasks))):
             worker = stack.enter_context(_Worker())
-            worker.give(tasks, next(waiting), about_to)
             selector.register(worker.answers, EVENT_READ, worker)
         while selector.get_map():
             for key, _ in selector.select():
                 worker = key.data
-                yield worker.number, worker.answer()
+                if answer := worker.answer():
+                    yield answer
                 number = next(waiting, None)
                 if number is None:
                     selector.unregister(worker.answers)
                 else:
-                    worker.give(tasks, number, about_to)
+                    about_to(number)
+                    worker.give(number, tasks[number])
 
 
 class _Worker:
@@ -96,50 +90,54 @@ class _Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._tasks, self.answers = self._process.stdin, self._process.stdout
+        self.number: int | None = None  # of the task that it has
         pickle.dump(sys.path, self._tasks)
+        self._tasks.flush()
         return self
 
     def __exit__(self, *error: object) -> None:
-        with suppress(BrokenPipeError):
-            self._tasks.close()  # at rest, it ends by that
-        if error[0] is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGINT)
+        """In the middle of a task it is interrupted, and tidies up; else there is nothing to tidy up."""
+        busy = self.number is not None
+        self._process.send_signal(signal.SIGINT if busy else signal.SIGKILL)
         try:
             self._process.wait(ENDING_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        with suppress(BrokenPipeError):
+            self._tasks.close()
         self.answers.close()
 
-    def give(self, tasks: Sequence[Task], number: int, about_to: Callable[[int], None]) -> None:
-        about_to(number)
+    def give(self, number: int, task: Task) -> None:
         self.number = number
-        pickle.dump(tasks[number], self._tasks)
+        pickle.dump(task, self._tasks)
         self._tasks.flush()
 
-    def answer(self) -> Finding:
+    def answer(self) -> tuple[int, Finding] | None:
+        """The place of its task, and what it found; None when it is ready for the first one."""
         try:
-            answer: Finding | Exception = pickle.load(self.answers)
+            answer: Finding | Exception | None = pickle.load(self.answers)
         except (EOFError, pickle.UnpicklingError) as error:
             raise EngineError("a process that was proving has died; --jobs 1 shows where") from error
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        number, self.number = self.number, None
+        return None if number is None or answer is None else (number, answer)
 
 
 def main() -> None:
     """Entry point of a worker: tasks come on stdin, answers go to stdout, and nothing else does."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever started us ignores it
     tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    answer: Finding | Exception | None = None  # ready
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
+            pickle.dump(answer, answers)
+            answers.flush()
             task: Task = pickle.load(tasks)
             with closing(task.engine):
                 try:
-                    answer: Finding | Exception = task.examine()
+                    answer = task.examine()
                 except Exception as error:
                     answer = error
-            pickle.dump(answer, answers)
-            answers.flush()
