@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "refused.h" /* the calls that the table refuses: their names and numbers */
 
 static void tell(const char *what, int reached) {
     printf("%s %s\n", reached ? "reached" : "refused", what);
@@ -113,6 +114,8 @@ static void call(void) {
                                         CALL(SYS_migrate_pages, 0, 0, NULL, NULL));
     tell("what processes share", CALL(SYS_kcmp, getpid(), getpid(), 99, 0, 0) || CALL(438 /* pidfd_getfd */, -1, 0, 0));
     tell("another personality", CALL(SYS_personality, ADDR_NO_RANDOMIZE));
+    for (unsigned each = 0; getuid() != 0 && each < sizeof refused / sizeof *refused; each++)
+        if (CALL(refused[each].number, -1, -1, -1, -1, -1, -1)) printf("reached any other refused call: %s\n", refused[each].name);
 }
 
 static int reach(char **given) {
@@ -133,22 +136,57 @@ static int reach(char **given) {
     return 0;
 }
 
+static char block[1 << 16];
+
+/* Memory in files that no file system holds: no longer than a file may be, as many in a process as it may open, and so in as many
+   processes as it takes. What one had that was killed for it is free again, and does not count. */
+static long take_without_a_name(long most) {
+    pid_t children[64];
+    long taken = 0;
+    int count = 0, ended = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    while (taken < most && count < 64) {
+        long here = 0;
+        int said[2];
+        if (pipe(said)) break;
+        pid_t child = fork();
+        if (child == 0) {
+            for (int file; taken + here < most && (file = memfd_create("memory", 0)) >= 0;)
+                for (long got; taken + here < most && (got = write(file, block, sizeof block)) > 0;) here += got;
+            write(said[1], &here, sizeof here);
+            pause();
+            _exit(0);
+        }
+        close(said[1]);
+        if (child > 0) children[count++] = child;
+        int got = read(said[0], &here, sizeof here);
+        close(said[0]);
+        if (child < 0 || got != sizeof here || here == 0) break;
+        taken += here;
+    }
+    for (int each = 0; each < count; each++) ended |= waitpid(children[each], NULL, WNOHANG) != 0;
+    for (int each = 0; each < count; each++) kill(children[each], SIGKILL);
+    return ended ? 0 : taken;
+}
 
 /* Takes what there is, up to `most`, and says so if it got that far. */
 static int take(const char *what, long most) {
-    static char block[1 << 16];
     long taken = 0;
-    if (!strcmp(what, "processes"))
-        for (; taken < most; taken++) {
+    if (!strcmp(what, "processes")) {
+        pid_t *children = calloc(most, sizeof *children);
+        for (int failed = 0; taken < most && failed < 5000;) { /* half a second: what others let go of is taken too */
             pid_t child = fork();
-            if (child < 0) break;
             if (child == 0) { pause(); _exit(0); }
+            if (child > 0) children[taken++] = child;
+            else failed++, usleep(50);
         }
-    else if (!strcmp(what, "memory"))
+        for (long each = 0; each < taken; each++) kill(children[each], SIGKILL);
+        while (wait(NULL) > 0) ;
+    } else if (!strcmp(what, "memory"))
         for (char *got; taken < most && (got = malloc(sizeof block)); taken += sizeof block) memset(got, 1, sizeof block);
-    else if (!strcmp(what, "memory without a name")) {
-        for (int file = memfd_create("memory", 0); taken < most && write(file, block, sizeof block) > 0; taken += sizeof block) ;
-    } else if (!strcmp(what, "open files"))
+    else if (!strcmp(what, "memory without a name"))
+        taken = take_without_a_name(most);
+    else if (!strcmp(what, "open files"))
         for (; taken < most && open("/dev/null", O_RDONLY) >= 0; taken++) ;
     else { /* a file, or files in a folder until there is no more room in it */
         int one = !strcmp(what, "a file");

@@ -7,7 +7,7 @@ import pytest
 from harness.engines import local
 from harness.engines.bubblewrap import unshare
 from harness.proofs import Status
-from harness.proofs.isolated import REACHED
+from harness.proofs.isolated import ATTEMPTS
 from harness.runners.claims import Property
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
@@ -17,7 +17,7 @@ from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.ISOLATED)
     assert (found.status, found.reason) == (Status.PROVED, "")
-    assert found.examples == len(REACHED)
+    assert found.examples == len(ATTEMPTS)
 
 
 @on_plain_processes
