@@ -83,11 +83,20 @@ AFTER = {
 
 STATE = "umask, environment and limits"
 
+SURVIVORS: Mapping[str, str] = {
+    **{f"a file in {each}": "one of a name that nobody else has" for each in FOLDERS},
+    "shared memory": "`ipcmk`, of a size that nobody else has",
+    "the environment": "a variable that is exported",
+    STATE: "another `umask`, another HOME, fewer open files and another folder, for the shell and all that it starts",
+    **{name: f"`{text.format('1000')}`" for name, text in LEAVES_PROCESSES.items()},
+    "a process": "any of these, as the next run sees it",
+}
+"""What a run leaves, to how."""
+
 
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first thing that is still there."""
-    things = [*(f"a file in {each}" for each in FOLDERS), "shared memory", "the environment", STATE]
-    cases = [Case(what, after) for after in AFTER for what in (*things, *LEAVES_PROCESSES, "a process")]
+    cases = [Case(what, after) for after in AFTER for what in SURVIVORS]
     with subject.runner(observe=False) as runner:
 
         @cache
