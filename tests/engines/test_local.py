@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -19,8 +21,10 @@ from children import unprivileged
 from support import PATIENCE, eventually, fill, one_line, running
 
 from harness.disk import remove_tree
-from harness.engines import Limits, Sandbox, SandboxSpec, Volume, cgroups, local
+from harness.engines import Limits, Sandbox, SandboxSpec, Volume, cgroups, local, seccomp
+from harness.engines.apart import JOIN_SESSION_KEYRING, leave_keyring
 from harness.engines.bubblewrap import bubblewrap_problem
+from harness.engines.environment import TRUSTED
 from harness.engines.folders import Labelled, Shelf, sandboxes_home, temporary_folder
 from harness.engines.local import GUEST, PLAYER, LocalEngine
 from harness.engines.owner import LABEL, TEMPORARY, Owner
@@ -231,6 +235,53 @@ def test_a_keeper_has_no_file_that_it_could_leave_behind(engine: LocalEngine) ->
         named = [each for each in files if each.startswith(("/tmp", "/var/tmp")) and os.path.isfile(each)]
         assert len(files) > 3
         assert not named
+
+
+def test_what_the_harness_was_started_with_rules_nothing_that_is_trusted(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a guest nor a keeper: a variable may name programs, libraries and options, as an image's may."""
+    for name in ("PATH", "BASH_ENV", "LD_LIBRARY_PATH", "TAR_OPTIONS", "PYTHONPATH", "A"):
+        monkeypatch.setenv(name, f"{os.environ.get(name, '')}:")
+    with (
+        closing(engine.open(SandboxSpec())) as sandbox,
+        closing(VolumeKatas(engine, "katas")) as katas,
+        closing(katas.event(Avatar())) as event,
+    ):
+        sandbox.get_ready()
+        for stream in (sandbox._stream, event._link._stream):
+            assert isinstance(stream, ProcessStream)
+            variables = Path(f"/proc/{stream.process.pid}/environ").read_bytes().split(b"\0")[:-1]
+            found = dict(each.decode().split("=", 1) for each in variables)
+            assert found.pop(GUEST).startswith(f"{Owner.current()}/")
+            assert found == TRUSTED
+
+
+KEYS = """
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int count, char **given) { return syscall(SYS_request_key, "user", given[1], NULL, 0) < 0; }
+"""
+
+
+@needs_bubblewrap
+def test_a_run_has_no_key_of_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though nothing filters its system calls, as where there is no libseccomp."""
+    if platform.machine() != "x86_64":
+        pytest.skip("the numbers of the calls are not known here")
+    monkeypatch.setattr(seccomp, "problem", lambda: "not here")
+    libc = ctypes.CDLL(None)
+    if libc.syscall(250, JOIN_SESSION_KEYRING, None) < 0:
+        pytest.skip("the kernel has no keyrings, or this container may not use them")
+    try:
+        assert libc.syscall(248, b"user", b"harness-test-key", b"x", ctypes.c_long(1), ctypes.c_long(-3)) > 0
+        with closing(LocalEngine(tmp_path)) as engine, closing(engine.open(SandboxSpec())) as sandbox:
+            fill(sandbox, {"keys.c": KEYS})
+            assert sandbox.execute("gcc -o keys keys.c", PATIENCE).status == 0
+            assert sandbox.execute("./keys harness-test-key", PATIENCE).status == 1
+    finally:
+        leave_keyring()
 
 
 @needs_bubblewrap
@@ -504,6 +555,7 @@ def test_the_guest_of_a_killed_harness_ends_by_itself(
     with closing(engine.open(SandboxSpec())) as sandbox:
         sandbox._request(b"run 1\nsleep 1000.875")
         assert sandbox._stream is not None
+        eventually(lambda: running("sleep\0001000.875"), "the command runs")
         sandbox._stream.close_write()
         eventually(lambda: not running("sleep\0001000.875"), "the command is ended")
         sandbox._busy = False

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from children import unprivileged
@@ -344,6 +345,14 @@ class TestExact:
         box.save({"file": "2"})
         assert stat.S_IMODE((box.sandbox / "file").stat().st_mode) == mode
 
+    def test_holes_take_no_room(self, box: Box) -> None:
+        """Nor does anything else that is all zeros."""
+        piece = bytes(1 << 20)
+        box.save_these([SavedFile(b"sparse", FILE, "", None, [b"1", *[piece] * 16, b"1", piece])])
+        status = (box.sandbox / "sparse").stat()
+        assert status.st_size == (17 << 20) + 2
+        assert status.st_blocks * 512 < 1 << 20
+
     def test_a_hard_link_is_not_written_through(self, box: Box) -> None:
         """A run's copy made by a link keeps what it had."""
         box.save({"file": "1"})
@@ -549,21 +558,28 @@ class TestOwner:
         assert (outside / "file").stat().st_uid == outside.stat().st_uid == 0
 
     def test_a_folder_that_is_swapped_meanwhile_leads_nowhere(
-        self, box: Box, outside: Path, monkeypatch: pytest.MonkeyPatch
+        self, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Whoever is given something may put something else there at once: the run of a team mate is at work."""
-        box.save({"a/b": "1", "c/d": "2"})
+        """Whoever is given something may put something else there at once: the run of a team mate is at work. What the folder
+        held is there by the same names where a symlink leads.
+        """
+        here, elsewhere, names = box.sandbox / "a", tmp_path / "elsewhere", ("one", "other", "third")
+        box.save({**{f"a/{name}": "1" for name in names}, "c/d": "2"})
+        elsewhere.mkdir()
+        for name in names:
+            (elsewhere / name).touch()
+        chown = os.chown
 
-        def give(held: int, owner: tuple[int, int]) -> None:
-            disk.give(held, owner)
-            if (box.sandbox / "a").is_dir() and not (box.sandbox / "a").is_symlink():
-                (box.sandbox / "a").rename(box.folder / "taken")
-                (box.sandbox / "a").symlink_to(outside)
+        def swapping(path: Any, uid: int, gid: int, **how: Any) -> None:
+            chown(path, uid, gid, **how)
+            if not here.is_symlink() and any(each.stat().st_uid for each in here.iterdir()):
+                here.rename(box.folder / "taken")
+                here.symlink_to(elsewhere)
 
-        monkeypatch.setattr(saving, "give", give)
+        monkeypatch.setattr(os, "chown", swapping)
         saving.hand_over(str(box.sandbox), self.NOBODY)
-        assert (box.sandbox / "a").is_symlink()
-        assert (outside / "file").stat().st_uid == outside.stat().st_uid == 0
+        assert here.is_symlink()
+        assert {each.stat().st_uid for each in (elsewhere, *elsewhere.iterdir())} == {0}
         assert (box.sandbox / "c" / "d").stat().st_uid == self.NOBODY[0]
 
     def test_who_is_given_a_folder_has_all_that_is_in_it(

@@ -46,6 +46,7 @@ from harness.errors import KatasError, NoSuchAvatar, StreamCut
 from harness.katas import commits, kept, locks, store
 from harness.katas.channel import LARGE
 from harness.katas.delta import Delta
+from harness.katas.kept import VolumeKatas
 from harness.katas.layout import (
     ACCEPTING,
     HISTORY,
@@ -483,6 +484,26 @@ class TestDownload:
         assert f"lion/sandbox/{ACCEPTING}" in names
         assert "increments.json.lock" not in names
 
+    def test_no_program_in_it_runs_as_somebody_else(self, katas: Katas) -> None:
+        """Whoever unpacks it as root has none that is root's; in the sandbox all stays as the run made it."""
+
+        def run(sandbox: Path) -> None:
+            (sandbox / "program").touch()
+            (sandbox / "program").chmod(0o6755)
+            (sandbox / "team").mkdir()
+            (sandbox / "team").chmod(0o2775)
+
+        play(katas, LION, FILES, run=run)
+        assert (tree(katas)[b"program"].mode, tree(katas)[b"team"].mode) == (0o6755, 0o2775)
+        assert isinstance(katas, FolderKatas | VolumeKatas)
+        for take in (partial(katas.download, LION.kata), katas.export):
+            archive: list[bytes] = []
+            take(archive.append)
+            with tarfile.open(fileobj=io.BytesIO(b"".join(archive))) as found:
+                modes = {member.name.rpartition("/")[2]: member.mode for member in found}
+            assert (modes["program"], modes["team"]) == (0o755, 0o775)
+            assert not any(mode & 0o6000 for mode in modes.values())
+
 
 class TestHistory:
     """What was accepted can be read back."""
@@ -619,6 +640,21 @@ class TestRefusals:
         assert not before.problem
         assert f"{lion} cannot be read" in found["lion"].problem
         assert "\n" not in found["lion"].problem
+
+    def test_one_that_cannot_be_read_is_listed_with_the_others(self, katas: Katas, lion: Path) -> None:
+        """By what it had accepted; and the others are listed and downloaded as always."""
+        elsewhere = Avatar("0123456789")
+        for avatar in (LION, SPIDER, elsewhere):
+            play(katas, avatar, FILES)
+        settle(katas)
+        (lion / ACCEPTING).write_text("{")
+        found = katas.list()
+        assert {name: [each.tag for each in told] for name, told in found[LION.kata].items()} == {
+            "lion": [1],
+            "spider": [1],
+        }
+        assert found[elsewhere.kata].keys() == {elsewhere.name}
+        assert katas.download(elsewhere.kata, lambda data: None)
 
     def test_a_nest_of_folders_shuts_nobody_out(self, katas: Katas, lion: Path) -> None:
         """Where a run was mounted in place, and left one deeper than any path: all that reads the katas gets along with it."""

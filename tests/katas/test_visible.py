@@ -407,3 +407,15 @@ class TestFreeze:
         monkeypatch.setattr("harness.katas.contents.MEMORY", 0)
         frozen = VisibleFiles.from_folder(tmp_path).freeze()[b"file"]
         assert (frozen.read(), frozen.blob, frozen.size) == (content, blob_id(content), size)
+
+    def test_holes_take_no_room(self, tmp_path: Path) -> None:
+        """A sparse file of half a gigabyte costs the disk what is in it."""
+        os.truncate(os.open(tmp_path / "sparse", os.O_CREAT | os.O_WRONLY), 32 << 20)
+        spool = Spool()
+        file = os.open(tmp_path / "sparse", os.O_RDONLY)
+        try:
+            part = spool.take(file, 32 << 20)
+        finally:
+            os.close(file)
+        assert os.fstat(part.file).st_size == 32 << 20
+        assert os.fstat(part.file).st_blocks * 512 < 1 << 20

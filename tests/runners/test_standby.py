@@ -376,6 +376,20 @@ def test_slow_avatars_do_not_hold_up_others(shared_engine: Engine) -> None:
         assert all(isinstance(each.exception(PATIENCE), HarnessError) for each in slow)
 
 
+@pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
+def test_a_head_start_gives_up_an_avatar_that_is_played_elsewhere(
+    shared_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another process, for as long as a test event lasts: few threads prepare for all."""
+    monkeypatch.setattr("harness.runners.katas_data_container.PLANTING_SECONDS", 0.2)
+    with closing(make_runner(NAME, shared_engine, standby="seeded")) as runner:
+        avatar = an_avatar()
+        with closing(runner.katas.event(avatar)), pytest.raises(HarnessError, match="in use"):
+            runner.prepare(avatar)
+        runner.prepare(avatar)
+        assert sent_only_the_edit(play(runner, avatar, "true"))
+
+
 CRASHING = """
 import os, sys
 from pathlib import Path
