@@ -1,4 +1,4 @@
-"""python -m tests.mutants: which property kills which mutant, measured, as the table of docs/reference/mutants.md."""
+"""python -m tests.mutants: which property, or test, kills which mutant, measured, as the tables of docs/reference/mutants.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 
 from harness.runners.claims import Property
 from tests.mutants.catalogue import CONTROL, MUTANTS
-from tests.mutants.table import PAGE, as_markdown, measure, verdict
+from tests.mutants.hostile import SPOILED
+from tests.mutants.table import PAGE, as_markdown, measure, try_spoiled, verdict
 
 
 def main() -> int:
@@ -24,15 +25,20 @@ def main() -> int:
     if options.write and (options.only or options.property):
         parser.error("--write needs the whole table")
     mutants = [each for each in (CONTROL, *MUTANTS) if each.name in (options.only or [each.name])]
+    spoiled = [
+        each for each in SPOILED if each.name in (options.only or [each.name]) and not options.property
+    ]
     wanted = [Property(each) for each in options.property or Property]
-    rows = measure(
-        mutants, wanted, lambda line: print(line, file=sys.stderr, flush=True), at_once=options.at_once
-    )
+
+    def report(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    rows = measure(mutants, wanted, report, at_once=options.at_once)
     page = as_markdown(rows)
     print(page)
     if options.write:
         PAGE.write_text(page)
-    complaints = verdict(rows)
+    complaints = [*verdict(rows), *try_spoiled(spoiled, report)]
     for each in complaints:
         print(f"mutants: {each}", file=sys.stderr)
     return 1 if complaints else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.engines.local import LocalEngine
 from harness.runners.claims import Property
 from tests.mutants import edits, engines, histories, katas, transports
 from tests.mutants.mutant import Honest, Mutant
@@ -24,6 +25,12 @@ def _on_docker(
     )
 
 
+def _bounded(kind: type[Honest], engine: type[LocalEngine], what: str = "") -> Mutant:
+    """Of what keeps a run apart; that it tries for this is enough to find it."""
+    case = ("attempts", f"a run tries for {what}") if what else None
+    return Mutant(kind.name, kind, Property.ISOLATED, engine, needs=engines.no_bounds, case=case)
+
+
 MUTANTS = (
     Mutant("default-format-in", transports.DefaultFormatIn, Property.EXACT_MTIMES),
     Mutant("default-format-out", transports.DefaultFormatOut, Property.EXACT_MTIMES, whole=True),
@@ -44,18 +51,20 @@ MUTANTS = (
     Mutant("dependencies-left", transports.DependenciesLeft, Property.INCREMENTAL, whole=True),
     _on_docker(engines.Reuses, Property.FRESH, engines.ReusingEngine, whole=True),
     _on_docker(engines.SocketMounted, Property.ISOLATED, engines.SocketEngine, whole=True),
+    _bounded(engines.CallsUnfiltered, engines.OpenEngine),
+    _bounded(engines.BoundsForEach, engines.LooseEngine),
+    _bounded(engines.VsockLetThrough, engines.VsockEngine, "AF_VSOCK"),
+    _bounded(engines.RingLetThrough, engines.RingEngine, "io_uring"),
+    _bounded(engines.NamespacesLetThrough, engines.NamespaceEngine, "a namespace of its own"),
+    _bounded(engines.KeysLetThrough, engines.KeysEngine, "a key"),
+    _bounded(engines.NewCallLetThrough, engines.NewCallEngine, "any other refused call"),
+    _bounded(engines.MemoryByAddressSpace, engines.AddressEngine, "memory without a name"),
+    _bounded(engines.ProcessesByUser, engines.UserEngine),
     Mutant(
-        "calls-unfiltered",
-        engines.CallsUnfiltered,
-        Property.ISOLATED,
-        engines.OpenEngine,
-        needs=engines.no_bounds,
-    ),
-    Mutant(
-        "bounds-for-each",
-        engines.BoundsForEach,
-        Property.ISOLATED,
-        engines.LooseEngine,
+        "shared-memory-kept",
+        engines.SharedMemoryKept,
+        Property.FRESH,
+        engines.CommonEngine,
         needs=engines.no_bounds,
     ),
     Mutant("players-rights", katas.PlayersRights, Property.OWNERSHIP, needs=katas.not_root, whole=True),
@@ -82,5 +91,5 @@ MUTANTS = (
     Mutant("tags-counted", histories.TagsCounted, Property.HISTORY),
     Mutant("output-forgotten", histories.OutputForgotten, Property.HISTORY),
     Mutant("commits-the-edit", histories.CommitsTheEdit, Property.HISTORY),
-    Mutant("label-forgotten", engines.LabelForgotten, Property.ATOMIC, engines.ForgetfulEngine),
+    Mutant("label-forgotten", engines.LabelForgotten, Property.ATOMIC, engines.ForgetfulEngine, patience=3.0),
 )

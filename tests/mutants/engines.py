@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import resource
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import docker
 
-from harness.engines import Limits, Sandbox, SandboxSpec, cgroups, seccomp
-from harness.engines.bubblewrap import bubblewrap_problem
+from harness.engines import Limits, Sandbox, SandboxSpec, cgroups, local, seccomp
+from harness.engines.bubblewrap import bubblewrap_problem, enclose
+from harness.engines.calls import RULES, Rule
 from harness.engines.cgroups import Group
 from harness.engines.docker import DockerEngine
 from harness.engines.local import LocalEngine
@@ -139,6 +142,145 @@ class BoundsForEach(Honest):
     """
 
     name = "bounds-for-each"
+
+
+class LeakyEngine(LocalEngine):
+    """Whose filter lets some calls through, whatever their arguments."""
+
+    lets_through: tuple[str, ...]
+
+    def _calls(self, folder: Path) -> Path | None:
+        kept = (
+            replace(rule, names=tuple(each for each in rule.names if each not in self.lets_through))
+            for rule in RULES
+        )
+        rules = (*(rule for rule in kept if rule.names), Rule(self.lets_through))
+        with mock.patch.object(seccomp, "RULES", rules):
+            program = seccomp.program.__wrapped__()
+        (folder / "calls").write_bytes(program)
+        return folder / "calls"
+
+
+class VsockEngine(LeakyEngine):
+    lets_through = ("socket",)
+
+
+class VsockLetThrough(Honest):
+    """AF_VSOCK let through, as Docker 20.10's own profile does: no network namespace keeps a run from it, and whoever listens
+    there on the host, or beside its virtual machine, takes the run for a neighbour.
+    """
+
+    name = "vsock-let-through"
+
+
+class RingEngine(LeakyEngine):
+    lets_through = ("io_uring_enter", "io_uring_register", "io_uring_setup")
+
+
+class RingLetThrough(Honest):
+    """io_uring let through, as Docker's own profile did until version 25: what is asked of it passes by any filter of system
+    calls, and a large part of the kernel is behind it that no build needs.
+    """
+
+    name = "io-uring-let-through"
+
+
+class NamespaceEngine(LeakyEngine):
+    lets_through = ("clone", "clone3", "setns", "unshare")
+
+
+class NamespacesLetThrough(Honest):
+    """User namespaces let through, since a run is nobody in them all the same: there it is root, mounts what it likes, and has
+    all that the kernel lets none but root try.
+    """
+
+    name = "namespaces-let-through"
+
+
+class KeysEngine(LeakyEngine):
+    lets_through = ("add_key", "keyctl", "request_key")
+
+
+class KeysLetThrough(Honest):
+    """The kernel's keyrings let through, where each run has a session keyring of its own: that of the user is the same for all
+    runs, and what one avatar leaves there the next one finds.
+    """
+
+    name = "keys-let-through"
+
+
+class NewCallEngine(LeakyEngine):
+    lets_through = ("mount_setattr",)
+
+
+class NewCallLetThrough(Honest):
+    """One call let through that is newer than the list of those that are refused, as a table that refuses by name does with each
+    new kernel: mount_setattr, of Linux 5.12, does what mount does.
+    """
+
+    name = "new-call-let-through"
+
+
+class AddressEngine(LocalEngine):
+    """Bounds the address space of each process, and how many they are."""
+
+    def _group(self, label: str, limits: Limits) -> Group | None:
+        return super()._group(label, replace(limits, memory=1 << 50))
+
+    def _bounded(self, start: Callable[[], Any], group: Group | None, limits: Limits) -> Any:
+        stream = super()._bounded(start, group, limits)
+        resource.prlimit(stream.process.pid, resource.RLIMIT_AS, (limits.memory, limits.memory))
+        return stream
+
+
+class MemoryByAddressSpace(Honest):
+    """Memory bounded by address space, as this project's local engine did for long: a file of memfd_create is in none, so that a
+    run took 2 GB with a limit of 256 MB; and sanitizers, JVMs and wasm, which reserve much and use little, do not start.
+    """
+
+    name = "memory-by-address-space"
+
+
+class UserEngine(LocalEngine):
+    """Has the kernel count the processes of a run's user."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        super().__init__(home)
+        self._running = len(list(Path("/proc").glob("[0-9]*")))  # all of them: some may be the user's
+
+    def _group(self, label: str, limits: Limits) -> Group | None:
+        return super()._group(label, replace(limits, processes=1 << 20))
+
+    def _bounded(self, start: Callable[[], Any], group: Group | None, limits: Limits) -> Any:
+        stream = super()._bounded(start, group, limits)
+        most = self._running + limits.processes
+        resource.prlimit(stream.process.pid, resource.RLIMIT_NPROC, (most, most))
+        return stream
+
+
+class ProcessesByUser(Honest):
+    """Processes counted by the user that runs have, as this project's local engine did for long: one avatar's fork bomb breaks
+    another's build, and that failure is accepted and has a tag.
+    """
+
+    name = "processes-by-user"
+
+
+class CommonEngine(LocalEngine):
+    """Gives a run the System V memory of the host."""
+
+    def _start(self, spec: SandboxSpec, folder: Path) -> Any:
+        def common(*arguments: Any, **options: Any) -> list[str]:
+            return [word for word in enclose(*arguments, **options) if word != "--unshare-ipc"]
+
+        with mock.patch.object(local, "enclose", common):
+            return super()._start(spec, folder)
+
+
+class SharedMemoryKept(Honest):
+    """No namespace of IPC: no file tells of System V's shared memory, and it stays until the machine is started anew."""
+
+    name = "shared-memory-kept"
 
 
 def no_bounds() -> str:

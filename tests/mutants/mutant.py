@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+from unittest import mock
 
 from harness import tarpipe
 from harness.engines import Engine
@@ -18,7 +19,8 @@ from harness.engines.local import LocalEngine
 from harness.katas.layout import Avatar
 from harness.katas.places import FOLDER, TemporaryKatas
 from harness.katas.store import EVENT_SECONDS, FolderEvent, FolderKatas, Katas
-from harness.proofs import Subject
+from harness.proofs import Subject, outside
+from harness.proofs.search import token
 from harness.runners.base import BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
@@ -103,16 +105,24 @@ class Mutant:
     history: str = ""  # else the docstring of `kind`
     needs: Callable[[], str] = lambda: ""  # why it cannot be tried here
     whole: bool = False  # try all properties, to see that the killer is the only one; else the cheap ones and the killer
+    patience: float | None = None  # seconds to wait for what is to go, where the mistake is that it stays
+    case: tuple[str, str] | None = None  # the search that finds it, and what is enough to be tried there
 
     @property
     def words(self) -> str:
         """The mistake and its history, in one line."""
         return " ".join((self.history or inspect.getdoc(self.kind) or "").split())
 
+    @property
+    def replay(self) -> str | None:
+        """What `examine` takes, to play no more of the killer than finds it."""
+        return self.case and token(*self.case)
+
     @contextmanager
     def subject(self, home: Path) -> Iterator[Subject]:
         """It, ready to be examined; `home` is for a local engine."""
-        with closing(self.engine(home)) as engine:
+        patience = outside.PATIENCE if self.patience is None else self.patience
+        with closing(self.engine(home)) as engine, mock.patch.object(outside, "PATIENCE", patience):
             yield Subject(Variant.of(self.kind), engine, self.engine_name)
 
 

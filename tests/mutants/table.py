@@ -12,7 +12,9 @@ from harness.proofs import PROOFS, Finding, Status, examine
 from harness.proofs.search import Effort
 from harness.runners.claims import Property
 from tests.mutants.catalogue import CONTROL, MUTANTS
+from tests.mutants.hostile import SPOILED
 from tests.mutants.mutant import Mutant
+from tests.mutants.spoiled import Spoiled, try_it
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "mutants.md"
 
@@ -23,6 +25,8 @@ CHEAP = frozenset({Property.EXACT_MTIMES, Property.NO_MISSED_EDIT, Property.INCR
 """What every mutant is tried with."""
 
 KILLED, SURVIVED, UNKNOWN = "killed", "·", "?"
+
+SPOILED_TITLE = "## Mistakes that a test refutes"
 
 WITHOUT: Mapping[Property, str] = {
     Property.NO_MISSED_EDIT: "behaves has one case of it, an edit after files from the future, and `unbumped` fails both; a "
@@ -140,10 +144,45 @@ def as_markdown(rows: Sequence[Row]) -> str:
         "",
     ]
     lines += [f"- **{row.mutant.name}**: {row.mutant.words}" for row in rows if row.mutant is not CONTROL]
+    lines += spoiled_lines()
     if WITHOUT:
         lines += ["", "## Properties that no mutant which was tried on all of them is killed by alone", ""]
         lines += [f"- **{name}**: {why}" for name, why in WITHOUT.items()]
     return "\n".join(lines) + "\n"
+
+
+def spoiled_lines() -> list[str]:
+    """Of the page: which test refutes what no property covers."""
+    return [
+        "",
+        SPOILED_TITLE,
+        "",
+        "Of what no property of a runner covers, each mutant is a change of the source, made in a copy of the package.",
+        "",
+        "| mutant | in | the test that fails |",
+        "|---|---|---|",
+        *(
+            f"| {each.name} | `{each.changes[0].file}` | `{each.function}` in `{each.file}` |"
+            for each in SPOILED
+        ),
+        "",
+        *(f"- **{each.name}**: {each.words}" for each in SPOILED),
+    ]
+
+
+def try_spoiled(spoiled: Sequence[Spoiled], report: Callable[[str], None] = lambda line: None) -> list[str]:
+    """What is wrong, a line each: a mutant whose test passes, or does not run. `report` hears what was found."""
+    complaints = []
+    for each in spoiled:
+        result = try_it(each)
+        report(
+            f"{each.name}: {each.function} {'failed' if result.failed else result.skipped or 'did not fail'}"
+        )
+        if result.skipped:
+            complaints.append(f"{each.name} was not tried: {result.skipped}")
+        elif not result.failed:
+            complaints.append(f"{each.name} survives {each.test}: {' '.join(result.said.split())[-300:]}")
+    return complaints
 
 
 def _cell(row: Row, name: Property) -> str:
