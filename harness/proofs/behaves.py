@@ -62,7 +62,11 @@ def prove(subject: Subject, search: Search) -> None:
             lambda case: case(Player(subject, runner, subject.avatar())),
             show=words,
         )
-        search.listed("prints", PRINTS, lambda name: prints(Player(subject, runner, subject.avatar()), name))
+        search.listed(
+            "prints",
+            search.some(PRINTS),
+            lambda name: prints(Player(subject, runner, subject.avatar()), name),
+        )
     if subject.claims(Property.ISOLATED):
         with subject.runner(limits=LIMITS) as runner:
             search.listed(

@@ -139,6 +139,12 @@ class Search:
                 words = f"{show(case)}: {refuted}"
                 raise Found(Counterexample(words, token(name, show(case)))) from refuted
 
+    def some(self, cases: Iterable[Example]) -> list[Example]:
+        """Those that there is time for, evenly spread; all of them unless the search is a light one."""
+        every = list(cases)
+        most = max(1, round(len(every) * min(1, self.effort.factor)))
+        return [every[number * len(every) // most] for number in range(most)]
+
     @contextmanager
     def attempt(self) -> Iterator[bool]:
         """Around what an example costs. False: take it as passed, the time for making a counterexample smaller is up."""

@@ -59,10 +59,9 @@ def prove(subject: Subject, search: Search) -> None:
                 raise Refuted(f"it left behind: {', '.join(runner.engine.traces())}")
             at_once(players, _Player.go_on)
 
-        writing = list(WRITES)[: max(1, round(len(WRITES) * search.effort.factor))]
         search.listed(
             "endless",
-            writing,
+            search.some(WRITES),
             check,
             show=lambda writes: f"of runs that do not end each {writes}",
             weigh=lambda writes: AT_ONCE,

@@ -21,7 +21,7 @@ from tests.support import on_disk
 
 
 @on_bubblewrap
-@pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
+@pytest.mark.parametrize("runner", ["katas-data-container:standby=seeded"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.INCREMENTAL)
     assert (found.status, found.reason) == (Status.PROVED, "")

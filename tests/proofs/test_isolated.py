@@ -13,7 +13,7 @@ from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 
 @on_bubblewrap
-@pytest.mark.parametrize("runner", ["tmp", "katas-volume", "katas-data-container"])
+@pytest.mark.parametrize("runner", ["katas-data-container:standby=seeded"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.ISOLATED)
     assert (found.status, found.reason) == (Status.PROVED, "")

@@ -27,7 +27,7 @@ from tests.support import on_disk
 
 
 @on_bubblewrap
-@pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container", "katas-overlay"])
+@pytest.mark.parametrize("runner", ["katas-overlay"])
 def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
     found = examined(runner, Property.MIRROR)
     assert (found.status, found.reason) == (Status.PROVED, "")
