@@ -73,7 +73,7 @@ class Seed:
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison | None:
         """The visible files sent, against what is held. None where they go over something else than files in folders
-        that the player may write in, or where the player deleted whole folders.
+        that the player may write in, where one is in a folder that a run shut, or where the player deleted whole folders.
         """
         held = self.held
         sent = {name: file.stamped for name, file in held.sent.items()}
@@ -83,7 +83,10 @@ class Seed:
         for name in (*delta.written, *delta.deleted):
             if self.listing.kind(name) not in plain or not all(map(self._is_open, above(name))):
                 return None
-        folders = {each for name in manifest for each in above(name)} | {b".", *manifest}
+        ways = {each for name in manifest for each in above(name)}
+        if not all(map(self._can_be_entered, ways)):  # it is opened where nothing stands by
+            return None
+        folders = ways | {b".", *manifest}
         if not {os.path.dirname(name) or b"." for name in delta.deleted} <= folders:
             return None
         if len(delta.written) + len(delta.deleted) > MOST_FILES:
@@ -120,6 +123,9 @@ class Seed:
         """Whether something is there of the kind that git's mode names; see `delta.same_kind`."""
         kind = self.listing.kind(path)
         return kind == letter_of(mode) and (kind != FILE or not usable(mode) & ~self.listing.mode(path))
+
+    def _can_be_entered(self, path: bytes) -> bool:
+        return self.listing.kind(path) != FOLDER or self.listing.mode(path) & 0o500 == 0o500
 
     def _is_open(self, path: bytes) -> bool:
         kind = self.listing.kind(path)
