@@ -127,11 +127,23 @@ while read -r request argument; do
         get_ready "$@" || exit 1
         say ready
         ;;
-    run) # argument: seconds after which the player is killed even if nobody is left at the other end
+    run) # argument: seconds after which the player is killed even if nobody is left at the other end; then, of a sandbox that was
+        # mounted, the inodes that it may have: an engine may have put another folder in its place
         IFS= read -r command || exit 0
+        roots="${argument#"${argument%% *}"} "
+        if [ "$roots" != " " ]; then
+            root=$(stat -c %i "$sandbox" 2>/dev/null)
+            case $roots in
+            *" ${root:-none} "*) ;;
+            *)
+                say started "${root:-none}"
+                continue
+                ;;
+            esac
+        fi
         get_ready "$@" || exit 1
         say started
-        watch "$argument" </dev/null >/dev/null 2>&1 3>&- &
+        watch "${argument%% *}" </dev/null >/dev/null 2>&1 3>&- &
         watcher=$!
         printf '%s\n' "$command" >&3
         wait $child 2>/dev/null # bash says there of what a child died

@@ -163,14 +163,19 @@ class Sandbox:
         self._answer(b"unpacked", "unpack the tree")
         return count
 
-    def execute(self, command: str, max_seconds: float) -> Execution:
-        """Run the command line as the player; past `max_seconds` the whole run-container is killed."""
+    def execute(self, command: str, max_seconds: float, roots: Sequence[int] = ()) -> Execution:
+        """Run the command line as the player; past `max_seconds` the whole run-container is killed. Raises EngineError, and runs
+        nothing, where the sandbox's folder has none of the inodes in `roots`, if any: it is not the one that was to be mounted.
+        """
         if "\n" in command:
             raise UsageError("the command must be one line; put more lines into cyber-dojo.sh")
-        self._request(
-            b"run %d\n%b" % (int(max_seconds) + GRACE_SECONDS, command.encode(errors="surrogateescape"))
-        )
-        self._until(OUTPUT, b"started", self._deadline, _drop)
+        words = " ".join(map(str, (int(max_seconds) + GRACE_SECONDS, *roots)))
+        self._request(b"run %b\n%b" % (words.encode(), command.encode(errors="surrogateescape")))
+        if found := self._until(OUTPUT, b"started", self._deadline, _drop):
+            raise EngineError(
+                f"the engine did not mount the katas: inode {found.decode(errors='replace')} is in the place of the sandbox, not "
+                f"{' or '.join(map(str, roots))}; nothing was run; take katas-data-container or tmp, which mount nothing"
+            )
         limit = min(self._deadline, time.monotonic() + max_seconds)
         stdout, stderr = bytearray(), bytearray()
         try:

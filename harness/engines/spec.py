@@ -73,6 +73,7 @@ class SandboxSpec:
 
     image: str | None = None  # None: the engine's own default; the local engine has only the host's programs
     mount: Mount | None = None  # what becomes the sandbox; None: a fresh one to be piped into
+    roots: tuple[int, ...] = ()  # inodes, one of which the folder that was mounted has; none: nobody looks
     uid: int = NOBODY
     gid: int = NOBODY
     limits: Limits = field(default_factory=Limits)

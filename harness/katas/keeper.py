@@ -23,7 +23,9 @@ from harness.katas.layout import Avatar
 from harness.katas.store import EVENT_SECONDS, Acceptance, FolderEvent, FolderKatas, Increment
 from harness.katas.trial import TrialEvent
 
-KINDS = {"plain": FolderEvent, "trial": TrialEvent, "layered": LayeredEvent}
+PLAIN = "plain"
+
+KINDS = {PLAIN: FolderEvent, "trial": TrialEvent, "layered": LayeredEvent}
 """The kinds of test event that a harness can ask for."""
 
 ID = 40
@@ -58,13 +60,14 @@ class Keeper:
         """An answer tells that one is there to answer."""
 
     def do_event(
-        self, kata: str, name: str, kind: str = "plain", seconds: float = EVENT_SECONDS, **how: Any
-    ) -> None:
+        self, kata: str, name: str, kind: str = PLAIN, seconds: float = EVENT_SECONDS, **how: Any
+    ) -> Any:
         self._event = self._katas.event(Avatar(kata, name), partial(KINDS[kind], **how), seconds=seconds)
+        return self._event.roots if kind == PLAIN else ()
 
-    def do_place(self) -> str:
+    def do_place(self) -> Any:
         assert isinstance(self._event, TrialEvent)
-        return self._event.place()
+        return self._event.place(), self._event.roots
 
     def do_copy(self, owner: Any) -> None:
         assert isinstance(self._event, TrialEvent)
@@ -72,7 +75,7 @@ class Keeper:
 
     def do_stack(self, owner: Any) -> Any:
         assert isinstance(self._event, LayeredEvent)
-        return asdict(self._event.stack(_owner(owner)))
+        return asdict(self._event.stack(_owner(owner))), self._event.roots
 
     def do_compare(self, manifest: Any) -> Any:
         return wire.pack_comparison(self._current.compare(wire.unpack_manifest(manifest)))

@@ -117,13 +117,14 @@ class VolumeKatas:
         takes.
         """
         deadline = time.monotonic() + seconds
+        roots: list[int] = []
 
         def ask(link: _Link) -> None:
             left = max(deadline - time.monotonic(), 0.0)
             link.deadline = time.monotonic() + left + GRACE_SECONDS
-            link.call("event", kata=avatar.kata, name=avatar.name, kind=kind, seconds=left, **how)
+            roots[:] = link.call("event", kata=avatar.kata, name=avatar.name, kind=kind, seconds=left, **how)
 
-        return KeptEvent(self._reach(ask, deadline), self._give_back)
+        return KeptEvent(self._reach(ask, deadline), self._give_back, tuple(roots))
 
     def list(self) -> dict[str, dict[str, list[Increment]]]:
         with self._link() as link:
@@ -258,13 +259,18 @@ def _close_late(started: Future[Stream]) -> None:
 class KeptEvent:
     """One test event of an avatar whose katas a keeper holds."""
 
-    def __init__(self, link: _Link, give_back: Any) -> None:
-        self._link, self._give_back = link, give_back
+    def __init__(self, link: _Link, give_back: Any, roots: tuple[int, ...] = ()) -> None:
+        self._link, self._give_back, self._roots = link, give_back, roots
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        return self._roots
 
     def place(self) -> str:
         """See TrialEvent."""
-        found: str = self._link.call("place")
-        return found
+        folder: str
+        folder, self._roots = self._with_roots("place")
+        return folder
 
     def copy(self, owner: tuple[int, int] | None) -> None:
         """See TrialEvent."""
@@ -272,7 +278,7 @@ class KeptEvent:
 
     def stack(self, owner: tuple[int, int] | None) -> Stack:
         """See LayeredEvent."""
-        found = self._link.call("stack", owner=owner)
+        found, self._roots = self._with_roots("stack", owner=owner)
         return Stack(tuple(found["lower"]), found["upper"], found["work"])
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
@@ -333,6 +339,10 @@ class KeptEvent:
 
     def usage(self) -> Usage:
         return Usage(**self._link.call("weigh"))
+
+    def _with_roots(self, request: str, **arguments: Any) -> tuple[Any, tuple[int, ...]]:
+        answer, roots = self._link.call(request, **arguments)
+        return answer, tuple(roots)
 
     def close(self) -> None:
         # Not waited for: the keeper removes the old tree while the player reads the output.

@@ -84,6 +84,14 @@ class LayeredEvent(FolderEvent):
         below = tuple(f"{LAYERS}/{each}" for each, _ in self._listed.layers)
         return Stack((*below, SANDBOX), f"{LAYERS}/{number}.upper", f"{LAYERS}/{number}.work")
 
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """Once there is a stack: kernels take that of the changes, or the topmost below it, for the root of both."""
+        with self._saying("read"):
+            top = self._upper.below.find([])
+            assert top is not None
+            return os.stat(self._upper.path).st_ino, top.status.st_ino
+
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
         with self._saying("read"):
             self._let_go()

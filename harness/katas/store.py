@@ -136,6 +136,10 @@ class Acceptance:
 class Event(Protocol):
     """One test event of one avatar, which is locked until `close`. Every method raises KatasError."""
 
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """The inodes that the folder of the sandbox may have for a run that sees the katas: any other is not theirs."""
+
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison: ...
 
     def start_afresh(self) -> None:
@@ -414,6 +418,11 @@ class FolderEvent:
                 self._clear()
             journal.make_history(str(folder / HISTORY))
             self._lock = stack.pop_all()
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        with self._saying("read"):
+            return (os.stat(self._sandbox).st_ino,)
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
         with self._saying("read"):

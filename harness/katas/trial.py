@@ -25,6 +25,12 @@ class TrialEvent(FolderEvent):
             journal.make_staging(str(self._folder))
         return STAGING
 
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """Of the copy, once there is a place for it."""
+        with self._saying("read"):
+            return (os.stat(self._staging).st_ino,)
+
     def copy(self, owner: tuple[int, int] | None) -> None:
         """Fill it, for a player who is to own it. Raises KatasError, and StreamCut where the disk is full."""
         with self._saying("written"):

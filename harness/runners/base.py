@@ -196,6 +196,7 @@ class BaseRunner:
                 event.owner = (spec.uid, spec.gid)
             elif spec.mount:
                 event.owner = self.engine.player
+            event.roots = spec.roots
             try:
                 self.play(event)
             except UsageError:

@@ -80,6 +80,7 @@ class TestEvent:
     open_another: Callable[[], Sandbox] | None = None  # in place of one that stood by
     seed: Seed | None = None  # what that holds already
     owner: tuple[int, int] | None = None  # who is to own the sandbox, where the run sees the katas themselves
+    roots: tuple[int, ...] = ()  # see SandboxSpec
     execution: Execution | None = None
     tag: int | None = None
     reason: str = ""
@@ -149,7 +150,7 @@ class TestEvent:
         look = self._look()
         listing = listing_before(self.sandbox) if self.wants_products else None
         with self.phase("run", "<<RUN>>"):
-            self.execution = self.sandbox.execute(self.command, self.max_seconds)
+            self.execution = self.sandbox.execute(self.command, self.max_seconds, self.roots)
         self.reason = self.execution.reason
         if self.execution.starved:
             self.reason = (

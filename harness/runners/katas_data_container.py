@@ -124,9 +124,8 @@ class KatasDataContainer(BaseRunner):
         spec = super().spec(avatar, katas)
         if self.pipe != NONE:
             return spec
-        return replace(
-            spec, mount=WholeVolume(self.katas.container(avatar), f"{avatar_folder(avatar)}/{SANDBOX}")
-        )
+        mount = WholeVolume(self.katas.container(avatar), f"{avatar_folder(avatar)}/{SANDBOX}")
+        return replace(spec, mount=mount, roots=katas.roots)
 
     def prepare(self, avatar: Avatar) -> None:
         """A head start for the avatar's next test event, unless there is one; returns when it is ready. Raises

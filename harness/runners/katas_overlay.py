@@ -59,7 +59,7 @@ class KatasOverlay(BaseRunner):
             upper=f"{folder}/{stack.upper}",
             work=f"{folder}/{stack.work}",
         )
-        return replace(super().spec(avatar, katas), mount=mount)
+        return replace(super().spec(avatar, katas), mount=mount, roots=katas.roots)
 
     def play(self, event: TestEvent) -> None:
         event.save("1st B -> a new layer over D:katas (changed only)")

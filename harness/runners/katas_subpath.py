@@ -37,7 +37,8 @@ class KatasSubpath(BaseRunner):
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         assert isinstance(katas, KeptEvent)
         folder = f"{avatar_folder(avatar)}/{katas.place()}"
-        return replace(super().spec(avatar, katas), mount=PartOfVolume(self.katas.container(avatar), folder))
+        mount = PartOfVolume(self.katas.container(avatar), folder)
+        return replace(super().spec(avatar, katas), mount=mount, roots=katas.roots)
 
     def play(self, event: TestEvent) -> None:
         assert isinstance(event.katas, KeptEvent)

@@ -35,7 +35,8 @@ class KatasVolume(BaseRunner):
         """Mounted, and run under the uid that owns the katas: root's katas are handed to nobody, as root must
         not run them.
         """
-        spec = replace(super().spec(avatar, katas), mount=self.katas.sandbox(avatar))
+        mount = self.katas.sandbox(avatar)
+        spec = replace(super().spec(avatar, katas), mount=mount, roots=katas.roots)
         return spec if os.geteuid() == 0 else replace(spec, uid=os.geteuid(), gid=os.getegid())
 
     def play(self, event: TestEvent) -> None:

@@ -20,7 +20,7 @@ import socket
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,7 @@ class _FakeGuest:
         elif words[:1] == [b"run"]:
             command, _, _ = bytes(self._input).partition(b"\n")
             del self._input[: len(command) + 1]
-            self._run(os.fsdecode(command))
+            self._run(os.fsdecode(command), [int(each) for each in words[2:]])
         elif words == [b"observe"]:
             self._observe()
         elif words == [b"pack"]:
@@ -235,17 +235,20 @@ class _FakeGuest:
             return self._say(1, b"unpacked 2 " + str(error).encode())
         return self._say(1, b"unpacked 0")
 
-    def _run(self, command: str) -> None:
+    def _run(self, command: str, roots: Sequence[int]) -> None:
+        root = os.stat(self._sandbox).st_ino
+        if roots and root not in roots:
+            return self._say(1, b"started %d" % root)
         self._say(1, b"started")
         before = _stamps(self._sandbox)
         played = self._engine.play(self._sandbox, command)
         self._restamp(before)
         if played is None:
             self._never_ends = True
-            return
+            return None
         self._output += [(1, played.stdout), (2, played.stderr)]
         self._say(2, b"ran")
-        self._say(1, b"ran %d" % played.status)
+        return self._say(1, b"ran %d" % played.status)
 
     def _restamp(self, before: Mapping[bytes, tuple[int, int]]) -> None:
         """What was written is stamped by the clock of the run."""

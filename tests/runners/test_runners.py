@@ -291,7 +291,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
     """Neither of ctrl-C, which passes through, nor of what an engine may raise, which is a fault."""
     left = set(runner.engine.traces())
 
-    def interrupted(sandbox: Sandbox, command: str, seconds: float) -> None:
+    def interrupted(sandbox: Sandbox, command: str, seconds: float, roots: tuple[int, ...]) -> None:
         sandbox._request(b"run 600\nsleep 1000.0625")
         eventually(lambda: running("sleep\0001000.0625"), "the command runs")
         raise error
