@@ -18,9 +18,14 @@ from harness.engines.docker import DockerEngine
 from harness.engines.local import LocalEngine
 from harness.errors import EngineError
 
-ENGINES = ("local", "local-plain", "docker", "docker26")
+ENGINES = tuple(os.environ.get("HARNESS_TEST_ENGINES", "local,local-plain,docker,docker26").split(","))
+"""Those that a test of any engine runs on; Podman only when it is named, as nearly all that it has in common with Docker is
+tried there."""
 DOCKER26 = "HARNESS_DOCKER26"
 """Environment variable with the DOCKER_HOST of a second engine, Docker 26 or later."""
+PODMAN = "HARNESS_PODMAN"
+"""The same of a Podman, 4.3 or later."""
+ELSEWHERE = {"docker26": (DOCKER26, "Docker 26"), "podman": (PODMAN, "Podman")}
 
 
 @cache
@@ -28,9 +33,10 @@ def missing(name: str) -> str:
     """Why an engine cannot be tested here; empty if it can."""
     if name == "local":
         return bubblewrap_problem()
-    if name == "docker26" and not os.environ.get(DOCKER26):
-        return f"{DOCKER26} does not name the socket of a Docker 26"
-    if name.startswith("docker"):
+    variable, what = ELSEWHERE.get(name, ("", ""))
+    if variable and not os.environ.get(variable):
+        return f"{variable} does not name the socket of a {what}"
+    if name.startswith(("docker", "podman")):
         try:
             make_engine(name, Path()).close()
         except EngineError as error:
@@ -40,8 +46,8 @@ def missing(name: str) -> str:
 
 def make_engine(name: str, home: Path) -> Engine:
     """A fresh engine object; `home` is for the local ones."""
-    if name == "docker26":
-        return DockerEngine(os.environ[DOCKER26])
+    if name in ELSEWHERE:
+        return DockerEngine(os.environ[ELSEWHERE[name][0]])
     if name == "docker":
         return DockerEngine()
     return LocalEngine(home, bubblewrap=name == "local")

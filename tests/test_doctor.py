@@ -439,6 +439,37 @@ def test_the_verdict_names_the_engine_that_is_taken() -> None:
     assert "docker: no answer; local: no tar" in none.verdict()
 
 
+def test_an_engine_that_is_taken_and_does_not_work_is_not_ready() -> None:
+    """The one that answers is taken by itself: that another would work helps nobody who does not name it."""
+    broken = Fitness("Podman 4.3.1 cannot mount; take Docker", answers=True)
+    found = Diagnosis((), {"docker": broken, "local": Fitness()})
+    assert found.verdict() == (
+        "Not ready: `harness compare` takes the docker engine: Podman 4.3.1 cannot mount; take Docker; --engine local works."
+    )
+    assert (found.ready, found.taken, found.working) == (False, "docker", ("local",))
+
+
+def test_what_an_engine_cannot_mount_is_told() -> None:
+    """With the runner that is refused; a new version is not believed of an engine that is known to do otherwise."""
+    assert docker_doctor.overlay_finding("").state == "good"
+    refused = docker_doctor.overlay_finding("Podman 4.3.1 ignores it; take another")
+    assert (refused.state, "katas-overlay" in refused.follows) == ("fair", True)
+    assert "Podman 4.3.1 ignores it; take another" in refused.what
+    later = docker_doctor.subpath_finding("1.45", "Podman 6.0.0 ignores it; take another")
+    assert (later.state, "katas-subpath" in later.follows) == ("fair", True)
+
+
+@pytest.mark.parametrize("gaps", [(), ("memory and processes of a run are not bounded together (not here)",)])
+def test_what_an_engine_leaves_open_is_told(
+    gaps: tuple[str, ...], docker_engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it says of its kernel."""
+    monkeypatch.setattr(docker_engine, "gaps", gaps)
+    found = docker_doctor.bounds_finding(docker_engine)
+    assert (found.state == "good") == (not gaps)
+    assert all(gap in found.what for gap in gaps)
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_fits_and_reads_without_colours(width: int) -> None:
     """No line is wider; states are words with signs, advice has its arrow, and square brackets come out as they

@@ -15,7 +15,7 @@ from harness.errors import EngineError, UsageError
 from harness.render.doctor import diagnosis, workers
 
 NOT_READY = 1
-"""Exit status where an engine works, and cannot build what is compared."""
+"""Exit status where an engine works, and it is not the one that is taken, or cannot build what is compared."""
 
 
 def add(commands: Any) -> None:
@@ -23,8 +23,8 @@ def add(commands: Any) -> None:
         "doctor",
         help="what this machine has and lacks",
         description="What this machine has, what follows from it, and what to install for more. Changes nothing. "
-        "Exits with 0 when `harness compare` can do its main job here, with 1 when the engine that it takes builds no C yet, "
-        "and with 2 when none works.",
+        "Exits with 0 when `harness compare` can do its main job here, with 1 when the engine that it takes cannot, or builds no "
+        "C yet, and with 2 when none works.",
     )
     parser.add_argument(
         "--measure",

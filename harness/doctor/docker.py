@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import docker.utils
 
 from harness.doctor.finding import Finding, Fitness, State, as_root, explain, install, softly
 from harness.doctor.trip import Trip, take
 from harness.engines.docker import DockerEngine
+from harness.engines.spec import Overlay, PartOfVolume
 from harness.errors import ImageError
 from harness.images import KEEPER_IMAGE, RUN_IMAGE
 from harness.images.builder import LABEL
@@ -21,7 +23,7 @@ from harness.images.recipe import Recipe
 SUBPATH_API = "1.45"
 """The first API that knows volume-subpath: Docker 26."""
 
-_GOOD_DRIVERS = ("overlay2", "overlayfs")
+_GOOD_DRIVERS = ("overlay2", "overlayfs", "overlay")
 _RECIPES = (Recipe(RUN_IMAGE, "gcc"), Recipe(KEEPER_IMAGE, "keeper"))
 
 
@@ -45,10 +47,17 @@ def examine(
             softly("image maker", _maker),
             *([tar_finding(trip)] if trip else []),
             softly("storage driver", lambda: driver_finding(driver, trip, host_seconds)),
-            softly("bounds", lambda: _bounds(engine)),
-            softly("volume-subpath", lambda: subpath_finding(engine.describe()["api"])),
+            softly("bounds", lambda: bounds_finding(engine)),
+            softly(
+                "volume-subpath",
+                lambda: subpath_finding(engine.describe()["api"], engine.refusal(PartOfVolume)),
+            ),
+            softly("overlays", lambda: overlay_finding(engine.refusal(Overlay))),
         )
-    return findings, Fitness(problem, trip.lacks if trip else ())
+        problem = problem or engine.refusal(
+            Path
+        )  # which one of the runners that are compared cannot do without
+    return findings, Fitness(problem, trip.lacks if trip else (), answers=True)
 
 
 def unreachable(reason: str) -> Finding:
@@ -116,13 +125,27 @@ def driver_finding(driver: str, trip: Trip | None, host_seconds: float | None) -
         "fair",
         what,
         known,
-        'an engine on overlay2: "storage-driver": "overlay2" in /etc/docker/daemon.json where the kernel allows '
-        "it (not inside a container's own overlay)",
+        'an engine on overlay2: "storage-driver": "overlay2" in /etc/docker/daemon.json, or driver = "overlay" in '
+        "Podman's storage.conf, where the kernel allows it (not inside a container's own overlay)",
     )
 
 
-def subpath_finding(api: str) -> Finding:
+def overlay_finding(refusal: str) -> Finding:
+    """Whether folders of a volume can be mounted over each other."""
+    if refusal:
+        return Finding("overlays", "fair", f"not possible: {refusal}", "katas-overlay is refused here.")
+    return Finding("overlays", "good", "possible: katas-overlay can be played")
+
+
+def subpath_finding(api: str, refusal: str = "") -> Finding:
     """Whether a sub-folder of a volume can be mounted."""
+    if refusal and docker.utils.version_gte(api, SUBPATH_API):
+        return Finding(
+            "volume-subpath",
+            "fair",
+            f"not possible: {refusal}",
+            "The harness does without; katas-subpath is refused here.",
+        )
     if docker.utils.version_gte(api, SUBPATH_API):
         return Finding(
             "volume-subpath", "good", f"possible (API {api}): a sub-folder of a volume can be mounted alone"
@@ -156,7 +179,7 @@ def _engine(engine: DockerEngine, problem: str) -> Finding:
             "missing",
             f"{what}: it answers, and a container of {RUN_IMAGE} does not work: {problem}",
             "Runs on it would be faulty.",
-            "harness image build, or look into the engine's own log",
+            "harness image build, or look into the engine's own log: journalctl -u docker, or podman",
         )
     if not engine.host.startswith("unix://"):
         return Finding(
@@ -197,11 +220,19 @@ def _maker() -> Finding:
     )
 
 
-def _bounds(engine: DockerEngine) -> Finding:
+def bounds_finding(engine: DockerEngine) -> Finding:
+    """Whether a run can disturb the machine."""
     info = engine.api.info()
     wanted = {"MemoryLimit": "memory", "SwapLimit": "swap", "PidsLimit": "processes"}
     lacking = [word for key, word in wanted.items() if info.get(key) is False]
     groups = f"control groups {engine.describe()['cgroup']}"
+    if engine.gaps and not lacking:
+        return Finding(
+            "bounds",
+            "fair",
+            f"{groups}: {'; '.join(engine.gaps)}",
+            "Runs are kept apart, but `isolated` is not claimed: a run can disturb the machine.",
+        )
     if lacking:
         return Finding(
             "bounds",

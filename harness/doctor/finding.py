@@ -37,6 +37,7 @@ class Fitness:
 
     problem: str = ""  # why it does not work; empty when it does
     lacks: tuple[str, ...] = ()  # without which it cannot build C
+    answers: bool = False  # so that it is taken by itself, whether it works or not
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,14 @@ class Diagnosis:
         return tuple(name for name, fitness in self.engines.items() if not fitness.problem)
 
     @property
+    def taken(self) -> str:
+        """The one that `--engine auto` takes; empty where there is none."""
+        return next((name for name, each in self.engines.items() if each.answers or not each.problem), "")
+
+    @property
     def ready(self) -> bool:
         """Whether `harness compare` can do its main job here, as it is without options."""
-        return bool(self.working) and not self.engines[self.working[0]].lacks
+        return self.taken in self.working and not self.engines[self.taken].lacks
 
     def verdict(self) -> str:
         """One line: whether a run is possible here and on which engine, or why not and what to do."""
@@ -62,6 +68,11 @@ class Diagnosis:
             reasons = "; ".join(f"{name}: {fitness.problem}" for name, fitness in self.engines.items())
             return f"no engine works on this machine: {reasons}"
         first, *others = self.working
+        if first != self.taken:
+            return (
+                f"Not ready: `harness compare` takes the {self.taken} engine: {self.engines[self.taken].problem}; "
+                f"--engine {first} works."
+            )
         if lacks := self.engines[first].lacks:
             return f"Not ready: {builds_nothing(first, lacks)}."
         also = f"; --engine {others[0]} works too" if others else ""

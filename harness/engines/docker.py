@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import shlex
 import threading
 import time
@@ -26,6 +27,7 @@ from harness.engines.endpoint import Connection, Endpoint
 from harness.engines.environment import players, trusted
 from harness.engines.overlays import overlay_options, overlay_refusal
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
+from harness.engines.podman import Filter, Podman, explained, identity, is_going, is_momentary
 from harness.engines.sandbox import Sandbox, guest_arguments
 from harness.engines.seccomp import profile
 from harness.engines.spec import NOBODY, Limits, Mount, Overlay, PartOfVolume, SandboxSpec, WholeVolume
@@ -39,7 +41,8 @@ from harness.streams.forks import Origin
 
 PRIVATE = "/run/harness"
 
-ATTACH = "stdin=1&stdout=1&stderr=1&stream=1"
+ATTACH = "stdin=1&stdout=1&stderr=1&stream=1&detachKeys="
+"""Without the keys of a terminal, by which Podman ends any stream that has them in it."""
 
 RUN_CAPABILITIES = ["SETUID", "SETGID", "SETPCAP", "KILL", "DAC_READ_SEARCH"]
 """Of the guest alone, to become the player, to end it, and to read what it made unreadable. The player has
@@ -65,6 +68,11 @@ while kill -9 -1; do
     exit 0
 done"""
 """Run as the player: kills whatever else it has, and returns when all of it has ended."""
+
+TRIES, PAUSE_SECONDS = 8, 0.2
+"""How often a container is asked for that an engine could not make for the moment, and how long at most it is left alone
+between.
+"""
 
 REMOVAL_SECONDS = 20.0
 """How long to wait for a container to go: the engine removes it some time after its last process has ended.
@@ -94,15 +102,22 @@ class DockerEngine:
                 base_url=self.host, version="auto", timeout=60, tls=self._endpoint.tls or False
             )
             self._facts = self.api.info()
+            self._podman = Podman.found(self._facts, self.host)
+        self._filter: Filter | None = None
         self._origin = Origin()
         self._security = ["no-new-privileges"]
         if _filters(self._facts):  # else it refuses whatever is asked for
-            self._security.append(f"seccomp={profile()}")
-        self.gaps = tuple(_gaps(self._facts))
+            if not self._podman:
+                self._security.append(f"seccomp={profile()}")
+            elif self._podman.here:
+                self._filter = Filter()
+                self._security.append(f"seccomp={self._filter.path}")
+        self.gaps = (*_gaps(self._facts), *(self._podman.gaps() if self._podman else ()))
         self._owner = str(Owner.current())
         self._workers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="harness-docker")
         self._started: set[str] = set()
         self._images: dict[str, _Image] = {}
+        self._checked = False
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -111,7 +126,7 @@ class DockerEngine:
     def describe(self) -> Mapping[str, str]:
         facts = self._facts
         return {
-            "engine": f"docker {facts['ServerVersion']}",
+            "engine": str(self._podman or f"docker {facts['ServerVersion']}"),
             "storage driver": str(facts["Driver"]),
             "cgroup": str(facts.get("CgroupVersion", "1")),
             "kernel": str(facts["KernelVersion"]),
@@ -123,9 +138,17 @@ class DockerEngine:
     def check_image(self, image: str | None) -> str:
         name = image or images.RUN_IMAGE
         with _speaking(f"the image {name} cannot be examined"):
-            facts = images.probe(self.api, name, labels={LABEL: self._owner})
+            facts = images.probe(
+                self.api,
+                name,
+                labels={LABEL: self._owner},
+                engine=identity(self._facts),
+                translate=self._translate,
+            )
         if found := images.problems(facts):
             raise ImageError(f"the image {name} cannot be used: " + "; ".join(found))
+        if self._podman and not self._checked:
+            self._check_podman(facts.image)
         return name
 
     def open(self, spec: SandboxSpec) -> Sandbox:
@@ -156,6 +179,8 @@ class DockerEngine:
         return stream
 
     def refusal(self, mount: type[Mount]) -> str:
+        if self._podman and (why := self._podman.refusal(mount)):
+            return why
         if issubclass(mount, PartOfVolume) and docker.utils.version_lt(self.api.api_version, SUBPATH_API):
             return (
                 f"this engine (API {self.api.api_version}) ignores volume-subpath and would mount everybody's files: it takes "
@@ -237,6 +262,23 @@ class DockerEngine:
                 with contextlib.suppress(docker.errors.APIError):
                     self._remove(each)
         self.api.close()
+        if self._filter:
+            self._filter.close()
+
+    def _translate(self, config: dict[str, Any]) -> dict[str, Any]:
+        """The request for a container in the engine's own words."""
+        return self._podman.translate(config) if self._podman else config
+
+    def _check_podman(self, image: str) -> None:
+        """Make a container as a run's is made, and start none: what Podman lacks, it lacks for each. Raises EngineError."""
+        with _speaking("no run-container can be made"):
+            api: Any = self.api  # the stubs leave the call without types
+            config = self._config(
+                image, entrypoint=["/bin/sh"], mounts=[], cap_add=RUN_CAPABILITIES, tmpfs={}
+            )
+            made = api.create_container_from_config(self._translate(config))
+            self._remove(str(made["Id"]))
+        self._checked = True
 
     def _open(self, spec: SandboxSpec) -> Stream:
         limits = spec.limits
@@ -284,6 +326,7 @@ class DockerEngine:
                 tmpfs=tmpfs,
                 cap_add=RUN_CAPABILITIES,
                 variables=image.variables,
+                checked=image.checked,
                 limits=limits,
             )
         except ImageError:
@@ -301,8 +344,11 @@ class DockerEngine:
                     f"the run-container cannot be started: there is no image {name} on this engine; "
                     "`harness image build` makes the harness's own"
                 )
-            variables = (found.get("Config") or {}).get("Env") or ()
-            image = self._images[name] = _Image(name, str(found["Id"]), tuple(variables))
+            config = found.get("Config") or {}
+            image = _Image(
+                name, str(found["Id"]), tuple(config.get("Env") or ()), bool(config.get("Healthcheck"))
+            )
+            self._images[name] = image
         return image
 
     def _overlay(self, mount: Overlay) -> docker.types.Mount:
@@ -316,56 +362,13 @@ class DockerEngine:
     def _start(
         self,
         what: str,
-        *,
-        image: str,
-        entrypoint: list[str],
-        mounts: list[docker.types.Mount],
-        cap_add: list[str],
-        tmpfs: dict[str, str],
-        variables: Sequence[str] = (),
-        limits: Limits | None = None,
+        **asked: Any,
     ) -> DockerStream:
-        options: dict[str, Any] = {}
-        if limits:
-            options = {
-                "mem_limit": limits.memory,
-                "memswap_limit": limits.memory,
-                "pids_limit": limits.processes,
-                "ulimits": [
-                    docker.types.Ulimit(name="core", soft=0, hard=0),
-                    docker.types.Ulimit(name="fsize", soft=limits.file, hard=limits.file),
-                    docker.types.Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
-                ],
-            }
+        """`asked` is what the container is to be; see `_config`."""
         control, attaching = (Connection(self._endpoint, self.api.api_version) for _ in range(2))
         with _speaking(f"{what} cannot be started"), closing(control), closing(attaching):
-            config = self.api.create_container_config(
-                image,
-                entrypoint=entrypoint,
-                command=[],
-                user="0:0",
-                working_dir="/",
-                stdin_open=True,
-                labels={LABEL: self._owner},
-                environment=trusted(variables),
-                healthcheck=docker.types.Healthcheck(
-                    test=["NONE"]
-                ),  # an image's would be run as root, beside the player's files
-                host_config=self.api.create_host_config(
-                    auto_remove=True,
-                    init=True,
-                    read_only=True,
-                    network_mode="none",
-                    cap_drop=["ALL"],
-                    cap_add=cap_add,
-                    security_opt=self._security,
-                    log_config=docker.types.LogConfig(type="none"),
-                    mounts=mounts,
-                    tmpfs=tmpfs,
-                    **options,
-                ),
-            )
-            container = str(control.post("/containers/create", config)["Id"])
+            config = self._translate(self._config(**asked))
+            container = _make(control, config)
             with self._lock:
                 self._started.add(container)
             try:
@@ -378,17 +381,73 @@ class DockerEngine:
                 raise
             return DockerStream(attaching.detach(), lambda: self._kill(container))
 
+    def _config(
+        self,
+        image: str,
+        *,
+        entrypoint: list[str],
+        mounts: list[docker.types.Mount],
+        cap_add: list[str],
+        tmpfs: dict[str, str],
+        variables: Sequence[str] = (),
+        checked: bool = False,
+        limits: Limits | None = None,
+    ) -> dict[str, Any]:
+        """The request for a container, in Docker's words."""
+        options: dict[str, Any] = {}
+        if limits:
+            options = {
+                "mem_limit": limits.memory,
+                "memswap_limit": limits.memory,
+                "pids_limit": limits.processes,
+                "ulimits": [
+                    docker.types.Ulimit(name="core", soft=0, hard=0),
+                    docker.types.Ulimit(name="fsize", soft=limits.file, hard=limits.file),
+                    docker.types.Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
+                ],
+            }
+        config: dict[str, Any] = self.api.create_container_config(
+            image,
+            entrypoint=entrypoint,
+            command=[],
+            user="0:0",
+            working_dir="/",
+            stdin_open=True,
+            labels={LABEL: self._owner},
+            environment=trusted(variables),
+            healthcheck=docker.types.Healthcheck(test=["NONE"]) if checked else None,
+            host_config=self.api.create_host_config(
+                auto_remove=True,
+                init=True,
+                read_only=True,
+                network_mode="none",
+                cap_drop=["ALL"],
+                cap_add=cap_add,
+                security_opt=self._security,
+                log_config=docker.types.LogConfig(type="none"),
+                mounts=mounts,
+                tmpfs=tmpfs,
+                **options,
+            ),
+        )
+        return config
+
     def _kill(self, container: str) -> None:
         with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException):
             self.api.kill(container)
 
     def _remove(self, container: str) -> None:
-        try:
-            self.api.remove_container(container, force=True, v=True)
-        except docker.errors.APIError as error:
-            # It has gone, or is going: with its last process a container removes itself.
-            if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-                raise
+        deadline = time.monotonic() + REMOVAL_SECONDS
+        while True:
+            try:
+                return self.api.remove_container(container, force=True, v=True)
+            except docker.errors.APIError as error:
+                # It has gone, or is going: with its last process a container removes itself.
+                if error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                    return None
+                if not is_going(str(error.explanation)) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def _containers(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.api.containers(all=True, filters={"label": LABEL})
@@ -433,11 +492,25 @@ def _gaps(facts: Mapping[str, Any]) -> Iterator[str]:
             yield f"{what} of a run cannot be bounded (see docker info)"
 
 
+def _make(control: Connection, config: Mapping[str, Any]) -> str:
+    """Make this container; returns its id."""
+    tries = 1
+    while True:
+        try:
+            return str(control.post("/containers/create", config)["Id"])
+        except docker.errors.APIError as error:
+            if tries == TRIES or not is_momentary(str(error.explanation)):
+                raise
+        tries += 1
+        time.sleep(random.uniform(0, PAUSE_SECONDS))  # so that those who met do not meet again
+
+
 @dataclass(frozen=True)
 class _Image:
     name: str
     identity: str  # its id, "sha256:..."
     variables: tuple[str, ...]  # NAME=VALUE
+    checked: bool  # whether it has a health check, which would be run as root, beside the player's files
 
 
 @contextlib.contextmanager
@@ -450,7 +523,7 @@ def _speaking(what: str) -> Iterator[None]:
             f"{what}: {error.explanation or error}; `harness image build` makes the default one"
         ) from error
     except docker.errors.APIError as error:
-        raise EngineError(f"{what}: {error.explanation or error}") from error
+        raise EngineError(f"{what}: {explained(str(error.explanation or error))}") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
         raise EngineError(f"{what} ({_innermost(error)})") from error
 

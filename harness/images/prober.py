@@ -11,10 +11,10 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import docker
 import docker.errors
@@ -22,6 +22,8 @@ import docker.types
 import platformdirs
 
 from harness.engines.environment import players, trusted
+from harness.engines.podman import explained
+from harness.engines.podman import identity as which
 from harness.errors import ImageError
 from harness.images.facts import ImageFacts, foreign
 from harness.images.lookup import find_image
@@ -32,6 +34,9 @@ PROBE = Path(__file__).with_name("probe.sh").read_text()
 
 PROBE_SECONDS = 30.0
 """How long a probe may take; an image whose sh or tar hangs is ended then."""
+
+Translate: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+"""From the body of a request for a container to that of another."""
 
 _HERE, _THERE = "/here", "/there"
 
@@ -44,11 +49,19 @@ _NO_SH = re.compile(r'exec: "/bin/sh": .*(executable file not found|no such file
 """How engines from 20.10 to 26 say that a container's command is not in its image; a file may be missing elsewhere."""
 
 
-def probe(api: docker.APIClient, image: str, *, labels: Mapping[str, str]) -> ImageFacts:
+def probe(
+    api: docker.APIClient,
+    image: str,
+    *,
+    labels: Mapping[str, str],
+    engine: str = "",
+    translate: Translate = lambda config: config,
+) -> ImageFacts:
     """What `image` can do on this engine.
 
-    `labels` go on the container, so that what a crash leaves can be found. Raises ImageError when there is no
-    such image or it cannot be examined.
+    `labels` go on the container, so that what a crash leaves can be found; the request for it is in Docker's words, which
+    `translate` makes this engine's. `engine` is its identity, unless it is to be asked for that. Raises ImageError when there is
+    no such image or it cannot be examined.
     """
     found = find_image(api, image)
     if found is None:
@@ -57,25 +70,32 @@ def probe(api: docker.APIClient, image: str, *, labels: Mapping[str, str]) -> Im
             "`docker pull` gets any other"
         )
     identity = str(found["Id"])
-    cached = _cache_file(str(api.info()["ID"]), identity)
+    cached = _cache_file(engine or which(api.info()), identity)
     facts = _recall(cached, identity)
     if facts is None:
         try:
-            facts = _examine(api, image, found, labels)
+            facts = _examine(api, image, found, labels, translate)
         except docker.errors.APIError as error:
-            raise ImageError(f"the image {image} cannot be examined: {error.explanation or error}") from error
+            raise ImageError(
+                f"the image {image} cannot be examined: {explained(str(error.explanation or error))}"
+            ) from error
         if facts.sh:
             _remember(cached, facts)
     return facts
 
 
 def _examine(
-    api: docker.APIClient, name: str, found: Mapping[str, Any], labels: Mapping[str, str]
+    api: docker.APIClient,
+    name: str,
+    found: Mapping[str, Any],
+    labels: Mapping[str, str],
+    translate: Translate,
 ) -> ImageFacts:
     image = str(found["Id"])
     config = found.get("Config") or {}
     platform = "/".join(str(found[each]) for each in ("Os", "Architecture") if found.get(each))
-    with _container(api, image, tuple(config.get("Env") or ()), labels) as container:
+    variables, checked = tuple(config.get("Env") or ()), bool(config.get("Healthcheck"))
+    with _container(api, image, variables, labels, translate, checked=checked) as container:
         # Attached before the start: the engine keeps no log of it.
         attached: Any = api.attach_socket(container, {"stdout": 1, "stderr": 1, "stream": 1})
         with contextlib.closing(DockerStream(attached, lambda: _remove(api, container))) as stream:
@@ -106,18 +126,25 @@ def _read_all(stream: DockerStream, deadline: float) -> str:
 
 @contextlib.contextmanager
 def _container(
-    api: docker.APIClient, image: str, variables: Sequence[str], labels: Mapping[str, str]
+    api: docker.APIClient,
+    image: str,
+    variables: Sequence[str],
+    labels: Mapping[str, str],
+    translate: Translate,
+    *,
+    checked: bool,
 ) -> Iterator[str]:
     """A container that is made and not started, as confined as a run's, and gone in the end."""
     player_path = players(variables)["PATH"]
-    created = api.create_container(
+    untyped: Any = api  # the stubs leave some calls without types
+    config = untyped.create_container_config(
         image,
         entrypoint=[*SH, PROBE, "probe", _HERE, _THERE, " ".join(PACK), " ".join(UNPACK), player_path],
         command=[],
         user="0:0",
         working_dir="/",
         environment=trusted(variables),
-        healthcheck=docker.types.Healthcheck(test=["NONE"]),
+        healthcheck=docker.types.Healthcheck(test=["NONE"]) if checked else None,
         labels=dict(labels),
         host_config=api.create_host_config(
             auto_remove=True,
@@ -132,7 +159,7 @@ def _container(
             tmpfs={_HERE: "", _THERE: ""},
         ),
     )
-    container = str(created["Id"])
+    container = str(untyped.create_container_from_config(translate(config))["Id"])
     try:
         yield container
     finally:

@@ -104,7 +104,7 @@ int main(void) {
 
 
 @needs_library
-@pytest.mark.parametrize("shared_engine", ["local", "docker", "docker26"], indirect=True)
+@pytest.mark.parametrize("shared_engine", ["local", "docker", "docker26", "podman"], indirect=True)
 def test_every_engine_refuses_alike(shared_engine: Engine) -> None:
     """What programs need works, tracing too; clone3 is not there, which every C library stands; the rest is not permitted."""
     with closing(shared_engine.open(SandboxSpec())) as sandbox:

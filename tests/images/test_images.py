@@ -248,7 +248,7 @@ def test_facts_are_kept_and_a_torn_file_of_them_is_ignored(
     facts = probe(api, images.RUN_IMAGE)
     examined: list[str] = []
 
-    def examine(_api: Any, _name: str, found: Any, _labels: Any) -> images.ImageFacts:
+    def examine(_api: Any, _name: str, found: Any, *_more: Any) -> images.ImageFacts:
         examined.append(found["Id"])
         return facts
 

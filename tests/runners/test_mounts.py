@@ -1,5 +1,5 @@
-"""A run that sees the katas plays in the folder that was meant, or not at all: an engine may mount another one, and say nothing of
-it, as Podman does and Docker before 26.
+"""A run that sees the katas plays in the folder that was meant, or not at all: an engine may mount another one, and say nothing
+of it, as Podman does and Docker before 26.
 """
 
 from __future__ import annotations
