@@ -16,14 +16,10 @@ from harness.runners.claims import Property
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "results" / "verify-schema.json").read_text())
 
-ONE = ("verify", "--engine", "local-plain", "--runner", "katas-volume", "--profile", "ci")
-"""It claims no-missed-edit, and not atomic."""
+ONE = ("verify", "--engine", "local-plain", "--runner", "katas-volume", "--profile", "ci", "--jobs", "1")
+"""It claims no-missed-edit, and not atomic; proved in this process, where a proof can be another one."""
 
 CLAIMED, UNCLAIMED = ("--property", "no-missed-edit"), ("--property", "atomic")
-
-
-HERE = ("--jobs", "1")
-"""In this process, where a proof can be another one."""
 
 
 def holds(subject: Subject, search: Search) -> None:
@@ -93,7 +89,8 @@ def test_a_proof_that_breaks_off_does_not_take_the_matrix_down(
         "katas-data-container",
         *CLAIMED,
         *UNCLAIMED,
-        *HERE,
+        "--jobs",
+        "1",
     ]
     assert main(arguments) == 3
     out, err = capsys.readouterr()
@@ -143,7 +140,7 @@ def test_an_interruption_shows_what_is_known(
 
     monkeypatch.setattr(proofs, "proof", lambda name: interrupted if name == Property.ATOMIC else fails)
     out = tmp_path / "matrix.json"
-    assert main([*ONE, *CLAIMED, *UNCLAIMED, *HERE, "--json", str(out)]) == 130
+    assert main([*ONE, *CLAIMED, *UNCLAIMED, "--json", str(out)]) == 130
     said = " ".join(capsys.readouterr().out.split())
     assert "katas-volume lost a file" in said
     assert "stopped after 1 of 2: nothing is said of the rest" in said
