@@ -264,6 +264,7 @@ def ruling_image(engine: DockerEngine, variables: Mapping[str, str], **config: o
     try:
         yield name
     finally:
+        eventually(lambda: not engine.traces(), "the container of it has gone")  # else Podman trips over it
         untyped.remove_image(name, force=True)
 
 
