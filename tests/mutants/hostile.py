@@ -213,7 +213,7 @@ STARVES = (
         [
             Change(
                 "engines/guest.sh",
-                '        watch "$argument" </dev/null >/dev/null 2>&1 3>&- &\n',
+                '        watch "${argument%% *}" </dev/null >/dev/null 2>&1 3>&- &\n',
                 "        sleep 1000.8 </dev/null >/dev/null 2>&1 3>&- &\n",
             )
         ],

@@ -59,8 +59,8 @@ class ReadsAKillAsATimeOut(Tmp):
     def play(self, event: TestEvent) -> None:
         execute = event.sandbox.execute
 
-        def misread(command: str, seconds: float) -> Execution:
-            execution = execute(command, seconds)
+        def misread(*asked: Any) -> Execution:
+            execution = execute(*asked)
             return replace(execution, timed_out=True, status=None) if execution.status == 137 else execution
 
         event.sandbox.execute = misread  # type: ignore[method-assign]
