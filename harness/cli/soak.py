@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from harness.runners.variant import Variant
 
 if TYPE_CHECKING:
     from harness.soak import Soaked
+    from harness.soak.player import Violation
 
 MINUTES = 2.0
 
@@ -73,7 +74,7 @@ def only(text: str) -> tuple[int, int]:
 
 
 def _soak(options: argparse.Namespace) -> int:
-    from harness.soak import soak  # noqa: PLC0415 - what proves is slow to import, and no other command needs it
+    from harness.soak import replay_command, soak  # noqa: PLC0415 - what proves is slow to import, and no other command needs it
 
     seed = options.seed or secrets.token_hex(4)
     choice = choose(options.engine, image=options.image, report=remark)
@@ -85,7 +86,11 @@ def _soak(options: argparse.Namespace) -> int:
         variants = _variants(options.runner, engine)
         if options.only and options.only[0] >= max(options.avatars, len(variants)):
             raise UsageError(f"there is no avatar {options.only[0]}: they are numbered from 0")
-        with _showing(options.minutes) as show:
+
+        def words(violation: Violation) -> list[str]:
+            return _words(violation, replay_command(engine.name, variants, seed, violation))
+
+        with _showing(options.minutes, words) as show:
             soaked = soak(
                 engine,
                 variants,
@@ -96,7 +101,7 @@ def _soak(options: argparse.Namespace) -> int:
                 only=options.only,
                 report=show,
             )
-        _report(soaked, engine, variants, seed)
+        _report(soaked, words)
     return VIOLATED if soaked.violations else 0
 
 
@@ -110,9 +115,7 @@ def _variants(names: list[str] | None, engine: Engine) -> list[Variant]:
     return [runners.parse(each) for each in wanted]
 
 
-def _report(soaked: Soaked, engine: Engine, variants: list[Variant], seed: str) -> None:
-    from harness.soak import replay_command  # noqa: PLC0415 - see above
-
+def _report(soaked: Soaked, words: Callable[[Violation], list[str]]) -> None:
     faults = soaked.faults
     hours = max(soaked.seconds, 0.001) / 3600
     lines = [
@@ -137,34 +140,41 @@ def _report(soaked: Soaked, engine: Engine, variants: list[Variant], seed: str) 
     )
     lines.append(f"{len(soaked.violations)} violations")
     for each in soaked.violations:
-        lines += [
-            "",
-            f"{each.runner}, avatar {each.player}, test event {each.number}: {each.words}",
-            f"  {each.plan}",
-            f"  before it: {each.before}",
-            f"  {replay_command(engine.name, variants, seed, each)}",
-        ]
+        lines += ["", *words(each)]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 
 
+def _words(violation: Violation, replay: str) -> list[str]:
+    return [
+        f"{violation.runner}, avatar {violation.player}, test event {violation.number}: {violation.words}",
+        f"  {violation.plan}",
+        f"  before it: {violation.before}",
+        f"  {replay}",
+    ]
+
+
 @contextmanager
-def _showing(minutes: float) -> Iterator[Any]:
-    """Progress: a line on a terminal; a log has one now and then."""
+def _showing(minutes: float, words: Callable[[Violation], list[str]]) -> Iterator[Any]:
+    """Progress: a line on a terminal; a log has one now and then. A violation is told at once: nobody waits an hour for it."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    told = 0.0
+    told, shown = 0.0, 0
     with Progress(*columns, console=errors, transient=True) as progress:
         task = progress.add_task("starting", total=None)
 
         def show(soaked: Soaked) -> None:
-            nonlocal told
-            words = (
+            nonlocal told, shown
+            for each in soaked.violations[shown:]:
+                for line in words(each):
+                    remark(line)
+            shown = len(soaked.violations)
+            summary = (
                 f"{soaked.events} test events, {sum(soaked.faults.values())} faults, {len(soaked.violations)} violations, "
                 f"{soaked.seconds / 60:.1f} of {minutes:g} minutes"
             )
-            progress.update(task, description=words)
+            progress.update(task, description=summary)
             if not errors.is_terminal and soaked.seconds > told + 30:
                 told = soaked.seconds
-                remark(words)
+                remark(summary)
 
         yield show
