@@ -166,7 +166,7 @@ def _showing(minutes: float, words: Callable[[Violation], list[str]]) -> Iterato
             nonlocal told, shown
             for each in soaked.violations[shown:]:
                 for line in words(each):
-                    remark(line)
+                    errors.print(line, markup=False, soft_wrap=True)
             shown = len(soaked.violations)
             summary = (
                 f"{soaked.events} test events, {sum(soaked.faults.values())} faults, {len(soaked.violations)} violations, "

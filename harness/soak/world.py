@@ -178,19 +178,21 @@ class World:
         for path, both in self.doubt.items():
             wanted, there = self.model.visible.get(path), self.model.tree.get(path)
             for each in both:
-                stays = each == wanted and (
+                stays = _alike(each, wanted) and (
                     wanted is None or (there is not None and there.kind == wanted.kind)
                 )
                 now, was = found.get(path), self.entries.get(path)
                 if not _fits(there if stays else wanted, now):
                     continue
+                if stays and each == wanted and now and was and (now.mode ^ was.mode) & 0o111:
+                    continue  # who changed that it can be executed was sent another one
                 if now is not None and self.exact:
                     same = was is not None and now.mtime_ns == was.mtime_ns
-                    put_back, edited = each == wanted, now.mtime_ns > latest and not same
+                    put_back, edited = _alike(each, wanted), now.mtime_ns > latest and not same
                     if not (same if stays else put_back != edited):
                         continue
                 self.model.sent.pop(path, None)
-                if each is not None and (each == wanted or wanted is None):
+                if each is not None and (wanted is None or _alike(each, wanted)):
                     self.model.sent[path] = each  # else it is an edit, whatever was sent last
                 break
         self.doubt.clear()
@@ -257,6 +259,13 @@ def folders_above(path: bytes) -> list[bytes]:
     while path := os.path.dirname(path):
         found.append(path)
     return found
+
+
+def _alike(one: Node | None, other: Node | None) -> bool:
+    """But for whether they can be executed, which is changed in place."""
+    return one == other or (
+        one is not None and other is not None and replace(one, program=other.program) == other
+    )
 
 
 def _fits(node: Node | None, entry: Entry | None) -> bool:

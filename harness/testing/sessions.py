@@ -137,7 +137,7 @@ class Model:
         """The visible files are saved."""
         for path in self.sent.keys() - self.visible.keys():
             if path in self.tree and all(self._is_folder(each) for each in _above(path)):
-                if self.sent[path].kind == "d" and not (self._is_folder(path) and self._is_empty(path)):
+                if self.sent[path].kind == "d" and not self._goes(path):
                     continue  # what a run put there stays
                 self._clear(path)
         for path in self.sent.keys() - self.visible.keys():
@@ -285,6 +285,15 @@ class Model:
     def _is_empty(self, folder: bytes) -> bool:
         """But for folders that are empty by now too."""
         return not any(name.startswith(folder + b"/") for name in self.tree.keys() - self.emptied)
+
+    def _goes(self, folder: bytes) -> bool:
+        """Whether a folder that the player no longer has goes. One that holds only what may go or stay, may go or stay itself."""
+        if not (self._is_folder(folder) and self._is_empty(folder)):
+            return False
+        inside = [name for name in self.tree if name != folder and _is_in(name, folder)]
+        if inside:
+            self.emptied.add(folder)
+        return not inside
 
     def _linked(self, path: bytes) -> Node:
         """The file as one that has several names."""
