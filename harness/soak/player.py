@@ -361,8 +361,9 @@ class Player:
                 if any(_holds(node, now) for node in nodes):
                     continue
             elif was and now and was == replace(now, mtime_ns=was.mtime_ns):
-                brought_back = was.mtime_ns > pressed - SLACK_NS
-                ahead_again = now.mtime_ns in world.loose.get(path, ())
+                loose = world.loose.get(path, set())
+                brought_back = max({was.mtime_ns} | loose) > pressed - SLACK_NS
+                ahead_again = now.mtime_ns in loose
                 if brought_back or ahead_again:
                     continue
             what = f"{show(path)} {'is there' if now else 'is gone'}"
