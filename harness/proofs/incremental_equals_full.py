@@ -107,7 +107,7 @@ def prove(subject: Subject, search: Search) -> None:
 
         search.listed("gcc", [GCC_SESSION], with_gcc, show=lambda session: "a session with gcc")
         search.drawn(
-            "sessions", GAMES, check, most=subject.most(25, 3), weigh=lambda game: len(game.sessions)
+            "sessions", GAMES, check, most=subject.most(25, 4), weigh=lambda game: len(game.sessions)
         )
 
 

@@ -49,9 +49,14 @@ class Subject:
             opened.run = counted  # type: ignore[method-assign]
             yield opened
 
+    @property
+    def cheap(self) -> bool:
+        """Whether a test event costs less than a tenth of a second."""
+        return self.engine.name == "local"
+
     def most(self, cheap: int, dear: int) -> int:
-        """Examples to ask for: `cheap` where a test event costs less than a tenth of a second, else `dear`."""
-        return cheap if self.engine.name == "local" else dear
+        """Examples to ask for, where a test event is cheap and where it is not."""
+        return cheap if self.cheap else dear
 
     def claims(self, name: Property) -> bool:
         """Whether the runner claims this here."""

@@ -2,10 +2,16 @@
 files, as the notes say, may be those that were copied in before the run. Nothing of it is running any more.
 
 An example is a run that does not end, looked at from outside, and an ordinary test event after it. Several avatars play at once,
-since most of the time they wait for a limit: on Docker half a second each.
+since most of the time they wait for a limit: on Docker half a second each. Where a test event is cheap, what these runs do to the
+sandbox is drawn as well.
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
 
 from harness.engines import Engine
 from harness.katas.layout import Avatar
@@ -17,9 +23,17 @@ from harness.proofs.subject import Subject, complete
 from harness.proofs.verdict import Refuted
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
+from harness.testing.sessions import WRITE, Change, Model
+from harness.testing.strategies import deeds
 
-SECONDS = 0.7
-"""The limit of a run that does not end."""
+SECONDS, CHEAP_SECONDS = 0.7, 0.3
+"""The limit of a run that does not end, and where a container starts at once."""
+
+DRAWN = 54
+"""How often all avatars play a drawn run, where that is cheap."""
+
+FOUND = "rm -rf made goes turns a b; echo 1 >made; echo 1 >goes; echo 1 >turns; mkdir -p a/x; echo 1 >a/x/z; echo 1 >b"
+"""What a run makes for the next one to find."""
 
 WRITES = {
     "changes all that it finds": "echo 2 >made; rm -rf goes turns; mkdir turns late",
@@ -46,15 +60,16 @@ ENDLESS = {
 
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first that is not ended, or leaves a trace."""
+    seconds = CHEAP_SECONDS if subject.cheap else SECONDS
     with subject.runner(observe=False) as runner:
-        players = [_Player(runner, subject.avatar()) for _ in range(AT_ONCE)]
+        players = [_Player(runner, subject.avatar(), seconds) for _ in range(AT_ONCE)]
         at_once(players, _Player.begin)
         # One more keeper for each may stand idle later; what one kind of run leaves, six of them leave.
         settled = _places(runner.engine) + AT_ONCE
 
-        def check(writes: str) -> None:
-            hanging = dict(zip(players, ENDLESS, strict=True))
-            at_once(players, lambda player: player.time_out(WRITES[writes], hanging[player]))
+        def check(writes: Sequence[str]) -> None:
+            hanging = dict(zip(players, zip(writes, ENDLESS, strict=True), strict=True))
+            at_once(players, lambda player: player.time_out(*hanging[player]))
             if not eventually(lambda: _places(runner.engine) <= settled):
                 raise Refuted(f"it left behind: {', '.join(runner.engine.traces())}")
             at_once(players, _Player.go_on)
@@ -62,18 +77,34 @@ def prove(subject: Subject, search: Search) -> None:
         search.listed(
             "endless",
             search.some(WRITES),
-            check,
+            lambda writes: check([WRITES[writes]] * AT_ONCE),
             show=lambda writes: f"of runs that do not end each {writes}",
             weigh=lambda writes: AT_ONCE,
         )
+        if subject.cheap:
+            search.drawn(
+                "drawn",
+                st.lists(st.lists(deeds(), max_size=4), min_size=AT_ONCE, max_size=AT_ONCE),
+                lambda drawn: check([_script(each) for each in drawn]),
+                most=DRAWN,
+                weigh=len,
+            )
+
+
+def _script(drawn: Sequence[Change]) -> str:
+    """What does this to what a run finds."""
+    model = Model()
+    made = [Change(WRITE, name, b"1\n") for name in (b"made", b"goes", b"turns", b"a/x/z", b"b")]
+    model.run(made)
+    return os.fsdecode(model.run(drawn))
 
 
 class _Player:
     """One avatar."""
 
-    def __init__(self, runner: BaseRunner, avatar: Avatar) -> None:
-        self._runner, self._avatar = runner, avatar
-        self._old = _files("echo 1 >made; echo 1 >goes; echo 1 >turns", "0")
+    def __init__(self, runner: BaseRunner, avatar: Avatar, seconds: float) -> None:
+        self._runner, self._avatar, self._seconds = runner, avatar, seconds
+        self._old = _files(FOUND, "0")
 
     def begin(self) -> None:
         complete(self._runner, self._avatar, self._old)
@@ -81,8 +112,8 @@ class _Player:
 
     def time_out(self, writes: str, how: str) -> None:
         mark, before = marker(), look(self._runner.katas, self._avatar)
-        sent = _files(f"{writes}; {ENDLESS[how].replace('MARK', mark)}", how)
-        run = self._runner.run(self._avatar, sent, max_seconds=SECONDS)
+        sent = _files(f"{writes}\n{ENDLESS[how].replace('MARK', mark)}", how)
+        run = self._runner.run(self._avatar, sent, max_seconds=self._seconds)
         if run.outcome is not Outcome.TIMED_OUT or run.tag is not None:
             raise Refuted(
                 f"one that {how} was {run.outcome} past its limit: {run.reason or 'no reason was given'}"
@@ -94,9 +125,7 @@ class _Player:
         self._tag, self._how = before.tag, how
 
     def go_on(self) -> None:
-        self._old = _files(
-            "rm -rf made goes turns; echo 1 >made; echo 1 >goes; echo 1 >turns; cat edit", self._how
-        )
+        self._old = _files(f"{FOUND}; cat edit", self._how)
         again = complete(self._runner, self._avatar, self._old)
         if again.tag != self._tag + 1 or again.stdout != self._how:
             raise Refuted(
@@ -112,4 +141,5 @@ def _places(engine: Engine) -> int:
 
 
 def _files(script: str, edit: str) -> VisibleFiles:
-    return VisibleFiles({"cyber-dojo.sh": f"#!/bin/sh\n{script}\n", "edit": edit, "sub/edit": edit})
+    files: dict[str, str | bytes] = {"edit": edit, "sub/edit": edit}
+    return VisibleFiles({"cyber-dojo.sh": os.fsencode(f"#!/bin/sh\n{script}\n"), **files})
