@@ -180,6 +180,9 @@ while read -r request argument; do
         eval "$usage" 2>/dev/null # in this very shell: `times` speaks of the shell that it is asked in
         say used
         ;;
+    clock) # what a file is stamped with that is made now
+        say clock "$(: >clock && stat -c %.9Y clock)"
+        ;;
     mark) # two files, the first of them read a few ticks of the clock after it was made and before the other was
         echo >mark && sleep 0.02 && read -r marked <mark && echo >moved &&
             stat -f -c %T "$sandbox" && find mark moved -printf '%A@ %y %m %s %T@ %C@ %i %n/%f\0'

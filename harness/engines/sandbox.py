@@ -209,6 +209,16 @@ class Sandbox:
         self._until(OUTPUT, b"used", self._deadline, found.extend)
         return Usage.parse(bytes(found))
 
+    def clock(self) -> int:
+        """The stamp of a file that is made there now, in nanoseconds since 1970: an engine may have another clock than this
+        process.
+        """
+        self._request(b"clock")
+        seconds, _, fraction = self._until(OUTPUT, b"clock", self._deadline, _drop).partition(b".")
+        if not (seconds.isdigit() and fraction.isdigit()):
+            raise StreamCut("the run-container could not tell its clock")
+        return int(seconds) * 10**9 + int(fraction.ljust(9, b"0"))
+
     def mark(self) -> tuple[str, Listing]:
         """Two marks beside the sandbox, for a listing that is made next: see `harness.changes`. Also its file
         system.

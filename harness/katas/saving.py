@@ -122,11 +122,11 @@ def still_there(sandbox: str, sent: Record) -> set[bytes]:
     return found
 
 
-def stamp_of(sandbox: str, name: bytes) -> int | None:
-    """The mtime of what is there, in nanoseconds; None where there is nothing."""
+def stamp_of(sandbox: str, name: bytes, mode: int) -> int | None:
+    """The mtime of what is there, in nanoseconds; None where nothing of the kind of this mode, git's, is there."""
     with folders_of(sandbox) as folders:
         status = folders.look(split_name(name))
-    return None if status is None else status.st_mtime_ns
+    return status.st_mtime_ns if status is not None and same_kind(mode, status) else None
 
 
 def survey(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Sent]:
@@ -210,11 +210,12 @@ def save(
             if before and before.blob == file.blob and _set_mode(folder, last, before.mode, file.mode):
                 written[file.name] = Sent(file.mode, file.blob, before.stamp)
                 continue
-            _put(folder, last, os.path.join(incoming, str(number)), file, owner, before)
+            stamp = before.stamp if before and same_content(before, file) else None
+            _put(folder, last, os.path.join(incoming, str(number)), file, owner, before, stamp)
             touched.update(tuple(parts[:count]) for count in range(len(parts) + 1))
-            if before and same_content(before, file):
-                _stamp(folders, file.name, before.stamp)
-                written[file.name] = Sent(file.mode, file.blob, before.stamp)
+            if stamp is not None:
+                _stamp(folders, file.name, stamp)
+                written[file.name] = Sent(file.mode, file.blob, stamp)
             else:
                 edits[file.name] = file.age
                 written[file.name] = Sent(file.mode, file.blob, 0)
@@ -223,8 +224,8 @@ def save(
         for each in touched:
             if (folder_or_none := folders.find(list(each))) is not None and not first:
                 latest = max(latest, os.fstat(folder_or_none).st_mtime_ns)
-        for name, stamp in stamp_all(partial(_stamp, folders), edits, latest, first=first).items():
-            written[name] = written[name]._replace(stamp=stamp)
+        given = stamp_all(partial(_stamp, folders), edits, latest, first=first)
+        written |= {name: written[name]._replace(stamp=stamp) for name, stamp in given.items()}
     return Saved(written, ahead)
 
 
@@ -240,8 +241,11 @@ def _put(
     file: SavedFile,
     owner: tuple[int, int] | None,
     before: Sent | None,
+    stamp: int | None,
 ) -> None:
-    """Put a file, or an empty folder, in the place of whatever is there."""
+    """Put a file, or an empty folder, in the place of whatever is there; a file that has a `stamp` already comes with it, so
+    that a crash makes no edit of what is only put back.
+    """
     status = _look(folder, name)
     if stat.S_ISDIR(file.mode):
         if status is None or not stat.S_ISDIR(status.st_mode):
@@ -249,6 +253,8 @@ def _put(
             _make_folder(folder, name, owner)
         return
     write_file(temporary, file, owner, mode=permissions(status, before, file.mode))
+    if stamp is not None:
+        os.utime(temporary, ns=(stamp, stamp), follow_symlinks=False)
     remove(folder, name, only_folders=True)
     os.rename(temporary, name, dst_dir_fd=folder)
 

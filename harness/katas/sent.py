@@ -64,13 +64,13 @@ def begin_writing(record: Record, names: Iterable[bytes]) -> dict[bytes, Sent]:
     return {**record, **{name: record.get(name, new)._replace(writing=True) for name in names}}
 
 
-def after_a_crash(record: Record, stamp_of: Callable[[bytes], int | None]) -> dict[bytes, Sent]:
+def after_a_crash(record: Record, stamp_of: Callable[[bytes, int], int | None]) -> dict[bytes, Sent]:
     """What can be relied on of a record: of a file that was being written only if it has its old stamp still, or has gone.
-    `stamp_of` gives the stamp in the sandbox, None for nothing.
+    `stamp_of` gives the stamp of what is at a name in the sandbox, None where nothing of the mode is.
     """
     found = dict(record)
     for name, each in record.items():
         if each.writing:
-            same = stamp_of(name) in (each.stamp, None)
+            same = stamp_of(name, each.mode) in (each.stamp, None)
             found[name] = each._replace(blob=each.blob if same else UNKNOWN, writing=False)
     return found

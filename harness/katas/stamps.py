@@ -58,11 +58,15 @@ def in_order(ages: Mapping[bytes, int | None], latest: int) -> dict[bytes, int]:
     """A stamp for each name, later than `latest`, in the order of their ages, where None is the newest; equal ages get equal
     stamps. The newest is now.
     """
+    return up_to(next_stamp(latest + len({*ages.values()} - {None})), ages)
+
+
+def up_to(now: int, ages: Mapping[bytes, int | None]) -> dict[bytes, int]:
+    """The same, where the newest of them all is `now`."""
     known = sorted({age for age in ages.values() if age is not None})
     rank: dict[int | None, int] = {age: place for place, age in enumerate(known)}
     rank[None] = len(known)
     last = max((rank[age] for age in ages.values()), default=0)
-    now = next_stamp(latest + last)
     return {name: now - last + rank[age] for name, age in ages.items()}
 
 

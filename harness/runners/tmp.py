@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from harness.katas import packing
 from harness.katas.places import FOLDER
-from harness.katas.stamps import in_order
+from harness.katas.stamps import up_to
 from harness.runners.base import BaseRunner
 from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
 from harness.runners.event import TestEvent
@@ -28,8 +28,9 @@ class Tmp(BaseRunner):
     def play(self, event: TestEvent) -> None:
         event.start()
         with event.phase("pipe_in", "1st B -> L:tmp (all, new), 2nd L:tmp -> R:tmp (all)") as piped:
+            stamps = up_to(event.sandbox.clock(), event.files.ages())
             piped.bytes_in = event.sandbox.unpack(
-                lambda write: packing.pack(event.files, write, stamps=in_order(event.files.ages(), 0))
+                lambda write: packing.pack(event.files, write, stamps=stamps)
             )
         if event.run():
             event.save("3rd B -> katas (changed only)")

@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -208,6 +209,8 @@ class _FakeGuest:
             self._run(os.fsdecode(command), [int(each) for each in words[2:]])
         elif words == [b"observe"]:
             self._observe()
+        elif words == [b"clock"]:
+            self._say(1, b"clock %d.%09d" % divmod(self._engine.clock.stamp(time.time_ns()), 10**9))
         elif words == [b"pack"]:
             self._pack()
         else:

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from harness.errors import EngineError, StreamCut
 from harness.streams import Stream
 
-REQUESTS = (b"unpack\n", b"ready\n", b"run ", b"observe\n", b"usage\n", b"pack\n", b"quit\n")
+REQUESTS = (b"clock\n", b"unpack\n", b"ready\n", b"run ", b"observe\n", b"usage\n", b"pack\n", b"quit\n")
 """How the requests begin that a run-container is sent, each in one piece."""
 
 CALL = b'{"call"'

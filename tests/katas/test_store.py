@@ -439,6 +439,25 @@ class TestLeftBehind:
                 break
         assert step > 10
 
+    def test_a_kill_while_something_is_put_back_does_not_make_it_an_edit(self, tmp_path: Path) -> None:
+        """A file that a run made a folder has its stamp again, whichever of the test events it is that puts it back."""
+
+        def spoil(sandbox: Path) -> None:
+            (sandbox / "src" / "a.c").unlink()
+            (sandbox / "src" / "a.c" / "in").mkdir(parents=True)
+
+        for step in itertools.count():
+            katas = FolderKatas(tmp_path / str(step))
+            play(katas, LION, FILES)
+            before = tree(katas)[b"src/a.c"]
+            play(katas, LION, FILES, run=spoil)
+            killed = killed_before(step, functools.partial(time_out, katas, LION, FILES))
+            play(katas, LION, FILES)
+            assert tree(katas)[b"src/a.c"] == before, step
+            if not killed:
+                break
+        assert step > 10
+
 
 class TestDownload:
     """The whole kata, for the whole team."""

@@ -136,6 +136,19 @@ def test_the_clock_stamps_what_a_run_writes(
     assert abs(kept[b"Makefile"].mtime_ns - now) < HOUR_NS // 2
 
 
+@pytest.mark.parametrize("ahead", [-HOUR_NS, HOUR_NS])
+def test_tmp_stamps_by_the_clock_of_its_engine(
+    ahead: int, fake: FakeEngine, opened: Callable[[str], BaseRunner]
+) -> None:
+    """In the order of the player's files: what is an hour ahead of the engine, make calls skewed and makes anew for ever."""
+    fake.clock = Clock(ahead_ns=ahead)
+    run = play(opened("tmp"), Avatar(), "true", **{"source": "1\n", "later": "2\n"})
+    assert run.observed is not None
+    found, now = run.observed.before, time.time_ns() + ahead
+    stamps = [found[name].mtime_ns for name in (b"source", b"later", b"cyber-dojo.sh")]
+    assert all(now - HOUR_NS // 2 < each <= now for each in stamps)
+
+
 FAULTS: list[Fault] = [
     Refuse(),
     *(KillAt(request) for request in (1, 2, 3, 4)),
