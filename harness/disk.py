@@ -20,14 +20,18 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def exchange(one: str, other: str) -> None:
-    """Swap two paths of one file system in one atomic step: renameat2(2) with RENAME_EXCHANGE, Linux 3.15.
-    Raises OSError.
+CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system says that cannot exchange two paths."""
+
+
+def exchange(one: str | bytes, other: str | bytes, *, parent: int | None = None) -> None:
+    """Swap two paths of one file system in one atomic step: renameat2(2) with RENAME_EXCHANGE, Linux 3.15. `other` is in the
+    open folder `parent`, if there is one. Raises OSError.
     """
     failed = _libc.renameat2(
         _AT_FDCWD,
         ctypes.c_char_p(os.fsencode(one)),
-        _AT_FDCWD,
+        _AT_FDCWD if parent is None else parent,
         ctypes.c_char_p(os.fsencode(other)),
         _RENAME_EXCHANGE,
     )
@@ -45,7 +49,7 @@ def can_exchange(folder: str) -> bool:
         try:
             exchange(one, other)
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            if error.errno not in CANNOT:
                 raise
             return False
         finally:

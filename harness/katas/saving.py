@@ -21,7 +21,7 @@ from io import FileIO
 
 from harness.changes import above
 from harness.descent import Met, descend, enter
-from harness.disk import ALL, give, hold, open_folder, permit, permit_all, remove_tree
+from harness.disk import ALL, CANNOT, exchange, give, hold, open_folder, permit, permit_all, remove_tree
 from harness.errors import KatasError
 from harness.katas.delta import feed, same_kind, stamped
 from harness.katas.layout import PATH_PARTS, split_name
@@ -100,7 +100,7 @@ class Folders:
             self._enter(part)
 
 
-def _make_folder(parent: int, name: bytes, owner: tuple[int, int] | None) -> None:
+def _make_folder(parent: int | None, name: bytes, owner: tuple[int, int] | None) -> None:
     """Make a folder for its owner; nothing else that may have taken its place by then is the owner's."""
     os.mkdir(name, 0o755, dir_fd=parent)
     if owner:
@@ -247,16 +247,37 @@ def _put(
     that a crash makes no edit of what is only put back.
     """
     status = _look(folder, name)
+    there = status is not None and stat.S_ISDIR(status.st_mode)
     if stat.S_ISDIR(file.mode):
-        if status is None or not stat.S_ISDIR(status.st_mode):
-            remove(folder, name)
-            _make_folder(folder, name, owner)
-        return
-    write_file(temporary, file, owner, mode=permissions(status, before, file.mode))
+        if there:
+            return
+        _make_folder(None, os.fsencode(temporary), owner)
+    else:
+        write_file(temporary, file, owner, mode=permissions(status, before, file.mode))
     if stamp is not None:
         os.utime(temporary, ns=(stamp, stamp), follow_symlinks=False)
-    remove(folder, name, only_folders=True)
-    os.rename(temporary, name, dst_dir_fd=folder)
+    if status is None or there == stat.S_ISDIR(file.mode):
+        os.rename(temporary, name, dst_dir_fd=folder)
+    else:
+        _swap(temporary, folder, name, was_folder=there)
+
+
+def _swap(temporary: str, folder: int, name: bytes, *, was_folder: bool) -> None:
+    """Put a file in the place of a folder, or the reverse, with neither missing in between where the file system can do so."""
+    if was_folder:
+        os.close(open_folder(name, parent=folder, need=ALL))  # or it cannot be moved
+    try:
+        exchange(temporary, name, parent=folder)
+    except OSError as error:
+        if error.errno not in CANNOT:
+            raise
+        remove(folder, name)
+        os.rename(temporary, name, dst_dir_fd=folder)
+        return
+    if was_folder:
+        remove_tree(temporary)
+    else:
+        os.unlink(temporary)
 
 
 def _set_mode(folder: int, name: bytes, before: int, mode: int) -> bool:

@@ -21,31 +21,48 @@ from harness.katas.store import FolderKatas
 NONE, TAGS, ALL = "none", "tags", "all"
 
 PACK = """
-import os, sys
+import os, sys, time
 folder, below = sys.argv[1], "refs/tags" if sys.argv[2] == "tags" else "refs"
 refs = {}
 packed = os.path.join(folder, "packed-refs")
+for _ in range(1000):
+    try:
+        out = open(packed + ".lock", "x")
+        break
+    except FileExistsError:
+        time.sleep(0.01)
+else:
+    sys.exit("packed-refs stays locked")
 if os.path.exists(packed):
     for line in open(packed):
         if line.strip() and line[0] not in "#^":
             sha, name = line.split()
             refs[name] = sha
-loose = []
+loose = {}
 for root, _, names in os.walk(os.path.join(folder, below)):
     for name in names:
         path = os.path.join(root, name)
-        refs[os.path.relpath(path, folder)] = open(path).read().strip()
-        loose.append(path)
-with open(packed + ".new", "w") as out:
+        if name.endswith(".lock"):
+            continue
+        try:
+            loose[path] = open(path).read()
+        except FileNotFoundError:
+            continue
+        refs[os.path.relpath(path, folder)] = loose[path].strip()
+with out:
     out.write("# pack-refs with: peeled fully-peeled sorted \\n")
     for name in sorted(refs):
         out.write(refs[name] + " " + name + "\\n")
-os.chmod(packed + ".new", 0o644)
-os.rename(packed + ".new", packed)
-for path in loose:
-    os.unlink(path)
+os.chmod(packed + ".lock", 0o644)
+os.rename(packed + ".lock", packed)
+for path, content in loose.items():
+    try:
+        if open(path).read() == content:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
 """
-"""What `git pack-refs` does, wherever there is a Python and no git."""
+"""What `git pack-refs` does, with git's lock, wherever there is a Python and no git."""
 
 
 def pack(engine: Engine, katas: Any, avatar: Avatar, which: str) -> bool:

@@ -192,10 +192,27 @@ class World:
                     if not (same if stays else put_back != edited):
                         continue
                 self.model.sent.pop(path, None)
-                if each is not None and (wanted is None or _alike(each, wanted)):
-                    self.model.sent[path] = each  # else it is an edit, whatever was sent last
+                if each is not None:
+                    self.model.sent[path] = self._sent_as(each, both, wanted, there, now)
                 break
         self.doubt.clear()
+
+    def _sent_as(
+        self,
+        each: Node,
+        both: Iterable[Node | None],
+        wanted: Node | None,
+        there: Node | None,
+        now: Entry | None,
+    ) -> Node:
+        """What was sent, if it was this: of an edit that was half made, the permission to execute may be the other's."""
+        if wanted is None or _alike(each, wanted) or now is None or there is None:
+            return each
+        for other in (each, *both):
+            program = other is not None and other.program
+            if bool(now.mode & 0o100) == (wanted.program or (there.program and not program)):
+                return replace(each, program=program)
+        return each
 
     def _compare(self, where: str, found: Snapshot) -> None:
         tree = {path: entry for path, entry in found.items() if path != b"."}
@@ -228,7 +245,8 @@ class World:
                 if not brought:
                     raise Refuted(f"before the run {_changed(path, was, now)}")
                 stamps.add(now.mtime_ns)
-                self.had.setdefault(path, set()).add(now.mtime_ns)
+                if path in self.had:
+                    self.had[path].add(now.mtime_ns)
             if not _same(was, now, stamps):
                 raise Refuted(f"before the run {_changed(path, was, now)}")
             if len(stamps) > 1:

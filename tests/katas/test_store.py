@@ -439,6 +439,23 @@ class TestLeftBehind:
                 break
         assert step > 10
 
+    def test_a_kill_while_a_file_takes_the_place_of_a_folder_leaves_one_of_them(self, tmp_path: Path) -> None:
+        """A run may make any visible file a folder, in which it may not even write."""
+
+        def spoil(sandbox: Path) -> None:
+            (sandbox / "src" / "a.c").unlink()
+            (sandbox / "src" / "a.c" / "in").mkdir(parents=True)
+            (sandbox / "src" / "a.c").chmod(0o500)
+
+        for step in itertools.count():
+            katas = FolderKatas(tmp_path / str(step))
+            play(katas, LION, FILES, run=spoil)
+            killed = killed_before(step, functools.partial(time_out, katas, LION, FILES))
+            assert b"src/a.c" in tree(katas), step
+            if not killed:
+                break
+        assert step > 10
+
     def test_a_kill_while_something_is_put_back_does_not_make_it_an_edit(self, tmp_path: Path) -> None:
         """A file that a run made a folder has its stamp again, whichever of the test events it is that puts it back."""
 
