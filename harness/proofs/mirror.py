@@ -115,6 +115,12 @@ CASES = {
         Press(deeds=(Change(REMOVE, b"empty/in"),)),
         Press(),
     ),
+    "an empty folder that the run makes a file, and the player deletes": (
+        Press(edits=(Change(FOLDER, b"empty"),)),
+        Press(deeds=(Change(WRITE, b"empty", b"1\n"),)),
+        Press(edits=(Change(REMOVE, b"empty"),)),
+        Press(),
+    ),
     "a long path": (
         Press(edits=(Change(WRITE, DEEP, b"1\n"),)),
         Press(deeds=(Change(MOVE, DEEP, b"short"),)),

@@ -83,6 +83,11 @@ class Seed:
         for name in (*delta.written, *delta.deleted):
             if self.listing.kind(name) not in plain or not all(map(self._is_open, above(name))):
                 return None
+        for (
+            name
+        ) in delta.deleted:  # what a run put in the place of an empty folder is not the player's to delete
+            if stat.S_ISDIR(sent[name].mode) and self.listing.kind(name) != NOTHING:
+                return None
         ways = {each for name in manifest for each in above(name)}
         if not all(map(self._can_be_entered, ways)):  # it is opened where nothing stands by
             return None

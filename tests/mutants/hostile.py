@@ -398,6 +398,20 @@ DIES = (
         "tests/katas/test_repack.py::test_a_kill_at_any_step_leaves_what_git_reads",
     ),
     Spoiled(
+        "head-start-deletes-for-a-folder",
+        "A head start deletes by name what the player no longer has, as this project did: a file that a run had put in "
+        "the place of an empty folder goes with the folder.",
+        [
+            Change(
+                "runners/seed.py",
+                "stat.S_ISDIR(sent[name].mode) and self.listing.kind(name) != NOTHING",
+                "False",
+            )
+        ],
+        "tests/runners/test_seed.py::test_what_a_run_puts_in_the_place_of_an_empty_folder_outlives_it[local]",
+        dear=True,
+    ),
+    Spoiled(
         "floor-puts-back-as-new",
         "What a run took away is put back for bare make as a new file, with the stamp of now, as a plain copy does: it "
         "compiles more than a runner does, and each runner looks fast beside it.",

@@ -12,6 +12,7 @@ from support import an_avatar, make_runner, play, snapshot
 
 from harness.changes import Listing
 from harness.engines import Engine, sandbox
+from harness.katas.visible import FOLDER, PROGRAM, VisibleFile, VisibleFiles
 from harness.runners import seed
 from harness.runners.katas_data_container import KatasDataContainer
 
@@ -96,6 +97,18 @@ def test_what_cannot_be_listed_comes_back_whole(
     monkeypatch.setattr(sandbox, "LISTING", 100)
     play(seeded, avatar, "rm made; mkdir folder; echo 2 >folder/other")
     assert {b"folder/other"} == set(snapshot(seeded.katas, avatar)) - {b".", b"cyber-dojo.sh", b"folder"}
+
+
+@once
+def test_what_a_run_puts_in_the_place_of_an_empty_folder_outlives_it(seeded: KatasDataContainer) -> None:
+    """The player deletes an empty folder, which is no file any more."""
+    avatar = an_avatar()
+    script, folder = VisibleFile(b"#!/bin/sh\nls\n", PROGRAM), VisibleFile(b"", FOLDER)
+    makes = VisibleFile(b"#!/bin/sh\nrmdir empty; echo 1 >empty\n", PROGRAM)
+    seeded.run(avatar, VisibleFiles({b"cyber-dojo.sh": makes, b"empty": folder}), max_seconds=60)
+    seeded.prepare(avatar)
+    run = seeded.run(avatar, VisibleFiles({b"cyber-dojo.sh": script}), max_seconds=60)
+    assert run.stdout.split() == ["cyber-dojo.sh", "empty"]
 
 
 @once
