@@ -130,6 +130,10 @@ def work_out(
     for path, record in there.items():
         if before.records.get(path) != record:
             (folders if record[:1] == FOLDER else brought).add(path)
+    # A name that is new may be another one of a file whose old name tells nothing: its folder was renamed.
+    linked = {_inode(there[path]) for path in brought & there.keys()} - {b""}
+    if linked:
+        brought |= {path for path, record in there.items() if _inode(record) in linked}
     folders |= {path for path in sent if there.get(path, b"")[:1] == FOLDER}
     for each in _all_above((*gone, *brought, *folders)):
         if there.get(each, b"")[:1] == FOLDER:
@@ -170,6 +174,12 @@ def _all_above(paths: Iterable[bytes]) -> set[bytes]:
 
 def _place(path: bytes) -> tuple[int, bytes]:
     return (0, b"") if path == b"." else (1 + path.count(b"/"), path)
+
+
+def _inode(record: bytes) -> bytes:
+    """Of a file that has several names; empty for all else."""
+    kind, *_, inode, names = record.split(b" ")
+    return b"" if kind == FOLDER or names == b"1" else inode
 
 
 def _changed(record: bytes) -> int:

@@ -84,6 +84,15 @@ def test_a_stamp_that_was_set_back_hides_nothing(tree: Path, stamp: int) -> None
     assert changes(before, listing(tree)) == ((), (b"three",), {b"."})
 
 
+def test_a_name_in_a_renamed_folder_brings_the_others(tree: Path) -> None:
+    """Of which nothing has changed: brought alone, it would be a file of its own from then on."""
+    os.link(tree / "a/one", tree / "b/again")
+    time.sleep(0.02)
+    before = listing(tree)
+    (tree / "a").rename(tree / "c")
+    assert changes(before, listing(tree)) == ((b"a",), (b"b/again", b"c/one"), {b".", b"b", b"c"})
+
+
 def test_all_names_of_a_file_come_together(tree: Path) -> None:
     """One more hard link to a file that was there is a change of each of its names."""
     before = listing(tree)

@@ -110,6 +110,11 @@ CASES = {
         Press(deeds=(Change(APPEND, b"second", b"more\n"),)),
         Press(),
     ),
+    "a folder that the run renames, with one name of a file in it": (
+        Press(deeds=(Change(WRITE, b"folder/first", b"1\n"), Change(HARD, b"second", b"folder/first"))),
+        Press(deeds=(Change(MOVE, b"folder", b"renamed"),)),
+        Press(),
+    ),
     "an empty folder": (
         Press(edits=(Change(FOLDER, b"empty/in"),)),
         Press(deeds=(Change(REMOVE, b"empty/in"),)),

@@ -412,6 +412,19 @@ DIES = (
         dear=True,
     ),
     Spoiled(
+        "linked-name-comes-alone",
+        "Of what a run left only what is another entry than before is brought back, as this project did: a hard link in a "
+        "folder that was renamed becomes a file of its own.",
+        [
+            Change(
+                "changes.py",
+                "        brought |= {path for path, record in there.items() if _inode(record) in linked}\n",
+                "        pass\n",
+            )
+        ],
+        "tests/test_changes.py::test_a_name_in_a_renamed_folder_brings_the_others",
+    ),
+    Spoiled(
         "floor-puts-back-as-new",
         "What a run took away is put back for bare make as a new file, with the stamp of now, as a plain copy does: it "
         "compiles more than a runner does, and each runner looks fast beside it.",
