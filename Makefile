@@ -5,6 +5,9 @@ PYTHON ?= $(firstword $(shell for each in python3 python3.14 python3.13 python3.
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Two targets of one command line would let two pips loose on one environment.
+.NOTPARALLEL:
+
 .PHONY: compare test check benchmark gate-accuracy verify mutants docs notebooks clean
 
 compare: $(VENV)/.installed ## the three runners side by side; ARGS="--budget 60" and the like

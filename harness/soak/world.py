@@ -59,7 +59,7 @@ class World:
         model = self.model
         if not self.keeps:
             model.tree, model.sent = {}, {}
-        self._settle_doubt(found)
+        self._settle_doubt(found, pressed)
         before = dict(model.tree)
         self.edited, self.put_back = frozenset(model.edited()), frozenset(model.missing())
         changed_modes = {
@@ -162,9 +162,9 @@ class World:
             if not accepted:
                 self.doubt[name] = (old.get(name), now.get(name))
 
-    def _settle_doubt(self, found: Snapshot) -> None:
+    def _settle_doubt(self, found: Snapshot, pressed: int) -> None:
         """Of a file that may have been sent or not, that which explains what is there: what had been sent keeps its stamp,
-        also where it is put back, and an edit has the newest.
+        also where it is put back, and an edit has the newest, which is no older than the press of the button.
         """
         may_be_edits = self.doubt.keys() | self.model.edited()
         latest = max(
@@ -175,6 +175,7 @@ class World:
             ),
             default=0,
         )
+        latest = max(latest, pressed - SLACK_NS)
         for path, both in self.doubt.items():
             wanted, there = self.model.visible.get(path), self.model.tree.get(path)
             for each in both:
