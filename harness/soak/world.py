@@ -185,8 +185,10 @@ class World:
                 now, was = found.get(path), self.entries.get(path)
                 if not _fits(there if stays else wanted, now):
                     continue
-                if stays and each == wanted and now and was and (now.mode ^ was.mode) & 0o111:
-                    continue  # who changed that it can be executed was sent another one
+                if stays and wanted and now and was:
+                    before = was.mode & 0o100 if each == wanted else wanted.program
+                    if bool(now.mode & 0o100) != bool(before):
+                        continue  # it is changed for whom another one was sent, and for nobody else
                 if now is not None and self.exact:
                     same = was is not None and now.mtime_ns == was.mtime_ns
                     put_back, edited = _alike(each, wanted), now.mtime_ns > latest and not same

@@ -75,3 +75,42 @@ def test_of_a_test_event_that_was_cut_off_each_file_is_old_or_new() -> None:
     world.doubt = {b"a": (Node("f", b"1"), Node("f", b"333"))}
     with pytest.raises(Refuted, match="'a' has the size"):
         world.arrive(there | {b"a": entry(8, OLD + 7)}, time.time_ns())
+
+
+def cut_off(old: Node, new: Node, *, program: bool = False) -> tuple[World, dict[bytes, Entry]]:
+    """A test event that was to send another `a` was cut off, and left what a run had made of it."""
+    world, there = begun()
+    there[b"a"] = replace(there[b"a"], mode=0o755 if program else 0o644)
+    world.entries[b"a"] = there[b"a"]
+    world.model.tree[b"a"] = replace(world.model.tree[b"a"], program=program)
+    world.model.sent[b"a"], world.model.visible[b"a"] = old, new
+    world.doubt = {b"a": (old, new)}
+    world.had.pop(b"a")  # the stamp that it was given was never seen
+    return world, there
+
+
+def test_a_permission_alone_may_have_been_sent_or_not() -> None:
+    """Whoever was sent the program loses the permission, and who was sent none keeps what a run gave."""
+    for mode in (0o755, 0o644):
+        world, there = cut_off(Node("f", b"1", program=True), Node("f", b"1"), program=True)
+        world.arrive(there | {b"a": replace(there[b"a"], mode=mode)}, time.time_ns())
+        assert world.model.tree[b"a"].program == (mode == 0o755)
+
+
+def test_what_is_put_back_after_a_cut_is_older_than_the_press() -> None:
+    """It may be newer than all that was there, by the stamp that it was sent with."""
+    for stamp, edited in ((OLD + 7, False), (time.time_ns() + 10**9, True)):
+        world, there = cut_off(Node("l", b"there"), Node("l", b"here"))
+        world.arrive(there | {b"a": entry(0, stamp, kind="l")}, time.time_ns())
+        assert (b"a" in world.edited) == edited
+
+
+def test_a_folder_of_the_player_that_holds_only_what_may_go_may_go_itself() -> None:
+    """After a cut nobody knows whose a folder in it was."""
+    model = Model()
+    model.tree = {b"a": Node("d"), b"a/x": Node("d")}
+    model.sent, model.emptied = {b"a": Node("d")}, {b"a/x"}
+    model.arrive()
+    assert model.emptied == {b"a", b"a/x"}
+    model.settle({})
+    assert model.tree == {}
