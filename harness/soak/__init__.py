@@ -21,6 +21,9 @@ from harness.soak.faults import Watched
 from harness.soak.plan import LIFE, Fault
 from harness.soak.player import Player, Violation
 
+ENOUGH = 20
+"""Violations after which it ends: an engine that does nothing right would go on to tell so for an hour."""
+
 AVATARS = 4
 """At once, if there are not more runners than that."""
 
@@ -55,8 +58,8 @@ def soak(
     only: tuple[int, int] | None = None,
     report: Callable[[Soaked], None] = lambda soaked: None,
 ) -> Soaked:
-    """Play for so many seconds; `only` one player, from the first test event of its avatar to the one of this number. Raises
-    what an engine raises when a runner is opened.
+    """Play for so many seconds, or until there are ENOUGH violations; `only` one player, from the first test event of its avatar
+    to the one of this number. Raises what an engine raises when a runner is opened.
     """
     soaked, lock, began = Soaked(), threading.Lock(), time.monotonic()
     stop = threading.Event()
@@ -87,6 +90,8 @@ def soak(
                 time.sleep(0.2)
                 with lock:
                     report(soaked)
+                    if len(soaked.violations) >= ENOUGH:
+                        break
         finally:
             stop.set()
             for each in threads:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from harness import runners
 from harness.engines.local import LocalEngine
+from harness.errors import EngineError
 from harness.runners.base import BaseRunner
+from harness.runners.event import TestEvent
 from harness.runners.variant import Variant
-from harness.soak import Soaked, replay_command, soak
+from harness.soak import ENOUGH, Soaked, replay_command, soak
 from tests.mutants.edits import AgainstTheSandbox, SendsAll
 from tests.mutants.mutant import Honest
 
@@ -43,3 +45,18 @@ def test_a_mistake_is_found_and_can_be_played_again(tmp_path: Path) -> None:
         command = replay_command("local", [runners.parse("tmp")], SEED, first)
         assert command.endswith(f"--only 0:{first.number}")
         assert f"--seed {SEED}" in command
+
+
+class AlwaysFails(Honest):
+    """The mistake: nothing works at all."""
+
+    def play(self, event: TestEvent) -> None:
+        raise EngineError("there is no room")
+
+
+def test_it_ends_where_nothing_is_right(tmp_path: Path) -> None:
+    """Nobody reads the same violation for an hour."""
+    with closing(LocalEngine(tmp_path)) as engine:
+        found = soak(engine, [Variant(AlwaysFails, {})], seconds=300, seed=SEED, avatars=1)
+    assert found.seconds < 300
+    assert len(found.violations) >= ENOUGH
