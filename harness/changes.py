@@ -40,6 +40,10 @@ class Listing:
         """The letter that find prints; empty where there is nothing."""
         return self.records.get(path, b"")[:1]
 
+    def has_names(self, path: bytes) -> bool:
+        """Whether it is a file of several names."""
+        return path in self.records and bool(_inode(self.records[path]))
+
     def size(self, path: bytes) -> int:
         """The length of what is there, holes included, in bytes."""
         return int(self.records[path].split(b" ")[2])

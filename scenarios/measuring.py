@@ -28,7 +28,7 @@ def measure(engine: Engine, tree: TypicalTree, *names: str, blocks: int = BLOCKS
     return found
 
 
-MOMENTS = {"answered_seconds": "output in hand", "seconds": "katas durable"}
+MOMENTS = {"answered_seconds": "output in hand", "seconds": "in the katas"}
 """The two moments that a test event is measured to, by the fields of a sample."""
 
 

@@ -27,13 +27,16 @@ class Stamped(NamedTuple):
 
 @dataclass(frozen=True)
 class Delta:
-    """The visible files in five; each a sorted tuple of names."""
+    """The visible files in five, and a part of one of these; each a sorted tuple of names."""
 
     unchanged: tuple[bytes, ...]
     changed: tuple[bytes, ...]
     new: tuple[bytes, ...]
     deleted: tuple[bytes, ...]
     gone: tuple[bytes, ...] = ()  # not edited, but a run took it away: to be put back
+    modes: tuple[
+        bytes, ...
+    ] = ()  # of the changed, files of which nothing but the permission to execute is another
 
     @property
     def names(self) -> tuple[bytes, ...]:
@@ -67,7 +70,12 @@ def work_out(
         else:
             gone.append(name)
     deleted = sent.keys() - manifest.keys()
-    return Delta(*(tuple(sorted(names)) for names in (unchanged, changed, new, deleted, gone)))
+    modes = [name for name in changed if _differ_in_mode(manifest[name], sent[name])]
+    return Delta(*(tuple(sorted(names)) for names in (unchanged, changed, new, deleted, gone, modes)))
+
+
+def _differ_in_mode(one: Stamped, other: Stamped) -> bool:
+    return one.blob == other.blob and stat.S_ISREG(one.mode) and stat.S_ISREG(other.mode)
 
 
 def usable(mode: int) -> int:

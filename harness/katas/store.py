@@ -462,7 +462,8 @@ class FolderEvent:
                 return
             os.makedirs(self._incoming, exist_ok=True)
             sent = self._sent()
-            self._write_sent(begin_writing(sent, delta.written))
+            # A mode is changed in place: what is there is no half-written file, and stays the run's.
+            self._write_sent(begin_writing(sent, {*delta.written} - {*delta.modes}))
             saved = saving.save(
                 self._sandbox,
                 self._incoming,

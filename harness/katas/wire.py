@@ -56,9 +56,8 @@ def _contents(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def pack_delta(delta: Delta) -> Any:
-    return [
-        pack_names(names) for names in (delta.unchanged, delta.changed, delta.new, delta.deleted, delta.gone)
-    ]
+    parts = (delta.unchanged, delta.changed, delta.new, delta.deleted, delta.gone, delta.modes)
+    return [pack_names(names) for names in parts]
 
 
 def unpack_delta(data: Any) -> Delta:

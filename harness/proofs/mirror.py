@@ -27,6 +27,7 @@ from harness.testing.sessions import (
     FOLDER,
     HARD,
     LINKS,
+    MODE,
     MOVE,
     REMOVE,
     SPARSE,
@@ -113,6 +114,12 @@ CASES = {
     "a folder that the run renames, with one name of a file in it": (
         Press(deeds=(Change(WRITE, b"folder/first", b"1\n"), Change(HARD, b"second", b"folder/first"))),
         Press(deeds=(Change(MOVE, b"folder", b"renamed"),)),
+        Press(),
+    ),
+    "a file of two names that the player makes a program": (
+        Press(edits=(Change(WRITE, b"seen", b"1\n"),)),
+        Press(deeds=(Change(HARD, b"too", b"seen"),)),
+        Press(edits=(Change(MODE, b"seen"),)),
         Press(),
     ),
     "an empty folder": (

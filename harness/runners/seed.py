@@ -72,32 +72,42 @@ class Seed:
         return cls(held, listing, file_system) if can_tell(file_system, marks, listing) else None
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison | None:
-        """The visible files sent, against what is held. None where they go over something else than files in folders
-        that the player may write in, where one is in a folder that a run shut, or where the player deleted whole folders.
-        """
+        """The visible files sent, against what is held; None where the copy could not be made what the katas will be."""
         held = self.held
         sent = {name: file.stamped for name, file in held.sent.items()}
         there = {name for name, file in sent.items() if self._holds(name, file.mode)}
         delta = work_out_delta(manifest, sent, there)
-        plain = {FILE, LINK, NOTHING}
-        for name in (*delta.written, *delta.deleted):
-            if self.listing.kind(name) not in plain or not all(map(self._is_open, above(name))):
-                return None
-        for (
-            name
-        ) in delta.deleted:  # what a run put in the place of an empty folder is not the player's to delete
-            if stat.S_ISDIR(sent[name].mode) and self.listing.kind(name) != NOTHING:
-                return None
-        ways = {each for name in manifest for each in above(name)}
-        if not all(map(self._can_be_entered, ways)):  # it is opened where nothing stands by
-            return None
-        folders = ways | {b".", *manifest}
-        if not {os.path.dirname(name) or b"." for name in delta.deleted} <= folders:
-            return None
-        if len(delta.written) + len(delta.deleted) > MOST_FILES:
+        if not (self._can_write(delta, sent) and self._can_be_used(manifest, delta)):
             return None
         new = {manifest[name].blob for name in delta.written} - {""}
         return Comparison(delta, held.missing | new, held.head, held.tag)
+
+    def _can_write(self, delta: Delta, sent: Mapping[bytes, Stamped]) -> bool:
+        """Whether they go over nothing but files, in folders that the player may write in."""
+        names = (*delta.written, *delta.deleted)
+        if len(names) > MOST_FILES:
+            return False
+        for name in names:
+            if self.listing.kind(name) not in {FILE, LINK, NOTHING} or not all(
+                map(self._is_open, above(name))
+            ):
+                return False
+        # What a run put in the place of an empty folder is not the player's to delete.
+        if any(
+            stat.S_ISDIR(sent[each].mode) and self.listing.kind(each) != NOTHING for each in delta.deleted
+        ):
+            return False
+        # The katas change a mode in place, by all names of the file; here it would come as another file.
+        return not any(map(self.listing.has_names, delta.modes))
+
+    def _can_be_used(self, manifest: Mapping[bytes, Stamped], delta: Delta) -> bool:
+        """Whether none is in a folder that a run shut, and no whole folder was deleted: both are put right where nothing stands
+        by.
+        """
+        ways = {each for name in manifest for each in above(name)}
+        folders = ways | {b".", *manifest}
+        left = {os.path.dirname(name) or b"." for name in delta.deleted}
+        return all(map(self._can_be_entered, ways)) and left <= folders
 
     def edit(self, delta: Delta) -> Edit:
         """What a delta makes of the copy, too."""

@@ -241,7 +241,9 @@ class Model:
             self.tree.pop(each, None)
 
     def entries(self, found: Snapshot, *, contents: bool) -> dict[bytes, Entry]:
-        """The snapshot that must be found; modes and stamps are taken as they are."""
+        """The snapshot that must be found; stamps are taken as they are, and so are modes but for whether a file can be
+        executed.
+        """
         expected = {}
         names: dict[int, list[bytes]] = {}  # of the files that have several
         for path, node in sorted(self.tree.items()):
@@ -251,7 +253,7 @@ class Model:
             there = found.get(path)
             expected[path] = Entry(
                 kind=node.kind,
-                mode=there.mode if there else 0,
+                mode=_mode(node, there.mode) if there else 0,
                 size=len(node.content) if node.kind == "f" else 0,
                 mtime_ns=there.mtime_ns if there else 0,
                 target=node.content if contents and node.kind == "l" else b"",
@@ -320,6 +322,12 @@ class Model:
         if path not in self.tree or not self._apart(path, other) or self._in_doubt(path):
             return False
         return not any(_is_in(each, path) for each in self.emptied)
+
+
+def _mode(node: Node, found: int) -> int:
+    """That which was found, unless it can be executed and should not, or the reverse."""
+    is_wrong = node.kind == "f" and bool(found & 0o100) != node.program
+    return found ^ 0o111 if is_wrong else found
 
 
 def _short(path: bytes) -> str:

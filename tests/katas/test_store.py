@@ -60,6 +60,7 @@ from harness.katas.layout import (
     kata_folder,
 )
 from harness.katas.store import FolderKatas, Katas
+from harness.katas.visible import FILE, PROGRAM, VisibleFile, VisibleFiles
 from harness.testing.planting import Planned, expected, planted, scratch
 from harness.testing.strategies import trees
 from harness.tree import difference, snapshot
@@ -455,6 +456,20 @@ class TestLeftBehind:
             if not killed:
                 break
         assert step > 10
+
+    def test_a_kill_while_a_mode_is_changed_leaves_what_the_run_wrote(self, tmp_path: Path) -> None:
+        """Nothing is written there, so nothing can be half written."""
+
+        before, after = (VisibleFiles({b"a.c": VisibleFile(b"1", mode)}) for mode in (FILE, PROGRAM))
+        for step in itertools.count():
+            katas = FolderKatas(tmp_path / str(step))
+            play(katas, LION, before, run=lambda sandbox: (sandbox / "a.c").write_text("formatted"))
+            killed = killed_before(step, functools.partial(time_out, katas, LION, after))
+            play(katas, LION, after)
+            assert tree(katas)[b"a.c"].size == len("formatted"), step
+            if not killed:
+                break
+        assert step > 4
 
     def test_a_kill_while_something_is_put_back_does_not_make_it_an_edit(self, tmp_path: Path) -> None:
         """A file that a run made a folder has its stamp again, whichever of the test events it is that puts it back."""

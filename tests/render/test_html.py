@@ -101,7 +101,7 @@ def test_the_table_sorts_by_numbers_and_back(view: Any) -> None:
         cells = view.locator("#table tbody tr td:nth-last-child(3)")
         return [float(cells.nth(number).get_attribute("data-value")) for number in range(cells.count())]
 
-    head = view.get_by_role("button", name="katas durable")
+    head = view.get_by_role("button", name="in the katas")
     head.click()
     assert order() == sorted(order())
     head.click()

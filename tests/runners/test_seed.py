@@ -12,7 +12,7 @@ from support import an_avatar, make_runner, play, snapshot
 
 from harness.changes import Listing
 from harness.engines import Engine, sandbox
-from harness.katas.visible import FOLDER, PROGRAM, VisibleFile, VisibleFiles
+from harness.katas.visible import FILE, FOLDER, PROGRAM, VisibleFile, VisibleFiles
 from harness.runners import seed
 from harness.runners.katas_data_container import KatasDataContainer
 
@@ -109,6 +109,18 @@ def test_what_a_run_puts_in_the_place_of_an_empty_folder_outlives_it(seeded: Kat
     seeded.prepare(avatar)
     run = seeded.run(avatar, VisibleFiles({b"cyber-dojo.sh": script}), max_seconds=60)
     assert run.stdout.split() == ["cyber-dojo.sh", "empty"]
+
+
+@once
+def test_a_mode_is_changed_by_all_names_of_a_file(seeded: KatasDataContainer) -> None:
+    """As chmod in place does: a run had given it another one."""
+    avatar = an_avatar()
+    for mode in (FILE, PROGRAM):
+        script = VisibleFile(b"#!/bin/sh\n[ -e too ] || ln seen too\n[ -x too ] && echo yes\n", PROGRAM)
+        files = VisibleFiles({b"cyber-dojo.sh": script, b"seen": VisibleFile(b"1\n", mode)})
+        run = seeded.run(avatar, files, max_seconds=60)
+        seeded.prepare(avatar)
+    assert run.stdout == "yes\n"
 
 
 @once
