@@ -62,10 +62,16 @@ def become(spec: SandboxSpec) -> list[str]:
 
 
 def enclose(
-    shown: Path, identity: list[str], limits: Limits, *, at: str = SANDBOX, calls: Path | None = None
+    shown: Path,
+    identity: list[str],
+    limits: Limits,
+    *,
+    at: str = SANDBOX,
+    inside: str = "",
+    calls: Path | None = None,
 ) -> list[str]:
     """Words that a command is put behind to see the folder `shown`, which is `at` to it, and nothing else; `identity` is what
-    `become` gave, `calls` a filter of system calls.
+    `become` gave, `inside` the part of the folder that is the player's, `calls` a filter of system calls.
     """
     words = ["sh", "-c", FILTERED, str(calls), "bwrap", "--seccomp", "9"] if calls else ["bwrap"]
     words += ["--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
@@ -90,12 +96,21 @@ def enclose(
             words += ["--ro-bind", "/dev/null", file]
     for folder in ("/tmp", "/dev/shm"):
         words += ["--perms", "1777", "--size", str(limits.temporary), "--tmpfs", folder]
-    words += ["--bind", str(shown), at, "--chdir", "/"]
+    words += [*_mounted(shown, at, "" if identity else inside), "--chdir", "/"]
     words += ["--remount-ro", "/dev", "--remount-ro", "/", "--", "sh", "-c", INIT, "init"]
     # setpriv inside, where the capabilities to do so are the last thing that is given up.
     if identity:
         words += [*identity, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
     return words
+
+
+def _mounted(shown: Path, at: str, inside: str) -> list[str]:
+    """All of it to be written to, or only what is `inside`: a player who has the uid of the katas is kept by no owner from
+    their histories, and from putting links where a keeper writes.
+    """
+    if not inside:
+        return ["--bind", str(shown), at]
+    return ["--ro-bind", str(shown), at, "--bind", str(shown / inside), f"{at}/{inside}"]
 
 
 @functools.cache

@@ -277,7 +277,9 @@ class LocalEngine:
         label = f"{self._owner}/{folder.name}"
         group = self._group(label, spec.limits)
         player = (
-            enclose(shown, identity, spec.limits, at=at, calls=self._calls(folder)) if isolated else identity
+            enclose(shown, identity, spec.limits, at=at, inside=inside, calls=self._calls(folder))
+            if isolated
+            else identity
         )
         arguments = guest_arguments(
             sandbox=str(sandbox),

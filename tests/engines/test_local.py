@@ -29,6 +29,7 @@ from harness.engines.folders import Labelled, Shelf, sandboxes_home, temporary_f
 from harness.engines.local import GUEST, PLAYER, LocalEngine
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 from harness.engines.processes import _tells_children, end_tree, labels
+from harness.engines.spec import WholeVolume
 from harness.errors import EngineError, ImageError, KatasError, UsageError
 from harness.katas.kept import VolumeKatas
 from harness.katas.layout import Avatar
@@ -580,6 +581,26 @@ def test_a_user_without_privileges_is_as_well_isolated(tmp_path: Path) -> None:
             assert said(sandbox, written) == b"/dev/shm\n/tmp\n.\n"
             assert len(said(sandbox, "echo /proc/[0-9]*").split()) < 10
         eventually(lambda: not engine.traces(), "its folder goes")
+
+
+@unprivileged
+def test_of_a_volume_a_run_writes_to_its_sandbox_alone(tmp_path: Path) -> None:
+    """The player has the uid of the katas, and a link of its own beside them would lead the keeper to any file of the host."""
+    bubblewrap_problem.cache_clear()
+    if reason := bubblewrap_problem():
+        pytest.skip(reason)
+    with closing(LocalEngine(tmp_path)) as engine:
+        engine.create_volume("v", temporary=False)
+        katas = tmp_path / "volumes" / "v" / "katas"
+        (katas / "kata" / "lion" / "sandbox").mkdir(parents=True)
+        spec = SandboxSpec(mount=WholeVolume("v", "kata/lion/sandbox"))
+        with closing(engine.open(spec)) as sandbox:
+            assert said(sandbox, "echo made >a; ln -s a b; cat b") == b"made\n"
+            outside = ". .. ../.. ../../.."
+            tried = f"for each in {outside}; do touch $each/x 2>&- && echo $each; ln -s /etc $each/y 2>&- && echo $each; done"
+            assert said(sandbox, tried) == b".\n.\n"
+            assert said(sandbox, "mv ../sandbox ../other 2>&- || echo no") == b"no\n"
+        assert (katas / "kata" / "lion" / "sandbox" / "a").read_text() == "made\n"
 
 
 @unprivileged
