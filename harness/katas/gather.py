@@ -27,6 +27,19 @@ SHOWN = 3
 """So many names are told for each reason."""
 
 
+class _Ignored(IgnoreFilterManager):
+    """What the .gitignore of each folder names. A folder or a named pipe of that name names nothing, and is not waited for."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder, [], ignorecase=False)
+        self._special: dict[str, bool] = {}
+
+    def _load_path(self, path: str) -> IgnoreFilter | None:
+        if path not in self._special:
+            self._special[path] = _is_special(os.path.join(self._top_path, path, IGNORED))
+        return None if self._special[path] else super()._load_path(path)
+
+
 class Gathering:
     """The entries of one folder: those that are sent, and by reason those that are left out."""
 
@@ -43,7 +56,7 @@ class Gathering:
         """
         self._folder = os.fsencode(folder)
         self._top = os.path.realpath(self._folder)
-        self._ignored = IgnoreFilterManager(os.fspath(folder), [], False) if gitignore else None
+        self._ignored = _Ignored(os.fspath(folder)) if gitignore else None
         patterns = [each for each in exclude if each.strip()]
         if len(patterns) != len([*exclude]):
             raise UsageError("a pattern to exclude is empty; name files as .gitignore does")
@@ -120,10 +133,19 @@ class Gathering:
         """What git tracks, which no .gitignore takes away, with the folders above it."""
         try:
             with Repo(os.fsdecode(self._folder)) as repository:
-                names = [*repository.open_index()]
+                names = [] if _is_special(repository.index_path()) else [*repository.open_index()]
         except Exception:  # there is no repository, or none that can be read
             return frozenset()
         return frozenset(names) | {folder for name in names for folder in above(name)}
+
+
+def _is_special(path: str) -> bool:
+    """Whether something is there that holds no text: a folder, a named pipe and the like."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISLNK(mode)
 
 
 def tell(left_out: Mapping[str, Iterable[bytes]]) -> str:

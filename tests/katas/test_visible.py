@@ -301,6 +301,20 @@ class TestFromFolder:
         assert set(VisibleFiles.from_folder(tmp_path)) == {b"a", b"home/volumes"}
         assert set(VisibleFiles.from_folder(tmp_path, stores=[tmp_path / "home"])) == {b"a"}
 
+    @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+    def test_what_is_no_file_names_nothing_that_is_ignored(
+        self, tmp_path: Path, make: Callable[[Path], None]
+    ) -> None:
+        """Nothing waits for a named pipe of that name, be it git's index."""
+        (tmp_path / "sub").mkdir()
+        for name in ("a", "sub/b"):
+            (tmp_path / name).touch()
+        porcelain.init(tmp_path).close()
+        for name in (".gitignore", "sub/.gitignore", ".git/index"):
+            make(tmp_path / name)
+        found = VisibleFiles.from_folder(tmp_path)
+        assert {b"a", b"sub/b"} <= set(found) <= {b"a", b"sub/b", b".gitignore", b"sub/.gitignore"}
+
     def test_what_was_left_out_is_told_in_one_line(self) -> None:
         """With three names for each reason, as text that a terminal can print."""
         names = [b"a\x1b[31m", b"b", b"c", b"d", b"e"]
