@@ -49,6 +49,7 @@ class Terminated(BaseException):
 
 def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - each end has its status
     """The console script `harness`; returns the exit status."""
+    _fill_streams()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -77,6 +78,20 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - each
         _say("this is a mistake of the harness, not yours; please report what stands above")
         return BROKEN
     return status
+
+
+def _fill_streams() -> None:
+    """Where this was started with a standard stream closed, as some services do, what goes there goes nowhere: else the next
+    file that is opened would take its number, and get what is printed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.set_inheritable(number, True)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
 def _say(line: str) -> None:

@@ -20,7 +20,7 @@ from harness.streams import Stream, take
 from harness.tarpipe import CHUNK, PACK, UNPACK, Write
 from harness.tree import Snapshot, parse_find
 
-GUEST = resources.files("harness.engines").joinpath("guest.sh").read_text()
+GUEST = resources.files("harness.engines").joinpath("guest.sh").read_text(encoding="utf-8")
 """The shell script that serves the other end."""
 
 GRACE_SECONDS = 30

@@ -30,7 +30,7 @@ from harness.images.lookup import find_image
 from harness.streams.attached import DockerStream
 from harness.tarpipe import PACK, UNPACK
 
-PROBE = Path(__file__).with_name("probe.sh").read_text()
+PROBE = Path(__file__).with_name("probe.sh").read_text(encoding="utf-8")
 
 PROBE_SECONDS = 30.0
 """How long a probe may take; an image whose sh or tar hangs is ended then."""

@@ -488,5 +488,5 @@ def bundle() -> bytes:
         archive.writestr("harness/__init__.py", "")
         archive.writestr("harness/katas/__init__.py", "")
         for name in KEEPER_MODULES:
-            archive.writestr(f"harness/{name}", package.joinpath(name).read_text())
+            archive.writestr(f"harness/{name}", package.joinpath(name).read_bytes())
     return data.getvalue()

@@ -205,7 +205,7 @@ class FaultyEngine:
 
 def spoil(program: bytes, call: str) -> bytes:
     """A keeper's program that makes this call of harness.proofs.doom before anything else."""
-    source = resources.files("harness.proofs").joinpath("doom.py").read_text()
+    source = resources.files("harness.proofs").joinpath("doom.py").read_text(encoding="utf-8")
     spoiled = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(program)) as old,

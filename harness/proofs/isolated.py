@@ -347,7 +347,7 @@ class _Heard:
 
 
 def _files(script: str) -> dict[str, str | bytes]:
-    program = resources.files("harness.proofs").joinpath("reach.c").read_text()
+    program = resources.files("harness.proofs").joinpath("reach.c").read_text(encoding="utf-8")
     known = "".join(f'#ifdef SYS_{name}\n{{"{name}", SYS_{name}}},\n#endif\n' for name in REFUSED)
     refused = f"static const struct {{ const char *name; long number; }} refused[] = {{\n{known}}};\n"
     return {"cyber-dojo.sh": f"#!/bin/sh\n{script}\n", "reach.c": program, "refused.h": refused}

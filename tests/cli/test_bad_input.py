@@ -16,6 +16,7 @@ import pytest
 from harness.cli import main
 from harness.engines.folders import sandboxes_home
 from harness.engines.owner import LABEL
+from harness.katas.store import FolderKatas
 
 NOWHERE = "unix:///nonexistent/docker.sock"
 
@@ -254,6 +255,43 @@ def test_an_interruption(number: signal.Signals, status: int, said: str, tree: P
     owners = [each.read_text() for each in sandboxes_home().glob(f"*/{LABEL}")]
     assert not [owner for owner in owners if f"/{child.pid}/" in owner]
     assert subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_standard_stream_that_is_closed(closed: str, tree: Path, tmp_path: Path) -> None:
+    """As some services start what they start: it is played, and what is printed gets into no file."""
+    katas = tmp_path / "katas"
+    command = [sys.executable, "-m", "harness", "run", str(tree), "--engine", "local", "--katas", str(katas)]
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *command, "--runner", "katas-volume"]
+    for _ in range(2):
+        done = subprocess.run(shell, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert [event.tag for event in FolderKatas(katas).list().popitem()[1]["lion"]] == [1, 2]
+
+
+def test_a_locale_of_ascii_alone(tree: Path, tmp_path: Path) -> None:
+    """Python takes each text for such then, unless it is told: what the harness sends to a keeper is not."""
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "run",
+        str(tree),
+        "--engine",
+        "local",
+        "--runner",
+        "katas-data-container",
+    ]
+    ascii_alone = {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "HARNESS_HOME": str(tmp_path / "home"),
+    }
+    done = subprocess.run(
+        command, env={**os.environ, **ascii_alone}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_mistake_of_the_harness_is_no_verdict(
