@@ -29,12 +29,17 @@ NAMES = (
 
 TOLD = "told"
 
+NOT_RUN = (
+    "the command was not run, since bubblewrap could not set up its isolation; the standard error says why"
+)
+"""The reason that a guest gives: the status is bubblewrap's own, and says nothing of the player's files."""
+
 
 @dataclass(frozen=True)
 class Caches:
     """How a guest finds them: shell words without any process, since every test event pays for them."""
 
-    look: str = ":"  # sets $caches, to names that each end in a comma
+    look: str = ":"  # sets $caches, to names that each end in a comma, and $reason where it finds that nothing was run
     told: str = "/dev/null"  # the file that the player's prefix tells them to, by descriptor 4
 
     @classmethod
@@ -44,8 +49,9 @@ class Caches:
 
     @classmethod
     def passed_on(cls) -> Caches:
-        """By a guest that does not, and reads what TELL wrote."""
-        return cls(f"IFS= read -r caches <{TOLD}", TOLD)
+        """By a guest that does not, and reads what TELL wrote. Where that is nothing and nobody was killed, no command ran."""
+        untold = f'[ -n "$reason" ] || [ $status -gt 128 ] || reason={shlex.quote(NOT_RUN)}'
+        return cls(f"IFS= read -r caches <{TOLD} || {untold}", TOLD)
 
 
 def _look(home: str) -> str:

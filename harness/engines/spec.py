@@ -11,6 +11,9 @@ from harness.errors import UsageError
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
+MOST = 1 << 62
+"""No bound is as large: kernels and tools count in 64 bits, with a sign, and a little is added to some."""
+
 NOBODY = 65534
 """The uid and gid that the player's code has unless the katas are mounted."""
 
@@ -29,10 +32,12 @@ class Limits:
     event_seconds: float = 600.0  # the whole test event, transport included, whatever hangs
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a bound that nothing keeps to."""
+        """Raise UsageError for a bound that nothing keeps to, or that no engine can be told."""
         for name, bound in vars(self).items():
             if not 0 < bound < math.inf:
                 raise UsageError(f"Limits: {name} must be a number above 0, not {bound:g}")
+            if name != "event_seconds" and not (isinstance(bound, int) and bound < MOST):
+                raise UsageError(f"Limits: {name} must be a whole number below {MOST}, not {bound:g}")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from children import unprivileged
@@ -24,6 +25,7 @@ from harness.disk import remove_tree
 from harness.engines import Limits, Sandbox, SandboxSpec, Volume, cgroups, local, seccomp
 from harness.engines.apart import JOIN_SESSION_KEYRING, leave_keyring
 from harness.engines.bubblewrap import bubblewrap_problem
+from harness.engines.caches import NOT_RUN
 from harness.engines.environment import TRUSTED
 from harness.engines.folders import Labelled, Shelf, sandboxes_home, temporary_folder
 from harness.engines.local import GUEST, PLAYER, LocalEngine
@@ -581,6 +583,25 @@ def test_a_user_without_privileges_is_as_well_isolated(tmp_path: Path) -> None:
             assert said(sandbox, written) == b"/dev/shm\n/tmp\n.\n"
             assert len(said(sandbox, "echo /proc/[0-9]*").split()) < 10
         eventually(lambda: not engine.traces(), "its folder goes")
+
+
+@needs_bubblewrap
+def test_a_bubblewrap_that_fails_is_no_command_that_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its status would be accepted for that of a script which never ran."""
+    enclose = local.enclose
+
+    def failing(*arguments: Any, **options: Any) -> list[str]:
+        words = enclose(*arguments, **options)
+        end = words.index("--")
+        return [*words[:end], "--bind", "/nonexistent", "/tmp/x", *words[end:]]
+
+    monkeypatch.setattr(local, "enclose", failing)
+    with closing(LocalEngine(tmp_path)) as engine, closing(engine.open(SandboxSpec())) as sandbox:
+        execution = sandbox.execute("true", PATIENCE)
+        assert (execution.status, execution.reason) == (None, NOT_RUN)
+        assert b"/nonexistent" in execution.stderr
 
 
 @unprivileged

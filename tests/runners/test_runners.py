@@ -146,6 +146,14 @@ def test_a_limit_that_is_no_limit_is_refused(name: str, bound: float) -> None:
     one_line(refused.value)
 
 
+@pytest.mark.parametrize(("name", "bound"), [("output", 1 << 63), ("file", 1 << 70), ("memory", 1.5)])
+def test_a_limit_that_no_engine_can_be_told_is_refused(name: str, bound: float) -> None:
+    """The tools that keep it would fail, and with them the output be lost."""
+    with pytest.raises(UsageError, match=f"{name} must be a whole number below") as refused:
+        Limits(**{name: bound})  # type: ignore[arg-type]
+    one_line(refused.value)
+
+
 @on_plain_processes
 def test_a_visible_file_that_has_gone_is_bad_input(
     runner: BaseRunner, avatar: Avatar, tmp_path: Path
