@@ -1,5 +1,7 @@
 """What the standard library lacks for folders that hostile code has been in: exchange two, open one, and remove
-one for sure.
+one for sure; and what it takes to have something on the disk for sure.
+
+What Python raises no audit event for (PEP 578) raises one here, so that whoever watches a disk misses nothing.
 
 Runs in the keeper too: standard library only.
 """
@@ -10,11 +12,17 @@ import ctypes
 import errno
 import os
 import stat
+import sys
 
 from harness.descent import Way, descend
 
 ALL = os.R_OK | os.W_OK | os.X_OK
 """What it takes to change a folder."""
+
+EXCHANGE, SYNC_FILE, SYNC_DISK = "harness.exchange", "harness.sync_file", "harness.sync_disk"
+"""Audit events: the paths of two that are exchanged; the descriptor of what is forced to the disk, alone or with all that its
+file system holds.
+"""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -28,6 +36,7 @@ def exchange(one: str | bytes, other: str | bytes, *, parent: int | None = None)
     """Swap two paths of one file system in one atomic step: renameat2(2) with RENAME_EXCHANGE, Linux 3.15. `other` is in the
     open folder `parent`, if there is one. Raises OSError.
     """
+    sys.audit(EXCHANGE, one, other)
     failed = _libc.renameat2(
         _AT_FDCWD,
         ctypes.c_char_p(os.fsencode(one)),
@@ -57,6 +66,31 @@ def can_exchange(folder: str) -> bool:
     finally:
         os.rmdir(one)
     return True
+
+
+def sync_file(descriptor: int) -> None:
+    """Have an open file, or the names in an open folder, on the disk for sure. Raises OSError."""
+    sys.audit(SYNC_FILE, descriptor)
+    os.fsync(descriptor)
+
+
+def sync_folder(folder: str | bytes) -> None:
+    """Have the names in a folder on the disk for sure; what they name need not be. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        sync_file(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_disk(descriptor: int) -> None:
+    """Have all that the file system of an open file holds on the disk for sure: syncfs(2), which for a tree of many files is
+    one wait in place of one for each. Raises OSError.
+    """
+    sys.audit(SYNC_DISK, descriptor)
+    if _libc.syncfs(descriptor):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def open_folder(name: str | bytes, *, parent: int | None = None, need: int = os.R_OK | os.X_OK) -> int:

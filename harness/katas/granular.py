@@ -41,8 +41,8 @@ class GranularKatas:
         """The volume that holds an avatar."""
         return f"{self.name}.{avatar.kata}" + (f".{avatar.name}" if self._by_avatar else "")
 
-    def event(self, avatar: Avatar, *, seconds: float = EVENT_SECONDS) -> KeptEvent:
-        return self._katas(self.container(avatar)).event(avatar, seconds=seconds)
+    def event(self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False) -> KeptEvent:
+        return self._katas(self.container(avatar)).event(avatar, seconds=seconds, durable=durable)
 
     def list(self) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
         found: dict[str, dict[str, Sequence[Increment]]] = {}

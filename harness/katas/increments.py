@@ -29,7 +29,7 @@ def last(path: str, avatar: str) -> int:
     return int(events[-1]["tag"]) if events else 0
 
 
-def add(path: str, avatar: str, increment: dict[str, Any]) -> None:
+def add(path: str, avatar: str, increment: dict[str, Any], *, sync: whole.Sync | None = None) -> None:
     """Add a test event, or put it in the place of the one of the same tag. The caller holds the kata's lock. Raises as
     `read`.
     """
@@ -39,11 +39,11 @@ def add(path: str, avatar: str, increment: dict[str, Any]) -> None:
         line = json.dumps(increment).encode()
         if tag != increment["tag"]:
             line = content[start:end] + b",\n  " + line
-        whole.write(path, content[:start] + line + content[end:])
+        whole.write(path, content[:start] + line + content[end:], sync=sync)
         return
     increments = _parse(path, content)
     kept = [each for each in increments.get(avatar, []) if each["tag"] != increment["tag"]]
-    whole.write(path, _dump({**increments, avatar: [*kept, increment]}))
+    whole.write(path, _dump({**increments, avatar: [*kept, increment]}), sync=sync)
 
 
 def drop(path: str, avatar: str) -> None:

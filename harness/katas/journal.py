@@ -3,8 +3,12 @@
 What has to change is written to `accepting.json` first; that file appearing, by a rename, is the moment of
 acceptance. Then it is carried out: the staged tree is exchanged for the sandbox, or what the run changed is put
 into it, the commit becomes the head and gets its tag, and the kata's increments.json gets its entry. Each step
-can be repeated, so whoever comes next finishes what a crash has left. A crash of processes, that is: nothing is
-forced to the disk, so a power failure may lose the newest test events.
+can be repeated, so whoever comes next finishes what a crash has left.
+
+A crash of processes, that is. Where the power fails, the order in which things get to the disk is the file system's, unless
+something is forced there. So `durable` forces three times: all that is decided, before the file that decides it has its name;
+that name, before anybody is told; and all that was carried out, before that file goes. Objects of the history get their names
+only when they are carried out, since one that is torn would be taken for whole ever after.
 
 Runs in the keeper too: standard library only.
 """
@@ -20,10 +24,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.changes import Changes, Folder
-from harness.disk import can_exchange, exchange, remove_tree
+from harness.disk import can_exchange, exchange, remove_tree, sync_disk, sync_file, sync_folder
 from harness.errors import Busy, KatasError
 from harness.katas import increments, objects, redo, refs, whole
-from harness.katas.layout import ACCEPTING, HISTORY, INCREMENTS, LISTED, SANDBOX, STAGING
+from harness.katas.layout import (
+    ACCEPTING,
+    HISTORY,
+    INCOMING,
+    INCREMENTS,
+    LISTED,
+    SANDBOX,
+    STAGING,
+    VISIBLE,
+)
 from harness.katas.locks import STEP_SECONDS, locked
 
 CONFIG = b"""\
@@ -78,16 +91,24 @@ def accept(
     increment: dict[str, Any],
     changes: Changes | None = None,
     layers: dict[str, Any] | None = None,
+    *,
+    durable: bool = False,
+    sent: bytes | None = None,
 ) -> None:
     """Accept the test event of the avatar in this folder, with its staged tree if there is one; with `changes` only
-    what they bring is staged, and with a new list of its `layers` nothing. Raises OSError, and KatasError where what is to
-    be staged is not there.
+    what they bring is staged, and with a new list of its `layers` nothing. `sent` is what is to stand in visible.json once it
+    is accepted. Raises OSError, and KatasError where what is to be staged is not there.
 
+    With `durable` no failure of the power undoes it once this returns.
     After an error the state is the one before, or the next `recover` makes it the one after.
     """
     history = os.path.join(avatar, HISTORY)
+    staged = []
     for name, content in contents:
-        objects.write(history, name, content)
+        if not durable:
+            objects.write(history, name, content)
+        elif objects.stage(history, name, content, os.path.join(avatar, INCOMING)):
+            staged.append(name)
     staging = os.path.join(avatar, STAGING)
     decided: dict[str, Any] = {
         "commit": commit,
@@ -101,7 +122,12 @@ def accept(
         decided["changes"] = pack_changes(changes)
     elif os.path.isdir(staging):
         decided["staged"] = os.stat(staging).st_ino
-    whole.write(os.path.join(avatar, ACCEPTING), json.dumps(decided).encode())
+    if durable:
+        decided |= {"objects": staged, "sent": None if sent is None else sent.decode()}
+    content = json.dumps(decided).encode()
+    whole.write(os.path.join(avatar, ACCEPTING), content, sync=sync_disk if durable else None)
+    if durable:
+        sync_folder(avatar)
     with contextlib.suppress(OSError, Busy):  # accepted already: a full disk only puts off the rest
         recover(avatar)
 
@@ -125,18 +151,34 @@ def recover(avatar: str) -> None:
     if decided["layers"] is not None:
         whole.write(os.path.join(avatar, LISTED), json.dumps(decided["layers"]).encode())
     history, increment = os.path.join(avatar, HISTORY), decided["increment"]
+    durable = "objects" in decided
+    if durable:
+        for each in decided["objects"]:
+            objects.place(history, each, os.path.join(avatar, INCOMING))
+        if decided["sent"] is not None:
+            whole.write(os.path.join(avatar, VISIBLE), decided["sent"].encode())
     refs.write_tag(history, increment["tag"], decided["commit"])
     refs.write_branch(history, decided["commit"])
     kata, name = os.path.split(avatar)
     with locked(kata, time.monotonic() + STEP_SECONDS):
-        increments.add(os.path.join(kata, INCREMENTS), name, increment)
+        # A torn one would be repaired for this test event alone: those before it, and of other avatars, are nowhere else.
+        sync = sync_file if durable else None
+        increments.add(os.path.join(kata, INCREMENTS), name, increment, sync=sync)
+    if durable:
+        with open(path, "rb") as file:
+            sync_disk(file.fileno())
     os.unlink(path)
 
 
 def _decided(path: str) -> dict[str, Any]:
     decided = whole.parse_json(path, whole.read(path))
     parts = {"commit", "increment", "staged", "changes", "layers"}
-    if not isinstance(decided, dict) or decided.keys() != parts or "tag" not in decided["increment"]:
+    of_durable = {"objects", "sent"}
+    if (
+        not isinstance(decided, dict)
+        or decided.keys() not in (parts, parts | of_durable)
+        or "tag" not in decided["increment"]
+    ):
         raise whole.damaged(path)
     return decided
 
@@ -203,14 +245,17 @@ def head(avatar: str) -> tuple[str | None, int]:
     raise KatasError(f"{why}; until then no test event is accepted")
 
 
-def make_history(folder: str) -> None:
-    """An empty git repository, as gitrepository-layout(5) wants it, unless it is there. Raises OSError."""
+def make_history(folder: str, *, durable: bool = False) -> None:
+    """An empty git repository, as gitrepository-layout(5) wants it, unless it is there; with `durable` it is there as a whole or
+    not at all even where the power fails. Raises OSError.
+    """
     if os.path.exists(os.path.join(folder, "HEAD")):
         return
     for each in ("objects", "refs/heads", "refs/tags"):
         os.makedirs(os.path.join(folder, each), exist_ok=True)
     whole.write(os.path.join(folder, "config"), CONFIG)
-    whole.write(os.path.join(folder, "HEAD"), f"ref: {refs.BRANCH}\n".encode())
+    head = f"ref: {refs.BRANCH}\n".encode()
+    whole.write(os.path.join(folder, "HEAD"), head, sync=sync_disk if durable else None)
 
 
 def pack_changes(changes: Changes) -> dict[str, Any]:

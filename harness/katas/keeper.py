@@ -60,9 +60,16 @@ class Keeper:
         """An answer tells that one is there to answer."""
 
     def do_event(
-        self, kata: str, name: str, kind: str = PLAIN, seconds: float = EVENT_SECONDS, **how: Any
+        self,
+        kata: str,
+        name: str,
+        kind: str = PLAIN,
+        seconds: float = EVENT_SECONDS,
+        durable: bool = False,
+        **how: Any,
     ) -> Any:
-        self._event = self._katas.event(Avatar(kata, name), partial(KINDS[kind], **how), seconds=seconds)
+        made = partial(KINDS[kind], **how)
+        self._event = self._katas.event(Avatar(kata, name), made, seconds=seconds, durable=durable)
         return self._event.roots if kind == PLAIN else ()
 
     def do_place(self) -> Any:

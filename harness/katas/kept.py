@@ -111,11 +111,18 @@ class VolumeKatas:
         return self.volume
 
     def event(
-        self, avatar: Avatar, kind: str = "plain", *, seconds: float = EVENT_SECONDS, **how: int
+        self,
+        avatar: Avatar,
+        kind: str = "plain",
+        *,
+        seconds: float = EVENT_SECONDS,
+        durable: bool = False,
+        **how: int,
     ) -> KeptEvent:
         """`kind` is one of the keeper's KINDS, `how` what that takes. The seconds are for all of the test event that a keeper
         takes.
         """
+        how |= {"durable": True} if durable else {}
         deadline = time.monotonic() + seconds
         roots: list[int] = []
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.changes import Changes
-from harness.disk import open_folder, remove_tree
+from harness.disk import open_folder, remove_tree, sync_disk, sync_file, sync_folder
 from harness.katas import journal, saving, whole
 from harness.katas.delta import Delta, Stamped, same_kind, work_out
 from harness.katas.layers import Layers, dress, split_path
@@ -49,14 +49,16 @@ class LayeredEvent(FolderEvent):
     _now: Record  # the visible files of this test event
     _newest: int  # no stamp in the tree is later, this test event's edit aside
 
-    def __init__(self, folder: Path, *event: Any, depth: int = DEPTH) -> None:
+    def __init__(self, folder: Path, *event: Any, depth: int = DEPTH, durable: bool = False) -> None:
         """At most so many layers lie over the sandbox between two test events."""
         self._depth = depth
-        super().__init__(folder, *event)
+        super().__init__(folder, *event, durable=durable)
 
     def _settle(self) -> None:
         if os.path.exists(self._staging):
-            settle(self._folder)  # a crash in the middle of that left each file with two names
+            settle(
+                self._folder, durable=self._durable
+            )  # a crash in the middle of that left each file with two names
         listed = Listed.read(self._folder)
         if listed:
             put_ahead_again(self._folder, listed)
@@ -152,6 +154,7 @@ class LayeredEvent(FolderEvent):
                 acceptance.commit,
                 asdict(acceptance.increment),
                 layers=self._with_layer().pack(),
+                durable=self._durable,
             )
             self._listed = replace(self._listed, ahead={})
 
@@ -192,7 +195,7 @@ class LayeredEvent(FolderEvent):
     def _flatten(self) -> None:
         """Fold all layers into the sandbox."""
         sent = self._listed.sent
-        settle(self._folder)
+        settle(self._folder, durable=self._durable)
         self._begin(survey(self._sandbox, sent))
 
     def _copy_linked(self) -> None:
@@ -237,7 +240,7 @@ class LayeredEvent(FolderEvent):
             path: ahead[path] for path, found in tree if path in ahead and not found.path.startswith(here)
         }
         self._listed = replace(self._listed, ahead=below)
-        self._write(self._listed)
+        self._write(self._listed, sync_file)
         latest = max((stamp for path, stamp in stamps.items() if path not in ahead), default=0)
         moved, self._newest = saving.stamp_back(self._stamp, ahead, latest)
         return moved
@@ -301,10 +304,14 @@ class LayeredEvent(FolderEvent):
             layers=((self._listed.next, count), *layers[several:]),
             next=self._listed.next + 1,
         )
-        self._write(self._listed)
+        self._write(self._listed, sync_disk)
 
-    def _write(self, listed: Listed) -> None:
-        whole.write(str(self._folder / LISTED), json.dumps(listed.pack()).encode())
+    def _write(self, listed: Listed, sync: whole.Sync) -> None:
+        """Where it is to be durable, what it lists is on the disk before it, and it before anything that it is needed for."""
+        content = json.dumps(listed.pack()).encode()
+        whole.write(str(self._folder / LISTED), content, sync=sync if self._durable else None)
+        if self._durable:
+            sync_folder(str(self._folder))
 
     def _clear_layers(self) -> None:
         listed = {str(number) for number, _ in self._listed.layers}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.changes import above
-from harness.disk import exchange, lacks, remove_tree
+from harness.disk import exchange, lacks, remove_tree, sync_disk, sync_folder
 from harness.errors import KatasError
 from harness.katas import journal, whole
 from harness.katas.delta import same_kind
@@ -179,8 +179,10 @@ def put_ahead_again(avatar: Path, listed: Listed) -> None:
             os.utime(found.path, ns=(stamp, stamp), follow_symlinks=False)
 
 
-def settle(avatar: Path) -> None:
-    """Fold all layers of an avatar, whose lock the caller has, into its sandbox. Raises OSError, KatasError and ValueError."""
+def settle(avatar: Path, *, durable: bool = False) -> None:
+    """Fold all layers of an avatar, whose lock the caller has, into its sandbox; with `durable` in such an order that no failure
+    of the power loses any. Raises OSError, KatasError and ValueError.
+    """
     if Listed.read(avatar) is None:
         return
     journal.recover(str(avatar))  # else a layer that is accepted and not listed yet would go with the others
@@ -191,10 +193,15 @@ def settle(avatar: Path) -> None:
         staging = str(avatar / STAGING)
         remove_tree(staging)
         layers_of(avatar, listed).fold(staging)
+    whole.write(str(avatar / VISIBLE), encode(listed.sent), sync=sync_disk if durable else None)
+    if listed.layers:
         # Layers over a tree that has them in it already show the same tree: a crash in between does no harm.
-        exchange(str(avatar / SANDBOX), staging)
-    whole.write(str(avatar / VISIBLE), encode(listed.sent))
+        exchange(str(avatar / SANDBOX), str(avatar / STAGING))
+    if durable:
+        sync_folder(str(avatar))
     (avatar / LISTED).unlink()
+    if durable:
+        sync_folder(str(avatar))
     remove_tree(avatar / STAGING)
     remove_tree(avatar / LAYERS)
 

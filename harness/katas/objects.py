@@ -31,6 +31,31 @@ def write(history: str, name: str, content: bytes) -> None:
         whole.write(path, content, os.path.join(history, "objects", "tmp_obj_harness"))
 
 
+def stage(history: str, name: str, content: bytes, folder: str) -> bool:
+    """Write one, already compressed, into another folder of the same file system, whence `place` takes it; False where it is
+    there. An object that a failure of the power tore must not have its name: it would be taken for what it is not. Raises
+    OSError.
+    """
+    if os.path.exists(path_of(history, name)):
+        return False
+    os.makedirs(folder, exist_ok=True)
+    with open(_staged(folder, name), "wb") as file:
+        file.write(content)
+    return True
+
+
+def place(history: str, name: str, folder: str) -> None:
+    """Give one that was staged its place, unless it has it. Raises OSError."""
+    if os.path.exists(_staged(folder, name)):
+        path = path_of(history, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.rename(_staged(folder, name), path)
+
+
+def _staged(folder: str, name: str) -> str:
+    return os.path.join(folder, f"object-{name}")
+
+
 def missing(history: str, names: Iterable[str]) -> set[str]:
     """Those of the objects that the history does not hold; one that is packed in this very moment is merely written again."""
     left = {name for name in names if not os.path.exists(path_of(history, name))}

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedRandom
 
+from harness.disk import sync_file, sync_folder
+
 TYPES = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 DELTA = 6
 """An entry that tells how far before it is what it differs from."""
@@ -160,19 +162,19 @@ class PackWriter:
         file.seek(0, os.SEEK_END)
         file.write(trailer)
         file.flush()
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
         data = self._index(trailer)
         with open(index, "wb") as out:
             out.write(data)
             out.flush()
-            os.fsync(out.fileno())
+            sync_file(out.fileno())
         stem = os.path.join(folder, f"pack-{trailer.hex()}")
         for each in (index, file.name):
             os.chmod(each, 0o444)
         # An index without a pack is nothing to git; a pack without an index would be something that is left.
         os.rename(index, f"{stem}.idx")
         os.rename(file.name, f"{stem}.pack")
-        _sync(folder)
+        sync_folder(folder)
         return stem
 
     def _write(self, head: bytes, pieces: Iterable[bytes]) -> tuple[int, int]:
@@ -312,11 +314,3 @@ def _fanout(data: bytes | mmap.mmap) -> tuple[int, ...]:
 
 def _sha1() -> hashlib._Hash:
     return hashlib.sha1(usedforsecurity=False)
-
-
-def _sync(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from harness.disk import sync_file, sync_folder
 from harness.errors import KatasError
 from harness.katas import whole
 from harness.katas.locks import STEP_SECONDS
@@ -81,7 +82,7 @@ def pack_tags(history: str, tags: Iterable[int]) -> dict[int, bytes]:
             moved[tag] = content
     path = os.path.join(history, PACKED)
     if moved:
-        with _locked(path, durable=True) as publish:
+        with _locked(path, sync=sync_file) as publish:
             known = dict(_lines(whole.read(path)))
             known |= {tag_name(tag).encode(): content.strip() for tag, content in moved.items()}
             # Without the mark "peeled" git looks for itself what an annotated tag points to.
@@ -90,6 +91,7 @@ def pack_tags(history: str, tags: Iterable[int]) -> dict[int, bytes]:
                 *(b"%s %s" % (known[name], name) for name in sorted(known)),
             ]
             publish(b"\n".join(lines) + b"\n")
+        sync_folder(history)
     return moved
 
 
@@ -104,7 +106,7 @@ def drop_tags(history: str, moved: dict[int, bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: str, *, durable: bool = False) -> Iterator[Callable[[bytes], None]]:
+def _locked(path: str, *, sync: whole.Sync | None = None) -> Iterator[Callable[[bytes], None]]:
     """Holds a file of references as git does, by the name that it gets in the making, and yields what replaces it. Raises
     OSError.
 
@@ -124,8 +126,8 @@ def _locked(path: str, *, durable: bool = False) -> Iterator[Callable[[bytes], N
             def publish(content: bytes) -> None:
                 file.write(content)
                 file.flush()
-                if durable:
-                    os.fsync(file.fileno())
+                if sync:
+                    sync(file.fileno())
                 os.rename(lock, path)
 
             try:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.disk import sync_folder
 from harness.errors import KatasError
 from harness.katas import objects, packs, refs
 from harness.katas.layout import HISTORY
@@ -86,7 +87,9 @@ def tidy(avatar: str) -> Sizes:
 def _write(history: str, names: set[str]) -> list[str]:
     """Write these objects into a new pack, with those of packs that it makes superfluous, which are returned."""
     folder = packs.folder_of(history)
-    os.makedirs(folder, exist_ok=True)
+    if not os.path.isdir(folder):
+        os.makedirs(folder, exist_ok=True)
+        sync_folder(os.path.dirname(folder))
     making, index = (os.path.join(folder, name) for name in ("tmp_pack_harness", "tmp_idx_harness"))
     _clear(folder, making, index)
     merged = _superfluous(history, len(names))

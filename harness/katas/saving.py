@@ -180,9 +180,11 @@ def save(
     sent: Record,
     names: Collection[bytes],
     latest: int | None = None,
+    sync: Callable[[int], object] | None = None,
 ) -> Saved:
     """Write and delete what the player changed since `sent`; `names` are all that the player has now. `latest` is the newest
-    stamp in the sandbox, for a caller who knows it.
+    stamp in the sandbox, for a caller who knows it; `sync` forces a file that was written to the disk, before it takes the place
+    of another.
 
     Each file is written in the folder `incoming`, of the same file system, and renamed: a crash leaves each file old or new.
     What is in `sent` unchanged was taken away by a run, and gets the stamp back that it had. The rest are edits: see
@@ -211,7 +213,7 @@ def save(
                 written[file.name] = Sent(file.mode, file.blob, before.stamp)
                 continue
             stamp = before.stamp if before and same_content(before, file) else None
-            _put(folder, last, os.path.join(incoming, str(number)), file, owner, before, stamp)
+            _put(folder, last, os.path.join(incoming, str(number)), file, owner, before, stamp, sync)
             touched.update(tuple(parts[:count]) for count in range(len(parts) + 1))
             if stamp is not None:
                 _stamp(folders, file.name, stamp)
@@ -242,6 +244,7 @@ def _put(
     owner: tuple[int, int] | None,
     before: Sent | None,
     stamp: int | None,
+    sync: Callable[[int], object] | None,
 ) -> None:
     """Put a file, or an empty folder, in the place of whatever is there; a file that has a `stamp` already comes with it, so
     that a crash makes no edit of what is only put back.
@@ -253,7 +256,7 @@ def _put(
             return
         _make_folder(None, os.fsencode(temporary), owner)
     else:
-        write_file(temporary, file, owner, mode=permissions(status, before, file.mode))
+        write_file(temporary, file, owner, mode=permissions(status, before, file.mode), sync=sync)
     if stamp is not None:
         os.utime(temporary, ns=(stamp, stamp), follow_symlinks=False)
     if status is None or there == stat.S_ISDIR(file.mode):
@@ -480,7 +483,14 @@ def put_ahead_again(sandbox: str, ahead: Ahead) -> None:
                 _stamp(folders, path, moved.back)
 
 
-def write_file(path: str, file: SavedFile, owner: tuple[int, int] | None, *, mode: int) -> None:
+def write_file(
+    path: str,
+    file: SavedFile,
+    owner: tuple[int, int] | None,
+    *,
+    mode: int,
+    sync: Callable[[int], object] | None = None,
+) -> None:
     """Write a file with these permissions, or make a symlink. Raises OSError."""
     if stat.S_ISLNK(file.mode):
         os.symlink(b"".join(file.content), os.fsencode(path))
@@ -491,6 +501,8 @@ def write_file(path: str, file: SavedFile, owner: tuple[int, int] | None, *, mod
                 _write(out, piece)
             out.truncate()  # ends in a hole, maybe
             os.fchmod(out.fileno(), mode)
+            if sync:
+                sync(out.fileno())
     if owner:
         os.chown(path, *owner, follow_symlinks=False)
 

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from harness import tarpipe
 from harness.changes import Changes
 from harness.descent import DEEPEST, descend, goes_deeper
-from harness.disk import empty_tree, remove_tree
+from harness.disk import empty_tree, remove_tree, sync_disk, sync_file, sync_folder
 from harness.errors import HarnessError, KatasError, NoSuchAvatar
 from harness.katas import increments, journal, objects, removal, repack, saving, whole
 from harness.katas.delta import Delta, Stamped, work_out
@@ -200,9 +200,10 @@ class Katas(Protocol):
 
     def describe(self) -> str: ...
 
-    def event(self, avatar: Avatar, *, seconds: float = EVENT_SECONDS) -> Event:
+    def event(self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False) -> Event:
         """Begin a test event, waiting for another one of the same avatar; a new avatar is made on the fly. After so many
-        seconds it is given up: Busy is raised, or EngineError where it is a keeper that was waited for.
+        seconds it is given up: Busy is raised, or EngineError where it is a keeper that was waited for. With `durable` no
+        failure of the power undoes it once it is accepted.
         """
 
     def list(self) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
@@ -249,12 +250,14 @@ class FolderKatas:
         kind: Callable[..., FolderEvent] | None = None,
         *,
         seconds: float = EVENT_SECONDS,
+        durable: bool = False,
     ) -> FolderEvent:
         with _saying(f"the katas in {self.root} cannot be written"):
             if not self.root.exists():  # a folder that is there has the mode that its owner gave it
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = self.root / avatar_folder(avatar)
-            found = (kind or FolderEvent)(folder, time.monotonic() + seconds, self._closed)
+            made = partial(kind or FolderEvent, durable=True) if durable else kind or FolderEvent
+            found = made(folder, time.monotonic() + seconds, self._closed)
             (self.root / STORE).touch()
             return found
 
@@ -392,11 +395,14 @@ class FolderEvent:
         folder: Path,
         deadline: float | None = None,
         closed: Callable[[Path], object] = lambda folder: None,
+        *,
+        durable: bool = False,
     ) -> None:
-        """Waits for another one until the deadline, in monotonic seconds; `closed` is called with the folder in the end. Raises
-        OSError and KatasError.
+        """Waits for another one until the deadline, in monotonic seconds; `closed` is called with the folder in the end. With
+        `durable` no failure of the power undoes it once it is accepted, nor tears what was there. Raises OSError and KatasError.
         """
-        self._folder, self._closed = folder, closed
+        self._folder, self._closed, self._durable = folder, closed, durable
+        self._unsaid: bytes | None = None  # what is to stand in visible.json, and does not yet
         self._sandbox, self._staging = str(folder / SANDBOX), str(folder / STAGING)
         self._incoming = str(folder / INCOMING)
         self._ahead: Ahead = {}
@@ -416,7 +422,7 @@ class FolderEvent:
                 OSError
             ):  # what cannot go is in the way of those alone who need the place
                 self._clear()
-            journal.make_history(str(folder / HISTORY))
+            journal.make_history(str(folder / HISTORY), durable=durable)
             self._lock = stack.pop_all()
 
     @property
@@ -464,6 +470,8 @@ class FolderEvent:
             sent = self._sent()
             # A mode is changed in place: what is there is no half-written file, and stays the run's.
             self._write_sent(begin_writing(sent, {*delta.written} - {*delta.modes}))
+            if self._durable:
+                sync_folder(str(self._folder))  # what is in doubt is known before it is
             saved = saving.save(
                 self._sandbox,
                 self._incoming,
@@ -473,9 +481,16 @@ class FolderEvent:
                 sent=sent,
                 names=delta.names,
                 latest=latest,
+                sync=sync_file if self._durable else None,
             )
             kept = {name: file for name, file in sent.items() if name not in delta.deleted}
-            self._write_sent({**kept, **saved.sent})
+            record = {**kept, **saved.sent}
+            if self._durable:
+                self._unsaid = encode(
+                    record
+                )  # all of that must be on the disk first: the run need not wait for it
+            else:
+                self._write_sent(record)
             # What the player sent is stamped by the harness: it may stay where it was brought.
             self._ahead = {path: moved for path, moved in saved.ahead.items() if path not in kept}
 
@@ -538,7 +553,10 @@ class FolderEvent:
                 acceptance.commit,
                 asdict(acceptance.increment),
                 changes,
+                durable=self._durable,
+                sent=self._unsaid,
             )
+            self._unsaid = None
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
         with self._saying("read"):
@@ -550,6 +568,8 @@ class FolderEvent:
 
     def close(self) -> None:
         with self._lock, contextlib.suppress(OSError):  # the next test event tries again
+            if self._unsaid is not None:
+                self._write_visible(self._unsaid, sync_disk)
             self._clear()
         with contextlib.suppress(OSError):
             self._closed(self._folder)
@@ -570,12 +590,12 @@ class FolderEvent:
         return self._staging if os.path.isdir(self._staging) else self._sandbox
 
     def _settle(self) -> None:
-        settle(self._folder)
+        settle(self._folder, durable=self._durable)
 
     def _clear(self) -> None:
         if not journal.is_pending(str(self._folder)):  # else the staged tree is still to become the sandbox
             remove_tree(self._staging)
-        remove_tree(self._incoming)
+            remove_tree(self._incoming)  # and the objects in it the history
 
     def _against(self, stamped: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
         """The history beside these files: which contents it does not hold yet, its head, and the tag of that."""
@@ -593,8 +613,12 @@ class FolderEvent:
         return surveyed
 
     def _write_sent(self, record: Record) -> None:
+        self._write_visible(encode(record), sync_file if self._durable else None)
+
+    def _write_visible(self, content: bytes, sync: whole.Sync | None) -> None:
         os.makedirs(self._incoming, exist_ok=True)
-        whole.write(str(self._folder / VISIBLE), encode(record), os.path.join(self._incoming, VISIBLE))
+        path = str(self._folder / VISIBLE)
+        whole.write(path, content, os.path.join(self._incoming, VISIBLE), sync=sync)
 
     def _saying(self, what: str) -> AbstractContextManager[None]:
         return _saying(f"the katas in {self._folder} cannot be {what}")

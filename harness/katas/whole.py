@@ -8,13 +8,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 from harness.errors import KatasError
 
+Sync = Callable[[int], object]
+"""Forces what is written to the disk, given the open file: sync_file or sync_disk of harness.disk."""
 
-def write(path: str, content: bytes, temporary: str = "") -> None:
-    """Make the file old or new, never half of it. Raises OSError. The caller holds the lock of the folder.
+
+def write(path: str, content: bytes, temporary: str = "", *, sync: Sync | None = None) -> None:
+    """Make the file old or new, never half of it; with `sync` even where the power fails, which not every file system
+    promises without. Raises OSError. The caller holds the lock of the folder.
 
     What a crash leaves is overwritten next time; git overlooks it, by the `.lock` that its own files in
     the making have too.
@@ -23,6 +28,9 @@ def write(path: str, content: bytes, temporary: str = "") -> None:
     try:
         with open(temporary, "wb") as file:
             file.write(content)
+            if sync:
+                file.flush()
+                sync(file.fileno())
         os.rename(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -25,6 +25,11 @@ from harness.streams.forks import Origin
 
 COMMAND = "./cyber-dojo.sh"
 
+NO, YES = "no", "yes"
+
+DURABLE: Mapping[str, tuple[str, ...]] = {"durable": (NO, YES)}
+"""An option: whether a test event is on the disk for sure before it is told as accepted, whatever fails then."""
+
 
 class Runner(Protocol):
     """Plays test events. Third-party runners arrive by the entry point group `harness.runners`."""
@@ -65,7 +70,9 @@ class BaseRunner:
     katas_in: ClassVar[str]
     """The kind of place that it keeps the katas in: FOLDER or VOLUME of harness.katas.places."""
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """The options that it takes as keyword arguments, and their values, the default first."""
+    """The options that it takes as keyword arguments, and their values, the default first; see DURABLE for one of all that can
+    keep what is accepted from being torn.
+    """
     mounts: type[Mount] | None = None
     """The kind of mount that its run-containers need, of a volume."""
 
@@ -78,8 +85,10 @@ class BaseRunner:
         command: str = COMMAND,
         limits: Limits | None = None,
         observe: bool = False,
+        durable: str = NO,
     ) -> None:
-        """`observe` also takes snapshots of the sandbox around each command, for measuring and proving.
+        """`observe` also takes snapshots of the sandbox around each command, for measuring and proving; `durable` is one of
+        DURABLE.
 
         Raises ImageError when the image is missing or would give stale builds, and EngineError where the engine cannot
         mount what the runner `mounts`.
@@ -89,6 +98,7 @@ class BaseRunner:
         self.engine, self.katas = engine, katas
         self.image, self.command, self.observe = image, command, observe
         self.limits = limits or Limits()
+        self.how: Mapping[str, bool] = {"durable": True} if durable == YES else {}
         if not command.strip():
             raise UsageError("the command is empty; leave it out to run ./cyber-dojo.sh")
         if "\0" in command:
@@ -114,13 +124,18 @@ class BaseRunner:
         """The properties that it claims with these options, on an engine that isolates."""
         return ALL
 
+    @staticmethod
+    def claims_durable(options: Mapping[str, str]) -> frozenset[Property]:
+        """What the option DURABLE adds to what is claimed."""
+        return frozenset({Property.DURABLE}) if options.get("durable") == YES else frozenset()
+
     def play(self, event: TestEvent) -> None:
         """The steps, up to the one that accepts the test event."""
         raise NotImplementedError
 
     def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> Event:
         """The avatar's test event in the katas, for which so many seconds may be waited."""
-        return self.katas.event(avatar, seconds=seconds)
+        return self.katas.event(avatar, seconds=seconds, **self.how)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         """The run-container that the steps need, for the test event that `begin` gave."""

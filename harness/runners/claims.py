@@ -18,6 +18,7 @@ class Property(StrEnum):
         "history"  # each tag holds what was sent and printed, and numbers go on, whatever git does with it
     )
     ATOMIC = "atomic"  # whatever dies, the katas are the state before or the state after
+    DURABLE = "durable"  # once it is accepted, no failure of the power undoes a test event, or tears it
     TIMED_OUT = "timed-out"  # past the limit it is as if the attempt was never made
     ISOLATED = "isolated"  # a run reaches nothing but its own sandbox, and is bounded
     OWNERSHIP = "ownership"  # no uid is needed on the host, and no mode can break the next test event
@@ -42,7 +43,7 @@ ALL = frozenset(
 """What a runner of another package claims that says ALL, or nothing. It never grows: what came later is claimed by name."""
 
 EVERYTHING = ALL | {Property.EDITS, Property.RENAMES, Property.HISTORY}
-"""What the built-in runners claim, but for what they say."""
+"""What the built-in runners claim, but for what they say. What they do only when asked to is not in it."""
 
 OF_KEPT_TREES = frozenset(
     {Property.EXACT_MTIMES, Property.INCREMENTAL, Property.MIRROR, Property.EDITS, Property.RENAMES}

@@ -20,7 +20,7 @@ from harness.katas.kept import VolumeKatas
 from harness.katas.layout import SANDBOX, Avatar, avatar_folder
 from harness.katas.places import VOLUME, open_granular, open_volume
 from harness.katas.store import Event, Katas
-from harness.runners.base import BaseRunner
+from harness.runners.base import DURABLE, YES, BaseRunner
 from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
 from harness.runners.event import TestEvent
 from harness.runners.seed import Edit, Seed
@@ -58,6 +58,7 @@ class KatasDataContainer(BaseRunner):
             SEEDED,
         ),  # what is prepared for the next test event: nothing, a container, the tree in it
         "standing": ("8", "1", "2", "4", "16", "32", "64"),  # so many at most
+        **DURABLE,
     }
     katas: VolumeKatas | GranularKatas
 
@@ -104,6 +105,10 @@ class KatasDataContainer(BaseRunner):
                 f"{cls.name}: an avatar's own data-container is mounted and needs no pipe; leave pipe={pipe} out, "
                 "or take granularity=kata"
             )
+        if pipe == NONE and options.get("durable") == YES:
+            raise UsageError(
+                f"{cls.name}: durable={YES} is for what is piped; what is mounted a run changes before anything is accepted"
+            )
         if options.get("standby", COLD) != COLD and pipe != TWO_WAY:
             raise UsageError(
                 f"{cls.name}: a head start is for pipe={TWO_WAY}; leave standby or pipe={pipe} out"
@@ -114,9 +119,9 @@ class KatasDataContainer(BaseRunner):
         """What is not piped back is not kept; what is mounted stays half done, and team mates share what they mount."""
         pipe = _pipe(options)
         if pipe == ONE_WAY:
-            return EVERYTHING - OF_KEPT_TREES
+            return EVERYTHING - OF_KEPT_TREES | cls.claims_durable(options)
         if pipe == TWO_WAY:
-            return EVERYTHING
+            return EVERYTHING | cls.claims_durable(options)
         mounted = EVERYTHING - {Property.ATOMIC, Property.TIMED_OUT, Property.OWNERSHIP}
         return mounted - {Property.ISOLATED} if options.get("granularity") == KATA else mounted
 

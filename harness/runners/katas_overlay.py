@@ -18,7 +18,7 @@ from harness.katas.layered import DEPTH
 from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import VOLUME
 from harness.katas.store import EVENT_SECONDS, Event, Katas
-from harness.runners.base import BaseRunner
+from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 
@@ -30,6 +30,7 @@ class KatasOverlay(BaseRunner):
     katas_in = VOLUME
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "layers": (str(DEPTH), "2", "5"),  # so many at most between two test events, before they are folded
+        **DURABLE,
     }
     mounts = Overlay
     katas: VolumeKatas
@@ -39,7 +40,7 @@ class KatasOverlay(BaseRunner):
         """The layers have the player's uid, in the volume and in what is downloaded from it; and the kernel renames no folder
         of a lower layer, which `mv` copies then.
         """
-        return EVERYTHING - {Property.OWNERSHIP, Property.RENAMES}
+        return EVERYTHING - {Property.OWNERSHIP, Property.RENAMES} | cls.claims_durable(options)
 
     def __init__(self, engine: Engine, katas: Katas, *, layers: str = str(DEPTH), **arguments: Any) -> None:
         """Raises what BaseRunner does."""
@@ -47,7 +48,7 @@ class KatasOverlay(BaseRunner):
         self._layers = int(layers)
 
     def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> KeptEvent:
-        return self.katas.event(avatar, "layered", seconds=seconds, depth=self._layers)
+        return self.katas.event(avatar, "layered", seconds=seconds, depth=self._layers, **self.how)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         assert isinstance(katas, KeptEvent)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 from harness.engines import SandboxSpec
 from harness.engines.spec import PartOfVolume
@@ -13,7 +14,7 @@ from harness.katas.kept import KeptEvent, VolumeKatas
 from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import VOLUME
 from harness.katas.store import EVENT_SECONDS, Event
-from harness.runners.base import BaseRunner
+from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 
@@ -23,16 +24,17 @@ class KatasSubpath(BaseRunner):
 
     name = "katas-subpath"
     katas_in = VOLUME
+    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = DURABLE
     mounts = PartOfVolume
     katas: VolumeKatas
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
         """The sandboxes have the player's uid, in the volume and in what is downloaded from it."""
-        return EVERYTHING - {Property.OWNERSHIP}
+        return EVERYTHING - {Property.OWNERSHIP} | cls.claims_durable(options)
 
     def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> KeptEvent:
-        return self.katas.event(avatar, "trial", seconds=seconds)
+        return self.katas.event(avatar, "trial", seconds=seconds, **self.how)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         assert isinstance(katas, KeptEvent)

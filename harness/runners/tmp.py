@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from harness.katas import packing
 from harness.katas.places import FOLDER
 from harness.katas.stamps import up_to
-from harness.runners.base import BaseRunner
+from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
 from harness.runners.event import TestEvent
 
@@ -19,11 +20,12 @@ class Tmp(BaseRunner):
 
     name = "tmp"
     katas_in = FOLDER
+    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = DURABLE
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
         """Nothing that a run made is kept, and every stamp is new."""
-        return EVERYTHING - OF_KEPT_TREES
+        return EVERYTHING - OF_KEPT_TREES | cls.claims_durable(options)
 
     def play(self, event: TestEvent) -> None:
         event.start()

@@ -83,10 +83,16 @@ def acceptance(files: Files, comparison: Comparison, *, stdout: bytes = b"", sec
 
 
 def play(
-    katas: Katas, avatar: Avatar, files: Files, run: Run | None = None, *, stdout: bytes = b""
+    katas: Katas,
+    avatar: Avatar,
+    files: Files,
+    run: Run | None = None,
+    *,
+    stdout: bytes = b"",
+    durable: bool = False,
 ) -> Comparison:
     """A whole test event, accepted; without a run nothing is piped back."""
-    with closing(katas.event(avatar)) as event:
+    with closing(katas.event(avatar, durable=durable)) as event:
         comparison = save(event, files)
         if run:
             stage(event, run)

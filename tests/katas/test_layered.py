@@ -15,7 +15,7 @@ from events import acceptance, save
 from mounted import needs_overlays, press, tree
 
 from harness.errors import KatasError
-from harness.katas import journal, whole
+from harness.katas import journal
 from harness.katas.layered import DEPTH, LayeredEvent
 from harness.katas.layers import WHITEOUT
 from harness.katas.layout import LAYERS, LISTED, SANDBOX
@@ -342,11 +342,11 @@ def test_a_crash_in_the_middle_of_a_fold_does_no_harm(folder: Path, monkeypatch:
         play(folder, {"a": str(number), f"b{number}": "1"}, {"made": None if number == 2 else "x"})
     before = tree(folder)
 
-    def crash(path: str, content: bytes, temporary: str = "") -> None:
-        raise OSError("by a test")
+    def crash(path: Path) -> None:
+        raise OSError(f"at {path.name} by a test")
 
-    monkeypatch.setattr(whole, "write", crash)
-    with pytest.raises(OSError, match="by a test"):
+    monkeypatch.setattr(Path, "unlink", crash)
+    with pytest.raises(OSError, match=f"at {LISTED} by a test"):
         FolderEvent(folder)
     monkeypatch.undo()
     assert (folder / SANDBOX / "a").read_text() == "2"
