@@ -28,6 +28,7 @@ PROOFS = {
     Property.BEHAVES: "behaves",
     Property.NO_MISSED_EDIT: "no_missed_edit",
     Property.ATOMIC: "atomic",
+    Property.DURABLE: "durable",
     Property.TIMED_OUT: "timed_out",
     Property.OWNERSHIP: "ownership",
     Property.ISOLATED: "isolated",

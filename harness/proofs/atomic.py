@@ -7,6 +7,9 @@ is killed, or the harness is cut off from it, after some byte that goes to one o
 killed there, in a process of its own; and the keeper, or such a harness, is killed at a change that it makes to its disk, or
 finds that disk full from there on, most of all around the change that accepts the test event.
 
+Last the power fails, on a file system that keeps renames in order: whatever landed of what lies between two of them, the katas
+are the state before or after, the newest test events lost or not (see `harness.proofs.power`; that none is lost is *durable*).
+
 An example costs two test events, a keeper to be replaced and a look at the katas: on Docker a second or two, and another one
 where the harness dies.
 """
@@ -21,14 +24,15 @@ from typing import TypeVar, cast
 from harness.engines import Engine
 from harness.errors import HarnessError
 from harness.katas.visible import VisibleFiles
-from harness.proofs import victim
+from harness.proofs import power, victim
 from harness.proofs.doom import FULL, KILLED
 from harness.proofs.faults import CUT, FROM, HARNESS, KEEPER, RUN, Course, Fault, FaultyEngine, Place
+from harness.proofs.outage import Model
 from harness.proofs.outside import eventually
 from harness.proofs.search import Search
 from harness.proofs.state import State, changed, holds, look, products
 from harness.proofs.subject import SECONDS, Subject, complete
-from harness.proofs.verdict import Refuted
+from harness.proofs.verdict import Refuted, Untried
 from harness.runners.base import BaseRunner
 
 STREAMS, DEATHS = 12, 6
@@ -39,6 +43,9 @@ NEAR = 2
 
 DISKS = 8
 """How many others are tried for each time that the search is harder."""
+
+STATES = 1000
+"""How many failures of the power are tried by default; one costs a hundredth of a test event."""
 
 SAID = 4000
 """Bytes that a run prints in the middle of its work, and gives whoever is to kill it some time."""
@@ -79,6 +86,8 @@ def prove(subject: Subject, search: Search) -> None:
     with replace(subject, engine=cast(Engine, engine)).runner(observe=False) as runner:
         game = _Game(subject, engine, runner)
         search.listed("faults", game.faults(search.effort.factor), game.check, parse=Fault.parse)
+    with contextlib.suppress(Untried):  # katas of somebody else's kind
+        power.tried(subject, search, Model.ORDERED, states=round(STATES * search.effort.factor))
 
 
 class _Game:

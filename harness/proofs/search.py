@@ -155,6 +155,10 @@ class Search:
             self._failed_at = self._failed_at or time.monotonic()
             raise
 
+    def wants(self, name: str) -> bool:
+        """Whether anything of the search `name` is to be tried: for who has to prepare it."""
+        return self._wanted(name) is not None
+
     def _wanted(self, name: str) -> str | None:
         """What of the search `name` is to be tried: "" for all of it, None for nothing, else that alone."""
         if self._replay is None:

@@ -58,21 +58,22 @@ def look(katas: Katas, avatar: Avatar) -> State:
     return State(sandbox, tuple(tags[tag] for tag in sorted(tags)))
 
 
-def changed(before: State, after: State, old: VisibleFiles, sent: VisibleFiles) -> str:
-    """In what `after` differs from `before`, but for the visible files, which were `old` and may be those that were sent: in
-    words, or empty.
+def changed(before: State, after: State, old: VisibleFiles, *sent: VisibleFiles) -> str:
+    """In what `after` differs from `before`, but for the visible files, which were `old` and each of which may be as it was
+    `sent` once: in words, or empty.
     """
     if after.commits != before.commits:
         return f"there is a tag {after.tag}"
-    may_be_touched = {b"."} | {folder for name in (*old, *sent) for folder in _folders(name)}
+    names = {*old, *(name for files in sent for name in files)}
+    may_be_touched = {b"."} | {folder for name in names for folder in _folders(name)}
     for path in sorted(before.sandbox.keys() | after.sandbox.keys()):
         was, now = before.sandbox.get(path), after.sandbox.get(path)
         if was == now or (path in may_be_touched and (not was or not now or was.kind == now.kind)):
             continue
-        if path in old or path in sent:
-            if not now and path not in sent:
+        if path in names:
+            if not now and any(path not in files for files in sent):
                 continue
-            if now and path in sent and holds(now, sent[path].read()):
+            if now and any(path in files and holds(now, files[path].read()) for files in sent):
                 continue
         what = "is gone" if not now else "is there" if not was else "differs"
         return f"{show(path)} {what}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.power import POWER
 from tests.mutants.spoiled import Change, Spoiled
 
 FOLDERS = "tests/engines/test_folders.py"
@@ -456,4 +457,4 @@ DIES = (
     ),
 )
 
-SPOILED = (*REACHES, *STARVES, *LEFT, *DIES)
+SPOILED = (*REACHES, *STARVES, *LEFT, *DIES, *POWER)
