@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from harness import runners
 from harness.cli.options import add_engine, add_exclude, add_runner, errors, positive, remark, warn
@@ -22,6 +22,7 @@ from harness.katas.store import Increment
 from harness.katas.visible import VisibleFiles
 from harness.library import open_runner
 from harness.render import terminal
+from harness.render.plain import shown_in_colour
 from harness.runners.base import COMMAND, BaseRunner
 from harness.runners.products import tell as told
 from harness.runners.run import Outcome, Run
@@ -91,11 +92,11 @@ def _run(options: argparse.Namespace) -> int:
         run = runner.run(
             avatar, files, max_seconds=options.max_seconds, fresh=options.fresh, products=options.changes
         )
-        sys.stdout.write(run.stdout)
+        _write(sys.stdout, run.stdout)
         if run.stdout and not run.stdout.endswith("\n") and sys.stdout.isatty():
             sys.stdout.write("\n")
         sys.stdout.flush()
-        sys.stderr.write(run.stderr)
+        _write(sys.stderr, run.stderr)
         _explain(
             run,
             f"{runner.name} on {runner.engine.describe()['engine']}, "
@@ -107,6 +108,11 @@ def _run(options: argparse.Namespace) -> int:
     if run.outcome is Outcome.FAULTY:
         return 2
     return TIMED_OUT if run.status is None else run.status
+
+
+def _write(out: TextIO, text: str) -> None:
+    """A run's output; a person's terminal does nothing that it says, but to show its colours."""
+    out.write(shown_in_colour(text) if out.isatty() else text)
 
 
 def _last(runner: BaseRunner, avatar: Avatar) -> Increment | None:

@@ -36,6 +36,23 @@ def shown_name(name: str | bytes) -> str:
     return shown(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
+_COLOURS = re.compile(r"(\x1b\[[0-9;]{0,40}m)")
+"""What sets colours alone (ECMA-48, SGR), as compilers and test programs print it."""
+
+
+def shown_in_colour(text: str) -> str:
+    r"""The same of an output: its colours stay, and end with it.
+
+    >>> shown_in_colour("\x1b[31mred\x1b[2J")
+    '\x1b[31mred\\x1b[2J\x1b[0m'
+    >>> shown_in_colour("plain")
+    'plain'
+    """
+    pieces = _COLOURS.split(text)
+    found = "".join(piece if number % 2 else shown(piece) for number, piece in enumerate(pieces))
+    return found + "\x1b[0m" if len(pieces) > 1 else found
+
+
 def write_out(out: TextIO, data: bytes | str) -> None:
     """Write what somebody's program printed, or what holds it: shown, to a person's terminal; as it is, to all else."""
     text = data.decode(errors="replace") if isinstance(data, bytes) else data

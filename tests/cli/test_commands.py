@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -104,6 +105,20 @@ def test_run_tells_what_it_goes_on_from_and_what_it_left_out(
     main((*arguments, "--fresh"))
     out, err = capfd.readouterr()
     assert (out, "goes on" in err, "tag 3" in err) == ("building\none\n", False, True)
+
+
+def test_run_lets_no_output_command_a_terminal(tree: Path) -> None:
+    """But for its colours; in a file it is as it was printed."""
+    printed = r"\033[31mred\033[2J\033]0;owned\007"
+    (tree / "cyber-dojo.sh").write_text(f"#!/bin/sh\nprintf '{printed}'\n")
+    person, terminal = os.openpty()
+    command = [sys.executable, "-m", "harness", "run", *LOCAL, str(tree)]
+    for out in (terminal, subprocess.PIPE):
+        done = subprocess.run(command, stdout=out, stderr=subprocess.DEVNULL, check=True)
+    os.close(terminal)
+    assert os.read(person, 1000) == b"\x1b[31mred\\x1b[2J\\x1b]0;owned\\x07\x1b[0m\r\n"
+    assert done.stdout == b"\x1b[31mred\x1b[2J\x1b]0;owned\x07"
+    os.close(person)
 
 
 def test_run_lists_what_the_run_changed(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
