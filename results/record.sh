@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the recordings in results/recordings again, in about an hour, on a machine that should have nothing else to do:
+# Makes the recordings in results/recordings again, in about two hours, on a machine that should have nothing else to do:
 # Docker at DOCKER_HOST (overlay2 gives the figures of the README), the local engine, and, where SLOW_DOCKER_HOST names an
 # engine on a slow storage driver, that one too. `results/record.sh typical-docker ...` makes only those that are named.
 set -euo pipefail
@@ -14,7 +14,8 @@ modern=(--runner katas-overlay)
 incremental=(--runner katas-volume --runner katas-data-container --runner katas-data-container:standby=seeded --runner katas-overlay)
 granularities=(--runner katas-data-container:granularity=kata --runner katas-data-container:granularity=kata,pipe=one-way
   --runner katas-data-container:granularity=kata,pipe=none --runner katas-data-container:granularity=avatar)
-proved=("${notes[@]}" "${standby[@]}" "${modern[@]}" --runner katas-subpath "${granularities[@]}")
+proved=("${notes[@]}" "${standby[@]}" "${modern[@]}" --runner katas-subpath "${granularities[@]}"
+  --runner katas-data-container:durable=yes)
 
 slow() { DOCKER_HOST=${SLOW_DOCKER_HOST:?names no engine} "$@"; }
 
@@ -46,7 +47,7 @@ load-docker() {
   record load-docker.jsonl "$harness" load --engine docker "${incremental[@]}" --avatars 1,2,4,8,16,32 --budget 340 --out
 }
 verify-docker() {
-  record verify-docker.json "$harness" verify --engine docker "${proved[@]}" --profile ci --json
+  record verify-docker.json "$harness" verify --engine docker "${proved[@]}" --json
 }
 verify-slow() {
   record verify-slow.json slow "$harness" verify --engine docker "${notes[@]}" --runner katas-data-container:standby=seeded \
@@ -58,8 +59,11 @@ verify-local() {
 verify-local-modern() {
   record verify-local-modern.json "$harness" verify --engine local "${standby[@]}" "${modern[@]}" --profile ci --json
 }
+soak-local() { # an hour
+  "$harness" soak --minutes 60 --engine local | tee "$folder/soak-local.txt"
+}
 
-all=(typical-docker typical-local scale-docker files-docker load-docker verify-docker verify-local verify-local-modern)
+all=(typical-docker typical-local scale-docker files-docker load-docker verify-docker verify-local verify-local-modern soak-local)
 [[ -z ${SLOW_DOCKER_HOST:-} ]] || all+=(typical-slow verify-slow)
 for each in "${@:-${all[@]}}"; do
   printf '\n=== %s\n' "$each"
