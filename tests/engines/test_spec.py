@@ -143,9 +143,9 @@ def test_address_space_has_no_bound(sandbox: Sandbox) -> None:
 
 
 BOMBS = {
-    "waiting": "while sleep 1000 & do :; done",
+    "waiting": "while sleep 1000.15625 & do :; done",
     "growing": "bomb() { bomb | bomb & }; bomb; sleep 1",
-    "detached": "bomb() { setsid sh -c 'while :; do sleep 1000 & done' & }; bomb; bomb; sleep 1",
+    "detached": "bomb() { setsid sh -c 'while :; do sleep 1000.15625 & done' & }; bomb; bomb; sleep 1",
     "stubborn": "trap '' TERM INT HUP; (while :; do (while :; do :; done) & done) & wait $!",
 }
 
@@ -156,7 +156,7 @@ def test_processes_have_a_bound(shared_engine: Engine, bomb: str) -> None:
     execution = limited(shared_engine, bomb, processes=40)
     assert execution.status is not None
     assert b"Cannot fork" in execution.stderr
-    assert not running("sleep\0001000")
+    assert not running("sleep\0001000.15625")
 
 
 def test_one_that_kills_all_it_can_kills_itself_alone(sandbox: Sandbox) -> None:
