@@ -593,9 +593,11 @@ class FolderEvent:
         settle(self._folder, durable=self._durable)
 
     def _clear(self) -> None:
-        if not journal.is_pending(str(self._folder)):  # else the staged tree is still to become the sandbox
+        pending = journal.is_pending(str(self._folder))
+        if not pending:  # else the staged tree is still to become the sandbox
             remove_tree(self._staging)
-            remove_tree(self._incoming)  # and the objects in it the history
+        if not (pending and self._durable):  # else objects in it are still to come into the history
+            remove_tree(self._incoming)
 
     def _against(self, stamped: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
         """The history beside these files: which contents it does not hold yet, its head, and the tag of that."""

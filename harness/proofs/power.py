@@ -7,43 +7,33 @@ A state costs some ten milliseconds; a test event, as everywhere, what the engin
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
-import io
-import json
-import os
 import random
 import re
-import stat
-import sys
-import tempfile
 import time
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import sha1
-from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-from harness.disk import can_exchange, remove_tree
+from harness.disk import remove_tree
 from harness.engines import Engine
-from harness.engines.folders import scratch
 from harness.engines.spec import Overlay
-from harness.errors import EngineError, HarnessError, UsageError
+from harness.errors import HarnessError, UsageError
 from harness.katas import objects, refs
 from harness.katas.granular import GranularKatas
 from harness.katas.journal import CONFIG
 from harness.katas.kept import VolumeKatas
 from harness.katas.layered import DEPTH
-from harness.katas.layout import ACCEPTING, HISTORY, Avatar, avatar_folder, show
+from harness.katas.layout import HISTORY, Avatar, avatar_folder, show
 from harness.katas.store import FolderKatas
 from harness.katas.visible import VisibleFiles
-from harness.proofs.outage import ROOT, Course, Disk, Mark, Model, Moment
-from harness.proofs.recorder import OPAQUE, PREFIX, Recorder
+from harness.proofs.disks import in_memory, make
+from harness.proofs.outage import Course, Disk, Mark, Model, Moment
+from harness.proofs.recordings import ACCEPTED, RecordingEngine, recorded
 from harness.proofs.search import Search
 from harness.proofs.state import State, changed, holds, look
 from harness.proofs.subject import SECONDS, Subject, complete
@@ -51,7 +41,6 @@ from harness.proofs.verdict import Refuted, Untried
 from harness.proofs.words import differences
 from harness.runners.base import BaseRunner
 from harness.runners.run import Output
-from harness.streams import Stream
 
 STATES = 1000
 """How many are made at least."""
@@ -141,7 +130,7 @@ def tried(subject: Subject, search: Search, model: Model, *, states: int) -> Non
     """
     if not search.wants(NAME):
         return
-    with _in_memory() as folder:
+    with in_memory() as folder:
         play = _play(subject)
         judge = _Judge(play, folder)
 
@@ -188,10 +177,6 @@ class Play:
             return self.course.at(self.points[event][point], model)
         except LookupError:
             raise UsageError(f"test event {event} has no point {point}") from None
-
-
-ACCEPTED = "accepted"
-"""The mark of a test event that was told as accepted."""
 
 
 def _play(subject: Subject) -> Play:
@@ -247,94 +232,6 @@ def _give_up(runner: BaseRunner, avatar: Avatar, files: VisibleFiles) -> None:
     run = runner.run(avatar, files, max_seconds=SECONDS, on_output=give_up)
     if run.tag is not None:
         raise Untried("a test event was accepted whose output nobody took")
-
-
-_RECORDERS: list[Recorder] = []
-
-
-def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    for each in _RECORDERS:
-        each.hook(event, arguments)
-
-
-@functools.cache
-def _install() -> None:
-    sys.addaudithook(_hook)
-
-
-@contextmanager
-def recorded(root: Path) -> Iterator[tuple[Recorder, list[dict[str, Any]]]]:
-    """What this thread does to a folder in the block."""
-    records: list[dict[str, Any]] = []
-    recorder = Recorder(str(root), records.append)
-    _install()
-    _RECORDERS.append(recorder)
-    recorder.mark("begun")
-    try:
-        yield recorder, records
-    finally:
-        _RECORDERS.remove(recorder)
-
-
-class RecordingEngine:
-    """Like the engine behind it, but its keepers tell what they do to their disk."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self.records, self.recording = engine, [], True
-
-    records: list[dict[str, Any]]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def open_keeper(self, volume: str, program: bytes) -> Stream:
-        if not self.recording:
-            return self._engine.open_keeper(volume, program)
-        if self.records:
-            raise EngineError("another keeper was wanted while one is being recorded")
-        return _Telling(self._engine.open_keeper(volume, recording(program)), self.records)
-
-
-def recording(program: bytes) -> bytes:
-    """A keeper's program that records itself."""
-    source = resources.files("harness.proofs").joinpath("recorder.py").read_text()
-    spoiled = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(program)) as old,
-        zipfile.ZipFile(spoiled, "w", zipfile.ZIP_DEFLATED) as new,
-    ):
-        for name in old.namelist():
-            content = old.read(name)
-            if name == "__main__.py":
-                content = b"\n".join([source.encode(), b"install_in_keeper()", content])
-            new.writestr(name, content)
-    return spoiled.getvalue()
-
-
-class _Telling:
-    """A stream on whose other side a keeper records itself."""
-
-    def __init__(self, stream: Stream, records: list[dict[str, Any]]) -> None:
-        self._stream, self._records = stream, records
-        self._said = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def read(self, deadline: float) -> tuple[int, bytes]:
-        while True:
-            source, data = self._stream.read(deadline)
-            if source != 2:
-                return source, data
-            *lines, self._said = (self._said + data).split(b"\n")
-            other = []
-            for line in lines:
-                if line.startswith(PREFIX):
-                    self._records.append(json.loads(line.removeprefix(PREFIX)))
-                else:
-                    other.append(line + b"\n")
-            if other:
-                return source, b"".join(other)
 
 
 def _cases(play: Play, model: Model, states: int) -> Iterator[Case]:
@@ -414,45 +311,6 @@ def _smaller(judge: _Judge, case: Case, refuted: Refuted, seconds: float) -> tup
     return replace(case, landed=best), why
 
 
-MEMORY = Path("/dev/shm")
-"""Where a disk that is made and opened a thousand times costs next to nothing, however busy the real one is."""
-
-
-@contextmanager
-def _in_memory() -> Iterator[Path]:
-    """An empty folder in memory, for this user alone; elsewhere where that cannot be. What a process left that was killed goes
-    with the next one that comes: nobody holds its lock any more.
-    """
-    prefix = f"harness-{os.geteuid()}-outage-"
-    with contextlib.suppress(OSError):
-        for each in MEMORY.glob(f"{prefix}*"):
-            if each.lstat().st_uid == os.geteuid():
-                with contextlib.suppress(BlockingIOError), _held(each):
-                    remove_tree(each)
-    with contextlib.ExitStack() as stack:
-        try:
-            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=MEMORY))
-            stack.callback(remove_tree, folder)
-            stack.enter_context(_held(folder))
-            os.setxattr(folder, OPAQUE, b"y")
-            os.removexattr(folder, OPAQUE)
-            fit = can_exchange(str(folder))
-        except OSError:
-            fit = False
-        yield folder if fit else stack.enter_context(scratch("outage"))
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """With the lock of a folder. Raises BlockingIOError where somebody else holds it."""
-    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(held)
-
-
 class _Judge:
     """Makes states and looks at them."""
 
@@ -529,68 +387,6 @@ class _Judge:
             return state, written
         finally:
             remove_tree(place)
-
-
-def make(disk: Disk, place: Path) -> None:
-    """Make what is on a disk in a folder that is not there yet. Raises OSError."""
-    made: dict[int, bytes] = {}
-    folders: list[tuple[bytes, int]] = []
-    numbers: dict[int, int] = {}  # inodes, as they were recorded, to those here
-    deciding: list[bytes] = []
-
-    def fill(path: bytes, folder: int) -> None:
-        os.mkdir(path, 0o700)
-        folders.append((path, folder))
-        numbers[disk.inodes[folder].number] = os.lstat(path).st_ino
-        if disk.part(folder, "opaque"):
-            os.setxattr(path, OPAQUE, b"y")
-        for name, inode in disk.names.get(folder, {}).items():
-            below = os.path.join(path, os.fsencode(name))
-            if stat.S_ISDIR(disk.inodes[inode].kind):
-                fill(below, inode)
-            elif inode in made:
-                os.link(made[inode], below, follow_symlinks=False)
-            else:
-                _make_file(disk, inode, below)
-                made[inode] = below
-            if name == ACCEPTING:
-                deciding.append(below)
-
-    fill(os.fsencode(place), ROOT)
-    for path in deciding:
-        _renumber(path, numbers)
-    for path, inode in reversed(folders):
-        os.chmod(path, disk.part(inode, "mode"))
-        os.utime(path, ns=(disk.part(inode, "mtime"),) * 2)
-
-
-def _make_file(disk: Disk, inode: int, path: bytes) -> None:
-    kind = disk.inodes[inode].kind
-    if stat.S_ISLNK(kind):
-        os.symlink(disk.inodes[inode].target or b"?", path)
-    elif stat.S_ISREG(kind):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.write(file, disk.part(inode, "content"))
-        os.fchmod(file, disk.part(inode, "mode"))
-        os.close(file)
-    else:
-        os.mknod(path, kind | disk.part(inode, "mode"), disk.inodes[inode].device)
-    # A machine whose power failed takes longer to come back than whoever waits for the holder of a lock does.
-    stamp = 0 if path.endswith(b".lock") else disk.part(inode, "mtime")
-    os.utime(path, ns=(stamp, stamp), follow_symlinks=False)
-
-
-def _renumber(path: bytes, numbers: Mapping[int, int]) -> None:
-    """An inode keeps its number when the power fails; here it has got another one."""
-    with open(path, "r+b") as file:
-        try:
-            decided = json.loads(file.read())
-            decided["staged"] = numbers.get(decided["staged"], 0) if decided["staged"] else None
-        except (ValueError, KeyError, TypeError):
-            return  # it is torn
-        file.seek(0)
-        file.write(json.dumps(decided).encode())
-        file.truncate()
 
 
 def _check_history(history: Path) -> None:

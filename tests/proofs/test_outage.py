@@ -14,8 +14,10 @@ import pytest
 from harness.disk import exchange, sync_disk, sync_file, sync_folder
 from harness.katas.layout import Avatar
 from harness.katas.store import FolderKatas
+from harness.proofs.disks import make
 from harness.proofs.outage import Course, Model, Moment
-from harness.proofs.power import Case, make, recorded
+from harness.proofs.power import Case
+from harness.proofs.recordings import recorded
 from harness.tree import snapshot
 from tests.katas.events import play
 
