@@ -116,7 +116,13 @@ class FaultyEngine:
         return sandbox
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
-        return self._watch(KEEPER, self._engine.open_keeper(volume, self._spoiled(program)))
+        fault = self._fault
+        stream = self._watch(KEEPER, self._engine.open_keeper(volume, self._spoiled(program, fault)))
+        if fault and fault.victim == KEEPER and not fault.place and self._fault is not fault:
+            # One that a head start took, and that was only being opened when the test event with the fault had ended.
+            stream.cut()
+            stream.kill()
+        return stream
 
     @contextmanager
     def armed(self, fault: Fault) -> Iterator[None]:
@@ -180,7 +186,7 @@ class FaultyEngine:
             if stream in streams:
                 streams.remove(stream)
 
-    def _watch(self, name: str, stream: Stream) -> Stream:
+    def _watch(self, name: str, stream: Stream) -> _Watched:
         watched = _Watched(name, stream, self)
         self._streams[name].append(watched)
         self._course.open(name)
@@ -192,8 +198,7 @@ class FaultyEngine:
             stream.cut()
             stream.kill()
 
-    def _spoiled(self, program: bytes) -> bytes:
-        fault = self._fault
+    def _spoiled(self, program: bytes, fault: Fault | None) -> bytes:
         if self._counting:
             call = f"install({COUNTED!r}, 0, lambda: os.write(2, b'.'))"
         elif fault and fault.victim == KEEPER and not fault.place:
