@@ -106,6 +106,12 @@ class Case:
         return cls(Model(found["model"]), int(found["event"]), int(found["point"]), int(found["landed"], 16))
 
 
+AT_ONCE = Case(Model.STRICT, 2, 0, 0)
+"""The first test event is accepted, and only what was forced is on the disk. What runs do later has no part in it, so it is tried
+even where that could not all be recorded: a run in a mounted folder is seen only when the harness next looks.
+"""
+
+
 def files_of(event: int, *, given_up: bool = False, ahead: bool = False) -> VisibleFiles:
     """What is sent for a test event: changed, added and deleted files. With `ahead` the second one's run leaves a stamp of the
     future.
@@ -135,6 +141,8 @@ def tried(subject: Subject, search: Search, model: Model, *, states: int) -> Non
         judge = _Judge(play, folder)
 
         def check(case: Case) -> None:
+            if case != AT_ONCE:
+                judge.trust()
             try:
                 judge.check(case)
             except Refuted as refuted:
@@ -239,7 +247,7 @@ def _cases(play: Play, model: Model, states: int) -> Iterator[Case]:
     that is lost the soonest.
     """
     if model is Model.STRICT:
-        yield Case(model, 2, 0, 0)
+        yield AT_ONCE
     draw = random.Random(SEED)
     points = [(event, point) for event in _interesting(play) for point in range(len(play.points[event]))]
     count = turn = 0
@@ -315,14 +323,17 @@ class _Judge:
     """Makes states and looks at them."""
 
     def __init__(self, play: Play, folder: Path) -> None:
-        """In this folder. Refuted where the recording does not lead to what the katas hold."""
+        """In this folder."""
         self.play, self._folder = play, folder
         self._count = 0
         self._wanted = {0: State({}, ())}
         for event, place in enumerate(play.course.marks(ACCEPTED), 1):
             everything = play.course.at(place, Model.STRICT)
             self._wanted[event] = self._open(everything.disk(-1))[0]
-        if said := differences(play.after.sandbox, self._wanted[len(self._wanted) - 1].sandbox):
+
+    def trust(self) -> None:
+        """Raise Untried where the recording does not lead to what the katas hold."""
+        if said := differences(self.play.after.sandbox, self._wanted[len(self._wanted) - 1].sandbox):
             raise Untried(f"the recording does not lead to what the katas hold: {said}")
 
     def words(self, case: Case) -> str:
