@@ -49,6 +49,9 @@ load-docker() {
 verify-docker() {
   record verify-docker.json "$harness" verify --engine docker "${proved[@]}" --json
 }
+verify-docker-notes() {
+  record verify-docker-notes.json "$harness" verify --engine docker "${notes[@]}" --json
+}
 verify-slow() {
   record verify-slow.json slow "$harness" verify --engine docker "${notes[@]}" --runner katas-data-container:standby=seeded \
     --profile ci --json
@@ -63,7 +66,7 @@ soak-local() { # an hour
   "$harness" soak --minutes 60 --engine local | tee "$folder/soak-local.txt"
 }
 
-all=(typical-docker typical-local scale-docker files-docker load-docker verify-docker verify-local verify-local-modern soak-local)
+all=(typical-docker typical-local scale-docker files-docker load-docker verify-docker verify-docker-notes verify-local verify-local-modern soak-local)
 [[ -z ${SLOW_DOCKER_HOST:-} ]] || all+=(typical-slow verify-slow)
 for each in "${@:-${all[@]}}"; do
   printf '\n=== %s\n' "$each"
