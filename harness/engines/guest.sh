@@ -7,8 +7,8 @@
 # player's streams is passed on (the rest is read and dropped, so that a chatty program is not killed by a full pipe),
 # SWEEP a command that returns when every process of the player has ended, USAGE one that prints what processes have used,
 # LOOK one that sets $caches to what a run left in its HOME, and $reason if none was started at all, TOLD a file that PREFIX
-# may have that told to by descriptor 4, UNPACK the tar command that unpacks stdin so that the player owns it, PACK the one that packs to stdout, ENVIRONMENT the
-# player's variables as shell words, PLAYER_PATH the PATH among them, PREFIX what a command is put behind to become the
+# may have that told to by descriptor 4, UNPACK the tar command that unpacks stdin so that the player owns it, PACK the one that
+# packs to stdout, ENVIRONMENT the player's variables as shell words, PLAYER_PATH the PATH among them, PREFIX what a command is put behind to become the
 # player's.
 #
 # Whatever runs here as somebody else than the player, and be it for the instant before it becomes the player, has this

@@ -56,9 +56,8 @@ class LayeredEvent(FolderEvent):
 
     def _settle(self) -> None:
         if os.path.exists(self._staging):
-            settle(
-                self._folder, durable=self._durable
-            )  # a crash in the middle of that left each file with two names
+            # A crash in the middle of that left each file with two names.
+            settle(self._folder, durable=self._durable)
         listed = Listed.read(self._folder)
         if listed:
             put_ahead_again(self._folder, listed)

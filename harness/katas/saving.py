@@ -27,6 +27,7 @@ from harness.katas.delta import feed, same_kind, stamped
 from harness.katas.layout import PATH_PARTS, split_name
 from harness.katas.sent import Record, Sent
 from harness.katas.stamps import TICK_NS, Ahead, Moved, as_sent, file_time, in_order, is_ahead
+from harness.katas.whole import Sync
 from harness.tree import newest
 
 
@@ -180,7 +181,7 @@ def save(
     sent: Record,
     names: Collection[bytes],
     latest: int | None = None,
-    sync: Callable[[int], object] | None = None,
+    sync: Sync | None = None,
 ) -> Saved:
     """Write and delete what the player changed since `sent`; `names` are all that the player has now. `latest` is the newest
     stamp in the sandbox, for a caller who knows it; `sync` forces a file that was written to the disk, before it takes the place
@@ -244,7 +245,7 @@ def _put(
     owner: tuple[int, int] | None,
     before: Sent | None,
     stamp: int | None,
-    sync: Callable[[int], object] | None,
+    sync: Sync | None,
 ) -> None:
     """Put a file, or an empty folder, in the place of whatever is there; a file that has a `stamp` already comes with it, so
     that a crash makes no edit of what is only put back.
@@ -489,7 +490,7 @@ def write_file(
     owner: tuple[int, int] | None,
     *,
     mode: int,
-    sync: Callable[[int], object] | None = None,
+    sync: Sync | None = None,
 ) -> None:
     """Write a file with these permissions, or make a symlink. Raises OSError."""
     if stat.S_ISLNK(file.mode):

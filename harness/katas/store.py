@@ -256,8 +256,8 @@ class FolderKatas:
             if not self.root.exists():  # a folder that is there has the mode that its owner gave it
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = self.root / avatar_folder(avatar)
-            made = partial(kind or FolderEvent, durable=True) if durable else kind or FolderEvent
-            found = made(folder, time.monotonic() + seconds, self._closed)
+            made = kind or FolderEvent
+            found = made(folder, time.monotonic() + seconds, self._closed, durable=durable)
             (self.root / STORE).touch()
             return found
 
@@ -486,9 +486,8 @@ class FolderEvent:
             kept = {name: file for name, file in sent.items() if name not in delta.deleted}
             record = {**kept, **saved.sent}
             if self._durable:
-                self._unsaid = encode(
-                    record
-                )  # all of that must be on the disk first: the run need not wait for it
+                # All of that must be on the disk first, and the run need not wait for it.
+                self._unsaid = encode(record)
             else:
                 self._write_sent(record)
             # What the player sent is stamped by the harness: it may stay where it was brought.

@@ -210,18 +210,25 @@ class FaultyEngine:
 
 def spoil(program: bytes, call: str) -> bytes:
     """A keeper's program that makes this call of harness.proofs.doom before anything else."""
-    source = resources.files("harness.proofs").joinpath("doom.py").read_text(encoding="utf-8")
-    spoiled = io.BytesIO()
+    return beginning_with(program, source_of("doom.py"), call.encode())
+
+
+def source_of(module: str) -> bytes:
+    """A module of harness.proofs, to be run where there is none."""
+    return resources.files("harness.proofs").joinpath(module).read_bytes()
+
+
+def beginning_with(program: bytes, *first: bytes) -> bytes:
+    """A keeper's program that runs these pieces of Python before anything else."""
+    made = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(program)) as old,
-        zipfile.ZipFile(spoiled, "w", zipfile.ZIP_DEFLATED) as new,
+        zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new,
     ):
         for name in old.namelist():
             content = old.read(name)
-            if name == "__main__.py":
-                content = b"\n".join([source.encode(), call.encode(), content])
-            new.writestr(name, content)
-    return spoiled.getvalue()
+            new.writestr(name, b"\n".join([*first, content]) if name == "__main__.py" else content)
+    return made.getvalue()
 
 
 class _Watched:

@@ -37,7 +37,7 @@ from harness.proofs.recordings import ACCEPTED, RecordingEngine, recorded
 from harness.proofs.search import Search
 from harness.proofs.state import State, changed, holds, look
 from harness.proofs.subject import SECONDS, Subject, complete
-from harness.proofs.verdict import Refuted, Untried
+from harness.proofs.verdict import OwnKind, Refuted, Untried
 from harness.proofs.words import differences
 from harness.runners.base import BaseRunner
 from harness.runners.run import Output
@@ -218,7 +218,7 @@ def _play(subject: Subject) -> Play:
             play(lambda name: None)
             runner.katas.list()  # what a keeper does after its answer is told with the next one
         else:
-            raise Untried("what this runner does to its katas cannot be recorded: they are of its own kind")
+            raise OwnKind("what this runner does to its katas cannot be recorded: they are of its own kind")
         engine.recording = False
         course = Course(list(records))
         after = look(runner.katas, avatar)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from harness.engines import Engine
 from harness.errors import EngineError
+from harness.proofs.faults import beginning_with, source_of
 from harness.proofs.recorder import PREFIX, Recorder
 from harness.streams import Stream
 
@@ -53,9 +51,8 @@ class RecordingEngine:
     """Like the engine behind it, but its keepers tell what they do to their disk."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine, self.records, self.recording = engine, [], True
-
-    records: list[dict[str, Any]]
+        self._engine, self.recording = engine, True
+        self.records: list[dict[str, Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -65,23 +62,8 @@ class RecordingEngine:
             return self._engine.open_keeper(volume, program)
         if self.records:
             raise EngineError("another keeper was wanted while one is being recorded")
-        return _Telling(self._engine.open_keeper(volume, recording(program)), self.records)
-
-
-def recording(program: bytes) -> bytes:
-    """A keeper's program that records itself."""
-    source = resources.files("harness.proofs").joinpath("recorder.py").read_text()
-    spoiled = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(program)) as old,
-        zipfile.ZipFile(spoiled, "w", zipfile.ZIP_DEFLATED) as new,
-    ):
-        for name in old.namelist():
-            content = old.read(name)
-            if name == "__main__.py":
-                content = b"\n".join([source.encode(), b"install_in_keeper()", content])
-            new.writestr(name, content)
-    return spoiled.getvalue()
+        telling = beginning_with(program, source_of("recorder.py"), b"install_in_keeper()")
+        return _Telling(self._engine.open_keeper(volume, telling), self.records)
 
 
 class _Telling:

@@ -32,8 +32,9 @@ SECONDS, CHEAP_SECONDS = 0.7, 0.3
 DRAWN = 54
 """How often all avatars play a drawn run, where that is cheap."""
 
-FOUND = "rm -rf made goes turns a b; echo 1 >made; echo 1 >goes; echo 1 >turns; mkdir -p a/x; echo 1 >a/x/z; echo 1 >b"
-"""What a run makes for the next one to find."""
+MADE = tuple(Change(WRITE, name, b"1\n") for name in (b"made", b"goes", b"turns", b"a/x/z", b"b"))
+FOUND = os.fsdecode(Model().run(MADE))
+"""What a run makes for the next one to find, and the script that makes it."""
 
 WRITES = {
     "changes all that it finds": "echo 2 >made; rm -rf goes turns; mkdir turns late",
@@ -94,8 +95,7 @@ def prove(subject: Subject, search: Search) -> None:
 def _script(drawn: Sequence[Change]) -> str:
     """What does this to what a run finds."""
     model = Model()
-    made = [Change(WRITE, name, b"1\n") for name in (b"made", b"goes", b"turns", b"a/x/z", b"b")]
-    model.run(made)
+    model.run(MADE)
     return os.fsdecode(model.run(drawn))
 
 
@@ -125,7 +125,7 @@ class _Player:
         self._tag, self._how = before.tag, how
 
     def go_on(self) -> None:
-        self._old = _files(f"{FOUND}; cat edit", self._how)
+        self._old = _files(f"{FOUND}\ncat edit", self._how)
         again = complete(self._runner, self._avatar, self._old)
         if again.tag != self._tag + 1 or again.stdout != self._how:
             raise Refuted(

@@ -25,6 +25,10 @@ class Untried(Exception):
     """Raised by a proof that cannot be tried here; str() says why."""
 
 
+class OwnKind(Untried):
+    """Where the katas are of a kind of the runner's own, which nobody else can look into."""
+
+
 @dataclass(frozen=True)
 class Counterexample:
     """The smallest one that was found."""

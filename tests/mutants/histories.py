@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
-import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from harness.engines.local import LocalEngine
 from harness.katas.delta import Stamped
 from harness.katas.layout import HISTORY
 from harness.katas.visible import VisibleFiles
+from harness.proofs.faults import beginning_with
 from harness.runners.event import TestEvent
 from harness.runners.katas_overlay import KatasOverlay
 from harness.streams import Stream
@@ -132,15 +131,7 @@ class PatchedEngine(LocalEngine):
     patch = b""
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
-        patched = io.BytesIO()
-        with (
-            zipfile.ZipFile(io.BytesIO(program)) as old,
-            zipfile.ZipFile(patched, "w", zipfile.ZIP_DEFLATED) as new,
-        ):
-            for name in old.namelist():
-                content = old.read(name)
-                new.writestr(name, self.patch + content if name == "__main__.py" else content)
-        return super().open_keeper(volume, patched.getvalue())
+        return super().open_keeper(volume, beginning_with(program, self.patch))
 
 
 class UnmarkedEngine(PatchedEngine):
