@@ -2,7 +2,7 @@
 nothing that git does with the history meanwhile, or that a run says, changes that.
 
 Between two test events references are packed, all of them or the tags alone, as `git pack-refs` and `git gc` do at any time. An
-example is a tag; a draw has two to five of them.
+example is a tag; a draw has two to eleven of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.proofs.state import look
 from harness.proofs.subject import Subject, complete
 from harness.proofs.verdict import Refuted, Untried
 
-PACKINGS = st.lists(st.sampled_from((NONE, TAGS, ALL)), min_size=1, max_size=4)
+PACKINGS = st.lists(st.sampled_from((NONE, TAGS, ALL)), min_size=1, max_size=10)
 
 
 def prove(subject: Subject, search: Search) -> None:
@@ -49,5 +49,5 @@ def prove(subject: Subject, search: Search) -> None:
                         raise Refuted(f"tag {tag} says that {record.stdout!r} was printed")
 
         search.drawn(
-            "packings", PACKINGS, check, most=subject.most(72, 10), weigh=lambda packings: 1 + len(packings)
+            "packings", PACKINGS, check, most=subject.most(48, 6), weigh=lambda packings: 1 + len(packings)
         )

@@ -26,11 +26,13 @@ from harness.runners.run import Outcome
 from harness.testing.sessions import WRITE, Change, Model
 from harness.testing.strategies import deeds
 
-SECONDS, CHEAP_SECONDS = 0.7, 0.3
+SECONDS, CHEAP_SECONDS = 0.7, 0.15
 """The limit of a run that does not end, and where a container starts at once."""
 
-DRAWN = 54
-"""How often all avatars play a drawn run, where that is cheap."""
+DRAWN, LONGEST = 15, 9
+"""Sessions of drawn runs where that is cheap, and how many runs one has at most: for each, what the katas hold is read twice, of
+histories that grow.
+"""
 
 MADE = tuple(Change(WRITE, name, b"1\n") for name in (b"made", b"goes", b"turns", b"a/x/z", b"b"))
 FOUND = os.fsdecode(Model().run(MADE))
@@ -63,32 +65,33 @@ def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first that is not ended, or leaves a trace."""
     seconds = CHEAP_SECONDS if subject.cheap else SECONDS
     with subject.runner(observe=False) as runner:
-        players = [_Player(runner, subject.avatar(), seconds) for _ in range(AT_ONCE)]
-        at_once(players, _Player.begin)
-        # One more keeper for each may stand idle later; what one kind of run leaves, six of them leave.
-        settled = _places(runner.engine) + AT_ONCE
 
-        def check(writes: Sequence[str]) -> None:
-            hanging = dict(zip(players, zip(writes, ENDLESS, strict=True), strict=True))
-            at_once(players, lambda player: player.time_out(*hanging[player]))
-            if not eventually(lambda: _places(runner.engine) <= settled):
-                raise Refuted(f"it left behind: {', '.join(runner.engine.traces())}")
-            at_once(players, _Player.go_on)
+        def play(rounds: Sequence[Sequence[str]]) -> None:
+            players = [_Player(runner, subject.avatar(), seconds) for _ in range(AT_ONCE)]
+            at_once(players, _Player.begin)
+            # One more keeper for each may stand idle later; what one kind of run leaves, six of them leave.
+            settled = _places(runner.engine) + AT_ONCE
+            for writes in rounds:
+                at_once(list(zip(players, writes, ENDLESS, strict=True)), _time_out)
+                if not eventually(lambda: _places(runner.engine) <= settled):
+                    raise Refuted(f"it left behind: {', '.join(runner.engine.traces())}")
+                at_once(players, _Player.go_on)
 
         search.listed(
             "endless",
             search.some(WRITES),
-            lambda writes: check([WRITES[writes]] * AT_ONCE),
+            lambda writes: play([[WRITES[writes]] * AT_ONCE]),
             show=lambda writes: f"of runs that do not end each {writes}",
             weigh=lambda writes: AT_ONCE,
         )
         if subject.cheap:
+            several = st.lists(st.lists(deeds(), max_size=4), min_size=AT_ONCE, max_size=AT_ONCE)
             search.drawn(
                 "drawn",
-                st.lists(st.lists(deeds(), max_size=4), min_size=AT_ONCE, max_size=AT_ONCE),
-                lambda drawn: check([_script(each) for each in drawn]),
+                st.lists(several, min_size=1, max_size=LONGEST),
+                lambda rounds: play([[_script(each) for each in drawn] for drawn in rounds]),
                 most=DRAWN,
-                weigh=len,
+                weigh=lambda rounds: AT_ONCE * len(rounds),
             )
 
 
@@ -133,6 +136,11 @@ class _Player:
                 f"{again.stdout!r}"
             )
         self._runner.prepare(self._avatar)
+
+
+def _time_out(attempt: tuple[_Player, str, str]) -> None:
+    player, writes, how = attempt
+    player.time_out(writes, how)
 
 
 def _places(engine: Engine) -> int:
