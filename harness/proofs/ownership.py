@@ -1,7 +1,7 @@
 """Ownership: inside, files belong to the user that the run is; in the katas to the katas' own, so that no uid is needed on
 the host; and whatever modes a run gives, they stay as they are and cannot break the next test event.
 
-What is asked of owners costs one test event, an example of modes three; several avatars play at once.
+What is asked of owners costs one test event, an example of modes two; several avatars play at once.
 """
 
 from __future__ import annotations
@@ -61,6 +61,9 @@ class Chmod:
 AT_ONCE = 4
 """Avatars."""
 
+EDITED = ((), ("edit",), ("sub/edit",), ("edit", "sub/edit"))
+"""Visible files that the next test event edits; those that it does not, it reads as they were left."""
+
 CHMODS = st.lists(
     st.builds(Chmod, st.sampled_from(PATHS), st.sampled_from(MODES)),
     min_size=1,
@@ -73,16 +76,21 @@ def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first owner that is not as it must be, or by modes after which a test event is not an ordinary one."""
     with subject.runner() as runner:
         search.listed("owners", OWNERS, lambda name: OWNERS[name](runner, subject.avatar()))
-        search.listed("closed", CLOSED, lambda name: _modes(runner, subject.avatar(), [CLOSED[name]]))
 
-        def check(several: Sequence[list[Chmod]]) -> None:
-            at_once(several, lambda chmods: _modes(runner, subject.avatar(), chmods))
+        def shut(name: str) -> None:
+            at_once(EDITED, lambda edited: _modes(runner, subject.avatar(), [CLOSED[name]], edited))
 
-        search.drawn("modes", several(CHMODS, most=AT_ONCE), check, most=subject.most(80, 8), weigh=len)
+        search.listed("closed", CLOSED, shut, weigh=lambda name: len(EDITED))
+
+        def check(several: Sequence[tuple[list[Chmod], Sequence[str]]]) -> None:
+            at_once(several, lambda drawn: _modes(runner, subject.avatar(), *drawn))
+
+        modes = several(st.tuples(CHMODS, st.sampled_from(EDITED)), most=AT_ONCE)
+        search.drawn("modes", modes, check, most=subject.most(80, 8), weigh=len)
 
 
 def _inside(runner: BaseRunner, avatar: Avatar) -> None:
-    run = complete(runner, avatar, _files(WHOSE, "1"))
+    run = complete(runner, avatar, _files(WHOSE))
     uid, *others = run.stdout.splitlines()
     if uid == "0" and runner.engine.isolates:
         raise Refuted("the run is root")
@@ -91,7 +99,7 @@ def _inside(runner: BaseRunner, avatar: Avatar) -> None:
 
 
 def _in_the_katas(runner: BaseRunner, avatar: Avatar) -> None:
-    complete(runner, avatar, _files(WHOSE, "1"))
+    complete(runner, avatar, _files(WHOSE))
     archive = io.BytesIO()
     runner.katas.download(avatar.kata, archive.write)
     archive.seek(0)
@@ -124,31 +132,31 @@ OWNERS = {
 }
 
 
-def _modes(runner: BaseRunner, avatar: Avatar, chmods: list[Chmod]) -> None:
-    """Three test events: one gives the modes, one edits nothing, and one edits and deletes."""
+def _modes(runner: BaseRunner, avatar: Avatar, chmods: Sequence[Chmod], edited: Sequence[str]) -> None:
+    """Two test events: one gives the modes, and one edits some files, if any, and reads them all."""
     deepest_first = sorted(
         chmods, key=lambda chmod: chmod.path.count("/") + (chmod.path != "."), reverse=True
     )
     words = ", ".join(map(str, deepest_first))
     commands = "; ".join(f"chmod {each.mode:04o} {shlex.quote(each.path)}" for each in deepest_first)
     script = f"[ -e given ] || {{ {MAKE}; echo 1 >given; {commands}; exit; }}; {READ}"
-    complete(runner, avatar, _files(script, "1"))
+    complete(runner, avatar, _files(script))
     given = look(runner.katas, avatar)
     for each in deepest_first:
         entry = given.sandbox.get(each.path.encode())
         if "product" in each.path and entry and entry.mode != each.mode:
             raise Refuted(f"after {words} the katas hold {each.path} with the mode {entry.mode:04o}")
-    kept = b"given" in given.sandbox
-    for edit, expected in (("1", "11"), ("2", "22")):
-        try:
-            run = complete(runner, avatar, _files(script, edit))
-        except Refuted as refuted:
-            raise Refuted(f"after {words} {refuted}") from refuted
-        if kept and (run.status, run.stdout) != (0, expected):
-            raise Refuted(
-                f"after {words} the next test event gave {run.stdout!r} instead of {expected!r}: {run.stderr.strip()}"
-            )
+    try:
+        run = complete(runner, avatar, _files(script, *edited))
+    except Refuted as refuted:
+        raise Refuted(f"after {words} {refuted}") from refuted
+    expected = "".join("2" if name in edited else "1" for name in ("edit", "sub/edit"))
+    if b"given" in given.sandbox and (run.status, run.stdout) != (0, expected):
+        raise Refuted(
+            f"after {words} the next test event gave {run.stdout!r} instead of {expected!r}: {run.stderr.strip()}"
+        )
 
 
-def _files(script: str, edit: str) -> dict[str, str | bytes]:
-    return {"cyber-dojo.sh": f"#!/bin/sh\n{script}\n", "edit": edit, "sub/edit": edit}
+def _files(script: str, *edited: str) -> dict[str, str | bytes]:
+    files: dict[str, str | bytes] = {name: "2" if name in edited else "1" for name in ("edit", "sub/edit")}
+    return {"cyber-dojo.sh": f"#!/bin/sh\n{script}\n", **files}

@@ -29,7 +29,7 @@ from harness.testing.strategies import deeds
 SECONDS, CHEAP_SECONDS = 0.7, 0.15
 """The limit of a run that does not end, and where a container starts at once."""
 
-DRAWN, LONGEST = 15, 9
+DRAWN, LONGEST = 12, 9
 """Sessions of drawn runs where that is cheap, and how many runs one has at most: for each, what the katas hold is read twice, of
 histories that grow.
 """
