@@ -73,6 +73,9 @@ def prove(subject: Subject, search: Search) -> None:
             settled = _places(runner.engine) + AT_ONCE
             for writes in rounds:
                 at_once(list(zip(players, writes, ENDLESS, strict=True)), _time_out)
+                if not eventually(lambda: not alive(*(player.mark for player in players))):
+                    left = [how for player, how in zip(players, ENDLESS, strict=True) if alive(player.mark)]
+                    raise Refuted(f"a process of one that {' or '.join(left)} is still running")
                 if not eventually(lambda: _places(runner.engine) <= settled):
                     raise Refuted(f"it left behind: {', '.join(runner.engine.traces())}")
                 at_once(players, _Player.go_on)
@@ -107,6 +110,7 @@ class _Player:
 
     def __init__(self, runner: BaseRunner, avatar: Avatar, seconds: float) -> None:
         self._runner, self._avatar, self._seconds = runner, avatar, seconds
+        self.mark = marker()
         self._old = _files(FOUND, "0")
 
     def begin(self) -> None:
@@ -114,15 +118,13 @@ class _Player:
         self._runner.prepare(self._avatar)  # what stands by for the next test event was not left behind
 
     def time_out(self, writes: str, how: str) -> None:
-        mark, before = marker(), look(self._runner.katas, self._avatar)
-        sent = _files(f"{writes}\n{ENDLESS[how].replace('MARK', mark)}", how)
+        before = look(self._runner.katas, self._avatar)
+        sent = _files(f"{writes}\n{ENDLESS[how].replace('MARK', self.mark)}", how)
         run = self._runner.run(self._avatar, sent, max_seconds=self._seconds)
         if run.outcome is not Outcome.TIMED_OUT or run.tag is not None:
             raise Refuted(
                 f"one that {how} was {run.outcome} past its limit: {run.reason or 'no reason was given'}"
             )
-        if not eventually(lambda: not alive(mark)):
-            raise Refuted(f"a process of one that {how} is still running")
         if difference := changed(before, look(self._runner.katas, self._avatar), self._old, sent):
             raise Refuted(f"one that {how} left a trace in the katas: {difference}")
         self._tag, self._how = before.tag, how
