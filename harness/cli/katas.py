@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +74,17 @@ def add(commands: Any) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     empty = True
+    unread: dict[str, str] = {}
     with _places(options) as places:
         for katas in places:
-            if found := katas.list():
+            if found := katas.list(unread=unread.__setitem__):
                 console.print(terminal.katas(katas.describe(), found))
                 empty = False
-    if empty:
+    for problem in unread.values():
+        errors.print(problem, markup=False, soft_wrap=True)
+    if empty and not unread:
         errors.print("there are no katas yet; `harness run DIR` makes some", markup=False)
-    return 0
+    return 2 if unread else 0
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -107,12 +109,10 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    with _avatar(options) if options.avatar else _kata(options) as found:
-        katas, whom, increments = found
+    with _whom(options) as (katas, whom, events):
         if not options.yes:
             raise UsageError(
-                f"{whom} (test events: {len(increments)}) would be removed from {katas.describe()} for good; "
-                "say so with --yes"
+                f"{whom} (test events: {events}) would be removed from {katas.describe()} for good; say so with --yes"
             )
         katas.remove(options.kata, options.avatar)
     errors.print(f"{whom} was removed from {katas.describe()}", markup=False)
@@ -120,7 +120,7 @@ def _remove(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace) -> int:
-    with _kata(options) as (katas, _, _):
+    with _kata(options) as (katas, _):
         write_archive(options.out, f"{options.kata}.tgz", lambda write: katas.download(options.kata, write))
     return 0
 
@@ -141,23 +141,44 @@ def _avatar(options: argparse.Namespace) -> Iterator[tuple[Katas, Avatar, list[I
     avatar = Avatar(options.kata, options.avatar)
     with _found(
         options,
-        lambda katas: avatar.name in katas.list().get(avatar.kata, {}),
+        lambda katas: avatar.name in katas.list(avatar.kata).get(avatar.kata, {}),
         f"there is no avatar {avatar}",
     ) as katas:
-        yield katas, avatar, list(katas.list()[avatar.kata][avatar.name])
+        yield katas, avatar, list(katas.list(avatar.kata)[avatar.kata][avatar.name])
 
 
 @contextmanager
-def _kata(options: argparse.Namespace) -> Iterator[tuple[Katas, str, list[Increment]]]:
+def _kata(options: argparse.Namespace) -> Iterator[tuple[Katas, str]]:
+    """Where it is, and how many test events it has, which nobody knows of one that cannot be read."""
     check_kata(options.kata)
     with _found(
-        options, lambda katas: options.kata in katas.list(), f"there is no kata {options.kata}"
+        options, lambda katas: _events(katas, options.kata), f"there is no kata {options.kata}"
     ) as katas:
-        yield katas, f"kata {options.kata}", list(chain(*katas.list()[options.kata].values()))
+        yield katas, _events(katas, options.kata)
 
 
 @contextmanager
-def _found(options: argparse.Namespace, holds: Callable[[Katas], bool], missing: str) -> Iterator[Katas]:
+def _whom(options: argparse.Namespace) -> Iterator[tuple[Katas, str, str]]:
+    """An avatar, if one is named, or the whole kata: where it is, its name, and how many test events it has."""
+    if options.avatar:
+        with _avatar(options) as (katas, avatar, increments):
+            yield katas, str(avatar), str(len(increments))
+    else:
+        with _kata(options) as (katas, events):
+            yield katas, f"kata {options.kata}", events
+
+
+def _events(katas: Katas, kata: str) -> str:
+    """How many test events of it these katas hold; empty where they do not hold it."""
+    unread: dict[str, str] = {}
+    found = katas.list(kata, unread=unread.__setitem__)
+    if kata in found:
+        return str(sum(map(len, found[kata].values())))
+    return "unknown" if unread else ""
+
+
+@contextmanager
+def _found(options: argparse.Namespace, holds: Callable[[Katas], object], missing: str) -> Iterator[Katas]:
     with _places(options) as places:
         holding = [katas for katas in places if holds(katas)]
         if len(holding) > 1:

@@ -118,7 +118,7 @@ def _write(out: TextIO, text: str) -> None:
 def _last(runner: BaseRunner, avatar: Avatar) -> Increment | None:
     """The avatar's last accepted test event. Another project may have been at this path then."""
     with contextlib.suppress(KatasError):  # the run itself will tell
-        increments = runner.katas.list().get(avatar.kata, {}).get(avatar.name, ())
+        increments = runner.katas.list(avatar.kata).get(avatar.kata, {}).get(avatar.name, ())
         return increments[-1] if increments else None
     return None
 

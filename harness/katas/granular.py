@@ -15,7 +15,7 @@ from harness.errors import KatasError, NoSuchAvatar
 from harness.katas.kept import KeptEvent, VolumeKatas
 from harness.katas.layout import Avatar, check_kata
 from harness.katas.repack import Sizes
-from harness.katas.store import EVENT_SECONDS, Increment, Usage
+from harness.katas.store import EVENT_SECONDS, Increment, Unread, Usage
 from harness.streams.ending import close_all
 
 READY = 4
@@ -44,11 +44,13 @@ class GranularKatas:
     def event(self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False) -> KeptEvent:
         return self._katas(self.container(avatar)).event(avatar, seconds=seconds, durable=durable)
 
-    def list(self) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
+    def list(
+        self, kata: str | None = None, *, unread: Unread | None = None
+    ) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
         found: dict[str, dict[str, Sequence[Increment]]] = {}
-        for each in self._all():
-            for kata, avatars in each.list().items():
-                found.setdefault(kata, {}).update(avatars)
+        for volume in self._volumes() if kata is None else self._volumes_of(kata):
+            for each, avatars in self._katas(volume).list(kata, unread=unread).items():
+                found.setdefault(each, {}).update(avatars)
         return {kata: dict(sorted(avatars.items())) for kata, avatars in sorted(found.items())}
 
     def history(self, avatar: Avatar) -> AbstractContextManager[Path]:
@@ -101,14 +103,17 @@ class GranularKatas:
     def _volumes(self) -> Sequence[str]:
         return sorted(each.name for each in self._engine.volumes() if each.katas == self.name)
 
+    def _volumes_of(self, kata: str) -> Sequence[str]:
+        check_kata(kata)
+        return [each for each in self._volumes() if (each + ".").startswith(f"{self.name}.{kata}.")]
+
     def _holding(self, kata: str, name: str | None = None) -> Sequence[VolumeKatas]:
         """Those that hold some of this kata, or its avatar of this name."""
-        check_kata(kata)
-        volumes = [each for each in self._volumes() if (each + ".").startswith(f"{self.name}.{kata}.")]
         found = []
-        for each in map(self._katas, volumes):
-            avatars = each.list().get(kata)
-            if avatars is not None and (name is None or name in avatars):
+        for each in map(self._katas, self._volumes_of(kata)):
+            unread: dict[str, str] = {}
+            avatars = each.list(kata, unread=unread.__setitem__).get(kata)
+            if unread or (avatars is not None and (name is None or name in avatars)):
                 found.append(each)
         if not found:
             what = f"kata {kata}" if name is None else f"avatar {kata}/{name}"

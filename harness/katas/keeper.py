@@ -146,8 +146,9 @@ class Keeper:
             self._event.close()
             self._event = None
 
-    def do_list(self) -> Any:
-        return wire.pack_listing(self._katas.list())
+    def do_list(self, kata: str | None = None) -> Any:
+        unread: dict[str, str] = {}
+        return wire.pack_listing(self._katas.list(kata, unread=unread.__setitem__), unread)
 
     def do_history(self, kata: str, name: str) -> int:
         return self._send(lambda write: self._katas.pack_history(Avatar(kata, name), write))

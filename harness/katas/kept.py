@@ -31,7 +31,7 @@ from harness.katas.layered import Stack
 from harness.katas.layout import HISTORY, Avatar
 from harness.katas.repack import Sizes
 from harness.katas.saving import SavedFile
-from harness.katas.store import EVENT_SECONDS, Acceptance, Comparison, Held, Increment, Usage
+from harness.katas.store import EVENT_SECONDS, Acceptance, Comparison, Held, Increment, Unread, Usage
 from harness.streams import take
 from harness.streams.forks import Origin
 from harness.tree import Entry
@@ -133,9 +133,16 @@ class VolumeKatas:
 
         return KeptEvent(self._reach(ask, deadline), self._give_back, tuple(roots))
 
-    def list(self) -> dict[str, dict[str, list[Increment]]]:
+    def list(
+        self, kata: str | None = None, *, unread: Unread | None = None
+    ) -> dict[str, dict[str, list[Increment]]]:
         with self._link() as link:
-            return wire.unpack_listing(link.call("list"))
+            found, problems = wire.unpack_listing(link.call("list", kata=kata))
+        for each, problem in problems.items():
+            if unread is None:
+                raise KatasError(problem)
+            unread(each, problem)
+        return found
 
     @contextlib.contextmanager
     def history(self, avatar: Avatar) -> Iterator[Path]:

@@ -84,6 +84,10 @@ class Held:
     tag: int
 
 
+Unread = Callable[[str, str], object]
+"""Is told of a kata that cannot be read, by its id, and what is wrong."""
+
+
 @dataclass(frozen=True)
 class Increment:
     """One accepted test event, as increments.json lists it."""
@@ -206,8 +210,12 @@ class Katas(Protocol):
         failure of the power undoes it once it is accepted.
         """
 
-    def list(self) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
-        """Kata to avatar to accepted test events."""
+    def list(
+        self, kata: str | None = None, *, unread: Unread | None = None
+    ) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
+        """Kata to avatar to accepted test events, of all katas or of one. A kata that cannot be read is left out where there
+        is an `unread` to tell it to, and raises KatasError where there is none.
+        """
 
     def history(self, avatar: Avatar) -> AbstractContextManager[Path]:
         """A folder that holds the avatar's git history, to be read from."""
@@ -261,16 +269,20 @@ class FolderKatas:
             (self.root / STORE).touch()
             return found
 
-    def list(self) -> dict[str, dict[str, list[Increment]]]:
+    def list(
+        self, kata: str | None = None, *, unread: Unread | None = None
+    ) -> dict[str, dict[str, list[Increment]]]:
         found: dict[str, dict[str, list[Increment]]] = {}
+        deadline = time.monotonic() + STEP_SECONDS
         with _saying(f"the katas in {self.root} cannot be read"):
-            self._recover("*/*/*")
-            for kata, folder in self._folders():
-                listed = increments.read(str(folder / INCREMENTS))
-                found[kata] = {
-                    name: [_increment(folder, each) for each in listed.get(name, [])]
-                    for name in removal.avatars(str(folder))
-                }
+            for each, folder in self._folders(kata):
+                try:
+                    with _saying(f"the kata in {folder} cannot be read"):
+                        found[each] = _increments(folder, deadline)
+                except KatasError as error:
+                    if unread is None:
+                        raise
+                    unread(each, str(error))
         return found
 
     @contextlib.contextmanager
@@ -352,7 +364,7 @@ class FolderKatas:
         folder = self.root / avatar_folder(avatar)
         try:
             with _saying(f"the katas in {folder} cannot be read"):
-                self._recover(avatar_folder(avatar))
+                _recover(folder.parent, avatar.name, time.monotonic() + STEP_SECONDS)
                 for _ in range(USAGE_TRIES):
                     with contextlib.suppress(
                         FileNotFoundError
@@ -363,18 +375,14 @@ class FolderKatas:
         except HarnessError as error:
             return Usage(0, 0, 0, str(error))
 
-    def _folders(self) -> Iterator[tuple[str, Path]]:
-        """Each kata and where it is."""
-        for folder in sorted(self.root.glob("??/????????")):
+    def _folders(self, one: str | None = None) -> Iterator[tuple[str, Path]]:
+        """Each kata, or this one if it is there, and where it is."""
+        if one is not None:
+            check_kata(one)
+        for folder in sorted(self.root.glob("??/????????" if one is None else kata_folder(one))):
             kata = folder.parent.name + folder.name
             if KATA_ID.fullmatch(kata):
                 yield kata, folder
-
-    def _recover(self, avatars: str) -> None:
-        """Carry out what a crash left of these avatars' acceptances, for somebody who reads what was accepted."""
-        deadline = time.monotonic() + STEP_SECONDS
-        for each in self.root.glob(f"{avatars}/{ACCEPTING}"):
-            journal.settle(str(each.parent), deadline)
 
     def _closed(self, avatar: Path) -> None:
         """A test event of the avatar has ended: its history is packed, when it is time, without anybody's waiting for it."""
@@ -654,6 +662,21 @@ def _read_sent(avatar: Path) -> dict[bytes, Sent] | list[bytes]:
 def _visible(avatar: Path) -> set[bytes]:
     """The names of the visible files of the avatar in this folder."""
     return set(_read_sent(avatar))
+
+
+def _recover(kata: Path, avatars: str, deadline: float) -> None:
+    """Carry out what a crash left of these avatars' acceptances, for somebody who reads what was accepted."""
+    for each in sorted(kata.glob(f"{avatars}/{ACCEPTING}")):
+        journal.settle(str(each.parent), deadline)
+
+
+def _increments(kata: Path, deadline: float) -> dict[str, list[Increment]]:
+    """Each avatar's, of a kata in this folder."""
+    _recover(kata, "*", deadline)
+    listed = increments.read(str(kata / INCREMENTS))
+    return {
+        name: [_increment(kata, each) for each in listed.get(name, [])] for name in removal.avatars(str(kata))
+    }
 
 
 def _increment(kata: Path, data: dict[str, Any]) -> Increment:

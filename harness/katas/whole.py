@@ -58,6 +58,6 @@ def parse_json(path: str, content: bytes) -> Any:
 def damaged(path: str) -> KatasError:
     """The error for a file whose content is nothing that the harness wrote."""
     return KatasError(
-        f"{path} is damaged: it is not what a harness writes; put it back from a backup, or remove the avatar with "
-        "`harness katas remove`"
+        f"{path} is damaged: it is not what a harness writes; put it back from a backup, or remove the avatar, "
+        "or the kata where it is increments.json, with `harness katas remove`"
     )

@@ -93,18 +93,21 @@ def unpack_held(data: Any) -> Held:
     )
 
 
-def pack_listing(listing: Mapping[str, Mapping[str, list[Increment]]]) -> Any:
-    return {
+def pack_listing(listing: Mapping[str, Mapping[str, list[Increment]]], unread: Mapping[str, str]) -> Any:
+    katas = {
         kata: {name: [asdict(each) for each in found] for name, found in avatars.items()}
         for kata, avatars in listing.items()
     }
+    return {"katas": katas, "unread": dict(unread)}
 
 
-def unpack_listing(data: Any) -> dict[str, dict[str, list[Increment]]]:
-    return {
+def unpack_listing(data: Any) -> tuple[dict[str, dict[str, list[Increment]]], dict[str, str]]:
+    """What was read, and what is wrong with each kata that was not."""
+    katas = {
         kata: {name: [Increment(**each) for each in found] for name, found in avatars.items()}
-        for kata, avatars in data.items()
+        for kata, avatars in data["katas"].items()
     }
+    return katas, data["unread"]
 
 
 def pack_usage(usage: Mapping[str, Mapping[str, Usage]]) -> Any:

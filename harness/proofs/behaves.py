@@ -99,7 +99,9 @@ def completes(player: Player) -> None:
             (run.stdout, run.stderr) == ("out\n", "err\n"), f"it printed {run.stdout!r} and {run.stderr!r}"
         )
         expect(not run.truncated, "its output was flagged as cut")
-    listed = player.runner.katas.list().get(player.avatar.kata, {}).get(player.avatar.name, ())
+    listed = (
+        player.runner.katas.list(player.avatar.kata).get(player.avatar.kata, {}).get(player.avatar.name, ())
+    )
     expect(
         [each.tag for each in listed] == [1, 2], f"the katas list the tags {[each.tag for each in listed]}"
     )

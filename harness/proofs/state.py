@@ -37,7 +37,7 @@ def look(katas: Katas, avatar: Avatar) -> State:
     try:
         with closing(katas.event(avatar)) as event:
             sandbox = event.snapshot(contents=True)
-        increments = [each.tag for each in katas.list()[avatar.kata][avatar.name]]
+        increments = [each.tag for each in katas.list(avatar.kata)[avatar.kata][avatar.name]]
         with katas.history(avatar) as history:
             with Repo(str(history), bare=True) as repository:
                 found = {os.fsdecode(name): sha.decode() for name, sha in repository.get_refs().items()}

@@ -15,6 +15,7 @@ import harness
 from harness.cli import main
 from harness.engines import local
 from harness.engines.bubblewrap import bubblewrap_problem
+from harness.engines.folders import state_home
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 
 LOCAL = ("--engine", "local")
@@ -158,6 +159,30 @@ def test_run_that_is_faulty_says_why(tree: Path, capfd: pytest.CaptureFixture[st
     (tree / "cyber-dojo.sh").write_text("#!/no/such/shell\n")
     assert main(("run", *LOCAL, str(tree))) == 2
     assert "the interpreter of ./cyber-dojo.sh, /no/such/shell, is not in the image" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
+def test_katas_lists_what_can_be_read(runner: str, tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A damaged kata is one line and exit status 2; the others are listed, shown and played."""
+    for kata in ("0123456789", "ABCDEFGHIJ"):
+        assert main(("run", "--runner", runner, *LOCAL, "--kata", kata, "--avatar", "lion", str(tree))) == 3
+    [damaged] = state_home().glob("**/AB/CDEFGHIJ/increments.json")
+    damaged.write_text("{")
+    capfd.readouterr()
+    assert main(("katas", "list", *LOCAL)) == 2
+    out, err = capfd.readouterr()
+    assert "0123456789" in out
+    assert ["increments.json is damaged" in line for line in err.splitlines()] == [True]
+    assert main(("katas", "show", "0123456789", "lion", *LOCAL)) == 0
+    assert main(("katas", "show", "ABCDEFGHIJ", "lion", *LOCAL)) == 2
+    assert main(("katas", "download", "ABCDEFGHIJ", *LOCAL)) == 0
+    assert main(("katas", "remove", "ABCDEFGHIJ", *LOCAL)) == 2
+    assert "(test events: unknown)" in capfd.readouterr().err
+    assert main(("katas", "remove", "ABCDEFGHIJ", "--yes", *LOCAL)) == 0
+    assert main(("katas", "list", *LOCAL)) == 0
+    assert (
+        main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", "--avatar", "lion", str(tree))) == 3
+    )
 
 
 @pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])

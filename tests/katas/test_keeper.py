@@ -73,7 +73,7 @@ class TestServe:
     def test_an_error_does_not_end_it(self, keeper: Channel) -> None:
         """The next request is answered."""
         assert ask(keeper, "event", kata="nonsense", name="lion") == "UsageError"
-        assert ask(keeper, "list") == {}
+        assert ask(keeper, "list") == {"katas": {}, "unread": {}}
 
     @pytest.mark.parametrize(
         ("call", "arguments"),
@@ -91,7 +91,7 @@ class TestServe:
         keeper.send({"call": call, **arguments})
         assert list(keeper.receive_pieces()) == []
         assert "error" in keeper.receive()
-        assert ask(keeper, "list") == {}
+        assert ask(keeper, "list") == {"katas": {}, "unread": {}}
 
     @pytest.mark.parametrize("call", ["stage", "accept", "save"])
     def test_a_stream_that_nobody_takes_is_read_to_its_end(self, keeper: Channel, call: str) -> None:
@@ -104,7 +104,7 @@ class TestServe:
         keeper.send({"call": call, **arguments})
         keeper.send_pieces([b"some", b"pieces"])
         assert keeper.receive()["error"] == "KatasError"
-        assert ask(keeper, "list") == {}
+        assert ask(keeper, "list") == {"katas": {}, "unread": {}}
 
     def test_a_lost_harness_lets_go_of_the_avatar(self, tmp_path: Path, katas: VolumeKatas) -> None:
         """Whoever comes next does not wait for a harness that has died."""

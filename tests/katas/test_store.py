@@ -51,6 +51,7 @@ from harness.katas.layout import (
     ACCEPTING,
     HISTORY,
     INCOMING,
+    INCREMENTS,
     LISTED,
     SANDBOX,
     STAGING,
@@ -706,6 +707,25 @@ class TestRefusals:
         }
         assert found[elsewhere.kata].keys() == {elsewhere.name}
         assert katas.download(elsewhere.kata, lambda data: None)
+
+    @pytest.mark.parametrize("content", ["{", '{"lion": [{"tag": 1}]}'])
+    def test_a_kata_that_cannot_be_read_is_told_of(self, katas: Katas, lion: Path, content: str) -> None:
+        """And the other katas are listed as always; with nobody to tell, it is an error."""
+        elsewhere = Avatar("0123456789")
+        for avatar in (LION, elsewhere):
+            play(katas, avatar, FILES)
+        settle(katas)
+        (lion.parent / INCREMENTS).write_text(content)
+        unread: dict[str, str] = {}
+        assert katas.list(unread=unread.__setitem__).keys() == {elsewhere.kata}
+        assert unread.keys() == {LION.kata}
+        assert "increments.json is damaged" in unread[LION.kata]
+        for whole in (None, LION.kata):
+            with pytest.raises(KatasError, match="is damaged") as told:
+                katas.list(whole)
+            one_line(told.value)
+        assert katas.list(elsewhere.kata).keys() == {elsewhere.kata}
+        assert katas.list("Z" * 10) == {}
 
     def test_a_nest_of_folders_shuts_nobody_out(self, katas: Katas, lion: Path) -> None:
         """Where a run was mounted in place, and left one deeper than any path: all that reads the katas gets along with it."""
