@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 from dulwich.ignore import IgnoreFilter, IgnoreFilterManager
+from dulwich.index import read_index
+from dulwich.object_format import ObjectFormat
 from dulwich.repo import Repo
 
 from harness.changes import above
@@ -133,10 +135,26 @@ class Gathering:
         """What git tracks, which no .gitignore takes away, with the folders above it."""
         try:
             with Repo(os.fsdecode(self._folder)) as repository:
-                names = [] if _is_special(repository.index_path()) else [*repository.open_index()]
+                names = _indexed(repository.index_path(), repository.object_format)
         except Exception:  # there is no repository, or none that can be read
             return frozenset()
         return frozenset(names) | {folder for name in names for folder in above(name)}
+
+
+def _indexed(path: str, ids: ObjectFormat) -> list[bytes]:
+    """The names in git's index. Of one that `git update-index --split-index` split, dulwich reads neither part: most are in
+    the other file, which the extension `link` names.
+    """
+    if _is_special(path):
+        return []
+    with open(path, "rb") as index:
+        names = [entry.name for entry in read_index(index, ids)]
+        while (extension := index.read(8)) and len(extension) == 8:
+            content = index.read(int.from_bytes(extension[4:]))
+            if extension[:4] == b"link":
+                shared = f"sharedindex.{content[: ids.oid_length].hex()}"
+                names += _indexed(os.path.join(os.path.dirname(path), shared), ids)
+    return names
 
 
 def _is_special(path: str) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -300,6 +302,26 @@ class TestFromFolder:
         (tmp_path / "home" / "volumes").mkdir(parents=True)
         assert set(VisibleFiles.from_folder(tmp_path)) == {b"a", b"home/volumes"}
         assert set(VisibleFiles.from_folder(tmp_path, stores=[tmp_path / "home"])) == {b"a"}
+
+    @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+    @pytest.mark.parametrize("options", [(), ("--split-index",), ("--index-version", "4")])
+    @pytest.mark.parametrize("format", ["sha1", "sha256"])
+    def test_what_git_tracks_is_sent_however_it_keeps_its_index(
+        self, tmp_path: Path, options: tuple[str, ...], format: str
+    ) -> None:
+        """Split, compressed, with longer ids: what is ignored and tracked is sent, what is ignored alone is not."""
+
+        def git(*arguments: str) -> None:
+            subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+        git("init", f"--object-format={format}")
+        (tmp_path / ".gitignore").write_text("*.o\n")
+        for name in ("a.o", "b.o", "c.o"):
+            (tmp_path / name).touch()
+        git("add", "--force", "a.o")
+        git("update-index", *options, "--force-write-index")
+        git("add", "--force", "b.o")
+        assert set(VisibleFiles.from_folder(tmp_path)) == {b".gitignore", b"a.o", b"b.o"}
 
     @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
     def test_what_is_no_file_names_nothing_that_is_ignored(
