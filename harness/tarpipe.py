@@ -25,6 +25,7 @@ CREATE = (
     "--pax-option=delete=atime,delete=ctime",
     "--numeric-owner",
     "--blocking-factor=128",  # 64 KiB writes: half the time of the default 10 KiB through an engine's stream
+    "--warning=no-file-ignored",  # a line for each socket that a run left fills what holds them
     "--file=-",
 )
 PACK = (*CREATE, "--sparse")
@@ -39,6 +40,7 @@ UNPACK = (
     "--preserve-permissions",
     "--delay-directory-restore",  # a folder may forbid to enter it, and one of its files have a second name elsewhere
     "--no-same-owner",
+    "--warning=no-timestamp",  # a line for each file from the future, where there is room for some thousands
     "--file=-",
 )
 """Followed by --directory=FOLDER. Who unpacks owns the files: incremental makes rely on stamps, not on

@@ -1,8 +1,9 @@
 """Which system calls a run may make: one table for every engine, whoever enforces it.
 
 What Docker's default profile lets a container without further capabilities do (profiles/seccomp/default.json of moby), and in
-three places less: io_uring, which Docker refuses since version 25, and AF_VSOCK, both of which 20.10 lets pass; and socketcall,
-the 32-bit door to sockets, whose arguments no filter can see.
+four places less: io_uring, which Docker refuses since version 25, and AF_VSOCK, both of which 20.10 lets pass; socketcall,
+the 32-bit door to sockets, whose arguments no filter can see; and io_setup with its like, of which a machine has
+/proc/sys/fs/aio-max-nr for all of its users together: databases go on without it where it is not implemented.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ futex_wake futimesat get_robust_list get_thread_area getcpu getcwd getdents getd
 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getitimer getpeername getpgid getpgrp getpid getppid
 getpriority getrandom getresgid getresgid32 getresuid getresuid32 getrlimit getrusage getsid getsockname
 getsockopt gettid gettimeofday getuid getuid32 getxattr getxattrat inotify_add_watch inotify_init
-inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents io_pgetevents io_pgetevents_time64 io_setup
-io_submit ioctl ioprio_get ioprio_set ipc kill landlock_add_rule landlock_create_ruleset
+inotify_init1 inotify_rm_watch ioctl ioprio_get ioprio_set ipc kill landlock_add_rule landlock_create_ruleset
 landlock_restrict_self lchown lchown32 lgetxattr link linkat listen listxattr listxattrat llistxattr _llseek
 lremovexattr lseek lsetxattr lstat lstat64 madvise map_shadow_stack membarrier memfd_create memfd_secret
 mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap mmap2 modify_ldt mprotect mq_getsetattr

@@ -93,8 +93,9 @@ get_ready() {
     out=$!
     pass_on <stderr >&2 &
     err=$!
-    # In a process that waits from the start: after a fork bomb there is none to be had.
-    eval "$sweep" <ended &
+    # In a process that waits from the start: after a fork bomb there is none to be had. It becomes the player's, and what is left
+    # of the player may open what it has open: none of this script's streams.
+    eval "$sweep" <ended >/dev/null 2>&1 &
     sweeper=$!
     exec 3<>go # held open at both ends, so that neither has to wait for the other
     eval '"$@" env -i -- '"$environment"' /bin/sh -c "$player" player "$shown" <go >stdout 2>stderr 3>&- 4>"$told" &'
@@ -157,7 +158,7 @@ while read -r request argument; do
         until wait $sweeper 2>/dev/null; do
             tries=$((tries + 1))
             [ $tries -lt 20 ] || exit 1
-            eval "$sweep" </dev/null &
+            eval "$sweep" </dev/null >/dev/null 2>&1 &
             sweeper=$!
         done
         reason=
@@ -189,12 +190,12 @@ while read -r request argument; do
         say marked $?
         ;;
     list) # argument: bytes after which it is cut, and of no use
-        { find "$sandbox" -printf '%A@ %y %m %s %T@ %C@ %i %n/%P\0' 2>tar.log; echo $? >status; } | head -c "$argument"
+        { find "$sandbox" -printf '%A@ %y %m %s %T@ %C@ %i %n/%P\0' 2>/dev/null; echo $? >status; } | head -c "$argument"
         say listed "$(cat status)"
         ;;
     digest)
         [ -e tree ] || ln -s "$sandbox" tree
-        chunks | xargs -0 b2sum --zero -- 2>tar.log
+        chunks | xargs -0 b2sum --zero -- 2>/dev/null
         say digested $?
         ;;
     delete)

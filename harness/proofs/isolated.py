@@ -73,6 +73,7 @@ BESIDE: Mapping[str, str] = {
     "another's namespace": "`setns`",
     "a file system": "`mount`, `fsopen`, `open_tree`, `umount2` and `pivot_root`",
     "io_uring": "its three calls",
+    "asynchronous input and output": "`io_setup`, whose bound is one of the whole machine",
     "userfaultfd": "one for user space alone",
     "AF_VSOCK": "a socket of it",
     "the calls of 32-bit programs": "AF_VSOCK by `socketcall` and `socket`, `unshare` and `io_uring_setup`, all by `int $0x80`",
@@ -94,7 +95,8 @@ BESIDE: Mapping[str, str] = {
 """What a run tries for while another one goes on, to how, in the order in which a counterexample is told."""
 
 FORGED: Mapping[str, str] = {
-    "the harness's streams": "a line written to each file that any process has open, once all output is used up",
+    "the harness's streams": "a line written to each file that any process has open, once all output is used up; and after the "
+    "command's end by `ptrace` of each process that comes to be of the run's user",
     "output without end": "more than the limit, to both streams",
 }
 """What it tries for of the harness itself."""
@@ -161,6 +163,8 @@ head -c {fill} /dev/zero | tr '\\0' x >&2
 timeout 3 sh -c 'for each in /proc/[0-9]*/fd/[0-9]*; do
     [ -f "$each" ] || printf "\\n%s%s\\n" forged- {token} >"$each"
 done' 2>/dev/null
+./reach forge {token} >/dev/null 2>&1 &
+sleep 0.1
 :
 """
 

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "refused.h" /* the calls that the table refuses: their names and numbers */
@@ -99,6 +100,7 @@ static void call(void) {
     tell("a file system", CALL(SYS_mount, NULL, NULL, NULL, 0, NULL) || CALL(430 /* fsopen */, NULL, 0) || CALL(428 /* open_tree */, -1, NULL, 0) ||
                           CALL(SYS_umount2, NULL, 0) || CALL(SYS_pivot_root, NULL, NULL));
     tell("io_uring", CALL(425 /* io_uring_setup */, 1, NULL) || CALL(426 /* io_uring_enter */, -1, 0, 0, 0, NULL, 0) || CALL(427 /* io_uring_register */, -1, 0, NULL, 0));
+    tell("asynchronous input and output", CALL(SYS_io_setup, 1, NULL));
     tell("userfaultfd", CALL(SYS_userfaultfd, 1 /* of user space alone */));
     tell("AF_VSOCK", socket(AF_VSOCK, SOCK_STREAM, 0) >= 0);
     tell("the calls of 32-bit programs", reaches_by_the_old_calls());
@@ -206,6 +208,43 @@ static int take(const char *what, long most) {
     return 0;
 }
 
+#ifdef __x86_64__
+/* Makes another process say this on its standard output, whatever else it was about to do. */
+static void say_by(pid_t other, const char *line, long size) {
+    struct user_regs_struct now;
+    long instruction = 0xcc050f; /* syscall, and a breakpoint */
+    int status;
+    ptrace(PTRACE_INTERRUPT, other, 0, 0);
+    if (waitpid(other, &status, __WALL) != other || !WIFSTOPPED(status) || ptrace(PTRACE_GETREGS, other, 0, &now)) return;
+    now.rax = SYS_write, now.orig_rax = -1, now.rdi = 1, now.rsi = now.rsp - 4096, now.rdx = size;
+    for (long at = 0; at < size; at += sizeof(long)) {
+        long word = 0;
+        memcpy(&word, line + at, size - at < (long)sizeof word ? size - at : (long)sizeof word);
+        ptrace(PTRACE_POKEDATA, other, now.rsi + at, word);
+    }
+    if (ptrace(PTRACE_POKETEXT, other, now.rip, instruction) || ptrace(PTRACE_SETREGS, other, 0, &now)) return;
+    ptrace(PTRACE_CONT, other, 0, 0);
+    waitpid(other, &status, __WALL);
+    ptrace(PTRACE_DETACH, other, 0, SIGKILL); /* whose work somebody else takes over, it is hoped */
+}
+
+/* Waits for processes that become this user's, as one may that ends what the run left, and speaks by each. */
+static int forge(const char *token) {
+    static char known[1 << 15];
+    char line[256];
+    int size = snprintf(line, sizeof line, "\nforged-%s\n", token), most = getpid() + 64;
+    setsid();
+    if (most > (int)sizeof known) most = sizeof known;
+    for (int each = 2; each < most; each++) known[each] = kill(each, 0) == 0;
+    for (;;)
+        for (int each = 2; each < most; each++)
+            if (!known[each] && ptrace(PTRACE_SEIZE, each, 0, 0) == 0) known[each] = 1, say_by(each, line, size);
+}
+#else
+static int forge(const char *token) { return 0; }
+#endif
+
 int main(int count, char **given) {
+    if (count == 3 && !strcmp(given[1], "forge")) return forge(given[2]);
     return count == 6 && !strcmp(given[1], "reach") ? reach(given + 2) : take(given[1], atol(given[2]));
 }
