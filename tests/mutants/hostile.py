@@ -281,8 +281,8 @@ STARVES = (
         [
             Change(
                 "katas/store.py",
-                "            journal.settle(str(each.parent), deadline)",
-                "            journal.recover(str(each.parent))",
+                "        journal.settle(str(each.parent), deadline)",
+                "        journal.recover(str(each.parent))",
             )
         ],
         "tests/katas/test_store.py::TestRefusals::test_one_that_cannot_be_read_is_listed_with_the_others[folder]",
