@@ -20,6 +20,7 @@ check: $(VENV)/.tested ## what a reader would object to
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 benchmark: $(VENV)/.tested ## the figures that the README quotes, on the engine of DOCKER_HOST
 	$(BIN)/pytest scenarios --ignore=scenarios/properties $(ARGS)

@@ -7,7 +7,8 @@
         run = runner.run(harness.Avatar(), files)
     print(run.outcome, run.stdout)
 
-Everything else is in the modules: `harness.engines`, `harness.katas`, `harness.runners`, `harness.trials`.
+Everything else is in the modules: `harness.engines`, `harness.katas`, `harness.runners`, `harness.measure`, and for the tests of
+those who carry trees `harness.testing`, which is `harness.verify.testing`.
 Names are imported when they are first used, so that `import harness` costs next to nothing.
 """
 
@@ -18,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.engines import Limits
-    from harness.errors import HarnessError
-    from harness.katas.layout import Avatar
+    from harness.inside.errors import HarnessError
+    from harness.inside.layout import Avatar
     from harness.katas.visible import VisibleFiles
-    from harness.library import open_runner
-    from harness.results import load_results
+    from harness.measure.results import load_results
+    from harness.runners.library import open_runner
     from harness.runners.run import Outcome, Run
 
 __all__ = [
@@ -37,18 +38,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Avatar": "harness.katas.layout",
-    "HarnessError": "harness.errors",
+    "Avatar": "harness.inside.layout",
+    "HarnessError": "harness.inside.errors",
     "Limits": "harness.engines",
     "Outcome": "harness.runners.run",
     "Run": "harness.runners.run",
     "VisibleFiles": "harness.katas.visible",
-    "load_results": "harness.results",
-    "open_runner": "harness.library",
+    "load_results": "harness.measure.results",
+    "open_runner": "harness.runners.library",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "testing":
+        return import_module("harness.verify.testing")
     if name not in _HOMES:
         raise AttributeError(f"module 'harness' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

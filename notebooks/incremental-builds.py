@@ -27,8 +27,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 import harness
-from harness.analysis import palette
-from harness.units import seconds
+from harness.measure.units import seconds
+from harness.report.analysis import palette
 
 NOTES = {"incremental": (0.023, 0.042), "full": (1.904, 2.873)}  # seconds, least and most
 frame = harness.load_results("../results/recordings/typical-docker.jsonl")

@@ -30,7 +30,7 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown
 
-from harness import tarpipe
+from harness.inside import tarpipe
 
 work = Path(tempfile.mkdtemp(prefix="harness-notebook-"))
 

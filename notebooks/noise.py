@@ -29,9 +29,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy import stats as scipy_stats
 
-from harness import stats
-from harness.trials import FLOOR
-from harness.units import seconds
+from harness.measure import stats
+from harness.measure.trials import FLOOR
+from harness.measure.units import seconds
 
 FOLDER = Path("../results/gate-accuracy/recordings")
 recordings = {path.stem: pd.read_csv(path, skiprows=1) for path in sorted(FOLDER.glob("*.csv"))}

@@ -26,12 +26,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 import harness
-from harness.analysis import palette
-from harness.analysis.findings import load_findings
-from harness.analysis.plots import throughput
-from harness.analysis.tradeoffs import PROVEN, trade_offs
-from harness.trials import FLOOR
-from harness.units import seconds
+from harness.measure.trials import FLOOR
+from harness.measure.units import seconds
+from harness.report.analysis import palette
+from harness.report.analysis.findings import load_findings
+from harness.report.analysis.plots import throughput
+from harness.report.analysis.tradeoffs import PROVEN, trade_offs
 
 # %% [markdown]
 # ## Parameters

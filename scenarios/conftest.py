@@ -9,7 +9,7 @@ import pytest
 
 from harness.engines import Engine
 from harness.engines.choose import choose
-from harness.errors import EngineError
+from harness.inside.errors import EngineError
 
 FIGURES = pytest.StashKey[list[str]]()
 

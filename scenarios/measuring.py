@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from harness import runners
-from harness.compare import Comparison, compare
 from harness.engines import Engine
+from harness.measure.compare import Comparison, compare
+from harness.measure.trees import TypicalTree
+from harness.measure.trials import FLOOR, INCREMENTAL, Plan, Sample
 from harness.runners.base import COMMAND
-from harness.trees import TypicalTree
-from harness.trials import FLOOR, INCREMENTAL, Plan, Sample
 
 BLOCKS = 9
 LIMIT_SECONDS = 300

@@ -16,8 +16,8 @@ from typing import IO, Any, NoReturn
 
 import pytest
 
-from harness.engines import bubblewrap, cgroups
-from harness.katas import journal
+from harness.engines.local import bubblewrap, cgroups
+from harness.inside import journal
 
 STRANGER = 65533
 """A uid and gid that own nothing on this machine."""

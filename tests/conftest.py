@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.disk import remove_tree
 from harness.engines import Engine
-from harness.engines.bubblewrap import bubblewrap_problem
-from harness.engines.docker import DockerEngine
-from harness.engines.local import LocalEngine
-from harness.errors import EngineError
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.local.bubblewrap import bubblewrap_problem
+from harness.engines.local.engine import LocalEngine
+from harness.inside.disk import remove_tree
+from harness.inside.errors import EngineError
 
 ENGINES = tuple(os.environ.get("HARNESS_TEST_ENGINES", "local,local-plain,docker,docker26").split(","))
 """Those that a test of any engine runs on; Podman only when it is named, as nearly all that it has in common with Docker is

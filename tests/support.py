@@ -15,14 +15,15 @@ from pathlib import Path
 
 from hypothesis import settings
 
-from harness import runners, tarpipe
+from harness import runners
 from harness.engines import Engine, Sandbox
-from harness.katas.layout import Avatar
-from harness.katas.store import Katas
+from harness.inside import tarpipe
+from harness.inside.layout import Avatar
+from harness.inside.store import Katas
+from harness.inside.tree import Entry
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome, Run
-from harness.tree import Entry
 
 on_disk = settings(max_examples=20, deadline=None)
 """For a property whose examples touch a disk: fewer of them, and no deadline that a busy machine could miss."""

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.budgets import METRICS, Budget, Sense, budget, intervals, parse, read_budgets
-from harness.errors import UsageError
+from harness.gate.budgets import METRICS, Budget, Sense, budget, intervals, parse, read_budgets
+from harness.inside.errors import UsageError
 from tests.support import one_line
 
 PIPE = "[katas-data-container.incremental]\n"

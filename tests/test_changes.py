@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.changes import Changes, Folder, Listing, can_tell, parse_listing, suspects, work_out
-from harness.errors import StreamCut
+from harness.inside.changes import Changes, Folder, Listing, can_tell, parse_listing, suspects, work_out
+from harness.inside.errors import StreamCut
 
 
 def listing(folder: Path) -> Listing:
@@ -182,7 +182,7 @@ def test_a_nest_costs_as_much_as_it_has_folders(monkeypatch: pytest.MonkeyPatch,
         asked += 1
         return dirname(path)
 
-    monkeypatch.setattr("harness.changes.os.path.dirname", counting)
+    monkeypatch.setattr("harness.inside.changes.os.path.dirname", counting)
     levels = 500
     paths = [b".", *(b"/".join([b"d"] * level) for level in range(1, levels))]
     empty = Listing({b".": b"d 755 0 1.0 1.0 1 2"}, {b".": b"1.0"})

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from support import on_disk
 
-from harness.descent import WINDOW, Met, descend
-from harness.testing.planting import Planned, planted
-from harness.testing.strategies import trees
+from harness.inside.descent import WINDOW, Met, descend
+from harness.verify.testing.planting import Planned, planted
+from harness.verify.testing.strategies import trees
 
 
 def nest(folder: Path, levels: int, name: str = "down") -> None:

@@ -13,9 +13,9 @@ from children import unprivileged
 from hypothesis import given
 from support import on_disk
 
-from harness.disk import ALL, exchange, open_file, open_folder, permit_all, remove_tree
-from harness.testing.planting import Planned, planted
-from harness.testing.strategies import trees
+from harness.inside.disk import ALL, exchange, open_file, open_folder, permit_all, remove_tree
+from harness.verify.testing.planting import Planned, planted
+from harness.verify.testing.strategies import trees
 
 
 def mode(path: Path) -> int:

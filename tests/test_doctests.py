@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 MODULES = (
-    "harness.analysis.findings",
-    "harness.analysis.palette",
-    "harness.analysis.plots",
-    "harness.analysis.tradeoffs",
-    "harness.export",
-    "harness.library",
-    "harness.results",
-    "harness.stats",
-    "harness.units",
+    "harness.report.analysis.findings",
+    "harness.report.analysis.palette",
+    "harness.report.analysis.plots",
+    "harness.report.analysis.tradeoffs",
+    "harness.report.export",
+    "harness.runners.library",
+    "harness.measure.results",
+    "harness.measure.stats",
+    "harness.measure.units",
 )
 
 

@@ -15,18 +15,21 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import doctor, tarpipe
-from harness.doctor import Diagnosis, Finding, Fitness, Group, files, local, machine, programs, trip
-from harness.doctor import docker as docker_doctor
-from harness.doctor.finding import install, softly
-from harness.engines import Engine, SandboxSpec, cgroups, endpoint, sandbox
-from harness.engines.bubblewrap import bubblewrap_problem
-from harness.engines.docker import DockerEngine
-from harness.engines.local import LocalEngine
+from harness.engines import Engine, SandboxSpec, doctor
+from harness.engines.docker import endpoint
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.doctor import Diagnosis, Finding, Fitness, Group, files, local, machine, programs, trip
+from harness.engines.doctor import docker as docker_doctor
+from harness.engines.doctor.finding import install, softly
+from harness.engines.guest import sandbox
+from harness.engines.local import cgroups
+from harness.engines.local.bubblewrap import bubblewrap_problem
+from harness.engines.local.engine import LocalEngine
 from harness.engines.owner import LABEL, Owner
-from harness.errors import EngineError
-from harness.render.doctor import diagnosis
-from harness.tree import snapshot
+from harness.inside import tarpipe
+from harness.inside.errors import EngineError
+from harness.inside.tree import snapshot
+from harness.report.doctor import diagnosis
 
 CUTTING = ("tar", "--create", "--format=gnu", "--file=-")
 """A tar that cuts stamps to whole seconds, as most do by default."""

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness.compare import AGAIN
-from harness.stats import LOOKS, State
-from harness.trials import FLOOR
+from harness.measure.compare import AGAIN
+from harness.measure.stats import LOOKS, State
+from harness.measure.trials import FLOOR
 from scenarios.gate_accuracy import real, report, rules
 from scenarios.gate_accuracy.recording import NOISES, RUNNER, load
 from tests.gate.figures import blocks

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.cli import main
-from harness.history import History, histories
-from harness.render import history
-from harness.results import Recording, ResultFile
+from harness.gate.history import History, histories
+from harness.measure.results import Recording, ResultFile
+from harness.report import history
 from tests.gate.figures import PIPE, blocks
 
 FACTS = {

@@ -10,12 +10,13 @@ import pytest
 from support import one_line
 
 import harness
-import harness.library
-from harness.engines import cgroups, local
-from harness.engines.bubblewrap import bubblewrap_problem
+import harness.runners.library
 from harness.engines.folders import sandboxes_home
+from harness.engines.local import cgroups
+from harness.engines.local import engine as local
+from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.owner import LABEL, Owner
-from harness.errors import EngineError, UsageError
+from harness.inside.errors import EngineError, UsageError
 
 FILES = {
     "cyber-dojo.sh": "#!/bin/sh\nmake -s && cat built\n",
@@ -31,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_example_in_the_documentation_runs() -> None:
-    found = doctest.testmod(harness.library)
+    found = doctest.testmod(harness.runners.library)
     assert found.attempted == 3
     assert found.failed == 0
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.proofs import PROOFS, Status, examine
 from harness.runners.claims import Property
+from harness.verify.proofs import PROOFS, Status, examine
 from tests.mutants.catalogue import CONTROL, MUTANTS
 from tests.mutants.mutant import Mutant
 from tests.mutants.table import EFFORT, KILLED, PAGE, SPOILED_TITLE, WITHOUT

@@ -53,7 +53,7 @@ def test_it_is_proved(environment: dict[str, str], tmp_path: Path) -> None:
 
 def test_it_is_proved_by_pytest(environment: dict[str, str], tmp_path: Path) -> None:
     """With no file of its own, and with the one line that its documentation shows."""
-    (tmp_path / "test_properties.py").write_text("from harness.suite import test_property\n")
+    (tmp_path / "test_properties.py").write_text("from harness.verify.suite import test_property\n")
     (tmp_path / "pytest.ini").write_text(
         "[pytest]\nharness_runners = katas-copy\nharness_engines = local-plain\n"
     )
@@ -62,7 +62,7 @@ def test_it_is_proved_by_pytest(environment: dict[str, str], tmp_path: Path) -> 
     assert "test_property[katas-copy-local-plain-no-missed-edit] PASSED" in one_line.stdout, one_line.stdout
     (tmp_path / "pytest.ini").unlink()
     named = ("--harness-runner=katas-copy", "--harness-engine=local-plain")
-    no_file = run(environment, tmp_path, "pytest", "--pyargs", "harness.suite", *named, *chosen)
+    no_file = run(environment, tmp_path, "pytest", "--pyargs", "harness.verify.suite", *named, *chosen)
     assert "test_property[katas-copy-local-plain-no-missed-edit] PASSED" in no_file.stdout, no_file.stdout
     assert "1 passed" in no_file.stdout
 

@@ -13,8 +13,8 @@ import pytest
 CONFTEST = '''
 """Proofs that are quick, and each end in another way."""
 
-from harness import proofs
-from harness.proofs import Refuted, Untried
+from harness.verify import proofs
+from harness.verify.proofs import Refuted, Untried
 
 
 def fail(case):
@@ -30,8 +30,8 @@ def prove(subject, search, name):
 proofs.PROOFS = dict.fromkeys(["exact-mtimes", "no-missed-edit", "mirror", "atomic", "timed-out"])
 proofs.proof = lambda name: lambda subject, search: prove(subject, search, name)
 
-import harness.verify
-harness.verify.PROOFS = proofs.PROOFS
+import harness.verify.matrix
+harness.verify.matrix.PROOFS = proofs.PROOFS
 '''
 
 Play = Callable[..., subprocess.CompletedProcess[str]]
@@ -41,7 +41,7 @@ Play = Callable[..., subprocess.CompletedProcess[str]]
 def play(tmp_path: Path) -> Play:
     """Runs pytest in a project of somebody else's."""
     (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "test_mine.py").write_text("from harness.suite import test_property\n")
+    (tmp_path / "test_mine.py").write_text("from harness.verify.suite import test_property\n")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", *arguments]
@@ -133,8 +133,8 @@ def test_an_engine_that_is_not_there_skips(play: Play, monkeypatch: pytest.Monke
 def test_nothing_is_imported_until_it_is_used(tmp_path: Path) -> None:
     """Every test run on the machine loads the plugin, and pays next to nothing for it."""
     (tmp_path / "test_other.py").write_text(
-        "import sys\n\ndef test_it():\n    heavy = ('harness.engines', 'harness.runners', 'harness.proofs')\n"
-        "    assert 'harness.pytest_plugin' in sys.modules\n    assert not set(heavy) & set(sys.modules)\n"
+        "import sys\n\ndef test_it():\n    heavy = ('harness.engines', 'harness.runners', 'harness.verify.proofs')\n"
+        "    assert 'harness.verify.pytest_plugin' in sys.modules\n    assert not set(heavy) & set(sys.modules)\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

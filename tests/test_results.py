@@ -12,15 +12,15 @@ from jsonschema import Draft202012Validator, ValidationError
 
 import harness
 from harness import runners
-from harness.compare import Comparison, compare
-from harness.engines.local import LocalEngine
-from harness.errors import UsageError
-from harness.results import ResultFile, read_result
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import UsageError
+from harness.measure.compare import Comparison, compare
+from harness.measure.results import ResultFile, read_result
+from harness.measure.summary import summarize
+from harness.measure.trees import TypicalTree
+from harness.measure.trials import Plan
+from harness.measure.trials.sample import Sample
 from harness.runners.base import COMMAND
-from harness.summary import summarize
-from harness.trees import TypicalTree
-from harness.trials import Plan
-from harness.trials.sample import Sample
 
 ENGINE = {"engine": "local", "storage driver": "none", "kernel": "6.18"}
 FACTS = {

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import runners, scale
-from harness.compare import Comparison
-from harness.engines.local import LocalEngine
-from harness.errors import UsageError
+from harness import runners
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import UsageError
+from harness.measure import scale
+from harness.measure.compare import Comparison
+from harness.measure.trials import FLOOR, INCREMENTAL, Plan
 from harness.runners.base import COMMAND
-from harness.trials import FLOOR, INCREMENTAL, Plan
 from tests.test_results import sample
 
 

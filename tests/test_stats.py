@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import stats
-from harness.stats import Interval, State
+from harness.measure import stats
+from harness.measure.stats import Interval, State
 
 times = st.lists(st.floats(0.01, 100), min_size=1, max_size=40)
 pairs = st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=1, max_size=40)

@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.render import terminal
-from harness.summary import noise, remarks, subject, summarize
-from harness.trials.crowd import levels
-from harness.trials.scenario import SCENARIOS
+from harness.measure.summary import noise, remarks, subject, summarize
+from harness.measure.trials.crowd import levels
+from harness.measure.trials.scenario import SCENARIOS
+from harness.report import terminal
 from tests.test_results import sample
 
 

@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import on_disk
 
-from harness import tarpipe
-from harness.errors import StreamCut
-from harness.tarpipe import BLOCK, join, pack, unpack
-from harness.testing.planting import Planned, expected, plant, planted, scratch
-from harness.testing.strategies import trees
-from harness.tree import snapshot
+from harness.inside import tarpipe
+from harness.inside.errors import StreamCut
+from harness.inside.tarpipe import BLOCK, join, pack, unpack
+from harness.inside.tree import snapshot
+from harness.verify.testing.planting import Planned, expected, plant, planted, scratch
+from harness.verify.testing.strategies import trees
 
 SMALL = {
     b".": Planned("d", 0o755),

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import on_disk
 
-from harness.testing.planting import Planned, expected, plant, planted
-from harness.testing.strategies import paths, stamps, trees
-from harness.tree import Difference, Entry, difference, newest, parse_find, snapshot, walk
+from harness.inside.tree import Difference, Entry, difference, newest, parse_find, snapshot, walk
+from harness.verify.testing.planting import Planned, expected, plant, planted
+from harness.verify.testing.strategies import paths, stamps, trees
 
 FIND = ("find", ".", "-printf", r"%y %m %s %T@ %P\0")
 

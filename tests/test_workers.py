@@ -13,14 +13,14 @@ import pytest
 
 from harness import runners
 from harness.engines.choose import choose
-from harness.errors import EngineError, UsageError
-from harness.proofs import Status
-from harness.proofs.outside import eventually
+from harness.inside.errors import EngineError, UsageError
 from harness.runners.claims import Property
 from harness.runners.tmp import Tmp
 from harness.runners.variant import Variant
-from harness.verify import Verification, verify
-from harness.workers import Task, can_travel, spread
+from harness.verify.matrix import Verification, verify
+from harness.verify.proofs import Status
+from harness.verify.proofs.outside import eventually
+from harness.verify.workers import Task, can_travel, spread
 
 
 class Deadly(Tmp):

@@ -14,8 +14,8 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from harness.cli.options import USAGE
-from harness.errors import HarnessError
-from harness.render.plain import shown
+from harness.inside.errors import HarnessError
+from harness.report.plain import shown
 
 COMMANDS = (
     "compare",

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from harness import tarpipe
 from harness.cli.options import errors
-from harness.errors import UsageError
-from harness.units import size
+from harness.inside import tarpipe
+from harness.inside.errors import UsageError
+from harness.measure.units import size
 
 
 def write_archive(out: Path | None, default: str, pack: Callable[[tarpipe.Write], int]) -> None:

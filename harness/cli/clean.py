@@ -8,9 +8,9 @@ from typing import Any
 
 from harness.cli.options import console, errors
 from harness.engines import Engine
-from harness.engines.docker import DockerEngine
-from harness.engines.local import LocalEngine
-from harness.errors import EngineError
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import EngineError
 
 MOST = 8
 """So many of those that are left alone for one reason are named."""

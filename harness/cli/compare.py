@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
-from harness import runners, trials
+from harness import runners
 from harness.cli.measuring import (
     add_arms,
     add_tree,
@@ -21,14 +21,15 @@ from harness.cli.measuring import (
     variants,
 )
 from harness.cli.options import add_dask, console, count, errors, positive, remark
-from harness.compare import AGAIN, compare
-from harness.errors import UsageError
-from harness.render import terminal
+from harness.inside.errors import UsageError
+from harness.measure import trials
+from harness.measure.compare import AGAIN, compare
+from harness.measure.stats import Interval
+from harness.measure.summary import by_machine, noise, remarks, subject, summarize
+from harness.measure.trees import SourceTree
+from harness.measure.trials.scenario import SCENARIOS
+from harness.report import terminal
 from harness.runners.variant import Variant
-from harness.stats import Interval
-from harness.summary import by_machine, noise, remarks, subject, summarize
-from harness.trees import SourceTree
-from harness.trials.scenario import SCENARIOS
 
 BUDGET_SECONDS = 75.0
 
@@ -99,9 +100,9 @@ def _spread(
     again: str | None,
 ) -> int:
     """The same on the machines of a cluster."""
-    from harness import cluster  # noqa: PLC0415 - an optional extra
-    from harness.cluster import comparing  # noqa: PLC0415
-    from harness.cluster.worker import Parcel, Stint  # noqa: PLC0415
+    from harness.measure import cluster  # noqa: PLC0415 - an optional extra
+    from harness.measure.cluster import comparing  # noqa: PLC0415
+    from harness.measure.cluster.worker import Parcel, Stint  # noqa: PLC0415
 
     with cluster.Cluster(options.dask, remark) as connected:
         machines = connected.machines(options.engine, options.image)

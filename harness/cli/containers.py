@@ -12,9 +12,9 @@ from harness.cli.archive import write_archive
 from harness.cli.options import console, errors
 from harness.engines import Engine, Volume
 from harness.engines.choose import NAMES, choose
-from harness.errors import UsageError
+from harness.inside.errors import UsageError
 from harness.katas.kept import VolumeKatas
-from harness.render import terminal
+from harness.report import terminal
 
 
 def add(verbs: Any) -> None:

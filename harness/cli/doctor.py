@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness import doctor
 from harness.cli.options import console, errors, remark
-from harness.errors import EngineError, UsageError
-from harness.render.doctor import diagnosis, workers
+from harness.engines import doctor
+from harness.inside.errors import EngineError, UsageError
+from harness.report.doctor import diagnosis, workers
 
 NOT_READY = 1
 """Exit status where an engine works, and it is not the one that is taken, or cannot build what is compared."""
@@ -61,8 +61,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _cluster(options: argparse.Namespace) -> int:
-    from harness.cluster import Cluster  # noqa: PLC0415 - an optional extra
-    from harness.cluster.worker import examine  # noqa: PLC0415
+    from harness.measure.cluster import Cluster  # noqa: PLC0415 - an optional extra
+    from harness.measure.cluster.worker import examine  # noqa: PLC0415
 
     with Cluster(options.dask, remark) as cluster, errors.status("looking at the workers"):
         found = cluster.reports(examine)

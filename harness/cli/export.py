@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.options import errors, tell_incomplete
-from harness.errors import UsageError
-from harness.export import BINARY, FORMATS, export
-from harness.render.plain import write_out
-from harness.results import incomplete, load_results
+from harness.inside.errors import UsageError
+from harness.measure.results import incomplete, load_results
+from harness.report.export import BINARY, FORMATS, export
+from harness.report.plain import write_out
 
 
 def add(commands: Any) -> None:

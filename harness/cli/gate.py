@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import runners, trials
+from harness import runners
 from harness.cli.measuring import add_tree, comparison_of, default_out, engine_of, showing, tree_and_seed
 from harness.cli.options import add_engine, console, count, positive, remark
-from harness.compare import compare
-from harness.engines import cgroups
-from harness.errors import UsageError
-from harness.results import Recording, ResultFile, read_result
+from harness.engines.local import cgroups
+from harness.inside.errors import UsageError
+from harness.measure import trials
+from harness.measure.compare import compare
+from harness.measure.results import Recording, ResultFile, read_result
 
 if TYPE_CHECKING:  # statistics are slow to import, and no other command needs them
-    from harness.budgets import Budget
     from harness.gate import Verdict
+    from harness.gate.budgets import Budget
 
 HEAD = "katas-data-container"
 BUDGET_SECONDS = 600.0
@@ -81,8 +82,8 @@ def add(commands: Any) -> None:
 
 
 def _gate(options: argparse.Namespace) -> int:
-    from harness.budgets import budget, read_budgets  # noqa: PLC0415 - see above
     from harness.gate import judge  # noqa: PLC0415
+    from harness.gate.budgets import budget, read_budgets  # noqa: PLC0415 - see above
     from harness.gate.reading import read_evidence  # noqa: PLC0415
 
     _check_views(options)
@@ -118,7 +119,7 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
     from harness.gate.evidence import check_baseline_given  # noqa: PLC0415
     from harness.gate.measuring import Wanted  # noqa: PLC0415
     from harness.gate.reading import NO_BASELINE, refuse_unlike  # noqa: PLC0415
-    from harness.stats import LOOKS  # noqa: PLC0415
+    from harness.measure.stats import LOOKS  # noqa: PLC0415
 
     # What no measurement could answer is refused before the first one.
     baseline = read_result(options.baseline) if options.baseline else None
@@ -153,7 +154,7 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
 
 
 def _show(verdict: Verdict, options: argparse.Namespace) -> None:
-    from harness.render.verdicts import document, github, junit, markdown, terminal  # noqa: PLC0415 - see above
+    from harness.report.verdicts import document, github, junit, markdown, terminal  # noqa: PLC0415 - see above
 
     console.print(terminal.render(verdict))
     for path, render in ((options.junit, junit), (options.markdown, markdown), (options.json, document)):

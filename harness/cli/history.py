@@ -21,9 +21,9 @@ def add(commands: Any) -> None:
 
 
 def _history(options: argparse.Namespace) -> int:
-    from harness.history import histories  # noqa: PLC0415 - statistics are slow to import
-    from harness.render.history import render  # noqa: PLC0415
-    from harness.results import read_result  # noqa: PLC0415
+    from harness.gate.history import histories  # noqa: PLC0415 - statistics are slow to import
+    from harness.measure.results import read_result  # noqa: PLC0415
+    from harness.report.history import render  # noqa: PLC0415
 
     console.print(render(histories(read_result(each) for each in options.results)))
     return 0

@@ -6,9 +6,9 @@ import argparse
 from contextlib import closing
 from typing import Any
 
-from harness import images
 from harness.cli.options import console, remark
-from harness.engines.docker import DockerEngine
+from harness.engines.docker import images
+from harness.engines.docker.engine import DockerEngine
 
 
 def add(commands: Any) -> None:

@@ -15,14 +15,14 @@ from harness.cli.archive import write_archive
 from harness.cli.options import console, errors
 from harness.engines.choose import NAMES, choose
 from harness.engines.folders import state_home
-from harness.errors import NoSuchAvatar, UsageError
+from harness.inside.errors import NoSuchAvatar, UsageError
+from harness.inside.layout import Avatar, check_kata
+from harness.inside.store import FolderKatas, Increment, Katas
 from harness.katas import commits
-from harness.katas.layout import Avatar, check_kata
 from harness.katas.places import PREFIX, open_volume
-from harness.katas.store import FolderKatas, Increment, Katas
-from harness.render import terminal
-from harness.render.plain import write_out
-from harness.units import size
+from harness.measure.units import size
+from harness.report import terminal
+from harness.report.plain import write_out
 
 WHOSE = {"KATA": "id of a kata, as `list` shows it", "AVATAR": "name of one of its avatars"}
 

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness import load, trials
 from harness.cli.measuring import (
     add_arms,
     add_tree,
@@ -19,8 +18,9 @@ from harness.cli.measuring import (
     variants,
 )
 from harness.cli.options import console, count, counts, positive, remark
-from harness.render import terminal
-from harness.trials.crowd import Crowds, levels
+from harness.measure import load, trials
+from harness.measure.trials.crowd import Crowds, levels
+from harness.report import terminal
 
 TREE = "typical:cost=0.1"
 """Its first builds, one for each avatar and none of them measured, are cheap; its incremental ones cost the same."""

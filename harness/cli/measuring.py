@@ -24,16 +24,16 @@ from harness.cli.options import (
     remark,
     warn,
 )
-from harness.compare import Comparison
-from harness.doctor import check_builds
 from harness.engines import Engine
 from harness.engines.choose import choose
-from harness.errors import UsageError
-from harness.results import ResultFile
+from harness.engines.doctor import check_builds
+from harness.inside.errors import UsageError
+from harness.measure.compare import Comparison
+from harness.measure.results import ResultFile
+from harness.measure.trees import SourceTree, known, open_tree, recipes
+from harness.measure.trials import Plan, Sample
 from harness.runners.base import COMMAND
 from harness.runners.variant import Variant
-from harness.trees import SourceTree, known, open_tree, recipes
-from harness.trials import Plan, Sample
 
 FULL_BUILD_SECONDS = 120.0
 

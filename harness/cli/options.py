@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from harness import runners
 from harness.engines.choose import NAMES
-from harness.render.plain import PlainConsole
+from harness.report.plain import PlainConsole
 
 USAGE = 2
 """Exit status of what cannot be done as it was asked for."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.options import errors, tell_incomplete
-from harness.errors import UsageError
-from harness.results import incomplete, load_results
+from harness.inside.errors import UsageError
+from harness.measure.results import incomplete, load_results
 
 KINDS = ("phases", "distribution", "scaling", "load")
 SUFFIXES = (".png", ".svg")
@@ -39,7 +39,7 @@ def _plot(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.out} is neither a .png nor a .svg file: give --out another name")
     frame = load_results(*options.results)
     tell_incomplete(incomplete(frame))
-    from harness.analysis import plots  # noqa: PLC0415 - matplotlib takes half a second to load
+    from harness.report.analysis import plots  # noqa: PLC0415 - matplotlib takes half a second to load
 
     if options.kind in POOLED:
         _refuse_mixture(frame)

@@ -34,8 +34,8 @@ def add(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from harness.analysis.report import make_report  # noqa: PLC0415
-    from harness.render import html  # noqa: PLC0415 - matplotlib and pandas take a second to load
+    from harness.report import html  # noqa: PLC0415 - matplotlib and pandas take a second to load
+    from harness.report.analysis.report import make_report  # noqa: PLC0415
 
     report = make_report(options.results, options.proofs)
     options.html.write_text(html.page(report), encoding="utf-8")

@@ -14,20 +14,20 @@ from harness.cli.options import add_engine, add_exclude, add_runner, errors, pos
 from harness.engines import Limits
 from harness.engines.choose import warning
 from harness.engines.folders import state_home
-from harness.errors import KatasError
+from harness.inside.errors import KatasError
+from harness.inside.layout import Avatar
+from harness.inside.store import Increment
 from harness.katas.gather import tell
-from harness.katas.layout import Avatar
 from harness.katas.places import PREFIX, VOLUME
-from harness.katas.store import Increment
 from harness.katas.visible import VisibleFiles
-from harness.library import open_runner
-from harness.render import terminal
-from harness.render.plain import shown_in_colour
+from harness.measure.trials import check_command
+from harness.measure.units import ago, seconds
+from harness.report import terminal
+from harness.report.plain import shown_in_colour
 from harness.runners.base import COMMAND, BaseRunner
+from harness.runners.library import open_runner
 from harness.runners.products import tell as told
 from harness.runners.run import Outcome, Run
-from harness.trials import check_command
-from harness.units import ago, seconds
 
 TIMED_OUT = 124
 """Exit status of a run past its limit, as timeout(1) has it."""

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness import scale, trials
 from harness.cli.measuring import (
     add_arms,
     add_trials,
@@ -19,8 +18,9 @@ from harness.cli.measuring import (
     variants,
 )
 from harness.cli.options import console, count, counts, positive
-from harness.errors import UsageError
-from harness.render import terminal
+from harness.inside.errors import UsageError
+from harness.measure import scale, trials
+from harness.report import terminal
 
 SIZES = ("1.6MB", "16MB", "160MB")
 FILES = (100, 1_000, 10_000)

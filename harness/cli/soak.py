@@ -15,13 +15,13 @@ from harness.cli.options import add_engine, add_runner, console, count, errors, 
 from harness.engines import Engine
 from harness.engines.choose import choose
 from harness.engines.spec import Overlay
-from harness.errors import EngineError, UsageError
+from harness.inside.errors import EngineError, UsageError
 from harness.runners.katas_overlay import KatasOverlay
 from harness.runners.variant import Variant
 
 if TYPE_CHECKING:
-    from harness.soak import Soaked
-    from harness.soak.player import Violation
+    from harness.verify.soak import Soaked
+    from harness.verify.soak.player import Violation
 
 MINUTES = 2.0
 
@@ -74,7 +74,7 @@ def only(text: str) -> tuple[int, int]:
 
 
 def _soak(options: argparse.Namespace) -> int:
-    from harness.soak import replay_command, soak  # noqa: PLC0415 - what proves is slow to import, and no other command needs it
+    from harness.verify.soak import replay_command, soak  # noqa: PLC0415 - what proves is slow to import, and no other command needs it
 
     seed = options.seed or secrets.token_hex(4)
     choice = choose(options.engine, image=options.image, report=remark)

@@ -23,13 +23,13 @@ from harness import runners
 from harness.cli.options import add_dask, add_runner, console, errors, remark, warn
 from harness.engines import Engine
 from harness.engines.choose import NAMES, choose
-from harness.errors import UsageError
+from harness.inside.errors import UsageError
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
 
 if TYPE_CHECKING:  # what proves is slow to import, and no other command needs it
-    from harness.proofs import Finding
-    from harness.verify import Cell, Verification
+    from harness.verify.matrix import Cell, Verification
+    from harness.verify.proofs import Finding
 
 MOST_JOBS = 4
 """Properties at once unless more are asked for: where many containers start at once, proofs that wait for a limit fail."""
@@ -89,8 +89,8 @@ def add(commands: Any) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from harness.proofs import PROFILES  # noqa: PLC0415 - see above
-    from harness.verify import Verification, judge, properties, verify  # noqa: PLC0415
+    from harness.verify.matrix import Verification, judge, properties, verify  # noqa: PLC0415
+    from harness.verify.proofs import PROFILES  # noqa: PLC0415 - see above
 
     variants = {each.label: each for each in map(runners.parse, options.runner or runners.NOTES_NAMES)}
     wanted = [Property(each) for each in dict.fromkeys(options.property or properties())]
@@ -133,9 +133,9 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _spread(options: argparse.Namespace, variants: list[Variant], wanted: list[Property]) -> int:
     """The same on the machines of a cluster, those with one kind of engine after those with the other."""
-    from harness import cluster  # noqa: PLC0415 - see above
-    from harness.cluster import verifying  # noqa: PLC0415
-    from harness.verify import Verification, judge  # noqa: PLC0415
+    from harness.measure import cluster  # noqa: PLC0415 - see above
+    from harness.measure.cluster import verifying  # noqa: PLC0415
+    from harness.verify.matrix import Verification, judge  # noqa: PLC0415
 
     if len(options.engine or []) > 1:
         raise UsageError("on a cluster each worker has its own engine: give --engine once, or leave it out")
@@ -171,7 +171,7 @@ def _report(
     facts: Mapping[str, Any], findings: Sequence[Finding], options: argparse.Namespace, *, of: int
 ) -> None:
     """What was found, of so many that were asked for."""
-    from harness.render import matrix  # noqa: PLC0415 - see above
+    from harness.report import matrix  # noqa: PLC0415 - see above
 
     out: Path | None = options.json
     if findings:
@@ -186,7 +186,7 @@ def _report(
 
 def _tell(finding: Finding, *, debug: bool, where: str = "") -> None:
     """A line a finding in a log; and what a developer of proofs wants to see."""
-    from harness.render import matrix  # noqa: PLC0415 - see above
+    from harness.report import matrix  # noqa: PLC0415 - see above
 
     if not errors.is_terminal:
         words = f"{finding.name} of {finding.runner} on {finding.engine}: {matrix.cell(finding)}"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.engines.sandbox import Execution, Sandbox
+from harness.engines.guest.sandbox import Execution, Sandbox
 from harness.engines.spec import Limits, Mount, SandboxSpec
-from harness.streams import Stream
+from harness.engines.streams import Stream
 
 __all__ = ["Engine", "Execution", "Limits", "Sandbox", "SandboxSpec", "Stream", "Volume"]
 

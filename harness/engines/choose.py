@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness import images
 from harness.engines import Engine
-from harness.engines.docker import DockerEngine
-from harness.engines.local import LocalEngine
-from harness.errors import EngineError, UsageError
+from harness.engines.docker import images
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import EngineError, UsageError
 
 NAMES = ("auto", "docker", "local", "local-plain")
 

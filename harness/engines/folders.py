@@ -24,9 +24,9 @@ from urllib.parse import quote, unquote
 
 import platformdirs
 
-from harness.disk import remove_tree
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
-from harness.errors import EngineError
+from harness.inside.disk import remove_tree
+from harness.inside.errors import EngineError
 
 LONGEST = 4096
 """Bytes of a label; this much is read of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from harness.engines.spec import Overlay
-from harness.errors import EngineError
+from harness.inside.errors import EngineError
 
 LEAST_KERNEL = (5, 11)
 """The first that keeps the marks of an overlay where a keeper, which is not privileged, can read them (`userxattr`)."""
@@ -15,7 +15,7 @@ PAGE = 4096
 
 FLAGS = "userxattr,volatile,index=on"
 """Volatile: nothing is forced to the disk at the end, which would wait for everybody's writes. With an index, which a mounter
-without privileges does not get, hard links stay: see `harness.katas.linked`.
+without privileges does not get, hard links stay: see `harness.inside.linked`.
 """
 
 

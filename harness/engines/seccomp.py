@@ -13,7 +13,7 @@ import os
 import platform
 
 from harness.engines.calls import DEFAULT, RULES, SECOND_ABI, Rule, When
-from harness.errors import EngineError
+from harness.inside.errors import EngineError
 
 LIBRARY = "libseccomp.so.2"
 

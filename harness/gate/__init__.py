@@ -1,4 +1,4 @@
-"""The gate: samples and budgets to one verdict. Pure; every view of it is in harness.render."""
+"""The gate: samples and budgets to one verdict. Pure; every view of it is in harness.report."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from harness import stats
-from harness.budgets import Budget, Sense, intervals
-from harness.compare import AGAIN
-from harness.errors import UsageError
+from harness.gate.budgets import Budget, Sense, intervals
 from harness.gate.evidence import (
     Evidence,
     Figures,
@@ -26,8 +23,11 @@ from harness.gate.evidence import (
     untold,
 )
 from harness.gate.verdict import EXIT, Noise, Ruling, Verdict
-from harness.stats import Interval, State
-from harness.trials.scenario import SCENARIOS
+from harness.inside.errors import UsageError
+from harness.measure import stats
+from harness.measure.compare import AGAIN
+from harness.measure.stats import Interval, State
+from harness.measure.trials.scenario import SCENARIOS
 
 __all__ = ["EXIT", "Evidence", "Noise", "Ruling", "Verdict", "early_stop", "judge", "settled", "states"]
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import platformdirs
 
 from harness import runners
-from harness.disk import remove_tree
+from harness.engines.fixtures import fixture
 from harness.engines.folders import scratch
-from harness.errors import UsageError
-from harness.fixtures import fixture
 from harness.gate.revision import GitError, Revision, environment
-from harness.trees.sdist import reason
+from harness.inside.disk import remove_tree
+from harness.inside.errors import UsageError
+from harness.measure.trees.sdist import reason
 
 DISTRIBUTION = "tarpipe-harness"
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from harness.budgets import BASELINE, TIMES, Budget
-from harness.errors import UsageError
-from harness.trials.arms import FLOOR
-from harness.trials.sample import Sample
-from harness.trials.scenario import SCENARIOS
+from harness.gate.budgets import BASELINE, TIMES, Budget
+from harness.inside.errors import UsageError
+from harness.measure.trials.arms import FLOOR
+from harness.measure.trials.sample import Sample
+from harness.measure.trials.scenario import SCENARIOS
 
 Samples: TypeAlias = Sequence[Sample]
 

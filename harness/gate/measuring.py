@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from harness import runners
-from harness.budgets import BASELINE, Budget
-from harness.compare import Comparison
-from harness.errors import UsageError
 from harness.gate.base import Base
+from harness.gate.budgets import BASELINE, Budget
+from harness.inside.errors import UsageError
+from harness.measure.compare import Comparison
+from harness.measure.trials.arms import FLOOR, Arm
+from harness.measure.trials.remote import Opening, RemoteArm
+from harness.measure.trials.scenario import SCENARIOS
 from harness.runners.variant import Variant
-from harness.trials.arms import FLOOR, Arm
-from harness.trials.remote import Opening, RemoteArm
-from harness.trials.scenario import SCENARIOS
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
 from harness.gate.evidence import Evidence
-from harness.results import Recording, read_result
-from harness.trials.sample import Sample
+from harness.inside.errors import UsageError
+from harness.measure.results import Recording, read_result
+from harness.measure.trials.sample import Sample
 
 SAME = ("tree", "command", "engine", "storage driver")
 """What figures depend on so much that no ratio to bare make evens it out."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.stats import Interval, State
+from harness.measure.stats import Interval, State
 
 EXIT = {State.PASSED: 0, State.REGRESSED: 1, State.INCONCLUSIVE: 3}
 """Exit statuses of `harness gate`; 2 is what cannot be judged."""

@@ -21,8 +21,8 @@ from dulwich.patch import write_object_diff
 from dulwich.refs import Ref
 from dulwich.repo import Repo, UnsupportedExtension, UnsupportedVersion
 
-from harness.errors import HarnessError, KatasError, UsageError
-from harness.katas.store import Acceptance, Comparison, Increment
+from harness.inside.errors import HarnessError, KatasError, UsageError
+from harness.inside.store import Acceptance, Comparison, Increment
 from harness.katas.visible import FOLDER, VisibleFile
 
 AUTHOR = b"harness <harness@localhost>"

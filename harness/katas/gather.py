@@ -15,9 +15,9 @@ from dulwich.index import read_index
 from dulwich.object_format import ObjectFormat
 from dulwich.repo import Repo
 
-from harness.changes import above
-from harness.errors import UsageError
-from harness.katas.layout import STORE, is_git_folder, show
+from harness.inside.changes import above
+from harness.inside.errors import UsageError
+from harness.inside.layout import STORE, is_git_folder, show
 
 HISTORY = b".git"
 

@@ -9,14 +9,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from harness import tarpipe
 from harness.engines import Engine
-from harness.errors import KatasError, NoSuchAvatar
+from harness.engines.streams.ending import close_all
+from harness.inside import tarpipe
+from harness.inside.errors import KatasError, NoSuchAvatar
+from harness.inside.layout import Avatar, check_kata
+from harness.inside.repack import Sizes
+from harness.inside.store import EVENT_SECONDS, Increment, Unread, Usage
 from harness.katas.kept import KeptEvent, VolumeKatas
-from harness.katas.layout import Avatar, check_kata
-from harness.katas.repack import Sizes
-from harness.katas.store import EVENT_SECONDS, Increment, Unread, Usage
-from harness.streams.ending import close_all
 
 READY = 4
 """Data-containers whose keepers are kept waiting for the next test event; the others' are ended, as each takes some memory."""

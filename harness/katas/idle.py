@@ -9,8 +9,8 @@ import threading
 import time
 from typing import Protocol, TypeVar
 
-from harness.errors import HarnessError
-from harness.streams.ending import close_all
+from harness.engines.streams.ending import close_all
+from harness.inside.errors import HarnessError
 
 MOST = 8
 """So many wait at most; the one that has waited longest goes first."""

@@ -15,67 +15,25 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from harness import tarpipe
-from harness.changes import Changes
 from harness.engines import Engine, Stream
 from harness.engines.folders import scratch
-from harness.engines.sandbox import OUTPUT
-from harness.errors import EngineError, HarnessError, KatasError, StreamCut
-from harness.katas import wire
-from harness.katas.channel import Channel, CutShort
-from harness.katas.delta import Delta, Stamped
+from harness.engines.guest.sandbox import OUTPUT
+from harness.engines.streams import take
+from harness.engines.streams.forks import Origin
+from harness.inside import tarpipe, wire
+from harness.inside.changes import Changes
+from harness.inside.channel import Channel, CutShort
+from harness.inside.delta import Delta, Stamped
+from harness.inside.errors import EngineError, HarnessError, KatasError, StreamCut
+from harness.inside.journal import pack_changes
+from harness.inside.keeper import rebuild_error
+from harness.inside.layered import Stack
+from harness.inside.layout import HISTORY, Avatar
+from harness.inside.repack import Sizes
+from harness.inside.saving import SavedFile
+from harness.inside.store import EVENT_SECONDS, Acceptance, Comparison, Held, Increment, Unread, Usage
+from harness.inside.tree import Entry
 from harness.katas.idle import Idle
-from harness.katas.journal import pack_changes
-from harness.katas.keeper import rebuild_error
-from harness.katas.layered import Stack
-from harness.katas.layout import HISTORY, Avatar
-from harness.katas.repack import Sizes
-from harness.katas.saving import SavedFile
-from harness.katas.store import EVENT_SECONDS, Acceptance, Comparison, Held, Increment, Unread, Usage
-from harness.streams import take
-from harness.streams.forks import Origin
-from harness.tree import Entry
-
-KEEPER_MODULES = (
-    "errors.py",
-    "descent.py",
-    "disk.py",
-    "tree.py",
-    "changes.py",
-    "tarpipe.py",
-    *(
-        f"katas/{name}.py"
-        for name in (
-            *(
-                "layout",
-                "whole",
-                "locks",
-                "delta",
-                "sent",
-                "stamps",
-                "saving",
-                "redo",
-                "refs",
-                "packs",
-                "objects",
-                "repack",
-                "increments",
-                "journal",
-                "removal",
-                "layers",
-                "linked",
-                "upper",
-                "listed",
-                "picking",
-                "store",
-                "trial",
-                "layered",
-            ),
-            *("channel", "wire", "keeper"),
-        )
-    ),
-)
-"""What travels into the keeper: modules of the standard library's alone."""
 
 ANSWER_SECONDS = 120.0
 """How long a keeper may say nothing to one who looks into the katas: half of it may go by until a test event has ended, and
@@ -494,13 +452,12 @@ class _Link:
 
 @functools.cache
 def bundle() -> bytes:
-    """The keeper as a zipapp, from the sources of this very package."""
+    """The keeper as a zipapp: the very folder `harness.inside`."""
     data = io.BytesIO()
-    package = resources.files("harness")
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("__main__.py", "from harness.katas.keeper import main\n\nmain()\n")
+        archive.writestr("__main__.py", "from harness.inside.keeper import main\n\nmain()\n")
         archive.writestr("harness/__init__.py", "")
-        archive.writestr("harness/katas/__init__.py", "")
-        for name in KEEPER_MODULES:
-            archive.writestr(f"harness/{name}", package.joinpath(name).read_bytes())
+        for module in resources.files("harness.inside").iterdir():
+            if module.name.endswith(".py"):
+                archive.writestr(f"harness/inside/{module.name}", module.read_bytes())
     return data.getvalue()

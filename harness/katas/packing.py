@@ -7,8 +7,8 @@ import os
 import tarfile
 from collections.abc import Mapping
 
+from harness.inside.tarpipe import BLOCK, END, Write
 from harness.katas.visible import FOLDER, LINK, VisibleFile, folders_of
-from harness.tarpipe import BLOCK, END, Write
 
 
 def pack(files: Mapping[bytes, VisibleFile], write: Write, *, stamps: Mapping[bytes, int]) -> int:

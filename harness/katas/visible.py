@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.inside.delta import Stamped, blob_id, read_all
+from harness.inside.errors import UsageError
+from harness.inside.layout import is_git_folder, show, split_name
 from harness.katas.contents import PIECE, Part, Spool
-from harness.katas.delta import Stamped, blob_id, read_all
 from harness.katas.gather import Gathering, tell
-from harness.katas.layout import is_git_folder, show, split_name
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 """The kinds of file, by git's modes; a folder is sent only where nothing is in it, since nothing else would tell of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
-from harness.errors import UsageError
+from harness.inside.errors import UsageError
 from harness.runners.base import BaseRunner
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_overlay import KatasOverlay

@@ -11,17 +11,17 @@ from typing import ClassVar, Protocol
 
 from harness.engines import Engine, Limits, Sandbox, SandboxSpec
 from harness.engines.spec import Mount
-from harness.errors import Busy, EngineError, HarnessError, UsageError
-from harness.katas.layout import Avatar, show
+from harness.engines.streams.forks import Origin
+from harness.inside.errors import Busy, EngineError, HarnessError, UsageError
+from harness.inside.layout import Avatar, show
+from harness.inside.store import EVENT_SECONDS, Event, Katas, Usage
 from harness.katas.places import VOLUME, open_folder, open_volume
-from harness.katas.store import EVENT_SECONDS, Event, Katas, Usage
 from harness.katas.visible import VisibleFiles
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent
 from harness.runners.run import Output, Phase, Run
 from harness.runners.standby import Standing
 from harness.runners.underway import UnderWay
-from harness.streams.forks import Origin
 
 COMMAND = "./cyber-dojo.sh"
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Property(StrEnum):
-    """One property of a runner; see the proof of the same name in `harness.proofs`."""
+    """One property of a runner; see the proof of the same name in `harness.verify.proofs`."""
 
     EXACT_MTIMES = "exact-mtimes"  # every entry survives any number of round trips, to the nanosecond
     NO_MISSED_EDIT = "no-missed-edit"  # make sees an edit, however soon after a build it comes

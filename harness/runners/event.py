@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from harness.changes import Changes
 from harness.engines import Execution, Sandbox
-from harness.engines.caches import remarks
+from harness.engines.guest.caches import remarks
 from harness.engines.usage import Usage
-from harness.errors import EngineError, HarnessError
+from harness.inside.changes import Changes
+from harness.inside.delta import Delta
+from harness.inside.errors import EngineError, HarnessError
+from harness.inside.saving import SavedFile
+from harness.inside.store import Comparison, Event, Increment
+from harness.inside.store import Usage as DiskUsage
+from harness.inside.tree import Snapshot
 from harness.katas import commits
-from harness.katas.delta import Delta
-from harness.katas.saving import SavedFile
-from harness.katas.store import Comparison, Event, Increment
-from harness.katas.store import Usage as DiskUsage
 from harness.katas.visible import VisibleFiles
 from harness.runners.products import Products, listing_before
 from harness.runners.run import Observation, Outcome, Output, Phase, Run
 from harness.runners.seed import Edit, Seed
-from harness.tree import Snapshot
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 from harness.engines import Engine, SandboxSpec
 from harness.engines.spec import Overlay
+from harness.inside.layered import DEPTH
+from harness.inside.layout import Avatar, avatar_folder
+from harness.inside.store import EVENT_SECONDS, Event, Katas
 from harness.katas.kept import KeptEvent, VolumeKatas
-from harness.katas.layered import DEPTH
-from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import VOLUME
-from harness.katas.store import EVENT_SECONDS, Event, Katas
 from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 from harness.engines import SandboxSpec
 from harness.engines.spec import PartOfVolume
+from harness.inside.layout import Avatar, avatar_folder
+from harness.inside.store import EVENT_SECONDS, Event
 from harness.katas.kept import KeptEvent, VolumeKatas
-from harness.katas.layout import Avatar, avatar_folder
 from harness.katas.places import VOLUME
-from harness.katas.store import EVENT_SECONDS, Event
 from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.engines import SandboxSpec
-from harness.katas.layout import Avatar
+from harness.inside.layout import Avatar
+from harness.inside.store import Event, FolderKatas
 from harness.katas.places import FOLDER
-from harness.katas.store import Event, FolderKatas
 from harness.runners.base import BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent

@@ -8,10 +8,10 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 
-from harness.changes import FOLDER, SOCKET, Listing
 from harness.engines import Sandbox
-from harness.errors import UsageError
-from harness.katas.layout import show
+from harness.inside.changes import FOLDER, SOCKET, Listing
+from harness.inside.errors import UsageError
+from harness.inside.layout import show
 
 
 class Products:

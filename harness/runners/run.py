@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.errors import HarnessError
-from harness.katas.store import Usage
+from harness.inside.errors import HarnessError
+from harness.inside.store import Usage
+from harness.inside.tree import Snapshot
 from harness.runners.products import Products
-from harness.tree import Snapshot
 
 
 class Outcome(StrEnum):

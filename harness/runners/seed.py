@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from harness.changes import (
+from harness.engines import Sandbox
+from harness.inside.changes import (
     FILE,
     FOLDER,
     STAMPS_READS,
@@ -21,13 +22,12 @@ from harness.changes import (
     suspects,
     work_out,
 )
-from harness.engines import Sandbox
-from harness.errors import EngineError, StreamCut, UsageError
-from harness.katas.delta import Delta, Stamped, usable
-from harness.katas.delta import work_out as work_out_delta
-from harness.katas.layout import split_name
-from harness.katas.store import Comparison, Event, Held
-from harness.tree import KINDS
+from harness.inside.delta import Delta, Stamped, usable
+from harness.inside.delta import work_out as work_out_delta
+from harness.inside.errors import EngineError, StreamCut, UsageError
+from harness.inside.layout import split_name
+from harness.inside.store import Comparison, Event, Held
+from harness.inside.tree import KINDS
 
 MOST_FILES = 1000
 """An edit of more than these is sent with all the rest."""

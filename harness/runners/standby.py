@@ -15,10 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from harness.engines import Sandbox
-from harness.errors import HarnessError
-from harness.katas.layout import Avatar
+from harness.engines.streams.ending import close_all
+from harness.inside.errors import HarnessError
+from harness.inside.layout import Avatar
 from harness.runners.seed import Seed
-from harness.streams.ending import close_all
 
 WORKERS = 4
 """How many may be prepared at once."""

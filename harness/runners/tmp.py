@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from harness.inside.stamps import up_to
 from harness.katas import packing
 from harness.katas.places import FOLDER
-from harness.katas.stamps import up_to
 from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
 from harness.runners.event import TestEvent

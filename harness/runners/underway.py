@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from harness.errors import HarnessError, UsageError
+from harness.inside.errors import HarnessError, UsageError
 
 PAUSE_SECONDS = 0.05
 """Between two tries to end what was only being started at the first."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engines import Engine
-from harness.errors import UsageError
+from harness.inside.errors import UsageError
 from harness.runners.base import BaseRunner
 from harness.runners.claims import NEEDS_BOUNDS, NEEDS_ISOLATION, Property
 

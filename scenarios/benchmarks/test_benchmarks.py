@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from harness import runners
-from harness.compare import Comparison, compare
 from harness.engines.choose import choose
+from harness.measure.compare import Comparison, compare
+from harness.measure.trees import TypicalTree
+from harness.measure.trials import FLOOR, FULL, INCREMENTAL, Plan, Sample
 from harness.runners.base import COMMAND
-from harness.trees import TypicalTree
-from harness.trials import FLOOR, FULL, INCREMENTAL, Plan, Sample
 from scenarios.benchmarks.replay import Replay, nothing
 
 BLOCKS = 6

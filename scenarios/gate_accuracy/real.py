@@ -12,20 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness import stats
-from harness.compare import Comparison, compare, open_runner
 from harness.engines.choose import choose
 from harness.gate import Evidence, states
-from harness.katas.layout import Avatar
+from harness.inside.layout import Avatar
+from harness.measure import stats
+from harness.measure.compare import Comparison, compare, open_runner
+from harness.measure.stats import State
+from harness.measure.trees import TypicalTree
+from harness.measure.trials import INCREMENTAL, Plan, Sample
+from harness.measure.trials.arms import Arm, RunnerArm
 from harness.runners.base import COMMAND
 from harness.runners.event import TestEvent
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Run
 from harness.runners.variant import Variant
-from harness.stats import State
-from harness.trees import TypicalTree
-from harness.trials import INCREMENTAL, Plan, Sample
-from harness.trials.arms import Arm, RunnerArm
 from scenarios.gate_accuracy.recording import RUNNER, TREE
 from scenarios.gate_accuracy.rules import BASE, BUDGETS
 

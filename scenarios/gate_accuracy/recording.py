@@ -12,11 +12,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from harness import runners
-from harness.compare import AGAIN, Comparison, compare
 from harness.engines.choose import choose
+from harness.measure.compare import AGAIN, Comparison, compare
+from harness.measure.trees import TypicalTree
+from harness.measure.trials import FLOOR, INCREMENTAL, Plan, Sample
 from harness.runners.base import COMMAND
-from harness.trees import TypicalTree
-from harness.trials import FLOOR, INCREMENTAL, Plan, Sample
 
 RUNNER = "katas-data-container"
 TREE = "typical:cost=0.1"

@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness import stats
-from harness.compare import AGAIN
-from harness.stats import State
+from harness.measure import stats
+from harness.measure.compare import AGAIN
+from harness.measure.stats import State
 from scenarios.gate_accuracy import rules
 from scenarios.gate_accuracy.real import KINDS
 from scenarios.gate_accuracy.recording import NOISES, RUNNER, load

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats as scipy_stats
 
-from harness import stats
-from harness.budgets import Budget, budget
-from harness.compare import AGAIN
 from harness.gate import Evidence, states
-from harness.stats import State
-from harness.trials import INCREMENTAL, Sample
+from harness.gate.budgets import Budget, budget
+from harness.measure import stats
+from harness.measure.compare import AGAIN
+from harness.measure.stats import State
+from harness.measure.trials import INCREMENTAL, Sample
 from scenarios.gate_accuracy.recording import RUNNER
 
 BASE = "base"

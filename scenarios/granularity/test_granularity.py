@@ -10,12 +10,12 @@ import pytest
 
 from harness import runners
 from harness.engines.choose import choose
+from harness.inside.layout import Avatar
+from harness.inside.store import Usage
 from harness.katas.granular import GranularKatas
 from harness.katas.kept import VolumeKatas
-from harness.katas.layout import Avatar
-from harness.katas.store import Usage
 from harness.katas.visible import VisibleFiles
-from harness.trees import TypicalTree
+from harness.measure.trees import TypicalTree
 
 EDITS = 3
 

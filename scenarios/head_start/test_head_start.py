@@ -10,14 +10,15 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from harness import runners, tarpipe
+from harness import runners
 from harness.engines import Engine
 from harness.engines.choose import choose
-from harness.katas.layout import Avatar
+from harness.inside import tarpipe
+from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFiles
+from harness.measure.trees import TypicalTree
+from harness.measure.trials import FLOOR
 from harness.runners.katas_volume import KatasVolume
-from harness.trees import TypicalTree
-from harness.trials import FLOOR
 from scenarios.measuring import growth, measure, ratios
 from scenarios.streaming import LIMIT_SECONDS, pass_on
 

@@ -10,10 +10,10 @@ import pytest
 from harness.engines import Engine
 from harness.engines.choose import choose
 from harness.engines.spec import Overlay
+from harness.measure.trees import TypicalTree
+from harness.measure.trials import FLOOR
 from harness.runners.katas_overlay import KatasOverlay
 from harness.runners.katas_volume import KatasVolume
-from harness.trees import TypicalTree
-from harness.trials import FLOOR
 from scenarios.measuring import growth, measure, ratios
 
 OVERLAY, VOLUME = KatasOverlay.name, KatasVolume.name

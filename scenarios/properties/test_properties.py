@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from harness.suite import test_property
+from harness.verify.suite import test_property
 
 __all__ = ["test_property"]

@@ -14,11 +14,11 @@ import docker.types
 import docker.utils
 import pytest
 
-from harness import images
-from harness.engines.docker import SUBPATH_API, DockerEngine
+from harness.engines.docker import images
+from harness.engines.docker.engine import SUBPATH_API, DockerEngine
 from harness.engines.owner import LABEL
 from harness.engines.spec import PartOfVolume
-from harness.errors import EngineError
+from harness.inside.errors import EngineError
 
 
 @pytest.fixture(params=["DOCKER_HOST", "HARNESS_DOCKER26"])

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from harness import runners
-from harness.compare import Comparison, compare
 from harness.engines import Engine
-from harness.katas.layout import Avatar
+from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFiles
+from harness.measure.compare import Comparison, compare
+from harness.measure.trees import TypicalTree
+from harness.measure.trials import FLOOR, INCREMENTAL, Plan
 from harness.runners.base import COMMAND
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_volume import KatasVolume
 from harness.runners.variant import Variant
-from harness.trees import TypicalTree
-from harness.trials import FLOOR, INCREMENTAL, Plan
 from scenarios.measuring import paired
 
 BLOCKS = 15
@@ -89,7 +89,7 @@ PLAY_LARGE = """
 import json, resource, sys
 import harness
 from harness.runners.variant import Variant
-from harness.trees import TypicalTree
+from harness.measure.trees import TypicalTree
 from pathlib import Path
 
 tree = TypicalTree("size=160MB,files=2000")

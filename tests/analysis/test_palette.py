@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness import runners
-from harness.analysis import palette
+from harness.report.analysis import palette
 
 DEFICIENCIES = {
     "deuteranopia": [

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from harness.analysis import palette, plots
-from harness.errors import UsageError
+from harness.inside.errors import UsageError
+from harness.report.analysis import palette, plots
 from tests.frames import RUNNERS, frame, loads, sizes
 
 

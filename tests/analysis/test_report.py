@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.report import make_report
-from harness.analysis.tradeoffs import trade_offs
-from harness.results import load_results
+from harness.measure.results import load_results
+from harness.report.analysis.report import make_report
+from harness.report.analysis.tradeoffs import trade_offs
 
 RECORDINGS = Path(__file__).parents[2] / "results" / "recordings"
 

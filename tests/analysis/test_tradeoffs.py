@@ -7,9 +7,9 @@ import statistics
 import pandas as pd
 import pytest
 
-from harness.analysis.findings import COLUMNS
-from harness.analysis.tradeoffs import PROVEN, trade_offs, verdict
-from harness.errors import UsageError
+from harness.inside.errors import UsageError
+from harness.report.analysis.findings import COLUMNS
+from harness.report.analysis.tradeoffs import PROVEN, trade_offs, verdict
 from tests.frames import frame
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.archive import write_archive
-from harness.errors import KatasError, UsageError
+from harness.inside.errors import KatasError, UsageError
 
 Write = Callable[[bytes], object]
 

@@ -13,9 +13,9 @@ import pytest
 
 import harness
 from harness.cli import main
-from harness.engines import local
-from harness.engines.bubblewrap import bubblewrap_problem
 from harness.engines.folders import state_home
+from harness.engines.local import engine as local
+from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 
 LOCAL = ("--engine", "local")
@@ -387,7 +387,7 @@ def test_clean_tells_what_it_leaves_alone_and_why(
     """In one line for each reason, however much there is of it; that is no reason to fail."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("harness.engines.local.owners", lambda: ())
+    monkeypatch.setattr("harness.engines.local.engine.owners", lambda: ())
     elsewhere = replace(Owner.current(), namespaces="1-1")
     earlier = replace(Owner.current(), namespaces="", started=1)
     for name, owner in (*((f"v{number:02}", elsewhere) for number in range(10)), ("old", earlier)):

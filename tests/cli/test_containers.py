@@ -9,7 +9,7 @@ import pytest
 from support import one_line
 
 from harness.cli import main
-from harness.errors import HarnessError
+from harness.inside.errors import HarnessError
 
 LOCAL = ("--engine", "local-plain")
 KATA = "0123456789"

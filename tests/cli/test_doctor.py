@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.doctor import trip
-from harness.engines.bubblewrap import bubblewrap_problem
+from harness.engines.doctor import trip
+from harness.engines.local.bubblewrap import bubblewrap_problem
 
 
 @pytest.fixture(autouse=True)

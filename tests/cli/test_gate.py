@@ -11,9 +11,9 @@ from xml.etree import ElementTree as xml
 import pytest
 
 from harness.cli import main
-from harness.engines import cgroups
-from harness.results import ResultFile, read_result
-from harness.trials.sample import Sample
+from harness.engines.local import cgroups
+from harness.measure.results import ResultFile, read_result
+from harness.measure.trials.sample import Sample
 from tests.gate.figures import PIPE, blocks
 
 FACTS = {

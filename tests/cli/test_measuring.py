@@ -9,7 +9,7 @@ import pytest
 import harness
 from harness.cli import main
 from harness.cli.measuring import add_arms, variants
-from harness.errors import UsageError
+from harness.inside.errors import UsageError
 
 LOCAL = ("--engine", "local", "--out", "r.jsonl")
 

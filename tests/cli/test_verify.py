@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from harness import proofs
 from harness.cli import main
-from harness.proofs import Refuted, Search, Subject, Untried
 from harness.runners.claims import Property
+from harness.verify import proofs
+from harness.verify.proofs import Refuted, Search, Subject, Untried
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "results" / "verify-schema.json").read_text())
 

@@ -18,7 +18,7 @@ from support import eventually
 
 import harness
 from harness.cli import main
-from harness.results import read_result
+from harness.measure.results import read_result
 
 NOWHERE = "unix:///nonexistent/docker.sock"
 BLOCKS = 45

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import MOST_DEATHS, _Work, unlike
-from harness.cluster.comparing import stints
-from harness.cluster.worker import Parcel, Stint, play
-from harness.errors import EngineError
-from harness.trees import OwnTree, TypicalTree
-from harness.trials import Plan
+from harness.inside.errors import EngineError
+from harness.measure.cluster import MOST_DEATHS, _Work, unlike
+from harness.measure.cluster.comparing import stints
+from harness.measure.cluster.worker import Parcel, Stint, play
+from harness.measure.trees import OwnTree, TypicalTree
+from harness.measure.trials import Plan
 
 MODEL = Stint(
     tree=Parcel("typical:cost=0.01"),

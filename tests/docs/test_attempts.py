@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.proofs.fresh import SURVIVORS
-from harness.proofs.isolated import ATTEMPTS
+from harness.verify.proofs.fresh import SURVIVORS
+from harness.verify.proofs.isolated import ATTEMPTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "trust.md"
 

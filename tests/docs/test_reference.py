@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import harness
-from harness.budgets import METRICS
 from harness.cli import make_parser
-from harness.trials.scenario import SCENARIOS
+from harness.gate.budgets import METRICS
+from harness.measure.trials.scenario import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"

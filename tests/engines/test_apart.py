@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.engines.apart import JOIN_SESSION_KEYRING, KEYCTL, apart, leave_keyring
+from harness.engines.local.apart import JOIN_SESSION_KEYRING, KEYCTL, apart, leave_keyring
 
 CALLS = {"x86_64": (248, 249), "aarch64": (217, 218)}
 """The numbers of add_key and request_key."""

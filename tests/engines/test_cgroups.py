@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from support import PATIENCE, eventually
 
-from harness.engines import Limits, SandboxSpec, cgroups
-from harness.engines.apart import apart
-from harness.engines.bubblewrap import bubblewrap_problem
-from harness.engines.cgroups import Group, Place
-from harness.engines.local import LocalEngine
+from harness.engines import Limits, SandboxSpec
+from harness.engines.local import cgroups
+from harness.engines.local.apart import apart
+from harness.engines.local.bubblewrap import bubblewrap_problem
+from harness.engines.local.cgroups import Group, Place
+from harness.engines.local.engine import LocalEngine
 from harness.engines.spec import MIB
-from harness.errors import EngineError
+from harness.inside.errors import EngineError
 
 needs_groups = pytest.mark.skipif(bool(cgroups.problem()), reason=cgroups.problem())
 needs_bubblewrap = pytest.mark.skipif(bool(bubblewrap_problem()), reason=bubblewrap_problem())

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from support import one_line
 
-from harness import images
 from harness.engines import choose as choosing
 from harness.engines.choose import Choice, choose
-from harness.engines.docker import DockerEngine
-from harness.engines.local import LocalEngine
-from harness.errors import EngineError, HarnessError, ImageError, UsageError
+from harness.engines.docker import images
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import EngineError, HarnessError, ImageError, UsageError
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 """docker-py drops the socket of a connection that was refused."""

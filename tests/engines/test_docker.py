@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from support import PATIENCE, Proxy, eventually, fill, one_line
 
-from harness import images
 from harness.engines import Engine, SandboxSpec, Volume
-from harness.engines import docker as docker_module
-from harness.engines.docker import DockerEngine
+from harness.engines.docker import engine as docker_module
+from harness.engines.docker import images
+from harness.engines.docker.engine import DockerEngine
 from harness.engines.owner import LABEL, TEMPORARY, Owner
-from harness.errors import EngineError, ImageError, UsageError
+from harness.inside.errors import EngineError, ImageError, UsageError
 
 pytestmark = pytest.mark.parametrize("shared_engine", ["docker", "docker26", "podman"], indirect=True)
 

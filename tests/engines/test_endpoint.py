@@ -17,7 +17,7 @@ import docker.errors
 import docker.tls
 import pytest
 
-from harness.engines.endpoint import Connection, Endpoint
+from harness.engines.docker.endpoint import Connection, Endpoint
 
 OK = b"HTTP/1.1 201 Created\r\nContent-Length: 13\r\n\r\n" + b'{"Id": "abc"}'
 NOTHING = b"HTTP/1.1 204 No Content\r\n\r\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.engines.environment import DEFAULTS, players, trusted
+from harness.engines.guest.environment import DEFAULTS, players, trusted
 
 
 def test_what_the_image_sets_wins() -> None:

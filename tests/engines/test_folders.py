@@ -15,9 +15,9 @@ from children import STRANGER, killed_before
 from support import one_line
 
 from harness.engines.folders import Shelf, remove_folder, sandboxes_home, scratch, temporary_folder
-from harness.engines.local import LocalEngine
+from harness.engines.local.engine import LocalEngine
 from harness.engines.owner import LABEL, TEMPORARY, Owner
-from harness.errors import EngineError, KatasError
+from harness.inside.errors import EngineError, KatasError
 
 GONE = str(replace(Owner.current(), started=1))
 """An owner that this machine knows to have ended."""

@@ -21,22 +21,24 @@ import pytest
 from children import unprivileged
 from support import PATIENCE, eventually, fill, one_line, running
 
-from harness.disk import remove_tree
-from harness.engines import Limits, Sandbox, SandboxSpec, Volume, cgroups, local, seccomp
-from harness.engines.apart import JOIN_SESSION_KEYRING, leave_keyring
-from harness.engines.bubblewrap import bubblewrap_problem
-from harness.engines.caches import NOT_RUN
-from harness.engines.environment import TRUSTED
+from harness.engines import Limits, Sandbox, SandboxSpec, Volume, seccomp
 from harness.engines.folders import Labelled, Shelf, sandboxes_home, temporary_folder
-from harness.engines.local import GUEST, PLAYER, LocalEngine
+from harness.engines.guest.caches import NOT_RUN
+from harness.engines.guest.environment import TRUSTED
+from harness.engines.local import cgroups
+from harness.engines.local import engine as local
+from harness.engines.local.apart import JOIN_SESSION_KEYRING, leave_keyring
+from harness.engines.local.bubblewrap import bubblewrap_problem
+from harness.engines.local.engine import GUEST, PLAYER, LocalEngine
+from harness.engines.local.processes import _tells_children, end_tree, labels
 from harness.engines.owner import LABEL, TEMPORARY, Owner
-from harness.engines.processes import _tells_children, end_tree, labels
 from harness.engines.spec import WholeVolume
-from harness.errors import EngineError, ImageError, KatasError, UsageError
+from harness.engines.streams import ProcessStream
+from harness.inside.disk import remove_tree
+from harness.inside.errors import EngineError, ImageError, KatasError, UsageError
+from harness.inside.layout import Avatar
 from harness.katas.kept import VolumeKatas
-from harness.katas.layout import Avatar
 from harness.katas.places import TemporaryKatas
-from harness.streams import ProcessStream
 
 GONE = str(replace(Owner.current(), started=1))
 """An owner that this machine knows to have ended."""
@@ -181,7 +183,7 @@ import os, sys
 from contextlib import closing
 from pathlib import Path
 from harness.engines import SandboxSpec
-from harness.engines.local import LocalEngine
+from harness.engines.local.engine import LocalEngine
 
 assert os.getpid() == 1
 with closing(LocalEngine(Path(sys.argv[1]), bubblewrap=False)) as engine:
@@ -207,9 +209,9 @@ def test_a_harness_that_is_the_first_process_of_a_container_keeps_no_zombies(tmp
 KEEPING = """
 import os, sys
 from pathlib import Path
-from harness.engines.local import LocalEngine
+from harness.engines.local.engine import LocalEngine
 from harness.katas.kept import VolumeKatas
-from harness.katas.layout import Avatar
+from harness.inside.layout import Avatar
 
 event = VolumeKatas(LocalEngine(Path(sys.argv[1]), bubblewrap=False), "katas").event(Avatar())
 os.kill(event._link._stream.process.pid, 19)
@@ -524,7 +526,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from harness.engines import SandboxSpec
-from harness.engines.local import LocalEngine
+from harness.engines.local.engine import LocalEngine
 
 engine = LocalEngine(Path(sys.argv[1]), bubblewrap=sys.argv[2] == "bubblewrap")
 with closing(engine.open(SandboxSpec())) as sandbox:
@@ -554,7 +556,7 @@ def test_the_guest_of_a_killed_harness_ends_by_itself(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even if nobody sweeps: some time after its limit the command is ended, and with it the guest."""
-    monkeypatch.setattr("harness.engines.sandbox.GRACE_SECONDS", 0)
+    monkeypatch.setattr("harness.engines.guest.sandbox.GRACE_SECONDS", 0)
     with closing(engine.open(SandboxSpec())) as sandbox:
         sandbox._request(b"run 1\nsleep 1000.875")
         assert sandbox._stream is not None

@@ -24,15 +24,15 @@ import pytest
 from support import PATIENCE, completed, one_line, play, script, snapshot
 
 import harness
-from harness import images
 from harness.cli import main
-from harness.doctor import docker as docker_doctor
-from harness.engines import docker as docker_module
-from harness.engines.docker import DockerEngine
-from harness.engines.podman import Podman, explained, identity
+from harness.engines.docker import engine as docker_module
+from harness.engines.docker import images
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.docker.podman import Podman, explained, identity
+from harness.engines.doctor import docker as docker_doctor
 from harness.engines.spec import Mount, Overlay, PartOfVolume, WholeVolume
-from harness.errors import EngineError
-from harness.katas.layout import Avatar
+from harness.inside.errors import EngineError
+from harness.inside.layout import Avatar
 from harness.runners import parse
 from harness.runners.claims import Property
 from tests.conftest import PODMAN, make_engine, missing

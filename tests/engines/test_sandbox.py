@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 from support import PATIENCE, eventually, fill, one_line, running, script
 
-from harness import tarpipe
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
-from harness.engines import sandbox as sandbox_module
-from harness.engines.caches import remarks
-from harness.engines.docker import DockerEngine
-from harness.engines.processes import PLAYER
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.guest import sandbox as sandbox_module
+from harness.engines.guest.caches import remarks
+from harness.engines.local.processes import PLAYER
+from harness.engines.streams import ProcessStream, Stream
 from harness.engines.usage import Usage
-from harness.errors import EngineError, StreamCut, UsageError
-from harness.streams import ProcessStream, Stream
-from harness.tree import Snapshot, snapshot
+from harness.inside import tarpipe
+from harness.inside.errors import EngineError, StreamCut, UsageError
+from harness.inside.tree import Snapshot, snapshot
 
 KEPT = Limits().output
 

@@ -13,7 +13,7 @@ from support import PATIENCE, fill
 
 from harness.engines import Engine, SandboxSpec, seccomp
 from harness.engines.calls import ALLOWED, NAMESPACES, REFUSED, RULES
-from harness.errors import EngineError
+from harness.inside.errors import EngineError
 
 LONGEST = 4096
 """Instructions that the kernel takes."""

@@ -11,7 +11,7 @@ import pytest
 from support import PATIENCE, fill, running
 
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
-from harness.engines.environment import players
+from harness.engines.guest.environment import players
 from harness.engines.spec import MIB, NOBODY
 
 isolating = pytest.mark.parametrize("shared_engine", ["local", "docker", "docker26"], indirect=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.errors import UsageError
-from harness.export import FORMATS, export
+from harness.inside.errors import UsageError
+from harness.report.export import FORMATS, export
 from tests.frames import RUNNERS, frame
 from tests.support import one_line
 

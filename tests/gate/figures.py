@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from harness.budgets import Budget, parse
-from harness.trials.sample import Sample
+from harness.gate.budgets import Budget, parse
+from harness.measure.trials.sample import Sample
 from tests.test_results import sample
 
 PIPE = "katas-data-container"

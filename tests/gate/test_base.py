@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.engines import Limits
-from harness.errors import EngineError, UsageError
 from harness.gate.base import find_base
+from harness.inside.errors import EngineError, UsageError
 from harness.katas.visible import VisibleFiles
+from harness.measure.trials.remote import Opening, RemoteArm
 from harness.runners.run import Outcome, Phase
-from harness.trials.remote import Opening, RemoteArm
 from tests.support import one_line
 
 HEAD = "katas-data-container"

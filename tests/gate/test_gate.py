@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import stats
-from harness.errors import UsageError
 from harness.gate import Evidence, early_stop, judge, settled
-from harness.stats import State
+from harness.inside.errors import UsageError
+from harness.measure import stats
+from harness.measure.stats import State
 from tests.gate.figures import PIPE, blocks, budgets
 from tests.support import one_line
 

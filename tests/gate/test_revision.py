@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UsageError
 from harness.gate.base import find_base
 from harness.gate.revision import GitError, Revision, environment
+from harness.inside.errors import UsageError
 from tests.support import one_line
 
 SOMEBODY = 65533

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from harness.gate import Evidence, Verdict, judge
-from harness.render.verdicts import document, github, junit, markdown, terminal
-from harness.stats import State
+from harness.measure.stats import State
+from harness.report.verdicts import document, github, junit, markdown, terminal
 from tests.gate.figures import PIPE, blocks, budgets
 
 AWKWARD = 'a|b <c> \x1b[31m & "d" %0A:: *e*\nf'

@@ -23,10 +23,10 @@ import docker
 import docker.errors
 import pytest
 
-from harness import images
-from harness.errors import ImageError, UsageError
-from harness.fixtures import fixture
-from harness.images import builder, prober, recipe
+from harness.engines.docker import images
+from harness.engines.docker.images import builder, prober, recipe
+from harness.engines.fixtures import fixture
+from harness.inside.errors import ImageError, UsageError
 
 LABEL = "harness.test.images"
 

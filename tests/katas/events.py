@@ -12,15 +12,15 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from harness import tarpipe
-from harness.engines.local import LocalEngine
+from harness.engines.local.engine import LocalEngine
+from harness.inside import tarpipe
+from harness.inside.layout import Avatar
+from harness.inside.saving import SavedFile
+from harness.inside.store import Acceptance, Comparison, Event, FolderKatas, Increment, Katas
+from harness.inside.tree import Entry
 from harness.katas import commits
 from harness.katas.kept import VolumeKatas
-from harness.katas.layout import Avatar
-from harness.katas.saving import SavedFile
-from harness.katas.store import Acceptance, Comparison, Event, FolderKatas, Increment, Katas
 from harness.katas.visible import VisibleFile, VisibleFiles
-from harness.tree import Entry
 
 LION, SPIDER = Avatar("4A6C1FBFE1", "lion"), Avatar("4A6C1FBFE1", "spider")
 

@@ -11,11 +11,11 @@ from tempfile import gettempdir
 import pytest
 from events import acceptance, save
 
-from harness.engines.mounts import overlay, overlay_problem
+from harness.engines.local.mounts import overlay, overlay_problem
 from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
-from harness.katas.layered import LayeredEvent
-from harness.tree import Entry
+from harness.inside.layered import LayeredEvent
+from harness.inside.tree import Entry
 
 needs_overlays = pytest.mark.skipif(
     bool(overlay_problem(Path(gettempdir()))), reason="no overlay can be mounted here"

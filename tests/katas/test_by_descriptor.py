@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.katas.kept import KEEPER_MODULES
+INSIDE = sorted(
+    each.name for each in resources.files("harness.inside").iterdir() if each.name.endswith(".py")
+)
 
 OPEN = "what it is given is an open folder"
 KERNEL = "the name that the kernel has for what is open"
@@ -31,26 +33,26 @@ ALLOWED = {
         "sync_folder": BESIDE,
     },
     "tree.py": {"_digest": OPEN},
-    "katas/journal.py": BESIDE,
-    "katas/layered.py": LAYERS,
-    "katas/layers.py": LAYERS,
-    "katas/linked.py": LAYERS,
-    "katas/listed.py": BESIDE,
-    "katas/locks.py": BESIDE,
-    "katas/objects.py": BESIDE,
-    "katas/packs.py": BESIDE,
-    "katas/redo.py": {"carry_out": OPEN},
-    "katas/refs.py": BESIDE,
-    "katas/removal.py": BESIDE,
-    "katas/repack.py": BESIDE,
-    "katas/saving.py": {
+    "journal.py": BESIDE,
+    "layered.py": LAYERS,
+    "layers.py": LAYERS,
+    "linked.py": LAYERS,
+    "listed.py": BESIDE,
+    "locks.py": BESIDE,
+    "objects.py": BESIDE,
+    "packs.py": BESIDE,
+    "redo.py": {"carry_out": OPEN},
+    "refs.py": BESIDE,
+    "removal.py": BESIDE,
+    "repack.py": BESIDE,
+    "saving.py": {
         "_holds_anything": OPEN,
         "hand_over": OPEN,
         "write_file": BESIDE,
         "_put": BESIDE,
         "_swap": BESIDE,
     },
-    "katas/store.py": {
+    "store.py": {
         "event": BESIDE,
         "download": BESIDE,
         "_folders": BESIDE,
@@ -65,9 +67,9 @@ ALLOWED = {
         "_read_sent": BESIDE,
         "_write_visible": BESIDE,
     },
-    "katas/trial.py": {"copy": ITSELF, "roots": ITSELF},
-    "katas/upper.py": LAYERS,
-    "katas/whole.py": BESIDE,
+    "trial.py": {"copy": ITSELF, "roots": ITSELF},
+    "upper.py": LAYERS,
+    "whole.py": BESIDE,
 }
 """Why a module, or a function of one, may name what it touches by its path. Whoever adds to it has to think of a team mate's
 run that swaps any folder that it can write to, at any moment.
@@ -124,10 +126,10 @@ def by_path(source: str) -> Iterator[tuple[str, str]]:
     return look(ast.parse(source), "")
 
 
-@pytest.mark.parametrize("module", KEEPER_MODULES)
+@pytest.mark.parametrize("module", INSIDE)
 def test_a_keeper_names_nothing_by_its_path(module: str) -> None:
     """But where there is a reason; and there is no reason without a need."""
-    source = resources.files("harness").joinpath(module).read_text()
+    source = resources.files("harness.inside").joinpath(module).read_text()
     found = list(by_path(source))
     allowed = ALLOWED.get(module, {})
     if isinstance(allowed, str):

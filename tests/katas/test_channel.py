@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import StreamCut
-from harness.katas.channel import LARGE, Channel, CutShort
-from harness.testing.strategies import names
+from harness.inside.channel import LARGE, Channel, CutShort
+from harness.inside.errors import StreamCut
+from harness.verify.testing.strategies import names
 
 MESSAGES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | names().map(os.fsdecode),

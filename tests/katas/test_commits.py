@@ -12,15 +12,16 @@ from events import LION, Files, git, needs_git, play, visible
 from hypothesis import assume, given
 from support import on_disk, one_line
 
-from harness.errors import KatasError, UsageError
-from harness.katas import commits, journal
+from harness.inside import journal
+from harness.inside.delta import Delta
+from harness.inside.errors import KatasError, UsageError
+from harness.inside.layout import HISTORY, avatar_folder
+from harness.inside.store import Acceptance, Comparison, FolderKatas, Increment
+from harness.katas import commits
 from harness.katas.commits import TestEventRecord
-from harness.katas.delta import Delta
-from harness.katas.layout import HISTORY, avatar_folder
-from harness.katas.store import Acceptance, Comparison, FolderKatas, Increment
 from harness.katas.visible import FILE, LINK, PROGRAM, VisibleFile, VisibleFiles
-from harness.testing.planting import scratch
-from harness.testing.strategies import visible_files
+from harness.verify.testing.planting import scratch
+from harness.verify.testing.strategies import visible_files
 
 NOTHING = Delta((), (), (), ())
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.katas.delta import Delta, Stamped, blob_id, feed, read_all, same_kind, stamped, work_out
-from harness.testing.strategies import contents, names
+from harness.inside.delta import Delta, Stamped, blob_id, feed, read_all, same_kind, stamped, work_out
+from harness.verify.testing.strategies import contents, names
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 

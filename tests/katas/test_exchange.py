@@ -13,11 +13,11 @@ import pytest
 from events import LION, acceptance, git, needs_git, play, save, stage, tree
 from support import one_line
 
-from harness.changes import Changes, Folder
-from harness.errors import KatasError
-from harness.katas import journal
-from harness.katas.layout import HISTORY, SANDBOX, avatar_folder
-from harness.katas.store import FolderKatas
+from harness.inside import journal
+from harness.inside.changes import Changes, Folder
+from harness.inside.errors import KatasError
+from harness.inside.layout import HISTORY, SANDBOX, avatar_folder
+from harness.inside.store import FolderKatas
 
 FILES = {"a": "1", "sub/deep/b": "1"}
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 from support import PATIENCE, eventually
 
-from harness.errors import EngineError
+from harness.inside.errors import EngineError
 from harness.katas.idle import Idle
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support import one_line
 
-from harness.errors import KatasError
-from harness.katas import increments
+from harness.inside import increments
+from harness.inside.errors import KatasError
 
 
 def event(tag: int) -> dict[str, object]:

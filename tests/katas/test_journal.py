@@ -19,10 +19,10 @@ import pytest
 from children import killed_before
 from events import LION, SPIDER, acceptance, git, needs_git, play, save, stage
 
-from harness.katas import increments, journal, locks, whole
-from harness.katas.layout import ACCEPTING, HISTORY, INCREMENTS, SANDBOX, STAGING, VISIBLE, avatar_folder
-from harness.katas.store import Acceptance, FolderKatas
-from harness.tree import snapshot
+from harness.inside import increments, journal, locks, whole
+from harness.inside.layout import ACCEPTING, HISTORY, INCREMENTS, SANDBOX, STAGING, VISIBLE, avatar_folder
+from harness.inside.store import Acceptance, FolderKatas
+from harness.inside.tree import snapshot
 
 FIRST, SECOND = {"a": "1", "deleted": "1"}, {"a": "2", "new/b": "2"}
 

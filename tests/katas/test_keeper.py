@@ -18,15 +18,15 @@ from pathlib import Path
 import pytest
 from events import LION, SPIDER, acceptance, holds, opened, packed, play, save, tree
 
-from harness import errors
-from harness.errors import EngineError, HarnessError, KatasError, NoSuchAvatar, StreamCut, UsageError
-from harness.katas.channel import Channel
-from harness.katas.delta import Delta, blob_id
-from harness.katas.keeper import Keeper, rebuild_error
+from harness.inside import errors
+from harness.inside.channel import Channel
+from harness.inside.delta import Delta, blob_id
+from harness.inside.errors import EngineError, HarnessError, KatasError, NoSuchAvatar, StreamCut, UsageError
+from harness.inside.keeper import Keeper, rebuild_error
+from harness.inside.saving import SavedFile
+from harness.inside.store import Acceptance
+from harness.inside.tree import difference
 from harness.katas.kept import KeptEvent, VolumeKatas, bundle
-from harness.katas.saving import SavedFile
-from harness.katas.store import Acceptance
-from harness.tree import difference
 
 FILES = {"a": "1", "b": "1"}
 
@@ -296,4 +296,4 @@ def test_a_keeper_needs_nothing_but_python(tmp_path: Path) -> None:
 def test_a_keeper_is_of_this_very_harness() -> None:
     """No image holds an older one."""
     with zipfile.ZipFile(BytesIO(bundle())) as archive:
-        assert archive.read("harness/errors.py").decode() == Path(errors.__file__).read_text()
+        assert archive.read("harness/inside/errors.py").decode() == Path(errors.__file__).read_text()

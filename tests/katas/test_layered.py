@@ -14,13 +14,13 @@ import pytest
 from events import acceptance, save
 from mounted import needs_overlays, press, tree
 
-from harness.errors import KatasError
-from harness.katas import journal
-from harness.katas.layered import DEPTH, LayeredEvent
-from harness.katas.layers import WHITEOUT
-from harness.katas.layout import LAYERS, LISTED, SANDBOX
-from harness.katas.stamps import file_time
-from harness.katas.store import FolderEvent
+from harness.inside import journal
+from harness.inside.errors import KatasError
+from harness.inside.layered import DEPTH, LayeredEvent
+from harness.inside.layers import WHITEOUT
+from harness.inside.layout import LAYERS, LISTED, SANDBOX
+from harness.inside.stamps import file_time
+from harness.inside.store import FolderEvent
 
 FAR = 4_000_000_000 * 10**9
 """A stamp from the year 2096."""

@@ -16,15 +16,15 @@ from kernel import Deed, Kernel
 from mounted import needs_overlays
 from support import on_disk
 
-from harness.engines.mounts import _namespace
+from harness.engines.local.mounts import _namespace
 from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
-from harness.katas import journal
-from harness.katas.delta import Delta
-from harness.katas.layered import LayeredEvent
-from harness.katas.layout import SANDBOX
-from harness.katas.store import FolderEvent
-from harness.tree import Entry
+from harness.inside import journal
+from harness.inside.delta import Delta
+from harness.inside.layered import LayeredEvent
+from harness.inside.layout import SANDBOX
+from harness.inside.store import FolderEvent
+from harness.inside.tree import Entry
 
 pytestmark = needs_overlays
 

@@ -13,12 +13,12 @@ from tempfile import gettempdir
 
 import pytest
 
-from harness.disk import remove_tree
-from harness.engines.mounts import overlay, overlay_problem
+from harness.engines.local.mounts import overlay, overlay_problem
 from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
-from harness.katas.layers import OPAQUE, WHITEOUT, Layers, is_opaque, is_whiteout
-from harness.tree import Entry, entries, snapshot
+from harness.inside.disk import remove_tree
+from harness.inside.layers import OPAQUE, WHITEOUT, Layers, is_opaque, is_whiteout
+from harness.inside.tree import Entry, entries, snapshot
 
 HIDDEN, ALONE = "hidden", "alone"
 """A name that a layer hides, and a folder through which nothing below shines."""

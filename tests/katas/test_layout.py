@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from support import on_disk, one_line
 
-from harness.errors import UsageError
-from harness.katas.layout import (
+from harness.inside.errors import UsageError
+from harness.inside.layout import (
     NAME_BYTES,
     PATH_BYTES,
     PATH_PARTS,
@@ -20,8 +20,8 @@ from harness.katas.layout import (
     show,
     split_name,
 )
-from harness.testing.planting import scratch
-from harness.testing.strategies import AWKWARD_NAMES, paths
+from harness.verify.testing.planting import scratch
+from harness.verify.testing.strategies import AWKWARD_NAMES, paths
 
 
 @pytest.mark.parametrize("kata", ["0000000000", "4A6C1FBFE1", "ZZZZZZZZZZ"])

@@ -12,10 +12,10 @@ from mounted import mounted, needs_overlays, press, tree
 
 from harness.engines import overlays
 from harness.engines.spec import Overlay
-from harness.errors import KatasError
-from harness.katas.layered import LayeredEvent
-from harness.katas.layout import LAYERS
-from harness.katas.linked import indexed
+from harness.inside.errors import KatasError
+from harness.inside.layered import LayeredEvent
+from harness.inside.layout import LAYERS
+from harness.inside.linked import indexed
 
 pytestmark = needs_overlays
 

@@ -15,15 +15,15 @@ import pytest
 from events import LION, opened, play
 from support import eventually, one_line
 
-from harness.errors import Busy, EngineError, HarnessError
-from harness.katas import locks
+from harness.inside import locks
+from harness.inside.errors import Busy, EngineError, HarnessError
+from harness.inside.layout import avatar_folder
+from harness.inside.store import FolderKatas
 from harness.katas.kept import KeptEvent
-from harness.katas.layout import avatar_folder
-from harness.katas.store import FolderKatas
 
 HOLD = """
 import sys, time
-from harness.katas.locks import locked
+from harness.inside.locks import locked
 with locked(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)
@@ -75,7 +75,7 @@ def free(folder: Path) -> bool:
 def test_a_reader_waits_no_longer_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What needs no lock is told all the same."""
     monkeypatch.setattr(locks, "READ_SECONDS", 0.2)
-    monkeypatch.setattr("harness.katas.store.READ_SECONDS", 0.2)
+    monkeypatch.setattr("harness.inside.store.READ_SECONDS", 0.2)
     katas = FolderKatas(tmp_path)
     play(katas, LION, {"a": "1"})
     with stopped_holder(tmp_path / avatar_folder(LION)):

@@ -11,13 +11,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support import on_disk, one_line
 
-from harness import tarpipe
-from harness.errors import UsageError
+from harness.inside import tarpipe
+from harness.inside.errors import UsageError
+from harness.inside.tree import walk
 from harness.katas.packing import pack
 from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles
-from harness.testing.planting import scratch
-from harness.testing.strategies import visible_files
-from harness.tree import walk
+from harness.verify.testing.planting import scratch
+from harness.verify.testing.strategies import visible_files
 
 NOW = 1_795_623_432_896_353_547
 

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from support import on_disk, one_line
 
-from harness import tarpipe
-from harness.disk import permit_all
-from harness.errors import StreamCut
-from harness.katas import picking
-from harness.testing.planting import Planned, planted, scratch
-from harness.testing.strategies import trees
-from harness.tree import snapshot
+from harness.inside import picking, tarpipe
+from harness.inside.disk import permit_all
+from harness.inside.errors import StreamCut
+from harness.inside.tree import snapshot
+from harness.verify.testing.planting import Planned, planted, scratch
+from harness.verify.testing.strategies import trees
 
 
 def pick(sandbox: str | Path, *paths: bytes) -> list[bytes]:

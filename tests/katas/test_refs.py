@@ -10,10 +10,11 @@ import pytest
 from events import LION, git, needs_git, play
 from support import one_line
 
-from harness.errors import KatasError
-from harness.katas import commits, journal, refs
-from harness.katas.layout import HISTORY, INCREMENTS, avatar_folder
-from harness.katas.store import FolderKatas
+from harness.inside import journal, refs
+from harness.inside.errors import KatasError
+from harness.inside.layout import HISTORY, INCREMENTS, avatar_folder
+from harness.inside.store import FolderKatas
+from harness.katas import commits
 
 FILES = {"a": "1"}
 

@@ -14,11 +14,11 @@ from children import killed_before
 from events import LION, SPIDER, folder_of, opened, play, settle
 from support import eventually, one_line
 
-from harness.errors import KatasError, NoSuchAvatar, UsageError
-from harness.katas import increments
-from harness.katas.layout import STORE, Avatar, avatar_folder, kata_folder
-from harness.katas.store import FolderKatas, Katas
-from harness.tree import Snapshot, difference, snapshot
+from harness.inside import increments
+from harness.inside.errors import KatasError, NoSuchAvatar, UsageError
+from harness.inside.layout import STORE, Avatar, avatar_folder, kata_folder
+from harness.inside.store import FolderKatas, Katas
+from harness.inside.tree import Snapshot, difference, snapshot
 
 OTHER = Avatar("0123456789", "lion")
 FILES = {"a": "1", "sub/b": "2"}

@@ -11,9 +11,9 @@ import pytest
 from children import killed_before
 from events import LION, git, needs_git, play
 
-from harness.katas import journal, objects, packs, refs, repack
-from harness.katas.layout import HISTORY, avatar_folder
-from harness.katas.store import FolderKatas
+from harness.inside import journal, objects, packs, refs, repack
+from harness.inside.layout import HISTORY, avatar_folder
+from harness.inside.store import FolderKatas
 
 EVENTS = 6
 

@@ -17,17 +17,16 @@ from children import unprivileged
 from hypothesis import given
 from support import on_disk
 
-from harness import disk
-from harness.descent import Met, descend
-from harness.katas import saving
-from harness.katas.delta import blob_id
-from harness.katas.layout import PATH_PARTS
-from harness.katas.saving import SavedFile
-from harness.katas.sent import Sent
-from harness.katas.stamps import Ahead
-from harness.testing.planting import scratch
-from harness.testing.strategies import visible_files
-from harness.tree import Entry, difference, newest, snapshot
+from harness.inside import disk, saving
+from harness.inside.delta import blob_id
+from harness.inside.descent import Met, descend
+from harness.inside.layout import PATH_PARTS
+from harness.inside.saving import SavedFile
+from harness.inside.sent import Sent
+from harness.inside.stamps import Ahead
+from harness.inside.tree import Entry, difference, newest, snapshot
+from harness.verify.testing.planting import scratch
+from harness.verify.testing.strategies import visible_files
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 HOUR = 3600 * 10**9

@@ -40,14 +40,12 @@ from events import (
 from hypothesis import given
 from support import eventually, on_disk, one_line
 
-from harness import disk
-from harness.disk import remove_tree
-from harness.errors import KatasError, NoSuchAvatar, StreamCut
-from harness.katas import commits, kept, locks, store
-from harness.katas.channel import LARGE
-from harness.katas.delta import Delta
-from harness.katas.kept import VolumeKatas
-from harness.katas.layout import (
+from harness.inside import disk, locks, store
+from harness.inside.channel import LARGE
+from harness.inside.delta import Delta
+from harness.inside.disk import remove_tree
+from harness.inside.errors import KatasError, NoSuchAvatar, StreamCut
+from harness.inside.layout import (
     ACCEPTING,
     HISTORY,
     INCOMING,
@@ -60,11 +58,13 @@ from harness.katas.layout import (
     avatar_folder,
     kata_folder,
 )
-from harness.katas.store import FolderKatas, Katas
+from harness.inside.store import FolderKatas, Katas
+from harness.inside.tree import difference, snapshot
+from harness.katas import commits, kept
+from harness.katas.kept import VolumeKatas
 from harness.katas.visible import FILE, PROGRAM, VisibleFile, VisibleFiles
-from harness.testing.planting import Planned, expected, planted, scratch
-from harness.testing.strategies import trees
-from harness.tree import difference, snapshot
+from harness.verify.testing.planting import Planned, expected, planted, scratch
+from harness.verify.testing.strategies import trees
 
 KINDS = ("folder", "volume")
 

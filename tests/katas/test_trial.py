@@ -10,8 +10,8 @@ import pytest
 from events import acceptance, save
 from support import one_line
 
-from harness.errors import KatasError
-from harness.katas.trial import TrialEvent
+from harness.inside.errors import KatasError
+from harness.inside.trial import TrialEvent
 
 
 @pytest.mark.parametrize(("levels", "fits"), [(15, True), (30, False)])

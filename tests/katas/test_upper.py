@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.katas.layers import Layers, is_opaque, is_whiteout
-from harness.katas.upper import Upper
+from harness.inside.layers import Layers, is_opaque, is_whiteout
+from harness.inside.upper import Upper
 
 OLD = 10**18
 """A stamp of 2001, in nanoseconds."""

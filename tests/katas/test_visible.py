@@ -16,15 +16,15 @@ from dulwich import porcelain
 from hypothesis import assume, given
 from support import on_disk, one_line
 
-from harness.errors import UsageError
+from harness.inside.delta import Stamped, blob_id
+from harness.inside.errors import UsageError
+from harness.inside.layout import Avatar
+from harness.inside.store import FolderKatas
 from harness.katas.contents import Spool
-from harness.katas.delta import Stamped, blob_id
 from harness.katas.gather import tell
-from harness.katas.layout import Avatar
-from harness.katas.store import FolderKatas
 from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles
-from harness.testing.planting import scratch
-from harness.testing.strategies import visible_files
+from harness.verify.testing.planting import scratch
+from harness.verify.testing.strategies import visible_files
 
 
 def refusal(folder: Path) -> str:

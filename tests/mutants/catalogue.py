@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.engines.local import LocalEngine
+from harness.engines.local.engine import LocalEngine
 from harness.runners.claims import Property
 from tests.mutants import edits, engines, histories, katas, transports
 from tests.mutants.mutant import Honest, Mutant

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.katas import saving
-from harness.katas.delta import Delta, Stamped, work_out
-from harness.katas.layout import Avatar
-from harness.katas.saving import SavedFile
-from harness.katas.store import Comparison
+from harness.inside import saving
+from harness.inside.delta import Delta, Stamped, work_out
+from harness.inside.layout import Avatar
+from harness.inside.saving import SavedFile
+from harness.inside.store import Comparison
 from harness.katas.visible import FILE, LINK, VisibleFiles
 from harness.runners.run import Run
 from tests.mutants.mutant import Honest, HonestEvent, HonestKatas

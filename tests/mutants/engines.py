@@ -12,13 +12,15 @@ from unittest import mock
 
 import docker
 
-from harness.engines import Limits, Sandbox, SandboxSpec, cgroups, local, seccomp
-from harness.engines.bubblewrap import bubblewrap_problem, enclose
+from harness.engines import Limits, Sandbox, SandboxSpec, seccomp
 from harness.engines.calls import RULES, Rule
-from harness.engines.cgroups import Group
-from harness.engines.docker import DockerEngine
-from harness.engines.local import LocalEngine
-from harness.errors import EngineError
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.local import cgroups
+from harness.engines.local import engine as local
+from harness.engines.local.bubblewrap import bubblewrap_problem, enclose
+from harness.engines.local.cgroups import Group
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import EngineError
 from harness.runners.event import TestEvent
 from tests.mutants.mutant import Honest
 

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from harness.engines.local import LocalEngine
-from harness.katas.delta import Stamped
-from harness.katas.layout import HISTORY
+from harness.engines.local.engine import LocalEngine
+from harness.engines.streams import Stream
+from harness.inside.delta import Stamped
+from harness.inside.layout import HISTORY
+from harness.inside.tree import walk
 from harness.katas.visible import VisibleFiles
-from harness.proofs.faults import beginning_with
 from harness.runners.event import TestEvent
 from harness.runners.katas_overlay import KatasOverlay
-from harness.streams import Stream
-from harness.tree import walk
+from harness.verify.proofs.faults import beginning_with
 from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
 
 
@@ -136,7 +136,7 @@ class PatchedEngine(LocalEngine):
 
 class UnmarkedEngine(PatchedEngine):
     patch = b"""
-from harness.katas.layers import Layers
+from harness.inside.layers import Layers
 whole = Layers.fold
 Layers.fold = lambda self, target, below=None: whole(self, target)
 """

@@ -15,7 +15,7 @@ STARTED = "tests/engines/test_local.py::test_what_the_harness_was_started_with_r
 def left_to_an_image(name: str, words: str) -> Spoiled:
     """This variable of an image reaches the first process of a container."""
     old = 'names = {each.partition("=")[0] for each in variables}'
-    change = Change("engines/environment.py", old, f'{old} - {{"{name}"}}')
+    change = Change("engines/guest/environment.py", old, f'{old} - {{"{name}"}}')
     return Spoiled(
         f"{name.lower().replace('_', '-')}-of-the-image",
         words,
@@ -33,18 +33,18 @@ REACHES = (
         "nobody's.",
         [
             Change(
-                "katas/saving.py",
+                "inside/saving.py",
                 "_give(met, owner, folders=False, names=names)",
                 "_give(sandbox, met, owner, folders=False, names=names)",
             ),
             Change(
-                "katas/saving.py",
+                "inside/saving.py",
                 "_give(met, owner, folders=True, names=names)",
                 "_give(sandbox, met, owner, folders=True, names=names)",
             ),
-            Change("katas/saving.py", "def _give(met: Met,", "def _give(sandbox: str, met: Met,"),
+            Change("inside/saving.py", "def _give(met: Met,", "def _give(sandbox: str, met: Met,"),
             Change(
-                "katas/saving.py",
+                "inside/saving.py",
                 "hold(met.name, parent=met.parent)",
                 "hold(os.path.join(os.fsencode(sandbox), met.path))",
             ),
@@ -55,7 +55,7 @@ REACHES = (
         "variables-of-the-image",
         "What is trusted in a container gets an image's variables beside its own, as `docker exec` and `docker run -e` "
         "give them: with LD_LIBRARY_PATH ending in a colon the player's library runs as root.",
-        [Change("engines/environment.py", ", *sorted(names - TRUSTED.keys())]", "]")],
+        [Change("engines/guest/environment.py", ", *sorted(names - TRUSTED.keys())]", "]")],
         TRUSTED,
     ),
     left_to_an_image(
@@ -78,9 +78,9 @@ REACHES = (
         "Tools of the guest are looked for in the image's PATH, as this project's first version did: where it begins with "
         "`.`, the player's own `cat` runs as root with the capability to become anybody.",
         [
-            Change("engines/environment.py", '{"PATH": PATH, "LC_ALL": "C"}', '{"LC_ALL": "C"}'),
+            Change("engines/guest/environment.py", '{"PATH": PATH, "LC_ALL": "C"}', '{"LC_ALL": "C"}'),
             Change(
-                "engines/environment.py",
+                "engines/guest/environment.py",
                 "sorted(names - TRUSTED.keys())",
                 'sorted(names - {"PATH", "LC_ALL"})',
             ),
@@ -94,7 +94,7 @@ REACHES = (
         "a developer's shell changes what comes back of a tree, and tokens of a CI are a step away from the player.",
         [
             Change(
-                "engines/local.py",
+                "engines/local/engine.py",
                 "environment={**TRUSTED, GUEST: label}, adopts=adopts",
                 "environment={**os.environ, **TRUSTED, GUEST: label}, adopts=adopts",
             )
@@ -107,7 +107,7 @@ REACHES = (
         "with a folder of somebody's, and sees all katas.",
         [
             Change(
-                "engines/local.py",
+                "engines/local/engine.py",
                 'environment={**TRUSTED, GUEST: f"{self._owner}/{volume}"}',
                 'environment={**os.environ, GUEST: f"{self._owner}/{volume}"}',
             )
@@ -122,7 +122,7 @@ REACHES = (
         "one.",
         [
             Change(
-                "engines/local.py",
+                "engines/local/engine.py",
                 "        stream = apart(start, group.enter if group else lambda: None)\n",
                 "        with ThreadPoolExecutor(1) as alone:\n"
                 "            alone.submit(group.enter if group else lambda: None).result()\n"
@@ -135,7 +135,7 @@ REACHES = (
         "no-keyring-of-its-own",
         "A thread that starts a guest joins no keyring: all that is said of keys depends on a filter of system calls "
         "then, which not every machine can compile.",
-        [Change("engines/apart.py", "            leave_keyring()\n", "")],
+        [Change("engines/local/apart.py", "            leave_keyring()\n", "")],
         "tests/engines/test_apart.py::test_keys_of_the_session_stay_behind",
         dear=True,
     ),
@@ -143,7 +143,7 @@ REACHES = (
         "commands-to-the-terminal",
         "Names, reasons and errors are printed as they are, as `ls` did for decades: one of a player's file clears the "
         "screen, sets the window's title, or types an answer.",
-        [Change("render/plain.py", "    return _COMMANDS.sub(_written_out, text)", "    return text")],
+        [Change("report/plain.py", "    return _COMMANDS.sub(_written_out, text)", "    return text")],
         "tests/render/test_plain.py::test_a_command_is_written_out_and_not_left_out",
         dear=True,
     ),
@@ -153,7 +153,7 @@ REACHES = (
         "sets the colours of all that follows, nor what turns the order of letters.",
         [
             Change(
-                "render/plain.py",
+                "report/plain.py",
                 "_shown_text(renderable) if isinstance(renderable, Text) else renderable",
                 "renderable",
             )
@@ -165,7 +165,7 @@ REACHES = (
         "set-id-downloaded",
         "A download has the modes that a run gave, as tar keeps them: who unpacks it as root has a program that is root's "
         "for whoever starts it. This project's first version did so.",
-        [Change("katas/store.py", 'ARCHIVE = (*tarpipe.CREATE, "--mode=ug-s")', "ARCHIVE = tarpipe.CREATE")],
+        [Change("inside/store.py", 'ARCHIVE = (*tarpipe.CREATE, "--mode=ug-s")', "ARCHIVE = tarpipe.CREATE")],
         "tests/katas/test_store.py::TestDownload::test_no_program_in_it_runs_as_somebody_else[folder]",
     ),
 )
@@ -175,14 +175,14 @@ STARVES = (
         "worked-out-by-each-path",
         "What changed is worked out with all folders above each path, as this project did for its first seeded "
         "containers: a nest of 6000 folders kept a processor and 850 MB busy for minutes, past every limit.",
-        [Change("changes.py", "            if each in found:\n                break\n", "")],
+        [Change("inside/changes.py", "            if each in found:\n                break\n", "")],
         "tests/test_changes.py::test_a_nest_costs_as_much_as_it_has_folders",
     ),
     Spoiled(
         "listing-without-end",
         "A listing of the sandbox is taken however long it is: in a nest of folders each line is as long as all above it "
         "together, and the harness holds gigabytes of them.",
-        [Change("engines/guest.sh", ' | head -c "$argument"', "")],
+        [Change("engines/guest/guest.sh", ' | head -c "$argument"', "")],
         "tests/engines/test_sandbox.py::test_a_listing_has_a_bound[local]",
     ),
     Spoiled(
@@ -203,7 +203,7 @@ STARVES = (
         "holes-saved",
         "The holes of a sparse file are written out where it is saved: a few keystrokes of a player take 511 MB of the "
         "katas, for each avatar.",
-        [Change("katas/saving.py", '    if not piece.strip(b"\\0"):\n', "    if False:\n")],
+        [Change("inside/saving.py", '    if not piece.strip(b"\\0"):\n', "    if False:\n")],
         "tests/katas/test_saving.py::TestExact::test_holes_take_no_room",
         dear=True,
     ),
@@ -213,7 +213,7 @@ STARVES = (
         "ever, and so does all that waits for its processor.",
         [
             Change(
-                "engines/guest.sh",
+                "engines/guest/guest.sh",
                 '        watch "${argument%% *}" </dev/null >/dev/null 2>&1 3>&- &\n',
                 "        sleep 1000.8 </dev/null >/dev/null 2>&1 3>&- &\n",
             )
@@ -257,7 +257,7 @@ STARVES = (
         "lock-without-a-deadline",
         "A lock is waited for as flock(1) waits, for ever: a process that holds an avatar and was stopped, by ctrl-Z or a "
         "debugger, has every press of it hang, and says nothing.",
-        [Change("katas/locks.py", "if left <= 0:", "if False:")],
+        [Change("inside/locks.py", "if left <= 0:", "if False:")],
         "tests/katas/test_locks.py::test_a_test_event_waits_no_longer_than_it_may[folder]",
     ),
     Spoiled(
@@ -266,7 +266,7 @@ STARVES = (
         "damaged tree hides what everybody else's take. This project's first version did so.",
         [
             Change(
-                "katas/store.py",
+                "inside/store.py",
                 "            return Usage(0, 0, 0, str(error))\n",
                 "            raise error\n",
             )
@@ -280,7 +280,7 @@ STARVES = (
         "disk was full hides all the others.",
         [
             Change(
-                "katas/store.py",
+                "inside/store.py",
                 "        journal.settle(str(each.parent), deadline)",
                 "        journal.recover(str(each.parent))",
             )
@@ -359,7 +359,7 @@ LEFT = (
         "clean`, and holds the avatar's lock for ever.",
         [
             Change(
-                "engines/local.py",
+                "engines/local/engine.py",
                 'environment={**TRUSTED, GUEST: f"{self._owner}/{volume}"}',
                 "environment={**TRUSTED}",
             )
@@ -376,7 +376,7 @@ DIES = (
         "killed for want of memory is noticed at the limit, and taken for a run that was too long.",
         [
             Change(
-                "streams/__init__.py",
+                "engines/streams/__init__.py",
                 "        self._selector.register(self._end, selectors.EVENT_READ, 0)\n",
                 "",
             )
@@ -391,7 +391,7 @@ DIES = (
         "in between has lost the history.",
         [
             Change(
-                "katas/repack.py",
+                "inside/repack.py",
                 "                made = writer.publish(folder, index)\n",
                 "                objects.remove(history, names)\n                made = writer.publish(folder, index)\n",
             )
@@ -432,7 +432,7 @@ DIES = (
         "folder that was renamed becomes a file of its own.",
         [
             Change(
-                "changes.py",
+                "inside/changes.py",
                 "        brought |= {path for path, record in there.items() if _inode(record) in linked}\n",
                 "        pass\n",
             )
@@ -445,12 +445,12 @@ DIES = (
         "compiles more than a runner does, and each runner looks fast beside it.",
         [
             Change(
-                "trials/arms.py",
+                "measure/trials/arms.py",
                 "                self.sandbox.unpack(partial(katas.pack, paths=edit.sent))\n",
                 "                self.sandbox.unpack(partial(katas.pack, paths=edit.sent))\n"
                 '                self.sandbox.execute("touch -- " + " ".join(map(os.fsdecode, edit.sent)), 60)\n',
             ),
-            Change("trials/arms.py", "import time\n", "import os\nimport time\n"),
+            Change("measure/trials/arms.py", "import time\n", "import os\nimport time\n"),
         ],
         "tests/trials/test_arms.py::test_what_a_run_does_to_a_visible_file_is_for_the_floor_what_it_is_for_a_runner[rm -f gone]",
         dear=True,

@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness import tarpipe
-from harness.disk import remove_tree
 from harness.engines.spec import NOBODY
-from harness.katas.delta import Delta
-from harness.katas.saving import SavedFile
+from harness.inside import tarpipe
+from harness.inside.delta import Delta
+from harness.inside.disk import remove_tree
+from harness.inside.saving import SavedFile
+from harness.inside.tree import walk
 from harness.runners.event import TestEvent
-from harness.tree import walk
 from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
 
 HOUR_NS = 3600 * 10**9

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import ClassVar
 from unittest import mock
 
-from harness import tarpipe
 from harness.engines import Engine
-from harness.engines.local import LocalEngine
-from harness.katas.layout import Avatar
+from harness.engines.local.engine import LocalEngine
+from harness.inside import tarpipe
+from harness.inside.layout import Avatar
+from harness.inside.store import EVENT_SECONDS, FolderEvent, FolderKatas, Katas
 from harness.katas.places import FOLDER, TemporaryKatas
-from harness.katas.store import EVENT_SECONDS, FolderEvent, FolderKatas, Katas
-from harness.proofs import Subject, outside
-from harness.proofs.search import token
 from harness.runners.base import BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 from harness.runners.variant import Variant
+from harness.verify.proofs import Subject, outside
+from harness.verify.proofs.search import token
 
 
 class HonestEvent(FolderEvent):

@@ -26,7 +26,7 @@ POWER = (
         "renamed-before-data",
         "A file gets its name before what is in it is on the disk, as half of all programs did that ext4's delayed "
         "allocation left with empty files in 2009: a rename is no promise about contents.",
-        "katas/whole.py",
+        "inside/whole.py",
         "            if sync:\n                file.flush()\n                sync(file.fileno())\n"
         "        os.rename(temporary, path)\n",
         "            if sync:\n                file.flush()\n        os.rename(temporary, path)\n        if sync:\n"
@@ -38,7 +38,7 @@ POWER = (
         "journal-before-tree",
         "The file that decides is forced to the disk before it has its name, and what it decides about is not: the tree "
         "that takes the sandbox's place is one of empty files.",
-        "katas/journal.py",
+        "inside/journal.py",
         "sync=sync_disk if durable else None)\n    if durable:\n        sync_folder(avatar)\n",
         "sync=sync_file if durable else None)\n    if durable:\n        sync_folder(avatar)\n",
         PIPED,
@@ -47,7 +47,7 @@ POWER = (
         "journal-without-its-folder",
         "The file that decides is on the disk, and its name is not, since fsync(2) does not promise the name of a new "
         "file: what it decides is half carried out, and nobody knows.",
-        "katas/journal.py",
+        "inside/journal.py",
         "    if durable:\n        sync_folder(avatar)\n",
         "",
         PIPED,
@@ -56,7 +56,7 @@ POWER = (
         "journal-goes-first",
         "The file that decides goes before what it decided is on the disk: the branch, the tag and increments.json are "
         "each from another time.",
-        "katas/journal.py",
+        "inside/journal.py",
         "            sync_disk(file.fileno())\n",
         "            file.fileno()\n",
         PIPED,
@@ -65,7 +65,7 @@ POWER = (
         "listing-torn",
         "increments.json gets its name before its content is on the disk, since it is made again anyway from what was "
         "decided: but for one test event alone, and the other avatars' are gone.",
-        "katas/journal.py",
+        "inside/journal.py",
         "        sync = sync_file if durable else None\n",
         "        sync = None\n",
         TMP,
@@ -73,7 +73,7 @@ POWER = (
     forgotten(
         "history-half-made",
         "The folders of a new history are not on the disk when its HEAD says that they are: the avatar can never be read.",
-        "katas/journal.py",
+        "inside/journal.py",
         "head, sync=sync_disk if durable else None)",
         "head)",
         TMP,
@@ -82,7 +82,7 @@ POWER = (
         "objects-in-place",
         "Objects of the history get their names at once, as git gives them (core.fsync leaves it to be chosen): one that is "
         "torn is taken for whole by every later test event that has the same content.",
-        "katas/journal.py",
+        "inside/journal.py",
         "        if not durable:\n            objects.write",
         "        if not staged:\n            objects.write",
         TMP,
@@ -90,7 +90,7 @@ POWER = (
     forgotten(
         "doubt-torn",
         "The list of what is being written gets its name before its content is on the disk: the avatar cannot be read.",
-        "katas/store.py",
+        "inside/store.py",
         "self._write_visible(encode(record), sync_file if self._durable else None)",
         "self._write_visible(encode(record), None)",
         PIPED,
@@ -99,7 +99,7 @@ POWER = (
         "doubt-comes-late",
         "A file of the sandbox is replaced before it is on the disk that it is in doubt: the next test event takes it for "
         "what was sent before.",
-        "katas/store.py",
+        "inside/store.py",
         "                sync_folder(str(self._folder))  # what is in doubt is known before it is\n",
         "                os.fsencode(self._folder)\n",
         PIPED,
@@ -107,7 +107,7 @@ POWER = (
     forgotten(
         "visible-file-torn",
         "A visible file takes the place of another before it is on the disk, and is empty.",
-        "katas/store.py",
+        "inside/store.py",
         "                sync=sync_file if self._durable else None,\n",
         "                sync=None,\n",
         PIPED,
@@ -116,7 +116,7 @@ POWER = (
         "certain-too-soon",
         "Of a test event that was not accepted it is noted that its files are there, before they are: the next one does not "
         "send them.",
-        "katas/store.py",
+        "inside/store.py",
         "self._write_visible(self._unsaid, sync_disk)",
         "self._write_visible(self._unsaid, sync_file)",
         PIPED,
@@ -124,7 +124,7 @@ POWER = (
     forgotten(
         "layers-listed-too-soon",
         "Layers that were folded into one are listed as that before it is on the disk: what runs made in ten of them is gone.",
-        "katas/layered.py",
+        "inside/layered.py",
         "self._write(self._listed, sync_disk)",
         "self._write(self._listed, sync_file)",
         LAYERED,
@@ -133,7 +133,7 @@ POWER = (
         "layers-gone-before-the-list",
         "Layers that were folded are removed before the list without them has its name on the disk; and stamps are brought "
         "back to the clock before it is on the disk what they were.",
-        "katas/layered.py",
+        "inside/layered.py",
         "        if self._durable:\n            sync_folder(str(self._folder))\n",
         "",
         LAYERED,
@@ -142,7 +142,7 @@ POWER = (
         "list-torn",
         "The list of layers is written anew for stamps that lie ahead of the clock, and gets its name before its content is "
         "on the disk: the avatar cannot be read.",
-        "katas/layered.py",
+        "inside/layered.py",
         "self._write(self._listed, sync_file)",
         "self._write(self._listed, os.fstat)",
         LAYERED,
@@ -152,11 +152,11 @@ POWER = (
         "A tree that all layers are folded into takes the sandbox's place before it is on the disk, and its files are empty.",
         [
             Change(
-                "katas/listed.py",
+                "inside/listed.py",
                 "sync=sync_disk if durable else None)",
                 "sync=sync_file if durable else None)",
             ),
-            Change("katas/listed.py", "sync_disk, sync_folder\n", "sync_file, sync_folder\n"),
+            Change("inside/listed.py", "sync_disk, sync_folder\n", "sync_file, sync_folder\n"),
         ],
         LAYERED,
         SECONDS,
@@ -165,7 +165,7 @@ POWER = (
     forgotten(
         "list-gone-before-the-exchange",
         "The list of layers goes before the tree that has them in it is the sandbox: what is left is what was below them.",
-        "katas/listed.py",
+        "inside/listed.py",
         "    if durable:\n        sync_folder(str(avatar))\n    (avatar / LISTED).unlink()\n",
         "    (avatar / LISTED).unlink()\n",
         LAYERED,
@@ -173,7 +173,7 @@ POWER = (
     forgotten(
         "layers-gone-before-their-list-has",
         "Layers are removed before it is on the disk that nobody lists them any more: what is listed is not there.",
-        "katas/listed.py",
+        "inside/listed.py",
         "    (avatar / LISTED).unlink()\n    if durable:\n        sync_folder(str(avatar))\n",
         "    (avatar / LISTED).unlink()\n",
         LAYERED,
@@ -181,7 +181,7 @@ POWER = (
     forgotten(
         "pack-torn",
         "A pack gets its name before it is on the disk, and the objects in it go: git says that the pack is corrupt.",
-        "katas/packs.py",
+        "inside/packs.py",
         "        sync_file(file.fileno())\n        data",
         "        data",
         TMP,
@@ -189,7 +189,7 @@ POWER = (
     forgotten(
         "index-torn",
         "The index of a pack gets its name before it is on the disk, and the objects in the pack go: nobody finds them in it.",
-        "katas/packs.py",
+        "inside/packs.py",
         "            sync_file(out.fileno())\n",
         "",
         TMP,
@@ -197,7 +197,7 @@ POWER = (
     forgotten(
         "pack-without-a-name",
         "Objects go before the pack that has them too has its name on the disk: they are in neither, and the history is lost.",
-        "katas/packs.py",
+        "inside/packs.py",
         "        sync_folder(folder)\n",
         "",
         TMP,
@@ -206,7 +206,7 @@ POWER = (
         "packs-without-a-folder",
         "The first pack of a history has its name on the disk, and the folder that it is in has not; this project's first "
         "version did so, with or without the option.",
-        "katas/repack.py",
+        "inside/repack.py",
         "        sync_folder(os.path.dirname(folder))\n",
         "",
         TMP,
@@ -214,7 +214,7 @@ POWER = (
     forgotten(
         "packed-refs-torn",
         "packed-refs gets its name before it is on the disk, and the tags in it go: no test event of the past can be found.",
-        "katas/refs.py",
+        "inside/refs.py",
         "                    sync(file.fileno())\n",
         "                    file.fileno()\n",
         TMP,
@@ -223,7 +223,7 @@ POWER = (
         "tags-gone-before-packed-refs",
         "Tags go before packed-refs has its name on the disk; this project's first version did so, with or without the "
         "option.",
-        "katas/refs.py",
+        "inside/refs.py",
         "        sync_folder(history)\n",
         "",
         TMP,

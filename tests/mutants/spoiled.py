@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 NEEDED = ("harness", "tests", "fixtures", "pyproject.toml")
 """What a test needs of this repository."""
 
-PLUGINS = ("-p", "pytest_timeout", "-p", "harness.pytest_plugin", "-p", "no:cacheprovider")
+PLUGINS = ("-p", "pytest_timeout", "-p", "harness.verify.pytest_plugin", "-p", "no:cacheprovider")
 """Of pytest, by name: to look for all that are installed takes longer than many a test."""
 
 SECONDS = 60.0

@@ -8,9 +8,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.proofs import PROOFS, Finding, Status, examine
-from harness.proofs.search import Effort
 from harness.runners.claims import Property
+from harness.verify.proofs import PROOFS, Finding, Status, examine
+from harness.verify.proofs.search import Effort
 from tests.mutants.catalogue import CONTROL, MUTANTS
 from tests.mutants.hostile import SPOILED
 from tests.mutants.mutant import Mutant

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from harness import tarpipe
-from harness.disk import remove_tree
-from harness.engines.docker import DockerEngine
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.docker.images import RUN_IMAGE
 from harness.engines.owner import LABEL, Owner
-from harness.errors import HarnessError
-from harness.images import RUN_IMAGE
+from harness.inside import tarpipe
+from harness.inside.disk import remove_tree
+from harness.inside.errors import HarnessError
 from harness.runners.event import TestEvent
 from tests.mutants.mutant import Honest, by, repacked
 

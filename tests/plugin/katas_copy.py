@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness import tarpipe
-from harness.disk import remove_tree
 from harness.engines import Engine, SandboxSpec
 from harness.engines.folders import temporary_folder
-from harness.errors import EngineError
-from harness.katas.layout import Avatar
+from harness.inside import tarpipe
+from harness.inside.disk import remove_tree
+from harness.inside.errors import EngineError
+from harness.inside.layout import Avatar
+from harness.inside.store import Event, FolderKatas, Katas
 from harness.katas.places import FOLDER
-from harness.katas.store import Event, FolderKatas, Katas
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL, Property
 from harness.runners.event import TestEvent

@@ -8,10 +8,10 @@ import pytest
 
 from harness import runners
 from harness.engines import Engine
-from harness.proofs import PROFILES, Finding, Subject, examine
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
+from harness.verify.proofs import PROFILES, Finding, Subject, examine
 
 Examine = Callable[..., Finding]
 

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import tarpipe
 from harness.engines import Engine
-from harness.katas import increments, objects, store
+from harness.inside import increments, objects, store, tarpipe
+from harness.inside.store import Acceptance, Changes, FolderEvent, Katas
 from harness.katas.places import open_folder
-from harness.katas.store import Acceptance, Changes, FolderEvent, Katas
-from harness.proofs import Status
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Run
 from harness.runners.tmp import Tmp
+from harness.verify.proofs import Status
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 

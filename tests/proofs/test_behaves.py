@@ -10,19 +10,20 @@ from typing import Any, ClassVar
 import pytest
 
 from harness import runners
-from harness.engines import Engine, Execution, sandbox
-from harness.errors import EngineError
-from harness.katas.layout import Avatar
-from harness.katas.store import Katas
+from harness.engines import Engine, Execution
+from harness.engines.guest import sandbox
+from harness.inside.errors import EngineError
+from harness.inside.layout import Avatar
+from harness.inside.store import Katas
 from harness.katas.visible import VisibleFiles
-from harness.proofs import PROFILES, Status
-from harness.proofs.behaves import BOMBS, CASES, PRINTS, neighbours, words
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.event import TestEvent
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Outcome, Run
 from harness.runners.tmp import Tmp
+from harness.verify.proofs import PROFILES, Status
+from harness.verify.proofs.behaves import BOMBS, CASES, PRINTS, neighbours, words
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 from tests.support import make_runner
 

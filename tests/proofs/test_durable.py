@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.proofs import Status
 from harness.runners.claims import Property
+from harness.verify.proofs import Status
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from harness.engines import sandbox
-from harness.proofs import Status
-from harness.proofs.words import differences
+from harness.engines.guest import sandbox
+from harness.inside.tree import Entry
 from harness.runners.claims import Property
-from harness.tree import Entry
+from harness.verify.proofs import Status
+from harness.verify.proofs.words import differences
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 

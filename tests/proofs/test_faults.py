@@ -9,12 +9,12 @@ from typing import cast
 import pytest
 
 from harness.engines import Engine
-from harness.errors import UsageError
-from harness.katas.layout import Avatar
-from harness.proofs.doom import FULL, KILLED
-from harness.proofs.faults import CUT, FROM, HARNESS, KEEPER, RUN, TO, Fault, FaultyEngine, Place
+from harness.inside.errors import UsageError
+from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
+from harness.verify.proofs.doom import FULL, KILLED
+from harness.verify.proofs.faults import CUT, FROM, HARNESS, KEEPER, RUN, TO, Fault, FaultyEngine, Place
 from tests.support import an_avatar, make_runner, script
 
 pytestmark = pytest.mark.parametrize("shared_engine", ["local-plain", "docker"], indirect=True)

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from harness.engines import Engine, Sandbox, SandboxSpec, local
-from harness.engines.docker import DockerEngine
-from harness.proofs import PROFILES, Status, Subject, examine, fresh
-from harness.proofs.fresh import AFTER, FOLDERS
+from harness.engines import Engine, Sandbox, SandboxSpec
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.local import engine as local
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.variant import Variant
+from harness.verify.proofs import PROFILES, Status, Subject, examine, fresh
+from harness.verify.proofs.fresh import AFTER, FOLDERS
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.proofs import Status
-from harness.proofs.incremental_equals_full import GCC_SESSION
-from harness.proofs.project import EDITS, GCC, SCRIPT, Edit, Project, needs, sources, visible
 from harness.runners.claims import Property
 from harness.runners.event import TestEvent
 from harness.runners.katas_data_container import KatasDataContainer
-from harness.testing.planting import scratch
+from harness.verify.proofs import Status
+from harness.verify.proofs.incremental_equals_full import GCC_SESSION
+from harness.verify.proofs.project import EDITS, GCC, SCRIPT, Edit, Project, needs, sources, visible
+from harness.verify.testing.planting import scratch
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 from tests.support import on_disk
 

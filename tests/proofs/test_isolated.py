@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.engines import local
-from harness.engines.bubblewrap import unshare
-from harness.proofs import Status
-from harness.proofs.isolated import ATTEMPTS
+from harness.engines.local import engine as local
+from harness.engines.local.bubblewrap import unshare
 from harness.runners.claims import Property
+from harness.verify.proofs import Status
+from harness.verify.proofs.isolated import ATTEMPTS
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 

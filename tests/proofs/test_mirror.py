@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from harness.engines import sandbox
+from harness.engines.guest import sandbox
+from harness.inside.tree import snapshot
 from harness.katas.visible import VisibleFiles
-from harness.proofs import Status
-from harness.proofs.words import differences
 from harness.runners.claims import Property
 from harness.runners.event import TestEvent
 from harness.runners.katas_volume import KatasVolume
-from harness.testing.planting import scratch
-from harness.testing.sessions import FOLDER, LINKS, MOVE, REMOVE, WRITE, Change, Model, Press
-from harness.testing.strategies import sessions
-from harness.tree import snapshot
+from harness.verify.proofs import Status
+from harness.verify.proofs.words import differences
+from harness.verify.testing.planting import scratch
+from harness.verify.testing.sessions import FOLDER, LINKS, MOVE, REMOVE, WRITE, Change, Model, Press
+from harness.verify.testing.strategies import sessions
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 from tests.support import on_disk
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.disk import exchange, sync_disk, sync_file, sync_folder
-from harness.katas.layout import Avatar
-from harness.katas.store import FolderKatas
-from harness.proofs.disks import make
-from harness.proofs.outage import Course, Model, Moment
-from harness.proofs.power import Case
-from harness.proofs.recordings import recorded
-from harness.tree import snapshot
+from harness.inside.disk import exchange, sync_disk, sync_file, sync_folder
+from harness.inside.layout import Avatar
+from harness.inside.store import FolderKatas
+from harness.inside.tree import snapshot
+from harness.verify.proofs.disks import make
+from harness.verify.proofs.outage import Course, Model, Moment
+from harness.verify.proofs.power import Case
+from harness.verify.proofs.recordings import recorded
 from tests.katas.events import play
 
 Texts = dict[str, str | None]

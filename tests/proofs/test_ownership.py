@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import disk
 from harness.engines import Engine, SandboxSpec
-from harness.katas.layout import Avatar
+from harness.inside import disk
+from harness.inside.layout import Avatar
+from harness.inside.store import Event, Katas
 from harness.katas.places import open_folder
-from harness.katas.store import Event, Katas
-from harness.proofs import Status
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_volume import KatasVolume
+from harness.verify.proofs import Status
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 

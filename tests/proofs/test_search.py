@@ -11,11 +11,12 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from harness import proofs, runners
-from harness.engines.local import LocalEngine
-from harness.errors import KatasError, UsageError
-from harness.proofs import PROFILES, Finding, Refuted, Search, Status, Subject, Untried, examine
+from harness import runners
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import KatasError, UsageError
 from harness.runners.claims import Property
+from harness.verify import proofs
+from harness.verify.proofs import PROFILES, Finding, Refuted, Search, Status, Subject, Untried, examine
 from tests.support import one_line
 
 Prove = Callable[[Subject, Search], None]

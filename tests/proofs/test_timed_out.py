@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.proofs import Status
 from harness.runners.claims import Property
 from harness.runners.event import TestEvent
 from harness.runners.katas_volume import KatasVolume
+from harness.verify.proofs import Status
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.report import make_report
-from harness.errors import UsageError
-from harness.render.html import page
-from harness.results import load_results
+from harness.inside.errors import UsageError
+from harness.measure.results import load_results
+from harness.report.analysis.report import make_report
+from harness.report.html import page
 from tests.frames import matrix
 
 RECORDED = Path(__file__).parents[1] / "data" / "compare.jsonl"

@@ -8,11 +8,11 @@ import re
 import pytest
 from rich.console import Console
 
-from harness.proofs import Finding, Status
-from harness.proofs.verdict import Counterexample
-from harness.render import matrix
+from harness.report import matrix
 from harness.runners.claims import Property
-from harness.verify import Verdict, judge, replay_command
+from harness.verify.matrix import Verdict, judge, replay_command
+from harness.verify.proofs import Finding, Status
+from harness.verify.proofs.verdict import Counterexample
 
 
 def finding(

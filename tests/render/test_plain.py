@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.gate.verdict import Ruling, Verdict
-from harness.render.plain import PlainConsole, shown, shown_name, write_out
-from harness.render.verdicts import github
-from harness.stats import State
+from harness.measure.stats import State
+from harness.report.plain import PlainConsole, shown, shown_name, write_out
+from harness.report.verdicts import github
 
 HOSTILE = "a\x1b[31mb\x1b]0;owned\x07c\x9b2Jd\re\u202ef"
 """Colours, a window's title, C1's way to clear the screen, an overwritten line, and letters in another order."""

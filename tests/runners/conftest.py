@@ -10,8 +10,8 @@ from support import an_avatar, make_runner
 
 from harness import runners
 from harness.engines import Engine
-from harness.errors import EngineError
-from harness.katas.layout import Avatar
+from harness.inside.errors import EngineError
+from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 
 

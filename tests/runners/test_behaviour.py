@@ -1,5 +1,5 @@
 """What a run may leave behind, for each runner on each engine; what users of the original rely on is proved by
-`harness.proofs.behaves`.
+`harness.verify.proofs.behaves`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ import pytest
 from support import play, snapshot
 
 from harness import runners
-from harness.katas.layout import Avatar
+from harness.inside.layout import Avatar
+from harness.inside.tree import Snapshot
 from harness.runners.base import BaseRunner
 from harness.runners.run import Run
 from harness.runners.tmp import Tmp
-from harness.tree import Snapshot
 
 keeping = pytest.mark.parametrize(
     "runner", [each.name for each in runners.BUILT_IN if each is not Tmp], indirect=True

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support import completed
 
-from harness.errors import UsageError
-from harness.katas.layout import Avatar
+from harness.inside.errors import UsageError
+from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.runners.base import BaseRunner
 

@@ -13,10 +13,10 @@ from support import an_avatar, completed, eventually, one_line, play, snapshot
 
 from harness import runners
 from harness.engines import Engine
-from harness.errors import EngineError, NoSuchAvatar, UsageError
+from harness.inside.errors import EngineError, NoSuchAvatar, UsageError
+from harness.inside.layout import Avatar
 from harness.katas.granular import READY, GranularKatas
 from harness.katas.kept import VolumeKatas
-from harness.katas.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.katas_data_container import KatasDataContainer
@@ -181,7 +181,7 @@ def test_where_nothing_can_be_mounted_the_runner_says_so(
     monkeypatch: pytest.MonkeyPatch, open_engine: object
 ) -> None:
     """A user without privileges on a kernel without user namespaces, and bind mounts refused."""
-    monkeypatch.setattr("harness.engines.local.bind_problem", lambda: "mount: permission denied")
+    monkeypatch.setattr("harness.engines.local.engine.bind_problem", lambda: "mount: permission denied")
     with closing(open_engine("local-plain")) as engine:  # type: ignore[operator]
         with pytest.raises(EngineError) as refused:
             Variant.of(KatasDataContainer, "granularity=avatar").open(engine)

@@ -15,8 +15,8 @@ from support import one_line, play, script
 
 from harness.engines import Engine, Sandbox, SandboxSpec
 from harness.engines.spec import PartOfVolume, WholeVolume
-from harness.errors import EngineError
-from harness.katas.layout import Avatar
+from harness.inside.errors import EngineError
+from harness.inside.layout import Avatar
 from harness.runners import parse
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome

@@ -32,20 +32,20 @@ from support import (
 
 from harness import runners
 from harness.engines import Engine, Limits, Sandbox
-from harness.engines.bubblewrap import bubblewrap_problem
-from harness.engines.docker import DockerEngine
-from harness.engines.local import LocalEngine
-from harness.errors import EngineError, ImageError, UsageError
-from harness.katas import saving
-from harness.katas.layout import Avatar
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.local.bubblewrap import bubblewrap_problem
+from harness.engines.local.engine import LocalEngine
+from harness.inside import saving
+from harness.inside.errors import EngineError, ImageError, UsageError
+from harness.inside.layout import Avatar
+from harness.inside.store import FolderKatas
+from harness.inside.tree import Snapshot, difference
 from harness.katas.places import TemporaryKatas
-from harness.katas.store import FolderKatas
 from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.runners.katas_volume import KatasVolume
 from harness.runners.run import PHASES, Outcome, Run
 from harness.runners.tmp import Tmp
-from harness.tree import Snapshot, difference
 
 dockers = pytest.mark.parametrize("shared_engine", ["docker", "docker26"], indirect=True)
 data_container = pytest.mark.parametrize("runner", ["katas-data-container"], indirect=True)
@@ -377,7 +377,7 @@ import sys
 from pathlib import Path
 from conftest import make_engine
 from support import make_runner, script
-from harness.katas.layout import Avatar
+from harness.inside.layout import Avatar
 
 runner = make_runner(sys.argv[2], make_engine(sys.argv[1], Path(sys.argv[3])))
 runner.run(Avatar(), script("echo >made; sleep " + sys.argv[4]), max_seconds=600)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from support import an_avatar, make_runner, play, snapshot
 
-from harness.changes import Listing
-from harness.engines import Engine, sandbox
+from harness.engines import Engine
+from harness.engines.guest import sandbox
+from harness.inside.changes import Listing
 from harness.katas.visible import FILE, FOLDER, PROGRAM, VisibleFile, VisibleFiles
 from harness.runners import seed
 from harness.runners.katas_data_container import KatasDataContainer

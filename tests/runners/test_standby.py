@@ -21,18 +21,18 @@ from hypothesis import strategies as st
 from support import PATIENCE, an_avatar, completed, eventually, make_runner, one_line, play, script, snapshot
 
 from harness import runners
-from harness.changes import Changes, Folder, Listing
 from harness.engines import Engine, Sandbox
-from harness.engines.docker import DockerEngine
-from harness.engines.local import LocalEngine
-from harness.errors import EngineError, HarnessError, KatasError, UsageError
-from harness.katas import redo
-from harness.katas.layout import Avatar
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.local.engine import LocalEngine
+from harness.inside import redo
+from harness.inside.changes import Changes, Folder, Listing
+from harness.inside.errors import EngineError, HarnessError, KatasError, UsageError
+from harness.inside.layout import Avatar
+from harness.inside.tree import Entry
+from harness.inside.tree import snapshot as look
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Outcome, Output, Run
 from harness.runners.standby import WORKERS, Standby, Standing
-from harness.tree import Entry
-from harness.tree import snapshot as look
 
 NAME = "katas-data-container"
 once = pytest.mark.parametrize("shared_engine", ["local", "docker26"], indirect=True)
@@ -395,7 +395,7 @@ import os, sys
 from pathlib import Path
 from conftest import make_engine
 from support import make_runner, play
-from harness.katas.layout import Avatar
+from harness.inside.layout import Avatar
 
 runner = make_runner("katas-data-container", make_engine(sys.argv[1], Path(sys.argv[2])), standby="seeded")
 play(runner, Avatar(), "true")

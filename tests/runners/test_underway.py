@@ -16,8 +16,8 @@ import pytest
 from support import PATIENCE, an_avatar, eventually, make_runner, one_line, play, running, script
 
 from harness.engines import Engine
-from harness.errors import HarnessError, UsageError
-from harness.katas.layout import Avatar
+from harness.inside.errors import HarnessError, UsageError
+from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.run import Run
 
@@ -103,8 +103,8 @@ import atexit, os, sys, threading, time, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
 from conftest import make_engine
-from harness.errors import HarnessError, UsageError
-from harness.katas.layout import Avatar
+from harness.inside.errors import HarnessError, UsageError
+from harness.inside.layout import Avatar
 from contextlib import closing
 from harness import runners
 

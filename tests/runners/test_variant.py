@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from harness import runners
-from harness.errors import UsageError
+from harness.inside.errors import UsageError
 from harness.runners.base import BaseRunner
 from harness.runners.claims import NEEDS_ISOLATION, Property
 from harness.runners.variant import Variant

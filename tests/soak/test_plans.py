@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.soak.plan import LIFE, Ending, Fault, draw
+from harness.verify.soak.plan import LIFE, Ending, Fault, draw
 
 FAULTS = list(Fault)
 

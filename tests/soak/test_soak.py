@@ -6,12 +6,12 @@ from contextlib import closing
 from pathlib import Path
 
 from harness import runners
-from harness.engines.local import LocalEngine
-from harness.errors import EngineError
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import EngineError
 from harness.runners.base import BaseRunner
 from harness.runners.event import TestEvent
 from harness.runners.variant import Variant
-from harness.soak import ENOUGH, Soaked, replay_command, soak
+from harness.verify.soak import ENOUGH, Soaked, replay_command, soak
 from tests.mutants.edits import AgainstTheSandbox, SendsAll
 from tests.mutants.mutant import Honest
 

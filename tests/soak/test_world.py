@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.proofs.verdict import Refuted
-from harness.soak.world import World
-from harness.testing.sessions import Model, Node
-from harness.tree import Entry
+from harness.inside.tree import Entry
+from harness.verify.proofs.verdict import Refuted
+from harness.verify.soak.world import World
+from harness.verify.testing.sessions import Model, Node
 
 OLD = 1_500_000_000_000_000_001
 

@@ -11,11 +11,11 @@ from contextlib import closing
 import pytest
 from support import eventually, soon
 
-from harness import images
-from harness.engines.docker import DockerEngine
-from harness.errors import StreamCut
-from harness.streams import READ_BYTES
-from harness.streams.attached import HEADER, DockerStream
+from harness.engines.docker import images
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.streams import READ_BYTES
+from harness.engines.streams.attached import HEADER, DockerStream
+from harness.inside.errors import StreamCut
 
 MEGABYTES = 20
 LONG = 20.0

@@ -7,8 +7,8 @@ import threading
 import pytest
 from support import PATIENCE
 
-from harness.errors import EngineError
-from harness.streams.ending import AT_ONCE, close_all
+from harness.engines.streams.ending import AT_ONCE, close_all
+from harness.inside.errors import EngineError
 
 
 class Thing:

@@ -12,10 +12,10 @@ from contextlib import closing
 import pytest
 from support import one_line, soon
 
-from harness.errors import UsageError
-from harness.streams import ProcessStream, Stream
-from harness.streams.attached import HEADER, DockerStream
-from harness.streams.forks import Origin
+from harness.engines.streams import ProcessStream, Stream
+from harness.engines.streams.attached import HEADER, DockerStream
+from harness.engines.streams.forks import Origin
+from harness.inside.errors import UsageError
 
 
 def in_a_fork(call: Callable[[], object]) -> None:

@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager
 import pytest
 from support import eventually, one_line, running, soon
 
-from harness.errors import EngineError, StreamCut
-from harness.streams import ProcessStream, Stream
+from harness.engines.streams import ProcessStream, Stream
+from harness.inside.errors import EngineError, StreamCut
 
 MEGABYTES = 20
 PIECE = bytes(range(256)) * 4096

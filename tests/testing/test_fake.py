@@ -12,15 +12,15 @@ import pytest
 
 from harness import runners
 from harness.engines import SandboxSpec
-from harness.engines.local import LocalEngine
-from harness.errors import EngineError
-from harness.katas.layout import Avatar
-from harness.proofs import Effort, Status, Subject, examine
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import EngineError
+from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.run import Outcome
-from harness.testing.fake import Clock, FakeEngine, Played
-from harness.testing.faults import CutInput, CutOutput, Fault, KillAt, Refuse
+from harness.verify.proofs import Effort, Status, Subject, examine
+from harness.verify.testing.fake import Clock, FakeEngine, Played
+from harness.verify.testing.faults import CutInput, CutOutput, Fault, KillAt, Refuse
 from tests.support import completed, fill, make_runner, play, script, snapshot
 
 HOUR_NS = 3600 * 10**9

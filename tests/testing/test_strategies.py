@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import find, given, settings
 
-from harness.testing.planting import Planned, Tree
-from harness.testing.strategies import FIRST_STAMP, LAST_STAMP, SECOND, modes, stamps, trees
+from harness.verify.testing.planting import Planned, Tree
+from harness.verify.testing.strategies import FIRST_STAMP, LAST_STAMP, SECOND, modes, stamps, trees
 
 SMALLEST = Planned("d")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import TreeError, UsageError
-from harness.trees.recipe import Recipe, RecipeTree, edit, load, write
-from harness.trees.sdist import Sdist, fetch, pip_download
-from harness.trees.source import Edit, SourceTree
+from harness.inside.errors import TreeError, UsageError
+from harness.measure.trees.recipe import Recipe, RecipeTree, edit, load, write
+from harness.measure.trees.sdist import Sdist, fetch, pip_download
+from harness.measure.trees.source import Edit, SourceTree
 
 RECIPES = Path(__file__).parents[2] / "fixtures" / "trees"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.trees.sdist import reason
+from harness.measure.trees.sdist import reason
 
 NOTICE = "\n[notice] A new release of pip is available: 23.2.1 -> 26.1\n[notice] To update, run: pip install --upgrade pip\n"
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from harness.engines import Engine, Limits, Sandbox, SandboxSpec, Stream
-from harness.engines.local import LocalEngine
-from harness.katas.layout import Avatar
+from harness.engines.local.engine import LocalEngine
+from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFiles
+from harness.measure.trees import OwnTree
+from harness.measure.trials import laid_out
+from harness.measure.trials.arms import FloorArm
 from harness.runners.run import Run
-from harness.trees import OwnTree
-from harness.trials import laid_out
-from harness.trials.arms import FloorArm
 from tests.support import completed, make_runner, script
 
 STAMPS = "find . -type f -printf '%T@\\n' | sort -u | wc -l\n"
@@ -145,7 +145,7 @@ def test_an_image_without_find_is_played_all_the_same(
     floor: FloorArm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only what lies in the future can then not be told."""
-    from harness.engines import sandbox  # noqa: PLC0415
+    from harness.engines.guest import sandbox  # noqa: PLC0415
 
     blind = re.sub(r"(?m)^(\s*)find ", r"\1no-such-find ", sandbox.GUEST)
     monkeypatch.setattr(sandbox, "GUEST", blind)

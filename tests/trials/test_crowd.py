@@ -8,16 +8,17 @@ from threading import Lock
 
 import pytest
 
-from harness import load, runners
-from harness.compare import Comparison
-from harness.engines.local import LocalEngine
-from harness.errors import UsageError
+from harness import runners
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import UsageError
 from harness.katas.visible import VisibleFiles
+from harness.measure import load
+from harness.measure.compare import Comparison
+from harness.measure.trees import OwnTree, TypicalTree
+from harness.measure.trials import FLOOR, Plan, Sample
+from harness.measure.trials.crowd import Crowds, CrowdStep, levels, percentile, play_crowds
 from harness.runners.base import COMMAND
 from harness.runners.run import Outcome, Run
-from harness.trees import OwnTree, TypicalTree
-from harness.trials import FLOOR, Plan, Sample
-from harness.trials.crowd import Crowds, CrowdStep, levels, percentile, play_crowds
 from tests.test_results import sample
 
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from harness import runners
-from harness.compare import Comparison, compare
 from harness.engines import Engine
-from harness.engines.local import LocalEngine
-from harness.errors import BuildFailed
-from harness.load import load
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import BuildFailed
+from harness.measure.compare import Comparison, compare
+from harness.measure.load import load
+from harness.measure.trees import OwnTree
+from harness.measure.trials import FLOOR, Plan, Sample, by_the_floor
+from harness.measure.trials.crowd import Crowds
+from harness.measure.trials.failing import SHOWN_LINES, check_built
 from harness.runners.base import COMMAND
 from harness.runners.run import Outcome, Run
-from harness.trees import OwnTree
-from harness.trials import FLOOR, Plan, Sample, by_the_floor
-from harness.trials.crowd import Crowds
-from harness.trials.failing import SHOWN_LINES, check_built
 from tests.support import one_line
 from tests.test_results import sample
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.trials.plan import LEAST_ROUNDS, ROUNDS_TO_A_FULL, Plan
-from harness.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, NO_OP
+from harness.measure.trials.plan import LEAST_ROUNDS, ROUNDS_TO_A_FULL, Plan
+from harness.measure.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, NO_OP
 
 
 class Clock:

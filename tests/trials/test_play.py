@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from harness import runners
-from harness.compare import Comparison, compare
 from harness.engines import Engine
-from harness.engines.local import LocalEngine
-from harness.errors import UsageError
+from harness.engines.local.engine import LocalEngine
+from harness.inside.errors import UsageError
+from harness.measure.compare import Comparison, compare
+from harness.measure.trees import OwnTree, SourceTree, TypicalTree
+from harness.measure.trials import FLOOR, Plan, Sample
+from harness.measure.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, NO_OP, SCENARIOS, scenario
 from harness.runners.base import COMMAND
-from harness.trees import OwnTree, SourceTree, TypicalTree
-from harness.trials import FLOOR, Plan, Sample
-from harness.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, NO_OP, SCENARIOS, scenario
 
 ALL = tuple(SCENARIOS)
 INCREMENTALS = ("katas-volume", "katas-data-container")

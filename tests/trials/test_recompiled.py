@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.tree import Entry
-from harness.trials.recompiled import count_recompiled
+from harness.inside.tree import Entry
+from harness.measure.trials.recompiled import count_recompiled
 
 
 def tree(*paths: str, stamp: int = 1) -> dict[bytes, Entry]:

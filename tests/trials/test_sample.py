@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from harness.inside.tree import Entry
+from harness.measure.trials.sample import Circumstances, count_stamps, last_line, reduce
 from harness.runners.run import Observation, Outcome, Phase, Run
-from harness.tree import Entry
-from harness.trials.sample import Circumstances, count_stamps, last_line, reduce
 
 
 def file(mtime_ns: int, kind: str = "f") -> Entry:

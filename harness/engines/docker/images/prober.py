@@ -1,0 +1,195 @@
+"""Find out what an image can do, by starting one short-lived container of it.
+
+A probe costs a container start (0.4 s on overlay2, 0.7 s on fuse-overlayfs), and so its facts are kept in the
+user's cache folder. An image's id names its content: they never go stale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import docker
+import docker.errors
+import docker.types
+import platformdirs
+
+from harness.engines.docker.images.facts import ImageFacts, foreign
+from harness.engines.docker.images.lookup import find_image
+from harness.engines.docker.podman import explained
+from harness.engines.docker.podman import identity as which
+from harness.engines.guest.environment import players, trusted
+from harness.engines.streams.attached import DockerStream
+from harness.inside.errors import ImageError
+from harness.inside.tarpipe import PACK, UNPACK
+
+PROBE = Path(__file__).with_name("probe.sh").read_text(encoding="utf-8")
+
+PROBE_SECONDS = 30.0
+"""How long a probe may take; an image whose sh or tar hangs is ended then."""
+
+Translate: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+"""From the body of a request for a container to that of another."""
+
+_HERE, _THERE = "/here", "/there"
+
+ANSWER_BYTES = 1 << 16
+"""How much a probe may say: many times what probe.sh does."""
+
+SH = ("/bin/sh", "-c")
+
+_NO_SH = re.compile(r'exec: "/bin/sh": .*(executable file not found|no such file or directory)')
+"""How engines from 20.10 to 26 say that a container's command is not in its image; a file may be missing elsewhere."""
+
+
+def probe(
+    api: docker.APIClient,
+    image: str,
+    *,
+    labels: Mapping[str, str],
+    engine: str = "",
+    translate: Translate = lambda config: config,
+) -> ImageFacts:
+    """What `image` can do on this engine.
+
+    `labels` go on the container, so that what a crash leaves can be found; the request for it is in Docker's words, which
+    `translate` makes this engine's. `engine` is its identity, unless it is to be asked for that. Raises ImageError when there is
+    no such image or it cannot be examined.
+    """
+    found = find_image(api, image)
+    if found is None:
+        raise ImageError(
+            f"there is no image {image} on this engine: `harness image build` makes the harness's own, "
+            "`docker pull` gets any other"
+        )
+    identity = str(found["Id"])
+    cached = _cache_file(engine or which(api.info()), identity)
+    facts = _recall(cached, identity)
+    if facts is None:
+        try:
+            facts = _examine(api, image, found, labels, translate)
+        except docker.errors.APIError as error:
+            raise ImageError(
+                f"the image {image} cannot be examined: {explained(str(error.explanation or error))}"
+            ) from error
+        if facts.sh:
+            _remember(cached, facts)
+    return facts
+
+
+def _examine(
+    api: docker.APIClient,
+    name: str,
+    found: Mapping[str, Any],
+    labels: Mapping[str, str],
+    translate: Translate,
+) -> ImageFacts:
+    image = str(found["Id"])
+    config = found.get("Config") or {}
+    platform = "/".join(str(found[each]) for each in ("Os", "Architecture") if found.get(each))
+    variables, checked = tuple(config.get("Env") or ()), bool(config.get("Healthcheck"))
+    with _container(api, image, variables, labels, translate, checked=checked) as container:
+        # Attached before the start: the engine keeps no log of it.
+        attached: Any = api.attach_socket(container, {"stdout": 1, "stderr": 1, "stream": 1})
+        with contextlib.closing(DockerStream(attached, lambda: _remove(api, container))) as stream:
+            try:
+                api.start(container)
+            except docker.errors.APIError as error:
+                said = str(error.explanation or error)
+                if _NO_SH.search(said):
+                    return ImageFacts(image)
+                if why := foreign(name, platform, said):
+                    raise ImageError(why) from error
+                raise
+            answers = _read_all(stream, time.monotonic() + PROBE_SECONDS)
+    if why := foreign(name, platform, answers):
+        raise ImageError(why)
+    facts = ImageFacts.parse(image, answers)
+    return replace(facts, volumes=tuple(sorted(config.get("Volumes") or ())))
+
+
+def _read_all(stream: DockerStream, deadline: float) -> str:
+    """What it said until its end or the deadline: its answers, and the engine's reason when sh cannot run at all."""
+    answers = bytearray()
+    with contextlib.suppress(TimeoutError):
+        while len(answers) < ANSWER_BYTES and (piece := stream.read(deadline))[0]:
+            answers += piece[1]
+    return answers.decode(errors="replace")
+
+
+@contextlib.contextmanager
+def _container(
+    api: docker.APIClient,
+    image: str,
+    variables: Sequence[str],
+    labels: Mapping[str, str],
+    translate: Translate,
+    *,
+    checked: bool,
+) -> Iterator[str]:
+    """A container that is made and not started, as confined as a run's, and gone in the end."""
+    player_path = players(variables)["PATH"]
+    untyped: Any = api  # the stubs leave some calls without types
+    config = untyped.create_container_config(
+        image,
+        entrypoint=[*SH, PROBE, "probe", _HERE, _THERE, " ".join(PACK), " ".join(UNPACK), player_path],
+        command=[],
+        user="0:0",
+        working_dir="/",
+        environment=trusted(variables),
+        healthcheck=docker.types.Healthcheck(test=["NONE"]) if checked else None,
+        labels=dict(labels),
+        host_config=api.create_host_config(
+            auto_remove=True,
+            read_only=True,
+            network_mode="none",
+            cap_drop=["ALL"],
+            cap_add=["SETUID", "SETGID", "SETPCAP"],  # what setpriv needs to give everything up
+            security_opt=["no-new-privileges"],
+            log_config=docker.types.LogConfig(type="none"),
+            mem_limit="256m",
+            pids_limit=64,
+            tmpfs={_HERE: "", _THERE: ""},
+        ),
+    )
+    container = str(untyped.create_container_from_config(translate(config))["Id"])
+    try:
+        yield container
+    finally:
+        _remove(api, container)
+
+
+def _remove(api: docker.APIClient, container: str) -> None:
+    # It removes itself when it ends: most often it is gone, or going, by now.
+    with contextlib.suppress(docker.errors.APIError):
+        api.remove_container(container, force=True, v=True)
+
+
+def _cache_file(engine: str, image: str) -> Path:
+    # With the script in the name a newer harness asks its own questions.
+    key = hashlib.sha256("\n".join([engine, image, PROBE, *PACK, *UNPACK]).encode()).hexdigest()
+    return platformdirs.user_cache_path("harness") / "probes" / f"{key[:32]}.json"
+
+
+def _recall(file: Path, image: str) -> ImageFacts | None:
+    """The facts in a cache file; None unless it is there, whole and about this image."""
+    try:
+        kept: dict[str, Any] = json.loads(file.read_text())
+        facts = replace(ImageFacts(**kept), tools=frozenset(kept["tools"]), volumes=tuple(kept["volumes"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return facts if facts.image == image else None
+
+
+def _remember(file: Path, facts: ImageFacts) -> None:
+    """Keep the facts; a cache that cannot be written costs the next probe a container start, no more."""
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(facts) | {"tools": sorted(facts.tools)}))

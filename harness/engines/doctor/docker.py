@@ -1,0 +1,254 @@
+"""The Docker engine: whether one answers, its images, what they keep, and what its storage driver costs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import docker.utils
+
+from harness.engines.docker.engine import DockerEngine
+from harness.engines.docker.images import KEEPER_IMAGE, RUN_IMAGE
+from harness.engines.docker.images.builder import LABEL
+from harness.engines.docker.images.lookup import find_image
+from harness.engines.docker.images.recipe import Recipe
+from harness.engines.doctor.finding import Finding, Fitness, State, as_root, explain, install, softly
+from harness.engines.doctor.trip import Trip, take
+from harness.engines.spec import Overlay, PartOfVolume
+from harness.inside.errors import ImageError
+
+SUBPATH_API = "1.45"
+"""The first API that knows volume-subpath: Docker 26."""
+
+_GOOD_DRIVERS = ("overlay2", "overlayfs", "overlay")
+_RECIPES = (Recipe(RUN_IMAGE, "gcc"), Recipe(KEEPER_IMAGE, "keeper"))
+
+
+def examine(
+    count: int, host_seconds: float | None, report: Callable[[str], None]
+) -> tuple[tuple[Finding, ...], Fitness]:
+    """The findings, and what the engine is good for."""
+    try:
+        engine = DockerEngine()
+    except Exception as error:
+        return (unreachable(explain(error)),), Fitness(explain(error))
+    with closing(engine):
+        images = softly(
+            "images", lambda: images_finding({each.image: _age(engine, each) for each in _RECIPES})
+        )
+        trip, problem = _try(engine, count, report)
+        driver = engine.describe()["storage driver"]
+        findings = (
+            softly("engine", lambda: _engine(engine, problem)),
+            images,
+            softly("image maker", _maker),
+            *([tar_finding(trip)] if trip else []),
+            softly("storage driver", lambda: driver_finding(driver, trip, host_seconds)),
+            softly("bounds", lambda: bounds_finding(engine)),
+            softly(
+                "volume-subpath",
+                lambda: subpath_finding(engine.describe()["api"], engine.refusal(PartOfVolume)),
+            ),
+            softly("overlays", lambda: overlay_finding(engine.refusal(Overlay))),
+        )
+        problem = problem or engine.refusal(
+            Path
+        )  # which one of the runners that are compared cannot do without
+    return findings, Fitness(problem, trip.lacks if trip else (), answers=True)
+
+
+def unreachable(reason: str) -> Finding:
+    """No engine answers."""
+    if "Permission denied" in reason:
+        advice = (
+            "sudo usermod -aG docker $USER, then log in again (whoever may use Docker is as good as root)"
+        )
+    elif name := next((each for each in ("DOCKER_HOST", "DOCKER_CONTEXT") if os.environ.get(each)), None):
+        advice = f"{name} is {os.environ[name]}: start that engine, or unset it to try the machine's own"
+    elif shutil.which("dockerd"):
+        advice = as_root("systemctl start docker")
+    else:
+        advice = install("docker.io" if shutil.which("apt-get") else "docker") + ", then start it"
+    return Finding("engine", "missing", reason, "Without it only the local engine is left.", advice)
+
+
+def images_finding(ages: dict[str, str]) -> Finding:
+    """The harness's own images, each with its age: current, outdated or missing."""
+    behind = [f"{name} is {age}" for name, age in ages.items() if age != "current"]
+    if not behind:
+        return Finding("images", "good", f"{' and '.join(ages)} are here and up to date")
+    state: State = "missing" if "missing" in ages.values() else "fair"
+    return Finding(
+        "images",
+        state,
+        ", ".join(behind),
+        "They are made when they are first needed, which takes about a minute.",
+        "harness image build",
+    )
+
+
+def tar_finding(trip: Trip) -> Finding:
+    """The tar in the image, by what a tree lost on its way in and out."""
+    if trip.problem:
+        return Finding(
+            "tar in image",
+            "missing",
+            trip.problem,
+            "Builds would go stale: an edit within the same second is missed.",
+            "harness image build",
+        )
+    return Finding(
+        "tar in image",
+        "good",
+        f"{trip.tar} keeps nanoseconds: a file, a folder and a symlink went in and came back exact",
+    )
+
+
+def driver_finding(driver: str, trip: Trip | None, host_seconds: float | None) -> Finding:
+    """What the storage driver costs: measured where a container could be started, and what is known of it."""
+    what = f"{driver}: {_cost(trip, host_seconds)}" if trip else driver
+    if driver in _GOOD_DRIVERS:
+        return Finding(
+            "storage driver", "good", what, "The usual driver; the figures in the README are of one like it."
+        )
+    known = (
+        "Builds take 2 to 5 times as long as on overlay2, and their times scatter by half: compare runners "
+        "with each other, not with figures from elsewhere."
+        if driver == "fuse-overlayfs"
+        else "Not overlay2: builds are probably slower, and times from elsewhere do not apply."
+    )
+    return Finding(
+        "storage driver",
+        "fair",
+        what,
+        known,
+        'an engine on overlay2: "storage-driver": "overlay2" in /etc/docker/daemon.json, or driver = "overlay" in '
+        "Podman's storage.conf, where the kernel allows it (not inside a container's own overlay)",
+    )
+
+
+def overlay_finding(refusal: str) -> Finding:
+    """Whether folders of a volume can be mounted over each other."""
+    if refusal:
+        return Finding("overlays", "fair", f"not possible: {refusal}", "katas-overlay is refused here.")
+    return Finding("overlays", "good", "possible: katas-overlay can be played")
+
+
+def subpath_finding(api: str, refusal: str = "") -> Finding:
+    """Whether a sub-folder of a volume can be mounted."""
+    if refusal and docker.utils.version_gte(api, SUBPATH_API):
+        return Finding(
+            "volume-subpath",
+            "fair",
+            f"not possible: {refusal}",
+            "The harness does without; katas-subpath is refused here.",
+        )
+    if docker.utils.version_gte(api, SUBPATH_API):
+        return Finding(
+            "volume-subpath", "good", f"possible (API {api}): a sub-folder of a volume can be mounted alone"
+        )
+    return Finding(
+        "volume-subpath",
+        "fair",
+        f"not possible: API {api}, needs {SUBPATH_API} (Docker 26)",
+        "The harness does without. A runner of yours must ask first: this engine ignores the option without "
+        "a word and mounts the whole volume.",
+    )
+
+
+def _try(engine: DockerEngine, count: int, report: Callable[[str], None]) -> tuple[Trip | None, str]:
+    """A trip through containers of the harness's own image if it is there, and why the engine does not work."""
+    try:
+        if find_image(engine.api, RUN_IMAGE) is None:
+            return None, ""
+        trip = take(engine, count, report)
+        return trip, trip.problem
+    except Exception as error:
+        return None, explain(error)
+
+
+def _engine(engine: DockerEngine, problem: str) -> Finding:
+    facts = engine.describe()
+    what = f"{facts['engine']}, API {facts['api']}, at {engine.host}"
+    if problem:
+        return Finding(
+            "engine",
+            "missing",
+            f"{what}: it answers, and a container of {RUN_IMAGE} does not work: {problem}",
+            "Runs on it would be faulty.",
+            "harness image build, or look into the engine's own log: journalctl -u docker, or podman",
+        )
+    if not engine.host.startswith("unix://"):
+        return Finding(
+            "engine",
+            "fair",
+            what,
+            "It may be on another machine: folders of this one cannot be mounted there, so use katas-data-container or tmp.",
+        )
+    return Finding(
+        "engine", "good", what, "`harness compare` and `harness run` take it unless told otherwise."
+    )
+
+
+def _age(engine: DockerEngine, recipe: Recipe) -> str:
+    found = find_image(engine.api, recipe.image)
+    if found is None:
+        return "missing"
+    try:
+        digest = recipe.digest()
+    except (ImageError, OSError):
+        return "current"  # nothing to compare with
+    return "current" if (found["Config"].get("Labels") or {}).get(LABEL) == digest else "outdated"
+
+
+def _maker() -> Finding:
+    if shutil.which("mmdebstrap"):
+        return Finding(
+            "image maker", "good", "mmdebstrap: images are made from Debian packages, without a registry"
+        )
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        return Finding("image maker", "good", "apt-get: `harness image build` installs mmdebstrap by itself")
+    return Finding(
+        "image maker",
+        "fair",
+        "no mmdebstrap: images are built from fixtures/images/Dockerfile",
+        "That needs a registry which the engine can pull from (not tried here).",
+        install("mmdebstrap") if shutil.which("apt-get") else "",
+    )
+
+
+def bounds_finding(engine: DockerEngine) -> Finding:
+    """Whether a run can disturb the machine."""
+    info = engine.api.info()
+    wanted = {"MemoryLimit": "memory", "SwapLimit": "swap", "PidsLimit": "processes"}
+    lacking = [word for key, word in wanted.items() if info.get(key) is False]
+    groups = f"control groups {engine.describe()['cgroup']}"
+    if engine.gaps and not lacking:
+        return Finding(
+            "bounds",
+            "fair",
+            f"{groups}: {'; '.join(engine.gaps)}",
+            "Runs are kept apart, but `isolated` is not claimed: a run can disturb the machine.",
+        )
+    if lacking:
+        return Finding(
+            "bounds",
+            "fair",
+            f"{groups}: {', '.join(lacking)} of a run cannot be bounded",
+            "A fork bomb or a hungry program can disturb the machine.",
+            "see `docker info` for what the kernel lacks",
+        )
+    return Finding("bounds", "good", f"{groups}: memory, swap and processes of a run are bounded")
+
+
+def _cost(trip: Trip, host_seconds: float | None) -> str:
+    tries = "one try" if trip.count == 1 else f"median of {trip.count}"
+    text = f"a container answers after {trip.start_seconds:.2f} s"
+    if trip.read_seconds is not None:
+        text += f", the compiler starts in {trip.read_seconds * 1000:.0f} ms in it"
+        if host_seconds:
+            text += f" and {host_seconds * 1000:.0f} ms here, {trip.read_seconds / host_seconds:.2g} times"
+    return f"{text} ({tries})"

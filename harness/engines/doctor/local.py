@@ -1,0 +1,179 @@
+"""The local engine: whether it works, whether it can keep a run apart, and what it leaves open."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from harness.engines import seccomp
+from harness.engines.doctor.finding import Finding, Fitness, explain, install, softly, toolchain
+from harness.engines.doctor.trip import Trip, take
+from harness.engines.folders import sandboxes_home
+from harness.engines.local import cgroups
+from harness.engines.local.bubblewrap import bubblewrap_problem
+from harness.engines.local.engine import LocalEngine
+
+_SWITCHES = {
+    "/proc/sys/user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=15000"),
+    "/proc/sys/kernel/unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
+    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": (
+        "1",
+        "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+}
+"""Where kernels and distributions switch user namespaces off: the value that does, and how to undo it."""
+
+
+def examine() -> tuple[tuple[Finding, ...], Fitness]:
+    """The findings, and what the engine is good for."""
+    try:
+        trip, isolates, gaps = _try()
+    except Exception as error:
+        fitness = Fitness(explain(error))
+        first = Finding(
+            "engine", "missing", fitness.problem, "Without it only Docker is left.", _cure(fitness.problem)
+        )
+    else:
+        fitness = Fitness(trip.problem, trip.lacks)
+        first = engine_finding(trip, isolates=isolates, gaps=gaps)
+    return (
+        first,
+        softly("bubblewrap", lambda: _bubblewrap(bubblewrap_problem())),
+        softly("user namespaces", _namespaces),
+        softly("system calls", lambda: calls_finding(seccomp.problem())),
+        softly("control groups", lambda: groups_finding(cgroups.problem())),
+    ), fitness
+
+
+def engine_finding(trip: Trip, *, isolates: bool, gaps: Sequence[str] = ()) -> Finding:
+    """An engine that ran a command: whether it is exact, isolates and leaves no gap, and builds C."""
+    if trip.problem:
+        return Finding(
+            "engine", "missing", trip.problem, "Builds would go stale.", f"GNU tar: {install('tar')}"
+        )
+    what = f"runs this machine's own programs; a sandbox answers after {trip.start_seconds * 1000:.0f} ms"
+    follows = (
+        "Bubblewrap keeps runs from the host and from each other."
+        if isolates
+        else "Plain processes, which measures but does not isolate: run only code that you trust."
+    )
+    if isolates and gaps:
+        follows += " It does not claim that runs are isolated, since something is left open: see below."
+    if trip.lacks:
+        follows += f" It builds no C without {' and '.join(trip.lacks)}."
+    advice = toolchain() if trip.lacks else ""
+    sound = isolates and not gaps and not trip.lacks
+    return Finding("engine", "good" if sound else "fair", what, follows, advice)
+
+
+def calls_finding(problem: str) -> Finding:
+    """Whether the system calls of a run are filtered."""
+    if not problem:
+        return Finding(
+            "system calls", "good", "a run may make those that Docker's default profile allows, and no others"
+        )
+    return Finding(
+        "system calls",
+        "missing",
+        f"not filtered: {problem}",
+        "A run can make namespaces, where it is root, and reach keyrings, io_uring and AF_VSOCK; isolated is not claimed.",
+        install("libseccomp2" if shutil.which("apt-get") else "libseccomp"),
+    )
+
+
+def groups_finding(problem: str) -> Finding:
+    """Whether a run's memory, processes and processor time are bounded together."""
+    if not problem:
+        return Finding(
+            "control groups",
+            "good",
+            f"version {cgroups.place().version}: memory and processes of a run are bounded",
+        )
+    return Finding(
+        "control groups",
+        "missing",
+        f"none can be made: {problem}",
+        "A run's memory is not bounded, its processes only over all of a user; isolated is not claimed.",
+        "be root, or start the harness by: systemd-run --user --scope -p Delegate=yes harness ..."
+        if os.geteuid()
+        else "inside a container: mount /sys/fs/cgroup so that it can be written to",
+    )
+
+
+def _try() -> tuple[Trip, bool, tuple[str, ...]]:
+    base = sandboxes_home()
+    was_there = base.exists()
+    try:
+        with closing(LocalEngine()) as engine:
+            return take(engine), engine.isolates, engine.gaps
+    finally:
+        if not was_there:
+            with contextlib.suppress(OSError):  # another process's sandboxes are in it by now
+                base.rmdir()
+
+
+def _cure(problem: str) -> str:
+    if "GNU tar" in problem:
+        return install("tar")
+    return ""
+
+
+def _bubblewrap(problem: str) -> Finding:
+    if not problem:
+        return Finding("bubblewrap", "good", f"{_first_line('bwrap', '--version')} works")
+    if not shutil.which("bwrap"):
+        return Finding("bubblewrap", "missing", problem, "", install("bubblewrap"))
+    if "setpriv" in problem:
+        return Finding("bubblewrap", "missing", problem, "", install("util-linux"))
+    return Finding(
+        "bubblewrap",
+        "missing",
+        f"it is installed and does not work: {problem}",
+        "Most often a container or a hardened kernel forbids it what it needs: see user namespaces.",
+    )
+
+
+def _namespaces() -> Finding:
+    problem = _namespace_problem()
+    if not problem:
+        return Finding("user namespaces", "good", "a process may have its own")
+    if os.geteuid() == 0:
+        return Finding(
+            "user namespaces", "fair", f"none: {problem}", "Bubblewrap does without them for root."
+        )
+    cures = [cure for path, (off, cure) in _SWITCHES.items() if _content(path) == off]
+    return Finding(
+        "user namespaces",
+        "missing",
+        f"none: {problem}",
+        "Without them bubblewrap works for root only, and a user's runs are not isolated.",
+        f"sudo {cures[0]}" if cures else "inside a container: allow it more, or run the harness outside",
+    )
+
+
+def _namespace_problem() -> str:
+    if not shutil.which("unshare"):
+        return (
+            "" if _content("/proc/sys/user/max_user_namespaces") not in ("", "0") else "the kernel has none"
+        )
+    tried = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "true"], capture_output=True, text=True, check=False
+    )
+    return tried.stderr.strip().partition("\n")[0] or "it failed" if tried.returncode else ""
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _first_line(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).partition("\n")[0].strip()

@@ -1,0 +1,103 @@
+"""The hijacked connection of `docker attach`: stdin one way, framed stdout and stderr the other.
+
+Frames (Docker Engine API, "ContainerAttach"): one byte of stream type, three of zero, four of big-endian
+length, data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from harness.engines.streams import READ_BYTES, remaining, send_all
+from harness.engines.streams.forks import Origin
+
+KILL_SECONDS = 10.0
+"""How long a container that is being killed may say nothing before it is no longer listened to."""
+
+HEADER = struct.Struct(">BxxxL")
+
+
+class DockerStream:
+    """The stream of one attached container."""
+
+    def __init__(self, attached: Any, kill: Callable[[], None]) -> None:
+        """`attached` is the connection's socket, or what docker-py's attach_socket returned; that is kept, since collecting it
+        closes the connection.
+        """
+        self._attached = attached
+        self._socket: socket.socket = getattr(attached, "_sock", attached)
+        self._kill = kill
+        self._origin = Origin()
+        self._reading = threading.Lock()  # by whoever reads until he has read
+        self._data = memoryview(bytearray(READ_BYTES))
+        self._start, self._end = 0, 0  # of what is not yet read in _data
+        self._source, self._left = 0, 0  # of the frame under way: its stream, and its bytes still to come
+
+    def write(self, data: bytes, deadline: float) -> None:
+        self._origin.require("stream")
+        send_all(self._socket, data, deadline)
+
+    def close_write(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def read(self, deadline: float) -> tuple[int, bytes]:
+        self._origin.require("stream")
+        with self._reading:
+            return self._read(deadline)
+
+    def _read(self, deadline: float) -> tuple[int, bytes]:
+        while True:
+            available = self._end - self._start
+            if self._left and available:
+                size = min(self._left, available)
+                piece = bytes(self._data[self._start : self._start + size])
+                self._start += size
+                self._left -= size
+                return self._source, piece
+            if not self._left and available >= HEADER.size:
+                self._source, self._left = HEADER.unpack_from(self._data, self._start)
+                self._start += HEADER.size
+                continue
+            if not self._receive(deadline):
+                return 0, b""
+
+    def kill(self) -> None:
+        if not self._origin.is_here():
+            return
+        # The engine answers when the container is dead, and takes it for dead once its output has been read to the end.
+        killing = threading.Thread(target=self._kill)
+        killing.start()
+        if self._reading.acquire(blocking=False):  # else another thread reads it
+            with contextlib.suppress(TimeoutError):
+                while self._receive(time.monotonic() + KILL_SECONDS):
+                    self._start = self._end
+            self._reading.release()
+        killing.join()
+
+    def close(self) -> None:
+        if self._origin.is_here():
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        self._attached.close()
+        self._socket.close()
+
+    def _receive(self, deadline: float) -> bool:
+        kept = self._end - self._start  # part of a frame's header, at most
+        self._data[:kept] = self._data[self._start : self._end]
+        self._start, self._end = 0, kept
+        try:
+            self._socket.settimeout(remaining(deadline))
+            size = self._socket.recv_into(self._data[kept:])
+        except TimeoutError:
+            raise
+        except OSError:
+            return False  # reset, and the end marker with it; or closed by whoever gave the container up meanwhile
+        self._end += size
+        return size > 0

@@ -1,0 +1,104 @@
+"""Messages and streams between the harness and a keeper, over any two-way stream of bytes.
+
+A message is a big-endian length and that many bytes of JSON. A stream is pieces of the same form, ended by a
+length of 0, or by CUT where the sender cannot finish it. File names of every kind pass: bytes that are no
+UTF-8 travel as lone surrogates.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from harness.inside.errors import StreamCut
+
+LENGTH = struct.Struct(">L")
+CUT = 0xFFFFFFFF
+LARGE = 1 << 16
+"""Bytes that cost more to copy than to send apart from their length."""
+
+
+class CutShort(Exception):
+    """Whoever made the pieces of a stream failed, and the other end knows: the two still understand each other. Its cause says
+    why.
+    """
+
+
+class Channel:
+    """One end; not for several threads at once."""
+
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        write: Callable[[bytes], object],
+        *,
+        read_some: Callable[[int], bytes] | None = None,
+    ) -> None:
+        """`read(n)` returns exactly n bytes, or fewer at the end of the stream; `read_some(n)` at most n, as they
+        come, and none at the end.
+        """
+        self._read, self._write = read, write
+        self._read_some = read_some or read
+
+    def send(self, message: object) -> None:
+        data = json.dumps(message).encode()
+        self._write(LENGTH.pack(len(data)) + data)
+
+    def receive(self) -> Any:
+        """The next message; None at the end of the stream. Raises StreamCut inside one."""
+        header = self._read(LENGTH.size)
+        if not header:
+            return None
+        return json.loads(self._exactly(self._length(header)))
+
+    def send_piece(self, data: bytes) -> None:
+        if len(data) > LARGE:
+            self._write(LENGTH.pack(len(data)))
+            self._write(data)
+        elif data:  # an empty piece would end the stream
+            self._write(LENGTH.pack(len(data)) + data)
+
+    def end_pieces(self, *, cut: bool = False) -> None:
+        self._write(LENGTH.pack(CUT if cut else 0))
+
+    def send_pieces(self, pieces: Iterable[bytes]) -> None:
+        """A whole stream; if `pieces` raises an Exception, the other end is told, and CutShort is raised from it. Anything
+        else, ctrl-C above all, may come in the middle of a piece, after which the other end understands nothing any more.
+        """
+        making = iter(pieces)
+        while True:
+            try:
+                piece = next(making, None)
+            except Exception as error:
+                self.end_pieces(cut=True)
+                raise CutShort from error
+            if piece is None:
+                break
+            self.send_piece(piece)
+        self.end_pieces()
+
+    def receive_pieces(self, *, whole: bool = True) -> Iterator[bytes]:
+        """The pieces of a stream, which must be read to its end; not `whole`, they are cut as the bytes come, for
+        whom the sender's pieces mean nothing. Raises StreamCut if the sender could not finish it.
+        """
+        while left := self._length(self._read(LENGTH.size)):
+            if left == CUT:
+                raise StreamCut("the sender could not finish the stream")
+            while left:
+                piece = self._exactly(left) if whole else self._whole(self._read_some(left), 1)
+                yield piece
+                left -= len(piece)
+
+    def _exactly(self, size: int) -> bytes:
+        return self._whole(self._read(size), size)
+
+    def _whole(self, data: bytes, size: int) -> bytes:
+        if len(data) < size:
+            raise StreamCut("the keeper's stream was cut")
+        return data
+
+    def _length(self, header: bytes) -> int:
+        length: int = LENGTH.unpack(self._whole(header, LENGTH.size))[0]
+        return length

@@ -1,0 +1,216 @@
+"""The keeper's side: serves the katas in one folder to the harness, over its stdin and stdout.
+
+Each request is one call of `harness.inside.store`; see `harness.katas.kept` for the other side. Standard
+library only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from harness.inside import errors, journal, tarpipe, wire
+from harness.inside.channel import Channel
+from harness.inside.errors import HarnessError, KatasError
+from harness.inside.layered import LayeredEvent
+from harness.inside.layout import Avatar
+from harness.inside.store import EVENT_SECONDS, Acceptance, FolderEvent, FolderKatas, Increment
+from harness.inside.trial import TrialEvent
+
+PLAIN = "plain"
+
+KINDS = {PLAIN: FolderEvent, "trial": TrialEvent, "layered": LayeredEvent}
+"""The kinds of test event that a harness can ask for."""
+
+ID = 40
+"""Length of a git object's id in hexadecimal."""
+
+
+class Keeper:
+    """Answers one request after another; holds at most one test event at a time."""
+
+    def __init__(self, root: Path, channel: Channel) -> None:
+        self._katas = FolderKatas(root)
+        self._channel = channel
+        self._event: FolderEvent | None = None
+
+    def serve(self) -> None:
+        """Until the other side closes the stream."""
+        while request := self._channel.receive():
+            call = getattr(self, f"do_{request.pop('call')}")
+            try:
+                answer = call(**request)
+            except HarnessError as error:
+                self._channel.send({"error": type(error).__name__, "line": str(error)})
+            except OSError as error:
+                line = f"{error.filename or 'the katas'}: {error.strerror or error}"
+                self._channel.send({"error": KatasError.__name__, "line": line})
+            else:
+                self._channel.send({"answer": answer})
+        self.do_close()
+        self._katas.close()
+
+    def do_nothing(self) -> None:
+        """An answer tells that one is there to answer."""
+
+    def do_event(
+        self,
+        kata: str,
+        name: str,
+        kind: str = PLAIN,
+        seconds: float = EVENT_SECONDS,
+        durable: bool = False,
+        **how: Any,
+    ) -> Any:
+        made = partial(KINDS[kind], **how)
+        self._event = self._katas.event(Avatar(kata, name), made, seconds=seconds, durable=durable)
+        return self._event.roots if kind == PLAIN else ()
+
+    def do_place(self) -> Any:
+        assert isinstance(self._event, TrialEvent)
+        return self._event.place(), self._event.roots
+
+    def do_copy(self, owner: Any) -> None:
+        assert isinstance(self._event, TrialEvent)
+        self._event.copy(_owner(owner))
+
+    def do_stack(self, owner: Any) -> Any:
+        assert isinstance(self._event, LayeredEvent)
+        return asdict(self._event.stack(_owner(owner))), self._event.roots
+
+    def do_compare(self, manifest: Any) -> Any:
+        return wire.pack_comparison(self._current.compare(wire.unpack_manifest(manifest)))
+
+    def do_start_afresh(self) -> None:
+        self._current.start_afresh()
+
+    def do_save(self, delta: Any, owner: Any) -> None:
+        pieces = self._channel.receive_pieces()
+        try:
+            self._current.save(wire.unpack_files(pieces), wire.unpack_delta(delta), owner=_owner(owner))
+        finally:
+            _drain(pieces)
+
+    def do_hold(self) -> Any:
+        return wire.pack_held(self._current.hold())
+
+    def do_resume(self, mark: str, delta: Any, latest: int) -> bool:
+        pieces = self._channel.receive_pieces()
+        try:
+            files = wire.unpack_files(pieces)
+            return self._current.resume(mark, files, wire.unpack_delta(delta), latest=latest)
+        finally:
+            _drain(pieces)
+
+    def do_pack(self, paths: Any) -> int:
+        names = None if paths is None else wire.unpack_names(paths)
+        return self._send(lambda write: self._current.pack(write, names))
+
+    def do_digests(self, paths: Any, sizes: Any) -> Any:
+        names = wire.unpack_names(paths)
+        found = self._current.digests(dict(zip(names, sizes, strict=True)))
+        return [found.get(name) for name in names]
+
+    def do_stage(self) -> int:
+        pieces = self._channel.receive_pieces()
+        try:
+            return self._current.stage(pieces)
+        finally:
+            _drain(pieces)
+
+    def do_accept(self, commit: str, increment: Any, changes: Any) -> None:
+        pieces = self._channel.receive_pieces()
+        objects = ((piece[:ID].decode(), piece[ID:]) for piece in pieces)
+        try:
+            self._current.accept(
+                Acceptance(commit, objects, Increment(**increment)),
+                None if changes is None else journal.unpack_changes(changes),
+            )
+        finally:
+            _drain(pieces)
+
+    def do_snapshot(self, contents: bool) -> Any:
+        return wire.pack_snapshot(self._current.snapshot(contents=contents))
+
+    def do_weigh(self) -> Any:
+        return asdict(self._current.usage())
+
+    def do_close(self) -> None:
+        if self._event is not None:
+            self._event.close()
+            self._event = None
+
+    def do_list(self, kata: str | None = None) -> Any:
+        unread: dict[str, str] = {}
+        return wire.pack_listing(self._katas.list(kata, unread=unread.__setitem__), unread)
+
+    def do_history(self, kata: str, name: str) -> int:
+        return self._send(lambda write: self._katas.pack_history(Avatar(kata, name), write))
+
+    def do_tidy(self) -> Any:
+        return asdict(self._katas.tidy())
+
+    def do_download(self, kata: str) -> int:
+        return self._send(lambda write: self._katas.download(kata, write))
+
+    def do_remove(self, kata: str, name: str | None) -> None:
+        self._katas.remove(kata, name)
+
+    def do_usage(self) -> Any:
+        return wire.pack_usage(self._katas.usage())
+
+    def do_export(self) -> int:
+        return self._send(self._katas.export)
+
+    @property
+    def _current(self) -> FolderEvent:
+        if self._event is None:
+            raise KatasError("no test event is under way")
+        return self._event
+
+    def _send(self, pack: Callable[[tarpipe.Write], int]) -> int:
+        """Whatever can fail is called by `pack`: the other side waits for the end of a stream first."""
+        try:
+            return pack(self._channel.send_piece)
+        finally:
+            # An error follows as the answer, so the stream just ends here.
+            self._channel.end_pieces()
+
+
+def rebuild_error(name: str, line: str) -> HarnessError:
+    """The error that a keeper reported."""
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, HarnessError):
+        return kind(line)
+    return KatasError(line)
+
+
+def _owner(data: Any) -> tuple[int, int] | None:
+    return tuple(data) if data else None
+
+
+def _drain(pieces: Iterator[bytes]) -> None:
+    try:
+        for _ in pieces:
+            pass
+    except HarnessError:
+        pass  # the sender gave up: it knows
+
+
+def main() -> None:
+    """Entry point of the zipapp: the folder of the katas is its only argument."""
+
+    os.umask(
+        0o022
+    )  # whatever the harness's: a player must be able to enter the folders above a mounted sandbox
+
+    def write(data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    Keeper(Path(sys.argv[1]), Channel(sys.stdin.buffer.read, write)).serve()

@@ -1,0 +1,551 @@
+"""Saving visible files into a sandbox, stamped so that make cannot miss an edit.
+
+A run may have left anything in the sandbox: a symlink where a folder was, a folder where a file was, modes
+that forbid everything. No path is followed further than the folders that are really there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from io import FileIO
+
+from harness.inside.changes import above
+from harness.inside.delta import feed, same_kind, stamped
+from harness.inside.descent import Met, descend, enter
+from harness.inside.disk import (
+    ALL,
+    CANNOT,
+    exchange,
+    give,
+    hold,
+    open_folder,
+    permit,
+    permit_all,
+    remove_tree,
+)
+from harness.inside.errors import KatasError
+from harness.inside.layout import PATH_PARTS, split_name
+from harness.inside.sent import Record, Sent
+from harness.inside.stamps import TICK_NS, Ahead, Moved, as_sent, file_time, in_order, is_ahead
+from harness.inside.tree import newest
+from harness.inside.whole import Sync
+
+
+@dataclass(frozen=True)
+class SavedFile:
+    """One file to be written, or one empty folder to be made."""
+
+    name: bytes
+    mode: int  # git's
+    blob: str  # git's id of the content
+    age: int | None  # the mtime that it has in the player's folder, in nanoseconds; None: the newest of all
+    content: Iterable[bytes]  # in pieces of a bounded size
+
+
+class Folders:
+    """The folders of a sandbox, entered part by part without following symlinks.
+
+    Only one is open at a time: a tree may well have more folders than a process may open.
+    """
+
+    def __init__(self, sandbox: str, owner: tuple[int, int] | None = None) -> None:
+        self._root = open_folder(sandbox)
+        self._owner = owner
+        self._here = os.dup(self._root)
+        self._parts: list[bytes] = []  # the way to here
+
+    def find(self, parts: list[bytes]) -> int | None:
+        """The folder, open until the next is asked for; None where there is no such folder."""
+        try:
+            return self._go(parts, self._enter)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def look(self, parts: list[bytes]) -> os.stat_result | None:
+        """What is there, symlinks not followed; None where there is nothing."""
+        *above, last = parts
+        return None if (folder := self.find(above)) is None else _look(folder, last)
+
+    def make(self, parts: list[bytes]) -> int:
+        """The folder to write in, made where it is missing and in the place of whatever else is there."""
+        folder = self._go(parts, self._make)
+        permit(folder, ALL)
+        return folder
+
+    def close(self) -> None:
+        os.close(self._here)
+        os.close(self._root)
+
+    def _go(self, parts: list[bytes], enter: Callable[[bytes], None]) -> int:
+        if parts != self._parts:
+            self._move(os.dup(self._root), [])
+            for part in parts:
+                enter(part)
+        return self._here
+
+    def _enter(self, part: bytes) -> None:
+        self._move(open_folder(part, parent=self._here), [*self._parts, part])
+
+    def _move(self, folder: int, parts: list[bytes]) -> None:
+        os.close(self._here)
+        self._here, self._parts = folder, parts
+
+    def _make(self, part: bytes) -> None:
+        try:
+            self._enter(part)
+        except (FileNotFoundError, NotADirectoryError):
+            permit(self._here, ALL)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part, dir_fd=self._here)
+            _make_folder(self._here, part, self._owner)
+            self._enter(part)
+
+
+def _make_folder(parent: int | None, name: bytes, owner: tuple[int, int] | None) -> None:
+    """Make a folder for its owner; nothing else that may have taken its place by then is the owner's."""
+    os.mkdir(name, 0o755, dir_fd=parent)
+    if owner:
+        made = enter(name, parent)
+        try:
+            os.fchown(made, *owner)
+        finally:
+            os.close(made)
+
+
+def still_there(sandbox: str, sent: Record) -> set[bytes]:
+    """The names at which the sandbox holds something of the kind that was sent."""
+    found = set()
+    with folders_of(sandbox) as folders:
+        for name, file in sent.items():
+            status = folders.look(split_name(name))
+            if status is not None and same_kind(file.mode, status):
+                found.add(name)
+    return found
+
+
+def stamp_of(sandbox: str, name: bytes, mode: int) -> int | None:
+    """The mtime of what is there, in nanoseconds; None where nothing of the kind of this mode, git's, is there."""
+    with folders_of(sandbox) as folders:
+        status = folders.look(split_name(name))
+    return status.st_mtime_ns if status is not None and same_kind(mode, status) else None
+
+
+def survey(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Sent]:
+    """What the sandbox holds at these names, as if it had been sent; nothing for a name where there is no file."""
+    found = {}
+    with folders_of(sandbox) as folders:
+        for name in names:
+            *parts, last = split_name(name)
+            folder = folders.find(parts)
+            if folder is not None:
+                with contextlib.suppress(OSError):  # nothing there
+                    stamp = os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
+                    if file := stamped(folder, last):
+                        found[name] = Sent(file.mode, file.blob, stamp)
+    return found
+
+
+def digests(sandbox: str, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
+    """The BLAKE2b of these files, as b2sum prints it; none for what cannot be read or has not this size. So no more is read
+    than the caller reckons with.
+    """
+    found = {}
+    with folders_of(sandbox) as folders:
+        for name, size in sizes.items():
+            *parts, last = split_name(name)
+            folder = folders.find(parts)
+            if folder is None:
+                continue
+            with contextlib.suppress(OSError):
+                digest = hashlib.new("blake2b")
+                if feed(digest, folder, last, size):
+                    found[name] = digest.hexdigest()
+    return found
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What saving made of a sandbox."""
+
+    sent: dict[bytes, Sent]  # what was written
+    ahead: Ahead  # what was brought back to the clock for it
+
+
+def save(
+    sandbox: str,
+    incoming: str,
+    files: Iterable[SavedFile],
+    deleted: Collection[bytes],
+    owner: tuple[int, int] | None,
+    *,
+    sent: Record,
+    names: Collection[bytes],
+    latest: int | None = None,
+    sync: Sync | None = None,
+) -> Saved:
+    """Write and delete what the player changed since `sent`; `names` are all that the player has now. `latest` is the newest
+    stamp in the sandbox, for a caller who knows it; `sync` forces a file that was written to the disk, before it takes the place
+    of another.
+
+    Each file is written in the folder `incoming`, of the same file system, and renamed: a crash leaves each file old or new.
+    What is in `sent` unchanged was taken away by a run, and gets the stamp back that it had. The rest are edits: see
+    `harness.inside.stamps`. Raises OSError, and KatasError where the file system cannot hold such a stamp.
+    """
+    first = not sent and not _holds_anything(sandbox)
+    ahead: Ahead = {}
+    edits: dict[bytes, int | None] = {}
+    written: dict[bytes, Sent] = {}
+    touched: set[tuple[bytes, ...]] = set()
+    if latest is None:
+        latest = 0 if first else _newest(sandbox)
+    with folders_of(sandbox, owner) as folders:
+        for name in deleted:
+            *parts, last = split_name(name)
+            if (folder := folders.find(parts)) is not None:
+                remove_sent(folder, last, sent.get(name))
+                touched.add(tuple(parts))
+        _remove_emptied(folders, deleted, names)
+    with folders_of(sandbox, owner) as folders:
+        for number, file in enumerate(files):
+            *parts, last = split_name(file.name)
+            folder = folders.make(parts)
+            before = sent.get(file.name)
+            if before and before.blob == file.blob and _set_mode(folder, last, before.mode, file.mode):
+                written[file.name] = Sent(file.mode, file.blob, before.stamp)
+                continue
+            stamp = before.stamp if before and same_content(before, file) else None
+            _put(folder, last, os.path.join(incoming, str(number)), file, owner, before, stamp, sync)
+            touched.update(tuple(parts[:count]) for count in range(len(parts) + 1))
+            if stamp is not None:
+                _stamp(folders, file.name, stamp)
+                written[file.name] = Sent(file.mode, file.blob, stamp)
+            else:
+                edits[file.name] = file.age
+                written[file.name] = Sent(file.mode, file.blob, 0)
+        if edits and not first and is_ahead(latest):
+            ahead, latest = bring_to_clock(sandbox, edits)
+        for each in touched:
+            if (folder_or_none := folders.find(list(each))) is not None and not first:
+                latest = max(latest, os.fstat(folder_or_none).st_mtime_ns)
+        given = stamp_all(partial(_stamp, folders), edits, latest, first=first)
+        written |= {name: written[name]._replace(stamp=stamp) for name, stamp in given.items()}
+    return Saved(written, ahead)
+
+
+def same_content(before: Sent, file: SavedFile) -> bool:
+    """Whether nothing was edited, but maybe the permission to execute."""
+    return before.blob == file.blob and stat.S_IFMT(before.mode) == stat.S_IFMT(file.mode)
+
+
+def _put(
+    folder: int,
+    name: bytes,
+    temporary: str,
+    file: SavedFile,
+    owner: tuple[int, int] | None,
+    before: Sent | None,
+    stamp: int | None,
+    sync: Sync | None,
+) -> None:
+    """Put a file, or an empty folder, in the place of whatever is there; a file that has a `stamp` already comes with it, so
+    that a crash makes no edit of what is only put back.
+    """
+    status = _look(folder, name)
+    there = status is not None and stat.S_ISDIR(status.st_mode)
+    if stat.S_ISDIR(file.mode):
+        if there:
+            return
+        _make_folder(None, os.fsencode(temporary), owner)
+    else:
+        write_file(temporary, file, owner, mode=permissions(status, before, file.mode), sync=sync)
+    if stamp is not None:
+        os.utime(temporary, ns=(stamp, stamp), follow_symlinks=False)
+    if status is None or there == stat.S_ISDIR(file.mode):
+        os.rename(temporary, name, dst_dir_fd=folder)
+    else:
+        _swap(temporary, folder, name, was_folder=there)
+
+
+def _swap(temporary: str, folder: int, name: bytes, *, was_folder: bool) -> None:
+    """Put a file in the place of a folder, or the reverse, with neither missing in between where the file system can do so."""
+    if was_folder:
+        os.close(open_folder(name, parent=folder, need=ALL))  # or it cannot be moved
+    try:
+        exchange(temporary, name, parent=folder)
+    except OSError as error:
+        if error.errno not in CANNOT:
+            raise
+        remove(folder, name)
+        os.rename(temporary, name, dst_dir_fd=folder)
+        return
+    if was_folder:
+        remove_tree(temporary)
+    else:
+        os.unlink(temporary)
+
+
+def _set_mode(folder: int, name: bytes, before: int, mode: int) -> bool:
+    """Where nothing but the permission to execute was edited: give or take it, as chmod in place does, and leave the rest as
+    the run left it. False where that is not so, or where the file has gone.
+    """
+    if before == mode or not (stat.S_ISREG(before) and stat.S_ISREG(mode)):
+        return False
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        status = os.fstat(file)
+        if not same_kind(before & ~0o111, status):
+            return False
+        os.fchmod(file, executable(status, mode))
+    finally:
+        os.close(file)
+    return True
+
+
+def executable(found: os.stat_result, mode: int) -> int:
+    """The permissions of what was found, with or without that to execute, as git's mode says."""
+    now = stat.S_IMODE(found.st_mode)
+    return now | 0o111 if mode & 0o100 else now & ~0o111
+
+
+def permissions(found: os.stat_result | None, before: Sent | None, mode: int) -> int:
+    """Those of a file that is written over what was `found`: kept, if it is a file that its owner can read and write, but for
+    what the player gave or took.
+    """
+    kept = 0o644
+    if found and stat.S_ISREG(found.st_mode) and found.st_mode & 0o600 == 0o600:
+        kept = found.st_mode & 0o777
+    if mode & 0o100:
+        return kept | 0o111
+    return kept & ~0o111 if before and before.mode & 0o100 else kept
+
+
+def remove_sent(folder: int, name: bytes, sent: Sent | None) -> None:
+    """Remove what the player deleted; of an empty folder, what a run put into it stays, and so does the folder."""
+    if sent and stat.S_ISDIR(sent.mode):
+        with contextlib.suppress(OSError):
+            os.rmdir(name, dir_fd=folder)
+        return
+    remove(folder, name)
+
+
+def _remove_emptied(folders: Folders, deleted: Iterable[bytes], names: Iterable[bytes]) -> None:
+    """Remove the folders that the player deleted with all that was in them, unless a run made something there."""
+    for path in emptied(deleted, names):
+        *parts, last = path.split(b"/")
+        if (folder := folders.find(parts)) is not None:
+            with contextlib.suppress(OSError):
+                os.rmdir(last, dir_fd=folder)
+
+
+def emptied(deleted: Iterable[bytes], names: Iterable[bytes]) -> list[bytes]:
+    """The folders that have nothing more of the player's in them, those in others first."""
+    kept = {folder for name in names for folder in above(name)} | {b".", *names}
+    return sorted({folder for name in deleted for folder in above(name)} - kept, reverse=True)
+
+
+Stamp = Callable[[bytes, int], int]
+"""Stamps what is at a path of the sandbox, and returns what the file system made of the stamp."""
+
+
+def stamp_all(
+    stamp: Stamp, edits: Mapping[bytes, int | None], latest: int, *, first: bool
+) -> dict[bytes, int]:
+    """Stamp the edits, later than `latest` and in the order of their ages; those of a first test event as they are. Raises
+    OSError, and KatasError where the file system cannot hold such a stamp.
+    """
+    if first:
+        return {name: stamp(name, age) for name, age in as_sent(edits, file_time()).items()}
+    for coarse in (0, 10**9, 2 * 10**9):  # file systems that keep whole seconds, or every other
+        given = {name: stamp(name, age) for name, age in in_order(edits, latest + coarse).items()}
+        if all(each > latest for each in given.values()):
+            return given
+    raise KatasError("the file system of the katas cannot stamp an edit later than what is there")
+
+
+def _holds_anything(sandbox: str) -> bool:
+    folder = open_folder(sandbox)
+    try:
+        with os.scandir(folder) as found:
+            return any(True for _ in found)
+    finally:
+        os.close(folder)
+
+
+def _look(folder: int, name: bytes) -> os.stat_result | None:
+    """What an open folder holds at `name`, symlinks not followed; None where there is nothing."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    return None
+
+
+def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
+    """Make a user the owner of the whole sandbox: the uid on the host that a volume mount depends on. Raises
+    OSError.
+
+    The user may be at work in it meanwhile, by a run of a team mate. So folders come after all that is in them, the sandbox
+    last, for who owns a folder can put something else into it; and a file that has names outside of the sandbox, which
+    may be the history of somebody, stays whose it is.
+    """
+    names: Counter[tuple[int, int]] = Counter()
+    for met in descend(sandbox):
+        if not stat.S_ISDIR(met.status.st_mode):
+            _give(met, owner, folders=False, names=names)
+    for met in descend(sandbox):
+        if stat.S_ISDIR(met.status.st_mode) and met.path != b".":
+            _give(met, owner, folders=True, names=names)
+    top = enter(sandbox, None)
+    try:
+        os.chown(top, *owner)
+    finally:
+        os.close(top)
+
+
+def _give(met: Met, owner: tuple[int, int], *, folders: bool, names: Counter[tuple[int, int]]) -> None:
+    """A file of several names goes with the last of them that is met. What became something else meanwhile stays."""
+    if (met.status.st_uid, met.status.st_gid) == owner:
+        return
+    try:
+        held = hold(met.name, parent=met.parent)
+    except FileNotFoundError:
+        return
+    try:
+        status = os.fstat(held)
+        file = (status.st_dev, status.st_ino)
+        names[file] += 1
+        if stat.S_ISDIR(status.st_mode) == folders and (folders or names[file] == status.st_nlink):
+            give(held, owner)
+    finally:
+        os.close(held)
+
+
+def _newest(sandbox: str) -> int:
+    try:
+        return newest(sandbox)
+    except PermissionError:  # a run that forbids its own user to look cannot hide from make what is there
+        permit_all(sandbox)
+        return newest(sandbox)
+
+
+def _stamp(folders: Folders, name: bytes, stamp: int) -> int:
+    """Returns what the file system made of the stamp."""
+    *parts, last = name.split(b"/")
+    if (folder := folders.find(parts)) is None:
+        raise FileNotFoundError(errno.ENOENT, "it was removed meanwhile, try again", os.fsdecode(name))
+    os.utime(last, ns=(stamp, stamp), dir_fd=folder, follow_symlinks=False)
+    return os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
+
+
+def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
+    """Stamp what lies ahead of the clock with times up to now, in the order that it has; returns it and the newest stamp
+    then, both without what was `edited`. Raises OSError.
+
+    Else an edit would have to be stamped into the future too, where builds loop: ninja makes its own manifest again until it
+    is newer.
+    """
+    now, latest = file_time(), 0
+    ages: dict[bytes, int | None] = {}
+    for met in descend(sandbox):
+        ahead = met.status.st_mtime_ns - now > TICK_NS
+        if (
+            len(met.above) >= PATH_PARTS
+        ):  # no build goes so deep, and what is found by its path again does not
+            if ahead:
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(met.name, ns=(now, now), dir_fd=met.parent, follow_symlinks=False)
+            latest = max(latest, now if ahead else met.status.st_mtime_ns)
+        elif (path := met.path) not in edited:
+            if ahead:
+                ages[path] = met.status.st_mtime_ns
+            else:
+                latest = max(latest, met.status.st_mtime_ns)
+    with folders_of(sandbox) as folders:
+        return stamp_back(partial(_stamp, folders), ages, latest)
+
+
+def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> tuple[Ahead, int]:
+    """The same for these, ahead of the clock, where all the rest is no later than `latest`. Raises OSError."""
+    given = {path: stamp(path, age) for path, age in sorted(in_order(ages, latest).items(), reverse=True)}
+    return {path: Moved(given[path], age) for path, age in ages.items() if age}, max(
+        [latest, *given.values()]
+    )
+
+
+def put_ahead_again(sandbox: str, ahead: Ahead) -> None:
+    """Give the stamps back that `bring_to_clock` took, to what a run left alone: it did not depend on the edit. Raises
+    OSError.
+    """
+    with folders_of(sandbox) as folders:
+        for path, moved in ahead.items():
+            status = folders.look(path.split(b"/"))
+            if status is not None and status.st_mtime_ns == moved.to:
+                _stamp(folders, path, moved.back)
+
+
+def write_file(
+    path: str,
+    file: SavedFile,
+    owner: tuple[int, int] | None,
+    *,
+    mode: int,
+    sync: Sync | None = None,
+) -> None:
+    """Write a file with these permissions, or make a symlink. Raises OSError."""
+    if stat.S_ISLNK(file.mode):
+        os.symlink(b"".join(file.content), os.fsencode(path))
+    else:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb", buffering=0) as out:
+            for piece in file.content:
+                _write(out, piece)
+            out.truncate()  # ends in a hole, maybe
+            os.fchmod(out.fileno(), mode)
+            if sync:
+                sync(out.fileno())
+    if owner:
+        os.chown(path, *owner, follow_symlinks=False)
+
+
+def _write(out: FileIO, piece: bytes) -> None:
+    """All of a piece; of one that is all zeros, as of a sparse file, nothing is written but the place."""
+    if not piece.strip(b"\0"):
+        out.seek(len(piece), os.SEEK_CUR)
+        return
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[out.write(rest) :]
+
+
+def remove(folder: int, name: bytes, *, only_folders: bool = False) -> None:
+    """Remove what an open folder holds at `name`, if anything. Raises OSError."""
+    status = _look(folder, name)
+    if status is None:
+        return
+    is_folder = stat.S_ISDIR(status.st_mode)
+    if only_folders and not is_folder:
+        return
+    permit(folder, ALL)
+    if is_folder:
+        remove_tree(name, parent=folder)
+    else:
+        os.unlink(name, dir_fd=folder)
+
+
+@contextlib.contextmanager
+def folders_of(sandbox: str, owner: tuple[int, int] | None = None) -> Iterator[Folders]:
+    """Its folders, let go of at the end of the block. Raises OSError."""
+    folders = Folders(sandbox, owner)
+    try:
+        yield folders
+    finally:
+        folders.close()

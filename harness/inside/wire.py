@@ -1,0 +1,146 @@
+"""The values of the katas as JSON, for the way to a keeper and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from harness.inside import sent
+from harness.inside.delta import Delta, Stamped
+from harness.inside.saving import SavedFile
+from harness.inside.store import Comparison, Held, Increment, Usage
+from harness.inside.tree import Entry
+
+CONTENT, END = b"+", b"."
+"""What a piece of a file begins with, and what ends it: no piece may be empty, which would end the stream."""
+
+
+def pack_manifest(manifest: Mapping[bytes, Stamped]) -> Any:
+    return [[os.fsdecode(name), file.mode, file.blob] for name, file in manifest.items()]
+
+
+def unpack_manifest(data: Any) -> dict[bytes, Stamped]:
+    return {os.fsencode(name): Stamped(mode, blob) for name, mode, blob in data}
+
+
+def pack_files(files: Iterable[SavedFile]) -> Iterator[bytes]:
+    """Files as the pieces of a stream: for each a line of JSON, its content, and an empty line."""
+    for file in files:
+        yield json.dumps([os.fsdecode(file.name), file.mode, file.blob, file.age]).encode()
+        for piece in file.content:
+            yield CONTENT + piece
+        yield END
+
+
+def unpack_files(pieces: Iterator[bytes]) -> Iterator[SavedFile]:
+    """What `pack_files` made; the content of each is read before the next is asked for. Raises StreamCut."""
+    for head in pieces:
+        name, mode, blob, age = json.loads(head)
+        content = _contents(pieces)
+        yield SavedFile(os.fsencode(name), mode, blob, age, content)
+        for _ in content:  # what was not wanted
+            pass
+
+
+def _contents(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if piece == END:
+            return
+        yield piece[len(CONTENT) :]
+
+
+def pack_delta(delta: Delta) -> Any:
+    parts = (delta.unchanged, delta.changed, delta.new, delta.deleted, delta.gone, delta.modes)
+    return [pack_names(names) for names in parts]
+
+
+def unpack_delta(data: Any) -> Delta:
+    return Delta(*(tuple(unpack_names(names)) for names in data))
+
+
+def pack_comparison(comparison: Comparison) -> Any:
+    return {
+        "delta": pack_delta(comparison.delta),
+        "missing": sorted(comparison.missing),
+        "head": comparison.head,
+        "tag": comparison.tag,
+    }
+
+
+def unpack_comparison(data: Any) -> Comparison:
+    return Comparison(unpack_delta(data["delta"]), frozenset(data["missing"]), data["head"], data["tag"])
+
+
+def pack_held(held: Held) -> Any:
+    return {
+        "mark": held.mark,
+        "sent": sent.pack(held.sent),
+        "missing": sorted(held.missing),
+        "head": held.head,
+        "tag": held.tag,
+    }
+
+
+def unpack_held(data: Any) -> Held:
+    return Held(
+        data["mark"], sent.unpack(data["sent"]), frozenset(data["missing"]), data["head"], data["tag"]
+    )
+
+
+def pack_listing(listing: Mapping[str, Mapping[str, list[Increment]]], unread: Mapping[str, str]) -> Any:
+    katas = {
+        kata: {name: [asdict(each) for each in found] for name, found in avatars.items()}
+        for kata, avatars in listing.items()
+    }
+    return {"katas": katas, "unread": dict(unread)}
+
+
+def unpack_listing(data: Any) -> tuple[dict[str, dict[str, list[Increment]]], dict[str, str]]:
+    """What was read, and what is wrong with each kata that was not."""
+    katas = {
+        kata: {name: [Increment(**each) for each in found] for name, found in avatars.items()}
+        for kata, avatars in data["katas"].items()
+    }
+    return katas, data["unread"]
+
+
+def pack_usage(usage: Mapping[str, Mapping[str, Usage]]) -> Any:
+    return {kata: {name: asdict(each) for name, each in found.items()} for kata, found in usage.items()}
+
+
+def unpack_usage(data: Any) -> dict[str, dict[str, Usage]]:
+    return {kata: {name: Usage(**each) for name, each in found.items()} for kata, found in data.items()}
+
+
+def pack_snapshot(snapshot: Mapping[bytes, Entry]) -> Any:
+    return [
+        [
+            os.fsdecode(path),
+            entry.kind,
+            entry.mode,
+            entry.size,
+            entry.mtime_ns,
+            os.fsdecode(entry.target),
+            entry.digest,
+            os.fsdecode(entry.link),
+        ]
+        for path, entry in snapshot.items()
+    ]
+
+
+def unpack_snapshot(data: Any) -> dict[bytes, Entry]:
+    return {
+        os.fsencode(path): Entry(kind, mode, size, mtime_ns, os.fsencode(target), digest, os.fsencode(link))
+        for path, kind, mode, size, mtime_ns, target, digest, link in data
+    }
+
+
+def pack_names(names: tuple[bytes, ...] | list[bytes]) -> list[str]:
+    return [os.fsdecode(name) for name in names]
+
+
+def unpack_names(data: list[str]) -> list[bytes]:
+    return [os.fsencode(name) for name in data]

@@ -1,0 +1,78 @@
+"""A comparison that is spread over the machines of a cluster: blocks never straddle them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.measure.cluster import Cluster, Machine
+from harness.measure.cluster.worker import Stint, play
+from harness.measure.compare import arms, where
+from harness.measure.trials import Plan, Sample
+from harness.measure.trials.plan import ROUNDS_TO_A_FULL
+
+
+def stints(plan: Plan, model: Stint, machines: int) -> Iterator[Stint]:
+    """Stints of a full build and five rounds each, until so many rounds were handed out, or the budget would
+    not last for one more, by the longest so far; one a machine always is.
+    """
+    started = time.monotonic()
+    handed = 0
+    begun: list[float] = []
+    while True:
+        if plan.blocks is not None:
+            rounds = min(ROUNDS_TO_A_FULL, plan.blocks - handed * ROUNDS_TO_A_FULL)
+            if rounds <= 0:
+                return
+        else:
+            rounds = ROUNDS_TO_A_FULL
+            spent = time.monotonic() - started
+            # A machine asks for its next stint when it has ended its last: `machines` requests ago.
+            longest = max(
+                (later - begin for begin, later in zip(begun, begun[machines:], strict=False)), default=0.0
+            )
+            if handed >= machines and spent + longest > plan.budget_seconds:
+                return
+        begun.append(time.monotonic())
+        yield replace(model, rounds=rounds, seed=model.seed + handed)
+        handed += 1
+
+
+def facts(machines: Sequence[Machine], plan: Plan, model: Stint) -> dict[str, Any]:
+    """The first line of the result file."""
+    return {
+        **where([each.facts for each in machines]),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tree": model.tree.name,
+        "command": model.command,
+        "runners": arms(model.runners, model.again),
+        "again": model.again,
+        "max_seconds": model.max_seconds,
+        "seed": model.seed,
+        **plan.facts(),
+    }
+
+
+def compare(
+    cluster: Cluster,
+    machines: Sequence[Machine],
+    plan: Plan,
+    model: Stint,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Iterator[Sample]:
+    """The samples, a stint at a time as they come in, with their blocks numbered through and the machine that
+    played them.
+    """
+    blocks = 0
+    started = time.monotonic()
+    for done in cluster.spread(machines, play, stints(plan, model, len(machines))):
+        begun = blocks
+        for sample in done.result:
+            blocks = max(blocks, begun + sample.block + 1)
+            yield replace(sample, block=begun + sample.block, machine=done.machine.id)
+        tell(
+            f"blocks {begun + 1} to {blocks} from {done.machine.words}, after {time.monotonic() - started:.0f} s"
+        )

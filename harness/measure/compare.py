@@ -1,0 +1,154 @@
+"""The main job: runners side by side, with the floor beneath them. One measuring path for every front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from harness.engines import Engine, Limits
+from harness.measure import machine
+from harness.measure.trees import SourceTree
+from harness.measure.trials import Plan, Sample, Step, play
+from harness.measure.trials.arms import Arm, FloorArm, RunnerArm
+from harness.runners.base import BaseRunner
+from harness.runners.variant import Variant
+
+UNITS = {
+    "seconds": "s",
+    "phases": "s",
+    "at": "s",
+    "answered_seconds": "s",
+    "processor_seconds": "s",
+    "harness_seconds": "s",
+    "memory": "B",
+    "bytes_in": "B",
+    "bytes_out": "B",
+    "tree_bytes": "B",
+    "disk_visible": "B",
+    "disk_extra": "B",
+    "disk_history": "B",
+}
+
+FLOOR_SECONDS = 86_400.0
+"""A day: unlike a run-container, the floor's serves one test event after the other."""
+
+AGAIN = "#2"
+"""What is put behind the name of a runner that is compared with itself."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is to be compared, and how."""
+
+    tree: SourceTree
+    runners: Sequence[Variant]
+    engine: Engine
+    image: str | None
+    command: str
+    max_seconds: float  # limit of one build
+    plan: Plan
+    seed: int
+    again: str | None = None  # label of the runner that is there twice: an A/A pair, the noise floor
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(event_seconds=self.max_seconds + 60)
+
+    def arms(self) -> dict[str, Variant]:
+        """The runners by the names of their arms, the floor left out."""
+        kinds = {each.label: each for each in self.runners}
+        return {name: kinds[name.removesuffix(AGAIN)] for name in arms(list(kinds), self.again)}
+
+    def facts(self) -> dict[str, Any]:
+        """The first line of its result file."""
+        return {
+            **where([machine.describe(self.engine, self.image)]),
+            "created": self.created,
+            "tree": self.tree.name,
+            "command": self.command,
+            "runners": list(self.arms()),
+            "again": self.again,
+            "max_seconds": self.max_seconds,
+            "seed": self.seed,
+            **self.plan.facts(),
+        }
+
+
+def arms(runners: Sequence[str], again: str | None) -> list[str]:
+    """The names of the arms of these runners, one of which may be there twice; the floor left out."""
+    return [name for each in runners for name in ((each, each + AGAIN) if each == again else (each,))]
+
+
+def where(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of a result file that say where it was measured, and with what; what is said once is said of
+    the first machine.
+    """
+    first = machines[0]
+    return {
+        "harness": version("tarpipe-harness"),
+        "machine": first["id"],
+        "machines": {each["id"]: each for each in machines},
+        **{name: first[name] for name in ("engine", "image", "tar", "processors")},
+        "units": UNITS,
+    }
+
+
+def compare(
+    comparison: Comparison,
+    about_to: Callable[[Step], None] = lambda step: None,
+    settled: Callable[[Sequence[Sample]], bool] = lambda samples: False,
+    beside: Sequence[Callable[[], Arm]] = (),
+) -> Iterator[Sample]:
+    """The samples, block by block, until the plan ends or they are `settled`; everything that was made for
+    them is gone afterwards. `beside` opens arms that are none of the comparison's runners.
+    """
+    here = machine.describe(comparison.engine, comparison.image)["id"]
+    with ExitStack() as stack:
+        arms: list[Arm] = [stack.enter_context(closing(open_floor(comparison)))]
+        opening: list[Callable[[], Arm]] = [
+            *(
+                partial(RunnerArm, name, partial(open_runner, comparison, variant))
+                for name, variant in comparison.arms().items()
+            ),
+            *beside,
+        ]
+        arms += [stack.enter_context(closing(open_arm())) for open_arm in opening]
+        for sample in play(
+            comparison.tree,
+            arms,
+            comparison.plan,
+            seed=comparison.seed,
+            max_seconds=comparison.max_seconds,
+            command=comparison.command,
+            about_to=about_to,
+            settled=settled,
+        ):
+            yield replace(sample, machine=here)
+
+
+def open_floor(comparison: Comparison, *, observe: bool = True) -> FloorArm:
+    """The floor of the comparison, which may stand as long as the comparison lasts."""
+    return FloorArm(
+        comparison.engine,
+        image=comparison.image,
+        command=comparison.command,
+        limits=replace(comparison.limits, event_seconds=FLOOR_SECONDS),
+        observe=observe,
+    )
+
+
+def open_runner(comparison: Comparison, variant: Variant, *, observe: bool = True) -> BaseRunner:
+    """One of its runners, with katas of its own."""
+    return variant.open(
+        comparison.engine,
+        image=comparison.image,
+        command=comparison.command,
+        limits=comparison.limits,
+        observe=observe,
+    )

@@ -1,0 +1,245 @@
+"""The result file: JSON lines, written as the samples come, so that a killed run leaves a readable file.
+
+The first line, `start`, says where, what and how; each `sample` line is one test event; the last line, `end`,
+says that the run was not cut short. results/schema.json has the schema of a line. Version 1 had no scenarios
+but a full and an incremental build, one machine, and neither processor time nor memory: it is read as well.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from harness.inside.errors import UsageError
+from harness.measure.trials.sample import Sample
+from harness.measure.trials.scenario import SCENARIOS
+from harness.runners.run import PHASES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 2
+READ = (1, SCHEMA)
+"""The versions that are read."""
+
+WHOLE = (
+    *("recompiled", "mtimes_kept", "mtimes_changed", "status", "memory", "tree_bytes", "tree_files"),
+    *("disk_visible", "disk_extra", "disk_history"),
+)
+"""Columns of whole numbers that may be missing."""
+
+
+class ResultFile:
+    """A result file under way; a context manager that ends it properly if nothing went wrong."""
+
+    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+        """Start the file with `facts` of the run. Raises UsageError where it cannot be written."""
+        self.path = path
+        try:
+            self._file: IO[str] = path.open("x", encoding="utf-8")
+        except FileExistsError:
+            raise UsageError(f"{path} exists already; remove it or give another --out") from None
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}; give another --out") from error
+        self._samples = 0
+        self._write({"kind": "start", "schema": SCHEMA, **facts})
+
+    def add(self, sample: Sample) -> None:
+        self._samples += 1
+        self._write({"kind": "sample", **asdict(sample)})
+
+    def __enter__(self) -> ResultFile:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is None:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            self._write({"kind": "end", "ended": now, "samples": self._samples})
+        self._file.close()
+        if error is not None and not self._samples:
+            self.path.unlink(missing_ok=True)  # nothing was measured: leave no file behind
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A result file that was read; one of an older version is as a newer harness would have written it."""
+
+    path: Path
+    facts: Mapping[str, Any]  # the first line
+    samples: Sequence[Sample]
+    complete: bool  # whether the run came to its end
+
+
+def read_result(path: Path) -> Recording:
+    """The recording in a file. Raises UsageError, in one line with the place, for one that is none: cut in the
+    middle, empty, of an unknown version, or without a single sample.
+
+    A run that was killed leaves no end, and perhaps half a line: that is a recording, not complete.
+    """
+    lines = list(_lines(path))
+    number, facts = lines[0] if lines else (0, {})
+    if facts.get("kind") != "start":
+        raise UsageError(f"{path}: this is no result file: its first line is not the start of a run")
+    if (version := facts.get("schema")) not in READ:
+        raise UsageError(f"{path}: its schema is version {version}; this harness reads {_either(READ)}")
+    if version == 1:
+        facts = _as_version_2(facts)
+    for key, kind in (("engine", dict), ("tree", str), ("runners", list), ("machines", dict)):
+        if not isinstance(facts.get(key), kind):
+            raise UsageError(f"{path}:{number}: the start of the run has no {key}")
+    samples = []
+    end = None
+    for number, line in lines[1:]:
+        if end is not None:
+            raise UsageError(
+                f"{path}:{number}: there is more after the end of the run; was it joined of two?"
+            )
+        if line.get("kind") == "end":
+            end = line
+        elif line.get("kind") == "sample":
+            samples.append(_sample(line, facts, f"{path}:{number}"))
+        else:
+            raise UsageError(f"{path}:{number}: this is no line of a result file")
+    if end is not None and end.get("samples", len(samples)) != len(samples):
+        raise UsageError(f"{path}: it has {len(samples)} samples of the {end['samples']} that were written")
+    if not samples:
+        raise UsageError(
+            f"{path}: there is no sample in it; the run was stopped before its first block had ended"
+        )
+    return Recording(path, facts, samples, complete=end is not None)
+
+
+def load_results(*paths: str | os.PathLike[str]) -> pd.DataFrame:
+    """Recorded results as one tidy frame, one row a sample, the floor included as runner `bare-make`.
+
+    Columns: file, complete (whether the run came to its end), runner, engine, storage_driver, machine, tree,
+    tree_bytes, tree_files (in the sandbox after the command), scenario (of harness.measure.trials.scenario), build
+    (the same, by the name that version 1 had for it), avatars (at once), block, place, at (seconds from the start of the
+    run), outcome, status, seconds (until the katas held the result), answered_seconds (until the output was in hand),
+    processor_seconds (of the command), harness_seconds (the harness's own processor time), memory (bytes, of the
+    run-container at most), disk_visible, disk_extra, disk_history (bytes by which the test event made the katas grow),
+    recompiled, mtimes_kept, mtimes_changed, answer, right, bytes_in, bytes_out, reason, and seconds in each kind of
+    phase: phase_open, phase_save, phase_start, phase_pipe_in, phase_run, phase_pipe_out, phase_commit. NaN where there
+    is none. Raises UsageError, with the place, for a file that is no result.
+
+    >>> import harness
+    >>> frame = harness.load_results("results/recordings/typical-docker.jsonl")
+    >>> edited = frame[frame["scenario"] == "incremental"].groupby("runner")["recompiled"].max()
+    >>> int(edited["bare-make"]), int(edited["katas-data-container"]), int(edited["tmp"])
+    (1, 1, 24)
+    """
+    if not paths:
+        raise UsageError("give at least one result file")
+    return to_frame([read_result(Path(path)) for path in paths])
+
+
+def to_frame(recordings: Sequence[Recording]) -> pd.DataFrame:
+    """Recordings that were read, as `load_results` gives them; at least one."""
+    import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
+
+    frame = pd.DataFrame([row for each in recordings for row in _rows(each)])
+    for column in WHOLE:
+        frame[column] = frame[column].astype("Int64")
+    for column in ("at", "answered_seconds", "processor_seconds", "harness_seconds"):
+        frame[column] = frame[column].astype("float64")
+    frame["right"] = frame["right"].astype("boolean")
+    return frame
+
+
+def incomplete(frame: pd.DataFrame) -> list[str]:
+    """The files of runs that did not come to their end."""
+    return sorted(frame.loc[~frame["complete"], "file"].unique())
+
+
+def _rows(recording: Recording) -> Iterator[dict[str, Any]]:
+    for sample in recording.samples:
+        machine = recording.facts["machines"].get(sample.machine, recording.facts)
+        row = asdict(sample)
+        phases = row.pop("phases")
+        yield {
+            "file": str(recording.path),
+            "complete": recording.complete,
+            "engine": machine["engine"]["engine"],
+            "storage_driver": machine["engine"]["storage driver"],
+            "build": sample.scenario,
+            **row,
+            **{f"phase_{kind}": phases.get(kind) for kind in PHASES},
+        }
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each line and its number."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UsageError(f"{path} cannot be read: {reason}") from error
+    texts = text.splitlines()
+    for number, each in enumerate(texts, 1):
+        try:
+            line = json.loads(each)
+        except ValueError:
+            if number == len(texts) and number > 1 and not text.endswith("\n"):
+                return  # a killed run may leave half of its last line
+            line = None
+        if not isinstance(line, dict):
+            hint = "; what harness verify wrote is given by --proofs" if each == "{" else ""
+            raise UsageError(f"{path}:{number}: this is no line of a result file{hint}")
+        yield number, line
+
+
+_FIELDS = {each.name: each.default is MISSING and each.default_factory is MISSING for each in fields(Sample)}
+"""Those of a sample, and whether they must be there."""
+
+_KINDS = {
+    "runner": str,
+    "scenario": str,
+    "block": int,
+    "outcome": str,
+    "seconds": int | float,
+    "phases": dict,
+}
+"""What everything else rests on."""
+
+
+_SIGNED = frozenset({"status", "harness_seconds", "disk_visible", "disk_extra", "disk_history"})
+"""Figures that may be below zero: of the harness's own time that of observing is taken away, by another clock."""
+
+
+def _sample(line: Mapping[str, Any], facts: Mapping[str, Any], place: str) -> Sample:
+    older = {"scenario": line["build"]} if "build" in line else {}
+    given = {"machine": facts["machine"], "tree": facts["tree"], **older, **line}
+    known = {name: given[name] for name in _FIELDS if name in given}
+    if missing := [name for name, required in _FIELDS.items() if required and name not in known]:
+        raise UsageError(f"{place}: this sample has no {missing[0]}")
+    for name, kind in _KINDS.items():
+        if not isinstance(known[name], kind):
+            raise UsageError(f"{place}: the {name} of this sample cannot be {json.dumps(known[name])}")
+    for name, figure in (*known.items(), *known["phases"].items()):
+        if isinstance(figure, int | float) and name not in _SIGNED and not 0 <= figure < math.inf:
+            raise UsageError(f"{place}: the {name} of this sample cannot be {json.dumps(figure)}")
+    if known["seconds"] == 0:
+        raise UsageError(f"{place}: a test event cannot take 0 seconds")
+    if known["scenario"] not in SCENARIOS:
+        raise UsageError(f"{place}: there is no scenario {known['scenario']}")
+    return Sample(**known)
+
+
+def _as_version_2(facts: Mapping[str, Any]) -> dict[str, Any]:
+    name = str(facts.get("machine", ""))
+    here = {key: facts.get(key) for key in ("engine", "image", "tar", "processors")}
+    return {**facts, "machines": {name: here}, "machine": name, "scenarios": ["full", "incremental"]}
+
+
+def _either(versions: Sequence[int]) -> str:
+    return " and ".join(map(str, versions))

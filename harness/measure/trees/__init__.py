@@ -1,0 +1,63 @@
+"""The trees that are played: the typical one, real C projects by recipe, and a user's own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import platformdirs
+
+from harness.engines.fixtures import fixture
+from harness.inside.errors import UsageError
+from harness.katas.gather import tell
+from harness.measure.trees.own import OwnTree
+from harness.measure.trees.recipe import RecipeTree, load
+from harness.measure.trees.sdist import fetch
+from harness.measure.trees.source import Edit, SourceTree
+from harness.measure.trees.typical import TypicalTree
+
+__all__ = ["Edit", "OwnTree", "RecipeTree", "SourceTree", "TypicalTree", "known", "open_tree", "recipes"]
+
+
+def recipes() -> dict[str, Path]:
+    """The real projects that there are recipes for, by name."""
+    return {path.stem: path for path in sorted(fixture("trees").glob("*.toml"))}
+
+
+def known(name: str) -> bool:
+    """Whether it is a tree of the harness's own, with edits of its own: C, built by make."""
+    return name.partition(":")[0] == "typical" or name in recipes()
+
+
+def open_tree(
+    name: str,
+    *,
+    edit: str | None = None,
+    header: str | None = None,
+    exclude: Sequence[str] = (),
+    report: Callable[[str], None],
+) -> SourceTree:
+    """The tree `typical`, `typical:size=16MB,files=1000` or of a recipe; or one in a folder, with its edits.
+
+    Raises UsageError for one that does not exist or cannot be played, and TreeError where it cannot be
+    fetched.
+    """
+    kind, _, parameters = name.partition(":")
+    if known(name):
+        for option, given in (("--edit", edit), ("--edit-header", header)):
+            if given is not None:
+                raise UsageError(f"the tree {name} brings edits of its own: leave out {option} {given}")
+        if kind == "typical":
+            return TypicalTree(parameters)
+        recipe = load(recipes()[name])
+        return RecipeTree(
+            recipe, fetch(recipe.source, platformdirs.user_cache_path("harness") / "trees", report)
+        )
+    if not Path(name).is_dir():
+        raise UsageError(f"there is no tree {name}: give a folder, or one of typical, {', '.join(recipes())}")
+    if edit is None:
+        raise UsageError(f"which file of {name} shall be edited? give --edit FILE, relative to it")
+    tree = OwnTree(Path(name), edit, header=header, exclude=exclude)
+    if tree.files.left_out:
+        report(tell(tree.files.left_out))
+    return tree

@@ -1,0 +1,351 @@
+"""Many avatars of one kata at once, each of which edits, presses the button, and waits for its output: a closed
+loop.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Barrier
+from typing import Protocol
+
+from harness.inside.errors import UsageError
+from harness.inside.layout import Avatar
+from harness.katas.visible import VisibleFiles
+from harness.measure.trees import SourceTree
+from harness.measure.trials import Player, laid_out
+from harness.measure.trials.arms import FLOOR, FloorArm
+from harness.measure.trials.failing import check_built
+from harness.measure.trials.sample import Circumstances, Sample, reduce
+from harness.measure.trials.scenario import INCREMENTAL
+from harness.runners.base import COMMAND, BaseRunner
+from harness.runners.run import Outcome, Run
+
+LEAST_EVENTS = 2
+"""Test events of each avatar, however many there are: one alone would be no loop."""
+
+
+class Team(Protocol):
+    """One arm, played by several avatars at once."""
+
+    name: str
+
+    def press(self, avatar: int, files: VisibleFiles, max_seconds: float) -> Run:
+        """A test event of this avatar, the first one from nothing; each avatar has a thread of its own."""
+
+    def close(self) -> None: ...
+
+
+class RunnerTeam:
+    """All avatars share a runner, as they do in one server."""
+
+    def __init__(self, name: str, runner: BaseRunner) -> None:
+        """The runner is closed with the team."""
+        self.name = name
+        self._runner = runner
+
+    def press(self, avatar: int, files: VisibleFiles, max_seconds: float) -> Run:
+        return self._runner.run(Avatar(name=f"avatar-{avatar}"), files, max_seconds=max_seconds)
+
+    def close(self) -> None:
+        self._runner.close()
+
+
+class FloorTeam:
+    """Each avatar has a shell of its own that already waits: only the commands contend."""
+
+    name = FLOOR
+
+    def __init__(self, open_floor: Callable[[], FloorArm]) -> None:
+        self._open = open_floor
+        self._floors: dict[int, FloorArm] = {}
+
+    def press(self, avatar: int, files: VisibleFiles, max_seconds: float) -> Run:
+        if avatar not in self._floors:
+            self._floors[avatar] = self._open()
+        return self._floors[avatar].incremental(files, max_seconds)
+
+    def close(self) -> None:
+        for each in self._floors.values():
+            each.close()
+
+
+@dataclass(frozen=True)
+class Crowds:
+    """How many avatars play at once, and for how long."""
+
+    sizes: Sequence[int]
+    events: int  # test events of all avatars together in a block at most, but LEAST_EVENTS of each at least
+    budget_seconds: (
+        float  # for the first builds and as many blocks as fit, but one round over all sizes at least
+    )
+
+    def events_of_each(self, size: int, events: int) -> int:
+        """Test events of each avatar in a block of this size, so that there are so many `events` of all together."""
+        return max(LEAST_EVENTS, math.ceil(events / size))
+
+    def events_of_a_round(self, events: int) -> int:
+        """Test events of one team over all sizes."""
+        return sum(size * self.events_of_each(size, events) for size in self.sizes)
+
+    def round_seconds(self, events: int, pace: Pace) -> float:
+        """How long a round over all sizes will probably take, with so many `events` in a block."""
+        return sum(self.events_of_each(size, events) * pace.seconds_of(size) for size in self.sizes)
+
+    def fitting(self, pace: Pace, left: float) -> int:
+        """As many events in a block as let a round end in the seconds that are left, or the fewest that there can be."""
+        fit = (each for each in range(self.events, 0, -1) if self.round_seconds(each, pace) <= left)
+        return next(fit, 1)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a rehearsal told."""
+
+    at_once: int  # avatars that it was played with
+    seconds: float  # that a test event of each of them took, of all teams together, one after the other
+
+    def seconds_of(self, size: int) -> float:
+        """The same of so many avatars: those for whom there is no processor wait for the others."""
+        return self.seconds * max(1.0, size / self.at_once)
+
+
+@dataclass(frozen=True)
+class CrowdStep:
+    """What is about to be played, for whoever shows progress."""
+
+    words: str
+    detail: str
+    first: bool  # of those with these words
+    seconds: float  # since the start of the trials
+
+
+def play_crowds(
+    tree: SourceTree,
+    teams: Sequence[Team],
+    crowds: Crowds,
+    *,
+    seed: int,
+    max_seconds: float,
+    command: str = COMMAND,
+    about_to: Callable[[CrowdStep], None] = lambda step: None,
+    report: Callable[[str], None] = lambda line: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Sample]:
+    """The samples: a block is one size of crowd with every team, in shuffled order; a round is a block of each size.
+
+    The first builds of the avatars, which are full, come before the blocks, and so does a rehearsal, which tells how
+    long a round will take; neither gives samples. Where time is short, the blocks have fewer test events, and after
+    the first round a block is begun only if it should end within the budget. `report` is told what to expect;
+    `clock` returns seconds. Raises UsageError if a first build does not end within its limit, and BuildFailed if a build of
+    the floor's fails.
+    """
+    order, most = random.Random(seed), max(crowds.sizes)
+    with laid_out(tree, command) as files, ThreadPoolExecutor(most) as threads:
+        players = {team.name: [Player(tree, files) for _ in range(most)] for team in teams}
+        trials = _Trials(tree.name, teams, players, threads, command, max_seconds, about_to, clock)
+        trials.first_builds()
+        pace = trials.rehearse()
+        left = crowds.budget_seconds - trials.elapsed
+        events = crowds.fitting(pace, left)
+        report(_forecast(crowds, events, len(teams), pace, left))
+        longest = dict.fromkeys(crowds.sizes, 0.0)
+        for block, size in enumerate(_sizes(crowds.sizes, order)):
+            begun = trials.elapsed
+            if block >= len(crowds.sizes) and begun + longest[size] > crowds.budget_seconds:
+                return
+            shuffled = order.sample(teams, len(teams))
+            yield from trials.block(block, size, shuffled, crowds.events_of_each(size, events))
+            longest[size] = max(longest[size], trials.elapsed - begun)
+
+
+def _sizes(sizes: Sequence[int], order: random.Random) -> Iterator[int]:
+    while True:
+        yield from order.sample(sizes, len(sizes))
+
+
+def _forecast(crowds: Crowds, events: int, teams: int, pace: Pace, left: float) -> str:
+    """Said before the first round."""
+    takes = crowds.round_seconds(events, pace)
+    beyond = (
+        f", {takes - left:.0f} s beyond the budget: give it more, or fewer avatars" if takes > left else ""
+    )
+    return (
+        f"the first builds, and a rehearsal, took {crowds.budget_seconds - left:.0f} s; one round over all numbers of "
+        f"avatars, {teams * crowds.events_of_a_round(events)} test events, will probably take {takes:.0f} s{beyond}"
+    )
+
+
+class _Trials:
+    """The teams at play, and what all their blocks have in common."""
+
+    def __init__(
+        self,
+        tree: str,
+        teams: Sequence[Team],
+        players: Mapping[str, Sequence[Player]],
+        threads: ThreadPoolExecutor,
+        command: str,
+        max_seconds: float,
+        about_to: Callable[[CrowdStep], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """`players` are those of each team by its name, and each of them can have a thread."""
+        self._tree, self._teams, self._players, self._threads = tree, teams, players, threads
+        self._command, self._max_seconds = command, max_seconds
+        self._about_to, self._clock = about_to, clock
+        self._started = clock()
+        self._interrupted = False
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started
+
+    def first_builds(self) -> None:
+        """As many at once as there are processors: more of them would only wait for each other."""
+        for team in self._teams:
+            words, players = f"first builds with {team.name}", self._players[team.name]
+            self._tell(words, f"0 of {len(players)}", True)
+
+            def build(player: tuple[int, Player], team: Team = team) -> Run:
+                return team.press(player[0], player[1].files, self._max_seconds)
+
+            with ThreadPoolExecutor(os.cpu_count()) as builders:
+                for number, run in enumerate(builders.map(build, enumerate(players)), 1):
+                    if run.outcome is not Outcome.COMPLETED:
+                        why = run.reason or "it passed the limit: raise --max-seconds"
+                        raise UsageError(
+                            f"the first build of avatar {number} with {team.name} did not end: {why}"
+                        )
+                    if team.name == FLOOR:
+                        check_built(run, "its first build", self._command, self._max_seconds)
+                    self._tell(words, f"{number} of {len(players)}", False)
+
+    def rehearse(self) -> Pace:
+        """Play with as many avatars as there are processors, to tell how long it takes: more of them take longer in
+        proportion.
+        """
+        at_once = min(os.cpu_count() or 1, *(len(each) for each in self._players.values()))
+        begun = self.elapsed
+        for _ in self._play("rehearsal", 0, at_once, self._teams, LEAST_EVENTS):
+            pass
+        return Pace(at_once, (self.elapsed - begun) / LEAST_EVENTS)
+
+    def block(self, number: int, size: int, teams: Sequence[Team], events: int) -> Iterator[Sample]:
+        """So many test events of each avatar, one team after the other in this order."""
+        avatars = "one avatar" if size == 1 else f"{size} avatars at once"
+        return self._play(f"block {number + 1}, {avatars}", number, size, teams, events)
+
+    def _play(
+        self, words: str, block: int, size: int, teams: Sequence[Team], events: int
+    ) -> Iterator[Sample]:
+        for place, team in enumerate(teams):
+            self._tell(words, team.name, place == 0)
+            known = Circumstances(team.name, INCREMENTAL, block, place, 0.0, self._tree, avatars=size)
+            yield from self._loops(team, known, events)
+
+    def _tell(self, words: str, detail: str, first: bool) -> None:
+        self._about_to(CrowdStep(words, detail, first, self.elapsed))
+
+    def _loops(self, team: Team, known: Circumstances, events: int) -> Iterator[Sample]:
+        """All avatars of the team at once."""
+        ready = Barrier(known.avatars)
+        before = time.process_time()
+
+        def loop(number: int) -> list[Sample]:
+            ready.wait()
+            return [self._press(team, known, number) for _ in range(events) if not self._interrupted]
+
+        done = [self._threads.submit(loop, number) for number in range(known.avatars)]
+        try:
+            samples = [sample for each in done for sample in each.result()]
+        except BaseException:
+            self._interrupted = True  # nobody needs to wait for the rest of the block
+            raise
+        share = (time.process_time() - before) / len(samples)
+        for each in sorted(samples, key=lambda sample: sample.at or 0.0):
+            yield replace(each, harness_seconds=share)
+
+    def _press(self, team: Team, known: Circumstances, number: int) -> Sample:
+        """One edit, and one test event."""
+        player = self._players[team.name][number]
+        edited = player.edit(INCREMENTAL)
+        at = self.elapsed
+        run = team.press(number, player.files, self._max_seconds)
+        if team.name == FLOOR and run.outcome is Outcome.COMPLETED:
+            check_built(run, "an incremental build", self._command, self._max_seconds)
+        return reduce(run, replace(known, at=at, edited=edited, answer=player.answer))
+
+
+@dataclass(frozen=True)
+class Level:
+    """What one arm did with one size of crowd."""
+
+    runner: str
+    avatars: int
+    events: int
+    throughput: float | None  # test events a second that completed; the median of the blocks
+    median: float | None  # seconds
+    slowest: float | None  # seconds; one in twenty took this long or longer
+    right: tuple[int, int]  # of so many that could be judged
+    failed: int  # timed out or faulty
+
+
+def levels(samples: Sequence[Sample], runners: Sequence[str]) -> list[Level]:
+    """By runner and size of crowd: the floor, then these runners."""
+    found: dict[tuple[str, int], list[Sample]] = {}
+    for each in samples:
+        found.setdefault((each.runner, each.avatars), []).append(each)
+    sizes = sorted({avatars for _, avatars in found})
+    return [
+        _level(runner, avatars, found[runner, avatars])
+        for runner in (FLOOR, *runners)
+        for avatars in sizes
+        if (runner, avatars) in found
+    ]
+
+
+def _level(runner: str, avatars: int, samples: Sequence[Sample]) -> Level:
+    blocks: dict[int, list[Sample]] = {}
+    for each in samples:
+        blocks.setdefault(each.block, []).append(each)
+    times = sorted(each.seconds for each in samples if each.outcome == Outcome.COMPLETED)
+    judged = [each.right for each in samples if each.right is not None]
+    rates = sorted(rate for block in blocks.values() if (rate := _throughput(block)) is not None)
+    return Level(
+        runner=runner,
+        avatars=avatars,
+        events=len(samples),
+        throughput=percentile(rates, 0.5),
+        median=percentile(times, 0.5),
+        slowest=percentile(times, 0.95),
+        right=(sum(judged), len(judged)),
+        failed=len(samples) - len(times),
+    )
+
+
+def _throughput(block: Sequence[Sample]) -> float | None:
+    """Completed test events a second, from the first press of the button to the last output."""
+    times = [(each.at, each.at + each.seconds) for each in block if each.at is not None]
+    if not times:
+        return None
+    took = max(end for _, end in times) - min(begin for begin, _ in times)
+    return sum(each.outcome == Outcome.COMPLETED for each in block) / took
+
+
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The value at this share of a sorted sequence, between its two neighbours in proportion (Hyndman and Fan
+    1996, definition 7); None of nothing.
+    """
+    if not ordered:
+        return None
+    place = share * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)

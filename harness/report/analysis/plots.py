@@ -1,0 +1,313 @@
+"""Pictures: each function takes a frame of results and returns a matplotlib figure, labelled with units.
+
+    import harness
+    from harness.report.analysis import plots
+
+    figure = plots.distribution(harness.load_results("results/recordings/typical-docker.jsonl"))
+    figure.savefig("distribution.svg")
+
+Figures are made without pyplot, so that drawing one changes nothing global; Jupyter shows them after `%matplotlib inline`.
+Each carries what it shows in words, for those who cannot see it: `describe(figure)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from harness.inside.errors import UsageError
+from harness.measure.stats import power_law
+from harness.measure.units import seconds
+from harness.report.analysis import palette
+from harness.report.analysis.tradeoffs import TAIL
+from harness.report.analysis.words import said, say
+from harness.runners.run import PHASE_WORDS, PHASES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INCH_A_ROW = 0.55
+WIDTH = 8.0
+
+
+def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
+    """Where the time goes: a bar for each runner, from the median of each phase, in seconds."""
+    chosen = _chosen(frame, build)
+    labels = _labels(chosen)
+    columns = [f"phase_{kind}" for kind in PHASES]
+    medians = chosen.groupby("runner")[columns].median().reindex(labels).fillna(0.0)
+    totals = chosen.groupby("runner")["seconds"].median()
+    figure, axes = _figure(rows=len(labels) + 2)
+    left = np.zeros(len(labels))
+    for kind in PHASES:
+        widths = medians[f"phase_{kind}"].to_numpy(dtype=float)
+        if widths.any():
+            bars = axes.barh(
+                labels, widths, left=left, color=palette.PHASES[kind], label=PHASE_WORDS[kind], height=0.7
+            )
+            for label, bar in zip(labels, bars, strict=True):
+                say(bar, [f"{label}, {PHASE_WORDS[kind]}: {seconds(bar.get_width())}"])
+            left += widths
+    for row, label in enumerate(labels):
+        axes.annotate(
+            f" {seconds(totals[label])}",
+            (left[row], row),
+            va="center",
+            fontsize="small",
+            annotation_clip=False,
+        )
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel("median of each phase, in seconds; at its end, of the whole")
+    axes.set_title(f"Where the time of {_a(build)} goes", loc="left")
+    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.22), frameon=False, fontsize="small")
+    longest = {label: PHASES[int(medians.loc[label].to_numpy().argmax())] for label in labels}
+    return _say(
+        figure,
+        f"Bars of the phases of {_a(build)}. "
+        + ". ".join(
+            f"{label}: {seconds(totals[label])}, most of it {PHASE_WORDS[longest[label]]}" for label in labels
+        ),
+    )
+
+
+def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
+    """Every sample as a point, a row for each runner, on a logarithmic axis of seconds; a bar marks the
+    median.
+
+    >>> import harness
+    >>> figure = distribution(harness.load_results("results/recordings/typical-docker.jsonl"), build="full")
+    >>> describe(figure)[:44]
+    'Distribution of the samples of a full build.'
+    """
+    chosen = _chosen(frame, build)
+    labels = _labels(chosen)
+    styles = palette.styles(labels)
+    figure, axes = _figure(rows=len(labels) + 1)
+    said_of = []
+    for row, label in enumerate(labels):
+        rows = chosen[chosen["runner"] == label]
+        values = rows["seconds"].to_numpy(dtype=float)
+        # Spread by rank, not by chance: the same frame gives the same picture.
+        spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5
+        style = styles[label]
+        points = axes.scatter(
+            values, row + spread, s=22, color=style.colour, marker=style.marker, alpha=0.65, linewidths=0
+        )
+        say(
+            points,
+            [
+                f"{label}, block {block}: {seconds(each)}"
+                for block, each in zip(rows["block"], values, strict=True)
+            ],
+        )
+        middle = float(np.median(values))
+        axes.plot([middle, middle], [row - 0.36, row + 0.36], color="black", linewidth=2)
+        reach = f"from {seconds(values.min())} to {seconds(values.max())}"
+        said_of.append(f"{label}: median {seconds(middle)} of {len(values)}, {reach}")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    _log_seconds(axes, "x")
+    axes.set_xlabel("seconds until the katas held the result (logarithmic)")
+    axes.set_title(f"Every sample of {_a(build)}; bars are medians", loc="left")
+    axes.grid(axis="x", which="major", alpha=0.3)
+    return _say(figure, f"Distribution of the samples of {_a(build)}. " + ". ".join(said_of))
+
+
+AXES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "tree_bytes": ("bytes", lambda value: f"{value / 1e6:g} MB"),
+    "tree_files": ("files", lambda value: f"{value:,.0f}"),
+}
+"""By what a tree may grow: the column of a frame, the word for it, and how a figure of it is written."""
+
+
+def grows(frame: pd.DataFrame, of: str = "tree_bytes") -> bool:
+    """Whether there are trees of which one has at least twice as much `of` this (one of AXES) as another."""
+    sizes = _sizes(frame, of)
+    return len(sizes) > 1 and bool(sizes.max() >= 2 * sizes.min())
+
+
+def _sizes(frame: pd.DataFrame, of: str) -> pd.Series[Any]:
+    """How large each tree is, by its name."""
+    return frame.dropna(subset=[of]).groupby("tree")[of].median()
+
+
+def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_bytes") -> Figure:
+    """Cost against tree size, both logarithmic: every sample, and for each runner the medians with the exponent by
+    which they grow (see `harness.measure.stats.power_law`): 0 not at all, 1 in proportion. `of` is one of AXES.
+
+    Raises UsageError unless at least two sizes of tree were measured.
+    """
+    chosen = _chosen(frame, build).dropna(subset=[of])
+    sizes = _sizes(chosen, of)
+    if sizes.nunique() < 2:
+        raise UsageError("these results have one size of tree only: measure more with harness scale")
+    word, written = AXES[of]
+    labels = _labels(chosen)
+    styles = palette.styles(labels)
+    figure, axes = _figure(rows=8)
+    said_of = []
+    for label in labels:
+        rows = chosen[chosen["runner"] == label]
+        where, seconds_of = (
+            rows["tree"].map(sizes).to_numpy(dtype=float),
+            rows["seconds"].to_numpy(dtype=float),
+        )
+        style = styles[label]
+        points = axes.scatter(
+            where, seconds_of, s=18, color=style.colour, marker=style.marker, alpha=0.5, linewidths=0
+        )
+        say(
+            points,
+            [f"{label}, {written(at)}: {seconds(each)}" for at, each in zip(where, seconds_of, strict=True)],
+        )
+        words = label
+        if len(np.unique(where)) > 1:
+            law = power_law(where, seconds_of)
+            words = f"{label}: exponent {law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})"
+        middle = rows.groupby(rows["tree"].map(sizes))["seconds"].median()
+        axes.plot(middle.index, middle, color=style.colour, marker=style.marker, label=words)
+        said_of.append(words)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: written(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    _log_seconds(axes, "y")
+    axes.set_xlabel(f"{word} in the sandbox (logarithmic)")
+    axes.set_ylabel("seconds (logarithmic)")
+    axes.set_title(f"Cost of {_a(build)} against the {word} of the tree", loc="left")
+    axes.grid(which="major", alpha=0.3)
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.16))
+    return _say(figure, f"Cost of {_a(build)} against the {word} of the tree. " + ". ".join(said_of))
+
+
+def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
+    """Throughput, and the latency of the slowest twentieth, against avatars at once.
+
+    Raises UsageError unless more than one number of avatars was measured.
+    """
+    chosen = _chosen(frame, build)
+    if chosen["avatars"].nunique() < 2:
+        raise UsageError("these results have one number of avatars only: measure more with harness load")
+    table = throughput(chosen)
+    labels = [label for label in _labels(chosen) if label in set(table["runner"])]
+    styles = palette.styles(labels)
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    panels = figure.subplots(1, 2)
+    said_of = []
+    for label in labels:
+        rows = table[table["runner"] == label].sort_values("avatars")
+        style = styles[label]
+        for axes, column, unit in zip(panels, ("throughput", "tail"), ("a second", "s"), strict=True):
+            axes.plot(rows["avatars"], rows[column], color=style.colour, marker=style.marker, label=label)
+            points = axes.scatter(rows["avatars"], rows[column], color=style.colour, marker=style.marker)
+            say(
+                points,
+                [
+                    f"{label}, {n} at once: {v:.2f} {unit}"
+                    for n, v in zip(rows["avatars"], rows[column], strict=True)
+                ],
+            )
+        best = rows.sort_values("throughput").to_dict("records")[-1]
+        said_of.append(f"{label}: at most {best['throughput']:.1f} a second, with {best['avatars']} at once")
+    for axes, name in zip(
+        panels, ("test events a second", "seconds, the slowest twentieth (logarithmic)"), strict=True
+    ):
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+        axes.set_xlabel("avatars at once")
+        axes.set_ylabel(name)
+        axes.grid(which="major", alpha=0.3)
+        _open_to_the_right(axes)
+    panels[0].set_ylim(bottom=0)
+    _log_seconds(panels[1], "y")
+    panels[0].set_title(f"{_a(build).capitalize()} by many at once", loc="left")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        frameon=False,
+        fontsize="small",
+        loc="outside lower center",
+        ncols=2,
+    )
+    return _say(
+        figure, f"Throughput and latency of {_a(build)} against avatars at once. " + ". ".join(said_of)
+    )
+
+
+def throughput(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row for each runner and number of avatars at once, with throughput (test events a second, the median over
+    blocks) and tail (seconds, the 95th percentile of latency).
+    """
+    ended = frame.assign(end=frame["at"] + frame["seconds"])
+    blocks = ended.groupby(["runner", "avatars", "file", "block"]).agg(
+        first=("at", "min"), last=("end", "max"), events=("at", "size")
+    )
+    rates = (blocks["events"] / (blocks["last"] - blocks["first"])).groupby(["runner", "avatars"]).median()
+    tails = frame.groupby(["runner", "avatars"])["seconds"].quantile(TAIL)
+    return rates.rename("throughput").to_frame().assign(tail=tails).reset_index()
+
+
+def describe(figure: Figure) -> str:
+    """What a figure of this module shows, in words."""
+    return " ".join(said(figure))
+
+
+def _chosen(frame: pd.DataFrame, build: str) -> pd.DataFrame:
+    """The completed samples of one kind of build. Raises UsageError where there are none."""
+    found = frame[(frame["build"] == build) & (frame["outcome"] == "completed")]
+    if found.empty:
+        has = ", ".join(sorted(frame["build"].unique()))
+        raise UsageError(f"there is no completed {build} build in these results; they have: {has}")
+    return found
+
+
+def _labels(frame: pd.DataFrame) -> list[str]:
+    """The runners in the order of their medians, the floor first."""
+    medians = frame.groupby("runner")["seconds"].median()
+    return sorted(medians.index, key=lambda label: (label != "bare-make", medians[label]))
+
+
+def _figure(rows: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, max(2.4, INCH_A_ROW * rows + 1.0)), layout="constrained")
+    axes = figure.subplots()
+    _open_to_the_right(axes)
+    return figure, axes
+
+
+def _open_to_the_right(axes: Axes) -> None:
+    """No frame where there is no scale."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _log_seconds(axes: Axes, which: str) -> None:
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, place: seconds(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _say(figure: Figure, words: str) -> Figure:
+    say(figure, [words])
+    return figure
+
+
+def _a(build: str) -> str:
+    return f"an {build} build" if build[0] in "aeiou" else f"a {build} build"
+
+
+KINDS: dict[str, Callable[..., Figure]] = {
+    "phases": phases,
+    "distribution": distribution,
+    "scaling": scaling,
+    "load": load,
+}
+"""The pictures by the name that `harness plot --kind` takes."""
+
+__all__: Sequence[str] = ("KINDS", "describe", "distribution", "load", "phases", "scaling", "throughput")

@@ -1,0 +1,135 @@
+"""The trade-offs of the runners, from proofs and figures: nothing in the table is typed in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.inside.errors import UsageError
+from harness.measure.trials.arms import FLOOR
+from harness.measure.units import seconds
+from harness.report.analysis.findings import COLUMNS
+from harness.runners.claims import Property
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TAIL = 0.95
+"""The slowest twentieth begins here."""
+
+PROVEN = {
+    "incremental": Property.INCREMENTAL,
+    "atomic": Property.ATOMIC,
+    "isolated": Property.ISOLATED,
+    "no uid on the host": Property.OWNERSHIP,
+}
+"""Columns that come from proofs."""
+
+DISK = ("disk_visible", "disk_extra", "disk_history")
+"""Columns of a frame that say together how much the katas grew."""
+
+
+def trade_offs(
+    frame: pd.DataFrame, findings: pd.DataFrame | None = None, *, build: str = "incremental"
+) -> pd.DataFrame:
+    """A row for each runner on each engine, the floor included, with the columns
+
+    - engine, runner;
+    - incremental, atomic, isolated, no uid on the host: `proved`, `refuted`, `unknown`, or `not tried` where the
+      findings (of `load_findings`) have nothing;
+    - coupling: whether the command ran in the katas themselves (`direct`), on a copy that comes back (`by pipe`), or on
+      one that does not (`none`), as the recorded phases show;
+    - copies: how often the tree's bytes were copied in a test event; bytes: piped in and out, at the median;
+    - disk growth: bytes by which a test event made the katas grow, at the median, all files and the history together;
+    - samples, median and tail: seconds until the katas held the result, at the median and at the slowest twentieth;
+      ratio: to bare make, the median of the ratios within blocks; answered and answered ratio: the same two until the
+      output was in hand.
+
+    NaN where an older recording has nothing.
+
+    Raises UsageError for a frame without a completed build of this kind.
+
+    >>> import harness
+    >>> table = trade_offs(harness.load_results("results/recordings/typical-docker.jsonl")).set_index("runner")
+    >>> [str(table.loc[name, "coupling"]) for name in ("katas-volume", "katas-data-container", "tmp")]
+    ['direct', 'by pipe', 'none']
+    """
+    import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
+
+    done = frame[(frame["build"] == build) & (frame["outcome"] == "completed")]
+    if done.empty:
+        raise UsageError(f"there is no completed {build} build in these results")
+    moments = ["seconds", "answered_seconds"]
+    # One a block, but where several avatars play at once.
+    floor = done[done["runner"] == FLOOR].groupby(["file", "block"])[moments].median()
+    known = pd.DataFrame(columns=list(COLUMNS)) if findings is None else findings
+    rows = []
+    for (engine, runner), samples in done.groupby(["engine", "runner"]):
+        beneath = floor.reindex(pd.MultiIndex.from_frame(samples[["file", "block"]]))
+        proofs = known[(known["engine"] == engine) & (known["runner"] == runner)]
+        status = dict(zip(proofs["property"], proofs["status"], strict=True))
+        rows.append(
+            {
+                "engine": engine,
+                "runner": runner,
+                **{
+                    name: "" if runner == FLOOR else status.get(each, "not tried")
+                    for name, each in PROVEN.items()
+                },
+                "coupling": "" if runner == FLOOR else _coupling(samples),
+                "copies": 0 if runner == FLOOR else _copies(samples),
+                "bytes": int(samples["bytes_in"].median() + samples["bytes_out"].median()),
+                "disk growth": 0.0 if runner == FLOOR else _growth(samples),
+                "samples": len(samples),
+                "median": float(samples["seconds"].median()),
+                "tail": float(samples["seconds"].quantile(TAIL)),
+                "ratio": _ratio(samples, beneath, "seconds"),
+                "answered": float(samples["answered_seconds"].median()),
+                "answered ratio": _ratio(samples, beneath, "answered_seconds"),
+            }
+        )
+    table = pd.DataFrame(rows)
+    return table.sort_values(["engine", "median"], ignore_index=True)
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """The trade-offs in one sentence: on each engine the fastest runner of which everything was proved."""
+    runners = table[table["runner"] != FLOOR]
+    wanted = "incremental, atomic, isolated and need no uid on the host"
+    if not (runners[list(PROVEN)] != "not tried").to_numpy().any():
+        return f"No proofs of it were given, so it is not known which of these runners are {wanted}."
+    return (
+        f"Fastest of the runners that are {wanted}: "
+        + "; ".join(_best(engine, found) for engine, found in runners.groupby("engine"))
+        + "."
+    )
+
+
+def _best(engine: object, runners: pd.DataFrame) -> str:
+    proven = runners[(runners[list(PROVEN)] == "proved").all(axis=1)]
+    if proven.empty:
+        return f"on {engine} none of those measured"
+    best = proven.sort_values("median").to_dict("records")[0]
+    cost = f"{seconds(best['median'])} at the median, {best['ratio']:.2f} times a bare make"
+    return f"on {engine} {best['runner']}, with {cost}"
+
+
+def _growth(samples: pd.DataFrame) -> float:
+    return float(samples[list(DISK)].astype("float64").sum(axis=1, skipna=False).median())
+
+
+def _ratio(samples: pd.DataFrame, beneath: pd.DataFrame, moment: str) -> float:
+    """The median of the ratios of the time to this moment, to the floor of the same block."""
+    import pandas as pd  # noqa: PLC0415 - see above
+
+    return float(pd.Series(samples[moment].to_numpy() / beneath[moment].to_numpy()).median())
+
+
+def _coupling(samples: pd.DataFrame) -> str:
+    if not samples["bytes_in"].any():
+        return "direct"
+    return "by pipe" if samples["bytes_out"].any() else "none"
+
+
+def _copies(samples: pd.DataFrame) -> int:
+    """Copying visible files in is one, each pipe another."""
+    return 1 + int(samples["bytes_in"].median() > 0) + int(samples["bytes_out"].median() > 0)

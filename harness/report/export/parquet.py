@@ -1,0 +1,23 @@
+"""Apache Parquet: the frame as it is, with its types, for DuckDB, Spark, Polars and the like."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from harness.inside.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def export(frame: pd.DataFrame) -> bytes:
+    """Raises UsageError where pyarrow is not installed."""
+    out = io.BytesIO()
+    try:
+        frame.to_parquet(out, engine="pyarrow", index=False)
+    except ImportError as error:
+        raise UsageError(
+            "parquet needs pyarrow; install it with: pip install 'tarpipe-harness[parquet]'"
+        ) from error
+    return out.getvalue()

@@ -1,0 +1,38 @@
+"""A report as one self-contained page: no network, nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from harness.measure.units import seconds, size
+from harness.report.analysis.report import Report
+
+TEMPLATES = resources.files("harness.report").joinpath("templates")
+
+
+def _of_what_is_known(show: Callable[[Any], str]) -> Callable[[Any], str]:
+    """With NaN, which a frame has for what is not, as None."""
+    return lambda value: show(None if value != value else value)  # noqa: PLR0124 - NaN alone is unlike itself
+
+
+def page(report: Report) -> str:
+    """The whole document; every text of a result or a proof is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: TEMPLATES.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"seconds": _of_what_is_known(seconds), "size": _of_what_is_known(size)}
+    return environment.get_template("report.html").render(
+        report=report,
+        rows=report.trade_offs.to_dict("records"),
+        findings=report.findings.to_dict("records"),
+        properties=list(dict.fromkeys(report.findings["property"])),
+        runners=list(dict.fromkeys(zip(report.findings["engine"], report.findings["runner"], strict=True))),
+    )

@@ -1,0 +1,184 @@
+"""The views of a matrix of findings: on a terminal, where it fits 80 columns and reads the same without colours, and as
+JSON (results/verify-schema.json).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.verify.matrix import Verdict, judge, replay_command
+from harness.verify.proofs import Finding, Status
+
+SCHEMA = 1
+
+WIDTH, GAP = 80, 2
+
+_KINDS: dict[tuple[bool, Status], tuple[str, str, str]] = {
+    # claimed, status: what stands in the cell, its style, what the legend says
+    (True, Status.PROVED): ("+ proved", "green", "claimed, and no counterexample among so many examples"),
+    (True, Status.REFUTED): ("! refuted", "bold red", "claimed, and does not hold"),
+    (False, Status.REFUTED): ("- refuted", "dim", "not claimed, and shown not to hold"),
+    (False, Status.PROVED): ("~ not shown", "yellow", "not claimed, and no counterexample was found"),
+    (True, Status.UNKNOWN): ("? unknown", "yellow", "could not be tried here"),
+    (False, Status.UNKNOWN): ("? unknown", "yellow", "could not be tried here"),
+}
+
+_VERDICTS = {
+    Verdict.AS_CLAIMED: ("every claim is proved, and what is not claimed is shown not to hold", "green"),
+    Verdict.REFUTED: ("not every claim holds", "bold red"),
+    Verdict.UNKNOWN: ("no claim is refuted, but not all is known", "yellow"),
+}
+
+
+def report(findings: Sequence[Finding], *, image: str | None = None, width: int = WIDTH) -> RenderableType:
+    """A table for each engine, a legend, and below it what was found: each counterexample in words and as the command
+    that replays it, each unknown with its reason. Print it with `crop=False`: a command stays in one line.
+    """
+    return Group(
+        *(
+            part
+            for engine in _ordered(each.engine for each in findings)
+            for part in _tables(engine, findings, width)
+        ),
+        _legend(findings),
+        *_searched(findings),
+        *(part for each in findings if (part := _explained(each, image))),
+        _conclusion(findings),
+    )
+
+
+def as_json(facts: Mapping[str, Any], findings: Sequence[Finding], *, complete: bool) -> dict[str, Any]:
+    """All of it, for programs; `complete` says that it was not interrupted."""
+    return {
+        "schema": SCHEMA,
+        **facts,
+        "findings": [
+            {
+                "property": str(each.name),
+                "runner": each.runner,
+                "engine": each.engine,
+                "claimed": each.claimed,
+                "status": str(each.status),
+                "as_claimed": each.as_claimed,
+                "examples": each.examples,
+                "events": each.events,
+                "entries": each.entries,
+                "tried": dict(sorted(each.tried.items())),
+                "seconds": round(each.seconds, 3),
+                "counterexample": asdict(each.counterexample) if each.counterexample else None,
+                "replay": replay_command(each, image=facts.get("image")) if each.counterexample else None,
+                "reason": each.reason or None,
+                "traceback": each.traceback or None,
+            }
+            for each in findings
+        ],
+        "complete": complete,
+        "verdict": str(judge(findings)),
+    }
+
+
+def cell(finding: Finding) -> str:
+    """What stands in the matrix: with the number of examples where that says how hard was looked."""
+    words = _KINDS[finding.claimed, finding.status][0]
+    return f"{words} {finding.examples}" if finding.status is Status.PROVED else words
+
+
+def _tables(engine: str, findings: Sequence[Finding], width: int) -> Iterator[RenderableType]:
+    """As many tables below each other as it takes to fit."""
+    here = {(each.name, each.runner): each for each in findings if each.engine == engine}
+    names = _ordered(name for name, _ in here)
+    first = max(len(engine) + 3, *(len(name) for name in names))
+    columns: list[tuple[str, int]] = []
+    for runner in _ordered(runner for _, runner in here):
+        needed = max(len(runner), *(len(cell(each)) for (_, of), each in here.items() if of == runner))
+        if columns and first + sum(GAP + each for _, each in [*columns, (runner, needed)]) > width:
+            yield _table(engine, names, columns, here, first)
+            columns = []
+        columns.append((runner, min(needed, width - first - GAP)))
+    yield _table(engine, names, columns, here, first)
+
+
+def _table(
+    engine: str,
+    names: Sequence[str],
+    columns: Sequence[tuple[str, int]],
+    here: Mapping[tuple[Any, str], Finding],
+    first: int,
+) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
+    table.add_column(Text(f"on {engine}"), no_wrap=True, min_width=first)
+    for runner, size in columns:
+        table.add_column(Text(runner), width=size, overflow="fold")
+    for name in names:
+        row = [here.get((name, runner)) for runner, _ in columns]
+        table.add_row(Text(name), *(_styled(each) if each else Text() for each in row))
+    return Padding(table, (1, 0, 0, 0), expand=False)
+
+
+def _styled(finding: Finding) -> Text:
+    return Text(cell(finding), _KINDS[finding.claimed, finding.status][1])
+
+
+def _legend(findings: Sequence[Finding]) -> RenderableType:
+    kinds = [kind for kind in _KINDS if any((each.claimed, each.status) == kind for each in findings)]
+    meanings = dict.fromkeys((_KINDS[kind][0], _KINDS[kind][2]) for kind in kinds)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
+    for sign, meaning in meanings:
+        table.add_row(Text(sign), Text(meaning))
+    return Padding(table, (1, 0, 0, 0), expand=False)
+
+
+def _searched(findings: Sequence[Finding]) -> Iterator[RenderableType]:
+    """The space that was searched for what is called proved: for each property, of all runners and engines together."""
+    proved = [each for each in findings if each.status is Status.PROVED]
+    if not proved:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
+    table.add_column("proved in", no_wrap=True)
+    for name in ("examples", "test events", "entries"):
+        table.add_column(name, justify="right")
+    table.add_column("of the examples", overflow="fold")
+    for name in _ordered(each.name for each in proved):
+        of = [each for each in proved if each.name == name]
+        tried: Counter[str] = Counter()
+        for each in of:
+            tried.update(each.tried)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in tried.most_common())
+        sums = [
+            sum(values)
+            for values in zip(*((each.examples, each.events, each.entries) for each in of), strict=True)
+        ]
+        table.add_row(Text(name), *(f"{each:,}" for each in sums), Text(kinds, "dim"))
+    yield Padding(table, (1, 0, 0, 0), expand=False)
+
+
+def _explained(finding: Finding, image: str | None) -> RenderableType | None:
+    """What cannot be read off the cell."""
+    sign = cell(finding).partition(" ")[0]
+    title = Text(f"\n{sign} {finding.name} of {finding.runner} on {finding.engine}", "bold")
+    if finding.counterexample is not None:
+        # One long line, so that it can be copied: rich would break it.
+        command = Text(f"    {replay_command(finding, image=image)}", "cyan", no_wrap=True, overflow="ignore")
+        return Group(title, Padding.indent(Text(finding.counterexample.words), 4), command)
+    if finding.status is Status.UNKNOWN:
+        return Group(title, Padding.indent(Text(finding.reason), 4))
+    return None
+
+
+def _conclusion(findings: Sequence[Finding]) -> Text:
+    words, style = _VERDICTS[judge(findings)]
+    right = sum(each.as_claimed for each in findings)
+    return Text(f"\n{words}: {right} of {len(findings)} as claimed", style)
+
+
+def _ordered(names: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,278 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.table import Table
+
+from harness.inside.store import Increment, Usage
+from harness.measure.scale import Growth
+from harness.measure.summary import Row, Share
+from harness.measure.trials.crowd import Level
+from harness.measure.trials.scenario import FULL, INCREMENTAL, SCENARIOS
+from harness.measure.units import seconds, size
+from harness.report.plain import shown_name
+from harness.runners.run import PHASE_WORDS, Phase
+
+NAME_WIDTHS = range(20, 7, -1)
+"""Characters of a name over a column, from those of the longest name of the notes' runners on; what is longer takes
+several lines."""
+MACHINE_NAME_WIDTH = 13
+
+
+Line = tuple[str, Sequence[str]]
+"""A row: its words, and a cell for each arm."""
+
+
+@dataclass(frozen=True)
+class ArmsTable:
+    """A table with a column an arm. Where the console is too narrow for all of them, it comes as several tables with the
+    same rows, as few as fit, each of them with the floor at its left.
+    """
+
+    corner: str
+    names: Sequence[str]  # the floor's first
+    sections: Sequence[Sequence[Line]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        others, room = len(self.names) - 1, options.max_width
+        wider = options.update(width=2 * room)  # a measurement never says more than there is room for
+        for parts, width in product(range(1, max(others, 1) + 1), NAME_WIDTHS):
+            bounds = [1 + others * part // parts for part in range(parts + 1)]
+            tables = [self._table(range(*ends), width) for ends in pairwise(bounds)]
+            if all(Measurement.get(console, wider, each).maximum <= room for each in tables):
+                break
+        yield from tables
+
+    def _table(self, others: Sequence[int], name_width: int) -> Table:
+        """The floor and these arms, by their numbers."""
+        numbers = [0, *others]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column(self.corner, no_wrap=True)
+        for each in numbers:
+            table.add_column(_heading(self.names[each], name_width), justify="right", no_wrap=True)
+        for section in self.sections:
+            table.add_section()
+            for words, cells in section:
+                table.add_row(words, *(cells[each] for each in numbers if cells))
+        return table
+
+
+def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> ArmsTable:
+    """The table of `harness compare`. What is given for one scenario alone is `about` this one."""
+    names = [row.runner for row in rows]
+    return ArmsTable("", names, [_results(rows, about), _phases(rows), _resources(rows)])
+
+
+def _results(rows: Sequence[Row], about: str) -> list[Line]:
+    extended = any(row.seconds.keys() - {FULL, INCREMENTAL} for row in rows)
+    played = [each for each in SCENARIOS if any(each in row.seconds for row in rows)]
+    others = [each for each in played if each != about] if extended else []
+    moments = any(row.answered is not None for row in rows)  # an older recording knows one alone
+    lines: list[Line] = []
+    for name in played:
+        lines.append((SCENARIOS[name].words, [seconds(row.seconds.get(name)) for row in rows]))
+        if name == about and moments:
+            lines.append(("  output in hand", [seconds(row.answered) for row in rows]))
+    lines.append(("ratio to bare make", [_ratio(row.ratios.get(about)) for row in rows]))
+    if moments:
+        lines.append(("  output in hand", [_ratio(row.answered_ratio) for row in rows]))
+    lines += [(f"  {name}", [_ratio(row.ratios.get(name)) for row in rows]) for name in others]
+    lines.append(("files recompiled", [_range(row.recompiled.get(about)) for row in rows]))
+    lines += [
+        (f"  {name}", [_range(row.recompiled.get(name)) for row in rows])
+        for name in others
+        if any(name in row.recompiled for row in rows)
+    ]
+    lines += [
+        ("output right", [_of(row.right) for row in rows]),
+        ("mtimes kept (1 ns)", [_of(row.kept) for row in rows]),
+        ("piped in", [size(row.bytes_in) for row in rows]),
+        ("piped out", [size(row.bytes_out) for row in rows]),
+        ("disk growth", [size(row.grown) for row in rows]),
+    ]
+    failures = (
+        ("timed out", [row.timed_out for row in rows]),
+        ("faulty", [row.faulty for row in rows]),
+    )
+    return lines + [(words, [str(each) for each in counts]) for words, counts in failures if any(counts)]
+
+
+def _phases(rows: Sequence[Row]) -> list[Line]:
+    played = [each for each in PHASE_WORDS if any(each in row.phases for row in rows)]
+    return [
+        ("of this, spent on", ()),
+        *((f"  {PHASE_WORDS[kind]}", [seconds(row.phases.get(kind)) for row in rows]) for kind in played),
+    ]
+
+
+def _resources(rows: Sequence[Row]) -> list[Line]:
+    lines: list[Line] = [
+        ("processor time", [seconds(row.processor_seconds) for row in rows]),
+        ("  of the harness", [seconds(row.harness_seconds) for row in rows]),
+    ]
+    if any(row.memory is not None for row in rows):
+        lines.append(("memory at most", [size(row.memory) for row in rows]))
+    return lines
+
+
+def machines(found: Sequence[Share], facts: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What each machine of several contributed: a row a machine, with its ratios to bare make."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("machine", "engine"):
+        table.add_column(name)
+    table.add_column("blocks", justify="right")
+    names = list(dict.fromkeys(name for each in found for name in each.ratios))
+    for name in names:
+        table.add_column(_heading(name, MACHINE_NAME_WIDTH), justify="right", no_wrap=True)
+    for each in found:
+        engine = str(facts[each.machine]["engine"]["engine"])
+        ratios = (_ratio(each.ratios.get(name)) for name in names)
+        table.add_row(each.machine, engine, str(each.blocks), *ratios)
+    return table
+
+
+def growth(found: Sequence[Growth]) -> Table:
+    """A table of `harness scale`: a row an arm, a column a tree, and the exponent with its interval behind them."""
+    axis, scenario = found[0].axis, found[0].scenario
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(SCENARIOS[scenario].words, overflow="fold")
+    for label in axis.trees:
+        table.add_column(label, justify="right", no_wrap=True)
+    table.add_column(f"exponent, of {axis.words}", justify="right")
+    for each in found:
+        law = each.law
+        exponent = "-" if law is None else f"{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})"
+        table.add_row(each.runner, *(seconds(each.seconds.get(label)) for label in axis.trees), exponent)
+    return table
+
+
+def load(found: Sequence[Level]) -> ArmsTable:
+    """The table of `harness load`: a section a figure, with a row for each crowd."""
+    figures: list[tuple[str, Callable[[Level], str]]] = [
+        ("test events a second", lambda level: _ratio(level.throughput)),
+        ("median time", lambda level: seconds(level.median)),
+        ("slowest twentieth", lambda level: seconds(level.slowest)),
+        ("output right", lambda level: _of(level.right)),
+    ]
+    if any(each.failed for each in found):
+        figures.append(("timed out or faulty", lambda level: str(level.failed)))
+    names = list(dict.fromkeys(each.runner for each in found))
+    crowds = sorted({each.avatars for each in found})
+    by_name = {(each.avatars, each.runner): each for each in found}
+    sections: list[list[Line]] = []
+    for words, cell in figures:
+        levels = [(avatars, [by_name.get((avatars, name)) for name in names]) for avatars in crowds]
+        lines: list[Line] = [
+            (f"  {avatars}", ["-" if level is None else cell(level) for level in mine])
+            for avatars, mine in levels
+        ]
+        sections.append([(words, ()), *lines])
+    return ArmsTable("avatars at once", names, sections)
+
+
+def phases(found: Sequence[Phase]) -> Table:
+    """The steps of one test event."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("step")
+    for name in ("time", "piped in", "piped out"):
+        table.add_column(name, justify="right")
+    for each in found:
+        table.add_row(
+            escape(each.step), seconds(each.nanoseconds / 1e9), size(each.bytes_in), size(each.bytes_out)
+        )
+    return table
+
+
+def katas(place: str, found: Mapping[str, Mapping[str, Sequence[Increment]]]) -> Table:
+    """All katas of a place: a row an avatar."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(place), title_justify="left")
+    for name in ("kata", "avatar", "test events", "last", "last status"):
+        table.add_column(name, justify="right" if name == "test events" else "left")
+    for kata, avatars in found.items():
+        for name, events in avatars.items():
+            last = events[-1] if events else None
+            table.add_row(kata, name, str(len(events)), _time(last), _status(last))
+    return table
+
+
+def containers(found: Sequence[tuple[str, str, Sequence[Usage]]]) -> Table:
+    """Data-containers, each with the katas that it is a part of and what its avatars take: a row each, and their sum."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=len(found) > 1)
+    total = sum((each for _, _, several in found for each in several), Usage(0, 0, 0))
+    longest = max((len(name) for name, _, _ in found), default=0)  # to be typed again: never cut
+    table.add_column("data-container", footer="all together", no_wrap=True, min_width=longest)
+    table.add_column("katas", no_wrap=True, min_width=max((len(each) for _, each, _ in found), default=0))
+    table.add_column("avatars", justify="right", footer=str(sum(len(several) for _, _, several in found)))
+    for name, value in (("visible", total.visible), ("extra", total.extra), ("history", total.history)):
+        table.add_column(name, justify="right", footer=size(value))
+    for name, katas_name, several in found:
+        each = sum(several, Usage(0, 0, 0))
+        table.add_row(
+            escape(name),
+            escape(katas_name),
+            str(len(several)),
+            *map(size, (each.visible, each.extra, each.history)),
+        )
+    return table
+
+
+def increments(avatar: str, found: Sequence[Increment]) -> Table:
+    """The test events of one avatar."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(avatar), title_justify="left")
+    for name in ("tag", "time", "outcome", "exit status"):
+        table.add_column(name, justify="right" if name == "tag" else "left")
+    for each in found:
+        table.add_row(str(each.tag), _time(each), each.outcome, _status(each))
+    return table
+
+
+def files(found: Mapping[bytes, bytes]) -> Table:
+    """Visible files and their sizes."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("visible file")
+    table.add_column("bytes", justify="right")
+    for name, content in sorted(found.items()):
+        table.add_row(escape(shown_name(name)), str(len(content)))
+    return table
+
+
+def _time(event: Increment | None) -> str:
+    return f"{event.time[:19].replace('T', ' ')} UTC" if event else "-"
+
+
+def _status(event: Increment | None) -> str:
+    return "-" if event is None or event.status is None else str(event.status)
+
+
+def _heading(name: str, width: int) -> str:
+    """The name over several lines, where there is no room for it in one."""
+    lines = [""]
+    for part in re.findall(r"[^-:,=]+[-:,=]?|[-:,=]", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _range(value: tuple[int, int] | None) -> str:
+    if value is None:
+        return "-"
+    return str(value[0]) if value[0] == value[1] else f"{value[0]} to {value[1]}"
+
+
+def _of(value: tuple[int, int]) -> str:
+    return f"{value[0]}/{value[1]}" if value[1] else "-"

@@ -1,0 +1,45 @@
+"""The verdict on a terminal: it reads the same without colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from harness.gate.verdict import Ruling, Verdict
+from harness.measure.stats import State
+from harness.report.verdicts import headline, notes, where
+
+_SIGNS = {
+    State.PASSED: ("+ passed", "green"),
+    State.REGRESSED: ("! regressed", "bold red"),
+    State.INCONCLUSIVE: ("? inconclusive", "yellow"),
+}
+
+
+def render(verdict: Verdict) -> RenderableType:
+    """The budgets under their headings, what was found below each, the notes, and the verdict last."""
+    return Group(*_parts(verdict))
+
+
+def _parts(verdict: Verdict) -> Iterator[RenderableType]:
+    if place := where(verdict):
+        yield Text(place, "dim")
+    headings = dict.fromkeys((each.runner, each.scenario) for each in verdict.rulings)
+    for runner, scenario in headings:
+        yield Text(f"{runner}, {scenario}", "bold")
+        for each in verdict.rulings:
+            if (each.runner, each.scenario) == (runner, scenario):
+                yield from _ruling(each)
+    for line in notes(verdict):
+        yield Text(f"note: {line}", "dim")
+    yield Text(headline(verdict), _SIGNS[verdict.state][1])
+
+
+def _ruling(ruling: Ruling) -> Iterator[RenderableType]:
+    sign, style = _SIGNS[ruling.state]
+    line = Text.assemble((f"{sign:<15}", style), f"{ruling.metric.replace('_', ' ')} {ruling.budget}")
+    yield Padding(line, (0, 0, 0, 2), expand=False)
+    yield Padding(Text(ruling.says), (0, 0, 0, 17), expand=False)

@@ -1,0 +1,402 @@
+"""Edits: an edit means what it means in place. Never is an answer stale, never is more compiled than there, and no input has
+two answers.
+
+A small project is built by make: objects of sources and a generated header, a program of the objects. A player's folder holds
+it with stamps in every order, objects and products of the host among them, some of them ahead of the clock. Its twin is built
+in place by bare make, on this machine, where an edit is stamped later than all else. Output, and what was built, must be the
+twin's.
+
+Runs rewrite what the player sent, delete it, touch it into the future, and fail; edits have the same size as before, come
+within the same second, and while a run goes on. An example is a session of three presses or so; several are side by side in
+one sandbox.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from harness.inside.disk import remove_tree
+from harness.inside.errors import HarnessError
+from harness.katas import commits
+from harness.katas.visible import VisibleFiles
+from harness.verify.proofs.search import Search, alone_too
+from harness.verify.proofs.subject import SECONDS, Subject, complete, seen
+from harness.verify.proofs.verdict import Refuted, Untried
+from harness.verify.testing.strategies import several
+
+SECOND = 10**9
+
+MAKEFILE = b"""\
+program: a.o b.o
+\t@cat a.o b.o >$@ && echo built $@ >&2
+a.o: a.c gen.h
+\t@cat a.c gen.h >$@ && echo built $@ >&2
+b.o: b.c
+\t@cat b.c >$@ && echo built $@ >&2
+gen.h: gen.src
+\t@(printf gen; cat gen.src) >$@ && echo built $@ >&2
+"""
+
+SOURCES = (b"a.c", b"b.c", b"gen.src")
+MADE = (b"gen.h", b"a.o", b"b.o", b"program")
+
+AGES = (-3600 * SECOND, -SECOND, -1000, -1, 0, 2 * SECOND, 3600 * SECOND)
+"""Of files in the player's folder, in nanoseconds from now."""
+
+DEEDS = {
+    "nothing": b"",
+    "rewrites a source": b"printf 'run\\n' >b.c",
+    "deletes a source": b"rm -f b.c",
+    "makes a source a folder": b"rm -f b.c; mkdir b.c",
+    "deletes an object": b"rm -f a.o",
+    "touches the program into the future": b"touch -d '2191-02-03 04:05:06.987654321' program",
+    "touches an object into the future": b"touch -d '+1 hour' a.o",
+    "touches a source into the future": b"touch -d '+1 hour' a.c",
+    "formats a source": b"(tr -d '\\n' <a.c; echo ' ') >a.new && mv a.new a.c",
+    "fails": b"exit 3",
+}
+"""What a run does after its build, by what it is called."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A player's folder before the first press: how old each file is, and what the host made there already."""
+
+    ages: Mapping[bytes, int]  # of the sources; nanoseconds from now
+    made: Mapping[bytes, int]  # of what the host made
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the player edits before a press, and what its run does."""
+
+    edits: frozenset[bytes]
+    deed: str
+
+
+STARTS = st.builds(
+    Start,
+    st.fixed_dictionaries({name: st.sampled_from(AGES) for name in SOURCES}),
+    st.dictionaries(st.sampled_from(MADE), st.sampled_from(AGES), max_size=4),
+)
+STEPS = st.lists(
+    st.builds(
+        Step,
+        st.frozensets(st.sampled_from(SOURCES), max_size=2),
+        st.sampled_from(sorted(DEEDS, key=list(DEEDS).index)),
+    ),
+    min_size=1,
+    max_size=3,
+)
+SESSIONS = several(st.tuples(STARTS, STEPS))
+
+
+Session = tuple[Start, Sequence[Step]]
+
+OLD = Start({b"a.c": -10 * SECOND, b"b.c": -10 * SECOND, b"gen.src": -10 * SECOND}, {})
+BUILT = Start(
+    OLD.ages, {b"gen.h": -9 * SECOND, b"a.o": -8 * SECOND, b"b.o": -8 * SECOND, b"program": -7 * SECOND}
+)
+AHEAD = Start({**OLD.ages, b"a.c": 3600 * SECOND}, BUILT.made)
+STALE = Start({**OLD.ages, b"b.c": -SECOND}, BUILT.made)
+
+NOTHING = frozenset[bytes]()
+ONE = frozenset({b"b.c"})
+
+
+def _steps(*steps: tuple[frozenset[bytes], str]) -> list[Step]:
+    return [Step(*each) for each in steps]
+
+
+KINDS: Mapping[str, Session] = {
+    "objects that are older than a source": (STALE, _steps((NOTHING, "nothing"))),
+    "a source from the future": (AHEAD, _steps((NOTHING, "nothing"), (NOTHING, "nothing"))),
+    "a run that rewrites a source": (
+        OLD,
+        _steps((NOTHING, "rewrites a source"), (NOTHING, "nothing"), (NOTHING, "nothing")),
+    ),
+    "a run that takes a source away": (
+        BUILT,
+        _steps((NOTHING, "deletes a source"), (NOTHING, "makes a source a folder"), (NOTHING, "nothing")),
+    ),
+    "a program from the future": (
+        OLD,
+        _steps(
+            (NOTHING, "touches the program into the future"),
+            (ONE, "nothing"),
+            (NOTHING, "nothing"),
+            (ONE, "fails"),
+        ),
+    ),
+    "an object from the future": (
+        OLD,
+        _steps((NOTHING, "touches an object into the future"), (ONE, "nothing"), (NOTHING, "nothing")),
+    ),
+    "an edit of the same size within the same second": (
+        OLD,
+        _steps((NOTHING, "nothing"), (ONE, "nothing"), (ONE, "nothing")),
+    ),
+}
+"""One session of each kind of fault that was ever found, from what a player has to what a run does."""
+
+
+class Twin:
+    """One project: the player's folder, and its twin in place."""
+
+    def __init__(self, folder: Path, twin: Path, start: Start) -> None:
+        self.folder, self.twin = folder, twin
+        self.version = 0
+        self.brought: dict[Path, tuple[int, int]] = {}
+        self.stamps: dict[bytes, int] = {}  # that the files of the player have in the twin
+        now = time.time_ns()
+        both = {**start.ages, **start.made}
+        ahead = sorted({age for age in both.values() if age > 0})
+        for name, age in both.items():
+            content = b"000\n" if name in SOURCES else b"host " + name + b"\n"
+            _write(folder / os.fsdecode(name), content, now + age)
+            # What lies ahead of the clock is brought to it, in its order: in place it would hide every edit.
+            self.stamps[name] = now + (1 + ahead.index(age) if age > 0 else age)
+            _write(twin / os.fsdecode(name), content, self.stamps[name])
+        for root in (folder, twin):
+            _write(root / "Makefile", MAKEFILE, now - 7200 * SECOND)
+
+    def edit(self, names: frozenset[bytes], *, others: bool) -> None:
+        """In both, to as many bytes as before. In the twin what lies ahead of the clock is brought to it until the build is over,
+        since there it would hide the edit, and the edit is stamped later than all that is there. So it is too where `others` were
+        edited, of whom make knows nothing.
+        """
+        self.brought = self._bring_to_clock() if names or others else {}
+        for name in sorted(names):
+            self.version += 1
+            content = b"%03d\n" % self.version
+            _write(self.folder / os.fsdecode(name), content, None)
+            path = self.twin / os.fsdecode(name)
+            if path.is_dir():
+                path.rmdir()
+            newest = max(each.lstat().st_mtime_ns for each in self.twin.iterdir())
+            self.stamps[name] = 1 + max(time.time_ns(), newest)
+            _write(path, content, self.stamps[name])
+
+    def _bring_to_clock(self) -> dict[Path, tuple[int, int]]:
+        stamps = {path: path.lstat().st_mtime_ns for path in self.twin.iterdir()}
+        now = time.time_ns()
+        ahead = sorted((stamp, path) for path, stamp in stamps.items() if stamp > now)
+        last = max((stamp for stamp in stamps.values() if stamp <= now), default=0)
+        for place, (_, path) in enumerate(ahead, 1):
+            os.utime(path, ns=(last + place, last + place))
+        return {path: (stamp, last + place) for place, (stamp, path) in enumerate(ahead, 1)}
+
+    def put_back(self) -> None:
+        """What a run took away of what the player has, with the stamp that it had."""
+        for name, stamp in self.stamps.items():
+            path = self.twin / os.fsdecode(name)
+            if path.is_dir():
+                path.rmdir()
+            if not path.exists():
+                _write(path, (self.folder / os.fsdecode(name)).read_bytes(), stamp)
+
+    def build(self, deed: str) -> tuple[str, set[str]]:
+        """What bare make prints, and what it builds; then what the run does."""
+        script = b"make -s program && cat program && { " + (DEEDS[deed] or b":") + b"; }"
+        done = subprocess.run(
+            ["sh", "-c", script], cwd=self.twin, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            for path, (was, now) in self.brought.items():
+                left = path.exists() and path.lstat().st_mtime_ns == now
+                if left and os.fsencode(path.name) not in SOURCES:
+                    os.utime(path, ns=(was, was))
+        return done.stdout, _built(done.stderr)
+
+
+def prove(subject: Subject, search: Search) -> None:
+    """Refuted by the first press whose answer, or whose work, is not that of make in place."""
+    if not shutil.which("make"):
+        raise Untried("the oracle is make in place, and this machine has no make")
+    with subject.runner() as runner:
+
+        def check(sessions: Sequence[Session]) -> None:
+            with _folders() as (folder, other):
+                avatar = subject.avatar()
+                twins = []
+                for number, (start, steps) in enumerate(sessions):
+                    places = (folder / str(number), other / str(number))
+                    for each in places:
+                        each.mkdir()
+                    twins.append(Twin(*places, start))
+                    search.tally.label(*_labels(start, steps))
+                story, before = "", b""
+                for press in range(max(len(steps) for _, steps in sessions)):
+                    going = [
+                        (twin, steps[press])
+                        for twin, (_, steps) in zip(twins, sessions, strict=True)
+                        if press < len(steps)
+                    ]
+                    script = _script(going)
+                    others = script != before
+                    before = script
+                    wanted = []
+                    for twin, step in going:
+                        twin.put_back()
+                        edited = step.edits if press else frozenset[bytes]()
+                        twin.edit(edited, others=press > 0 and others)
+                        wanted.append(twin.build(step.deed))
+                    _write(folder / "cyber-dojo.sh", script, None)
+                    story += _tell(press, going, sessions)
+                    run = complete(runner, avatar, VisibleFiles.from_folder(folder), story=story)
+                    search.tally.compared(seen(run).before)
+                    outputs = run.stdout.split("\x1e\n")[1:]
+                    works = run.stderr.split("\x1e\n")[1:]
+                    for (twin, _), (output, built), got, work in zip(
+                        going, wanted, outputs, works, strict=True
+                    ):
+                        name = twin.folder.name
+                        if got != output:
+                            raise Refuted(
+                                f"{story}: project {name} gave {got!r}, and make in place {output!r}"
+                            )
+                        if more := _built(work) - built:
+                            raise Refuted(
+                                f"{story}: project {name} built {', '.join(sorted(more))}, and make in place did not"
+                            )
+
+        search.listed("kinds", KINDS, lambda name: check([KINDS[name]]))
+        search.listed("cases", CASES, lambda name: CASES[name](subject))
+        search.drawn("sessions", SESSIONS, alone_too(check), most=subject.most(33, 5), weigh=len)
+
+
+def _script(going: Sequence[tuple[Twin, Step]]) -> bytes:
+    lines = [b"#!/bin/sh"]
+    for twin, step in going:
+        deed = DEEDS[step.deed] or b":"
+        lines.append(b"printf '\\036\\n'; printf '\\036\\n' >&2")
+        lines.append(
+            b"( cd %b && make -s program && cat program && { %b; } )" % (os.fsencode(twin.folder.name), deed)
+        )
+    failing = any(step.deed == "fails" for _, step in going)
+    return b"\n".join([*lines, b"exit 3" if failing else b"exit 0"]) + b"\n"
+
+
+def _built(stderr: str) -> set[str]:
+    return {line.removeprefix("built ") for line in stderr.splitlines() if line.startswith("built ")}
+
+
+def _tell(press: int, going: Sequence[tuple[Twin, Step]], sessions: Sequence[Session]) -> str:
+    said = []
+    for twin, step in going:
+        number = int(twin.folder.name)
+        words = [] if press else [_ages(sessions[number][0])]
+        if press:
+            words += [f"{os.fsdecode(name)} is edited" for name in sorted(step.edits)]
+        words += [f"the run {step.deed}"] if step.deed != "nothing" else []
+        said.append(f"project {number}: {', '.join(words) or 'the same again'}")
+    return f"{'; ' * (press > 0)}{press + 1}. {'; '.join(said)}"
+
+
+def _ages(start: Start) -> str:
+    both = {**start.ages, **start.made}
+    return "stamps " + ", ".join(f"{os.fsdecode(name)} {age / SECOND:+g} s" for name, age in both.items())
+
+
+def _labels(start: Start, steps: Sequence[Step]) -> Iterator[str]:
+    both = [*start.ages.values(), *start.made.values()]
+    if any(age > 0 for age in both):
+        yield "ahead of the clock"
+    if start.made:
+        yield "made on the host"
+    if any(step.edits for step in steps[1:]):
+        yield "edited"
+    yield from (f"a run that {step.deed}" for step in steps if step.deed != "nothing")
+
+
+def _write(path: Path, content: bytes, stamp: int | None) -> None:
+    path.write_bytes(content)
+    if path.name == "cyber-dojo.sh":
+        path.chmod(0o755)
+    if stamp is not None:
+        os.utime(path, ns=(stamp, stamp))
+
+
+@contextmanager
+def _folders() -> Iterator[tuple[Path, Path]]:
+    top = Path(tempfile.mkdtemp(prefix="harness-twins-"))
+    try:
+        (top / "player").mkdir()
+        (top / "twin").mkdir()
+        yield top / "player", top / "twin"
+    finally:
+        remove_tree(top)
+
+
+def _travels(subject: Subject) -> None:
+    """Empty folders travel; what is ignored, and a repository in the tree, does not."""
+    with _folders() as (folder, _), subject.runner() as runner:
+        _write(folder / "cyber-dojo.sh", b"#!/bin/sh\nfind . -mindepth 1 | sort\n", None)
+        for each in ("empty/in", "nested/.git"):
+            (folder / each).mkdir(parents=True)
+        for name in (".gitignore", "ignored.o", "nested/.git/HEAD", "nested/file"):
+            _write(folder / name, b"*.o\n", None)
+        run = complete(runner, subject.avatar(), VisibleFiles.from_folder(folder))
+        wanted = ["./.gitignore", "./cyber-dojo.sh", "./empty", "./empty/in", "./nested", "./nested/file"]
+        if run.stdout.splitlines() != wanted:
+            raise Refuted(f"there came {run.stdout.split()}, not {wanted}")
+
+
+def _frozen(subject: Subject) -> None:
+    """What was sent is what is kept, whatever happens to the player's folder while the run goes on."""
+    with _folders() as (folder, _), subject.runner() as runner:
+        _write(folder / "cyber-dojo.sh", b"#!/bin/sh\ncat source\n", None)
+        _write(folder / "source", b"1\n", None)
+        avatar = subject.avatar()
+
+        def while_it_runs(output: object) -> None:
+            _write(folder / "source", b"22\n", None)
+            (folder / "cyber-dojo.sh").unlink()
+
+        try:
+            run = runner.run(
+                avatar, VisibleFiles.from_folder(folder), max_seconds=SECONDS, on_output=while_it_runs
+            )
+        except HarnessError as error:
+            raise Refuted(f"it was refused: {error}") from error
+        if run.tag != 1:
+            raise Refuted(f"a test event was {run.outcome}: {run.reason}")
+        with runner.katas.history(avatar) as history:
+            kept = commits.show(history, 1).files
+        if kept.get(b"source") != b"1\n" or b"cyber-dojo.sh" not in kept:
+            raise Refuted(f"tag 1 holds {kept!r}, and the run printed {run.stdout!r}")
+
+
+def _same_second(subject: Subject) -> None:
+    """An edit of as many bytes within the same second is seen by what looks at whole seconds and sizes, as Python does."""
+    with subject.runner() as runner:
+        avatar = subject.avatar()
+        script = "#!/bin/sh\nexec python3 main.py\n"
+        for number in range(8):
+            files: dict[str, str | bytes] = {
+                "cyber-dojo.sh": script,
+                "main.py": "import one\n",
+                "one.py": f"print({number})\n",
+            }
+            run = complete(runner, avatar, files)
+            if run.status == 127:
+                return  # without Python in the image nothing there looks at whole seconds
+            if run.stdout != f"{number}\n":
+                raise Refuted(f"the edit {number} within the second of the one before gave {run.stdout!r}")
+
+
+CASES = {
+    "what travels": _travels,
+    "the folder changes while the run goes on": _frozen,
+    "Python within the same second": _same_second,
+}

@@ -1,0 +1,53 @@
+"""History: each accepted test event is a tag that holds what was sent with it and what was printed; numbers go on by one, and
+nothing that git does with the history meanwhile, or that a run says, changes that.
+
+Between two test events references are packed, all of them or the tags alone, as `git pack-refs` and `git gc` do at any time. An
+example is a tag; a draw has two to eleven of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from harness.katas import commits
+from harness.verify.proofs.packed import ALL, NONE, TAGS, pack
+from harness.verify.proofs.search import Search
+from harness.verify.proofs.state import look
+from harness.verify.proofs.subject import Subject, complete
+from harness.verify.proofs.verdict import Refuted, Untried
+
+PACKINGS = st.lists(st.sampled_from((NONE, TAGS, ALL)), min_size=1, max_size=10)
+
+
+def prove(subject: Subject, search: Search) -> None:
+    """Refuted by the first tag that is not the next one, or that holds something else."""
+    with subject.runner(observe=False) as runner:
+
+        def check(packings: Sequence[str]) -> None:
+            avatar, sent = subject.avatar(), []
+            for number, packing in enumerate((NONE, *packings), 1):
+                if packing != NONE and not pack(subject.engine, runner.katas, avatar, packing):
+                    raise Untried("what this engine keeps cannot be reached from here to pack its references")
+                search.tally.label(f"packed: {packing}")
+                script = f"#!/bin/sh\necho {number}\n"
+                run = complete(runner, avatar, {"cyber-dojo.sh": script, "edit": f"{number}\n", "same": ""})
+                if run.tag != number:
+                    raise Refuted(f"{', '.join(packings)} packed: tag {run.tag} came after {number - 1}")
+                sent.append(script.encode())
+            state = look(runner.katas, avatar)
+            if state.tag != len(sent):
+                raise Refuted(f"there are {state.tag} tags after {len(sent)} test events")
+            with runner.katas.history(avatar) as history:
+                for tag, script_sent in enumerate(sent, 1):
+                    record = commits.show(history, tag)
+                    search.tally.entries += len(record.files)
+                    if record.files != {b"cyber-dojo.sh": script_sent, b"edit": b"%d\n" % tag, b"same": b""}:
+                        raise Refuted(f"tag {tag} holds {dict(record.files)!r}")
+                    if record.stdout != b"%d\n" % tag:
+                        raise Refuted(f"tag {tag} says that {record.stdout!r} was printed")
+
+        search.drawn(
+            "packings", PACKINGS, check, most=subject.most(48, 6), weigh=lambda packings: 1 + len(packings)
+        )

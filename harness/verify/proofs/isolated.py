@@ -1,0 +1,395 @@
+"""Isolated: a run reaches nothing but its own sandbox, neither another avatar's files, another kata's, the host's, the engine,
+the network nor the streams that the harness reads; it gains no privileges; and it is bounded.
+
+All that can be tried in one run is: three test events, the first of them beside one of another avatar, and one after them, on
+Docker seven seconds; who asks for one attempt alone plays only the test event that it is in. Canaries are planted outside, and
+listeners wait there; what a run tells of itself counts too. A sandbox that is mounted has the bounds of its own disk, and is not
+filled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+from harness.engines import Engine, Limits, Sandbox, SandboxSpec
+from harness.engines.calls import REFUSED
+from harness.engines.spec import MIB
+from harness.engines.streams import Stream
+from harness.inside.layout import Avatar
+from harness.runners.base import BaseRunner
+from harness.runners.run import Outcome, Run
+from harness.verify.proofs.outside import marker
+from harness.verify.proofs.search import Search
+from harness.verify.proofs.subject import SECONDS, Subject
+from harness.verify.proofs.verdict import Refuted, Untried
+
+LIMITS = Limits(
+    memory=256 * MIB, sandbox=24 * MIB, temporary=4 * MIB, file=4 * MIB, processes=60, open_files=64
+)
+"""So small that a run gets to them at once, and no smaller than a compiler needs."""
+
+BOUNDS = {
+    "open files": 4 * LIMITS.open_files,
+    "a file": 4 * LIMITS.file,
+    "/tmp": 4 * LIMITS.temporary,
+    "the sandbox": 3 * LIMITS.sandbox,
+    "processes": 4 * LIMITS.processes,
+    "memory": 4 * LIMITS.memory,
+    "memory without a name": 4 * LIMITS.memory,
+}
+"""How much is taken of each: much more than there may be."""
+
+BESIDE: Mapping[str, str] = {
+    "another avatar's files": "a search of all that is seen for the name of one",
+    "another kata's files": "the same",
+    "a file of the host": "the same, and a line written to one that anybody there may write",
+    "another run's process": "the command line of each process that is seen, and a SIGKILL",
+    "the engine's socket": "the paths at which engines listen",
+    "the system's files": "a file written to `/`, `/usr`, `/etc`, `/bin`, `/dev`, `/sys` and `/proc/sys/kernel`",
+    "a capability": "what the kernel says of the run",
+    "new privileges": "the same",
+    "the network": "a connection to each address of the machine",
+    "a socket of the host": "a connection to an abstract one",
+    "a file of the system, as root of a namespace": "`unshare`, then `/etc/shadow`",
+    "the uid 0": "`setuid` and `seteuid`",
+    "a mount": "a tmpfs over `/tmp`",
+    "a device": "`mknod` of a disk, and `/dev/mem`",
+    "another root": "`chroot`",
+    "a key": "a key of the session and of the user: looked for, added, and read in `/proc/keys`",
+    "a namespace of its own": "`unshare` of user, mount and network",
+    "a process in a namespace of its own": "`clone` and `clone3`",
+    "another's namespace": "`setns`",
+    "a file system": "`mount`, `fsopen`, `open_tree`, `umount2` and `pivot_root`",
+    "io_uring": "its three calls",
+    "asynchronous input and output": "`io_setup`, whose bound is one of the whole machine",
+    "userfaultfd": "one for user space alone",
+    "AF_VSOCK": "a socket of it",
+    "the calls of 32-bit programs": "AF_VSOCK by `socketcall` and `socket`, `unshare` and `io_uring_setup`, all by `int $0x80`",
+    "bpf": "the call",
+    "perf events": "the call",
+    "a file by its handle": "`open_by_handle_at`",
+    "a module of the kernel": "the three calls that load and unload one",
+    "another kernel": "`kexec_load` and `reboot`",
+    "the clock": "`clock_settime` and `settimeofday`",
+    "swap and quota": "`swapon`, `quotactl` and `acct`",
+    "the kernel's log": "`syslog`",
+    "the memory policy of others": "`mbind`, `move_pages` and `migrate_pages`",
+    "what processes share": "`kcmp` and `pidfd_getfd`",
+    "another personality": "`personality` without random addresses",
+    "any other refused call": "each of `harness.engines.calls` with arguments that do no harm",
+    "the first process": "`ptrace`, and its memory",
+    "processes": "as many forks as it gets in half a second, beside a run that starts processes too",
+}
+"""What a run tries for while another one goes on, to how, in the order in which a counterexample is told."""
+
+FORGED: Mapping[str, str] = {
+    "the harness's streams": "a line written to each file that any process has open, once all output is used up; and after the "
+    "command's end by `ptrace` of each process that comes to be of the run's user",
+    "output without end": "more than the limit, to both streams",
+}
+"""What it tries for of the harness itself."""
+
+TAKEN: Mapping[str, str] = {
+    "open files": "so many of `/dev/null`",
+    "a file": "one that grows",
+    "/tmp": "files until it is full",
+    "the sandbox": "files until it is full; not one that is mounted, which has the bounds of its own disk",
+    "memory": "so much of `malloc`, written to",
+    "memory without a name": "files of `memfd_create`, of no file system and no address space, in as many processes as it takes",
+}
+"""What it takes BOUNDS of."""
+
+AFTERWARDS: Mapping[str, str] = {
+    "the end of other runs": "all of this: the run beside it goes on to its end, and one after it is an ordinary one",
+}
+
+ATTEMPTS: Mapping[str, str] = {**BESIDE, **FORGED, **TAKEN, **AFTERWARDS}
+"""What a run may not reach or exceed, to how it tries."""
+
+COMPILE = "[ -x reach ] || cc -w -o reach reach.c || exit 0"
+
+REACH = """
+./reach processes {processes}
+find / \\( -path /proc -o -path /sys -o -path /sandbox \\) -prune -o -name '*{token}*' -print 2>/dev/null |
+while read -r path; do
+    case $path in
+    *avatar.{token}) echo "reached another avatar's files" ;;
+    *kata.{token}) echo "reached another kata's files" ;;
+    *) echo "reached a file of the host" ;;
+    esac
+done
+{{ echo forged >>{canary}; }} 2>/dev/null
+for each in /proc/[0-9]*; do
+    case $(tr '\\0' ' ' <"$each/cmdline") in *{mark}*) echo "reached another run's process"; kill -9 "${{each#/proc/}}" ;; esac
+done 2>/dev/null
+for each in {sockets}; do
+    [ ! -S "$each" ] || echo "reached the engine's socket"
+done
+for each in / /usr /etc /bin /dev /sys /proc/sys/kernel; do
+    if echo 1 >"$each/{token}"; then echo "reached the system's files"; rm "$each/{token}"; fi
+done 2>/dev/null
+while read -r key value rest; do
+    case $key$value in
+    Cap???:*[1-9a-f]*) echo "reached a capability" ;;
+    NoNewPrivs:0) echo "reached new privileges" ;;
+    Uid:0) echo "reached the uid 0" ;;
+    esac
+done </proc/self/status
+./reach reach {port} {addresses} {token} /etc/shadow
+"""
+
+NEIGHBOUR = """#!/bin/sh
+sleep {mark} &
+while kill -0 $! 2>/dev/null; do sleep 0.01 || exit; done
+wait $! && echo slept
+"""
+"""Starts one process after the other, as a build does, as long as one of them is there."""
+
+FORGE = """
+head -c {fill} /dev/zero | tr '\\0' x
+head -c {fill} /dev/zero | tr '\\0' x >&2
+timeout 3 sh -c 'for each in /proc/[0-9]*/fd/[0-9]*; do
+    [ -f "$each" ] || printf "\\n%s%s\\n" forged- {token} >"$each"
+done' 2>/dev/null
+./reach forge {token} >/dev/null 2>&1 &
+sleep 0.1
+:
+"""
+
+
+def prove(subject: Subject, search: Search) -> None:
+    """Refuted by the first thing that a run reached, or took too much of."""
+    engine = _Listening(subject.engine)
+    with replace(subject, engine=cast(Engine, engine)).runner(observe=False, limits=LIMITS) as runner:
+        trial = _Trial(subject, runner, engine)
+
+        def check(what: str) -> None:
+            if (how := trial.reached(what)) is not None:
+                raise Refuted("it was reached" + (f": {how}" if how else ""))
+
+        search.listed("attempts", ATTEMPTS, check, show=lambda what: f"a run tries for {what}")
+
+
+@dataclass
+class _Trial:
+    """All that is tried, each test event once what it tries is asked for."""
+
+    subject: Subject
+    runner: BaseRunner
+    engine: _Listening
+    token: str = field(default_factory=lambda: f"harness-proof-{secrets.token_hex(8)}")
+
+    def reached(self, what: str) -> str | None:
+        """How it was reached, as far as that can be said; None if it was not."""
+        if what in BESIDE:
+            return self._beside.get(what)
+        if what in FORGED:
+            return self._forged.get(what)
+        if what in TAKEN:
+            return self._taken.get(what)
+        found = self._beside.get(what)
+        self._forged, self._taken  # noqa: B018 - after all that one can do
+        if "answers" not in _lines(self._play(self.subject.avatar(), "echo answers")):
+            return "the next test event is not an ordinary one"
+        return found
+
+    @cached_property
+    def _avatar(self) -> Avatar:
+        return self.subject.avatar()
+
+    @cached_property
+    def _beside(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        # It compiles: where the tree is kept, that takes no time in which the other run goes on.
+        self._play(self._avatar, ":")
+        with (
+            self._canary() as canary,
+            self._listeners() as (port, heard),
+            self._neighbours(self._avatar, found) as mark,
+        ):
+            words = {
+                "token": self.token,
+                "canary": canary,
+                "mark": mark,
+                "port": port,
+                "addresses": ",".join(_addresses()),
+                "sockets": " ".join(_sockets()),
+                "processes": BOUNDS["processes"],
+            }
+            told = self._play(self._avatar, REACH.format(**words))
+            found.update(_told(told))
+            if canary.read_text() != "canary\n":
+                found["a file of the host"] = "it was written"
+            found.update(heard())
+        return found
+
+    @cached_property
+    def _taken(self) -> Mapping[str, str]:
+        script = "\n".join(
+            f"./reach '{what}' {BOUNDS[what]}; rm -f full.* /tmp/full.*"
+            for what in TAKEN
+            if what != "the sandbox" or not self.engine.mounted
+        )
+        return _told(self._play(self._avatar, script))
+
+    def _play(self, avatar: Avatar, script: str) -> Run:
+        run = self.runner.run(avatar, _files(f"{COMPILE}\n{script}"), max_seconds=SECONDS)
+        if run.outcome is Outcome.FAULTY:
+            raise Refuted(f"the test event was faulty: {run.reason}")
+        return run
+
+    @cached_property
+    def _forged(self) -> Mapping[str, str]:
+        """What came through to the harness when the run had used up all that it may print."""
+        self.engine.heard.clear()
+        run = self._play(self._avatar, FORGE.format(fill=LIMITS.output + 8192, token=self.token))
+        found = {}
+        if f"forged-{self.token}".encode() in bytes(self.engine.heard):
+            found["the harness's streams"] = "what it wrote into them arrived"
+        if not run.truncated or max(len(run.stdout), len(run.stderr)) > LIMITS.output:
+            found["output without end"] = ""
+        return found
+
+    @contextmanager
+    def _canary(self) -> Iterator[Path]:
+        """A file of the host that anybody there may read and write."""
+        with tempfile.TemporaryDirectory(prefix=self.token) as folder:
+            Path(folder).chmod(0o755)
+            canary = Path(folder) / f"host.{self.token}"
+            canary.write_text("canary\n")
+            canary.chmod(0o666)
+            yield canary
+
+    @contextmanager
+    def _listeners(self) -> Iterator[tuple[int, Any]]:
+        """Who waits on the host for a connection; and what says who got one."""
+        with socket.socket() as network, socket.socket(socket.AF_UNIX) as local:
+            network.bind(("0.0.0.0", 0))
+            local.bind(f"\0{self.token}")
+            listeners = {"the network": network, "a socket of the host": local}
+            for each in listeners.values():
+                each.listen()
+                each.setblocking(False)
+
+            def heard() -> dict[str, str]:
+                found = {}
+                for what, listener in listeners.items():
+                    with contextlib.suppress(BlockingIOError):
+                        listener.accept()[0].close()
+                        found[what] = "a connection arrived"
+                return found
+
+            yield network.getsockname()[1], heard
+
+    @contextmanager
+    def _neighbours(self, avatar: Avatar, found: dict[str, str]) -> Iterator[str]:
+        """Another avatar of the same kata and one of another kata, with files; a run of the first goes on meanwhile."""
+        spider, other = replace(avatar, name="spider"), self.subject.avatar()
+        self.runner.run(
+            other, {"cyber-dojo.sh": "#!/bin/sh\n", f"kata.{self.token}": "secret"}, max_seconds=SECONDS
+        )
+        mark = f"1.{marker().replace('.', '')}"
+        files = {"cyber-dojo.sh": NEIGHBOUR.format(mark=mark), f"avatar.{self.token}": "secret"}
+        runs: list[Run] = []
+        press = threading.Thread(
+            target=lambda: runs.append(self.runner.run(spider, files, max_seconds=SECONDS))
+        )
+        press.start()
+        try:
+            yield mark
+        finally:
+            press.join()
+        if not runs or "slept" not in _lines(runs[0]):
+            found["the end of other runs"] = (
+                f"a run beside it was {runs[0].outcome}: {runs[0].reason or runs[0].stderr.strip() or 'it was killed'}"
+                if runs
+                else "a run beside it was broken off"
+            )
+
+
+class _Listening:
+    """An engine in front of another, which hears all that comes from the run-containers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.heard = bytearray()
+        self.mounted = False  # the last sandbox
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def open(self, spec: SandboxSpec) -> Sandbox:
+        self.mounted = spec.mount is not None
+        sandbox = self._engine.open(spec)
+        sandbox.wrap(lambda stream: cast(Stream, _Heard(stream, self.heard)))
+        return sandbox
+
+
+class _Heard:
+    def __init__(self, stream: Stream, heard: bytearray) -> None:
+        self._stream, self._heard = stream, heard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def read(self, deadline: float) -> tuple[int, bytes]:
+        source, data = self._stream.read(deadline)
+        self._heard.extend(data)
+        return source, data
+
+
+def _files(script: str) -> dict[str, str | bytes]:
+    program = resources.files("harness.verify.proofs").joinpath("reach.c").read_text(encoding="utf-8")
+    known = "".join(f'#ifdef SYS_{name}\n{{"{name}", SYS_{name}}},\n#endif\n' for name in REFUSED)
+    refused = f"static const struct {{ const char *name; long number; }} refused[] = {{\n{known}}};\n"
+    return {"cyber-dojo.sh": f"#!/bin/sh\n{script}\n", "reach.c": program, "refused.h": refused}
+
+
+def _lines(run: Run) -> list[str]:
+    """What it printed; a run of somebody else on this machine, whom nothing keeps apart, may have written into it."""
+    return run.stdout.splitlines()
+
+
+def _told(run: Run) -> dict[str, str]:
+    """What a run says that it reached. Raises Untried where it could not try."""
+    if not any(line.startswith(("reached ", "refused ")) for line in _lines(run)):
+        raise Untried("the image has no C compiler, which the attempts need")
+    found: dict[str, str] = {}
+    for line in _lines(run):
+        if line.startswith("reached "):
+            what, _, how = line.removeprefix("reached ").partition(": ")
+            found.setdefault(what, how)
+    return found
+
+
+def _addresses() -> set[str]:
+    """Of this host."""
+    found = {"127.0.0.1"}
+    with contextlib.suppress(OSError):
+        found.update(
+            str(each[4][0]) for each in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+        )
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent: it only tells which address is used
+        found.add(probe.getsockname()[0])
+    return found
+
+
+def _sockets() -> set[str]:
+    """Where engines listen."""
+    named = os.environ.get("DOCKER_HOST", "").removeprefix("unix://")
+    return {"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock"} | (
+        {named} if named.startswith("/") else set()
+    )

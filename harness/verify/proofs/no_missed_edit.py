@@ -1,0 +1,70 @@
+"""No missed edit: whatever the gap between a build and the edit after it, from none to seconds, make sees the edit.
+
+The build is `cp`, since gcc's own time would hide a fast edit; the observer is make itself. What was built by a clock that
+runs ahead must not hide an edit either. An example is a test event for each of a few gaps, or three: on Docker half a second
+each.
+"""
+
+from __future__ import annotations
+
+import time
+
+from hypothesis import strategies as st
+
+from harness.verify.proofs.search import Search
+from harness.verify.proofs.subject import Subject, complete
+from harness.verify.proofs.verdict import Refuted
+
+GAPS = st.lists(st.sampled_from([0.0, 0.0005, 0.002, 0.004, 0.01, 0.1, 0.4, 1.0]), min_size=1, max_size=4)
+"""Seconds between the end of a test event and the edit: within a tick of the kernel's clock, around it, and beyond."""
+
+AHEAD = ("1 second", "1 hour", "1 year")
+"""How far the clock runs ahead that a build's product is stamped from: every edit seems to be older than it."""
+
+FILES = {
+    "cyber-dojo.sh": "#!/bin/sh\nmake --silent && cat product\n",
+    "Makefile": "product: source\n\tcp source product\n",
+}
+
+PAIRS = tuple(str(number) for number in range(1, 9))
+"""Sources with a product each, side by side in one sandbox: every one of them is built at another moment before the edits."""
+
+SEVERAL = {
+    "cyber-dojo.sh": f"#!/bin/sh\nmake --silent && cat {' '.join(f'{each}.product' for each in PAIRS)}\n",
+    "Makefile": f"all: {' '.join(f'{each}.product' for each in PAIRS)}\n%.product: %.source\n\tcp $< $@\n",
+}
+
+
+def sources(edit: int) -> dict[str, str]:
+    """All of them, edited so often."""
+    return {f"{each}.source": f"{each} edit {edit:03}\n" for each in PAIRS}
+
+
+def prove(subject: Subject, search: Search) -> None:
+    """Refuted by the first edit that make did not see."""
+    with subject.runner() as runner:
+
+        def check(gaps: list[float]) -> None:
+            avatar = subject.avatar()
+            complete(runner, avatar, {**SEVERAL, **sources(0)})
+            search.tally.label(*(f"{gap * 1000:g} ms" for gap in gaps))
+            for number, gap in enumerate(gaps, 1):
+                time.sleep(gap)
+                edited = sources(number)
+                run = complete(runner, avatar, {**SEVERAL, **edited})
+                if run.stdout != "".join(edited.values()):
+                    raise Refuted(
+                        f"an edit {gap * 1000:g} ms after the build before it was missed: make gave {run.stdout!r}"
+                    )
+
+        def check_ahead(ahead: str) -> None:
+            avatar = subject.avatar()
+            makefile = f"{FILES['Makefile']}\ttouch -d '{ahead}' product\n"
+            for number in range(3):
+                edited: dict[str, str | bytes] = {**FILES, "Makefile": makefile, "source": f"edit {number}\n"}
+                run = complete(runner, avatar, edited)
+                if run.stdout != f"edit {number}\n":
+                    raise Refuted(f"edit {number} was missed: make gave {run.stdout!r}")
+
+        search.listed("ahead", AHEAD, check_ahead, show=lambda ahead: f"products from a clock {ahead} ahead")
+        search.drawn("gaps", GAPS, check, most=subject.most(17, 4), weigh=lambda gaps: len(gaps) * len(PAIRS))

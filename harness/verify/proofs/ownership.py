@@ -1,0 +1,162 @@
+"""Ownership: inside, files belong to the user that the run is; in the katas to the katas' own, so that no uid is needed on
+the host; and whatever modes a run gives, they stay as they are and cannot break the next test event.
+
+What is asked of owners costs one test event, an example of modes two; several avatars play at once.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+import tarfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from harness.inside.layout import Avatar
+from harness.runners.base import BaseRunner
+from harness.verify.proofs.outside import at_once
+from harness.verify.proofs.search import Search
+from harness.verify.proofs.state import look
+from harness.verify.proofs.subject import Subject, complete
+from harness.verify.proofs.verdict import Refuted
+from harness.verify.testing.strategies import several
+
+WHOSE = 'id -u; find . ! -uid "$(id -u)"; mkdir folder; echo 1 >folder/product; ln -s product folder/link'
+
+MAKE = "mkdir -p product/folder; echo 1 >product/folder/file; echo 1 >product/file; echo 1 >sub/product"
+
+PATHS = (
+    ".",
+    "cyber-dojo.sh",
+    "edit",
+    "sub",
+    "sub/edit",
+    "sub/product",
+    "product",
+    "product/folder",
+    "product/folder/file",
+)
+"""What a run may give a mode to: the sandbox itself, visible files, their folders, and what it made."""
+
+MODES = (0, 0o111, 0o200, 0o400, 0o644, 0o755, 0o1777, 0o2755, 0o4755, 0o6000, 0o7777)
+
+READ = "cat edit sub/edit"
+
+
+@dataclass(frozen=True)
+class Chmod:
+    """What a run does to one path."""
+
+    path: str
+    mode: int
+
+    def __str__(self) -> str:
+        return f"chmod {self.mode:04o} {self.path}"
+
+
+AT_ONCE = 4
+"""Avatars."""
+
+EDITED = ((), ("edit",), ("sub/edit",), ("edit", "sub/edit"))
+"""Visible files that the next test event edits; those that it does not, it reads as they were left."""
+
+CHMODS = st.lists(
+    st.builds(Chmod, st.sampled_from(PATHS), st.sampled_from(MODES)),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda chmod: chmod.path,
+)
+
+
+def prove(subject: Subject, search: Search) -> None:
+    """Refuted by the first owner that is not as it must be, or by modes after which a test event is not an ordinary one."""
+    with subject.runner() as runner:
+        search.listed("owners", OWNERS, lambda name: OWNERS[name](runner, subject.avatar()))
+
+        def shut(name: str) -> None:
+            at_once(EDITED, lambda edited: _modes(runner, subject.avatar(), [CLOSED[name]], edited))
+
+        search.listed("closed", CLOSED, shut, weigh=lambda name: len(EDITED))
+
+        def check(several: Sequence[tuple[list[Chmod], Sequence[str]]]) -> None:
+            at_once(several, lambda drawn: _modes(runner, subject.avatar(), *drawn))
+
+        modes = several(st.tuples(CHMODS, st.sampled_from(EDITED)), most=AT_ONCE)
+        search.drawn("modes", modes, check, most=subject.most(80, 8), weigh=len)
+
+
+def _inside(runner: BaseRunner, avatar: Avatar) -> None:
+    run = complete(runner, avatar, _files(WHOSE))
+    uid, *others = run.stdout.splitlines()
+    if uid == "0" and runner.engine.isolates:
+        raise Refuted("the run is root")
+    if others:
+        raise Refuted(f"{others[0]} does not belong to the uid {uid}, which the run is")
+
+
+def _in_the_katas(runner: BaseRunner, avatar: Avatar) -> None:
+    complete(runner, avatar, _files(WHOSE))
+    archive = io.BytesIO()
+    runner.katas.download(avatar.kata, archive.write)
+    archive.seek(0)
+    with tarfile.open(fileobj=archive) as members:
+        owners = {member.name: member.uid for member in members}
+    own = owners[f"./{avatar.name}/.git"]
+    for name, uid in sorted(owners.items()):
+        if uid != own:
+            raise Refuted(
+                f"{name} belongs to the uid {uid}, which the host must have, and the katas to {own}"
+            )
+
+
+def _mounted(runner: BaseRunner, avatar: Avatar) -> None:
+    """Where the harness is that uid itself, their owner does not tell."""
+    with closing(runner.begin(avatar)) as katas:
+        spec = runner.spec(avatar, katas)
+    if spec.mount is not None:
+        where = "a folder of the host" if isinstance(spec.mount, Path) else "the katas' volume"
+        raise Refuted(f"the run writes into {where} as the uid {spec.uid}, which must own it there")
+
+
+CLOSED = {f"chmod 0000 {path}": Chmod(path, 0) for path in (".", "sub", "cyber-dojo.sh")}
+"""What shuts the next test event out most surely."""
+
+OWNERS = {
+    "inside the run": _inside,
+    "in the katas": _in_the_katas,
+    "mounted": _mounted,
+}
+
+
+def _modes(runner: BaseRunner, avatar: Avatar, chmods: Sequence[Chmod], edited: Sequence[str]) -> None:
+    """Two test events: one gives the modes, and one edits some files, if any, and reads them all."""
+    deepest_first = sorted(
+        chmods, key=lambda chmod: chmod.path.count("/") + (chmod.path != "."), reverse=True
+    )
+    words = ", ".join(map(str, deepest_first))
+    commands = "; ".join(f"chmod {each.mode:04o} {shlex.quote(each.path)}" for each in deepest_first)
+    script = f"[ -e given ] || {{ {MAKE}; echo 1 >given; {commands}; exit; }}; {READ}"
+    complete(runner, avatar, _files(script))
+    given = look(runner.katas, avatar)
+    for each in deepest_first:
+        entry = given.sandbox.get(each.path.encode())
+        if "product" in each.path and entry and entry.mode != each.mode:
+            raise Refuted(f"after {words} the katas hold {each.path} with the mode {entry.mode:04o}")
+    try:
+        run = complete(runner, avatar, _files(script, *edited))
+    except Refuted as refuted:
+        raise Refuted(f"after {words} {refuted}") from refuted
+    expected = "".join("2" if name in edited else "1" for name in ("edit", "sub/edit"))
+    if b"given" in given.sandbox and (run.status, run.stdout) != (0, expected):
+        raise Refuted(
+            f"after {words} the next test event gave {run.stdout!r} instead of {expected!r}: {run.stderr.strip()}"
+        )
+
+
+def _files(script: str, *edited: str) -> dict[str, str | bytes]:
+    files: dict[str, str | bytes] = {name: "2" if name in edited else "1" for name in ("edit", "sub/edit")}
+    return {"cyber-dojo.sh": f"#!/bin/sh\n{script}\n", **files}

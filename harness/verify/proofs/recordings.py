@@ -1,0 +1,92 @@
+"""Recording what is done to the katas: in this thread, or by a keeper on whatever engine."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.engines import Engine
+from harness.engines.streams import Stream
+from harness.inside.errors import EngineError
+from harness.verify.proofs.faults import beginning_with, source_of
+from harness.verify.proofs.recorder import PREFIX, Recorder
+
+ACCEPTED = "accepted"
+"""The mark of a test event that was told as accepted."""
+
+
+_RECORDERS: list[Recorder] = []
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    for each in _RECORDERS:
+        each.hook(event, arguments)
+
+
+@functools.cache
+def _install() -> None:
+    sys.addaudithook(_hook)
+
+
+@contextmanager
+def recorded(root: Path) -> Iterator[tuple[Recorder, list[dict[str, Any]]]]:
+    """What this thread does to a folder in the block."""
+    records: list[dict[str, Any]] = []
+    recorder = Recorder(str(root), records.append)
+    _install()
+    _RECORDERS.append(recorder)
+    recorder.mark("begun")
+    try:
+        yield recorder, records
+    finally:
+        _RECORDERS.remove(recorder)
+
+
+class RecordingEngine:
+    """Like the engine behind it, but its keepers tell what they do to their disk."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self.recording = engine, True
+        self.records: list[dict[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def open_keeper(self, volume: str, program: bytes) -> Stream:
+        if not self.recording:
+            return self._engine.open_keeper(volume, program)
+        if self.records:
+            raise EngineError("another keeper was wanted while one is being recorded")
+        telling = beginning_with(program, source_of("recorder.py"), b"install_in_keeper()")
+        return _Telling(self._engine.open_keeper(volume, telling), self.records)
+
+
+class _Telling:
+    """A stream on whose other side a keeper records itself."""
+
+    def __init__(self, stream: Stream, records: list[dict[str, Any]]) -> None:
+        self._stream, self._records = stream, records
+        self._said = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def read(self, deadline: float) -> tuple[int, bytes]:
+        while True:
+            source, data = self._stream.read(deadline)
+            if source != 2:
+                return source, data
+            *lines, self._said = (self._said + data).split(b"\n")
+            other = []
+            for line in lines:
+                if line.startswith(PREFIX):
+                    self._records.append(json.loads(line.removeprefix(PREFIX)))
+                else:
+                    other.append(line + b"\n")
+            if other:
+                return source, b"".join(other)

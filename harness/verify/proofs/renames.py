@@ -1,0 +1,85 @@
+"""Renames: rename(2) moves any folder of the sandbox, as on one disk: of what was sent, of what the run made, and of what an
+earlier run made. Tools that never copy do this: npm, pip, cargo and rustup, and mv takes ten times as long where it has to.
+
+A case is one to three test events; sessions are drawn, several of them side by side in one sandbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from harness.katas.visible import VisibleFile, VisibleFiles
+from harness.verify.proofs.search import Search, alone_too
+from harness.verify.proofs.subject import Subject, complete, kept
+from harness.verify.proofs.verdict import Refuted
+from harness.verify.proofs.words import differences
+from harness.verify.testing.sessions import APPEND, RENAME, WRITE, Change, Model, Press, beside
+from harness.verify.testing.strategies import changes, several
+
+SCRIPT = b"cyber-dojo.sh"
+
+SENT = (Change(WRITE, b"sent/in/file", b"1\n"), Change(WRITE, b"sent/file", b"1\n"))
+MADE = (Change(WRITE, b"made/in/file", b"1\n"), Change(WRITE, b"made/file", b"1\n"))
+
+CASES: dict[str, Sequence[Press]] = {
+    "what this run made": (Press(deeds=(*MADE, Change(RENAME, b"made", b"renamed"))),),
+    "what was sent": (Press(edits=SENT, deeds=(Change(RENAME, b"sent", b"renamed"),)),),
+    "what was sent before": (
+        Press(edits=SENT),
+        Press(edits=(Change(WRITE, b"sent/file", b"2\n"),), deeds=(Change(RENAME, b"sent/in", b"sent/out"),)),
+    ),
+    "what an earlier run made": (
+        Press(deeds=MADE),
+        Press(deeds=(Change(RENAME, b"made", b"renamed"),)),
+        Press(deeds=(Change(APPEND, b"renamed/in/file", b"more\n"), Change(RENAME, b"renamed", b"made"))),
+    ),
+    "a folder that was renamed before": (
+        Press(deeds=MADE),
+        Press(deeds=(Change(RENAME, b"made", b"one"), Change(RENAME, b"one/in", b"two"))),
+        Press(deeds=(Change(RENAME, b"one", b"two/in"), Change(RENAME, b"two", b"three"))),
+    ),
+}
+
+
+RENAMES = several(
+    st.lists(
+        st.builds(
+            Press,
+            st.lists(changes(WRITE, RENAME), max_size=2),
+            st.lists(changes(WRITE, APPEND, RENAME), max_size=4),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+
+
+def prove(subject: Subject, search: Search) -> None:
+    """Refuted by the first folder that cannot be renamed, or is another one then."""
+    with subject.runner(observe=False) as runner:
+
+        def check(session: Sequence[Press]) -> None:
+            model, avatar = Model(), subject.avatar()
+            for press in session:
+                model.edit(press.edits)
+                model.arrive()
+                script = model.run(press.deeds)
+                run = complete(runner, avatar, VisibleFiles({**model.files(), SCRIPT: VisibleFile(script)}))
+                if run.status:
+                    raise Refuted(f"{press}: {' '.join(run.stderr.split())}")
+            found = kept(runner, avatar)
+            tree = {path: entry for path, entry in found.items() if path not in (b".", SCRIPT)}
+            search.tally.compared(tree)
+            model.settle(tree)
+            if said := differences(model.entries(tree, contents=True), tree):
+                raise Refuted(said)
+
+        def check_several(several: Sequence[Sequence[Press]]) -> None:
+            for session in several:
+                search.tally.label(*(each.verb for press in session for each in (*press.edits, *press.deeds)))
+            check(beside(several))
+
+        search.listed("cases", CASES, lambda name: check(CASES[name]))
+        search.drawn("sessions", RENAMES, alone_too(check_several), most=subject.most(33, 4), weigh=len)

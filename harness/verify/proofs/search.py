@@ -1,0 +1,252 @@
+"""The search for a counterexample: Hypothesis where examples are drawn, a loop where they can be listed."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hypothesis import HealthCheck, Phase, given, reproduce_failure, settings
+from hypothesis.control import current_build_context
+from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.errors import DidNotReproduce, FlakyFailure, HypothesisWarning, InvalidArgument
+from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test
+from hypothesis.strategies import SearchStrategy
+
+from harness.engines.folders import state_home
+from harness.inside.errors import HarnessError, UsageError
+from harness.verify.proofs.tally import Tally
+from harness.verify.proofs.verdict import Counterexample, Refuted, Untried
+
+Example = TypeVar("Example")
+
+BLOB = re.compile(r"@reproduce_failure\('([^']+)', b'([^']+)'\)")
+"""How Hypothesis says that an example can be had again (`print_blob`)."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to search; see PROFILES."""
+
+    factor: float  # of the examples that a proof asks for by default
+    deterministic: bool  # the same examples each time
+    shrink_seconds: float = 15.0  # that may go into making a counterexample smaller
+
+
+PROFILES = {
+    "dev": Effort(1.0, deterministic=False),
+    "ci": Effort(0.3, deterministic=True),
+    "thorough": Effort(17.0, deterministic=False, shrink_seconds=120.0),
+}
+
+
+RACES = 5
+"""How often a race is run again, to be lost once."""
+
+
+class Found(Exception):
+    """A counterexample was found, and made as small as could be."""
+
+    def __init__(self, counterexample: Counterexample) -> None:
+        super().__init__(counterexample.words)
+        self.counterexample = counterexample
+
+
+class Search:
+    """One search, of one proof of one subject; counts the examples that were tried."""
+
+    def __init__(self, effort: Effort, *, replay: str | None = None) -> None:
+        """`replay` is the token of a counterexample: nothing but that is tried."""
+        self.effort, self.examples, self.tally = effort, 0, Tally()
+        self._replay = replay
+        self._failed_at: float | None = None  # the first time, on the monotonic clock
+
+    def drawn(
+        self,
+        name: str,
+        strategy: SearchStrategy[Example],
+        check: Callable[[Example], None],
+        *,
+        most: int,
+        weigh: Callable[[Example], int] = lambda example: 1,
+    ) -> None:
+        """Let `check` raise Refuted for some of `most` draws; raises Found with the smallest one. Where a draw has several
+        examples, side by side in one sandbox, `weigh` counts them.
+        """
+
+        def counted(example: Example) -> None:
+            with self.attempt() as wanted:
+                if wanted:
+                    self.examples += weigh(example)
+                    check(example)
+
+        self._run(name, lambda options: settings(options)(given(strategy)(counted)), most)
+
+    def played(
+        self, name: str, machine: Callable[[], RuleBasedStateMachine], *, most: int, steps: int
+    ) -> None:
+        """The same for a state machine whose rules raise Refuted: `most` sessions of at most `steps` steps. What is
+        dear in a step belongs into an `attempt`.
+        """
+
+        def counted() -> RuleBasedStateMachine:
+            self.examples += 1
+            return machine()
+
+        def test(options: settings) -> Callable[[], None]:
+            return get_state_machine_test(
+                counted,  # type: ignore[arg-type]  # it takes any callable
+                settings=settings(options, stateful_step_count=steps),
+            )
+
+        self._run(name, test, most)
+
+    def listed(
+        self,
+        name: str,
+        cases: Iterable[Example],
+        check: Callable[[Example], None],
+        *,
+        show: Callable[[Example], str] = str,
+        parse: Callable[[str], Example] | None = None,
+        weigh: Callable[[Example], int] = lambda example: 1,
+    ) -> None:
+        """The same for cases that can be listed, the simplest first; `show` says one in words, and `weigh` counts the examples
+        in it. Where the list is another one
+        each time, `parse` makes the case of these words; it is then tried more than once, since it may be a race.
+        """
+        wanted = self._wanted(name)
+        listed = iter([parse(wanted)] * RACES if parse and wanted else cases)
+        while True:
+            try:
+                case = next(listed, None)
+            except Refuted as refuted:  # by what had to be played to list them
+                raise Found(Counterexample(str(refuted), token(name, ""))) from refuted
+            if case is None:
+                return
+            if wanted is None or (wanted and wanted != show(case)):
+                continue
+            self.examples += weigh(case)
+            try:
+                check(case)
+            except Refuted as refuted:
+                words = f"{show(case)}: {refuted}"
+                raise Found(Counterexample(words, token(name, show(case)))) from refuted
+
+    def some(self, cases: Iterable[Example]) -> list[Example]:
+        """Those that there is time for, evenly spread; all of them unless the search is a light one."""
+        every = list(cases)
+        most = max(1, round(len(every) * min(1, self.effort.factor)))
+        return [every[number * len(every) // most] for number in range(most)]
+
+    @contextmanager
+    def attempt(self) -> Iterator[bool]:
+        """Around what an example costs. False: take it as passed, the time for making a counterexample smaller is up."""
+        late = self._failed_at is not None and time.monotonic() > self._failed_at + self.effort.shrink_seconds
+        try:
+            yield not late or current_build_context().is_final  # the smallest that was found is always shown
+        except (Refuted, Untried, HarnessError):
+            self._failed_at = self._failed_at or time.monotonic()
+            raise
+
+    def wants(self, name: str) -> bool:
+        """Whether anything of the search `name` is to be tried: for who has to prepare it."""
+        return self._wanted(name) is not None
+
+    def _wanted(self, name: str) -> str | None:
+        """What of the search `name` is to be tried: "" for all of it, None for nothing, else that alone."""
+        if self._replay is None:
+            return ""
+        search, what = untoken(self._replay)
+        return what if search == name else None
+
+    def _run(self, name: str, make: Callable[[settings], Callable[[], None]], most: int) -> None:
+        wanted = self._wanted(name)
+        if wanted is None:
+            return
+        options = settings(
+            max_examples=max(1, round(most * self.effort.factor)),
+            derandomize=self.effort.deterministic,
+            database=None if self.effort.deterministic else _database(),
+            deadline=None,
+            print_blob=True,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+        )
+        test, before = make(options), self.examples
+        if wanted:
+            version, _, blob = wanted.partition(" ")
+            test = reproduce_failure(version, blob.encode())(test)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", HypothesisWarning
+                )  # that an example is long to print: it is not
+                test()
+        except Refuted as error:
+            blob = next(
+                (
+                    " ".join(each.groups())
+                    for note in getattr(error, "__notes__", ())
+                    for each in BLOB.finditer(note)
+                ),
+                wanted,
+            )
+            raise Found(Counterexample(str(error), token(name, blob))) from error
+        except FlakyFailure as flaky:
+            # A race that is lost only now and then is lost all the same. Replaying it is searching for it again.
+            refuted = next((each for each in flaky.exceptions if isinstance(each, Refuted)), None)
+            if refuted is None:
+                raise
+            raise Found(Counterexample(f"{refuted} (not every time)", token(name, ""))) from refuted
+        except DidNotReproduce as error:
+            if self.examples == before:
+                raise UsageError(f"this counterexample can no longer be had: {error}") from error
+        except InvalidArgument as error:
+            if not wanted:
+                raise
+            raise UsageError(f"this counterexample cannot be replayed: {error}") from error
+
+
+def alone_too(check: Callable[[Sequence[Example]], None]) -> Callable[[Sequence[Example]], None]:
+    """The check of several examples that stand side by side in one sandbox: where it fails, one of them that fails alone is
+    told.
+    """
+
+    def run(examples: Sequence[Example]) -> None:
+        try:
+            check(examples)
+        except Refuted:
+            if len(examples) > 1:
+                for each in examples:
+                    check([each])
+            raise
+
+    return run
+
+
+def token(search: str, what: str) -> str:
+    """One word for a shell."""
+    return f"{search}.{base64.urlsafe_b64encode(what.encode(errors='surrogateescape')).decode().rstrip('=')}"
+
+
+def untoken(word: str) -> tuple[str, str]:
+    """Raises UsageError for what `token` did not make."""
+    search, _, what = word.partition(".")
+    with contextlib.suppress(ValueError):
+        return search, base64.urlsafe_b64decode(what + "=" * (-len(what) % 4)).decode(
+            errors="surrogateescape"
+        )
+    raise UsageError(f"{word} is no counterexample that could be replayed: copy it whole")
+
+
+def _database() -> DirectoryBasedExampleDatabase:
+    """What failed is tried first next time."""
+    return DirectoryBasedExampleDatabase(state_home() / "examples")

@@ -1,0 +1,98 @@
+"""What is under proof: a runner on an engine."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.engines import Engine
+from harness.inside.layout import Avatar
+from harness.inside.tree import Snapshot
+from harness.katas.visible import VisibleFiles
+from harness.runners.base import BaseRunner
+from harness.runners.claims import Property
+from harness.runners.run import Observation, Outcome, Run
+from harness.runners.variant import Variant
+from harness.verify.proofs.tally import Tally
+from harness.verify.proofs.verdict import Refuted, Untried
+
+SECONDS = 60.0
+"""Limit of a test event in which nothing should take long: on a slow engine a build of three files takes five."""
+
+
+@dataclass
+class Subject:
+    """A runner on an engine; the engine is shared by all proofs, a runner by the examples of one."""
+
+    variant: Variant
+    engine: Engine
+    engine_name: str
+    image: str | None = None
+    tally: Tally = field(default_factory=Tally)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @contextmanager
+    def runner(self, **options: Any) -> Iterator[BaseRunner]:
+        """A fresh runner with temporary katas; `options` as BaseRunner takes them."""
+        with closing(
+            self.variant.open(self.engine, **{"image": self.image, "observe": True, **options})
+        ) as opened:
+            run = opened.run
+
+            def counted(*arguments: Any, **options: Any) -> Run:
+                self.tally.events += 1
+                return run(*arguments, **options)
+
+            opened.run = counted  # type: ignore[method-assign]
+            yield opened
+
+    @property
+    def cheap(self) -> bool:
+        """Whether a test event costs less than a tenth of a second."""
+        return self.engine.name == "local"
+
+    def most(self, cheap: int, dear: int) -> int:
+        """Examples to ask for, where a test event is cheap and where it is not."""
+        return cheap if self.cheap else dear
+
+    def claims(self, name: Property) -> bool:
+        """Whether the runner claims this here."""
+        return name in self.variant.claims(self.engine)
+
+    def avatar(self) -> Avatar:
+        """One that no other example plays, so that examples can share their runner."""
+        return Avatar(f"{next(self._numbers):010d}")
+
+
+def complete(
+    runner: BaseRunner,
+    avatar: Avatar,
+    files: VisibleFiles | dict[str, str | bytes],
+    *,
+    seconds: float = SECONDS,
+    story: str = "",
+) -> Run:
+    """A test event that has to complete; Refuted if it does not, after the `story` of how it came to that."""
+    run = runner.run(avatar, files, max_seconds=seconds)
+    if run.outcome is not Outcome.COMPLETED:
+        why = run.reason or run.stderr.strip() or "no reason was given"
+        raise Refuted(f"{story}{': ' if story else ''}a test event was {run.outcome}: {why}")
+    return run
+
+
+def seen(run: Run) -> Observation:
+    """The sandbox around the command, inside the run-container. Raises Untried where it cannot be seen."""
+    if run.observed is None or not run.observed.after:
+        raise Untried(
+            "the runner does not observe the sandbox (TestEvent.run does), or the image's find is not GNU's"
+        )
+    return run.observed
+
+
+def kept(runner: BaseRunner, avatar: Avatar) -> Snapshot:
+    """What the katas hold of the avatar's sandbox, contents included."""
+    with closing(runner.katas.event(avatar)) as event:
+        return event.snapshot(contents=True)

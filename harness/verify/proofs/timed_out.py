@@ -1,0 +1,155 @@
+"""Timed out: past the limit it is as if the attempt was never made: no tag, and the katas as they were. Only the visible
+files, as the notes say, may be those that were copied in before the run. Nothing of it is running any more.
+
+An example is a run that does not end, looked at from outside, and an ordinary test event after it. Several avatars play at once,
+since most of the time they wait for a limit: on Docker half a second each. Where a test event is cheap, what these runs do to the
+sandbox is drawn as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from harness.engines import Engine
+from harness.inside.layout import Avatar
+from harness.katas.visible import VisibleFiles
+from harness.runners.base import BaseRunner
+from harness.runners.run import Outcome
+from harness.verify.proofs.outside import alive, at_once, eventually, marker
+from harness.verify.proofs.search import Search
+from harness.verify.proofs.state import changed, look
+from harness.verify.proofs.subject import Subject, complete
+from harness.verify.proofs.verdict import Refuted
+from harness.verify.testing.sessions import WRITE, Change, Model
+from harness.verify.testing.strategies import deeds
+
+SECONDS, CHEAP_SECONDS = 0.7, 0.15
+"""The limit of a run that does not end, and where a container starts at once."""
+
+DRAWN, LONGEST = 12, 9
+"""Sessions of drawn runs where that is cheap, and how many runs one has at most: for each, what the katas hold is read twice, of
+histories that grow.
+"""
+
+MADE = tuple(Change(WRITE, name, b"1\n") for name in (b"made", b"goes", b"turns", b"a/x/z", b"b"))
+FOUND = os.fsdecode(Model().run(MADE))
+"""What a run makes for the next one to find, and the script that makes it."""
+
+WRITES = {
+    "changes all that it finds": "echo 2 >made; rm -rf goes turns; mkdir turns late",
+    "deletes what was sent": "rm -f edit sub/edit",
+    "makes what was sent something else": "rm -rf edit sub; mkdir edit; ln -s edit sub",
+    "moves what it finds away": "mv sub elsewhere; mv made moved",
+    "touches it into the future": "touch -d '+1 hour' made edit sub/edit",
+    "shuts it": "chmod 0 made goes edit sub",
+}
+"""What it does to the sandbox before."""
+
+AT_ONCE = 5
+"""Avatars."""
+
+ENDLESS = {
+    "loops": "while :; do :; done",
+    "prints": "while :; do echo x; done",
+    "writes": "while :; do echo $((n += 1)) >>made; done",
+    "leaves children": "sleep MARK & setsid sleep MARK & (setsid sh -c 'sleep MARK & wait' >/dev/null 2>&1 &); wait",
+    "ignores signals": "trap '' HUP INT QUIT TERM USR1 USR2 PIPE; exec >/dev/null 2>&1; while :; do sleep MARK; done",
+}
+"""What a run that does not end does; MARK is a number of seconds to sleep."""
+
+
+def prove(subject: Subject, search: Search) -> None:
+    """Refuted by the first that is not ended, or leaves a trace."""
+    seconds = CHEAP_SECONDS if subject.cheap else SECONDS
+    with subject.runner(observe=False) as runner:
+
+        def play(rounds: Sequence[Sequence[str]]) -> None:
+            players = [_Player(runner, subject.avatar(), seconds) for _ in range(AT_ONCE)]
+            at_once(players, _Player.begin)
+            # One more keeper for each may stand idle later; what one kind of run leaves, six of them leave.
+            settled = _places(runner.engine) + AT_ONCE
+            for writes in rounds:
+                at_once(list(zip(players, writes, ENDLESS, strict=True)), _time_out)
+                if not eventually(lambda: not alive(*(player.mark for player in players))):
+                    left = [how for player, how in zip(players, ENDLESS, strict=True) if alive(player.mark)]
+                    raise Refuted(f"a process of one that {' or '.join(left)} is still running")
+                if not eventually(lambda: _places(runner.engine) <= settled):
+                    raise Refuted(f"it left behind: {', '.join(runner.engine.traces())}")
+                at_once(players, _Player.go_on)
+
+        search.listed(
+            "endless",
+            search.some(WRITES),
+            lambda writes: play([[WRITES[writes]] * AT_ONCE]),
+            show=lambda writes: f"of runs that do not end each {writes}",
+            weigh=lambda writes: AT_ONCE,
+        )
+        if subject.cheap:
+            several = st.lists(st.lists(deeds(), max_size=4), min_size=AT_ONCE, max_size=AT_ONCE)
+            search.drawn(
+                "drawn",
+                st.lists(several, min_size=1, max_size=LONGEST),
+                lambda rounds: play([[_script(each) for each in drawn] for drawn in rounds]),
+                most=DRAWN,
+                weigh=lambda rounds: AT_ONCE * len(rounds),
+            )
+
+
+def _script(drawn: Sequence[Change]) -> str:
+    """What does this to what a run finds."""
+    model = Model()
+    model.run(MADE)
+    return os.fsdecode(model.run(drawn))
+
+
+class _Player:
+    """One avatar."""
+
+    def __init__(self, runner: BaseRunner, avatar: Avatar, seconds: float) -> None:
+        self._runner, self._avatar, self._seconds = runner, avatar, seconds
+        self.mark = marker()
+        self._old = _files(FOUND, "0")
+
+    def begin(self) -> None:
+        complete(self._runner, self._avatar, self._old)
+        self._runner.prepare(self._avatar)  # what stands by for the next test event was not left behind
+
+    def time_out(self, writes: str, how: str) -> None:
+        before = look(self._runner.katas, self._avatar)
+        sent = _files(f"{writes}\n{ENDLESS[how].replace('MARK', self.mark)}", how)
+        run = self._runner.run(self._avatar, sent, max_seconds=self._seconds)
+        if run.outcome is not Outcome.TIMED_OUT or run.tag is not None:
+            raise Refuted(
+                f"one that {how} was {run.outcome} past its limit: {run.reason or 'no reason was given'}"
+            )
+        if difference := changed(before, look(self._runner.katas, self._avatar), self._old, sent):
+            raise Refuted(f"one that {how} left a trace in the katas: {difference}")
+        self._tag, self._how = before.tag, how
+
+    def go_on(self) -> None:
+        self._old = _files(f"{FOUND}\ncat edit", self._how)
+        again = complete(self._runner, self._avatar, self._old)
+        if again.tag != self._tag + 1 or again.stdout != self._how:
+            raise Refuted(
+                f"the next test event after one that {self._how} got the tag {again.tag} after {self._tag}, and saw "
+                f"{again.stdout!r}"
+            )
+        self._runner.prepare(self._avatar)
+
+
+def _time_out(attempt: tuple[_Player, str, str]) -> None:
+    player, writes, how = attempt
+    player.time_out(writes, how)
+
+
+def _places(engine: Engine) -> int:
+    """Containers and folders of sandboxes: how many processes each of them has right now depends on the moment."""
+    return sum(not each.startswith("process ") for each in engine.traces())
+
+
+def _files(script: str, edit: str) -> VisibleFiles:
+    files: dict[str, str | bytes] = {"edit": edit, "sub/edit": edit}
+    return VisibleFiles({"cyber-dojo.sh": os.fsencode(f"#!/bin/sh\n{script}\n"), **files})

@@ -1,0 +1,128 @@
+"""The pytest plugin, installed with the package: options, a marker, and what `harness.verify.suite` is made of.
+
+Every test run on a machine that has this package loads it, so it imports nothing until a proof is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.engines import Engine
+    from harness.runners.claims import Property
+    from harness.runners.variant import Variant
+    from harness.verify.proofs import Finding
+
+PROFILE = "dev"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test: a property of a runner on an engine."""
+
+    variant: Variant
+    engine: str
+    name: Property
+    profile: str
+
+    def __str__(self) -> str:
+        return f"{self.variant.label}-{self.engine}-{self.name}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("harness", "proofs of what runners claim (see harness.verify.suite)")
+    group.addoption(
+        "--harness-runner",
+        action="append",
+        metavar="NAME",
+        help="runner under proof, may be given again (default: harness_runners of the ini file, else those of the notes)",
+    )
+    group.addoption(
+        "--harness-engine",
+        action="append",
+        metavar="NAME",
+        help="auto, docker, local or local-plain, may be given again (default: harness_engines of the ini file, else auto)",
+    )
+    group.addoption(
+        "--harness-profile",
+        metavar="NAME",
+        help="how hard counterexamples are searched for: dev (default), ci (the same examples each time) or thorough",
+    )
+    parser.addini("harness_runners", "runners under proof", type="args")
+    parser.addini("harness_engines", "engines that they are proved on", type="args")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "harness: a proof of what a runner claims (see harness.verify.suite)")
+    if any(config.getoption(f"harness_{each}") for each in ("runner", "engine", "profile")):
+        _cases(config)  # what is wrong with an option is said at once
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "harness_case" in metafunc.fixturenames:
+        cases = _cases(metafunc.config)
+        metafunc.parametrize("harness_case", cases, ids=[str(each) for each in cases])
+
+
+@pytest.fixture(scope="session")
+def harness_engine() -> Iterator[Callable[[str], Engine]]:
+    """Opens an engine by its name, once; skips the test with the reason where it is not to be had."""
+    from harness.engines.choose import choose  # noqa: PLC0415 - see above
+    from harness.inside.errors import EngineError  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        opened: dict[str, Engine | str] = {}
+
+        def open_it(name: str) -> Engine:
+            if name not in opened:
+                try:
+                    opened[name] = stack.enter_context(closing(choose(name).engine))
+                except EngineError as error:
+                    opened[name] = str(error)
+            engine = opened[name]
+            if isinstance(engine, str):
+                pytest.skip(f"there is no engine {name} here: {engine}")
+            return engine
+
+        yield open_it
+
+
+@pytest.fixture
+def harness_finding(harness_case: Case, harness_engine: Callable[[str], Engine]) -> Finding:
+    """What the search for a counterexample gave."""
+    from harness.verify.proofs import PROFILES, Subject, examine  # noqa: PLC0415 - see above
+
+    subject = Subject(harness_case.variant, harness_engine(harness_case.engine), harness_case.engine)
+    return examine(subject, harness_case.name, PROFILES[harness_case.profile])
+
+
+def _cases(config: pytest.Config) -> list[Case]:
+    """Raises pytest.UsageError, which is one line and exit status 4."""
+    from harness import runners  # noqa: PLC0415 - see above
+    from harness.engines.choose import NAMES  # noqa: PLC0415
+    from harness.inside.errors import UsageError  # noqa: PLC0415
+    from harness.verify.matrix import properties  # noqa: PLC0415
+    from harness.verify.proofs import PROFILES  # noqa: PLC0415
+
+    names = config.getoption("harness_runner") or config.getini("harness_runners") or runners.NOTES_NAMES
+    engines = config.getoption("harness_engine") or config.getini("harness_engines") or ["auto"]
+    profile = config.getoption("harness_profile") or PROFILE
+    for given, known, what in ((engines, NAMES, "engine"), ([profile], list(PROFILES), "profile")):
+        for each in given:
+            if each not in known:
+                raise pytest.UsageError(f"there is no {what} {each}; there are: {', '.join(known)}")
+    try:
+        variants = [runners.parse(each) for each in names]
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    return [
+        Case(variant, engine, name, profile)
+        for engine in dict.fromkeys(engines)
+        for variant in {each.label: each for each in variants}.values()
+        for name in properties()
+    ]

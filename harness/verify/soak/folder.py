@@ -1,0 +1,71 @@
+"""A player's own folder: with stamps in every order, an empty folder, and what is not to be sent."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+
+from harness.inside.disk import remove_tree
+from harness.verify.soak.plan import SOURCES
+from harness.verify.soak.script import PRODUCT
+from harness.verify.testing.sessions import Model, Node
+
+SECOND = 10**9
+
+AGES = (-3600 * SECOND, -SECOND, -2, -1, 0, 2 * SECOND, 3600 * SECOND)
+"""Nanoseconds from now: of what a player has, some files are ahead of the clock."""
+
+IGNORED = ("ignored.o", "nested/.git/HEAD")
+
+
+class Folder:
+    """One player's; written anew before each press, so that the stamp of what is not edited is another one each time."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="harness-soak-"))
+        self.stamps: Mapping[bytes, int] = {}
+
+    def begin(self) -> dict[bytes, Node]:
+        """The visible files that make it a folder of its kind."""
+        return {
+            b".gitignore": Node("f", b"ignored.*\n"),
+            b"nested/file": Node("f", b"1\n"),
+            b"empty/in": Node("d"),
+        }
+
+    def write(self, model: Model, random: Random) -> None:
+        remove_tree(self.path)
+        self.path.mkdir(mode=0o755)
+        for each in IGNORED:
+            (self.path / each).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / each).write_text("not to be sent\n")
+        now = time.time_ns()
+        stamps: dict[bytes, int] = {}
+        root = os.fsencode(self.path)
+        for path, node in model.visible.items():
+            full = os.path.join(root, path)
+            os.makedirs(os.path.dirname(full), exist_ok=True)
+            if node.kind == "d":
+                os.makedirs(full)
+                continue
+            if node.kind == "l":
+                os.symlink(node.content, full)
+            else:
+                with open(full, "wb") as file:
+                    file.write(node.content)
+                os.chmod(full, 0o755 if node.program else 0o644)
+            stamps[path] = now + random.choice(AGES)
+            os.utime(full, ns=(stamps[path], stamps[path]), follow_symlinks=False)
+        self.stamps = stamps
+
+    def close(self) -> None:
+        remove_tree(self.path)
+
+
+def must_build(stamps: Mapping[bytes, int]) -> bool:
+    """Whether make in place would build the product with these stamps."""
+    return any(stamps[each] > stamps[PRODUCT] for each in SOURCES)

@@ -1,0 +1,167 @@
+"""What an avatar does in its n-th test event, and what goes wrong in it: drawn from the seed, the number of the avatar and n
+alone, so that the same seed plays the same again, whatever came of the events before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+from harness.inside.layout import show
+from harness.verify.testing.sessions import (
+    APPEND,
+    FOLDER,
+    HARD,
+    LINKS,
+    MODE,
+    MOVE,
+    REMOVE,
+    RENAME,
+    SPARSE,
+    TOUCH,
+    WRITE,
+    Change,
+)
+from harness.verify.testing.strategies import PLACES
+
+LIFE = 60
+"""Test events of an avatar, after which another one takes its place: its first press is worth playing too."""
+
+ROOMS = (*PLACES, b"b/y", b"e/f/g")
+"""Where edits and deeds are: so few that one is soon in the way of another."""
+
+FOLDERS = (b"a", b"b", b"e", b"a/x", b"e/f")
+
+SOURCES = (b"p/1.txt", b"p/2.txt")
+"""What the product is made of; here files have as many bytes after an edit as before, most of the time."""
+
+FUTURE = (b"2191-02-03 04:05:06.987654321", b"+1 hour", b"+2 seconds")
+PAST = (b"1999-12-31 23:59:59.123456789", b"-1 hour")
+
+
+class Ending(StrEnum):
+    """How a run ends."""
+
+    PASSES = "passes"
+    FAILS = "fails"  # exit status 3
+    LEAVES = "leaves at once"  # before it has done anything
+    HANGS = "hangs"  # past the limit
+
+
+class Fault(StrEnum):
+    """What goes wrong in a test event, or just before it."""
+
+    HARNESS_KILLED = "harness killed"
+    RUN_KILLED = "run-container killed"
+    RUN_STOPPED = "run-container stopped"
+    RUN_REMOVED = "run-container removed"
+    KEEPER_KILLED = "keeper killed"
+    KEEPER_STOPPED = "keeper stopped"
+    KEEPER_REMOVED = "keeper removed"
+    IDLE_KILLED = "keeper killed while it was idle"
+    DISK_FULL = "disk full"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One test event."""
+
+    number: int  # of the avatar's thread, from 0
+    again: bool = False  # the same files once more
+    edits: Sequence[Change] = ()
+    deeds: Sequence[Change] = ()
+    before: Sequence[bytes] = ()  # sources that the run makes anew before make looks at them
+    late: Sequence[tuple[bytes, bytes]] = ()  # what the run touches after the build, and with what date
+    ending: Ending = Ending.PASSES
+    compiles: bool = False  # a real build with gcc too
+    fault: Fault | None = None
+    moment: float = 0.0  # when the fault comes, as a part of what a test event takes
+    change: int = 0  # of the keeper's disk from which on it is full
+    packs: bool = False  # the references of the history are packed before it
+    fresh: bool = False  # the first of its avatar
+    stamps: int = 0  # draws the stamps in the player's folder
+
+    def __str__(self) -> str:
+        said = [f"the player {each}" for each in self.edits] + [f"the run {each}" for each in self.deeds]
+        said += [f"the run makes {show(each)} anew" for each in self.before]
+        said += [f"the run touches {show(path)} with {date.decode()}" for path, date in self.late]
+        if self.packs:
+            said.insert(0, "references are packed")
+        if self.again:
+            said.append("the same is sent again")
+        if self.fault:
+            said.append(f"{self.fault} at {self.moment:.2f}")
+        return ", ".join([*said, f"it {self.ending}"])
+
+
+def draw(
+    seed: str, player: int, number: int, faults: Sequence[Fault], *, cheap: bool, folder: bool = False
+) -> Plan:
+    """The test event of this number; `cheap`: where a real build takes no longer than a tenth of a second or so;
+    `folder`: of a player who has one, and may have empty folders in it.
+    """
+    random = Random(f"{seed}/{player}/{number}")
+    fresh = number % LIFE == 0
+    again = not fresh and random.random() < 0.15
+    fault = random.choice(list(faults)) if faults and random.random() < 0.08 and not fresh else None
+    ending = Ending.PASSES if fresh else random.choices(list(Ending), (88, 6, 3, 0 if fault else 3))[0]
+    quiet = again or random.random() < 0.2
+    late: list[tuple[bytes, bytes]] = []
+    if random.random() < 0.1:
+        late.append((random.choice((b"p/product", *SOURCES)), random.choice(FUTURE)))
+    return Plan(
+        number,
+        again,
+        [] if again else [edit(random, folder=folder) for _ in range(random.choice((0, 1, 1, 2, 4)))],
+        [] if quiet else [deed(random) for _ in range(random.choice((0, 1, 2, 4)))],
+        [random.choice(SOURCES)] if not quiet and random.random() < 0.1 else [],
+        [] if quiet else late,
+        ending,
+        compiles=random.random() < (0.02 if cheap else 0.005),
+        fault=fault,
+        moment=random.random() * 1.2,
+        change=random.randrange(1, 40),
+        packs=not fresh and random.random() < 0.04,
+        fresh=fresh,
+        stamps=random.randrange(1 << 30),
+    )
+
+
+def edit(random: Random, *, folder: bool) -> Change:
+    """What a player does; two in three are of what the product is made of."""
+    digits = b"%03d\n" % random.randrange(1000)
+    if random.random() < 0.6:
+        return Change(WRITE, random.choice(SOURCES), digits)
+    verb = random.choice((WRITE, WRITE, REMOVE, MOVE, LINKS, MODE, RENAME, *((FOLDER,) if folder else ())))
+    if verb == RENAME:
+        return Change(verb, random.choice(FOLDERS), random.choice((b"e", b"renamed", b"b")))
+    other = {
+        WRITE: random.choice((b"", digits, digits * 20)),
+        LINKS: random.choice((b"a", b"b", b"nowhere")),
+        MOVE: random.choice(ROOMS),
+    }.get(verb, b"")
+    return Change(verb, random.choice(ROOMS), other)
+
+
+def deed(random: Random) -> Change:
+    """What a run does in its sandbox."""
+    digits = b"run %05d\n" % random.randrange(10**5)  # no content of an edit has this size
+    verb = random.choice(
+        (WRITE, WRITE, REMOVE, MOVE, RENAME, LINKS, FOLDER, HARD, APPEND, SPARSE, TOUCH, MODE)
+    )
+    path = random.choice(ROOMS)
+    if verb == RENAME:
+        return Change(verb, random.choice(FOLDERS), random.choice((b"e", b"renamed", b"c", b"b/z")))
+    other = {
+        WRITE: random.choice((b"", digits, digits * 50)),
+        APPEND: digits,
+        SPARSE: digits,
+        LINKS: random.choice((b"a", b"b", b"nowhere", b"/nowhere")),
+        MOVE: random.choice(ROOMS),
+        HARD: random.choice(ROOMS),
+        TOUCH: random.choice((*FUTURE, *PAST)),
+        MODE: random.choice((b"600", b"755", b"640", b"4711", b"2755")),
+    }.get(verb, b"")
+    return Change(verb, path, other)

@@ -1,0 +1,50 @@
+"""The command of a test event: what the run does to its tree, a small build, and how it ends."""
+
+from __future__ import annotations
+
+from harness.verify.soak.plan import SOURCES, Ending, Plan
+from harness.verify.testing.planting import quote
+from harness.verify.testing.sessions import Model, Node
+
+PRODUCT = b"p/product"
+
+MAKEFILE = b"""product: 1.txt 2.txt
+\tcat 1.txt 2.txt >product
+\t@echo built >&2
+"""
+
+HELLO = b"p/hello.c"
+
+FAILURE, LEFT = 3, 4
+"""The exit status of a run that fails, and of one that leaves at once."""
+
+
+def sources(model: Model) -> bytes:
+    """What a product that is built from nothing holds."""
+    return b"".join(model.tree[name].content for name in SOURCES)
+
+
+def write(plan: Plan, model: Model) -> bytes:
+    """The script; the model goes on to what it leaves, but for the product of the build."""
+    if plan.ending is Ending.LEAVES:
+        return b"#!/bin/sh\nexit %d\n" % LEFT
+    lines = [model.run(plan.deeds).removesuffix(b"\n")]
+    for name in plan.before:
+        content = b"made %07d\n" % plan.number
+        lines.append(b"rm -f %b && printf %%s %b >%b" % (PRODUCT, quote(content), name))
+        model.tree.pop(PRODUCT, None)
+        model.tree[name] = Node("f", content)
+    lines.append(b"make -s -C p product && cat " + PRODUCT)
+    if plan.compiles:
+        lines.append(b"gcc -o /tmp/hello %b && /tmp/hello" % HELLO)
+    lines += [b"touch -d %b %b" % (quote(date), path) for path, date in plan.late]
+    if plan.ending is Ending.HANGS:
+        lines.append(b"sleep 1000")
+    if plan.ending is Ending.FAILS:
+        lines.append(b"exit %d" % FAILURE)
+    return b"\n".join(lines) + b"\n"
+
+
+def hello(number: int) -> bytes:
+    """A program that prints a number."""
+    return b'#include <stdio.h>\nint main(void) { return printf("hello %d\\n") < 0; }\n' % number
