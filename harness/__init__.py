@@ -7,7 +7,7 @@
         run = runner.run(harness.Avatar(), files)
     print(run.outcome, run.stdout)
 
-Everything else is in the modules: `harness.engines`, `harness.katas`, `harness.runners`, `harness.measure`, and for the tests of
+Everything else is in the wings: `harness.engines`, `harness.katas`, `harness.runners`, `harness.measure`, and for the tests of
 those who carry trees `harness.testing`, which is `harness.verify.testing`.
 Names are imported when they are first used, so that `import harness` costs next to nothing.
 """

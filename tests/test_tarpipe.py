@@ -393,3 +393,14 @@ def forged(*members: tarfile.TarInfo) -> bytes:
         for member in members:
             archive.addfile(member)
     return data.getvalue()
+
+
+def test_a_copy_takes_what_comes_after_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One tar ends at the end of the archive, when the other may still be writing the zeros that fill its last record."""
+    late = 'command=$1; shift; "$command" "$@" && sleep 0.3 && head -c 65536 /dev/zero'
+    monkeypatch.setattr(tarpipe, "PACK", ("sh", "-c", late, "sh", *tarpipe.PACK))
+    (tmp_path / "from").mkdir()
+    (tmp_path / "to").mkdir()
+    (tmp_path / "from" / "file").write_text("1")
+    tarpipe.copy(str(tmp_path / "from"), str(tmp_path / "to"))
+    assert (tmp_path / "to" / "file").read_text() == "1"

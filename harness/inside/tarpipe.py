@@ -176,6 +176,9 @@ def copy(folder: str, target: str) -> None:
                 env=_ENVIRONMENT,
                 check=False,
             )
+            if other.returncode == 0:  # what comes after the end of the archive, which it does not wait for
+                for _ in read_chunks(one.stdout):
+                    pass
         one.wait()
         _check(other.returncode, unpacking, f"tar could not copy to {target}")
         _check(one.returncode, packing, f"tar could not copy {folder}")

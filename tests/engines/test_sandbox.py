@@ -17,6 +17,7 @@ import pytest
 from support import PATIENCE, eventually, fill, one_line, running, script
 
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
+from harness.engines.docker import engine as docker_engine
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.guest import sandbox as sandbox_module
 from harness.engines.guest.caches import remarks
@@ -404,6 +405,48 @@ def test_who_stops_to_read_what_is_picked_is_not_left_hanging(fresh: Sandbox) ->
     assert time.monotonic() - started < PATIENCE
     with pytest.raises(StreamCut):
         fresh.usage()
+
+
+@pytest.mark.parametrize("shared_engine", ["docker", "docker26", "podman"], indirect=True)
+def test_the_guest_finds_out_itself_what_is_left(
+    shared_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who ends the player's processes is the player's too, and may be made to say that it has."""
+    monkeypatch.setattr(docker_engine, "SWEEP", "exit 0")
+    with closing(shared_engine.open(SandboxSpec())) as sandbox:
+        execute(sandbox, "setsid sleep 1000.7 >/dev/null 2>&1 & sleep 0.1")
+        assert not running("1000.7")
+
+
+SOCKETS = """
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+int main(void) {
+    struct sockaddr_un name = {AF_UNIX, ""};
+    for (int each = 0; each < 9000; each++) {
+        int made = socket(AF_UNIX, SOCK_STREAM, 0);
+        sprintf(name.sun_path, "socket.%d", each);
+        if (bind(made, (struct sockaddr *)&name, sizeof name)) return 1;
+        close(made);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("make", ["touch -d '+1 hour' $(seq 9000)", "cc -o made made.c && ./made"])
+def test_what_tar_says_of_many_files_fills_nothing(shared_engine: Engine, make: str) -> None:
+    """The guest's own folder has room for a few thousand lines; a tree comes and goes that tar has more to say about."""
+    with closing(shared_engine.open(SandboxSpec())) as sandbox:
+        fill(sandbox, {"made.c": SOCKETS})
+        assert execute(sandbox, make).status == 0
+        tree = list(sandbox.pack())
+    with closing(shared_engine.open(SandboxSpec())) as sandbox:
+        sandbox.unpack(lambda write: [write(piece) for piece in tree])
+        assert execute(sandbox, "[ -e made.c ]").status == 0
 
 
 def test_a_listing_has_a_bound(fresh: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

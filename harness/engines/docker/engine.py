@@ -69,6 +69,24 @@ while kill -9 -1; do
 done"""
 """Run as the player: kills whatever else it has, and returns when all of it has ended."""
 
+SWEPT = """
+left=
+for each in /proc/[0-9]*; do
+    while read -r key value rest; do
+        case $key$value in
+        State:[ZX]) break ;;
+        Uid:*)
+            [ "$value" = 0 ] || { kill -9 "${each#/proc/}"; left=yes; }
+            break
+            ;;
+        esac
+    done <"$each/status"
+done 2>/dev/null
+[ -z "$left" ]"""
+"""By the guest's own shell, with no process that a run could hold: whether somebody else's is there, be it one whose files in
+/proc are root's (`PR_SET_DUMPABLE`), and its end.
+"""
+
 TRIES, PAUSE_SECONDS = 8, 0.2
 """How often a container is asked for that an engine could not make for the moment, and how long at most it is left alone
 between.
@@ -311,6 +329,7 @@ class DockerEngine:
             shown=sandbox,
             limits=limits,
             sweep=f'exec "$@" /bin/sh -c {shlex.quote(SWEEP)}',
+            swept=SWEPT,
             usage=CONTAINER,
             caches=Caches.seen(environment),
             unpack_as=become,

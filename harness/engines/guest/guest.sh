@@ -1,11 +1,12 @@
 # The trusted end of the stream: serves requests, one a line on stdin, next to the sandbox that the player's code sees.
 #
-#   sh guest.sh SANDBOX PRIVATE SHOWN OUTPUT_BYTES SWEEP USAGE LOOK TOLD UNPACK PACK ENVIRONMENT PLAYER_PATH PREFIX...
+#   sh guest.sh SANDBOX PRIVATE SHOWN OUTPUT_BYTES SWEEP SWEPT USAGE LOOK TOLD UNPACK PACK ENVIRONMENT PLAYER_PATH PREFIX...
 #
 # SANDBOX is the player's folder, PRIVATE a folder that the player cannot enter, SHOWN the sandbox by the name that it has for
 # the player, OUTPUT_BYTES how much of each of the
 # player's streams is passed on (the rest is read and dropped, so that a chatty program is not killed by a full pipe),
-# SWEEP a command that returns when every process of the player has ended, USAGE one that prints what processes have used,
+# SWEEP a command that returns when every process of the player has ended, which one of them may keep from it; SWEPT what this very
+# shell finds out by itself: whether they have; USAGE one that prints what processes have used,
 # LOOK one that sets $caches to what a run left in its HOME, and $reason if none was started at all, TOLD a file that PREFIX
 # may have that told to by descriptor 4, UNPACK the tar command that unpacks stdin so that the player owns it, PACK the one that
 # packs to stdout, ENVIRONMENT the player's variables as shell words, PLAYER_PATH the PATH among them, PREFIX what a command is put behind to become the
@@ -20,8 +21,8 @@
 # that they write can pass for an answer. A stream without its end line was cut, wherever the cut fell.
 
 set -u
-sandbox=$1 private=$2 shown=$3 output_bytes=$4 sweep=$5 usage=$6 look=$7
-shift 7
+sandbox=$1 private=$2 shown=$3 output_bytes=$4 sweep=$5 swept=$6 usage=$7 look=$8
+shift 8
 told=$1 unpack=$2 pack=$3 environment=$4 player_path=$5
 shift 5
 umask 022
@@ -153,9 +154,10 @@ while read -r request argument; do
         ready=
         : >ended
         kill $watcher
-        # The sweeper is the player's too: what is left of the player may kill it first, but not for long.
+        # The sweeper is the player's too: what is left of the player may kill it first, or make it say that all is done, but not
+        # for long.
         tries=0
-        until wait $sweeper 2>/dev/null; do
+        until wait $sweeper 2>/dev/null && eval "$swept"; do
             tries=$((tries + 1))
             [ $tries -lt 20 ] || exit 1
             eval "$sweep" </dev/null >/dev/null 2>&1 &

@@ -288,6 +288,7 @@ class LocalEngine:
             shown=os.path.join(at, inside) if isolated else str(sandbox),
             limits=spec.limits,
             sweep=":" if isolated else SWEEP % label,
+            swept=":",
             usage=group.usage_words() if group else CHILDREN,
             caches=Caches.passed_on() if isolated else Caches(),
             unpack_as=identity,
