@@ -24,6 +24,14 @@ LONGEST = 4096 - 4
 DEEPEST = 1 << 15
 """Bytes of the longest path that is packed: tar keeps all on the way down in memory, and one for each folder."""
 
+HOLES = 1 << 30
+"""Bytes of holes that are packed of one tree. A run makes as many as it likes for nothing; in an archive each is a zero, and a
+gigabyte of them takes some ten seconds, in which the kata's presses wait.
+"""
+
+BLOCK = 512
+"""Bytes of a block as stat(2) counts them."""
+
 FEW = 14
 """So many folders above a file never make a path that is too long: each name has at most 255 bytes."""
 
@@ -40,6 +48,10 @@ class Met(NamedTuple):
     def path(self) -> bytes:
         """As snapshots name it; put together only here, since the paths of a deep nest are long together."""
         return os.fsencode("/".join([*self.above, self.name]))
+
+    def is_deeper(self, most: int) -> bool:
+        """Whether its path is longer than so many bytes, LONGEST or more."""
+        return len(self.above) > FEW and len(self.path) > most
 
 
 @dataclass(slots=True)
@@ -129,7 +141,25 @@ def descend(
 
 def goes_deeper(folder: str | bytes | os.PathLike[str], most: int) -> bool:
     """Whether a path in the tree is longer than so many bytes, LONGEST or more. Raises OSError."""
-    return any(len(met.above) > FEW and len(met.path) > most for met in descend(folder))
+    return any(met.is_deeper(most) for met in descend(folder))
+
+
+def outgrows(folder: str | bytes | os.PathLike[str], deepest: int, holes: int) -> str:
+    """What of the tree fits in no archive that every tar can read; empty if all does. A path may have `deepest` bytes, LONGEST or
+    more, and the files together `holes` bytes that are on no disk: an archive holds them as zeros. Raises OSError.
+    """
+    left, linked = holes, set()
+    for met in descend(folder):
+        if met.is_deeper(deepest):
+            return f"folders with paths of more than {deepest} bytes"
+        if not stat.S_ISREG(met.status.st_mode) or met.status.st_ino in linked:
+            continue
+        if met.status.st_nlink > 1:
+            linked.add(met.status.st_ino)
+        left -= max(0, met.status.st_size - met.status.st_blocks * BLOCK)
+        if left < 0:
+            return f"files with holes of more than {holes} bytes"
+    return ""
 
 
 def _scan(way: Way) -> Iterator[Met]:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from harness.inside import increments, journal, objects, removal, repack, saving, tarpipe, whole
 from harness.inside.changes import Changes
 from harness.inside.delta import Delta, Stamped, work_out
-from harness.inside.descent import DEEPEST, descend, goes_deeper
+from harness.inside.descent import DEEPEST, HOLES, descend, outgrows
 from harness.inside.disk import empty_tree, remove_tree, sync_disk, sync_file, sync_folder
 from harness.inside.errors import HarnessError, KatasError, NoSuchAvatar
 from harness.inside.layout import (
@@ -301,7 +301,7 @@ class FolderKatas:
             raise NoSuchAvatar(f"there is no kata {kata} in {self.root}; `harness katas list` shows them all")
         with _saying(f"the katas in {self.root} cannot be read"), _still(folder):
             names = sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
-            _check_depth(kata, folder)
+            _check_archive(kata, folder)
             return tarpipe.pack(
                 str(folder),
                 write,
@@ -336,7 +336,7 @@ class FolderKatas:
         with _saying(f"the katas in {self.root} cannot be read"), contextlib.ExitStack() as stack:
             for kata, folder in self._folders():
                 stack.enter_context(_still(folder))
-                _check_depth(kata, folder)
+                _check_archive(kata, folder)
             return tarpipe.pack(str(self.root), write, options=_leaving_out("./*/*/*"), command=ARCHIVE)
 
     def interrupt(self) -> None:
@@ -629,12 +629,12 @@ class FolderEvent:
         return _saying(f"the katas in {self._folder} cannot be {what}")
 
 
-def _check_depth(kata: str, folder: Path) -> None:
+def _check_archive(kata: str, folder: Path) -> None:
     """Raise KatasError, or OSError, where an avatar of the kata in this folder has a tree that cannot be packed."""
     for name in removal.avatars(str(folder)):
-        if goes_deeper(folder / name / SANDBOX, DEEPEST):
+        if what := outgrows(folder / name / SANDBOX, DEEPEST, HOLES):
             raise KatasError(
-                f"a run of {kata}/{name} left folders with paths of more than {DEEPEST} bytes, which fit in no archive; "
+                f"a run of {kata}/{name} left {what}, which fit in no archive; "
                 f"remove them, or the avatar by `harness katas remove {kata} {name} --yes`"
             )
 

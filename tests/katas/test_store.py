@@ -757,6 +757,23 @@ class TestRefusals:
                 ask(lambda data: None)
             assert "harness katas remove" in one_line(raised.value)
 
+    def test_holes_that_fit_in_no_archive(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An archive that every tar can read holds them as zeros: terabytes that cost a run nothing would be packed for days."""
+        katas = FolderKatas(tmp_path)
+        play(katas, LION, FILES)
+        sandbox = tmp_path / avatar_folder(LION) / SANDBOX
+        with (sandbox / "sparse").open("wb") as sparse:
+            sparse.truncate(1 << 20)
+        for number in range(9):
+            os.link(sandbox / "sparse", sandbox / f"again.{number}")
+        monkeypatch.setattr(store, "HOLES", 2 << 20)
+        assert katas.download(LION.kata, lambda data: None)
+        monkeypatch.setattr(store, "HOLES", 1000)
+        for ask in (partial(katas.download, LION.kata), katas.export):
+            with pytest.raises(KatasError, match="files with holes of more than 1000 bytes") as raised:
+                ask(lambda data: None)
+            assert "harness katas remove" in one_line(raised.value)
+
     def test_a_full_disk(self, kind: str, tmp_path: Path) -> None:
         """The test event fails, the katas are as they were, and go on as soon as there is room."""
         with tmpfs(tmp_path / "disk", kib=640) as home, opened(kind, home) as katas:
