@@ -189,6 +189,20 @@ def scratch(kind: str) -> Iterator[Path]:
         remove_folder(folder)
 
 
+@contextlib.contextmanager
+def probe(home: Path) -> Iterator[Path]:
+    """The same in a home of volumes, to find out what can be done on its file system. Raises OSError."""
+    home.mkdir(parents=True, exist_ok=True)
+    with Shelf(home) as shelf:
+        name = f"probe-{secrets.token_hex(4)}"
+        labels = {LABEL: str(Owner.current()), TEMPORARY: ""}
+        shelf.make(name, labels, mode=0o711, inside={SCRATCH: 0o755})
+        try:
+            yield home / name / SCRATCH
+        finally:
+            shelf.remove(name)
+
+
 def temporary_folder(kind: str, *, inside: Mapping[str, int] = MappingProxyType({})) -> Path:
     """A fresh folder of this process's, where `harness clean` finds it should the process not come to remove it with
     `remove_folder`; with folders `inside` of these modes.

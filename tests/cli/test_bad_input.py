@@ -220,7 +220,12 @@ def test_no_space(tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("number", "status", "said"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "terminated"),
+    ],
 )
 def test_an_interruption(number: signal.Signals, status: int, said: str, tree: Path, tmp_path: Path) -> None:
     """By ctrl-C, or by what time-outs and CI systems send: everything that was started is gone."""
@@ -242,7 +247,7 @@ def test_an_interruption(number: signal.Signals, status: int, said: str, tree: P
         stderr=subprocess.PIPE,
         text=True,
         # Whatever the shell that started this ignores, as one does for what it starts in the background.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509
     )
     deadline = time.monotonic() + 30
     while not list((tmp_path / "katas").glob("*/*/lion/sandbox/started")):
@@ -255,6 +260,20 @@ def test_an_interruption(number: signal.Signals, status: int, said: str, tree: P
     owners = [each.read_text() for each in sandboxes_home().glob(f"*/{LABEL}")]
     assert not [owner for owner in owners if f"/{child.pid}/" in owner]
     assert subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, check=False).returncode == 1
+
+
+def test_an_interruption_while_the_program_is_read() -> None:
+    """Which takes most of a second: one line, and no traceback."""
+    program = (
+        "import sys, harness.cli\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'harness.cli.entry': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        "sys.exit(harness.cli.main(['doctor']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "harness: interrupted before anything was started\n")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

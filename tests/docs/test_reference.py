@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import harness
-from harness.cli import make_parser
+from harness.cli.entry import make_parser
 from harness.gate.budgets import METRICS
 from harness.measure.trials.scenario import SCENARIOS
 

@@ -6,9 +6,9 @@ import functools
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
+from harness.engines.folders import scratch
 from harness.engines.guest.caches import TELL
 from harness.engines.local.processes import GUEST
 from harness.engines.spec import NOBODY, Limits, SandboxSpec
@@ -48,8 +48,8 @@ def bubblewrap_problem() -> str:
     identity = become(SandboxSpec())
     if os.geteuid() == 0 and not identity:
         return "setpriv, of util-linux, is not installed"
-    with tempfile.TemporaryDirectory() as folder:
-        command = [*unshare(), *enclose(Path(folder), identity, Limits()), "true"]
+    with scratch("probe") as folder:
+        command = [*unshare(), *enclose(folder, identity, Limits()), "true"]
         tried = subprocess.run(command, capture_output=True, text=True, check=False)
     return tried.stderr.strip().partition("\n")[0] if tried.returncode else ""
 

@@ -128,7 +128,7 @@ class LocalEngine:
                 return ""  # bubblewrap mounts it, or the player is who owns it
             what, why = "folder", bind_problem()
         elif issubclass(mount, Overlay):
-            what, why = "overlay", overlay_problem(self.home)
+            what, why = "overlay", overlay_problem(self._volumes_home())
         else:
             what, why = "volume", bind_problem()
         return (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.engines.folders import probe, scratch
 from harness.engines.local.bubblewrap import unshare
 from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
@@ -32,12 +32,11 @@ def overlay(options: str, target: Path) -> list[str]:
 def overlay_problem(home: Path) -> str:
     """Why no overlay can be mounted of folders below `home`; empty when it can."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home) as folder:
+        with probe(home) as folder:
             for each in ("lower", "upper", "work", "merged"):
-                (Path(folder) / each).mkdir()
-            options = overlay_options(folder, Overlay("", ("lower",), "upper", "work"))
-            return problem([*overlay(options, Path(folder) / "merged"), "true"])
+                (folder / each).mkdir()
+            options = overlay_options(str(folder), Overlay("", ("lower",), "upper", "work"))
+            return problem([*overlay(options, folder / "merged"), "true"])
     except OSError as error:
         return f"{home}: {error.strerror}"
 
@@ -53,15 +52,15 @@ def empty(target: Path, size: int, owner: tuple[int, int] | None = None) -> list
 @functools.cache
 def empty_problem() -> str:
     """Why no such folder is to be had here; empty when it is."""
-    with tempfile.TemporaryDirectory() as folder:
-        return problem([*empty(Path(folder), 1 << 20), "true"])
+    with scratch("probe") as folder:
+        return problem([*empty(folder, 1 << 20), "true"])
 
 
 @functools.cache
 def bind_problem() -> str:
     """Why nothing can be mounted here; empty when it can."""
-    with tempfile.TemporaryDirectory() as folder:
-        return problem([*bind(Path(folder), Path(folder)), "true"])
+    with scratch("probe") as folder:
+        return problem([*bind(folder, folder), "true"])
 
 
 def problem(command: Sequence[str]) -> str:
