@@ -18,7 +18,7 @@ TEMPORARY = "harness.temporary"
 KATAS = "harness.katas"
 """Label of every data-container: the name of the katas that it holds all or a part of."""
 
-_WRITTEN = re.compile(r"([^/]+)/([^/]+)/(?:(\d+-\d+)/)?(\d{1,10})/(\d{1,20})", re.ASCII)
+_WRITTEN = re.compile(r"([^/\s]+)/([^/\s]+)/(?:(\d+-\d+)/)?(\d{1,10})/(\d{1,20})", re.ASCII)
 
 
 @dataclass(frozen=True)
