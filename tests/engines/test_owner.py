@@ -42,7 +42,13 @@ def test_a_label_is_read_as_it_was_written() -> None:
     "label",
     [
         *("", "me", "a/b/c/d", "host/boot/12", "host/boot/12/34/56", "host/boot/-1/2", "host/boot/1.5/2"),
-        *("host/boot/1-2/3/4/5", "host/boot/\u00b2/2", "host/boot/12/34\n", "a\nb/boot/12/34", f"host/boot/{'9' * 5000}/2"),
+        *(
+            "host/boot/1-2/3/4/5",
+            "host/boot/\u00b2/2",
+            "host/boot/12/34\n",
+            "a\nb/boot/12/34",
+            f"host/boot/{'9' * 5000}/2",
+        ),
     ],
 )
 def test_a_label_that_somebody_else_wrote_has_no_owner(label: str) -> None:

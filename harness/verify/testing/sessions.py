@@ -95,13 +95,12 @@ class Model:
             set()
         )  # folders that only held what the player removed: they may go or stay
         self.sent: dict[bytes, Node] = {}  # with the last test event
-        self._links = 0
 
     def copy(self) -> Model:
         """One that goes its own way."""
         model = Model()
         model.visible, model.tree, model.emptied = dict(self.visible), dict(self.tree), set(self.emptied)
-        model.sent, model._links = dict(self.sent), self._links
+        model.sent = dict(self.sent)
         return model
 
     def edit(self, edits: Iterable[Change]) -> None:
@@ -301,8 +300,8 @@ class Model:
         """The file as one that has several names."""
         node = self.tree[path]
         if not node.links:
-            self._links += 1
-            node = self.tree[path] = replace(node, links=self._links)
+            links = 1 + max(each.links for each in self.tree.values())
+            node = self.tree[path] = replace(node, links=links)
         return node
 
     def _change(self, path: bytes, **what: Any) -> None:
