@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,9 @@ from harness.inside.errors import UsageError
 from harness.inside.layout import is_git_folder, show, split_name
 from harness.katas.contents import PIECE, Part, Spool
 from harness.katas.gather import Gathering, tell
+
+OF_ANOTHER_KIND = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENXIO)
+"""What one is told who reads a file where something else is by now."""
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 """The kinds of file, by git's modes; a folder is sent only where nothing is in it, since nothing else would tell of it."""
@@ -56,15 +60,33 @@ class VisibleFile:
             raise _unreadable(error) from error
 
     def freeze(self, spool: Spool) -> VisibleFile:
-        """It as it is now, whatever becomes of the file that holds it. Raises OSError."""
+        """It as it is now, whatever becomes of the file that holds it. Raises OSError; FileNotFoundError where what is
+        there by now is neither file nor symlink.
+        """
         path = self._content
         if not isinstance(path, Path):
             return self
-        if self._mode == LINK:
+        try:
+            return self._frozen(path, self._mode, spool)
+        except OSError as error:
+            if self.age is None or error.errno not in OF_ANOTHER_KIND:
+                raise
+        try:
+            kind = _kind(path.lstat())
+        except NotADirectoryError:
+            kind = 0
+        if kind not in (FILE, PROGRAM, LINK):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+        return self._frozen(path, kind, spool)
+
+    def _frozen(self, path: Path, mode: int | None, spool: Spool) -> VisibleFile:
+        if mode == LINK:
             return VisibleFile(os.fsencode(path.readlink()), LINK, age=self.age)
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
             if status.st_size > spool.memory:
                 content: bytes | Part = spool.take(file, status.st_size)
             else:
@@ -72,7 +94,7 @@ class VisibleFile:
                 spool.memory -= len(content)
         finally:
             os.close(file)
-        return VisibleFile(content, self._mode, age=None if self.age is None else status.st_mtime_ns)
+        return VisibleFile(content, mode, age=None if self.age is None else status.st_mtime_ns)
 
     @property
     def size(self) -> int:
@@ -175,9 +197,9 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
                 found[name] = file.freeze(spool)
             except FileNotFoundError as error:
                 if file.age is None:
-                    raise _unreadable(error) from error
+                    raise _unreadable(error, name) from error
             except OSError as error:
-                raise _unreadable(error) from error
+                raise _unreadable(error, name) from error
         return VisibleFiles(found, left_out=self.left_out)
 
     def edited(self, name: str, content: str | bytes) -> VisibleFiles:
@@ -236,8 +258,8 @@ def _kind(status: os.stat_result) -> int:
     return stat.S_IFMT(status.st_mode)
 
 
-def _unreadable(error: OSError) -> UsageError:
-    return UsageError(f"{show(os.fsencode(error.filename))} cannot be read: {error.strerror}")
+def _unreadable(error: OSError, name: str | bytes = "a visible file") -> UsageError:
+    return UsageError(f"{show(os.fsencode(error.filename or name))} cannot be read: {error.strerror}")
 
 
 def folders_of(names: Iterable[bytes]) -> set[bytes]:

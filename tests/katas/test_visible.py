@@ -423,6 +423,29 @@ class TestFreeze:
         (tmp_path / "a").write_text("new")
         assert contents(files.freeze()) == {b"a": b"new"}
 
+    def test_one_that_is_something_else_since_is_sent_as_what_it_is(self, tmp_path: Path) -> None:
+        """As after a `git checkout` during the press: a file or a symlink; of anything else nothing is sent under that name."""
+        was = {"file to link", "link to file", "file to folder", "file to fifo", "folder/to file"}
+        (tmp_path / "folder").mkdir()
+        for name in was:
+            (tmp_path / name).write_text("old")
+        (tmp_path / "link to file").unlink()
+        (tmp_path / "link to file").symlink_to("a")
+        files = VisibleFiles.from_folder(tmp_path)
+        for name in was:
+            (tmp_path / name).unlink()
+        (tmp_path / "folder").rmdir()
+        (tmp_path / "folder").write_text("new")
+        (tmp_path / "file to link").symlink_to("b")
+        (tmp_path / "link to file").write_text("new")
+        (tmp_path / "file to folder").mkdir()
+        os.mkfifo(tmp_path / "file to fifo")
+        found = files.freeze()
+        assert {name: (file.mode, file.read()) for name, file in found.items()} == {
+            b"file to link": (LINK, b"b"),
+            b"link to file": (FILE, b"new"),
+        }
+
     @pytest.mark.parametrize("size", [0, 1, 5 << 20])
     @pytest.mark.parametrize("change", [-3, 0, 1 << 20])
     def test_large_files_are_not_in_memory(
