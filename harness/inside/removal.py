@@ -7,11 +7,13 @@ what the next removal takes away.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import time
 
 from harness.inside import increments, locks
 from harness.inside.disk import remove_tree
+from harness.inside.errors import Busy
 from harness.inside.layout import AVATAR_NAME, HISTORY, INCREMENTS, SANDBOX
 
 GONE = ".lock"
@@ -59,6 +61,15 @@ def remove_kata(folder: str) -> None:
         remove_tree(gone)
     with contextlib.suppress(OSError):  # other katas are in it
         os.rmdir(os.path.dirname(folder))
+
+
+def finish_katas(root: str) -> None:
+    """Take away what crashes have left of katas that were being removed from these. Raises OSError."""
+    for gone in glob.glob(os.path.join(glob.escape(root), "??", "?" * 8 + GONE)):
+        with contextlib.suppress(Busy, FileNotFoundError), locks.locked(gone, time.monotonic()):
+            remove_tree(gone)  # of which nobody else is at it
+            with contextlib.suppress(OSError):  # other katas are in it
+                os.rmdir(os.path.dirname(gone))
 
 
 def avatars(kata: str) -> list[str]:

@@ -312,11 +312,14 @@ class FolderKatas:
 
     def tidy(self) -> repack.Sizes:
         with _saying(f"the katas in {self.root} cannot be written"):
+            removal.finish_katas(str(self.root))
             folders = [each.parent for each in sorted(self.root.glob(f"??/????????/*/{HISTORY}"))]
             return sum((repack.tidy(str(each)) for each in folders), repack.Sizes())
 
     def remove(self, kata: str, name: str | None = None) -> None:
         check_kata(kata)
+        with _saying(f"the katas in {self.root} cannot be written"):
+            removal.finish_katas(str(self.root))
         folder = self.root / (kata_folder(kata) if name is None else avatar_folder(Avatar(kata, name)))
         if not os.path.isdir(folder):
             what = f"kata {kata}" if name is None else f"avatar {kata}/{name}"

@@ -17,6 +17,7 @@ from support import eventually, one_line
 from harness.inside import increments
 from harness.inside.errors import KatasError, NoSuchAvatar, UsageError
 from harness.inside.layout import STORE, Avatar, avatar_folder, kata_folder
+from harness.inside.locks import locked
 from harness.inside.store import FolderKatas, Katas
 from harness.inside.tree import Snapshot, difference, snapshot
 
@@ -108,6 +109,28 @@ def test_a_kill_at_any_step_leaves_it_whole_or_gone(name: str | None, tmp_path: 
         assert not [path for path in snapshot(katas.root) if b"lion" in path or b".lock" in path]
         if not killed:
             return
+
+
+@pytest.mark.parametrize("go_on", ["pack", "remove it", "remove another"])
+def test_whoever_comes_next_finishes_the_removal_of_a_kata(tmp_path: Path, go_on: str) -> None:
+    """Nobody need play it again for that; what somebody else is removing is his."""
+    katas = FolderKatas(tmp_path)
+    for avatar in (LION, OTHER):
+        play(katas, avatar, FILES)
+    kata = katas.root / kata_folder(LION.kata)
+    gone = kata.with_name(f"{kata.name}.lock")
+    kata.rename(gone)
+    with locked(str(gone)):
+        katas.tidy()
+    assert gone.is_dir()
+    if go_on == "pack":
+        katas.tidy()
+    elif go_on == "remove it":
+        with pytest.raises(NoSuchAvatar):
+            katas.remove(LION.kata)
+    else:
+        katas.remove(OTHER.kata)
+    assert not gone.parent.exists()
 
 
 def unstamped(entries: Snapshot) -> Snapshot:
