@@ -442,6 +442,18 @@ def test_the_verdict_names_the_engine_that_is_taken() -> None:
     assert "docker: no answer; local: no tar" in none.verdict()
 
 
+def test_an_engine_that_mounts_no_folder_is_not_ready() -> None:
+    """As where there is no mount(8): one of the three runners could not play; the others can, and it is said how."""
+    found = Diagnosis(
+        (), {"docker": Fitness("no answer"), "local": Fitness(refuses="no folder can be mounted here")}
+    )
+    assert not found.ready
+    assert found.verdict().startswith("Not ready: katas-volume")
+    assert "--runner tmp" in found.verdict()
+    assert local.mounts_finding("no folder can be mounted here").state == "missing"
+    assert local.mounts_finding("").state == "good"
+
+
 def test_an_engine_that_is_taken_and_does_not_work_is_not_ready() -> None:
     """The one that answers is taken by itself: that another would work helps nobody who does not name it."""
     broken = Fitness("Podman 4.3.1 cannot mount; take Docker", answers=True)

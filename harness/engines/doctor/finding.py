@@ -37,6 +37,7 @@ class Fitness:
 
     problem: str = ""  # why it does not work; empty when it does
     lacks: tuple[str, ...] = ()  # without which it cannot build C
+    refuses: str = ""  # why it mounts no folder, so that not every runner can play there; empty when it does
     answers: bool = False  # so that it is taken by itself, whether it works or not
 
 
@@ -60,7 +61,8 @@ class Diagnosis:
     @property
     def ready(self) -> bool:
         """Whether `harness compare` can do its main job here, as it is without options."""
-        return self.taken in self.working and not self.engines[self.taken].lacks
+        taken = self.engines.get(self.taken)
+        return taken is not None and not (taken.problem or taken.lacks or taken.refuses)
 
     def verdict(self) -> str:
         """One line: whether a run is possible here and on which engine, or why not and what to do."""
@@ -75,6 +77,11 @@ class Diagnosis:
             )
         if lacks := self.engines[first].lacks:
             return f"Not ready: {builds_nothing(first, lacks)}."
+        if refuses := self.engines[first].refuses:
+            return (
+                f"Not ready: katas-volume, which `harness compare` takes too, cannot play on the {first} engine: {refuses}; "
+                "`harness compare --runner tmp --runner katas-data-container` works."
+            )
         also = f"; --engine {others[0]} works too" if others else ""
         return f"Ready: `harness compare` takes the {first} engine{also}."
 

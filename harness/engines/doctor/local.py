@@ -32,19 +32,21 @@ _SWITCHES = {
 def examine() -> tuple[tuple[Finding, ...], Fitness]:
     """The findings, and what the engine is good for."""
     try:
-        trip, isolates, gaps = _try()
+        trip, isolates, gaps, refused = _try()
     except Exception as error:
         fitness = Fitness(explain(error))
         first = Finding(
             "engine", "missing", fitness.problem, "Without it only Docker is left.", _cure(fitness.problem)
         )
+        refused = ""
     else:
-        fitness = Fitness(trip.problem, trip.lacks)
+        fitness = Fitness(trip.problem, trip.lacks, refuses=refused)
         first = engine_finding(trip, isolates=isolates, gaps=gaps)
     return (
         first,
         softly("bubblewrap", lambda: _bubblewrap(bubblewrap_problem())),
         softly("user namespaces", _namespaces),
+        softly("mounts", lambda: mounts_finding(refused)),
         softly("system calls", lambda: calls_finding(seccomp.problem())),
         softly("control groups", lambda: groups_finding(cgroups.problem())),
     ), fitness
@@ -69,6 +71,19 @@ def engine_finding(trip: Trip, *, isolates: bool, gaps: Sequence[str] = ()) -> F
     advice = toolchain() if trip.lacks else ""
     sound = isolates and not gaps and not trip.lacks
     return Finding("engine", "good" if sound else "fair", what, follows, advice)
+
+
+def mounts_finding(refused: str) -> Finding:
+    """Whether a run can be shown a folder of this machine."""
+    if not refused:
+        return Finding("mounts", "good", "a run can be shown the katas' own folder")
+    return Finding(
+        "mounts",
+        "missing",
+        refused,
+        "katas-volume cannot play, which is one of the three that `harness compare` takes.",
+        "" if shutil.which("mount") else install("mount"),
+    )
 
 
 def calls_finding(problem: str) -> Finding:
@@ -105,12 +120,12 @@ def groups_finding(problem: str) -> Finding:
     )
 
 
-def _try() -> tuple[Trip, bool, tuple[str, ...]]:
+def _try() -> tuple[Trip, bool, tuple[str, ...], str]:
     base = sandboxes_home()
     was_there = base.exists()
     try:
         with closing(LocalEngine()) as engine:
-            return take(engine), engine.isolates, engine.gaps
+            return take(engine), engine.isolates, engine.gaps, engine.refusal(Path)
     finally:
         if not was_there:
             with contextlib.suppress(OSError):  # another process's sandboxes are in it by now
