@@ -321,7 +321,7 @@ def test_a_mistake_of_the_harness_is_no_verdict(
     def broken() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("harness.cli.make_parser", broken)
+    monkeypatch.setattr("harness.cli.entry.make_parser", broken)
     assert main(["gate"]) == 70
     assert "ZeroDivisionError\nharness: this is a mistake of the harness" in capsys.readouterr().err
 
@@ -349,7 +349,7 @@ def test_ctrl_c_while_the_program_loads(
     def interrupted() -> argparse.ArgumentParser:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.cli.make_parser", interrupted)
+    monkeypatch.setattr("harness.cli.entry.make_parser", interrupted)
     assert main(["doctor"]) == 130
     assert capsys.readouterr().err.startswith("harness: interrupted")
 
