@@ -105,6 +105,16 @@ def test_what_is_put_back_after_a_cut_is_older_than_the_press() -> None:
         assert (b"a" in world.edited) == edited
 
 
+def test_a_folder_that_became_a_file_before_a_cut_tells_what_was_sent() -> None:
+    """The player has neither any more: the file goes if it was sent, and stays if the folder was."""
+    for stays in (False, True):
+        world, there = cut_off(Node("d"), Node("f", b"1"))
+        del world.model.visible[b"a"]
+        found = there if stays else {path: each for path, each in there.items() if path != b"a"}
+        world.arrive(found, time.time_ns())
+        assert (b"a" in world.model.tree) == stays
+
+
 def test_a_folder_of_the_player_that_holds_only_what_may_go_may_go_itself() -> None:
     """After a cut nobody knows whose a folder in it was."""
     model = Model()

@@ -183,7 +183,10 @@ class World:
                     wanted is None or (there is not None and there.kind == wanted.kind)
                 )
                 now, was = found.get(path), self.entries.get(path)
-                if not _fits(there if stays else wanted, now):
+                # Of a folder that the player no longer has, nothing goes that is something else by now.
+                left = wanted is None and each is not None and each.kind == "d"
+                left = left and there is not None and there.kind != "d"
+                if not _fits(there if stays or left else wanted, now):
                     continue
                 if stays and wanted and now and was:
                     before = was.mode & 0o100 if each == wanted else wanted.program
