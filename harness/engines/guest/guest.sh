@@ -157,7 +157,11 @@ while read -r request argument; do
         # The sweeper is the player's too: what is left of the player may kill it first, or make it say that all is done, but not
         # for long.
         tries=0
-        until wait $sweeper 2>/dev/null && eval "$swept"; do
+        until
+            wait $sweeper 2>/dev/null
+            ended=$?
+            eval "$swept" && [ $ended = 0 ]
+        do
             tries=$((tries + 1))
             [ $tries -lt 20 ] || exit 1
             eval "$sweep" </dev/null >/dev/null 2>&1 &
