@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.cli import containers
 from harness.cli.archive import write_archive
-from harness.cli.options import console, errors
+from harness.cli.options import USAGE, console, errors
 from harness.engines.choose import NAMES, choose
 from harness.engines.folders import state_home
 from harness.inside.errors import NoSuchAvatar, UsageError
@@ -23,6 +23,8 @@ from harness.katas.places import PREFIX, open_volume
 from harness.measure.units import size
 from harness.report import terminal
 from harness.report.plain import write_out
+
+Sought = TypeVar("Sought")
 
 WHOSE = {"KATA": "id of a kata, as `list` shows it", "AVATAR": "name of one of its avatars"}
 
@@ -74,17 +76,17 @@ def add(commands: Any) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     empty = True
-    unread: dict[str, str] = {}
+    problems: list[str] = []
     with _places(options) as places:
         for katas in places:
-            if found := katas.list(unread=unread.__setitem__):
+            if found := katas.list(unread=lambda kata, problem: problems.append(problem)):
                 console.print(terminal.katas(katas.describe(), found))
                 empty = False
-    for problem in unread.values():
+    for problem in problems:
         errors.print(problem, markup=False, soft_wrap=True)
-    if empty and not unread:
+    if empty and not problems:
         errors.print("there are no katas yet; `harness run DIR` makes some", markup=False)
-    return 2 if unread else 0
+    return USAGE if problems else 0
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -141,10 +143,10 @@ def _avatar(options: argparse.Namespace) -> Iterator[tuple[Katas, Avatar, list[I
     avatar = Avatar(options.kata, options.avatar)
     with _found(
         options,
-        lambda katas: avatar.name in katas.list(avatar.kata).get(avatar.kata, {}),
+        lambda katas: katas.list(avatar.kata).get(avatar.kata, {}).get(avatar.name),
         f"there is no avatar {avatar}",
-    ) as katas:
-        yield katas, avatar, list(katas.list(avatar.kata)[avatar.kata][avatar.name])
+    ) as (katas, increments):
+        yield katas, avatar, list(increments)
 
 
 @contextmanager
@@ -153,8 +155,8 @@ def _kata(options: argparse.Namespace) -> Iterator[tuple[Katas, str]]:
     check_kata(options.kata)
     with _found(
         options, lambda katas: _events(katas, options.kata), f"there is no kata {options.kata}"
-    ) as katas:
-        yield katas, _events(katas, options.kata)
+    ) as found:
+        yield found
 
 
 @contextmanager
@@ -168,21 +170,24 @@ def _whom(options: argparse.Namespace) -> Iterator[tuple[Katas, str, str]]:
             yield katas, f"kata {options.kata}", events
 
 
-def _events(katas: Katas, kata: str) -> str:
-    """How many test events of it these katas hold; empty where they do not hold it."""
+def _events(katas: Katas, kata: str) -> str | None:
+    """How many test events of it these katas hold; None where they do not hold it."""
     unread: dict[str, str] = {}
     found = katas.list(kata, unread=unread.__setitem__)
     if kata in found:
         return str(sum(map(len, found[kata].values())))
-    return "unknown" if unread else ""
+    return "unknown" if unread else None
 
 
 @contextmanager
-def _found(options: argparse.Namespace, holds: Callable[[Katas], object], missing: str) -> Iterator[Katas]:
+def _found(
+    options: argparse.Namespace, look: Callable[[Katas], Sought | None], missing: str
+) -> Iterator[tuple[Katas, Sought]]:
+    """The one place that has what is looked for, and what was found there."""
     with _places(options) as places:
-        holding = [katas for katas in places if holds(katas)]
+        holding = [(katas, found) for katas in places if (found := look(katas)) is not None]
         if len(holding) > 1:
-            several = "; ".join(katas.describe() for katas in holding)
+            several = "; ".join(katas.describe() for katas, _ in holding)
             raise UsageError(
                 f"it is in several places, each with a history of its own: {several}; give --katas"
             )

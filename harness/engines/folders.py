@@ -194,9 +194,7 @@ def probe(home: Path) -> Iterator[Path]:
     """The same in a home of volumes, to find out what can be done on its file system. Raises OSError."""
     home.mkdir(parents=True, exist_ok=True)
     with Shelf(home) as shelf:
-        name = f"probe-{secrets.token_hex(4)}"
-        labels = {LABEL: str(Owner.current()), TEMPORARY: ""}
-        shelf.make(name, labels, mode=0o711, inside={SCRATCH: 0o755})
+        name = _make(shelf, "probe", {TEMPORARY: ""}, {SCRATCH: 0o755})
         try:
             yield home / name / SCRATCH
         finally:
@@ -214,14 +212,19 @@ def temporary_folder(kind: str, *, inside: Mapping[str, int] = MappingProxyType(
             if not shelf.ours:
                 raise EngineError(f"{base} is somebody else's; set TMPDIR to a folder of your own")
             shelf.open_up()
-            while True:
-                name = f"{kind}-{secrets.token_hex(4)}"
-                if shelf.make(name, {LABEL: str(Owner.current())}, mode=0o711, inside=inside):
-                    return base / name
+            return base / _make(shelf, kind, {}, inside)
     except OSError as error:
         raise EngineError(
             f"no {kind} folder can be made in {base}: {error.strerror}; set TMPDIR to one with room"
         ) from error
+
+
+def _make(shelf: Shelf, kind: str, labels: Mapping[str, str], inside: Mapping[str, int]) -> str:
+    """A folder of this process's, under a name that nothing has; returns the name. Raises OSError."""
+    while True:
+        name = f"{kind}-{secrets.token_hex(4)}"
+        if shelf.make(name, {LABEL: str(Owner.current()), **labels}, mode=0o711, inside=inside):
+            return name
 
 
 def remove_folder(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """The keeper's side: serves the katas in one folder to the harness, over its stdin and stdout.
 
-Each request is one call of `harness.inside.store`; see `harness.katas.kept` for the other side. Standard
-library only.
+Each request is one call of `harness.inside.store`; see `harness.katas.kept` for the other side.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO
 
 from harness.inside import packs, whole
+from harness.inside.descent import BLOCK
 
 CHUNK = 1 << 18
 
@@ -75,7 +76,7 @@ def weigh(history: str) -> int:
 
 def blocks(history: str) -> int:
     """What a history takes of the disk, in bytes, its folders included."""
-    return sum(512 * status.st_blocks for status in _statuses(history, folders=True))
+    return sum(BLOCK * status.st_blocks for status in _statuses(history, folders=True))
 
 
 def _statuses(history: str, *, folders: bool = False) -> Iterator[os.stat_result]:

@@ -58,18 +58,20 @@ def remove_kata(folder: str) -> None:
         gone = folder + GONE
         remove_tree(gone)  # left by a crash
         os.rename(folder, gone)
-        remove_tree(gone)
-    with contextlib.suppress(OSError):  # other katas are in it
-        os.rmdir(os.path.dirname(folder))
+        _take_away(gone)
 
 
 def finish_katas(root: str) -> None:
     """Take away what crashes have left of katas that were being removed from these. Raises OSError."""
     for gone in glob.glob(os.path.join(glob.escape(root), "??", "?" * 8 + GONE)):
         with contextlib.suppress(Busy, FileNotFoundError), locks.locked(gone, time.monotonic()):
-            remove_tree(gone)  # of which nobody else is at it
-            with contextlib.suppress(OSError):  # other katas are in it
-                os.rmdir(os.path.dirname(gone))
+            _take_away(gone)  # which nobody else is at
+
+
+def _take_away(gone: str) -> None:
+    remove_tree(gone)
+    with contextlib.suppress(OSError):  # other katas are in it
+        os.rmdir(os.path.dirname(gone))
 
 
 def avatars(kata: str) -> list[str]:

@@ -149,11 +149,13 @@ def _indexed(path: str, ids: ObjectFormat) -> list[bytes]:
         return []
     with open(path, "rb") as index:
         names = [entry.name for entry in read_index(index, ids)]
-        while (extension := index.read(8)) and len(extension) == 8:
-            content = index.read(int.from_bytes(extension[4:]))
-            if extension[:4] == b"link":
-                shared = f"sharedindex.{content[: ids.oid_length].hex()}"
-                names += _indexed(os.path.join(os.path.dirname(path), shared), ids)
+        extensions = index.read()[: -ids.oid_length]  # what is left is the index's own checksum
+    while extensions:
+        size = int.from_bytes(extensions[4:8])
+        if extensions[:4] == b"link":
+            shared = f"sharedindex.{extensions[8 : 8 + ids.oid_length].hex()}"
+            names += _indexed(os.path.join(os.path.dirname(path), shared), ids)
+        extensions = extensions[8 + size :]
     return names
 
 

@@ -19,9 +19,8 @@ from harness.engines import Engine
 from harness.inside.errors import EngineError
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
+from harness.verify.children import command
 from harness.verify.proofs import PROFILES, Finding, Subject, examine
-
-PROGRAM = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from harness.verify.workers import main; main()"
 
 ENDING_SECONDS = 30.0
 """How long a worker that is interrupted may take to tidy up."""
@@ -82,7 +81,7 @@ class _Worker:
 
     def __enter__(self) -> _Worker:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
+            command(__name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # ctrl-C comes to it by us, once

@@ -185,6 +185,20 @@ def test_katas_lists_what_can_be_read(runner: str, tree: Path, capfd: pytest.Cap
     )
 
 
+def test_katas_tells_of_each_that_cannot_be_read(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Two runners keep a kata of the same id, each in a place of its own: both are damaged, and each has its line."""
+    for runner in ("katas-volume", "katas-data-container"):
+        main(("run", "--runner", runner, *LOCAL, "--kata", "ABCDEFGHIJ", "--avatar", "lion", str(tree)))
+    damaged = list(state_home().glob("**/AB/CDEFGHIJ/increments.json"))
+    for each in damaged:
+        each.write_text("{")
+    capfd.readouterr()
+    assert main(("katas", "list", *LOCAL)) == 2
+    err = capfd.readouterr().err.splitlines()
+    assert len(damaged) == len(err) == 2
+    assert all("increments.json is damaged" in line for line in err)
+
+
 @pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
 def test_katas_looks_into_a_store(
     runner: str, tree: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]

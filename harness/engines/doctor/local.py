@@ -34,19 +34,20 @@ def examine() -> tuple[tuple[Finding, ...], Fitness]:
     try:
         trip, isolates, gaps, refused = _try()
     except Exception as error:
+        mounts: tuple[Finding, ...] = ()
         fitness = Fitness(explain(error))
         first = Finding(
             "engine", "missing", fitness.problem, "Without it only Docker is left.", _cure(fitness.problem)
         )
-        refused = ""
     else:
         fitness = Fitness(trip.problem, trip.lacks, refuses=refused)
         first = engine_finding(trip, isolates=isolates, gaps=gaps)
+        mounts = (mounts_finding(refused),)
     return (
         first,
         softly("bubblewrap", lambda: _bubblewrap(bubblewrap_problem())),
         softly("user namespaces", _namespaces),
-        softly("mounts", lambda: mounts_finding(refused)),
+        *mounts,
         softly("system calls", lambda: calls_finding(seccomp.problem())),
         softly("control groups", lambda: groups_finding(cgroups.problem())),
     ), fitness

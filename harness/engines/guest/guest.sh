@@ -3,14 +3,13 @@
 #   sh guest.sh SANDBOX PRIVATE SHOWN OUTPUT_BYTES SWEEP SWEPT USAGE LOOK TOLD UNPACK PACK ENVIRONMENT PLAYER_PATH PREFIX...
 #
 # SANDBOX is the player's folder, PRIVATE a folder that the player cannot enter, SHOWN the sandbox by the name that it has for
-# the player, OUTPUT_BYTES how much of each of the
-# player's streams is passed on (the rest is read and dropped, so that a chatty program is not killed by a full pipe),
-# SWEEP a command that returns when every process of the player has ended, which one of them may keep from it; SWEPT what this very
-# shell finds out by itself: whether they have; USAGE one that prints what processes have used,
-# LOOK one that sets $caches to what a run left in its HOME, and $reason if none was started at all, TOLD a file that PREFIX
-# may have that told to by descriptor 4, UNPACK the tar command that unpacks stdin so that the player owns it, PACK the one that
-# packs to stdout, ENVIRONMENT the player's variables as shell words, PLAYER_PATH the PATH among them, PREFIX what a command is put behind to become the
-# player's.
+# the player, OUTPUT_BYTES how much of each of the player's streams is passed on (the rest is read and dropped, so that a chatty
+# program is not killed by a full pipe), SWEEP a command that returns when every process of the player has ended, unless one of
+# them keeps it from that, SWEPT one by which this very shell finds out whether they have, USAGE one that prints what processes
+# have used, LOOK one that sets $caches to what a run left in its HOME, and $reason if none was started at all, TOLD a file that
+# PREFIX may have that told to by descriptor 4, UNPACK the tar command that unpacks stdin so that the player owns it, PACK the one
+# that packs to stdout, ENVIRONMENT the player's variables as shell words, PLAYER_PATH the PATH among them, PREFIX what a command
+# is put behind to become the player's.
 #
 # Whatever runs here as somebody else than the player, and be it for the instant before it becomes the player, has this
 # script's own environment, of system folders alone, and PRIVATE for its working folder: the image's variables and the

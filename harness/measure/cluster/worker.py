@@ -24,9 +24,8 @@ from harness.measure.trials import Plan, Sample
 class Report:
     """What a worker has."""
 
-    machine: dict[str, Any] | None = (
-        None  # the facts of harness.measure.machine; None: it has no engine that works
-    )
+    # The facts of harness.measure.machine; None: it has no engine that works.
+    machine: dict[str, Any] | None = None
     problem: str = ""  # why not
     harness: str = ""  # version
     verdict: str = ""  # the doctor's

@@ -78,7 +78,7 @@ def prove(subject: Subject, search: Search) -> None:
         search.listed("owners", OWNERS, lambda name: OWNERS[name](runner, subject.avatar()))
 
         def shut(name: str) -> None:
-            at_once(EDITED, lambda edited: _modes(runner, subject.avatar(), [CLOSED[name]], edited))
+            at_once(EDITED, lambda edited: _modes(runner, subject.avatar(), [CLOSED[name]], edited, ()))
 
         search.listed("closed", CLOSED, shut, weigh=lambda name: len(EDITED))
 
@@ -132,8 +132,8 @@ OWNERS = {
 }
 
 
-def _modes(runner: BaseRunner, avatar: Avatar, chmods: Sequence[Chmod], edited: Sequence[str]) -> None:
-    """Two test events: one gives the modes, and one edits some files, if any, and reads them all."""
+def _modes(runner: BaseRunner, avatar: Avatar, chmods: Sequence[Chmod], *presses: Sequence[str]) -> None:
+    """One test event gives the modes, and one for each of the presses edits some files, if any, and reads them all."""
     deepest_first = sorted(
         chmods, key=lambda chmod: chmod.path.count("/") + (chmod.path != "."), reverse=True
     )
@@ -146,15 +146,16 @@ def _modes(runner: BaseRunner, avatar: Avatar, chmods: Sequence[Chmod], edited: 
         entry = given.sandbox.get(each.path.encode())
         if "product" in each.path and entry and entry.mode != each.mode:
             raise Refuted(f"after {words} the katas hold {each.path} with the mode {entry.mode:04o}")
-    try:
-        run = complete(runner, avatar, _files(script, *edited))
-    except Refuted as refuted:
-        raise Refuted(f"after {words} {refuted}") from refuted
-    expected = "".join("2" if name in edited else "1" for name in ("edit", "sub/edit"))
-    if b"given" in given.sandbox and (run.status, run.stdout) != (0, expected):
-        raise Refuted(
-            f"after {words} the next test event gave {run.stdout!r} instead of {expected!r}: {run.stderr.strip()}"
-        )
+    for edited in presses:
+        try:
+            run = complete(runner, avatar, _files(script, *edited))
+        except Refuted as refuted:
+            raise Refuted(f"after {words} {refuted}") from refuted
+        expected = "".join("2" if name in edited else "1" for name in ("edit", "sub/edit"))
+        if b"given" in given.sandbox and (run.status, run.stdout) != (0, expected):
+            raise Refuted(
+                f"after {words} the next test event gave {run.stdout!r} instead of {expected!r}: {run.stderr.strip()}"
+            )
 
 
 def _files(script: str, *edited: str) -> dict[str, str | bytes]:

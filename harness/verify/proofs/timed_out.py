@@ -29,7 +29,7 @@ from harness.verify.testing.strategies import deeds
 SECONDS, CHEAP_SECONDS = 0.7, 0.15
 """The limit of a run that does not end, and where a container starts at once."""
 
-DRAWN, LONGEST = 12, 9
+DRAWN, LONGEST = 15, 9
 """Sessions of drawn runs where that is cheap, and how many runs one has at most: for each, what the katas hold is read twice, of
 histories that grow.
 """
@@ -66,24 +66,19 @@ def prove(subject: Subject, search: Search) -> None:
     seconds = CHEAP_SECONDS if subject.cheap else SECONDS
     with subject.runner(observe=False) as runner:
 
-        def play(rounds: Sequence[Sequence[str]]) -> None:
-            players = [_Player(runner, subject.avatar(), seconds) for _ in range(AT_ONCE)]
-            at_once(players, _Player.begin)
-            # One more keeper for each may stand idle later; what one kind of run leaves, six of them leave.
-            settled = _places(runner.engine) + AT_ONCE
-            for writes in rounds:
-                at_once(list(zip(players, writes, ENDLESS, strict=True)), _time_out)
-                if not eventually(lambda: not alive(*(player.mark for player in players))):
-                    left = [how for player, how in zip(players, ENDLESS, strict=True) if alive(player.mark)]
-                    raise Refuted(f"a process of one that {' or '.join(left)} is still running")
-                if not eventually(lambda: _places(runner.engine) <= settled):
-                    raise Refuted(f"it left behind: {', '.join(runner.engine.traces())}")
-                at_once(players, _Player.go_on)
+        def begin() -> _Table:
+            return _Table([_Player(runner, subject.avatar(), seconds) for _ in range(AT_ONCE)], runner.engine)
 
+        def session(rounds: Sequence[Sequence[Sequence[Change]]]) -> None:
+            table = begin()
+            for drawn in rounds:
+                table.play([_script(each) for each in drawn])
+
+        players = begin()
         search.listed(
             "endless",
             search.some(WRITES),
-            lambda writes: play([[WRITES[writes]] * AT_ONCE]),
+            lambda writes: players.play([WRITES[writes]] * AT_ONCE),
             show=lambda writes: f"of runs that do not end each {writes}",
             weigh=lambda writes: AT_ONCE,
         )
@@ -92,7 +87,7 @@ def prove(subject: Subject, search: Search) -> None:
             search.drawn(
                 "drawn",
                 st.lists(several, min_size=1, max_size=LONGEST),
-                lambda rounds: play([[_script(each) for each in drawn] for drawn in rounds]),
+                session,
                 most=DRAWN,
                 weigh=lambda rounds: AT_ONCE * len(rounds),
             )
@@ -103,6 +98,26 @@ def _script(drawn: Sequence[Change]) -> str:
     model = Model()
     model.run(MADE)
     return os.fsdecode(model.run(drawn))
+
+
+class _Table:
+    """Avatars who play side by side."""
+
+    def __init__(self, players: Sequence[_Player], engine: Engine) -> None:
+        self._players, self._engine = players, engine
+        at_once(players, _Player.begin)
+        # One more keeper for each may stand idle later; what one kind of run leaves, six of them leave.
+        self._settled = _places(engine) + len(players)
+
+    def play(self, writes: Sequence[str]) -> None:
+        """A run that does not end for each of them, and an ordinary test event after it."""
+        at_once(list(zip(self._players, writes, ENDLESS, strict=True)), _time_out)
+        if not eventually(lambda: not alive(*(player.mark for player in self._players))):
+            left = [how for player, how in zip(self._players, ENDLESS, strict=True) if alive(player.mark)]
+            raise Refuted(f"a process of one that {' or '.join(left)} is still running")
+        if not eventually(lambda: _places(self._engine) <= self._settled):
+            raise Refuted(f"it left behind: {', '.join(self._engine.traces())}")
+        at_once(self._players, _Player.go_on)
 
 
 class _Player:

@@ -17,11 +17,10 @@ from harness.inside.layout import Avatar
 from harness.katas.places import place_of
 from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
+from harness.verify.children import command
 from harness.verify.proofs import doom
 from harness.verify.proofs.faults import Fault, FaultyEngine
 from harness.verify.proofs.subject import SECONDS, Subject
-
-PROGRAM = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from harness.verify.proofs.victim import main; main()"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def play(
     """One test event of another process, with the katas of this runner; None where that process was killed."""
     told = Play(subject.variant, subject.engine, subject.image, place_of(runner.katas), avatar, files, fault)
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        command(__name__),
         input=pickle.dumps(sys.path) + pickle.dumps(told),
         capture_output=True,
         check=False,

@@ -15,8 +15,8 @@ from harness.inside.errors import HarnessError
 from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.runners.variant import Variant
+from harness.verify.children import command
 
-PROGRAM = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from harness.verify.soak.child import main; main()"
 SECONDS = 120.0
 
 
@@ -36,7 +36,7 @@ class Play:
 def play(told: Play, after: float) -> bool:
     """Let it play, and kill it so many seconds after it began; whether it had come to its end."""
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        command(__name__),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -184,8 +184,8 @@ class World:
                 )
                 now, was = found.get(path), self.entries.get(path)
                 # Of a folder that the player no longer has, nothing goes that is something else by now.
-                left = wanted is None and each is not None and each.kind == "d"
-                left = left and there is not None and there.kind != "d"
+                was_folder = wanted is None and each is not None and each.kind == "d"
+                left = was_folder and there is not None and there.kind != "d"
                 if not _fits(there if stays or left else wanted, now):
                     continue
                 if stays and wanted and now and was:
