@@ -79,7 +79,12 @@ def test_json_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["engines"]["docker"]["problem"]
-    assert found["engines"]["local"] == {"problem": "", "lacks": [], "answers": False}
+    assert found["engines"]["local"] == {
+        "problem": "",
+        "lacks": [],
+        "refuses": "",
+        "answers": False,
+    }
     findings = [each for group in found["groups"] for each in group["findings"]]
     assert {frozenset(each) for each in findings} == {
         frozenset({"subject", "state", "what", "follows", "advice"})
