@@ -35,7 +35,10 @@ frame = harness.load_results("../results/recordings/typical-docker.jsonl")
 done = frame[frame["outcome"] == "completed"]
 builds = done[done["build"].isin(NOTES)]
 runners = {each for each in builds["runner"] if "#" not in each}  # not the same one a second time
-labels = [*(each for each in palette.BUILT_IN if each in runners), *sorted(runners - set(palette.BUILT_IN))]
+labels = [
+    *(each for each in palette.BUILT_IN if each in runners),
+    *sorted(runners - set(palette.BUILT_IN)),
+]
 drawn = palette.styles(labels)
 
 # %% [markdown]
@@ -51,7 +54,9 @@ for least, most in NOTES.values():
 for row, label in enumerate(labels):
     for build, marker in (("incremental", "o"), ("full", "x")):
         values = builds.loc[(builds["runner"] == label) & (builds["build"] == build), "seconds"]
-        axes.scatter(values, [row] * len(values), marker=marker, color=drawn[label].colour, alpha=0.8)
+        axes.scatter(
+            values, [row] * len(values), marker=marker, color=drawn[label].colour, alpha=0.8
+        )
 axes.set_yticks(range(len(labels)), labels)
 axes.invert_yaxis()
 axes.set_xscale("log")
@@ -70,7 +75,12 @@ figure
 
 # %%
 medians = builds.groupby(["runner", "build"])["seconds"].median().unstack().reindex(labels)
-counts = builds[builds["build"] == "incremental"].groupby("runner")["recompiled"].median().reindex(labels)
+counts = (
+    builds[builds["build"] == "incremental"]
+    .groupby("runner")["recompiled"]
+    .median()
+    .reindex(labels)
+)
 table = pd.DataFrame(
     {
         "full": medians["full"].map(seconds),

@@ -100,7 +100,10 @@ if busybox := shutil.which("busybox"):
 # %%
 rows = []
 for name, copy in transports.items():
-    source, target = work / name.replace("/", "-") / "source", work / name.replace("/", "-") / "target"
+    source, target = (
+        work / name.replace("/", "-") / "source",
+        work / name.replace("/", "-") / "target",
+    )
     plant(source)
     target.mkdir()
     copy(source, target)
@@ -111,7 +114,8 @@ for name, copy in transports.items():
     rows.append({"transport": name, **off, "exact": not any(off.values())})
 arrived = pd.DataFrame(rows).set_index("transport")
 arrived.style.format("{:,}", subset=["file", "folder", "symlink"]).map(
-    lambda exact: "color: #00614a; font-weight: bold" if exact else "color: #a03000", subset=["exact"]
+    lambda exact: "color: #00614a; font-weight: bold" if exact else "color: #a03000",
+    subset=["exact"],
 )
 
 # %% [markdown]
@@ -139,8 +143,13 @@ def round_trip(options: list[str]) -> tuple[str, str]:
     time.sleep(0.1)
     (home / "source").write_text("new\n")
     pipe([*PACK, *options], UNPACK, home, container)
-    make = ["make", "--no-print-directory"]  # which another make around this notebook would have it print
-    said = subprocess.run(make, cwd=container, capture_output=True, text=True, check=True).stdout.strip()
+    make = [
+        "make",
+        "--no-print-directory",
+    ]  # which another make around this notebook would have it print
+    said = subprocess.run(
+        make, cwd=container, capture_output=True, text=True, check=True
+    ).stdout.strip()
     return (container / "program").read_text().strip(), said
 
 

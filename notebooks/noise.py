@@ -54,13 +54,16 @@ figure = Figure(figsize=(9, 6), layout="constrained")
 panels = figure.subplots(len(arms), 1, sharex=False)
 for axes, (name, pairs) in zip(panels, arms.items(), strict=True):
     for column, (colour, marker) in enumerate((("#0072b2", "o"), ("#d55e00", "x"))):
-        axes.scatter(range(len(pairs)), pairs[:, column], s=14, color=colour, marker=marker, linewidths=0.8)
+        axes.scatter(
+            range(len(pairs)), pairs[:, column], s=14, color=colour, marker=marker, linewidths=0.8
+        )
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, place: seconds(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title(
-        f"{name}: medians {seconds(np.median(pairs[:, 0]))} and {seconds(np.median(pairs[:, 1]))}", loc="left"
+        f"{name}: medians {seconds(np.median(pairs[:, 0]))} and {seconds(np.median(pairs[:, 1]))}",
+        loc="left",
     )
 panels[-1].set_xlabel("block, in order of time; the same runner as dot and as cross")
 figure
@@ -114,7 +117,9 @@ for name, pairs in arms.items():
             for rule, alarm in rules.items()
         ]
 alarms = pd.DataFrame(rows)
-alarms.pivot(index=["rule", "measured"], columns="recording", values="false alarms").style.format("{:.1%}")
+alarms.pivot(index=["rule", "measured"], columns="recording", values="false alarms").style.format(
+    "{:.1%}"
+)
 
 # %%
 by_rule = alarms.groupby(["rule", "measured"])["false alarms"].max()

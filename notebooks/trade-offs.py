@@ -61,7 +61,9 @@ Markdown(
 # %%
 table = trade_offs(typical, findings).drop(columns="engine").set_index("runner")
 table[list(PROVEN)].style.map(
-    lambda value: {"proved": "color: #00614a; font-weight: bold", "refuted": "color: #a03000"}.get(value, "")
+    lambda value: {"proved": "color: #00614a; font-weight: bold", "refuted": "color: #a03000"}.get(
+        value, ""
+    )
 )
 
 # %%
@@ -91,7 +93,9 @@ expected = {}
 for runner, style in styles.items():
     line = medians[runner].sort_index()
     axes.plot(line.index / 1e6, line, color=style.colour, marker=style.marker, label=runner)
-    at = np.interp(np.log(TREE_MB * 1e6), np.log(line.index.to_numpy(float)), np.log(line.to_numpy(float)))
+    at = np.interp(
+        np.log(TREE_MB * 1e6), np.log(line.index.to_numpy(float)), np.log(line.to_numpy(float))
+    )
     expected[runner] = float(np.exp(at))
 axes.axvline(TREE_MB, color="#4d4d4d", linestyle="--", linewidth=1)
 axes.axhline(LIMIT_SECONDS, color="#4d4d4d", linestyle=":", linewidth=1)

@@ -35,7 +35,9 @@ MOMENTS = {"answered_seconds": "output in hand", "seconds": "in the katas"}
 def ratios(samples: Sequence[Sample], one: str, other: str) -> str:
     """The medians of the ratios within the blocks, to either moment, in words."""
     found = {
-        words: statistics.median(mine / theirs for mine, theirs in paired(samples, one, other, moment))
+        words: statistics.median(
+            mine / theirs for mine, theirs in paired(samples, one, other, moment)
+        )
         for moment, words in MOMENTS.items()
     }
     return f"{one} to {other}: {_in_words(found)}"
@@ -46,7 +48,8 @@ def growth(large: Sequence[Sample], small: Sequence[Sample], one: str) -> str:
     the blocks, in words.
     """
     found = {
-        words: _added(large, one, moment) / _added(small, one, moment) for moment, words in MOMENTS.items()
+        words: _added(large, one, moment) / _added(small, one, moment)
+        for moment, words in MOMENTS.items()
     }
     return f"what {one} adds to {FLOOR}, the large tree to the small one: {_in_words(found)}"
 
@@ -66,4 +69,6 @@ def paired(
     times: dict[tuple[str, int], float] = {
         (each.runner, each.block): getattr(each, moment) for each in samples
     }
-    return [(seconds, times[other, block]) for (name, block), seconds in times.items() if name == one]
+    return [
+        (seconds, times[other, block]) for (name, block), seconds in times.items() if name == one
+    ]

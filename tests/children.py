@@ -73,7 +73,9 @@ def killed_before(step: int, call: Callable[[], object]) -> bool:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork where there are threads: none locks
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of a fork where there are threads: none locks
         return os.fork()
 
 
@@ -93,7 +95,9 @@ def _run(told: IO[bytes], test: Callable[[], None]) -> NoReturn:
         for found in (bubblewrap.unshare, cgroups.place, cgroups.problem):
             found.cache_clear()  # for root
         if not os.access(sys.executable, os.X_OK):
-            sys.executable = shutil.which(f"python3.{sys.version_info.minor}", path=os.defpath) or ""
+            sys.executable = (
+                shutil.which(f"python3.{sys.version_info.minor}", path=os.defpath) or ""
+            )
         test()
         outcome = PASSED
     except pytest.skip.Exception as reason:

@@ -18,7 +18,9 @@ from harness.engines.local.engine import LocalEngine
 from harness.inside.disk import remove_tree
 from harness.inside.errors import EngineError
 
-ENGINES = tuple(os.environ.get("HARNESS_TEST_ENGINES", "local,local-plain,docker,docker26").split(","))
+ENGINES = tuple(
+    os.environ.get("HARNESS_TEST_ENGINES", "local,local-plain,docker,docker26").split(",")
+)
 """Those that a test of any engine runs on; Podman only when it is named, as nearly all that it has in common with Docker is
 tried there."""
 DOCKER26 = "HARNESS_DOCKER26"
@@ -66,7 +68,9 @@ def open_engine(tmp_path: Path) -> Callable[[str], Engine]:
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest, open_engine: Callable[[str], Engine]) -> Iterator[Engine]:
+def engine(
+    request: pytest.FixtureRequest, open_engine: Callable[[str], Engine]
+) -> Iterator[Engine]:
     """Each engine in turn."""
     with closing(open_engine(request.param)) as opened:
         yield opened

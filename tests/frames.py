@@ -12,7 +12,9 @@ RUNNERS = {"bare-make": 0.1, "tmp": 3.0, "katas-volume": 0.4, "katas-data-contai
 """Seconds of an incremental build, about."""
 
 
-def frame(*, blocks: int = 6, runners: dict[str, float] | None = None, seed: int = 1) -> pd.DataFrame:
+def frame(
+    *, blocks: int = 6, runners: dict[str, float] | None = None, seed: int = 1
+) -> pd.DataFrame:
     """One full block, then incremental ones, with some noise."""
     noise = random.Random(seed)
     rows = []
@@ -20,7 +22,9 @@ def frame(*, blocks: int = 6, runners: dict[str, float] | None = None, seed: int
         for place, (runner, usual) in enumerate((runners or RUNNERS).items()):
             build = "incremental" if block else "full"
             seconds = (usual if block else usual + 3.0) * noise.uniform(0.9, 1.2)
-            phases = {f"phase_{kind}": float("nan") for kind in PHASES} | {"phase_run": 0.6 * seconds}
+            phases = {f"phase_{kind}": float("nan") for kind in PHASES} | {
+                "phase_run": 0.6 * seconds
+            }
             if runner != "bare-make":
                 phases |= {"phase_start": 0.3 * seconds, "phase_save": 0.1 * seconds}
             rows.append(
@@ -55,7 +59,9 @@ def frame(*, blocks: int = 6, runners: dict[str, float] | None = None, seed: int
                 }
             )
     made = pd.DataFrame(rows)
-    return made.astype(dict.fromkeys(("status", "recompiled", "mtimes_kept", "mtimes_changed"), "Int64"))
+    return made.astype(
+        dict.fromkeys(("status", "recompiled", "mtimes_kept", "mtimes_changed"), "Int64")
+    )
 
 
 def sizes(exponents: dict[str, float]) -> pd.DataFrame:
@@ -63,7 +69,9 @@ def sizes(exponents: dict[str, float]) -> pd.DataFrame:
     made = []
     for number, size in enumerate((1_600_000, 16_000_000, 160_000_000)):
         costs = {runner: 0.1 * (size / 1_600_000) ** each for runner, each in exponents.items()}
-        made.append(frame(runners=costs, seed=number).assign(tree=f"typical:size={size}", tree_bytes=size))
+        made.append(
+            frame(runners=costs, seed=number).assign(tree=f"typical:size={size}", tree_bytes=size)
+        )
     return pd.concat(made, ignore_index=True)
 
 
@@ -94,8 +102,13 @@ def matrix(engine: str = "docker 26") -> dict[str, object]:
 
 
 def _finding(runner: str, name: str, *, refuted: bool) -> dict[str, object]:
-    words = {"words": "killed in the middle of a build: half a product was left", "token": "kill.cnVu"}
-    command = f"harness verify --runner {runner} --engine docker --property {name} --replay kill.cnVu"
+    words = {
+        "words": "killed in the middle of a build: half a product was left",
+        "token": "kill.cnVu",
+    }
+    command = (
+        f"harness verify --runner {runner} --engine docker --property {name} --replay kill.cnVu"
+    )
     return {
         "property": name,
         "runner": runner,

@@ -71,7 +71,8 @@ def test_a_counter_stands_alone(metric: str, text: str, amount: float) -> None:
 
 def test_a_budget_reads_as_a_sentence() -> None:
     assert (
-        str(only("at most 1/10 of full")) == "katas-data-container, incremental: seconds at most 1/10 of full"
+        str(only("at most 1/10 of full"))
+        == "katas-data-container, incremental: seconds at most 1/10 of full"
     )
 
 
@@ -91,8 +92,14 @@ def test_several_sentences_for_one_metric() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[tmp.sometimes]\nseconds = "at most 2 times bare-make"', "no scenario sometimes; there are: full"),
-        ('[tmp.full]\nspeed = "at most 2"', "tmp.full.speed: there is no metric speed; there are: seconds"),
+        (
+            '[tmp.sometimes]\nseconds = "at most 2 times bare-make"',
+            "no scenario sometimes; there are: full",
+        ),
+        (
+            '[tmp.full]\nspeed = "at most 2"',
+            "tmp.full.speed: there is no metric speed; there are: seconds",
+        ),
         ('[tmp.full]\nseconds = "fast"', "tmp.full.seconds: 'fast' is no budget; write it as"),
         ('[tmp.full]\nseconds = "at most 2 s"', "is no budget"),
         ('[tmp.full]\nseconds = "at most 2"', "a time alone says more of the machine"),
@@ -105,7 +112,10 @@ def test_several_sentences_for_one_metric() -> None:
         ('[tmp.full]\nseconds = "at most 2 times tmp"', "with itself"),
         ('[tmp.full]\nseconds = "at most 2 times full"', "with itself"),
         ('[bare-make.full]\nseconds = "at most 5 % above the baseline"', "no ratio to itself"),
-        ('[tmp.full]\nrecompiled = "at most 1.5 kB"', "recompiled is a number, not a size: leave kB out"),
+        (
+            '[tmp.full]\nrecompiled = "at most 1.5 kB"',
+            "recompiled is a number, not a size: leave kB out",
+        ),
         ("[tmp.full]\nseconds = 2", "2 is no sentence"),
         ("tmp = 2", "headings are [RUNNER.SCENARIO]"),
         ('[tmp]\nfull = "at most 2"', "headings are [RUNNER.SCENARIO]"),
@@ -135,7 +145,9 @@ def test_budgets_that_no_result_can_keep_to_are_refused(text: str) -> None:
 
 
 def test_a_bound_that_is_set_twice_is_refused() -> None:
-    assert "bound the same; keep one" in refused('[tmp.full]\nrecompiled = ["at most 3", "at most 4"]')
+    assert "bound the same; keep one" in refused(
+        '[tmp.full]\nrecompiled = ["at most 3", "at most 4"]'
+    )
 
 
 def test_budgets_that_agree_are_taken() -> None:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.inside.changes import Changes, Folder, Listing, can_tell, parse_listing, suspects, work_out
+from harness.inside.changes import (
+    Changes,
+    Folder,
+    Listing,
+    can_tell,
+    parse_listing,
+    suspects,
+    work_out,
+)
 from harness.inside.errors import StreamCut
 
 
@@ -122,7 +130,9 @@ def test_sockets_are_left_behind() -> None:
 
 
 def record(read: str, rest: str = "f 644 1 10.0 10.0 7 1") -> Listing:
-    return Listing({b".": b"d 755 0 1.0 1.0 1 2", b"a": rest.encode()}, {b".": b"1.0", b"a": read.encode()})
+    return Listing(
+        {b".": b"d 755 0 1.0 1.0 1 2", b"a": rest.encode()}, {b".": b"1.0", b"a": read.encode()}
+    )
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,9 @@ class TestRemoveTree:
         """Gone is gone."""
         remove_tree(tmp_path / "missing")
 
-    @pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to(".")], ids=["file", "symlink"])
+    @pytest.mark.parametrize(
+        "make", [Path.touch, lambda path: path.symlink_to(".")], ids=["file", "symlink"]
+    )
     def test_what_is_no_folder_is_refused(self, tmp_path: Path, make: object) -> None:
         """And left where it is."""
         assert callable(make)

@@ -18,7 +18,17 @@ from rich.console import Console
 from harness.engines import Engine, SandboxSpec, doctor
 from harness.engines.docker import endpoint
 from harness.engines.docker.engine import DockerEngine
-from harness.engines.doctor import Diagnosis, Finding, Fitness, Group, files, local, machine, programs, trip
+from harness.engines.doctor import (
+    Diagnosis,
+    Finding,
+    Fitness,
+    Group,
+    files,
+    local,
+    machine,
+    programs,
+    trip,
+)
 from harness.engines.doctor import docker as docker_doctor
 from harness.engines.doctor.finding import install, softly
 from harness.engines.guest import sandbox
@@ -99,7 +109,9 @@ def test_docker_is_examined_and_left_as_it_was(
     before = {path: replace(entry, mtime_ns=0) for path, entry in snapshot(place).items()}
     diagnosis = doctor.examine()
     assert {path: replace(entry, mtime_ns=0) for path, entry in snapshot(place).items()} == before
-    labels = [each["Labels"] for each in docker_engine.api.containers(all=True, filters={"label": LABEL})]
+    labels = [
+        each["Labels"] for each in docker_engine.api.containers(all=True, filters={"label": LABEL})
+    ]
     assert str(Owner.current()) not in [each[LABEL] for each in labels]
 
     docker = found(diagnosis, "Docker")
@@ -135,7 +147,9 @@ def test_a_machine_with_nothing(place: Path, nothing: None) -> None:
     assert not any(place.glob("tmp/*"))
 
 
-def test_without_docker_the_local_engine_is_left(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_docker_the_local_engine_is_left(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The verdict names it, and why Docker is not taken stands in its finding."""
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
     diagnosis = doctor.examine()
@@ -207,7 +221,9 @@ def test_a_tar_on_this_machine_that_cuts_stamps_is_found(monkeypatch: pytest.Mon
     assert "stale" in tar.follows
 
 
-def test_a_sandbox_that_runs_nothing_is_an_error(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sandbox_that_runs_nothing_is_an_error(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says why, and no cost is told of an engine that does not work."""
     monkeypatch.setattr(trip, "READ_COMPILER", "exit 1")
     assert trip.take(engine).read_seconds is None
@@ -243,7 +259,10 @@ def test_an_engine_that_builds_no_c_is_not_ready(
     assert words in diagnosis.verdict()
     assert found(diagnosis, "Local")["engine"].state == "fair"
     assert "install" in found(diagnosis, "Local")["engine"].advice
-    with closing(LocalEngine()) as engine, pytest.raises(EngineError, match=r"^not ready: the local engine"):
+    with (
+        closing(LocalEngine()) as engine,
+        pytest.raises(EngineError, match=r"^not ready: the local engine"),
+    ):
         doctor.check_builds(engine, None)
 
 
@@ -363,9 +382,13 @@ def test_what_is_said_of_stamps() -> None:
     """A range is told by its dates; no range, no word of one; whole seconds are not enough."""
     limited = files.stamps_finding(files.Stamps(True, -(2**31) * 10**9, 15_032_385_535 * 10**9))
     assert "from 1901-12-13 to 2446-05-10" in limited.what
-    assert "any date" in files.stamps_finding(files.Stamps(True, files.EARLY_NS, files.LATE_NS)).what
+    assert (
+        "any date" in files.stamps_finding(files.Stamps(True, files.EARLY_NS, files.LATE_NS)).what
+    )
     assert files.stamps_finding(files.Stamps(True, files.LATE_NS, 0)).state == "fair"
-    assert files.stamps_finding(files.Stamps(False, files.EARLY_NS, files.LATE_NS)).state == "missing"
+    assert (
+        files.stamps_finding(files.Stamps(False, files.EARLY_NS, files.LATE_NS)).state == "missing"
+    )
 
 
 def test_exchange_and_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,7 +406,9 @@ def test_exchange_and_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert files.space_finding(files.LITTLE - 1).state == "fair"
 
 
-def test_places_on_one_file_system_are_examined_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_on_one_file_system_are_examined_once(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder that is not made yet is on the file system of the nearest that is; it is not made for that."""
     (group,) = files.examine()
     assert str(place / "state") in group.title
@@ -392,7 +417,9 @@ def test_places_on_one_file_system_are_examined_once(place: Path, monkeypatch: p
     assert [each.findings[0].state for each in files.examine()] == ["good", "missing"]
 
 
-def test_a_compiler_that_cannot_compile_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiler_that_cannot_compile_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A gcc without its headers is of no use, and its own error is passed on."""
     gcc = tmp_path / "gcc"
     gcc.write_text("#!/bin/sh\necho 'x.c:1: fatal error: stdio.h: No such file' >&2\nexit 1\n")
@@ -433,7 +460,10 @@ def test_packages_are_installed_as_this_machine_does_it(monkeypatch: pytest.Monk
 def test_the_verdict_names_the_engine_that_is_taken() -> None:
     """Docker before local, another as a choice, and what keeps the first from building."""
     both = Diagnosis((), {"docker": Fitness(), "local": Fitness()})
-    assert both.verdict() == "Ready: `harness compare` takes the docker engine; --engine local works too."
+    assert (
+        both.verdict()
+        == "Ready: `harness compare` takes the docker engine; --engine local works too."
+    )
     bare = Diagnosis((), {"docker": Fitness("no answer"), "local": Fitness(lacks=("gcc", "make"))})
     assert "gcc, make" in bare.verdict()
     assert bare.verdict().startswith("Not ready: ")
@@ -445,7 +475,8 @@ def test_the_verdict_names_the_engine_that_is_taken() -> None:
 def test_an_engine_that_mounts_no_folder_is_not_ready() -> None:
     """As where there is no mount(8): one of the three runners could not play; the others can, and it is said how."""
     found = Diagnosis(
-        (), {"docker": Fitness("no answer"), "local": Fitness(refuses="no folder can be mounted here")}
+        (),
+        {"docker": Fitness("no answer"), "local": Fitness(refuses="no folder can be mounted here")},
     )
     assert not found.ready
     assert found.verdict().startswith("Not ready: katas-volume")
@@ -474,7 +505,9 @@ def test_what_an_engine_cannot_mount_is_told() -> None:
     assert (later.state, "katas-subpath" in later.follows) == ("fair", True)
 
 
-@pytest.mark.parametrize("gaps", [(), ("memory and processes of a run are not bounded together (not here)",)])
+@pytest.mark.parametrize(
+    "gaps", [(), ("memory and processes of a run are not bounded together (not here)",)]
+)
 def test_what_an_engine_leaves_open_is_told(
     gaps: tuple[str, ...], docker_engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,12 +527,21 @@ def test_the_table_fits_and_reads_without_colours(width: int) -> None:
         "A group",
         (
             Finding("one", "good", "word " * 40),
-            Finding("the other", "missing", "/" + "long" * 60, "[bold]brackets[/bold]", "install it"),
+            Finding(
+                "the other", "missing", "/" + "long" * 60, "[bold]brackets[/bold]", "install it"
+            ),
             Finding("third", "fair", "so so"),
         ),
     )
     text = printed(Diagnosis((group,), {}), width)
     assert all(len(line) <= width for line in text.splitlines())
-    for words in ("A group", "+ good", "! missing", "~ fair", "[bold]brackets[/bold]", "-> install it"):
+    for words in (
+        "A group",
+        "+ good",
+        "! missing",
+        "~ fair",
+        "[bold]brackets[/bold]",
+        "-> install it",
+    ):
         assert words in text
     assert text.isascii()

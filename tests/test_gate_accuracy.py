@@ -21,7 +21,10 @@ RECORDINGS = Path(__file__).parents[1] / "results" / "gate-accuracy" / "recordin
 def recording(noise: float, ratio: float = 1.0) -> rules.Recording:
     """One that was never measured, in which the second arm takes so many times as long as the first."""
     samples = blocks({RUNNER: 5.0, RUNNER + AGAIN: 5.0 * ratio}, 80, noise=noise)
-    return {arm: [each for each in samples if each.runner == arm] for arm in (FLOOR, RUNNER, RUNNER + AGAIN)}
+    return {
+        arm: [each for each in samples if each.runner == arm]
+        for arm in (FLOOR, RUNNER, RUNNER + AGAIN)
+    }
 
 
 def test_two_arms_are_equal_however_unlike_they_were_recorded() -> None:
@@ -70,7 +73,9 @@ def test_the_report_is_made_from_the_recordings(tmp_path: Path) -> None:
     assert "None have been played yet" in text
 
 
-def test_the_delay_of_a_real_gate_is_a_share_of_the_whole_test_event(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_delay_of_a_real_gate_is_a_share_of_the_whole_test_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Of what is behind, observing left out, and of what is to come; and nothing goes on meanwhile."""
     slept: list[float] = []
     monkeypatch.setattr(real, "time", SimpleNamespace(monotonic=lambda: 100.11, sleep=slept.append))

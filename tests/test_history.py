@@ -68,7 +68,10 @@ def test_few_results_have_no_level() -> None:
 def test_what_is_unlike_is_kept_apart() -> None:
     """Another tree has another history."""
     found = histories([*recordings(5.0, 5.0), *recordings(9.0, tree="lua")])
-    assert [(each.subject.split(",")[0], len(each.points)) for each in found] == [("lua", 1), ("typical", 2)]
+    assert [(each.subject.split(",")[0], len(each.points)) for each in found] == [
+        ("lua", 1),
+        ("typical", 2),
+    ]
 
 
 def test_the_command_reads_result_files(tmp_path: Path, capsys: object) -> None:

@@ -43,7 +43,11 @@ def test_katas_that_are_named_are_there_the_next_time() -> None:
         with harness.open_runner(engine="local", katas="volume:mine") as runner:
             run = runner.run(harness.Avatar(), FILES)
         assert (run.tag, run.stdout) == (tag, output)
-    mine = [each for each in sandboxes_home().glob(f"*/{LABEL}") if each.read_text() == str(Owner.current())]
+    mine = [
+        each
+        for each in sandboxes_home().glob(f"*/{LABEL}")
+        if each.read_text() == str(Owner.current())
+    ]
     assert not mine
 
 
@@ -59,7 +63,10 @@ def test_a_wrong_name_is_refused_before_anything_is_made(tmp_path: Path) -> None
         harness.open_runner("none", engine="local"),
     ):
         pass
-    with pytest.raises(UsageError, match="there is no engine podman"), harness.open_runner(engine="podman"):
+    with (
+        pytest.raises(UsageError, match="there is no engine podman"),
+        harness.open_runner(engine="podman"),
+    ):
         pass
     assert not (tmp_path / "home").exists()
 
@@ -84,7 +91,9 @@ def test_where_nothing_isolates_it_refuses(engine: str) -> None:
 
 
 @pytest.mark.usefixtures("nothing_isolates")
-@pytest.mark.parametrize("options", [{"engine": "local-plain"}, {"engine": "auto", "isolated": False}])
+@pytest.mark.parametrize(
+    "options", [{"engine": "local-plain"}, {"engine": "auto", "isolated": False}]
+)
 def test_who_trusts_the_code_says_so(options: dict[str, Any]) -> None:
     """By the engine's name, or by what is asked of any engine."""
     with harness.open_runner("tmp", **options) as runner:

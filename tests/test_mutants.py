@@ -33,7 +33,9 @@ def test_the_page_is_of_these_mutants() -> None:
     what it was made for; the honest runner by nothing; and each property kills a mutant that no other does, or a reason is
     given.
     """
-    text = re.sub(rf"^{SPOILED_TITLE}\n.*?(?=^## )", "", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(
+        rf"^{SPOILED_TITLE}\n.*?(?=^## )", "", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL
+    )
     table = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.splitlines()

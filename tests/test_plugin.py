@@ -24,7 +24,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("site-packages")
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     subprocess.run(
-        [*pip, "--no-deps", "--no-build-isolation", "--target", str(folder), str(PACKAGE)], check=True
+        [*pip, "--no-deps", "--no-build-isolation", "--target", str(folder), str(PACKAGE)],
+        check=True,
     )
     home = tmp_path_factory.mktemp("home")
     return {**os.environ, "PYTHONPATH": str(folder), "HARNESS_HOME": str(home)}
@@ -34,7 +35,13 @@ def run(environment: dict[str, str], folder: Path, *words: str) -> subprocess.Co
     """A command in a folder that has nothing to do with this repository."""
     command = [sys.executable, "-m", *words]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=240
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
     )
 
 
@@ -59,21 +66,42 @@ def test_it_is_proved_by_pytest(environment: dict[str, str], tmp_path: Path) -> 
     )
     chosen = ("-k", "no-missed-edit", "-v", "-p", "no:cacheprovider")
     one_line = run(environment, tmp_path, "pytest", "test_properties.py", *chosen)
-    assert "test_property[katas-copy-local-plain-no-missed-edit] PASSED" in one_line.stdout, one_line.stdout
+    assert "test_property[katas-copy-local-plain-no-missed-edit] PASSED" in one_line.stdout, (
+        one_line.stdout
+    )
     (tmp_path / "pytest.ini").unlink()
     named = ("--harness-runner=katas-copy", "--harness-engine=local-plain")
-    no_file = run(environment, tmp_path, "pytest", "--pyargs", "harness.verify.suite", *named, *chosen)
-    assert "test_property[katas-copy-local-plain-no-missed-edit] PASSED" in no_file.stdout, no_file.stdout
+    no_file = run(
+        environment, tmp_path, "pytest", "--pyargs", "harness.verify.suite", *named, *chosen
+    )
+    assert "test_property[katas-copy-local-plain-no-missed-edit] PASSED" in no_file.stdout, (
+        no_file.stdout
+    )
     assert "1 passed" in no_file.stdout
 
 
 def test_it_is_measured(environment: dict[str, str], tmp_path: Path) -> None:
     """By harness compare: incremental, like the others."""
-    arguments = ("--tree", "typical:cost=0.1", "--runner", "katas-copy", "--engine", "local", "--blocks", "1")
+    arguments = (
+        "--tree",
+        "typical:cost=0.1",
+        "--runner",
+        "katas-copy",
+        "--engine",
+        "local",
+        "--blocks",
+        "1",
+    )
     done = run(environment, tmp_path, "harness", "compare", *arguments, "--out", "r.jsonl")
     assert done.returncode == 0, done.stderr
     samples = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
     (incremental,) = (
-        each for each in samples if each.get("runner") == "katas-copy" and each["scenario"] == "incremental"
+        each
+        for each in samples
+        if each.get("runner") == "katas-copy" and each["scenario"] == "incremental"
     )
-    assert (incremental["recompiled"], incremental["mtimes_changed"], incremental["right"]) == (1, 0, True)
+    assert (incremental["recompiled"], incremental["mtimes_changed"], incremental["right"]) == (
+        1,
+        0,
+        True,
+    )

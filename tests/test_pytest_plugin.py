@@ -44,10 +44,29 @@ def play(tmp_path: Path) -> Play:
     (tmp_path / "test_mine.py").write_text("from harness.verify.suite import test_property\n")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-        environment = {**os.environ, "HARNESS_HOME": str(tmp_path / "home"), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            *arguments,
+        ]
+        environment = {
+            **os.environ,
+            "HARNESS_HOME": str(tmp_path / "home"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+            command,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
 
     return run
@@ -83,9 +102,7 @@ def test_a_failure_says_the_counterexample_and_how_to_replay_it(play: Play) -> N
         "exact-mtimes of katas-volume on local-plain is claimed, and does not hold: 1: case 1 was lost"
         in done.stdout
     )
-    command = (
-        "harness verify --runner katas-volume --engine local-plain --property exact-mtimes --replay cases.MQ"
-    )
+    command = "harness verify --runner katas-volume --engine local-plain --property exact-mtimes --replay cases.MQ"
     assert f"replay it: {command}\n" in done.stdout
     assert "Traceback" not in done.stdout
     assert "raise Refuted" not in done.stdout
@@ -103,8 +120,12 @@ def test_the_ini_file_names_runners_and_engines(play: Play, tmp_path: Path) -> N
         for engine in ("local-plain", "local")
         for runner in ("tmp", "katas-volume")
     ]
-    chosen = play("--collect-only", "-q", "-k", "mirror", *ON, "--harness-runner=katas-data-container").stdout
-    assert chosen.split()[0] == "test_mine.py::test_property[katas-data-container-local-plain-mirror]"
+    chosen = play(
+        "--collect-only", "-q", "-k", "mirror", *ON, "--harness-runner=katas-data-container"
+    ).stdout
+    assert (
+        chosen.split()[0] == "test_mine.py::test_property[katas-data-container-local-plain-mirror]"
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ def test_rounds_are_what_was_recorded(tmp_path: Path) -> None:
     """In the JSON that other tools read, in the order of the blocks, for one benchmark after the other."""
     (tmp_path / "test_it.py").write_text(TEST)
     # In a worker of pytest-xdist the variables say so, and pytest-benchmark turns itself off.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+    }
     command = [sys.executable, "-m", "pytest", "-q", "test_it.py", "--benchmark-json", "out.json"]
     done = subprocess.run(
         [*command, "-p", "no:cacheprovider"],

@@ -90,7 +90,14 @@ def test_every_line_that_is_written_is_in_the_schema(tmp_path: Path) -> None:
     validate = Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).validate
     with closing(LocalEngine(tmp_path / "home")) as engine:
         comparison = Comparison(
-            TypicalTree("cost=0.01"), [runners.parse("tmp")], engine, None, COMMAND, 60, Plan(0, 1), 1
+            TypicalTree("cost=0.01"),
+            [runners.parse("tmp")],
+            engine,
+            None,
+            COMMAND,
+            60,
+            Plan(0, 1),
+            1,
         )
         with ResultFile(tmp_path / "r.jsonl", comparison.facts()) as result:
             for each in compare(comparison):
@@ -117,7 +124,10 @@ def test_a_recording_of_version_1_is_read() -> None:
     assert frame["processor_seconds"].isna().all()
     assert frame["memory"].isna().all()
     recording = read_result(RECORDINGS / "version-1.jsonl")
-    assert [row.seconds["incremental"] for row in summarize(recording.samples, recording.facts["runners"])]
+    assert [
+        row.seconds["incremental"]
+        for row in summarize(recording.samples, recording.facts["runners"])
+    ]
 
 
 def test_several_results_make_one_frame(tmp_path: Path) -> None:
@@ -165,13 +175,19 @@ def test_a_result_is_never_written_over(tmp_path: Path) -> None:
         (START + '{"kind": "other"}\n', ":2: this is no line of a result file"),
         (START + '{"kind": "sample", "runner": "tmp"}\n', ":2: this sample has no scenario"),
         (START + SAMPLE + WITHOUT_SECONDS, ":3: this sample has no seconds"),
-        (START + SAMPLE.replace("1.5", '"long"'), ':2: the seconds of this sample cannot be "long"'),
+        (
+            START + SAMPLE.replace("1.5", '"long"'),
+            ':2: the seconds of this sample cannot be "long"',
+        ),
         (START + SAMPLE.replace("1.5", "-1"), ":2: the seconds of this sample cannot be -1"),
         (START + SAMPLE.replace("1.5", "NaN"), ":2: the seconds of this sample cannot be NaN"),
         (START + SAMPLE.replace("1.5", "0"), ":2: a test event cannot take 0 seconds"),
         (START + SAMPLE.replace('"full"', '"odd"'), ":2: there is no scenario odd"),
         (START + SAMPLE + '{"kind": "end", "samples": 2}\n', "it has 1 samples of the 2"),
-        (START + SAMPLE + '{"kind": "end", "samples": 1}\n' + SAMPLE, ":4: there is more after the end"),
+        (
+            START + SAMPLE + '{"kind": "end", "samples": 1}\n' + SAMPLE,
+            ":4: there is more after the end",
+        ),
     ],
 )
 def test_a_damaged_file_is_refused_with_the_place(tmp_path: Path, text: str, said: str) -> None:

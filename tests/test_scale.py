@@ -20,7 +20,10 @@ from tests.test_results import sample
 def test_trees_of_an_axis_differ_in_one_thing() -> None:
     """The axis that is left out is not there."""
     sizes, files = scale.axes(["1.6MB", "16MB"], [100, 10_000])
-    assert [each.name for each in sizes.trees.values()] == ["typical:size=1.6MB", "typical:size=16MB"]
+    assert [each.name for each in sizes.trees.values()] == [
+        "typical:size=1.6MB",
+        "typical:size=16MB",
+    ]
     assert list(files.trees) == ["100 files", "10000 files"]
     assert [each.of for each in scale.axes([], [100])] == ["tree_files"]
     with pytest.raises(UsageError, match="size=1GB"):
@@ -56,7 +59,14 @@ def test_the_exponent_is_that_of_the_growth() -> None:
     samples = [
         sample("tmp", scenario="incremental", tree=few, tree_files=100, seconds=1.0),
         sample("tmp", scenario="incremental", tree=many, tree_files=400, seconds=2.0),
-        sample("tmp", scenario="incremental", tree=many, tree_files=400, seconds=9.0, outcome="timed_out"),
+        sample(
+            "tmp",
+            scenario="incremental",
+            tree=many,
+            tree_files=400,
+            seconds=9.0,
+            outcome="timed_out",
+        ),
         sample("bare-make", scenario="incremental", tree=few, tree_files=100, seconds=1.0),
     ]
     floor, tmp = scale.growths(samples, ["tmp"], axis, "incremental")

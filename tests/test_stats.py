@@ -25,7 +25,10 @@ def split(found: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
 @pytest.mark.parametrize("count", [1, 4, 9])
 def test_the_signed_rank_quantile_is_that_of_all_signs(count: int) -> None:
     """Counted out over every way in which the coins can fall."""
-    sums = [sum(rank for rank, up in enumerate(signs, 1) if up) for signs in product([0, 1], repeat=count)]
+    sums = [
+        sum(rank for rank, up in enumerate(signs, 1) if up)
+        for signs in product([0, 1], repeat=count)
+    ]
     for tail in (0.01, 0.1, 0.3):
         rare = [k for k in range(max(sums)) if sum(each <= k for each in sums) <= tail * len(sums)]
         assert stats.signed_rank_quantile(count, tail) == max(rare, default=-1)
@@ -69,11 +72,16 @@ def test_intervals_cover_the_true_ratio_as_often_as_they_say(ratio: float) -> No
 
 
 @given(pairs, st.floats(0.5, 2))
-def test_an_interval_scales_with_its_figures(found: list[tuple[float, float]], factor: float) -> None:
+def test_an_interval_scales_with_its_figures(
+    found: list[tuple[float, float]], factor: float
+) -> None:
     """Twice as slow is twice the ratio, and the estimate lies within."""
     one, other = split(found)
     for measure in (stats.paired, stats.unpaired):
-        before, after = measure(one, other, 0.9), measure([factor * each for each in one], other, 0.9)
+        before, after = (
+            measure(one, other, 0.9),
+            measure([factor * each for each in one], other, 0.9),
+        )
         assert before.low <= before.estimate * (1 + 1e-9)
         assert before.estimate <= before.high * (1 + 1e-9)
         for name in ("low", "estimate", "high"):
@@ -170,7 +178,9 @@ def test_a_change_of_level_is_found_where_it_is() -> None:
 def test_several_changes_come_in_order() -> None:
     random = np.random.default_rng(3)
     levels = np.repeat([1.0, 1.5, 0.8], 15)
-    places = [each.place for each in stats.change_points(levels * np.exp(random.normal(0, 0.03, 45)))]
+    places = [
+        each.place for each in stats.change_points(levels * np.exp(random.normal(0, 0.03, 45)))
+    ]
     assert places == [15, 30]
 
 

@@ -14,9 +14,14 @@ from harness.report import terminal
 from tests.test_results import sample
 
 
-def block(number: int, floor: float, tmp: float, *, machine: str = "", **changes: object) -> list[object]:
+def block(
+    number: int, floor: float, tmp: float, *, machine: str = "", **changes: object
+) -> list[object]:
     common = {"scenario": "incremental", "block": number, "machine": machine}
-    return [sample("bare-make", seconds=floor, **common), sample("tmp", seconds=tmp, **common, **changes)]
+    return [
+        sample("bare-make", seconds=floor, **common),
+        sample("tmp", seconds=tmp, **common, **changes),
+    ]
 
 
 SAMPLES = [
@@ -121,7 +126,9 @@ NINE_ARMS = [
 
 @pytest.mark.parametrize(("width", "tables"), [(80, 2), (100, 2), (200, 1)])
 @pytest.mark.parametrize("command", ["compare", "load"])
-def test_arms_come_in_as_many_tables_as_the_console_asks_for(command: str, width: int, tables: int) -> None:
+def test_arms_come_in_as_many_tables_as_the_console_asks_for(
+    command: str, width: int, tables: int
+) -> None:
     """The floor is at the left of each, all rows are in each, every other arm is in one of them, and nothing is cut."""
     many = [
         sample(
@@ -146,7 +153,9 @@ def test_arms_come_in_as_many_tables_as_the_console_asks_for(command: str, width
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
     for word in ("bare-make", "output right"):
         assert text.count(word) == tables
-    assert text.count(" 123.40 s") == {"compare": 1, "load": 2}[command] * (len(NINE_ARMS) - 1 + tables)
+    assert text.count(" 123.40 s") == {"compare": 1, "load": 2}[command] * (
+        len(NINE_ARMS) - 1 + tables
+    )
     for word in ("tmp", "volume#2", "warm", "seeded", "overlay", "subpath"):
         assert text.count(word) == 1
 
@@ -179,7 +188,11 @@ def test_a_warm_up_and_outliers_are_told_and_count() -> None:
     slow_at_first = [0.5, 0.51, 0.52, 0.53, 0.54, 0.55, *steady]
     samples = [
         sample(name, scenario="incremental", block=block, seconds=seconds)
-        for name, times in (("tmp", slow_at_first), ("katas-volume", [*steady, 9.0]), ("bare-make", steady))
+        for name, times in (
+            ("tmp", slow_at_first),
+            ("katas-volume", [*steady, 9.0]),
+            ("bare-make", steady),
+        )
         for block, seconds in enumerate(times)
     ]
     said = remarks(samples)
@@ -193,7 +206,10 @@ def test_noise_is_the_interval_of_a_runner_against_itself() -> None:
     times = [0.1 * (1 + block) for block in range(12)]
     samples = [
         sample(
-            name, scenario="incremental", block=block, seconds=seconds * (1.1 if wobble == block % 2 else 1)
+            name,
+            scenario="incremental",
+            block=block,
+            seconds=seconds * (1.1 if wobble == block % 2 else 1),
         )
         for name, wobble in (("tmp", 0), ("tmp#2", 1))
         for block, seconds in enumerate(times)
@@ -212,9 +228,13 @@ def test_a_machine_on_which_a_runner_costs_more_than_on_the_rest_is_told() -> No
         each
         for number in range(30)
         for place, (machine, floor, tmp) in enumerate(machines)
-        for each in block(number * 4 + place, floor, tmp * (1 + 0.01 * (number % 5)), machine=machine)
+        for each in block(
+            number * 4 + place, floor, tmp * (1 + 0.01 * (number % 5)), machine=machine
+        )
     ]
     said = [line for line in remarks(samples) if "unlike" in line]  # type: ignore[arg-type]
-    assert "machine odd is unlike the rest: the ratio of tmp to bare make is 3.00 times theirs" in said
+    assert (
+        "machine odd is unlike the rest: the ratio of tmp to bare make is 3.00 times theirs" in said
+    )
     alike = [each for each in samples if each.machine != "odd"]  # type: ignore[attr-defined]
     assert not [line for line in remarks(alike) if "unlike" in line]  # type: ignore[arg-type]

@@ -117,7 +117,9 @@ def test_it_does_not_matter_where_a_stream_is_split(data: st.DataObject) -> None
     with planted(SMALL) as folder, scratch() as elsewhere:
         archive = packed(folder)
         cuts = sorted(data.draw(st.lists(st.integers(0, len(archive)), max_size=6)))
-        pieces = [archive[start:end] for start, end in zip([0, *cuts], [*cuts, len(archive)], strict=True)]
+        pieces = [
+            archive[start:end] for start, end in zip([0, *cuts], [*cuts, len(archive)], strict=True)
+        ]
         there = unpacked(Path(elsewhere, "there"), *pieces)
         assert snapshot(there, contents=True) == expected(SMALL)
 
@@ -127,7 +129,11 @@ def test_a_file_of_a_locked_folder_may_have_a_second_name(tmp_path: Path) -> Non
     """Who may not enter the folder could not make that name: it is locked when all is there."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as opened:
-        for name, kind in (("a", tarfile.DIRTYPE), ("a/file", tarfile.REGTYPE), ("b", tarfile.LNKTYPE)):
+        for name, kind in (
+            ("a", tarfile.DIRTYPE),
+            ("a/file", tarfile.REGTYPE),
+            ("b", tarfile.LNKTYPE),
+        ):
             member = tarfile.TarInfo(name)
             member.type, member.mode, member.linkname = kind, 0, "a/file" if name == "b" else ""
             opened.addfile(member)
@@ -234,7 +240,9 @@ class TestJoined:
         (tmp_path / "tree").mkdir()
         (tmp_path / "tree" / name).write_bytes(bytes(2 * BLOCK))
         chunks: list[bytes] = []
-        pack(str(tmp_path / "tree"), chunks.append, what=(f"./{name}",), options=("--owner=:54321",))
+        pack(
+            str(tmp_path / "tree"), chunks.append, what=(f"./{name}",), options=("--owner=:54321",)
+        )
         joined = io.BytesIO()
         assert join(in_files(b"".join(chunks), small), joined.write) == joined.tell()
         found = dict(snapshot(unpacked(tmp_path / "there", joined.getvalue()), contents=True))
@@ -344,7 +352,9 @@ class TestFailures:
         with pytest.raises(ZeroDivisionError):
             pack(str(tmp_path), write)
 
-    def test_an_error_of_who_sends_the_stream_passes_through(self, tmp_path: Path, small: bytes) -> None:
+    def test_an_error_of_who_sends_the_stream_passes_through(
+        self, tmp_path: Path, small: bytes
+    ) -> None:
         """So does the sender's, in the middle of the stream."""
 
         def chunks() -> Iterator[bytes]:
@@ -395,7 +405,9 @@ def forged(*members: tarfile.TarInfo) -> bytes:
     return data.getvalue()
 
 
-def test_a_copy_takes_what_comes_after_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_takes_what_comes_after_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One tar ends at the end of the archive, when the other may still be writing the zeros that fill its last record."""
     late = 'command=$1; shift; "$command" "$@" && sleep 0.3 && head -c 65536 /dev/zero'
     monkeypatch.setattr(tarpipe, "PACK", ("sh", "-c", late, "sh", *tarpipe.PACK))

@@ -126,7 +126,9 @@ def test_a_nest_deeper_than_any_path_has_a_snapshot(tmp_path: Path) -> None:
     assert newest(tmp_path) == found[bottom + b"/file"].mtime_ns
 
 
-ENTRIES = st.builds(Entry, st.sampled_from("fdl"), st.integers(0, 0o7777), st.integers(0, 9), stamps())
+ENTRIES = st.builds(
+    Entry, st.sampled_from("fdl"), st.integers(0, 0o7777), st.integers(0, 9), stamps()
+)
 SNAPSHOTS = st.dictionaries(paths(depth=1), ENTRIES, max_size=6)
 
 
@@ -149,7 +151,9 @@ def test_a_difference_names_every_path_that_differs_once(
 
 @settings(deadline=None)
 @given(SNAPSHOTS, SNAPSHOTS)
-def test_a_difference_has_a_direction(before: dict[bytes, Entry], after: dict[bytes, Entry]) -> None:
+def test_a_difference_has_a_direction(
+    before: dict[bytes, Entry], after: dict[bytes, Entry]
+) -> None:
     """What one way added, the way back removes."""
     there, back = difference(before, after), difference(after, before)
     assert (there.added, there.removed, there.changed) == (back.removed, back.added, back.changed)
@@ -170,7 +174,9 @@ def test_a_difference_has_a_direction(before: dict[bytes, Entry], after: dict[by
 def test_any_change_of_an_entry_is_seen(tmp_path: Path, change: object) -> None:
     """Even one that leaves size and stamp as they were."""
     assert callable(change)
-    plant({each: Planned("f", mtime_ns=5, content=b"12345") for each in (b"file", b"twin")}, tmp_path)
+    plant(
+        {each: Planned("f", mtime_ns=5, content=b"12345") for each in (b"file", b"twin")}, tmp_path
+    )
     before = snapshot(tmp_path, contents=True)
     change(tmp_path / "file")
     os.utime(tmp_path / "twin", ns=(5, 5))

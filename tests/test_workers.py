@@ -47,15 +47,21 @@ def test_they_find_what_one_process_finds() -> None:
         begun: list[int] = []
         several = list(verify(asked, lambda cell: begun.append(cell.number), jobs=2))
         alone = list(verify(asked))
-    found = {(each.runner, each.name): (each.status, each.claimed, each.examples) for each in several}
+    found = {
+        (each.runner, each.name): (each.status, each.claimed, each.examples) for each in several
+    }
     assert len(found) == len(several) == 3
-    assert found == {(each.runner, each.name): (each.status, each.claimed, each.examples) for each in alone}
+    assert found == {
+        (each.runner, each.name): (each.status, each.claimed, each.examples) for each in alone
+    }
     assert sorted(begun) == [1, 2, 3]
     assert found["tmp", Property.RENAMES][0] is Status.REFUTED
 
 
 def test_one_that_dies_is_told() -> None:
-    with pytest.raises(EngineError, match="a process that was proving has died; --jobs 1 shows where"):
+    with pytest.raises(
+        EngineError, match="a process that was proving has died; --jobs 1 shows where"
+    ):
         list(spread([task(Variant(Deadly, {}), Property.HISTORY)], 2))
 
 
@@ -79,7 +85,15 @@ def test_an_interruption_ends_them(wait: float) -> None:
     """ctrl-C to the command alone: no process of it goes on."""
     command = [sys.executable, "-m", "harness", "verify", "--engine", "local-plain", "--jobs", "2"]
     with subprocess.Popen(
-        [*command, "--property", "mirror", "--property", "edits", "--runner", "katas-data-container"],
+        [
+            *command,
+            "--property",
+            "mirror",
+            "--property",
+            "edits",
+            "--runner",
+            "katas-data-container",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

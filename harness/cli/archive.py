@@ -46,7 +46,9 @@ def _becoming(path: Path) -> Iterator[IO[bytes]]:
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}; give another --out") from error
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}; give another --out"
+        ) from error
     try:
         with file:
             yield file

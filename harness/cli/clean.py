@@ -36,7 +36,9 @@ def _clean(options: argparse.Namespace) -> int:
         with closing(engine):
             for line in engine.leftovers() if options.dry_run else engine.sweep():
                 console.print(
-                    ("would remove " if options.dry_run else "removed ") + line, markup=False, soft_wrap=True
+                    ("would remove " if options.dry_run else "removed ") + line,
+                    markup=False,
+                    soft_wrap=True,
                 )
                 count += 1
             for what, why in engine.left_alone():

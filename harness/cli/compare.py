@@ -59,7 +59,10 @@ def add(commands: Any) -> None:
         help="as many blocks as fit, three incremental and a full one at least (default %(default)g)",
     )
     parser.add_argument(
-        "--blocks", type=count, metavar="N", help="so many incremental blocks, however long they take"
+        "--blocks",
+        type=count,
+        metavar="N",
+        help="so many incremental blocks, however long they take",
     )
     parser.add_argument(
         "--aa",
@@ -77,7 +80,9 @@ def _compare(options: argparse.Namespace) -> int:
     again = _again(options.aa, [each.label for each in kinds])
     tree, seed = tree_and_seed(options)
     wanted = options.scenario or (trials.FULL, trials.INCREMENTAL)
-    plan = trials.Plan(options.budget, options.blocks, tuple(each for each in SCENARIOS if each in wanted))
+    plan = trials.Plan(
+        options.budget, options.blocks, tuple(each for each in SCENARIOS if each in wanted)
+    )
     if options.dask is not None:
         return _spread(options, tree, kinds, plan, seed, again)
     with engine_of(options) as engine, showing(plan) as show:
@@ -146,7 +151,9 @@ def _report_noise(found: Interval | None, runner: str) -> None:
     lies = f"from {found.low:.2f} to {found.high:.2f}; what differs by less may be noise"
     console.print(
         f"{runner} against itself: {found.estimate:.2f}, "
-        + (lies if found.high < inf else f"and {found.blocks} blocks are too few to tell the noise"),
+        + (
+            lies if found.high < inf else f"and {found.blocks} blocks are too few to tell the noise"
+        ),
         markup=False,
         soft_wrap=True,
     )
@@ -173,5 +180,7 @@ def _again(given: str | None, labels: Sequence[str]) -> str | None:
         return labels[0] if given == "" else None
     label = runners.parse(given).label
     if label not in labels:
-        raise UsageError(f"--aa {given} is none of the runners that are compared: {', '.join(labels)}")
+        raise UsageError(
+            f"--aa {given} is none of the runners that are compared: {', '.join(labels)}"
+        )
     return label

@@ -48,7 +48,9 @@ def _list(options: argparse.Namespace) -> int:
         for each in engine.volumes():
             if not each.temporary:
                 with _katas(engine, each) as katas:
-                    found = [usage for avatars in katas.usage().values() for usage in avatars.values()]
+                    found = [
+                        usage for avatars in katas.usage().values() for usage in avatars.values()
+                    ]
                 rows.append((each.name, each.katas or each.name, found))
                 for usage in found:
                     if usage.problem:
@@ -58,7 +60,10 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    with closing(choose(options.engine).engine) as engine, _katas(engine, _named(engine, options)) as katas:
+    with (
+        closing(choose(options.engine).engine) as engine,
+        _katas(engine, _named(engine, options)) as katas,
+    ):
         write_archive(options.out, f"{options.name}.tgz", katas.export)
     return 0
 
@@ -74,7 +79,9 @@ def _remove(options: argparse.Namespace) -> int:
                 "add --yes if that is meant, or export it first"
             )
         engine.remove_volume(volume.name)
-    errors.print(f"removed {volume.name}, with {players} avatar{'s' * (players != 1)}", markup=False)
+    errors.print(
+        f"removed {volume.name}, with {players} avatar{'s' * (players != 1)}", markup=False
+    )
     return 0
 
 

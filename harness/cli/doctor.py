@@ -32,7 +32,9 @@ def add(commands: Any) -> None:
         help=f"start {doctor.MEASURED} containers, one after the other, for steadier times of the storage driver",
     )
     parser.add_argument(
-        "--json", metavar="FILE", help="write it all as JSON too; - for stdout, instead of the table"
+        "--json",
+        metavar="FILE",
+        help="write it all as JSON too; - for stdout, instead of the table",
     )
     parser.add_argument(
         "--dask",
@@ -83,4 +85,6 @@ def _write(place: str, text: str) -> None:
     try:
         Path(place).write_text(text)
     except OSError as error:
-        raise UsageError(f"{place} cannot be written: {error.strerror}; give another --json") from error
+        raise UsageError(
+            f"{place} cannot be written: {error.strerror}; give another --json"
+        ) from error

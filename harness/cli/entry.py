@@ -122,7 +122,9 @@ def make_parser() -> argparse.ArgumentParser:
         prog="harness",
         description="How should a source tree travel into a container and back? Proofs and measurements.",
     )
-    parser.add_argument("--version", action="version", version=f"harness {version('tarpipe-harness')}")
+    parser.add_argument(
+        "--version", action="version", version=f"harness {version('tarpipe-harness')}"
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for each in COMMANDS:
         import_module(f"harness.cli.{each}").add(commands)

@@ -20,7 +20,9 @@ def add(commands: Any) -> None:
         help="write results in another tool's format",
         description="Write recorded results in the format of another tool.",
     )
-    parser.add_argument("results", nargs="+", metavar="RESULT", help="a result file of harness compare")
+    parser.add_argument(
+        "results", nargs="+", metavar="RESULT", help="a result file of harness compare"
+    )
     parser.add_argument("--to", required=True, choices=FORMATS, help="the format")
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: the standard output")
     parser.set_defaults(command_function=_export)

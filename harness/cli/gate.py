@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import runners
-from harness.cli.measuring import add_tree, comparison_of, default_out, engine_of, showing, tree_and_seed
+from harness.cli.measuring import (
+    add_tree,
+    comparison_of,
+    default_out,
+    engine_of,
+    showing,
+    tree_and_seed,
+)
 from harness.cli.options import add_engine, console, count, positive, remark
 from harness.engines.local import cgroups
 from harness.inside.errors import UsageError
@@ -46,7 +53,10 @@ def add(commands: Any) -> None:
         "--budgets", type=Path, metavar="FILE", help="TOML; docs/how-to/gate.md shows how it reads"
     )
     parser.add_argument(
-        "--baseline", type=Path, metavar="RESULT", help="an earlier result, compared by ratios to bare make"
+        "--baseline",
+        type=Path,
+        metavar="RESULT",
+        help="an earlier result, compared by ratios to bare make",
     )
     parser.add_argument(
         "--against",
@@ -74,8 +84,12 @@ def add(commands: Any) -> None:
         metavar="SECONDS",
         help="no longer than this; less, once every verdict is settled (default %(default)g)",
     )
-    measuring.add_argument("--blocks", type=count, metavar="N", help="no more than so many (default 960)")
-    measuring.add_argument("--out", type=Path, metavar="FILE", help="default results/gate-ENGINE-TIME.jsonl")
+    measuring.add_argument(
+        "--blocks", type=count, metavar="N", help="no more than so many (default 960)"
+    )
+    measuring.add_argument(
+        "--out", type=Path, metavar="FILE", help="default results/gate-ENGINE-TIME.jsonl"
+    )
     add_tree(parser)
     add_engine(parser)
     parser.set_defaults(command_function=_gate)
@@ -92,11 +106,17 @@ def _gate(options: argparse.Namespace) -> int:
             "--against is empty: give a git revision, a virtual environment's folder or a runner's name"
         )
     if options.results and options.against:
-        raise UsageError("--against measures both sides itself: leave out the results, or --against")
+        raise UsageError(
+            "--against measures both sides itself: leave out the results, or --against"
+        )
     if options.baseline and options.against:
-        raise UsageError("--against measures the baseline itself: leave out --baseline, or --against")
+        raise UsageError(
+            "--against measures the baseline itself: leave out --baseline, or --against"
+        )
     if options.budgets is None and options.against is None:
-        raise UsageError("give --budgets FILE, or --against BASE to measure a version beside another")
+        raise UsageError(
+            "give --budgets FILE, or --against BASE to measure a version beside another"
+        )
     head = runners.parse(options.runner or HEAD).label
     budgets = (
         read_budgets(options.budgets)
@@ -131,7 +151,9 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
     with engine_of(options) as engine:
         plan = trials.Plan(options.budget, scenarios=wanted.scenarios)
         comparison = comparison_of(options, tree, wanted.in_process(), engine, plan, seed)
-        stop = early_stop(budgets, against=base.arm if base else None, most=options.blocks or LOOKS[-1])
+        stop = early_stop(
+            budgets, against=base.arm if base else None, most=options.blocks or LOOKS[-1]
+        )
         facts = wanted.facts(comparison)
         for each in budgets:
             if each.metric == "memory" and engine.name == "local" and (why := cgroups.problem()):
@@ -157,7 +179,11 @@ def _show(verdict: Verdict, options: argparse.Namespace) -> None:
     from harness.report.verdicts import document, github, junit, markdown, terminal  # noqa: PLC0415 - see above
 
     console.print(terminal.render(verdict))
-    for path, render in ((options.junit, junit), (options.markdown, markdown), (options.json, document)):
+    for path, render in (
+        (options.junit, junit),
+        (options.markdown, markdown),
+        (options.json, document),
+    ):
         if path is not None:
             path.write_text(render.render(verdict), encoding="utf-8")
     if options.github:

@@ -16,7 +16,9 @@ def add(commands: Any) -> None:
         "image", help="make the images that Docker needs", description=__doc__
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    build = verbs.add_parser("build", help="make them anew, from Debian packages or by the Dockerfile")
+    build = verbs.add_parser(
+        "build", help="make them anew, from Debian packages or by the Dockerfile"
+    )
     build.set_defaults(command_function=_build)
 
 

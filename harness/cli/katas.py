@@ -48,7 +48,9 @@ def add(commands: Any) -> None:
             metavar="PLACE",
             help="a folder, or volume:NAME (default: all that `harness run` keeps)",
         )
-        found.add_argument("--engine", choices=NAMES, default="auto", help="whose volume (default auto)")
+        found.add_argument(
+            "--engine", choices=NAMES, default="auto", help="whose volume (default auto)"
+        )
         found.set_defaults(command_function=function)
         return found
 
@@ -97,7 +99,9 @@ def _show(options: argparse.Namespace) -> int:
         with katas.history(avatar) as history:
             record = commits.show(history, options.tag)
     when = datetime.fromtimestamp(record.time, UTC).isoformat()
-    errors.print(f"{avatar} tag {record.tag}, {when}, exit status {record.status or 'none'}", markup=False)
+    errors.print(
+        f"{avatar} tag {record.tag}, {when}, exit status {record.status or 'none'}", markup=False
+    )
     console.print(terminal.files(record.files))
     write_out(sys.stdout, record.stdout)
     write_out(sys.stderr, record.stderr)
@@ -123,7 +127,9 @@ def _remove(options: argparse.Namespace) -> int:
 
 def _download(options: argparse.Namespace) -> int:
     with _kata(options) as (katas, _):
-        write_archive(options.out, f"{options.kata}.tgz", lambda write: katas.download(options.kata, write))
+        write_archive(
+            options.out, f"{options.kata}.tgz", lambda write: katas.download(options.kata, write)
+        )
     return 0
 
 
@@ -131,9 +137,7 @@ def _pack(options: argparse.Namespace) -> int:
     with _places(options) as places:
         for katas in places:
             sizes = katas.tidy()
-            line = (
-                f"{katas.describe()}: histories of {size(sizes.before)} on the disk, now {size(sizes.after)}"
-            )
+            line = f"{katas.describe()}: histories of {size(sizes.before)} on the disk, now {size(sizes.after)}"
             errors.print(line, markup=False, soft_wrap=True)
     return 0
 
@@ -222,7 +226,11 @@ def _places(options: argparse.Namespace) -> Iterator[list[Katas]]:
                 )
             if wanted is None:
                 found += [
-                    FolderKatas(each) for each in sorted((state_home() / "katas").glob("*")) if each.is_dir()
+                    FolderKatas(each)
+                    for each in sorted((state_home() / "katas").glob("*"))
+                    if each.is_dir()
                 ]
-            found += [stack.enter_context(closing(open_volume(engine, PREFIX + each))) for each in volumes]
+            found += [
+                stack.enter_context(closing(open_volume(engine, PREFIX + each))) for each in volumes
+            ]
         yield found

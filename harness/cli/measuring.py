@@ -46,7 +46,9 @@ def add_tree(parser: argparse.ArgumentParser) -> None:
         metavar="TREE",
         help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}",
     )
-    parser.add_argument("--edit", metavar="FILE", help="of a folder: the file to edit, relative to it")
+    parser.add_argument(
+        "--edit", metavar="FILE", help="of a folder: the file to edit, relative to it"
+    )
     parser.add_argument(
         "--edit-header", metavar="FILE", help="of a folder: the header to edit, for its scenario"
     )
@@ -65,7 +67,9 @@ def add_trials(parser: argparse.ArgumentParser) -> None:
         default=FULL_BUILD_SECONDS,
         help="limit of one build (default %(default)g)",
     )
-    parser.add_argument("--seed", type=int, help="of the order within the blocks (default: a new one)")
+    parser.add_argument(
+        "--seed", type=int, help="of the order within the blocks (default: a new one)"
+    )
 
 
 def tree_and_seed(options: argparse.Namespace) -> tuple[SourceTree, int]:
@@ -213,10 +217,14 @@ def showing(plan: Plan | None = None) -> Iterator[Callable[[Shown], None]]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=errors, transient=True) as progress:
-        task = progress.add_task("starting", total=plan.budget_seconds if plan and not plan.blocks else None)
+        task = progress.add_task(
+            "starting", total=plan.budget_seconds if plan and not plan.blocks else None
+        )
 
         def show(step: Shown) -> None:
-            progress.update(task, description=f"{step.words}: {step.detail}", completed=step.seconds)
+            progress.update(
+                task, description=f"{step.words}: {step.detail}", completed=step.seconds
+            )
             if step.first and not errors.is_terminal:
                 remark(f"{step.words}, after {step.seconds:.0f} s")
 

@@ -19,9 +19,14 @@ errors = PlainConsole(stderr=True)
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--engine", choices=NAMES, default="auto", help="auto takes Docker when it answers (default)"
+        "--engine",
+        choices=NAMES,
+        default="auto",
+        help="auto takes Docker when it answers (default)",
     )
-    parser.add_argument("--image", metavar="NAME", help="run in this image of yours instead of harness-gcc")
+    parser.add_argument(
+        "--image", metavar="NAME", help="run in this image of yours instead of harness-gcc"
+    )
 
 
 def add_runner(parser: argparse.ArgumentParser, **options: object) -> None:

@@ -27,16 +27,24 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("results", nargs="+", metavar="RESULT", help="a result file")
     parser.add_argument("--kind", required=True, choices=KINDS, help="what to draw")
-    parser.add_argument("--build", default="incremental", help="the kind of build (default %(default)s)")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="a .png or .svg file; it is overwritten"
+        "--build", default="incremental", help="the kind of build (default %(default)s)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a .png or .svg file; it is overwritten",
     )
     parser.set_defaults(command_function=_plot)
 
 
 def _plot(options: argparse.Namespace) -> int:
     if options.out.suffix not in SUFFIXES:
-        raise UsageError(f"{options.out} is neither a .png nor a .svg file: give --out another name")
+        raise UsageError(
+            f"{options.out} is neither a .png nor a .svg file: give --out another name"
+        )
     frame = load_results(*options.results)
     tell_incomplete(incomplete(frame))
     from harness.report.analysis import plots  # noqa: PLC0415 - matplotlib takes half a second to load
@@ -57,7 +65,11 @@ def _plot(options: argparse.Namespace) -> int:
 
 def _refuse_mixture(frame: Any) -> None:
     """Raise UsageError for samples of which a median would mean nothing."""
-    for column, what in (("engine", "engines"), ("tree", "trees"), ("avatars", "numbers of avatars at once")):
+    for column, what in (
+        ("engine", "engines"),
+        ("tree", "trees"),
+        ("avatars", "numbers of avatars at once"),
+    ):
         if (found := frame[column].nunique()) > 1:
             raise UsageError(
                 f"these results are of {found} {what}, and one median of all would mean nothing: plot one of them, or take "

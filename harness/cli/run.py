@@ -45,24 +45,39 @@ def add(commands: Any) -> None:
         "status, with 124 past the limit, and with 2 where it could not be played, which a line that begins with "
         "'harness:' or 'faulty' tells.",
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the visible files; it is only read")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="the visible files; it is only read"
+    )
     add_runner(parser, default="katas-data-container")
     add_engine(parser)
-    parser.add_argument("--command", default=COMMAND, help="the command line to run (default %(default)s)")
     parser.add_argument(
-        "--max-seconds", type=positive, default=10.0, help="limit of the command (default %(default)g)"
+        "--command", default=COMMAND, help="the command line to run (default %(default)s)"
     )
     parser.add_argument(
-        "--katas", metavar="PLACE", help="a folder, or volume:NAME (default: kept for you between runs)"
+        "--max-seconds",
+        type=positive,
+        default=10.0,
+        help="limit of the command (default %(default)g)",
+    )
+    parser.add_argument(
+        "--katas",
+        metavar="PLACE",
+        help="a folder, or volume:NAME (default: kept for you between runs)",
     )
     parser.add_argument("--avatar", default="lion", help="who plays (default %(default)s)")
-    parser.add_argument("--kata", metavar="ID", help="10 of 0-9A-Z (default: one that goes with DIR)")
+    parser.add_argument(
+        "--kata", metavar="ID", help="10 of 0-9A-Z (default: one that goes with DIR)"
+    )
     add_exclude(parser)
     parser.add_argument(
-        "--fresh", action="store_true", help="begin in an empty sandbox; the history of the avatar goes on"
+        "--fresh",
+        action="store_true",
+        help="begin in an empty sandbox; the history of the avatar goes on",
     )
     parser.add_argument(
-        "--changes", action="store_true", help="list the files that the run made, changed and deleted"
+        "--changes",
+        action="store_true",
+        help="list the files that the run made, changed and deleted",
     )
     parser.set_defaults(command_function=_run)
 
@@ -81,7 +96,9 @@ def _run(options: argparse.Namespace) -> int:
         katas=place,
         image=options.image,
         command=options.command,
-        limits=Limits(event_seconds=max(Limits.event_seconds, options.max_seconds + TRANSPORT_SECONDS)),
+        limits=Limits(
+            event_seconds=max(Limits.event_seconds, options.max_seconds + TRANSPORT_SECONDS)
+        ),
         isolated=False,
         report=remark,
     ) as runner:
@@ -90,7 +107,11 @@ def _run(options: argparse.Namespace) -> int:
         if not options.fresh and (before := _last(runner, avatar)):
             remark(f"goes on from tag {before.tag} of {ago(before.time)}; --fresh begins anew")
         run = runner.run(
-            avatar, files, max_seconds=options.max_seconds, fresh=options.fresh, products=options.changes
+            avatar,
+            files,
+            max_seconds=options.max_seconds,
+            fresh=options.fresh,
+            products=options.changes,
         )
         _write(sys.stdout, run.stdout)
         if run.stdout and not run.stdout.endswith("\n") and sys.stdout.isatty():
@@ -125,7 +146,9 @@ def _last(runner: BaseRunner, avatar: Avatar) -> Increment | None:
 
 def kata_of(folder: Path) -> str:
     """A kata id that goes with this folder, so that the next run in it finds what the last one built."""
-    digest = int.from_bytes(hashlib.sha256(str(folder.resolve()).encode(errors="surrogateescape")).digest())
+    digest = int.from_bytes(
+        hashlib.sha256(str(folder.resolve()).encode(errors="surrogateescape")).digest()
+    )
     letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return "".join(letters[digest // len(letters) ** place % len(letters)] for place in range(10))
 

@@ -58,7 +58,11 @@ def add(commands: Any) -> None:
     add_trials(parser)
     add_arms(parser, "scale")
     parser.add_argument(
-        "--blocks", type=count, default=BLOCKS, metavar="N", help="of each tree (default %(default)d)"
+        "--blocks",
+        type=count,
+        default=BLOCKS,
+        metavar="N",
+        help="of each tree (default %(default)d)",
     )
     parser.set_defaults(command_function=_scale)
 
@@ -85,9 +89,13 @@ def _scale(options: argparse.Namespace) -> int:
         )
 
 
-def _report(facts: Mapping[str, Any], axes: Sequence[scale.Axis], samples: Sequence[trials.Sample]) -> None:
+def _report(
+    facts: Mapping[str, Any], axes: Sequence[scale.Axis], samples: Sequence[trials.Sample]
+) -> None:
     what = f"typical trees on {facts['engine']['engine']}"
-    console.print(f"{what}: medians, and the exponent of their growth", markup=False, soft_wrap=True)
+    console.print(
+        f"{what}: medians, and the exponent of their growth", markup=False, soft_wrap=True
+    )
     for axis in axes:
         for scenario in (trials.INCREMENTAL, trials.FULL):
             console.print(terminal.growth(scale.growths(samples, facts["runners"], axis, scenario)))

@@ -40,7 +40,11 @@ def add(commands: Any) -> None:
         "to the nanosecond, by git fsck, and by builds from nothing. Exits with 0 if all was as it must be, and 1 if not.",
     )
     parser.add_argument(
-        "--minutes", type=positive, default=MINUTES, metavar="N", help="how long (default %(default)g)"
+        "--minutes",
+        type=positive,
+        default=MINUTES,
+        metavar="N",
+        help="how long (default %(default)g)",
     )
     add_engine(parser)
     add_runner(parser, action="append")
@@ -81,7 +85,9 @@ def _soak(options: argparse.Namespace) -> int:
     with closing(choice.engine) as engine:
         engine.check_image(options.image)
         errors.print(
-            f"{engine.describe()['engine']}: {choice.why}; --seed {seed}", markup=False, soft_wrap=True
+            f"{engine.describe()['engine']}: {choice.why}; --seed {seed}",
+            markup=False,
+            soft_wrap=True,
         )
         variants = _variants(options.runner, engine)
         if options.only and options.only[0] >= max(options.avatars, len(variants)):
@@ -135,7 +141,9 @@ def _report(soaked: Soaked, words: Callable[[Violation], list[str]]) -> None:
     lines.append(", ".join(f"{soaked.counts[each]} {each}" for each in done))
     lines.append(
         ", ".join(
-            f"{number} {name}" for name, number in sorted(soaked.counts.items()) if name.startswith("it ")
+            f"{number} {name}"
+            for name, number in sorted(soaked.counts.items())
+            if name.startswith("it ")
         )
     )
     lines.append(f"{len(soaked.violations)} violations")

@@ -60,7 +60,9 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help=f"may be given again (default all): {', '.join(Property)}",
     )
-    parser.add_argument("--image", metavar="NAME", help="run in this image of yours instead of harness-gcc")
+    parser.add_argument(
+        "--image", metavar="NAME", help="run in this image of yours instead of harness-gcc"
+    )
     parser.add_argument(
         "--profile",
         metavar="NAME",
@@ -68,14 +70,22 @@ def add(commands: Any) -> None:
         help="dev draws new examples each time (default), ci the same ones, thorough seventeen times as many",
     )
     parser.add_argument(
-        "--thorough", action="store_const", dest="profile", const="thorough", help="as --profile thorough"
+        "--thorough",
+        action="store_const",
+        dest="profile",
+        const="thorough",
+        help="as --profile thorough",
     )
     parser.add_argument(
         "--replay", metavar="TOKEN", help="try nothing but this counterexample to one property"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it for programs too")
     parser.add_argument(
-        "--debug", action="store_true", help="show the traceback of what went wrong in a proof itself"
+        "--json", type=Path, metavar="FILE", help="write all of it for programs too"
+    )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="show the traceback of what went wrong in a proof itself",
     )
     parser.add_argument(
         "--jobs",
@@ -92,7 +102,9 @@ def _verify(options: argparse.Namespace) -> int:
     from harness.verify.matrix import Verification, judge, properties, verify  # noqa: PLC0415
     from harness.verify.proofs import PROFILES  # noqa: PLC0415 - see above
 
-    variants = {each.label: each for each in map(runners.parse, options.runner or runners.NOTES_NAMES)}
+    variants = {
+        each.label: each for each in map(runners.parse, options.runner or runners.NOTES_NAMES)
+    }
     wanted = [Property(each) for each in dict.fromkeys(options.property or properties())]
     if options.profile not in PROFILES:
         raise UsageError(f"there is no profile {options.profile}; there are: {', '.join(PROFILES)}")
@@ -111,7 +123,9 @@ def _verify(options: argparse.Namespace) -> int:
             engine = stack.enter_context(closing(choice.engine))
             engines[engine.name if name == "auto" else name] = engine
             engine.check_image(options.image)
-            errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False, soft_wrap=True)
+            errors.print(
+                f"{engine.describe()['engine']}: {choice.why}", markup=False, soft_wrap=True
+            )
             warn(choice.warning)
         asked = Verification(
             list(variants.values()), engines, wanted, options.profile, options.image, options.replay
@@ -124,7 +138,10 @@ def _verify(options: argparse.Namespace) -> int:
                     _tell(finding, debug=options.debug)
         finally:  # what is known before an interruption is worth seeing
             order = [
-                (name, each.label, prop) for name in engines for each in asked.runners for prop in wanted
+                (name, each.label, prop)
+                for name in engines
+                for each in asked.runners
+                for prop in wanted
             ]
             findings.sort(key=lambda each: order.index((each.engine, each.runner, each.name)))
             _report(asked.facts(), findings, options, of=asked.size)
@@ -138,7 +155,9 @@ def _spread(options: argparse.Namespace, variants: list[Variant], wanted: list[P
     from harness.verify.matrix import Verification, judge  # noqa: PLC0415
 
     if len(options.engine or []) > 1:
-        raise UsageError("on a cluster each worker has its own engine: give --engine once, or leave it out")
+        raise UsageError(
+            "on a cluster each worker has its own engine: give --engine once, or leave it out"
+        )
     asked = Verification(variants, {}, wanted, options.profile, options.image, options.replay)
     findings: list[Finding] = []
     with cluster.Cluster(options.dask, remark) as connected:
@@ -190,7 +209,9 @@ def _tell(finding: Finding, *, debug: bool, where: str = "") -> None:
 
     if not errors.is_terminal:
         words = f"{finding.name} of {finding.runner} on {finding.engine}: {matrix.cell(finding)}"
-        errors.print(f"{words}, {finding.seconds:.1f} s{where}", style="dim", markup=False, soft_wrap=True)
+        errors.print(
+            f"{words}, {finding.seconds:.1f} s{where}", style="dim", markup=False, soft_wrap=True
+        )
     if debug and finding.traceback:
         errors.print(finding.traceback, markup=False, soft_wrap=True)
 
@@ -201,7 +222,9 @@ def _check_writable(out: Path) -> None:
         with out.open("a", encoding="utf-8"):
             pass
     except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror}; give another --json") from error
+        raise UsageError(
+            f"{out} cannot be written: {error.strerror}; give another --json"
+        ) from error
 
 
 @contextmanager
@@ -218,6 +241,8 @@ def _showing(asked: Verification) -> Iterator[Callable[[Cell], None]]:
         task = progress.add_task("starting", total=asked.size)
 
         def show(cell: Cell) -> None:
-            progress.update(task, description=f"{cell.name} of {cell.runner}", completed=cell.number - 1)
+            progress.update(
+                task, description=f"{cell.name} of {cell.runner}", completed=cell.number - 1
+            )
 
         yield show

@@ -19,7 +19,9 @@ class Volume:
 
     name: str
     temporary: bool  # goes with its owner
-    katas: str = ""  # the katas that it holds a part of; empty: it holds all of those of its own name
+    katas: str = (
+        ""  # the katas that it holds a part of; empty: it holds all of those of its own name
+    )
 
 
 def part_of(name: str, katas: str | None) -> str:

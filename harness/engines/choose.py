@@ -20,11 +20,16 @@ class Choice:
 
     engine: Engine
     why: str
-    warning: str = ""  # what a run may do there that it may not elsewhere, unless that was asked for
+    warning: str = (
+        ""  # what a run may do there that it may not elsewhere, unless that was asked for
+    )
 
 
 def choose(
-    name: str = "auto", *, image: str | None = None, report: Callable[[str], None] = lambda line: None
+    name: str = "auto",
+    *,
+    image: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Choice:
     """The engine of this name, ready to run: images that are missing are made, which `report` hears about.
 

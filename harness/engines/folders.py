@@ -75,7 +75,10 @@ class Shelf:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         os.close(self._folder)
 
@@ -97,7 +100,9 @@ class Shelf:
         found = (self._look(name) for name in sorted(os.listdir(self._folder)))
         return [each for each in found if each]
 
-    def make(self, name: str, labels: Mapping[str, str], *, mode: int, inside: Mapping[str, int]) -> bool:
+    def make(
+        self, name: str, labels: Mapping[str, str], *, mode: int, inside: Mapping[str, int]
+    ) -> bool:
         """Make a folder with these labels, and folders inside, all at once; False if there is one. Raises OSError."""
         making = self._under_way("making")
         os.mkdir(making, 0o700, dir_fd=self._folder)
@@ -108,7 +113,9 @@ class Shelf:
                     os.mkdir(each, dir_fd=folder)
                     os.chmod(each, permissions, dir_fd=folder)
                 for label, said in labels.items():
-                    file = os.open(label, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o644, dir_fd=folder)
+                    file = os.open(
+                        label, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o644, dir_fd=folder
+                    )
                     os.write(file, said.encode())
                     os.close(file)
                 os.fchmod(folder, mode)

@@ -103,7 +103,9 @@ class Owner:
 def _current(process: int) -> Owner:
     """This process, whose id is the key: a fork of it is another."""
     status = _parse(Path("/proc/self/stat").read_text(errors="replace"))
-    return Owner(platform.node(), _boot(), process, status[0], f"{_namespace('pid')}-{_namespace('time')}")
+    return Owner(
+        platform.node(), _boot(), process, status[0], f"{_namespace('pid')}-{_namespace('time')}"
+    )
 
 
 def _boot() -> str:

@@ -72,7 +72,11 @@ def program() -> bytes:
     try:
         library.seccomp_attr_set(filter_, _OPTIMIZE, 2)  # an older one cannot, and is slower
         if second := SECOND_ABI.get(platform.machine()):
-            _do(library.seccomp_arch_add(filter_, library.seccomp_arch_resolve_name(second.encode())))
+            _do(
+                library.seccomp_arch_add(
+                    filter_, library.seccomp_arch_resolve_name(second.encode())
+                )
+            )
         for rule in RULES:
             if rule.error != DEFAULT:  # which the library takes for a mistake
                 _add(library, filter_, rule)
@@ -113,7 +117,11 @@ def _add(library: ctypes.CDLL, filter_: int, rule: Rule) -> None:
     for name in rule.names:
         number = library.seccomp_syscall_resolve_name(name.encode())
         if number != _UNKNOWN:  # newer than the library: the default is for it
-            _do(library.seccomp_rule_add_array(filter_, action, number, int(when is not None), compared))
+            _do(
+                library.seccomp_rule_add_array(
+                    filter_, action, number, int(when is not None), compared
+                )
+            )
 
 
 def _do(result: int) -> None:

@@ -23,7 +23,9 @@ class Limits:
     """The bounds of one test event, in bytes unless the name says otherwise."""
 
     memory: int = 2 * GIB  # all processes together; a sandbox that is piped into lives in it too
-    sandbox: int = GIB  # of a sandbox that is piped into; a mounted one has the bounds of its own disk
+    sandbox: int = (
+        GIB  # of a sandbox that is piped into; a mounted one has the bounds of its own disk
+    )
     temporary: int = 256 * MIB  # /tmp
     file: int = 512 * MIB  # one file
     output: int = 50 * KIB  # of each of stdout and stderr; the rest is dropped and flagged
@@ -37,7 +39,9 @@ class Limits:
             if not 0 < bound < math.inf:
                 raise UsageError(f"Limits: {name} must be a number above 0, not {bound:g}")
             if name != "event_seconds" and not (isinstance(bound, int) and bound < MOST):
-                raise UsageError(f"Limits: {name} must be a whole number below {MOST}, not {bound:g}")
+                raise UsageError(
+                    f"Limits: {name} must be a whole number below {MOST}, not {bound:g}"
+                )
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ class Overlay:
     """
 
     volume: str
-    lower: tuple[str, ...]  # relative to the volume, the topmost first; not to be written to by anybody
+    lower: tuple[
+        str, ...
+    ]  # relative to the volume, the topmost first; not to be written to by anybody
     upper: str  # takes the changes
     work: str  # an empty folder for the kernel, on the same file system
 
@@ -76,10 +82,16 @@ Mount: TypeAlias = Path | WholeVolume | PartOfVolume | Overlay
 class SandboxSpec:
     """One run-container."""
 
-    image: str | None = None  # None: the engine's own default; the local engine has only the host's programs
+    image: str | None = (
+        None  # None: the engine's own default; the local engine has only the host's programs
+    )
     mount: Mount | None = None  # what becomes the sandbox; None: a fresh one to be piped into
-    roots: tuple[int, ...] = ()  # inodes, one of which the folder that was mounted has; none: nobody looks
+    roots: tuple[
+        int, ...
+    ] = ()  # inodes, one of which the folder that was mounted has; none: nobody looks
     uid: int = NOBODY
     gid: int = NOBODY
     limits: Limits = field(default_factory=Limits)
-    in_place: bool = False  # a waiting shell for the floor, without the isolation that a local run pays for
+    in_place: bool = (
+        False  # a waiting shell for the floor, without the isolation that a local run pays for
+    )

@@ -7,7 +7,9 @@ import shlex
 from dataclasses import dataclass
 
 _COUNT = 'read -r value <{file} && echo "{word} $value"'
-_FIND = 'while read -r name value; do [ $name != {name} ] || echo "{word} $value{zeros}"; done <{file}'
+_FIND = (
+    'while read -r name value; do [ $name != {name} ] || echo "{word} $value{zeros}"; done <{file}'
+)
 # All of it built into the shell: a run may have left no process to be had.
 
 
@@ -16,11 +18,17 @@ def group_usage(unified: str, memory: str = "", processor: str = "") -> str:
     if unified:
         words = (
             _FIND.format(
-                name="usage_usec", word="processor", zeros="000", file=shlex.quote(f"{unified}/cpu.stat")
+                name="usage_usec",
+                word="processor",
+                zeros="000",
+                file=shlex.quote(f"{unified}/cpu.stat"),
             ),
             _COUNT.format(word="memory", file=shlex.quote(f"{unified}/memory.peak")),
             _FIND.format(
-                name="oom_kill", word="killed", zeros="", file=shlex.quote(f"{unified}/memory.events")
+                name="oom_kill",
+                word="killed",
+                zeros="",
+                file=shlex.quote(f"{unified}/memory.events"),
             ),
         )
     else:
@@ -28,7 +36,10 @@ def group_usage(unified: str, memory: str = "", processor: str = "") -> str:
             _COUNT.format(word="processor", file=shlex.quote(f"{processor}/cpuacct.usage")),
             _COUNT.format(word="memory", file=shlex.quote(f"{memory}/memory.max_usage_in_bytes")),
             _FIND.format(
-                name="oom_kill", word="killed", zeros="", file=shlex.quote(f"{memory}/memory.oom_control")
+                name="oom_kill",
+                word="killed",
+                zeros="",
+                file=shlex.quote(f"{memory}/memory.oom_control"),
             ),
         )
     return "\n".join(words)
@@ -56,7 +67,9 @@ class Usage:
     """What was used so far; None where it is not counted."""
 
     processor_ns: int | None = None
-    memory: int | None = None  # bytes at most at once, of all processes together, with the files of a tmpfs
+    memory: int | None = (
+        None  # bytes at most at once, of all processes together, with the files of a tmpfs
+    )
     killed: int | None = (
         None  # processes that the kernel killed because all together wanted more memory than they may
     )

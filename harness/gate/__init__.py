@@ -29,7 +29,17 @@ from harness.measure.compare import AGAIN
 from harness.measure.stats import Interval, State
 from harness.measure.trials.scenario import SCENARIOS
 
-__all__ = ["EXIT", "Evidence", "Noise", "Ruling", "Verdict", "early_stop", "judge", "settled", "states"]
+__all__ = [
+    "EXIT",
+    "Evidence",
+    "Noise",
+    "Ruling",
+    "Verdict",
+    "early_stop",
+    "judge",
+    "settled",
+    "states",
+]
 
 HOPELESS = 2 * stats.LOOKS[-1]
 """Where it would take more blocks than this, the machine is too noisy."""
@@ -45,13 +55,20 @@ def judge(evidence: Evidence, budgets: Sequence[Budget]) -> Verdict:
     noise = tuple(_noise(evidence, budgets))
     rulings = (
         *(_completed(evidence, *each) for each in _headings(budgets)),
-        *(_explain(each) if isinstance(each, _Ratio) else each for each in _decide(evidence, budgets)),
+        *(
+            _explain(each) if isinstance(each, _Ratio) else each
+            for each in _decide(evidence, budgets)
+        ),
     )
     return Verdict(rulings, noise, (*evidence.remarks, *_unfair(noise)), evidence.facts)
 
 
 def settled(
-    samples: Samples, budgets: Sequence[Budget], *, against: str | None = None, most: int = stats.LOOKS[-1]
+    samples: Samples,
+    budgets: Sequence[Budget],
+    *,
+    against: str | None = None,
+    most: int = stats.LOOKS[-1],
 ) -> bool:
     """Whether more blocks would change nothing, since no budget is inconclusive; or there are `most` of them.
 
@@ -94,7 +111,9 @@ class _Ratio:
 
     @property
     def state(self) -> State:
-        return self.interval.against(self.budget.amount, at_least=self.budget.sense is Sense.AT_LEAST)
+        return self.interval.against(
+            self.budget.amount, at_least=self.budget.sense is Sense.AT_LEAST
+        )
 
 
 def _headings(budgets: Sequence[Budget]) -> Iterable[tuple[str, str]]:
@@ -123,7 +142,9 @@ def _completed(evidence: Evidence, runner: str, scenario: str) -> Ruling:
 def _counted(evidence: Evidence, budget: Budget) -> Ruling:
     """What no noise reaches: every sample keeps to it, or it is broken."""
     if untold(evidence, budget):
-        return _ruling(budget, State.PASSED, "not counted on either side: the build makes no object files", 0)
+        return _ruling(
+            budget, State.PASSED, "not counted on either side: the build makes no object files", 0
+        )
     counted = counts(evidence, budget)
     bound = budget.amount
     if budget.than is not None:
@@ -158,7 +179,10 @@ def _ratio(evidence: Evidence, budget: Budget, confidence: float) -> _Ratio:
 
 def _too_few(evidence: Evidence, budget: Budget, found: Figures) -> str:
     """What cannot be compared, and what to do about it."""
-    sides = {(budget.runner, budget.scenario): found.one, compared_with(evidence, budget): found.other}
+    sides = {
+        (budget.runner, budget.scenario): found.one,
+        compared_with(evidence, budget): found.other,
+    }
     (runner, scenario), figures = min(sides.items(), key=lambda each: len(each[1]))
     what = f"{budget.metric} of {runner} ({scenario})"
     if not figures:

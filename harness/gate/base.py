@@ -34,7 +34,9 @@ class Base:
     python: Path | None  # of its environment; None: of this one
 
 
-def find_base(text: str, head: str, report: Callable[[str], None], *, folder: Path | None = None) -> Base:
+def find_base(
+    text: str, head: str, report: Callable[[str], None], *, folder: Path | None = None
+) -> Base:
     """What `--against text` means for the runner `head`: a virtual environment's folder, a runner's name, or a
     revision of the git repository around `folder` (None: the current one).
 
@@ -46,7 +48,9 @@ def find_base(text: str, head: str, report: Callable[[str], None], *, folder: Pa
     if text.partition(":")[0] in runners.names():
         label = runners.parse(text).label
         if label == head:
-            raise UsageError(f"--against {text} is the runner itself; to see the noise, give compare --aa")
+            raise UsageError(
+                f"--against {text} is the runner itself; to see the noise, give compare --aa"
+            )
         return Base(label, label, None)
     try:
         revision = Revision.find(text, folder)
@@ -90,11 +94,22 @@ def _install(revision: Revision, home: Path) -> None:
                 f"{revision} is no Python project: there is neither a pyproject.toml nor a setup.py in the folder of this "
                 "project, nor above it"
             )
-        wanted = [str(project)] if _name(project) == DISTRIBUTION else [str(project), _this_harness()]
+        wanted = (
+            [str(project)] if _name(project) == DISTRIBUTION else [str(project), _this_harness()]
+        )
         python = str(home / "bin" / "python")
         for command in (
             [sys.executable, "-m", "venv", str(home)],
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", *wanted],
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-input",
+                *wanted,
+            ],
         ):
             done = subprocess.run(
                 command,
@@ -106,7 +121,9 @@ def _install(revision: Revision, home: Path) -> None:
                 check=False,
             )
             if done.returncode:
-                raise UsageError(f"{revision} cannot be installed: {reason(done.stderr or done.stdout)}")
+                raise UsageError(
+                    f"{revision} cannot be installed: {reason(done.stderr or done.stdout)}"
+                )
 
 
 def _name(project: Path) -> str:
@@ -121,4 +138,8 @@ def _name(project: Path) -> str:
 def _this_harness() -> str:
     """What pip takes for the harness that runs: its checkout, or its version where it was installed from a wheel."""
     top = fixture("trees").parent.parent
-    return str(top) if (top / "pyproject.toml").exists() else f"{DISTRIBUTION}=={version(DISTRIBUTION)}"
+    return (
+        str(top)
+        if (top / "pyproject.toml").exists()
+        else f"{DISTRIBUTION}=={version(DISTRIBUTION)}"
+    )

@@ -122,7 +122,9 @@ def parse(tables: dict[str, Any], source: str) -> tuple[Budget, ...]:
 def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Budget:
     """One sentence. Raises UsageError, with the place, where it is none or makes no sense."""
     if scenario not in SCENARIOS:
-        raise UsageError(f"{place}: there is no scenario {scenario}; there are: {', '.join(SCENARIOS)}")
+        raise UsageError(
+            f"{place}: there is no scenario {scenario}; there are: {', '.join(SCENARIOS)}"
+        )
     if metric not in METRICS:
         raise UsageError(f"{place}: there is no metric {metric}; there are: {', '.join(METRICS)}")
     words = GRAMMAR.fullmatch(" ".join(text.split()))
@@ -133,10 +135,16 @@ def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Bu
         amount = float(Fraction(words["amount"]))
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"{place}: {words['amount']} is no number") from None
-    if (unit == "%") != (how == "above") or (how and unit not in ("", "%")) or unit not in (*UNITS, "%"):
+    if (
+        (unit == "%") != (how == "above")
+        or (how and unit not in ("", "%"))
+        or unit not in (*UNITS, "%")
+    ):
         raise UsageError(f"{place}: {text!r} is no budget; {HELP}")
     if sense is Sense.EXACTLY and how:
-        raise UsageError(f"{place}: nothing is exactly so many times as much: say at most or at least")
+        raise UsageError(
+            f"{place}: nothing is exactly so many times as much: say at most or at least"
+        )
     if how is None and metric in TIMES:
         raise UsageError(
             f"{place}: a time alone says more of the machine than of the runner: "
@@ -147,7 +155,9 @@ def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Bu
     if than in (runner, scenario):
         raise UsageError(f"{place}: this compares {runner}, {scenario} with itself")
     if runner == FLOOR and than == BASELINE and metric in TIMES:
-        raise UsageError(f"{place}: {FLOOR} is what a baseline is compared by; it has no ratio to itself")
+        raise UsageError(
+            f"{place}: {FLOOR} is what a baseline is compared by; it has no ratio to itself"
+        )
     if unit not in ("", "%") and not metric.startswith(SIZES):
         raise UsageError(f"{place}: {metric} is a number, not a size: leave {unit} out")
     amount = 1 + amount / 100 if unit == "%" else amount * UNITS[unit]
@@ -180,9 +190,17 @@ def _check_contradictions(found: Sequence[Budget]) -> None:
         what, low, high = _bounds(each)
         for other_low, other_high, other in bounds.setdefault(what, []):
             if max(low, other_low) > min(high, other_high) * (1 + 1e-9):
-                raise UsageError(f"{each.place}: {each.text!r} contradicts {other.text!r} ({other.place})")
-            if each.sense is other.sense and each.runner == other.runner and each.scenario == other.scenario:
-                raise UsageError(f"{each.place}: {each.text!r} and {other.text!r} bound the same; keep one")
+                raise UsageError(
+                    f"{each.place}: {each.text!r} contradicts {other.text!r} ({other.place})"
+                )
+            if (
+                each.sense is other.sense
+                and each.runner == other.runner
+                and each.scenario == other.scenario
+            ):
+                raise UsageError(
+                    f"{each.place}: {each.text!r} and {other.text!r} bound the same; keep one"
+                )
         bounds[what].append((low, high, each))
 
 

@@ -21,9 +21,15 @@ class Evidence:
 
     runs: Sequence[Samples]  # a run's samples each; blocks are paired within a run
     baseline: Samples = ()  # of another run, long ago perhaps
-    against: str | None = None  # the arm that is the baseline, where it was measured in the same blocks
-    facts: Mapping[str, Any] = field(default_factory=dict)  # of the first run, for whoever reads the verdict
-    remarks: Sequence[str] = ()  # what a reader must know: a run that was cut short, an unlike machine
+    against: str | None = (
+        None  # the arm that is the baseline, where it was measured in the same blocks
+    )
+    facts: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of the first run, for whoever reads the verdict
+    remarks: Sequence[
+        str
+    ] = ()  # what a reader must know: a run that was cut short, an unlike machine
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,9 @@ def check(evidence: Evidence, budgets: Iterable[Budget]) -> None:
 def check_baseline_given(budget: Budget, *, given: bool) -> None:
     """Raise UsageError for a budget of the baseline where none was given."""
     if budget.than == BASELINE and not given:
-        raise UsageError(f"{budget.place}: there is no baseline; give --baseline RESULT or --against BASE")
+        raise UsageError(
+            f"{budget.place}: there is no baseline; give --baseline RESULT or --against BASE"
+        )
 
 
 def _check_baseline(evidence: Evidence, budget: Budget) -> None:
@@ -63,7 +71,9 @@ def _check_baseline(evidence: Evidence, budget: Budget) -> None:
             _check_arm(arms(runs), arm, budget.scenario, budget.place, where)
 
 
-def _check_arm(measured: Mapping[str, set[str]], runner: str, scenario: str, place: str, where: str) -> None:
+def _check_arm(
+    measured: Mapping[str, set[str]], runner: str, scenario: str, place: str, where: str
+) -> None:
     if runner not in measured:
         raise UsageError(f"{place}: {where} has no runner {runner}; it has: {', '.join(measured)}")
     if scenario not in measured[runner]:
@@ -104,7 +114,11 @@ def others(evidence: Evidence, budget: Budget) -> list[float]:
     """The metric of what the budget compares with. Raises UsageError where it was never measured."""
     runner, scenario = compared_with(evidence, budget)
     apart = budget.than == BASELINE and evidence.against is None
-    samples = list(_of(evidence.baseline, runner, scenario)) if apart else events(evidence, runner, scenario)
+    samples = (
+        list(_of(evidence.baseline, runner, scenario))
+        if apart
+        else events(evidence, runner, scenario)
+    )
     return [found for _, found in _counts(samples, budget, runner)]
 
 
@@ -158,7 +172,9 @@ def _comparable(samples: Samples, budget: Budget) -> Iterator[float]:
 
 
 def _counts(samples: Samples, budget: Budget, runner: str) -> list[tuple[int, float]]:
-    found = [(each.block, one) for each in samples if (one := _value(each, budget.metric)) is not None]
+    found = [
+        (each.block, one) for each in samples if (one := _value(each, budget.metric)) is not None
+    ]
     if not found:
         raise UsageError(f"{budget.place}: {budget.metric} of {runner} was not measured")
     return found

@@ -46,13 +46,16 @@ def histories(recordings: Iterable[Recording], *, chance: float = 0.01) -> list[
             point = Point(str(each.facts.get("created", "")), str(each.path), ratio)
             points.setdefault((_subject(each), runner, scenario), []).append(point)
     return [
-        History(*key, tuple(found), tuple(_changes(found, chance))) for key, found in sorted(points.items())
+        History(*key, tuple(found), tuple(_changes(found, chance)))
+        for key, found in sorted(points.items())
     ]
 
 
 def _changes(points: Sequence[Point], chance: float) -> list[Change]:
     return (
-        stats.change_points([each.ratio for each in points], chance=chance) if len(points) >= FEWEST else []
+        stats.change_points([each.ratio for each in points], chance=chance)
+        if len(points) >= FEWEST
+        else []
     )
 
 
@@ -62,7 +65,9 @@ def _ratios(recording: Recording) -> dict[tuple[str, str], float]:
         for scenario in scenarios if runner != FLOOR else ():
             floor = series(recording.samples, FLOOR, scenario, "seconds")
             mine = series(recording.samples, runner, scenario, "seconds")
-            if ratios := [seconds / floor[block] for block, seconds in mine.items() if block in floor]:
+            if ratios := [
+                seconds / floor[block] for block, seconds in mine.items() if block in floor
+            ]:
                 found[runner, scenario] = median(ratios)
     return found
 

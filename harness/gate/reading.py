@@ -42,7 +42,10 @@ def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evid
         read = read_result(baseline)
         refuse_unlike(first, read, NO_BASELINE)
         if unlike := differences(first, read):
-            remarks += [*unlike, "so only ratios to bare make are compared, and those of an unlike machine"]
+            remarks += [
+                *unlike,
+                "so only ratios to bare make are compared, and those of an unlike machine",
+            ]
         recordings.append(read)
         before = read.samples
     remarks += [
@@ -93,7 +96,9 @@ def differences(one: Recording, other: Recording) -> list[str]:
 def _circumstances(facts: Mapping[str, Any]) -> dict[str, Any]:
     engine = facts["engine"]
     name, _, version = str(engine.get("engine", "")).partition(" ")
-    known = {key: facts.get(key) for key in ("tree", "command", "machine", "processors", "image", "tar")}
+    known = {
+        key: facts.get(key) for key in ("tree", "command", "machine", "processors", "image", "tar")
+    }
     return {
         **known,
         "engine": name.rstrip(","),

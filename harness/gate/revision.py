@@ -70,7 +70,9 @@ class Revision:
         _git(target, "init", "--quiet", "--template=", f"--object-format={kind}", apart=True)
         kept = target / ".git"
         (kept / "objects" / "info").mkdir(parents=True, exist_ok=True)
-        (kept / "objects" / "info" / "alternates").write_bytes(os.fsencode(self.store / "objects") + b"\n")
+        (kept / "objects" / "info" / "alternates").write_bytes(
+            os.fsencode(self.store / "objects") + b"\n"
+        )
         if (shallow := self.store / "shallow").exists():
             (kept / "shallow").write_bytes(shallow.read_bytes())
         tags = _git(self.top, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags")
@@ -91,7 +93,9 @@ class Revision:
 
 def environment() -> dict[str, str]:
     """This process's, for programs that are to find the repository that they stand in."""
-    return {name: value for name, value in os.environ.items() if name.removeprefix("GIT_") not in _TIED}
+    return {
+        name: value for name, value in os.environ.items() if name.removeprefix("GIT_") not in _TIED
+    }
 
 
 def _projects(tree: Path) -> Iterator[Path]:
@@ -118,7 +122,9 @@ def _git(folder: Path, *arguments: str, apart: bool = False) -> str:
             check=False,
         )
     except FileNotFoundError as error:
-        raise GitError(f"{folder} is no folder" if not folder.is_dir() else "git is not installed") from error
+        raise GitError(
+            f"{folder} is no folder" if not folder.is_dir() else "git is not installed"
+        ) from error
     except NotADirectoryError as error:
         raise GitError(f"{folder} is no folder") from error
     if done.returncode:
@@ -152,5 +158,7 @@ def _whoever_owns_it() -> Mapping[str, str]:
 
 def _sentence(said: str) -> str:
     lines = [each for each in said.splitlines() if not each.startswith(("hint:", "warning:"))]
-    fatal = next((place for place, each in enumerate(lines) if each.startswith(("fatal:", "error:"))), 0)
+    fatal = next(
+        (place for place, each in enumerate(lines) if each.startswith(("fatal:", "error:"))), 0
+    )
     return " ".join(" ".join(lines[fatal:]).split()) or "it does not say why"

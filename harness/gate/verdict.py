@@ -58,7 +58,9 @@ class Verdict:
     def state(self) -> State:
         """The worst of all."""
         states = {each.state for each in self.rulings}
-        return next(each for each in (State.REGRESSED, State.INCONCLUSIVE, State.PASSED) if each in states)
+        return next(
+            each for each in (State.REGRESSED, State.INCONCLUSIVE, State.PASSED) if each in states
+        )
 
     @property
     def exit_status(self) -> int:

@@ -73,7 +73,9 @@ class Changes:
 
     gone: tuple[bytes, ...]  # to be removed with all that is below
     brought: tuple[bytes, ...]  # whatever is no folder: to be put in place
-    folders: tuple[Folder, ...]  # parents first: all that are new or another, or are on the way to the rest
+    folders: tuple[
+        Folder, ...
+    ]  # parents first: all that are new or another, or are on the way to the rest
 
 
 def parse_listing(output: bytes) -> Listing:
@@ -146,7 +148,8 @@ def work_out(
         gone=tuple(sorted(path for path in gone if path == b"." or _above(path) not in covering)),
         brought=tuple(sorted(brought)),
         folders=tuple(
-            Folder(path, after.mode(path), after.stamp(path)) for path in sorted(folders, key=_place)
+            Folder(path, after.mode(path), after.stamp(path))
+            for path in sorted(folders, key=_place)
         ),
     )
 

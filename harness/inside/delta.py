@@ -68,7 +68,9 @@ def work_out(
             gone.append(name)
     deleted = sent.keys() - manifest.keys()
     modes = [name for name in changed if _differ_in_mode(manifest[name], sent[name])]
-    return Delta(*(tuple(sorted(names)) for names in (unchanged, changed, new, deleted, gone, modes)))
+    return Delta(
+        *(tuple(sorted(names)) for names in (unchanged, changed, new, deleted, gone, modes))
+    )
 
 
 def _differ_in_mode(one: Stamped, other: Stamped) -> bool:
@@ -110,9 +112,7 @@ def stamped(folder: int, name: bytes) -> Stamped | None:
         if stat.S_ISLNK(status.st_mode):
             return Stamped(0o120000, blob_id(os.readlink(name, dir_fd=folder)))
         if not stat.S_ISREG(status.st_mode) or not status.st_mode & stat.S_IRUSR:
-            return (
-                None  # what a run forbade its own user to read is to be written anew, though root may read it
-            )
+            return None  # what a run forbade its own user to read is to be written anew, though root may read it
         digest = _blob(status.st_size)
         if not feed(digest, folder, name, status.st_size):
             return None

@@ -112,7 +112,9 @@ def enter(name: str | bytes, parent: int | None) -> int:
 
 
 def descend(
-    folder: str | bytes | os.PathLike[str], *, enter: Callable[[str | bytes, int | None], int] = enter
+    folder: str | bytes | os.PathLike[str],
+    *,
+    enter: Callable[[str | bytes, int | None], int] = enter,
 ) -> Iterator[Met]:
     """Everything in the tree, itself first, parents before children; symlinks are not followed, and what goes meanwhile is
     passed over. `enter` opens a folder. Raises OSError.

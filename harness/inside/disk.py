@@ -91,7 +91,9 @@ def sync_disk(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def open_folder(name: str | bytes, *, parent: int | None = None, need: int = os.R_OK | os.X_OK) -> int:
+def open_folder(
+    name: str | bytes, *, parent: int | None = None, need: int = os.R_OK | os.X_OK
+) -> int:
     """Open a folder whatever mode a run gave it, but not through a symlink: an owner who lacks one of the
     permissions needed gets them all. Raises OSError.
     """

@@ -28,7 +28,9 @@ def last(path: str, avatar: str) -> int:
     return int(events[-1]["tag"]) if events else 0
 
 
-def add(path: str, avatar: str, increment: dict[str, Any], *, sync: whole.Sync | None = None) -> None:
+def add(
+    path: str, avatar: str, increment: dict[str, Any], *, sync: whole.Sync | None = None
+) -> None:
     """Add a test event, or put it in the place of the one of the same tag. The caller holds the kata's lock. Raises as
     `read`.
     """

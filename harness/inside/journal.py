@@ -23,9 +23,25 @@ from typing import Any
 
 from harness.inside import increments, objects, redo, refs, whole
 from harness.inside.changes import Changes, Folder
-from harness.inside.disk import can_exchange, exchange, remove_tree, sync_disk, sync_file, sync_folder
+from harness.inside.disk import (
+    can_exchange,
+    exchange,
+    remove_tree,
+    sync_disk,
+    sync_file,
+    sync_folder,
+)
 from harness.inside.errors import Busy, KatasError
-from harness.inside.layout import ACCEPTING, HISTORY, INCOMING, INCREMENTS, LISTED, SANDBOX, STAGING, VISIBLE
+from harness.inside.layout import (
+    ACCEPTING,
+    HISTORY,
+    INCOMING,
+    INCREMENTS,
+    LISTED,
+    SANDBOX,
+    STAGING,
+    VISIBLE,
+)
 from harness.inside.locks import STEP_SECONDS, locked
 
 CONFIG = b"""\
@@ -228,7 +244,9 @@ def head(avatar: str) -> tuple[str | None, int]:
         why = f"{history} has lost tag {tag}; {git} tag {tag} main` puts it back, if main is where it was"
     else:
         lost = (
-            "has lost its branch main" if not commit else f"has its branch main elsewhere than at tag {tag}"
+            "has lost its branch main"
+            if not commit
+            else f"has its branch main elsewhere than at tag {tag}"
         )
         why = f"{history} {lost}, the last test event; {git} update-ref {refs.BRANCH} {refs.tag_name(tag)}` puts it back"
     raise KatasError(f"{why}; until then no test event is accepted")
@@ -261,5 +279,7 @@ def unpack_changes(data: dict[str, Any]) -> Changes:
     return Changes(
         gone=tuple(os.fsencode(path) for path in data["gone"]),
         brought=tuple(os.fsencode(path) for path in data["brought"]),
-        folders=tuple(Folder(os.fsencode(path), mode, stamp) for path, mode, stamp in data["folders"]),
+        folders=tuple(
+            Folder(os.fsencode(path), mode, stamp) for path, mode, stamp in data["folders"]
+        ),
     )

@@ -91,7 +91,9 @@ class Keeper:
     def do_save(self, delta: Any, owner: Any) -> None:
         pieces = self._channel.receive_pieces()
         try:
-            self._current.save(wire.unpack_files(pieces), wire.unpack_delta(delta), owner=_owner(owner))
+            self._current.save(
+                wire.unpack_files(pieces), wire.unpack_delta(delta), owner=_owner(owner)
+            )
         finally:
             _drain(pieces)
 

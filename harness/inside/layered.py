@@ -47,7 +47,9 @@ class LayeredEvent(FolderEvent):
     _now: Record  # the visible files of this test event
     _newest: int  # no stamp in the tree is later, this test event's edit aside
 
-    def __init__(self, folder: Path, *event: Any, depth: int = DEPTH, durable: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *event: Any, depth: int = DEPTH, durable: bool = False
+    ) -> None:
         """At most so many layers lie over the sandbox between two test events."""
         self._depth = depth
         super().__init__(folder, *event, durable=durable)
@@ -121,7 +123,11 @@ class LayeredEvent(FolderEvent):
             edits: dict[bytes, int | None] = {}
             for number, file in enumerate(files):
                 parts, before = split_name(file.name), sent.get(file.name)
-                if before and before.blob == file.blob and self._set_mode(parts, before.mode, file.mode):
+                if (
+                    before
+                    and before.blob == file.blob
+                    and self._set_mode(parts, before.mode, file.mode)
+                ):
                     now[file.name] = Sent(file.mode, file.blob, before.stamp)
                     continue
                 path = self._put(parts, os.path.join(self._incoming, str(number)), file, owner)
@@ -174,7 +180,9 @@ class LayeredEvent(FolderEvent):
         # A layer that is accepted but not listed yet, where the disk is full, must not go with those that were not accepted.
         if not journal.is_pending(str(self._folder)):
             with contextlib.suppress(OSError, ValueError):
-                put_ahead_again(self._folder, self._listed)  # of what was not accepted nothing is left
+                put_ahead_again(
+                    self._folder, self._listed
+                )  # of what was not accepted nothing is left
                 self._listed = Listed.read(self._folder) or self._listed
                 self._fold()
                 self._clear_layers()
@@ -218,12 +226,16 @@ class LayeredEvent(FolderEvent):
         os.chmod(self._upper.bring_up(parts, found), saving.executable(found.status, mode))
         return True
 
-    def _put(self, parts: list[bytes], temporary: str, file: saving.SavedFile, owner: Owner | None) -> bytes:
+    def _put(
+        self, parts: list[bytes], temporary: str, file: saving.SavedFile, owner: Owner | None
+    ) -> bytes:
         """Put a file, or an empty folder, into the layer; returns its path."""
         if stat.S_ISDIR(file.mode):
             return self._upper.make(parts, owner)
         found = self._upper.shown.find(parts)
-        mode = saving.permissions(found and found.status, self._listed.sent.get(file.name), file.mode)
+        mode = saving.permissions(
+            found and found.status, self._listed.sent.get(file.name), file.mode
+        )
         saving.write_file(temporary, file, owner, mode=mode)
         return self._upper.put(parts, temporary, owner)
 
@@ -234,7 +246,9 @@ class LayeredEvent(FolderEvent):
         stamps = {path: found.status.st_mtime_ns for path, found in tree if path not in edits}
         ahead = {path: stamp for path, stamp in stamps.items() if is_ahead(stamp)}
         below = {
-            path: ahead[path] for path, found in tree if path in ahead and not found.path.startswith(here)
+            path: ahead[path]
+            for path, found in tree
+            if path in ahead and not found.path.startswith(here)
         }
         self._listed = replace(self._listed, ahead=below)
         self._write(self._listed, sync_file)

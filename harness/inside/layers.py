@@ -103,7 +103,9 @@ class Layers:
         for path, place in self._places():
             parts = split_path(path)
             there = os.path.join(top, *parts)
-            hides = over.find(parts) if over and parts and (place.closed or not place.found) else None
+            hides = (
+                over.find(parts) if over and parts and (place.closed or not place.found) else None
+            )
             if not place.found:
                 if hides:
                     os.mknod(there, stat.S_IFCHR, WHITEOUT)
@@ -140,12 +142,16 @@ class Links:
     """Hard links to files of layers. A file that cannot have so many is copied, and all its names are those of the copy."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[int, int], list[bytes]] = {}  # of a file of several names, those here
+        self._made: dict[
+            tuple[int, int], list[bytes]
+        ] = {}  # of a file of several names, those here
 
     def link(self, found: Found, there: bytes) -> None:
         """Raises OSError."""
         several = found.status.st_nlink > 1
-        made = self._made.setdefault((found.status.st_dev, found.status.st_ino), []) if several else []
+        made = (
+            self._made.setdefault((found.status.st_dev, found.status.st_ino), []) if several else []
+        )
         try:
             os.link(made[0] if made else found.path, there, follow_symlinks=False)
         except OSError as error:

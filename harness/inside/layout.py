@@ -37,7 +37,9 @@ class Avatar:
     def __post_init__(self) -> None:
         check_kata(self.kata)
         if not AVATAR_NAME.fullmatch(self.name):
-            raise UsageError(f"{self.name!r} is no name for an avatar: letters, digits, - and _, at most 64")
+            raise UsageError(
+                f"{self.name!r} is no name for an avatar: letters, digits, - and _, at most 64"
+            )
 
     def __str__(self) -> str:
         return f"{self.kata}/{self.name}"
@@ -63,9 +65,18 @@ def split_name(name: bytes) -> list[bytes]:
     """The parts of a visible file's name; raises UsageError for one that escapes, or that no Linux has."""
     parts = name.split(b"/")
     if name.startswith(b"/") or b".." in parts:
-        raise UsageError(f"the file name {show(name)} escapes its sandbox; names are relative to it")
-    if b"" in parts or b"." in parts or b"\0" in name or any(len(part) > NAME_BYTES for part in parts):
-        raise UsageError(f"{show(name)} is no file name: each part has 1 to {NAME_BYTES} bytes and is not .")
+        raise UsageError(
+            f"the file name {show(name)} escapes its sandbox; names are relative to it"
+        )
+    if (
+        b"" in parts
+        or b"." in parts
+        or b"\0" in name
+        or any(len(part) > NAME_BYTES for part in parts)
+    ):
+        raise UsageError(
+            f"{show(name)} is no file name: each part has 1 to {NAME_BYTES} bytes and is not ."
+        )
     if len(name) > PATH_BYTES or len(parts) > PATH_PARTS:
         raise UsageError(
             f"the file name {show(name[:60])}... is too long: at most {PATH_BYTES} bytes, {PATH_PARTS} parts"

@@ -39,7 +39,9 @@ class Listed:
     ahead: Mapping[bytes, int] = field(
         default_factory=dict
     )  # stamps that a test event took away from what it goes over
-    linked: tuple[bytes, ...] = ()  # all names of regular files that have several, and of some that had
+    linked: tuple[
+        bytes, ...
+    ] = ()  # all names of regular files that have several, and of some that had
     odd: tuple[bytes, ...] = ()  # the same of what is neither a regular file nor a folder
     indexed: bool = False  # whether the kernel kept an index for the last run
 
@@ -183,7 +185,9 @@ def settle(avatar: Path, *, durable: bool = False) -> None:
     """
     if Listed.read(avatar) is None:
         return
-    journal.recover(str(avatar))  # else a layer that is accepted and not listed yet would go with the others
+    journal.recover(
+        str(avatar)
+    )  # else a layer that is accepted and not listed yet would go with the others
     listed = Listed.read(avatar)
     assert listed is not None
     put_ahead_again(avatar, listed)
@@ -207,5 +211,8 @@ def settle(avatar: Path, *, durable: bool = False) -> None:
 def layers_of(avatar: Path, listed: Listed) -> Layers:
     """The tree of an avatar: its layers over its sandbox."""
     return Layers(
-        [*(str(avatar / LAYERS / str(number)) for number, _ in listed.layers), str(avatar / SANDBOX)]
+        [
+            *(str(avatar / LAYERS / str(number)) for number, _ in listed.layers),
+            str(avatar / SANDBOX),
+        ]
     )

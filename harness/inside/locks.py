@@ -73,7 +73,9 @@ def packing(avatar: str, deadline: float | None = None) -> Iterator[None]:
 
 
 def _busy(folder: str, lock: int, waited: float) -> Busy:
-    holders = ", ".join(_holders(os.fstat(lock).st_ino)) or "a process that cannot be seen from here"
+    holders = (
+        ", ".join(_holders(os.fstat(lock).st_ino)) or "a process that cannot be seen from here"
+    )
     return Busy(
         f"{folder} was still in use after {waited:.3g} seconds, by {holders}: a test event that is under way, or a harness or "
         "keeper that was stopped; try again, continue it (kill -CONT) or end it"
@@ -85,7 +87,11 @@ def _holders(inode: int) -> Iterator[str]:
     with contextlib.suppress(OSError, ValueError), open("/proc/locks") as locks:
         for line in locks:
             fields = line.split()
-            if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == str(inode) and int(fields[4]) > 0:
+            if (
+                fields[1] == "FLOCK"
+                and fields[5].rpartition(":")[2] == str(inode)
+                and int(fields[4]) > 0
+            ):
                 yield _process(int(fields[4]))
 
 

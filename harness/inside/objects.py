@@ -65,7 +65,9 @@ def loose(history: str) -> set[str]:
     found: set[str] = set()
     folder = os.path.join(history, "objects")
     for first in filter(FANOUT.fullmatch, os.listdir(folder)):
-        found.update(first + rest for rest in os.listdir(os.path.join(folder, first)) if REST.fullmatch(rest))
+        found.update(
+            first + rest for rest in os.listdir(os.path.join(folder, first)) if REST.fullmatch(rest)
+        )
     return found
 
 

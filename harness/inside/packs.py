@@ -289,12 +289,16 @@ def _back(distance: int) -> bytes:
 def _in_index(pack: str, names: Iterable[bytes]) -> Iterator[bytes]:
     """Those that an index lists; none where it is of another version, or has just been removed."""
     try:
-        with open(f"{pack}.idx", "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with (
+            open(f"{pack}.idx", "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
             sums = _fanout(data)
             begin = len(INDEX) + FANOUT.size
             for name in names:
                 low, high = (
-                    begin + NAME * (sums[each] if each >= 0 else 0) for each in (name[0] - 1, name[0])
+                    begin + NAME * (sums[each] if each >= 0 else 0)
+                    for each in (name[0] - 1, name[0])
                 )
                 found = data.find(name, low, high)
                 while found >= 0 and (found - begin) % NAME:

@@ -60,14 +60,18 @@ def _member(folders: Folders, path: bytes) -> Iterable[bytes]:
             os.close(file)
 
 
-def _header(path: bytes, status: os.stat_result, kind: bytes, *, size: int = 0, target: bytes = b"") -> bytes:
+def _header(
+    path: bytes, status: os.stat_result, kind: bytes, *, size: int = 0, target: bytes = b""
+) -> bytes:
     header = tarfile.TarInfo(os.fsdecode(b"./" + path))
     header.type, header.mode, header.size = kind, stat.S_IMODE(status.st_mode), size
     header.linkname = os.fsdecode(target)
     header.uid, header.gid = status.st_uid, status.st_gid
     seconds, nanoseconds = divmod(abs(status.st_mtime_ns), 10**9)
     sign = "-" * (status.st_mtime_ns < 0)
-    header.pax_headers = {"mtime": f"{sign}{seconds}.{nanoseconds:09}"}  # tarfile's own stamps are floats
+    header.pax_headers = {
+        "mtime": f"{sign}{seconds}.{nanoseconds:09}"
+    }  # tarfile's own stamps are floats
     return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 

@@ -65,7 +65,9 @@ def write_branch(history: str, commit: str) -> None:
 def loose_tags(history: str) -> list[int]:
     """The test events whose tag is a file of its own. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
-        return sorted(int(name) for name in os.listdir(os.path.join(history, TAGS)) if name.isdecimal())
+        return sorted(
+            int(name) for name in os.listdir(os.path.join(history, TAGS)) if name.isdecimal()
+        )
     return []
 
 
@@ -169,7 +171,9 @@ def _packed(content: bytes, name: str) -> str | None:
     if after.startswith(b"^"):
         found = after[1:]
     if not ID.fullmatch(found):
-        raise KatasError(f"packed-refs does not say which commit {name} is; see `git fsck` in its history")
+        raise KatasError(
+            f"packed-refs does not say which commit {name} is; see `git fsck` in its history"
+        )
     return found.decode()
 
 

@@ -105,7 +105,9 @@ def _write(history: str, names: set[str]) -> list[str]:
                 made = writer.publish(folder, index)
                 return [pack for pack in merged if pack != made]
     except ValueError as error:
-        raise KatasError(f"a pack of {history} cannot be read ({error}); see `git fsck` in it") from error
+        raise KatasError(
+            f"a pack of {history} cannot be read ({error}); see `git fsck` in it"
+        ) from error
     finally:
         _clear(folder, making, index)
     return []
@@ -114,7 +116,10 @@ def _write(history: str, names: set[str]) -> list[str]:
 def _clear(folder: str, *unfinished: str) -> None:
     """Remove what a crash left: files in the making, and an index whose pack was still to come."""
     strays = [os.path.join(folder, each) for each in os.listdir(folder) if STRAY.fullmatch(each)]
-    for path in (*unfinished, *(each for each in strays if not os.path.exists(f"{each[:-4]}.pack"))):
+    for path in (
+        *unfinished,
+        *(each for each in strays if not os.path.exists(f"{each[:-4]}.pack")),
+    ):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
@@ -159,7 +164,11 @@ class _Sorter:
         while name in self._left and (content := self._content(name, "commit")):
             lines = content.split(b"\n")
             yield name, lines[0].removeprefix(b"tree ").decode()
-            name = lines[1].removeprefix(b"parent ").decode() if lines[1].startswith(b"parent ") else None
+            name = (
+                lines[1].removeprefix(b"parent ").decode()
+                if lines[1].startswith(b"parent ")
+                else None
+            )
 
     def _add(self, path: bytes | None, name: str) -> None:
         if name not in self._left:

@@ -46,7 +46,9 @@ class SavedFile:
     name: bytes
     mode: int  # git's
     blob: str  # git's id of the content
-    age: int | None  # the mtime that it has in the player's folder, in nanoseconds; None: the newest of all
+    age: (
+        int | None
+    )  # the mtime that it has in the player's folder, in nanoseconds; None: the newest of all
     content: Iterable[bytes]  # in pieces of a bounded size
 
 
@@ -218,11 +220,17 @@ def save(
             *parts, last = split_name(file.name)
             folder = folders.make(parts)
             before = sent.get(file.name)
-            if before and before.blob == file.blob and _set_mode(folder, last, before.mode, file.mode):
+            if (
+                before
+                and before.blob == file.blob
+                and _set_mode(folder, last, before.mode, file.mode)
+            ):
                 written[file.name] = Sent(file.mode, file.blob, before.stamp)
                 continue
             stamp = before.stamp if before and same_content(before, file) else None
-            _put(folder, last, os.path.join(incoming, str(number)), file, owner, before, stamp, sync)
+            _put(
+                folder, last, os.path.join(incoming, str(number)), file, owner, before, stamp, sync
+            )
             touched.update(tuple(parts[:count]) for count in range(len(parts) + 1))
             if stamp is not None:
                 _stamp(folders, file.name, stamp)
@@ -411,7 +419,9 @@ def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
         os.close(top)
 
 
-def _give(met: Met, owner: tuple[int, int], *, folders: bool, names: Counter[tuple[int, int]]) -> None:
+def _give(
+    met: Met, owner: tuple[int, int], *, folders: bool, names: Counter[tuple[int, int]]
+) -> None:
     """A file of several names goes with the last of them that is met. What became something else meanwhile stays."""
     if (met.status.st_uid, met.status.st_gid) == owner:
         return
@@ -432,7 +442,9 @@ def _give(met: Met, owner: tuple[int, int], *, folders: bool, names: Counter[tup
 def _newest(sandbox: str) -> int:
     try:
         return newest(sandbox)
-    except PermissionError:  # a run that forbids its own user to look cannot hide from make what is there
+    except (
+        PermissionError
+    ):  # a run that forbids its own user to look cannot hide from make what is there
         permit_all(sandbox)
         return newest(sandbox)
 
@@ -441,7 +453,9 @@ def _stamp(folders: Folders, name: bytes, stamp: int) -> int:
     """Returns what the file system made of the stamp."""
     *parts, last = name.split(b"/")
     if (folder := folders.find(parts)) is None:
-        raise FileNotFoundError(errno.ENOENT, "it was removed meanwhile, try again", os.fsdecode(name))
+        raise FileNotFoundError(
+            errno.ENOENT, "it was removed meanwhile, try again", os.fsdecode(name)
+        )
     os.utime(last, ns=(stamp, stamp), dir_fd=folder, follow_symlinks=False)
     return os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
 
@@ -475,7 +489,9 @@ def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
 
 def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> tuple[Ahead, int]:
     """The same for these, ahead of the clock, where all the rest is no later than `latest`. Raises OSError."""
-    given = {path: stamp(path, age) for path, age in sorted(in_order(ages, latest).items(), reverse=True)}
+    given = {
+        path: stamp(path, age) for path, age in sorted(in_order(ages, latest).items(), reverse=True)
+    }
     return {path: Moved(given[path], age) for path, age in ages.items() if age}, max(
         [latest, *given.values()]
     )

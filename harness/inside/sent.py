@@ -62,7 +62,9 @@ def begin_writing(record: Record, names: Iterable[bytes]) -> dict[bytes, Sent]:
     return {**record, **{name: record.get(name, new)._replace(writing=True) for name in names}}
 
 
-def after_a_crash(record: Record, stamp_of: Callable[[bytes, int], int | None]) -> dict[bytes, Sent]:
+def after_a_crash(
+    record: Record, stamp_of: Callable[[bytes, int], int | None]
+) -> dict[bytes, Sent]:
     """What can be relied on of a record: of a file that was being written only if it has its old stamp still, or has gone.
     `stamp_of` gives the stamp of what is at a name in the sandbox, None where nothing of the mode is.
     """

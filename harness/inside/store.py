@@ -104,10 +104,14 @@ class Usage:
     problem: str = ""  # why it could not be found out; the rest is 0 then
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(self.visible + other.visible, self.extra + other.extra, self.history + other.history)
+        return Usage(
+            self.visible + other.visible, self.extra + other.extra, self.history + other.history
+        )
 
     def __sub__(self, other: Usage) -> Usage:
-        return Usage(self.visible - other.visible, self.extra - other.extra, self.history - other.history)
+        return Usage(
+            self.visible - other.visible, self.extra - other.extra, self.history - other.history
+        )
 
     @classmethod
     def of(cls, avatar: Path, seen: Container[bytes], folders: Iterable[str] = (SANDBOX,)) -> Usage:
@@ -129,7 +133,9 @@ class Acceptance:
     """All that makes a test event accepted."""
 
     commit: str
-    objects: Iterable[tuple[str, bytes]]  # id and zlib-compressed content, as git keeps loose objects
+    objects: Iterable[
+        tuple[str, bytes]
+    ]  # id and zlib-compressed content, as git keeps loose objects
     increment: Increment
 
 
@@ -200,7 +206,9 @@ class Katas(Protocol):
 
     def describe(self) -> str: ...
 
-    def event(self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False) -> Event:
+    def event(
+        self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False
+    ) -> Event:
         """Begin a test event, waiting for another one of the same avatar; a new avatar is made on the fly. After so many
         seconds it is given up: Busy is raised, or EngineError where it is a keeper that was waited for. With `durable` no
         failure of the power undoes it once it is accepted.
@@ -298,7 +306,9 @@ class FolderKatas:
         check_kata(kata)
         folder = self.root / kata_folder(kata)
         if not os.path.isdir(folder):
-            raise NoSuchAvatar(f"there is no kata {kata} in {self.root}; `harness katas list` shows them all")
+            raise NoSuchAvatar(
+                f"there is no kata {kata} in {self.root}; `harness katas list` shows them all"
+            )
         with _saying(f"the katas in {self.root} cannot be read"), _still(folder):
             names = sorted(name for name in os.listdir(folder) if not name.endswith(".lock"))
             _check_archive(kata, folder)
@@ -320,17 +330,23 @@ class FolderKatas:
         check_kata(kata)
         with _saying(f"the katas in {self.root} cannot be written"):
             removal.finish_katas(str(self.root))
-        folder = self.root / (kata_folder(kata) if name is None else avatar_folder(Avatar(kata, name)))
+        folder = self.root / (
+            kata_folder(kata) if name is None else avatar_folder(Avatar(kata, name))
+        )
         if not os.path.isdir(folder):
             what = f"kata {kata}" if name is None else f"avatar {kata}/{name}"
-            raise NoSuchAvatar(f"there is no {what} in {self.root}; `harness katas list` shows them all")
+            raise NoSuchAvatar(
+                f"there is no {what} in {self.root}; `harness katas list` shows them all"
+            )
         with _saying(f"{folder} cannot be removed"):
             (removal.remove_kata if name is None else removal.remove_avatar)(str(folder))
 
     def usage(self) -> dict[str, dict[str, Usage]]:
         with _saying(f"the katas in {self.root} cannot be read"):
             return {
-                kata: {name: self._usage(Avatar(kata, name)) for name in removal.avatars(str(folder))}
+                kata: {
+                    name: self._usage(Avatar(kata, name)) for name in removal.avatars(str(folder))
+                }
                 for kata, folder in self._folders()
             }
 
@@ -340,7 +356,9 @@ class FolderKatas:
             for kata, folder in self._folders():
                 stack.enter_context(_still(folder))
                 _check_archive(kata, folder)
-            return tarpipe.pack(str(self.root), write, options=_leaving_out("./*/*/*"), command=ARCHIVE)
+            return tarpipe.pack(
+                str(self.root), write, options=_leaving_out("./*/*/*"), command=ARCHIVE
+            )
 
     def interrupt(self) -> None:
         """No keeper is in between."""
@@ -608,7 +626,9 @@ class FolderEvent:
     def _against(self, stamped: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
         """The history beside these files: which contents it does not hold yet, its head, and the tag of that."""
         head, tag = journal.head(str(self._folder))
-        missing = objects.missing(str(self._folder / HISTORY), {file.blob for file in stamped if file.blob})
+        missing = objects.missing(
+            str(self._folder / HISTORY), {file.blob for file in stamped if file.blob}
+        )
         return frozenset(missing), head, tag
 
     def _sent(self) -> dict[bytes, Sent]:
@@ -674,7 +694,8 @@ def _increments(kata: Path, deadline: float) -> dict[str, list[Increment]]:
     _recover(kata, "*", deadline)
     listed = increments.read(str(kata / INCREMENTS))
     return {
-        name: [_increment(kata, each) for each in listed.get(name, [])] for name in removal.avatars(str(kata))
+        name: [_increment(kata, each) for each in listed.get(name, [])]
+        for name in removal.avatars(str(kata))
     }
 
 

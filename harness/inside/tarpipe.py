@@ -70,7 +70,10 @@ MOST_COMPLAINTS = 1 << 24
 its path.
 """
 
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C",
+}
 
 Write: TypeAlias = Callable[[bytes], object]
 
@@ -148,9 +151,13 @@ def unpack(folder: str, chunks: Iterable[bytes]) -> int:
         told.seek(0)
         end = END_OF_ARCHIVE.search(told.read())
     if not end or count % BLOCK or count < (int(end[1]) + 2) * BLOCK:
-        raise StreamCut(f"the tar stream was cut after {count} bytes: its end-of-archive blocks are missing")
+        raise StreamCut(
+            f"the tar stream was cut after {count} bytes: its end-of-archive blocks are missing"
+        )
     if used > int(end[1]) * BLOCK:
-        raise StreamCut(f"the tar stream goes on after its end-of-archive blocks, up to byte {used}")
+        raise StreamCut(
+            f"the tar stream goes on after its end-of-archive blocks, up to byte {used}"
+        )
     return count
 
 
@@ -176,7 +183,9 @@ def copy(folder: str, target: str) -> None:
                 env=_ENVIRONMENT,
                 check=False,
             )
-            if other.returncode == 0:  # what comes after the end of the archive, which it does not wait for
+            if (
+                other.returncode == 0
+            ):  # what comes after the end of the archive, which it does not wait for
                 for _ in read_chunks(one.stdout):
                     pass
         one.wait()

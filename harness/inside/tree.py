@@ -67,7 +67,9 @@ def snapshot(folder: str | os.PathLike[str], *, contents: bool = False) -> dict[
 
 
 def entries(
-    walked: Iterable[tuple[bytes, int | None, str | bytes, os.stat_result]], *, contents: bool = False
+    walked: Iterable[tuple[bytes, int | None, str | bytes, os.stat_result]],
+    *,
+    contents: bool = False,
 ) -> dict[bytes, Entry]:
     """The snapshot of what is at these paths of a tree, each with the folder, the name there and the status of what it really
     is. Raises OSError.
@@ -124,7 +126,9 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
     return Difference(
         added=tuple(sorted(after.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - after.keys())),
-        changed=tuple(sorted(path for path in before.keys() & after.keys() if before[path] != after[path])),
+        changed=tuple(
+            sorted(path for path in before.keys() & after.keys() if before[path] != after[path])
+        ),
     )
 
 

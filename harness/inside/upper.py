@@ -28,7 +28,9 @@ class Upper:
         """The latest stamp of a folder that the edit has changed, in nanoseconds; 0 if there is none."""
         return max((os.lstat(each).st_mtime_ns for each in self._changed), default=0)
 
-    def folder(self, parts: Sequence[bytes], owner: Owner | None = None, *, to_look: bool = True) -> bytes:
+    def folder(
+        self, parts: Sequence[bytes], owner: Owner | None = None, *, to_look: bool = True
+    ) -> bytes:
         """The path of a folder in this layer, brought up from below or made, into which its owner can look if that is why it is
         there. Raises OSError.
         """
@@ -117,7 +119,9 @@ class Upper:
             os.unlink(path)
             return
         remove_tree(path)
-        self._changed -= {each for each in self._changed if each == path or each.startswith(path + b"/")}
+        self._changed -= {
+            each for each in self._changed if each == path or each.startswith(path + b"/")
+        }
 
     @contextlib.contextmanager
     def _unnoticed(self, folder: bytes) -> Iterator[None]:

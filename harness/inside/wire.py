@@ -71,7 +71,9 @@ def pack_comparison(comparison: Comparison) -> Any:
 
 
 def unpack_comparison(data: Any) -> Comparison:
-    return Comparison(unpack_delta(data["delta"]), frozenset(data["missing"]), data["head"], data["tag"])
+    return Comparison(
+        unpack_delta(data["delta"]), frozenset(data["missing"]), data["head"], data["tag"]
+    )
 
 
 def pack_held(held: Held) -> Any:
@@ -86,11 +88,17 @@ def pack_held(held: Held) -> Any:
 
 def unpack_held(data: Any) -> Held:
     return Held(
-        data["mark"], sent.unpack(data["sent"]), frozenset(data["missing"]), data["head"], data["tag"]
+        data["mark"],
+        sent.unpack(data["sent"]),
+        frozenset(data["missing"]),
+        data["head"],
+        data["tag"],
     )
 
 
-def pack_listing(listing: Mapping[str, Mapping[str, list[Increment]]], unread: Mapping[str, str]) -> Any:
+def pack_listing(
+    listing: Mapping[str, Mapping[str, list[Increment]]], unread: Mapping[str, str]
+) -> Any:
     katas = {
         kata: {name: [asdict(each) for each in found] for name, found in avatars.items()}
         for kata, avatars in listing.items()
@@ -108,11 +116,15 @@ def unpack_listing(data: Any) -> tuple[dict[str, dict[str, list[Increment]]], di
 
 
 def pack_usage(usage: Mapping[str, Mapping[str, Usage]]) -> Any:
-    return {kata: {name: asdict(each) for name, each in found.items()} for kata, found in usage.items()}
+    return {
+        kata: {name: asdict(each) for name, each in found.items()} for kata, found in usage.items()
+    }
 
 
 def unpack_usage(data: Any) -> dict[str, dict[str, Usage]]:
-    return {kata: {name: Usage(**each) for name, each in found.items()} for kata, found in data.items()}
+    return {
+        kata: {name: Usage(**each) for name, each in found.items()} for kata, found in data.items()
+    }
 
 
 def pack_snapshot(snapshot: Mapping[bytes, Entry]) -> Any:
@@ -133,7 +145,9 @@ def pack_snapshot(snapshot: Mapping[bytes, Entry]) -> Any:
 
 def unpack_snapshot(data: Any) -> dict[bytes, Entry]:
     return {
-        os.fsencode(path): Entry(kind, mode, size, mtime_ns, os.fsencode(target), digest, os.fsencode(link))
+        os.fsencode(path): Entry(
+            kind, mode, size, mtime_ns, os.fsencode(target), digest, os.fsencode(link)
+        )
         for path, kind, mode, size, mtime_ns, target, digest, link in data
     }
 

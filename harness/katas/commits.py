@@ -65,7 +65,9 @@ def build(
     extras = {b"stdout": stdout, b"stderr": stderr, b"status": status.encode()}
     outputs = {name: Blob.from_string(content) for name, content in extras.items()}
     trees: list[Tree] = []
-    kept = {name: file for name, file in files.items() if file.mode != FOLDER}  # git has no empty ones
+    kept = {
+        name: file for name, file in files.items() if file.mode != FOLDER
+    }  # git has no empty ones
     sandbox = _tree({name: (file.mode, file.blob) for name, file in kept.items()}, trees)
     top = Tree()
     top.add(b"sandbox", stat.S_IFDIR, sandbox.id)
@@ -106,9 +108,12 @@ def show(history: Path, tag: int) -> TestEventRecord:
         commit = _commit(repository, tag)
         top = repository[commit.tree]
         assert isinstance(top, Tree)
-        output = {name: _content(repository, top[name][1]) for name in (b"stdout", b"stderr", b"status")}
+        output = {
+            name: _content(repository, top[name][1]) for name in (b"stdout", b"stderr", b"status")
+        }
         files = {
-            path: _content(repository, sha) for path, sha in _files(repository, _sandbox(repository, tag))
+            path: _content(repository, sha)
+            for path, sha in _files(repository, _sandbox(repository, tag))
         }
         return TestEventRecord(
             tag=tag,
@@ -160,7 +165,8 @@ def _patch(
 def _quoted(name: bytes) -> bytes:
     """A file's name as git writes it (git-config(1), core.quotePath)."""
     escaped = b"".join(
-        ESCAPES.get(each) or (b"%c" % each if 32 <= each < 127 else b"\\%03o" % each) for each in name
+        ESCAPES.get(each) or (b"%c" % each if 32 <= each < 127 else b"\\%03o" % each)
+        for each in name
     )
     return name if escaped == name else b'"%b"' % escaped
 
@@ -173,9 +179,13 @@ def _reading(history: Path) -> Iterator[Repo]:
     except HarnessError:
         raise
     except OSError as error:
-        raise KatasError(f"the history in {history} cannot be read: {error.strerror or error}") from error
+        raise KatasError(
+            f"the history in {history} cannot be read: {error.strerror or error}"
+        ) from error
     except NotGitRepository as error:
-        raise KatasError(f"{history} is no git repository any more; put it back from a backup") from error
+        raise KatasError(
+            f"{history} is no git repository any more; put it back from a backup"
+        ) from error
     except (NotImplementedError, UnsupportedVersion, UnsupportedExtension) as error:
         raise KatasError(
             f"the history in {history} was brought into a format that the harness does not read; git does, see `git log` in it"
@@ -190,7 +200,9 @@ def _commit(repository: Repo, tag: int) -> Commit:
     try:
         found = repository.refs[Ref(b"refs/tags/%d" % tag)]
     except KeyError:
-        raise UsageError(f"there is no tag {tag}; `harness katas show` lists the tags of an avatar") from None
+        raise UsageError(
+            f"there is no tag {tag}; `harness katas show` lists the tags of an avatar"
+        ) from None
     commit = repository[found]
     while isinstance(commit, Tag):  # one that somebody has annotated
         commit = repository[commit.object[1]]

@@ -86,7 +86,9 @@ class Gathering:
                 why = self._why_not(name, item.path, status)
                 if why is not None:
                     if why:
-                        self.left_out[why].append(name + (b"/" if stat.S_ISDIR(status.st_mode) else b""))
+                        self.left_out[why].append(
+                            name + (b"/" if stat.S_ISDIR(status.st_mode) else b"")
+                        )
                     continue
                 sent += 1
                 if stat.S_ISDIR(status.st_mode):

@@ -25,7 +25,9 @@ READY = 4
 class GranularKatas:
     """Katas in data-containers that each hold one kata, or one avatar; they carry the name of the katas as a common label."""
 
-    def __init__(self, engine: Engine, name: str, *, by_avatar: bool, temporary: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, name: str, *, by_avatar: bool, temporary: bool = False
+    ) -> None:
         """Makes nothing yet; temporary ones are removed by `close`."""
         self.name = name
         self._engine, self._by_avatar, self._temporary = engine, by_avatar, temporary
@@ -41,7 +43,9 @@ class GranularKatas:
         """The volume that holds an avatar."""
         return f"{self.name}.{avatar.kata}" + (f".{avatar.name}" if self._by_avatar else "")
 
-    def event(self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False) -> KeptEvent:
+    def event(
+        self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False
+    ) -> KeptEvent:
         return self._katas(self.container(avatar)).event(avatar, seconds=seconds, durable=durable)
 
     def list(
@@ -128,7 +132,9 @@ class GranularKatas:
                 raise KatasError(f"the volumes {self.name} were closed meanwhile")
             found = self._open.pop(volume, None)
             if found is None:
-                found = VolumeKatas(self._engine, volume, temporary=self._temporary, part_of=self.name)
+                found = VolumeKatas(
+                    self._engine, volume, temporary=self._temporary, part_of=self.name
+                )
             self._open[volume] = found
             for each in [*self._open.values()][:-READY]:
                 each.release()

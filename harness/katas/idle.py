@@ -86,7 +86,9 @@ class Idle(list[T]):
                     self._closes = False
                     self._changed.notify_all()
                     return
-            with contextlib.suppress(HarnessError, OSError):  # it is of no use any more, and nobody waits
+            with contextlib.suppress(
+                HarnessError, OSError
+            ):  # it is of no use any more, and nobody waits
                 close_all(going)
 
     def _left(self) -> float:

@@ -31,7 +31,15 @@ from harness.inside.layered import Stack
 from harness.inside.layout import HISTORY, Avatar
 from harness.inside.repack import Sizes
 from harness.inside.saving import SavedFile
-from harness.inside.store import EVENT_SECONDS, Acceptance, Comparison, Held, Increment, Unread, Usage
+from harness.inside.store import (
+    EVENT_SECONDS,
+    Acceptance,
+    Comparison,
+    Held,
+    Increment,
+    Unread,
+    Usage,
+)
 from harness.inside.tree import Entry
 from harness.katas.idle import Idle
 
@@ -49,7 +57,9 @@ class VolumeKatas:
     at a time.
     """
 
-    def __init__(self, engine: Engine, volume: str, *, temporary: bool = False, part_of: str = "") -> None:
+    def __init__(
+        self, engine: Engine, volume: str, *, temporary: bool = False, part_of: str = ""
+    ) -> None:
         """Makes the volume unless it exists, labelled with the katas that it is a part of; a temporary one is removed by
         `close`.
         """
@@ -87,7 +97,9 @@ class VolumeKatas:
         def ask(link: _Link) -> None:
             left = max(deadline - time.monotonic(), 0.0)
             link.deadline = time.monotonic() + left + GRACE_SECONDS
-            roots[:] = link.call("event", kata=avatar.kata, name=avatar.name, kind=kind, seconds=left, **how)
+            roots[:] = link.call(
+                "event", kata=avatar.kata, name=avatar.name, kind=kind, seconds=left, **how
+            )
 
         return KeptEvent(self._reach(ask, deadline), self._give_back, tuple(roots))
 
@@ -254,7 +266,9 @@ class KeptEvent:
         return Stack(tuple(found["lower"]), found["upper"], found["work"])
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
-        return wire.unpack_comparison(self._link.call("compare", manifest=wire.pack_manifest(manifest)))
+        return wire.unpack_comparison(
+            self._link.call("compare", manifest=wire.pack_manifest(manifest))
+        )
 
     def start_afresh(self) -> None:
         self._link.call("start_afresh")
@@ -266,7 +280,9 @@ class KeptEvent:
         *,
         owner: tuple[int, int] | None,
     ) -> None:
-        self._link.send_stream(wire.pack_files(files), "save", delta=wire.pack_delta(delta), owner=owner)
+        self._link.send_stream(
+            wire.pack_files(files), "save", delta=wire.pack_delta(delta), owner=owner
+        )
 
     def hold(self) -> Held:
         return wire.unpack_held(self._link.call("hold"))
@@ -289,7 +305,9 @@ class KeptEvent:
         return self._link.receive_stream(write, "pack", paths=names)
 
     def digests(self, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
-        found = self._link.call("digests", paths=wire.pack_names(list(sizes)), sizes=list(sizes.values()))
+        found = self._link.call(
+            "digests", paths=wire.pack_names(list(sizes)), sizes=list(sizes.values())
+        )
         return {path: digest for path, digest in zip(sizes, found, strict=True) if digest}
 
     def stage(self, chunks: Iterable[bytes]) -> int:
@@ -446,7 +464,9 @@ class _Link:
                 return data
             if not source:
                 said = self._said.decode(errors="replace").strip().splitlines()
-                raise StreamCut("the keeper ended in the middle" + (f": {said[-1]}" if said else ""))
+                raise StreamCut(
+                    "the keeper ended in the middle" + (f": {said[-1]}" if said else "")
+                )
             self._said += data
 
 

@@ -69,7 +69,9 @@ def volume_name(place: str | Path | None) -> str:
             f"this runner keeps its katas in a volume: give {PREFIX}NAME, not {place or 'nothing'}"
         )
     if not VOLUME_NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name for a volume: letters, digits, and inside it also - _ and .")
+        raise UsageError(
+            f"{name!r} is no name for a volume: letters, digits, and inside it also - _ and ."
+        )
     return name
 
 

@@ -142,7 +142,9 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
                     f"{show(name)} has git's own folder in its name, which no history can hold; leave it out"
                 )
             found[name] = (
-                content if isinstance(content, VisibleFile) else VisibleFile(_content(name, content))
+                content
+                if isinstance(content, VisibleFile)
+                else VisibleFile(_content(name, content))
             )
         for folder in folders_of(found):
             if folder in found:
@@ -259,7 +261,9 @@ def _kind(status: os.stat_result) -> int:
 
 
 def _unreadable(error: OSError, name: str | bytes = "a visible file") -> UsageError:
-    return UsageError(f"{show(os.fsencode(error.filename or name))} cannot be read: {error.strerror}")
+    return UsageError(
+        f"{show(os.fsencode(error.filename or name))} cannot be read: {error.strerror}"
+    )
 
 
 def folders_of(names: Iterable[bytes]) -> set[bytes]:

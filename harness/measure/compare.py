@@ -53,7 +53,9 @@ class Comparison:
     max_seconds: float  # limit of one build
     plan: Plan
     seed: int
-    again: str | None = None  # label of the runner that is there twice: an A/A pair, the noise floor
+    again: str | None = (
+        None  # label of the runner that is there twice: an A/A pair, the noise floor
+    )
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
@@ -82,7 +84,9 @@ class Comparison:
 
 def arms(runners: Sequence[str], again: str | None) -> list[str]:
     """The names of the arms of these runners, one of which may be there twice; the floor left out."""
-    return [name for each in runners for name in ((each, each + AGAIN) if each == again else (each,))]
+    return [
+        name for each in runners for name in ((each, each + AGAIN) if each == again else (each,))
+    ]
 
 
 def where(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -29,7 +29,15 @@ READ = (1, SCHEMA)
 """The versions that are read."""
 
 WHOLE = (
-    *("recompiled", "mtimes_kept", "mtimes_changed", "status", "memory", "tree_bytes", "tree_files"),
+    *(
+        "recompiled",
+        "mtimes_kept",
+        "mtimes_changed",
+        "status",
+        "memory",
+        "tree_bytes",
+        "tree_files",
+    ),
     *("disk_visible", "disk_extra", "disk_history"),
 )
 """Columns of whole numbers that may be missing."""
@@ -46,7 +54,9 @@ class ResultFile:
         except FileExistsError:
             raise UsageError(f"{path} exists already; remove it or give another --out") from None
         except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}; give another --out") from error
+            raise UsageError(
+                f"{path} cannot be written: {error.strerror}; give another --out"
+            ) from error
         self._samples = 0
         self._write({"kind": "start", "schema": SCHEMA, **facts})
 
@@ -89,9 +99,13 @@ def read_result(path: Path) -> Recording:
     lines = list(_lines(path))
     number, facts = lines[0] if lines else (0, {})
     if facts.get("kind") != "start":
-        raise UsageError(f"{path}: this is no result file: its first line is not the start of a run")
+        raise UsageError(
+            f"{path}: this is no result file: its first line is not the start of a run"
+        )
     if (version := facts.get("schema")) not in READ:
-        raise UsageError(f"{path}: its schema is version {version}; this harness reads {_either(READ)}")
+        raise UsageError(
+            f"{path}: its schema is version {version}; this harness reads {_either(READ)}"
+        )
     if version == 1:
         facts = _as_version_2(facts)
     for key, kind in (("engine", dict), ("tree", str), ("runners", list), ("machines", dict)):
@@ -111,7 +125,9 @@ def read_result(path: Path) -> Recording:
         else:
             raise UsageError(f"{path}:{number}: this is no line of a result file")
     if end is not None and end.get("samples", len(samples)) != len(samples):
-        raise UsageError(f"{path}: it has {len(samples)} samples of the {end['samples']} that were written")
+        raise UsageError(
+            f"{path}: it has {len(samples)} samples of the {end['samples']} that were written"
+        )
     if not samples:
         raise UsageError(
             f"{path}: there is no sample in it; the run was stopped before its first block had ended"
@@ -198,7 +214,10 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, line
 
 
-_FIELDS = {each.name: each.default is MISSING and each.default_factory is MISSING for each in fields(Sample)}
+_FIELDS = {
+    each.name: each.default is MISSING and each.default_factory is MISSING
+    for each in fields(Sample)
+}
 """Those of a sample, and whether they must be there."""
 
 _KINDS = {
@@ -224,7 +243,9 @@ def _sample(line: Mapping[str, Any], facts: Mapping[str, Any], place: str) -> Sa
         raise UsageError(f"{place}: this sample has no {missing[0]}")
     for name, kind in _KINDS.items():
         if not isinstance(known[name], kind):
-            raise UsageError(f"{place}: the {name} of this sample cannot be {json.dumps(known[name])}")
+            raise UsageError(
+                f"{place}: the {name} of this sample cannot be {json.dumps(known[name])}"
+            )
     for name, figure in (*known.items(), *known["phases"].items()):
         if isinstance(figure, int | float) and name not in _SIGNED and not 0 <= figure < math.inf:
             raise UsageError(f"{place}: the {name} of this sample cannot be {json.dumps(figure)}")
@@ -238,7 +259,12 @@ def _sample(line: Mapping[str, Any], facts: Mapping[str, Any], place: str) -> Sa
 def _as_version_2(facts: Mapping[str, Any]) -> dict[str, Any]:
     name = str(facts.get("machine", ""))
     here = {key: facts.get(key) for key in ("engine", "image", "tar", "processors")}
-    return {**facts, "machines": {name: here}, "machine": name, "scenarios": ["full", "incremental"]}
+    return {
+        **facts,
+        "machines": {name: here},
+        "machine": name,
+        "scenarios": ["full", "incremental"],
+    }
 
 
 def _either(versions: Sequence[int]) -> str:

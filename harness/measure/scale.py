@@ -74,7 +74,9 @@ class Growth:
     law: stats.PowerLaw | None  # None where fewer than two trees were built
 
 
-def growths(samples: Sequence[Sample], runners: Sequence[str], axis: Axis, scenario: str) -> list[Growth]:
+def growths(
+    samples: Sequence[Sample], runners: Sequence[str], axis: Axis, scenario: str
+) -> list[Growth]:
     """A growth an arm, the floor and then these runners. The exponent is fitted to all samples, not to their
     medians.
     """

@@ -220,7 +220,9 @@ def change_point(figures: Figures, *, chance: float = 0.01, seed: int = 1) -> Ch
     scale = np.sqrt(before * (count - before) * (count + 1) / 12)
     clearness = np.abs(np.cumsum(ranks)[:-1]) / scale
     shuffled = np.random.default_rng(seed).permuted(np.tile(ranks, (1_999, 1)), axis=1)
-    as_clear = np.abs(np.cumsum(shuffled, axis=1)[:, :-1] / scale).max(axis=1) >= clearness.max() - 1e-9
+    as_clear = (
+        np.abs(np.cumsum(shuffled, axis=1)[:, :-1] / scale).max(axis=1) >= clearness.max() - 1e-9
+    )
     likely = (1 + int(as_clear.sum())) / 2_000
     if likely > chance:
         return None
@@ -235,7 +237,11 @@ def change_points(figures: Figures, *, chance: float = 0.01, seed: int = 1) -> l
         return []
     before = change_points(figures[: found.place], chance=chance, seed=seed)
     after = change_points(figures[found.place :], chance=chance, seed=seed)
-    return [*before, found, *(Change(found.place + each.place, each.ratio, each.chance) for each in after)]
+    return [
+        *before,
+        found,
+        *(Change(found.place + each.place, each.ratio, each.chance) for each in after),
+    ]
 
 
 def warm_up(figures: Figures) -> int:
@@ -267,9 +273,13 @@ def power_law(sizes: Figures, figures: Figures, confidence: float = 0.95) -> Pow
     """
     where, what = np.log(np.asarray(sizes, float)), np.log(np.asarray(figures, float))
     if len(np.unique(where)) < 2 or not np.isfinite([*where, *what]).all():
-        raise ValueError("a power law takes at least two different sizes, and figures greater than 0")
+        raise ValueError(
+            "a power law takes at least two different sizes, and figures greater than 0"
+        )
     if np.ptp(what) < 1e-9:
-        return PowerLaw(0.0, 0.0, 0.0, confidence)  # nothing grows, which Sen's interval cannot say of ties
+        return PowerLaw(
+            0.0, 0.0, 0.0, confidence
+        )  # nothing grows, which Sen's interval cannot say of ties
     slope, _, low, high = stats.theilslopes(what, where, alpha=confidence)
     return PowerLaw(float(slope), float(low), float(high), confidence)
 
@@ -280,5 +290,9 @@ def _interval(ordered: NDArray[np.float64], below: int, blocks: int, confidence:
     if below < 0 or 2 * below >= len(ordered):
         return Interval(0.0, center, math.inf, blocks, confidence)
     return Interval(
-        math.exp(ordered[below]), center, math.exp(ordered[len(ordered) - 1 - below]), blocks, confidence
+        math.exp(ordered[below]),
+        center,
+        math.exp(ordered[len(ordered) - 1 - below]),
+        blocks,
+        confidence,
     )

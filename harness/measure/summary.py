@@ -112,7 +112,9 @@ def _unlike(done: Sequence[Sample]) -> list[str]:
                 [
                     each.seconds / floor[each.block]
                     for each in about
-                    if each.runner == runner and each.block in floor and (each.machine == machine) == here
+                    if each.runner == runner
+                    and each.block in floor
+                    and (each.machine == machine) == here
                 ]
                 for here in (True, False)
             )
@@ -133,21 +135,30 @@ class Share:
 
     machine: str
     blocks: int
-    ratios: dict[str, float]  # of each runner to the floor, within this machine, in the scenario of the table
+    ratios: dict[
+        str, float
+    ]  # of each runner to the floor, within this machine, in the scenario of the table
 
 
 def by_machine(samples: Sequence[Sample], runners: Sequence[str]) -> list[Share]:
     """A share a machine: how far each is like the others."""
-    about = [each for each in samples if each.scenario == subject(samples) and each.outcome == "completed"]
+    about = [
+        each
+        for each in samples
+        if each.scenario == subject(samples) and each.outcome == "completed"
+    ]
     found = []
     for machine in dict.fromkeys(each.machine for each in samples):
         mine = [each for each in about if each.machine == machine]
         ratios = {
             runner: ratio
             for runner in runners
-            if (ratio := ratio_to_floor([each for each in mine if each.runner == runner], mine)) is not None
+            if (ratio := ratio_to_floor([each for each in mine if each.runner == runner], mine))
+            is not None
         }
-        found.append(Share(machine, len({each.block for each in samples if each.machine == machine}), ratios))
+        found.append(
+            Share(machine, len({each.block for each in samples if each.machine == machine}), ratios)
+        )
     return found
 
 
@@ -158,7 +169,9 @@ def _unsteady(done: Sequence[Sample]) -> list[str]:
     for runner in dict.fromkeys(each.runner for each in done):
         times = [each.seconds for each in done if each.runner == runner and each.scenario == about]
         if first := stats.warm_up(times):
-            found.append(f"{runner}: the first {first} of {len(times)} differ from the rest: a warm-up?")
+            found.append(
+                f"{runner}: the first {first} of {len(times)} differ from the rest: a warm-up?"
+            )
         if odd := stats.outliers(times):
             shown = ", ".join(f"{times[each]:.3g} s" for each in odd[:5])
             found.append(
@@ -172,7 +185,9 @@ def _row(name: str, samples: Sequence[Sample]) -> Row:
     done = [each for each in mine if each.outcome == "completed"]
     about = [each for each in done if each.scenario == subject(samples)]
     judged = [each.right for each in mine if each.right is not None]
-    stamped = [each for each in mine if each.mtimes_kept is not None and each.mtimes_changed is not None]
+    stamped = [
+        each for each in mine if each.mtimes_kept is not None and each.mtimes_changed is not None
+    ]
     kept = sum(each.mtimes_kept or 0 for each in stamped)
     return Row(
         runner=name,
@@ -181,9 +196,13 @@ def _row(name: str, samples: Sequence[Sample]) -> Row:
         recompiled=_recompiled(done, samples),
         right=(sum(judged), len(judged)),
         kept=(kept, kept + sum(each.mtimes_changed or 0 for each in stamped)),
-        answered=_median([each.answered_seconds for each in about if each.answered_seconds is not None]),
+        answered=_median(
+            [each.answered_seconds for each in about if each.answered_seconds is not None]
+        ),
         answered_ratio=ratio_to_floor(about, samples, "answered_seconds"),
-        grown=_whole(_median([grown for each in about if (grown := disk_growth(each)) is not None])),
+        grown=_whole(
+            _median([grown for each in about if (grown := disk_growth(each)) is not None])
+        ),
         bytes_in=_whole(_median([each.bytes_in for each in about])),
         bytes_out=_whole(_median([each.bytes_out for each in about])),
         phases={
@@ -194,7 +213,9 @@ def _row(name: str, samples: Sequence[Sample]) -> Row:
         processor_seconds=_median(
             [each.processor_seconds for each in about if each.processor_seconds is not None]
         ),
-        harness_seconds=_median([each.harness_seconds for each in about if each.harness_seconds is not None]),
+        harness_seconds=_median(
+            [each.harness_seconds for each in about if each.harness_seconds is not None]
+        ),
         memory=max((each.memory for each in mine if each.memory is not None), default=None),
         timed_out=sum(each.outcome == "timed_out" for each in mine),
         faulty=sum(each.outcome == "faulty" for each in mine),
@@ -227,7 +248,9 @@ def ratio_to_floor(
     return geometric_mean(medians) if len(medians) > 1 else _median(medians)
 
 
-def _by_scenario(done: Sequence[Sample], figure: Callable[[Sequence[Sample]], T | None]) -> dict[str, T]:
+def _by_scenario(
+    done: Sequence[Sample], figure: Callable[[Sequence[Sample]], T | None]
+) -> dict[str, T]:
     """A figure for each scenario that was played and has one."""
     found = {}
     for name in SCENARIOS:

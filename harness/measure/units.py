@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-UNITS = {"year": 31_557_600, "month": 2_629_800, "day": 86_400, "hour": 3600, "minute": 60, "second": 1}
+UNITS = {
+    "year": 31_557_600,
+    "month": 2_629_800,
+    "day": 86_400,
+    "hour": 3600,
+    "minute": 60,
+    "second": 1,
+}
 """Seconds in each, the largest first; years and months as they are on average."""
 
 

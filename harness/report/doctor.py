@@ -21,8 +21,12 @@ _SIGNS: dict[State, tuple[str, str]] = {
 
 def diagnosis(found: Diagnosis) -> RenderableType:
     """A table a group: the state, the subject, and what was found, what follows and what to do below each other."""
-    subjects = max((len(each.subject) for group in found.groups for each in group.findings), default=0)
-    return Group(*(part for group in found.groups for part in _group(group.title, group.findings, subjects)))
+    subjects = max(
+        (len(each.subject) for group in found.groups for each in group.findings), default=0
+    )
+    return Group(
+        *(part for group in found.groups for part in _group(group.title, group.findings, subjects))
+    )
 
 
 def workers(found: Mapping[str, Report]) -> RenderableType:
@@ -42,8 +46,12 @@ def _worker(report: Report) -> Text:
     if facts is None:
         return Text(report.problem)
     engine = facts["engine"]
-    text = Text(f"machine {facts['id']}: {engine['engine']}, storage driver {engine['storage driver']}\n")
-    text.append(f"{facts['processors']} processors, {facts['cpu']}, load {facts['load'][0]:.1f}; ", "dim")
+    text = Text(
+        f"machine {facts['id']}: {engine['engine']}, storage driver {engine['storage driver']}\n"
+    )
+    text.append(
+        f"{facts['processors']} processors, {facts['cpu']}, load {facts['load'][0]:.1f}; ", "dim"
+    )
     text.append(f"kernel {facts['kernel']}; harness {report.harness}", "dim")
     text.append(f"\n{report.verdict}")
     return text

@@ -34,7 +34,9 @@ def _lines(found: Sequence[History]) -> Iterator[Text]:
             point = each.points[change.place]
             how = "slower" if change.ratio > 1 else "faster"
             style = "bold red" if change.ratio > 1 else "green"
-            yield Text(f"    {abs(change.ratio - 1):.0%} {how} since {point.created} ({point.file})", style)
+            yield Text(
+                f"    {abs(change.ratio - 1):.0%} {how} since {point.created} ({point.file})", style
+            )
 
 
 def bars(values: Sequence[float]) -> str:

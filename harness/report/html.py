@@ -22,7 +22,9 @@ def _of_what_is_known(show: Callable[[Any], str]) -> Callable[[Any], str]:
 def page(report: Report) -> str:
     """The whole document; every text of a result or a proof is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: TEMPLATES.joinpath(name).read_text(encoding="utf-8")),
+        loader=jinja2.FunctionLoader(
+            lambda name: TEMPLATES.joinpath(name).read_text(encoding="utf-8")
+        ),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -34,5 +36,7 @@ def page(report: Report) -> str:
         rows=report.trade_offs.to_dict("records"),
         findings=report.findings.to_dict("records"),
         properties=list(dict.fromkeys(report.findings["property"])),
-        runners=list(dict.fromkeys(zip(report.findings["engine"], report.findings["runner"], strict=True))),
+        runners=list(
+            dict.fromkeys(zip(report.findings["engine"], report.findings["runner"], strict=True))
+        ),
     )

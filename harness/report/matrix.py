@@ -24,22 +24,35 @@ WIDTH, GAP = 80, 2
 
 _KINDS: dict[tuple[bool, Status], tuple[str, str, str]] = {
     # claimed, status: what stands in the cell, its style, what the legend says
-    (True, Status.PROVED): ("+ proved", "green", "claimed, and no counterexample among so many examples"),
+    (True, Status.PROVED): (
+        "+ proved",
+        "green",
+        "claimed, and no counterexample among so many examples",
+    ),
     (True, Status.REFUTED): ("! refuted", "bold red", "claimed, and does not hold"),
     (False, Status.REFUTED): ("- refuted", "dim", "not claimed, and shown not to hold"),
-    (False, Status.PROVED): ("~ not shown", "yellow", "not claimed, and no counterexample was found"),
+    (False, Status.PROVED): (
+        "~ not shown",
+        "yellow",
+        "not claimed, and no counterexample was found",
+    ),
     (True, Status.UNKNOWN): ("? unknown", "yellow", "could not be tried here"),
     (False, Status.UNKNOWN): ("? unknown", "yellow", "could not be tried here"),
 }
 
 _VERDICTS = {
-    Verdict.AS_CLAIMED: ("every claim is proved, and what is not claimed is shown not to hold", "green"),
+    Verdict.AS_CLAIMED: (
+        "every claim is proved, and what is not claimed is shown not to hold",
+        "green",
+    ),
     Verdict.REFUTED: ("not every claim holds", "bold red"),
     Verdict.UNKNOWN: ("no claim is refuted, but not all is known", "yellow"),
 }
 
 
-def report(findings: Sequence[Finding], *, image: str | None = None, width: int = WIDTH) -> RenderableType:
+def report(
+    findings: Sequence[Finding], *, image: str | None = None, width: int = WIDTH
+) -> RenderableType:
     """A table for each engine, a legend, and below it what was found: each counterexample in words and as the command
     that replays it, each unknown with its reason. Print it with `crop=False`: a command stays in one line.
     """
@@ -56,7 +69,9 @@ def report(findings: Sequence[Finding], *, image: str | None = None, width: int 
     )
 
 
-def as_json(facts: Mapping[str, Any], findings: Sequence[Finding], *, complete: bool) -> dict[str, Any]:
+def as_json(
+    facts: Mapping[str, Any], findings: Sequence[Finding], *, complete: bool
+) -> dict[str, Any]:
     """All of it, for programs; `complete` says that it was not interrupted."""
     return {
         "schema": SCHEMA,
@@ -75,7 +90,9 @@ def as_json(facts: Mapping[str, Any], findings: Sequence[Finding], *, complete: 
                 "tried": dict(sorted(each.tried.items())),
                 "seconds": round(each.seconds, 3),
                 "counterexample": asdict(each.counterexample) if each.counterexample else None,
-                "replay": replay_command(each, image=facts.get("image")) if each.counterexample else None,
+                "replay": replay_command(each, image=facts.get("image"))
+                if each.counterexample
+                else None,
                 "reason": each.reason or None,
                 "traceback": each.traceback or None,
             }
@@ -99,7 +116,9 @@ def _tables(engine: str, findings: Sequence[Finding], width: int) -> Iterator[Re
     first = max(len(engine) + 3, *(len(name) for name in names))
     columns: list[tuple[str, int]] = []
     for runner in _ordered(runner for _, runner in here):
-        needed = max(len(runner), *(len(cell(each)) for (_, of), each in here.items() if of == runner))
+        needed = max(
+            len(runner), *(len(cell(each)) for (_, of), each in here.items() if of == runner)
+        )
         if columns and first + sum(GAP + each for _, each in [*columns, (runner, needed)]) > width:
             yield _table(engine, names, columns, here, first)
             columns = []
@@ -129,7 +148,9 @@ def _styled(finding: Finding) -> Text:
 
 
 def _legend(findings: Sequence[Finding]) -> RenderableType:
-    kinds = [kind for kind in _KINDS if any((each.claimed, each.status) == kind for each in findings)]
+    kinds = [
+        kind for kind in _KINDS if any((each.claimed, each.status) == kind for each in findings)
+    ]
     meanings = dict.fromkeys((_KINDS[kind][0], _KINDS[kind][2]) for kind in kinds)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
     for sign, meaning in meanings:
@@ -155,7 +176,9 @@ def _searched(findings: Sequence[Finding]) -> Iterator[RenderableType]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in tried.most_common())
         sums = [
             sum(values)
-            for values in zip(*((each.examples, each.events, each.entries) for each in of), strict=True)
+            for values in zip(
+                *((each.examples, each.events, each.entries) for each in of), strict=True
+            )
         ]
         table.add_row(Text(name), *(f"{each:,}" for each in sums), Text(kinds, "dim"))
     yield Padding(table, (1, 0, 0, 0), expand=False)
@@ -167,7 +190,9 @@ def _explained(finding: Finding, image: str | None) -> RenderableType | None:
     title = Text(f"\n{sign} {finding.name} of {finding.runner} on {finding.engine}", "bold")
     if finding.counterexample is not None:
         # One long line, so that it can be copied: rich would break it.
-        command = Text(f"    {replay_command(finding, image=image)}", "cyan", no_wrap=True, overflow="ignore")
+        command = Text(
+            f"    {replay_command(finding, image=image)}", "cyan", no_wrap=True, overflow="ignore"
+        )
         return Group(title, Padding.indent(Text(finding.counterexample.words), 4), command)
     if finding.status is Status.UNKNOWN:
         return Group(title, Padding.indent(Text(finding.reason), 4))

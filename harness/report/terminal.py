@@ -45,7 +45,9 @@ class ArmsTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         others, room = len(self.names) - 1, options.max_width
-        wider = options.update(width=2 * room)  # a measurement never says more than there is room for
+        wider = options.update(
+            width=2 * room
+        )  # a measurement never says more than there is room for
         for parts, width in product(range(1, max(others, 1) + 1), NAME_WIDTHS):
             bounds = [1 + others * part // parts for part in range(parts + 1)]
             tables = [self._table(range(*ends), width) for ends in pairwise(bounds)]
@@ -104,14 +106,19 @@ def _results(rows: Sequence[Row], about: str) -> list[Line]:
         ("timed out", [row.timed_out for row in rows]),
         ("faulty", [row.faulty for row in rows]),
     )
-    return lines + [(words, [str(each) for each in counts]) for words, counts in failures if any(counts)]
+    return lines + [
+        (words, [str(each) for each in counts]) for words, counts in failures if any(counts)
+    ]
 
 
 def _phases(rows: Sequence[Row]) -> list[Line]:
     played = [each for each in PHASE_WORDS if any(each in row.phases for row in rows)]
     return [
         ("of this, spent on", ()),
-        *((f"  {PHASE_WORDS[kind]}", [seconds(row.phases.get(kind)) for row in rows]) for kind in played),
+        *(
+            (f"  {PHASE_WORDS[kind]}", [seconds(row.phases.get(kind)) for row in rows])
+            for kind in played
+        ),
     ]
 
 
@@ -152,7 +159,9 @@ def growth(found: Sequence[Growth]) -> Table:
     for each in found:
         law = each.law
         exponent = "-" if law is None else f"{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})"
-        table.add_row(each.runner, *(seconds(each.seconds.get(label)) for label in axis.trees), exponent)
+        table.add_row(
+            each.runner, *(seconds(each.seconds.get(label)) for label in axis.trees), exponent
+        )
     return table
 
 
@@ -188,7 +197,10 @@ def phases(found: Sequence[Phase]) -> Table:
         table.add_column(name, justify="right")
     for each in found:
         table.add_row(
-            escape(each.step), seconds(each.nanoseconds / 1e9), size(each.bytes_in), size(each.bytes_out)
+            escape(each.step),
+            seconds(each.nanoseconds / 1e9),
+            size(each.bytes_in),
+            size(each.bytes_out),
         )
     return table
 
@@ -211,9 +223,17 @@ def containers(found: Sequence[tuple[str, str, Sequence[Usage]]]) -> Table:
     total = sum((each for _, _, several in found for each in several), Usage(0, 0, 0))
     longest = max((len(name) for name, _, _ in found), default=0)  # to be typed again: never cut
     table.add_column("data-container", footer="all together", no_wrap=True, min_width=longest)
-    table.add_column("katas", no_wrap=True, min_width=max((len(each) for _, each, _ in found), default=0))
-    table.add_column("avatars", justify="right", footer=str(sum(len(several) for _, _, several in found)))
-    for name, value in (("visible", total.visible), ("extra", total.extra), ("history", total.history)):
+    table.add_column(
+        "katas", no_wrap=True, min_width=max((len(each) for _, each, _ in found), default=0)
+    )
+    table.add_column(
+        "avatars", justify="right", footer=str(sum(len(several) for _, _, several in found))
+    )
+    for name, value in (
+        ("visible", total.visible),
+        ("extra", total.extra),
+        ("history", total.history),
+    ):
         table.add_column(name, justify="right", footer=size(value))
     for name, katas_name, several in found:
         each = sum(several, Usage(0, 0, 0))

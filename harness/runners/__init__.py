@@ -26,7 +26,9 @@ GROUP = "harness.runners"
 
 def names() -> list[str]:
     """All runners that are installed, the built-in ones first."""
-    return [each.name for each in BUILT_IN] + sorted(each.name for each in entry_points(group=GROUP))
+    return [each.name for each in BUILT_IN] + sorted(
+        each.name for each in entry_points(group=GROUP)
+    )
 
 
 def parse(text: str) -> Variant:
@@ -48,6 +50,8 @@ def find(name: str) -> type[BaseRunner]:
         try:
             found: type[BaseRunner] = point.load()
         except Exception as error:
-            raise UsageError(f"the runner {name} from {point.value} cannot be loaded: {error}") from error
+            raise UsageError(
+                f"the runner {name} from {point.value} cannot be loaded: {error}"
+            ) from error
         return found
     raise UsageError(f"there is no runner {name}; there are: {', '.join(names())}")

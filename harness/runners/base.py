@@ -239,7 +239,9 @@ class BaseRunner:
                     f"{show(name)} has {file.size} bytes; the limit of a file is {self.limits.file}"
                 )
         if total > self.limits.sandbox:
-            raise UsageError(f"the files have {total} bytes together; the limit is {self.limits.sandbox}")
+            raise UsageError(
+                f"the files have {total} bytes together; the limit is {self.limits.sandbox}"
+            )
 
     def prepare(self, avatar: Avatar) -> None:
         """Nothing to prepare."""

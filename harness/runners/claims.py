@@ -8,20 +8,26 @@ from enum import StrEnum
 class Property(StrEnum):
     """One property of a runner; see the proof of the same name in `harness.verify.proofs`."""
 
-    EXACT_MTIMES = "exact-mtimes"  # every entry survives any number of round trips, to the nanosecond
+    EXACT_MTIMES = (
+        "exact-mtimes"  # every entry survives any number of round trips, to the nanosecond
+    )
     NO_MISSED_EDIT = "no-missed-edit"  # make sees an edit, however soon after a build it comes
-    INCREMENTAL = "incremental-equals-full"  # a build from where the last left off is one from nothing
+    INCREMENTAL = (
+        "incremental-equals-full"  # a build from where the last left off is one from nothing
+    )
     MIRROR = "mirror"  # what the user or the run deleted, renamed or changed the type of stays so
     EDITS = "edits"  # an edit means what it means to make in place: never a stale answer, never more compiled
     RENAMES = "renames"  # rename(2) works on any folder, as on one disk
-    HISTORY = (
-        "history"  # each tag holds what was sent and printed, and numbers go on, whatever git does with it
-    )
+    HISTORY = "history"  # each tag holds what was sent and printed, and numbers go on, whatever git does with it
     ATOMIC = "atomic"  # whatever dies, the katas are the state before or the state after
-    DURABLE = "durable"  # once it is accepted, no failure of the power undoes a test event, or tears it
+    DURABLE = (
+        "durable"  # once it is accepted, no failure of the power undoes a test event, or tears it
+    )
     TIMED_OUT = "timed-out"  # past the limit it is as if the attempt was never made
     ISOLATED = "isolated"  # a run reaches nothing but its own sandbox, and is bounded
-    OWNERSHIP = "ownership"  # no uid is needed on the host, and no mode can break the next test event
+    OWNERSHIP = (
+        "ownership"  # no uid is needed on the host, and no mode can break the next test event
+    )
     FRESH = "fresh"  # nothing outside the sandbox survives into the next test event
     BEHAVES = "behaves"  # what users of the original rely on
 

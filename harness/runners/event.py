@@ -79,7 +79,9 @@ class TestEvent:
     on_output: Callable[[Output], object] | None = None
     open_another: Callable[[], Sandbox] | None = None  # in place of one that stood by
     seed: Seed | None = None  # what that holds already
-    owner: tuple[int, int] | None = None  # who is to own the sandbox, where the run sees the katas themselves
+    owner: tuple[int, int] | None = (
+        None  # who is to own the sandbox, where the run sees the katas themselves
+    )
     roots: tuple[int, ...] = ()  # see SandboxSpec
     execution: Execution | None = None
     tag: int | None = None
@@ -98,7 +100,9 @@ class TestEvent:
         timer = Timer()
         started = time.monotonic_ns()
         yield timer
-        self.phases.append(Phase(kind, step, time.monotonic_ns() - started, timer.bytes_in, timer.bytes_out))
+        self.phases.append(
+            Phase(kind, step, time.monotonic_ns() - started, timer.bytes_in, timer.bytes_out)
+        )
 
     def save(self, step: str) -> Delta:
         """Copy what changed of the visible files into the katas."""

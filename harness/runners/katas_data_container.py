@@ -138,7 +138,9 @@ class KatasDataContainer(BaseRunner):
         """
         self._origin.require(self.name)
         if self._standby and (ready := self._standby.prepare(avatar)):
-            with suppress(CancelledError):  # others were prepared meanwhile, and it gave way to them
+            with suppress(
+                CancelledError
+            ):  # others were prepared meanwhile, and it gave way to them
                 ready.result()
 
     @contextmanager
@@ -161,11 +163,15 @@ class KatasDataContainer(BaseRunner):
             return
         found = None
         if self.pipe == TWO_WAY:
-            with event.phase("pipe_out", "3rd R:tmp -> D:katas (all, preserve date-time stamps)") as piped:
+            with event.phase(
+                "pipe_out", "3rd R:tmp -> D:katas (all, preserve date-time stamps)"
+            ) as piped:
                 if edit and event.seed:
                     found = event.seed.bring_back(event.sandbox, event.katas, edit)
                 piped.bytes_out = found[1] if found else event.katas.stage(event.sandbox.pack())
-        event.commit("4th output -> D:katas, <<GIT-COMMIT>>, 5th output -> B", found[0] if found else None)
+        event.commit(
+            "4th output -> D:katas, <<GIT-COMMIT>>, 5th output -> B", found[0] if found else None
+        )
 
     def let_go(self) -> None:
         if self._standby:
@@ -188,7 +194,9 @@ class KatasDataContainer(BaseRunner):
                     if edit.deleted:
                         event.sandbox.delete(edit.deleted)
                     if edit.sent:
-                        piped.bytes_in = event.sandbox.unpack(partial(event.katas.pack, paths=edit.sent))
+                        piped.bytes_in = event.sandbox.unpack(
+                            partial(event.katas.pack, paths=edit.sent)
+                        )
                     return edit
                 except EngineError:
                     pass  # it starts from nothing, as it would have without

@@ -29,7 +29,11 @@ class KatasOverlay(BaseRunner):
     name = "katas-overlay"
     katas_in = VOLUME
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "layers": (str(DEPTH), "2", "5"),  # so many at most between two test events, before they are folded
+        "layers": (
+            str(DEPTH),
+            "2",
+            "5",
+        ),  # so many at most between two test events, before they are folded
         **DURABLE,
     }
     mounts = Overlay
@@ -42,7 +46,9 @@ class KatasOverlay(BaseRunner):
         """
         return EVERYTHING - {Property.OWNERSHIP, Property.RENAMES} | cls.claims_durable(options)
 
-    def __init__(self, engine: Engine, katas: Katas, *, layers: str = str(DEPTH), **arguments: Any) -> None:
+    def __init__(
+        self, engine: Engine, katas: Katas, *, layers: str = str(DEPTH), **arguments: Any
+    ) -> None:
         """Raises what BaseRunner does."""
         super().__init__(engine, katas, **arguments)
         self._layers = int(layers)
@@ -66,4 +72,6 @@ class KatasOverlay(BaseRunner):
         event.save("1st B -> a new layer over D:katas (changed only)")
         event.start()
         if event.run():
-            event.commit("2nd the layer is kept, output -> D:katas, <<GIT-COMMIT>>, 3rd output -> B")
+            event.commit(
+                "2nd the layer is kept, output -> D:katas, <<GIT-COMMIT>>, 3rd output -> B"
+            )

@@ -52,5 +52,7 @@ def open_runner(
             )
         if isolated and choice.warning:
             report(choice.warning)
-        with closing(variant.open(chosen, katas, image=image, command=command, limits=limits)) as runner:
+        with closing(
+            variant.open(chosen, katas, image=image, command=command, limits=limits)
+        ) as runner:
             yield runner

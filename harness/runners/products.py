@@ -18,7 +18,11 @@ class Products:
     """The files that a run made, changed and deleted, symlinks and the like included; each a sorted tuple of names."""
 
     def __init__(
-        self, made: tuple[bytes, ...], changed: tuple[bytes, ...], deleted: tuple[bytes, ...], archive: int
+        self,
+        made: tuple[bytes, ...],
+        changed: tuple[bytes, ...],
+        deleted: tuple[bytes, ...],
+        archive: int,
     ) -> None:
         """`archive` is an open tar file of what was made and changed, which is this object's from now on."""
         self.made, self.changed, self.deleted = made, changed, deleted
@@ -30,11 +34,17 @@ class Products:
         """Of a run that began with this listing of the sandbox, and has ended. Raises EngineError."""
         after = sandbox.listing()
         old, new = (
-            {path: record for path, record in listing.records.items() if record[:1] not in (FOLDER, SOCKET)}
+            {
+                path: record
+                for path, record in listing.records.items()
+                if record[:1] not in (FOLDER, SOCKET)
+            }
             for listing in (before, after)
         )
         made = tuple(sorted(new.keys() - old.keys()))
-        changed = tuple(sorted(path for path in new.keys() & old.keys() if _differ(old[path], new[path])))
+        changed = tuple(
+            sorted(path for path in new.keys() & old.keys() if _differ(old[path], new[path]))
+        )
         with tempfile.TemporaryFile() as file:
             for chunk in sandbox.pick((*made, *changed)) if made or changed else ():
                 file.write(chunk)

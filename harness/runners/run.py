@@ -61,7 +61,9 @@ class Observation:
     before: Snapshot
     after: Snapshot
     processor_ns: int | None = None  # processor time of all processes of the command
-    memory: int | None = None  # bytes that the run-container had at most, so far; None: nobody counts them
+    memory: int | None = (
+        None  # bytes that the run-container had at most, so far; None: nobody counts them
+    )
     cost_ns: int = 0  # processor time that observing took the harness itself
     grown: Usage | None = None  # by how much the avatar takes more of the disk; None: not accepted
 
@@ -78,9 +80,7 @@ class Run:
     tag: int | None  # of an accepted test event
     phases: tuple[Phase, ...]
     nanoseconds: int  # until the katas held it: all together, observation left out
-    reason: str = (
-        ""  # of what is faulty; of what completed: that processes of it were killed for want of memory
-    )
+    reason: str = ""  # of what is faulty; of what completed: that processes of it were killed for want of memory
     observed: Observation | None = None
     products: Products | None = None  # what it made, changed and deleted, where that was asked for
     answered: int | None = None  # nanoseconds until the output was in hand, where that was sooner

@@ -47,7 +47,9 @@ def letter_of(mode: int) -> bytes:
 class Edit:
     """What has to be sent to a sandbox that holds all the rest."""
 
-    sent: tuple[bytes, ...]  # files that were written, and all folders that are touched by it, parents first
+    sent: tuple[
+        bytes, ...
+    ]  # files that were written, and all folders that are touched by it, parents first
     deleted: tuple[bytes, ...]
 
 
@@ -94,7 +96,8 @@ class Seed:
                 return False
         # What a run put in the place of an empty folder is not the player's to delete.
         if any(
-            stat.S_ISDIR(sent[each].mode) and self.listing.kind(each) != NOTHING for each in delta.deleted
+            stat.S_ISDIR(sent[each].mode) and self.listing.kind(each) != NOTHING
+            for each in delta.deleted
         ):
             return False
         # The katas change a mode in place, by all names of the file; here it would come as another file.
@@ -112,8 +115,12 @@ class Seed:
     def edit(self, delta: Delta) -> Edit:
         """What a delta makes of the copy, too."""
         folders = {each for name in delta.written for each in above(name)}
-        folders |= {each for name in delta.deleted for each in above(name) if self.listing.kind(each)}
-        return Edit((*sorted(folders, key=lambda path: (path != b".", path)), *delta.written), delta.deleted)
+        folders |= {
+            each for name in delta.deleted for each in above(name) if self.listing.kind(each)
+        }
+        return Edit(
+            (*sorted(folders, key=lambda path: (path != b".", path)), *delta.written), delta.deleted
+        )
 
     def bring_back(self, sandbox: Sandbox, katas: Event, edit: Edit) -> tuple[Changes, int] | None:
         """Stage what the run changed; returns it and the bytes that were piped. None where that cannot be told: then the
@@ -124,7 +131,11 @@ class Seed:
             read = suspects(self.listing, after) if self.file_system in STAMPS_READS else ()
             also = _others(sandbox, katas, after, read) if read else ()
             changes = work_out(self.listing, edit.sent, after, also)
-            for path in (*changes.gone, *changes.brought, *(each.path for each in changes.folders[1:])):
+            for path in (
+                *changes.gone,
+                *changes.brought,
+                *(each.path for each in changes.folders[1:]),
+            ):
                 split_name(path)
         except (
             EngineError,
@@ -137,7 +148,9 @@ class Seed:
     def _holds(self, path: bytes, mode: int) -> bool:
         """Whether something is there of the kind that git's mode names; see `delta.same_kind`."""
         kind = self.listing.kind(path)
-        return kind == letter_of(mode) and (kind != FILE or not usable(mode) & ~self.listing.mode(path))
+        return kind == letter_of(mode) and (
+            kind != FILE or not usable(mode) & ~self.listing.mode(path)
+        )
 
     def _can_be_entered(self, path: bytes) -> bool:
         return self.listing.kind(path) != FOLDER or self.listing.mode(path) & 0o500 == 0o500
@@ -147,7 +160,9 @@ class Seed:
         return kind == NOTHING or (kind == FOLDER and self.listing.mode(path) & 0o700 == 0o700)
 
 
-def _others(sandbox: Sandbox, katas: Event, listing: Listing, paths: Sequence[bytes]) -> Collection[bytes]:
+def _others(
+    sandbox: Sandbox, katas: Event, listing: Listing, paths: Sequence[bytes]
+) -> Collection[bytes]:
     """Those of these files whose content is another than in the katas, or may be: of more bytes than a sandbox holds, most are
     holes, which cost less to bring back than to read.
     """

@@ -39,7 +39,9 @@ class Standby:
         """`start` may take its time, and is called in a thread of its own."""
         self._start, self._most = start, most
         self._standing: OrderedDict[Avatar, Future[Standing]] = OrderedDict()
-        self._workers = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="harness-standby")
+        self._workers = ThreadPoolExecutor(
+            max_workers=WORKERS, thread_name_prefix="harness-standby"
+        )
         self._playing: Counter[Avatar] = Counter()
         self._lock = threading.Lock()
         self._closed = False
@@ -50,13 +52,16 @@ class Standby:
             if self._closed or self._playing[avatar]:
                 return None
             found = self._standing.get(avatar)
-            failed = found is not None and found.done() and not found.cancelled() and found.exception()
+            failed = (
+                found is not None and found.done() and not found.cancelled() and found.exception()
+            )
             if found is None or failed:
                 self._standing[avatar] = self._workers.submit(self._start, avatar)
             ready = self._standing[avatar]
             self._standing.move_to_end(avatar)
             superfluous = [
-                self._standing.popitem(last=False)[1] for _ in range(len(self._standing) - self._most)
+                self._standing.popitem(last=False)[1]
+                for _ in range(len(self._standing) - self._most)
             ]
         for each in superfluous:
             _throw_away(each)

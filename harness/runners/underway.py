@@ -17,7 +17,9 @@ class Entry:
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
-        self.end: Callable[[], object] = lambda: None  # may be called at any time, by another thread
+        self.end: Callable[[], object] = lambda: (
+            None
+        )  # may be called at any time, by another thread
 
 
 class UnderWay:

@@ -24,7 +24,9 @@ class Verdict(StrEnum):
 
     AS_CLAIMED = "as claimed"  # every claim was proved, and all else was shown not to hold
     REFUTED = "refuted"  # a claim was
-    UNKNOWN = "unknown"  # something could not be tried, or what is not claimed was not shown not to hold
+    UNKNOWN = (
+        "unknown"  # something could not be tried, or what is not claimed was not shown not to hold
+    )
 
 
 def properties() -> list[Property]:
@@ -67,7 +69,8 @@ class Verification:
             "created": self.created,
             "machine": platform.node(),
             "processors": os.cpu_count(),
-            "engines": engines or {name: dict(engine.describe()) for name, engine in self.engines.items()},
+            "engines": engines
+            or {name: dict(engine.describe()) for name, engine in self.engines.items()},
             "runners": [each.label for each in self.runners],
             "properties": [str(each) for each in self.properties],
             "profile": self.profile,
@@ -76,7 +79,10 @@ class Verification:
 
 
 def verify(
-    verification: Verification, about_to: Callable[[Cell], None] = lambda cell: None, *, jobs: int = 1
+    verification: Verification,
+    about_to: Callable[[Cell], None] = lambda cell: None,
+    *,
+    jobs: int = 1,
 ) -> Iterator[Finding]:
     """A finding for each cell: one engine and one runner after the other, or so many at once in processes of their own, as they
     come. Raises UsageError for a replay that is none.

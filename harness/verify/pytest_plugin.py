@@ -58,7 +58,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "harness: a proof of what a runner claims (see harness.verify.suite)")
+    config.addinivalue_line(
+        "markers", "harness: a proof of what a runner claims (see harness.verify.suite)"
+    )
     if any(config.getoption(f"harness_{each}") for each in ("runner", "engine", "profile")):
         _cases(config)  # what is wrong with an option is said at once
 
@@ -97,7 +99,9 @@ def harness_finding(harness_case: Case, harness_engine: Callable[[str], Engine])
     """What the search for a counterexample gave."""
     from harness.verify.proofs import PROFILES, Subject, examine  # noqa: PLC0415 - see above
 
-    subject = Subject(harness_case.variant, harness_engine(harness_case.engine), harness_case.engine)
+    subject = Subject(
+        harness_case.variant, harness_engine(harness_case.engine), harness_case.engine
+    )
     return examine(subject, harness_case.name, PROFILES[harness_case.profile])
 
 
@@ -109,7 +113,11 @@ def _cases(config: pytest.Config) -> list[Case]:
     from harness.verify.matrix import properties  # noqa: PLC0415
     from harness.verify.proofs import PROFILES  # noqa: PLC0415
 
-    names = config.getoption("harness_runner") or config.getini("harness_runners") or runners.NOTES_NAMES
+    names = (
+        config.getoption("harness_runner")
+        or config.getini("harness_runners")
+        or runners.NOTES_NAMES
+    )
     engines = config.getoption("harness_engine") or config.getini("harness_engines") or ["auto"]
     profile = config.getoption("harness_profile") or PROFILE
     for given, known, what in ((engines, NAMES, "engine"), ([profile], list(PROFILES), "profile")):

@@ -117,7 +117,9 @@ class _Worker:
         try:
             answer: Finding | Exception | None = pickle.load(self.answers)
         except (EOFError, pickle.UnpicklingError) as error:
-            raise EngineError("a process that was proving has died; --jobs 1 shows where") from error
+            raise EngineError(
+                "a process that was proving has died; --jobs 1 shows where"
+            ) from error
         if isinstance(answer, Exception):
             raise answer
         number, self.number = self.number, None
@@ -126,7 +128,9 @@ class _Worker:
 
 def main() -> None:
     """Entry point of a worker: tasks come on stdin, answers go to stdout, and nothing else does."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where whoever started us ignores it
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # also where whoever started us ignores it
     tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     answer: Finding | Exception | None = None  # ready

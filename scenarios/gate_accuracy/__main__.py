@@ -17,13 +17,25 @@ def main() -> None:
     parser.add_argument(
         "--gates", type=int, default=400, help="drawn from each recording (default %(default)s)"
     )
-    parser.add_argument("--record", type=float, metavar="SECONDS", help="record anew, so many seconds each")
     parser.add_argument(
-        "--real", type=int, default=0, metavar="N", help="play real gates until there are N of each kind"
+        "--record", type=float, metavar="SECONDS", help="record anew, so many seconds each"
     )
-    parser.add_argument("--real-seconds", type=float, default=600, help="no real gate longer than this")
     parser.add_argument(
-        "--until", type=float, default=float("inf"), metavar="SECONDS", help="begin no real gate after"
+        "--real",
+        type=int,
+        default=0,
+        metavar="N",
+        help="play real gates until there are N of each kind",
+    )
+    parser.add_argument(
+        "--real-seconds", type=float, default=600, help="no real gate longer than this"
+    )
+    parser.add_argument(
+        "--until",
+        type=float,
+        default=float("inf"),
+        metavar="SECONDS",
+        help="begin no real gate after",
     )
     options = parser.parse_args()
     started = time.monotonic()

@@ -44,7 +44,9 @@ class Delayed(KatasDataContainer):
     def run(self, avatar: Avatar, files: Any, *, max_seconds: float = 10.0) -> Run:
         self._started, self._slept = time.monotonic(), 0.0
         run = super().run(avatar, files, max_seconds=max_seconds)
-        to_come = sum(each.nanoseconds for each in run.phases if each.kind in {"pipe_out", "commit"})
+        to_come = sum(
+            each.nanoseconds for each in run.phases if each.kind in {"pipe_out", "commit"}
+        )
         self._rest = to_come / 1e9 - self._slept
         return run
 
@@ -54,7 +56,9 @@ class Delayed(KatasDataContainer):
 
     def _sleep(self, event: TestEvent) -> None:
         so_far = time.monotonic() - self._started - event.unseen / 1e9
-        self._slept = self.share * (so_far + self._rest)  # the rest as it was in the test event before
+        self._slept = self.share * (
+            so_far + self._rest
+        )  # the rest as it was in the test event before
         time.sleep(self._slept)
 
 
@@ -83,13 +87,19 @@ def play(path: Path, *, seconds: float) -> None:
     with closing(choose("local").engine) as engine:
         plan = Plan(seconds, scenarios=(INCREMENTAL,))
         tree = TypicalTree(TREE.partition(":")[2])
-        comparison = Comparison(tree, (), engine, None, COMMAND, 120, plan, seed=time.time_ns() % 2**32)
+        comparison = Comparison(
+            tree, (), engine, None, COMMAND, 120, plan, seed=time.time_ns() % 2**32
+        )
         arms: list[Callable[[], Arm]] = [
-            partial(RunnerArm, BASE, partial(open_runner, comparison, Variant.of(KatasDataContainer)))
+            partial(
+                RunnerArm, BASE, partial(open_runner, comparison, Variant.of(KatasDataContainer))
+            )
         ]
         for kind, share in KINDS.items():
             delayed = type("Delayed", (Delayed,), {"share": share})
-            arms.append(partial(RunnerArm, kind, partial(open_runner, comparison, Variant.of(delayed))))
+            arms.append(
+                partial(RunnerArm, kind, partial(open_runner, comparison, Variant.of(delayed)))
+            )
         verdicts: dict[str, tuple[State, int]] = {}
 
         def settled(played: Any) -> bool:
@@ -117,7 +127,9 @@ def _evidence(samples: Any, kind: str) -> Evidence:
 
 def _write(path: Path, samples: list[Sample], verdicts: dict[str, tuple[State, int]]) -> None:
     new = not path.exists()
-    times = {(each.runner, each.block): each.seconds for each in samples if each.scenario == INCREMENTAL}
+    times = {
+        (each.runner, each.block): each.seconds for each in samples if each.scenario == INCREMENTAL
+    }
     blocks = sorted({block for _, block in times})
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with path.open("a", newline="") as file:

@@ -70,7 +70,9 @@ def record(noise: str, path: Path, *, seconds: float, engine: str = "local") -> 
         file.write(f"# {json.dumps(facts)}\n")
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
-        table.writerows((each.block, each.place, each.runner, f"{each.seconds:.6f}") for each in samples)
+        table.writerows(
+            (each.block, each.place, each.runner, f"{each.seconds:.6f}") for each in samples
+        )
 
 
 @contextmanager

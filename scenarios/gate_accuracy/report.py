@@ -56,13 +56,15 @@ def _results(folder: Path, gates: int) -> Iterator[tuple[str, Any]]:
                 "gates": drawn,
                 "rules": {
                     name: {
-                        f"{slowdown:g}": rules.alarms(recording, rule, 1 + slowdown, gates, number) / gates
+                        f"{slowdown:g}": rules.alarms(recording, rule, 1 + slowdown, gates, number)
+                        / gates
                         for slowdown in AIMS
                     }
                     for name, rule in rules.RULES.items()
                 },
                 "intervals": {
-                    str(blocks): rules.intervals(recording, blocks, gates, number) for blocks in (15, 60)
+                    str(blocks): rules.intervals(recording, blocks, gates, number)
+                    for blocks in (15, 60)
                 },
             },
         )
@@ -118,7 +120,8 @@ def _lines(found: Mapping[str, Any], gates: int) -> Iterator[str]:
         for slowdown, aim in AIMS.items():
             drawn = each["gates"][f"{slowdown:g}"]
             shares = " | ".join(
-                f"{drawn[state]:.1%}" for state in (State.REGRESSED, State.INCONCLUSIVE, State.PASSED)
+                f"{drawn[state]:.1%}"
+                for state in (State.REGRESSED, State.INCONCLUSIVE, State.PASSED)
             )
             yield f"| {name} | {_words(slowdown)} | {shares} | {drawn['median blocks']:g} | {aim} |"
     yield from (
@@ -156,7 +159,9 @@ def _lines(found: Mapping[str, Any], gates: int) -> Iterator[str]:
         "|---|---|---|---|---|---|---|",
     )
     for kind, each in found["real"].items():
-        counts = " | ".join(str(each[state]) for state in (State.REGRESSED, State.INCONCLUSIVE, State.PASSED))
+        counts = " | ".join(
+            str(each[state]) for state in (State.REGRESSED, State.INCONCLUSIVE, State.PASSED)
+        )
         yield f"| {kind} | {each['gates']} | {counts} | {each['median blocks']:g} | {each['median ratio']:.3f} |"
 
 

@@ -27,7 +27,9 @@ ROUNDS = 20
 Recording = Mapping[str, Sequence[Sample]]
 
 
-def drawn_gate(recording: Recording, slowdown: float, random: np.random.Generator) -> tuple[State, int]:
+def drawn_gate(
+    recording: Recording, slowdown: float, random: np.random.Generator
+) -> tuple[State, int]:
     """The verdict of one gate, and its blocks: drawn until it is settled, or there are as many as there may be."""
     one, other = recording[RUNNER], recording[RUNNER + AGAIN]
     samples: list[Sample] = []
@@ -73,16 +75,23 @@ def alarms(recording: Recording, rule: Rule, slowdown: float, count: int, seed: 
     figures = np.array([each.seconds for each in recording[RUNNER]])
     starts = random.integers(len(figures) - 2 * ROUNDS + 1, size=count)
     return sum(
-        rule(figures[start + ROUNDS : start + 2 * ROUNDS] * slowdown, figures[start : start + ROUNDS])
+        rule(
+            figures[start + ROUNDS : start + 2 * ROUNDS] * slowdown, figures[start : start + ROUNDS]
+        )
         for start in starts
     )
 
 
-def intervals(recording: Recording, blocks: int, count: int, seed: int) -> dict[str, tuple[float, float]]:
+def intervals(
+    recording: Recording, blocks: int, count: int, seed: int
+) -> dict[str, tuple[float, float]]:
     """Of the two kinds of interval at 95 %: how often they cover the true ratio of 1, and how wide they typically are."""
     random = np.random.default_rng(seed)
     logs = np.log(
-        [a.seconds / b.seconds for a, b in zip(recording[RUNNER], recording[RUNNER + AGAIN], strict=True)]
+        [
+            a.seconds / b.seconds
+            for a, b in zip(recording[RUNNER], recording[RUNNER + AGAIN], strict=True)
+        ]
     )
     covered: Counter[str] = Counter()
     widths: dict[str, list[float]] = {"signed-rank": [], "bootstrap of the median": []}

@@ -31,7 +31,9 @@ VARIANTS = (
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_the_growth_of_a_test_event(name: str, figure: Callable[[str], None], tmp_path: Path) -> None:
+def test_the_growth_of_a_test_event(
+    name: str, figure: Callable[[str], None], tmp_path: Path
+) -> None:
     """On the local engine: what is kept does not depend on the engine."""
     tree, variant = TypicalTree("cost=0.1"), runners.parse(name)
     tree.write(tmp_path / "tree")
@@ -56,5 +58,6 @@ def test_the_growth_of_a_test_event(name: str, figure: Callable[[str], None], tm
 def show(after: Usage, before: Usage) -> str:
     """The growth from one to the other, in bytes."""
     return ", ".join(
-        f"{getattr(after, each) - getattr(before, each)} {each}" for each in ("visible", "extra", "history")
+        f"{getattr(after, each) - getattr(before, each)} {each}"
+        for each in ("visible", "extra", "history")
     )

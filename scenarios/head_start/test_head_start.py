@@ -34,7 +34,9 @@ def test_on_docker(docker: Engine, figure: Callable[[str], None]) -> None:
     """Against bare make and the volume mount; and as the tree grows."""
     small = measure(docker, TypicalTree(), VOLUME, COLD, WARM, SEEDED)
     facts = docker.describe()
-    figure(f"{facts['engine']}, storage driver {facts['storage driver']}, typical tree, incremental")
+    figure(
+        f"{facts['engine']}, storage driver {facts['storage driver']}, typical tree, incremental"
+    )
     for one, other, most in (
         (SEEDED, FLOOR, "at most 1.5"),
         (SEEDED, VOLUME, "at most 0.35"),
@@ -93,9 +95,15 @@ def _piped(engine: Engine, folder: Path) -> dict[str, float]:
                 for phase in run.phases:
                     if phase.kind in ("pipe_in", "pipe_out"):
                         assert phase.bytes_in + phase.bytes_out > 0.95 * size > 150e6
-                        found.setdefault(phase.kind.replace("_", " "), []).append(phase.nanoseconds / 1e9)
-                found.setdefault("the streams alone", []).append(pass_on(engine, size, volume=volume))
-                found.setdefault(HOST, []).append(_tar_to_tar(folder / "built", folder / f"target-{number}"))
+                        found.setdefault(phase.kind.replace("_", " "), []).append(
+                            phase.nanoseconds / 1e9
+                        )
+                found.setdefault("the streams alone", []).append(
+                    pass_on(engine, size, volume=volume)
+                )
+                found.setdefault(HOST, []).append(
+                    _tar_to_tar(folder / "built", folder / f"target-{number}")
+                )
     finally:
         engine.remove_volume(volume)
     assert {len(each) for each in found.values()} == {ROUNDS}

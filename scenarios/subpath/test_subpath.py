@@ -76,7 +76,9 @@ def run(engine: DockerEngine, mount: docker.types.Mount, code: str) -> list[str]
             api.remove_container(made, force=True)
 
 
-def test_the_notes_mount_as_it_was(engine: DockerEngine, volume: str, figure: Callable[[str], None]) -> None:
+def test_the_notes_mount_as_it_was(
+    engine: DockerEngine, volume: str, figure: Callable[[str], None]
+) -> None:
     """`-v /katas/lion:/sandbox`, said in a container that sees the volume at /katas: the engine looks for that folder on its
     own host, makes it there, empty, and mounts that.
     """

@@ -30,7 +30,9 @@ BLOCKS = 15
 MEMORY_MB = 150
 
 
-def test_the_tar_pipe_against_the_volume_mount(docker: Engine, figure: Callable[[str], None]) -> None:
+def test_the_tar_pipe_against_the_volume_mount(
+    docker: Engine, figure: Callable[[str], None]
+) -> None:
     """Both are incremental and exact; the ratio of their times is printed."""
     plan = Plan(budget_seconds=0, blocks=BLOCKS)
     comparison = Comparison(
@@ -50,7 +52,9 @@ def test_the_tar_pipe_against_the_volume_mount(docker: Engine, figure: Callable[
     assert {each.mtimes_changed for each in incremental} <= {0, None}
 
     facts = comparison.facts()["engine"]
-    figure(f"{facts['engine']}, storage driver {facts['storage driver']}, typical tree, {BLOCKS} blocks")
+    figure(
+        f"{facts['engine']}, storage driver {facts['storage driver']}, typical tree, {BLOCKS} blocks"
+    )
     for one, other, most in (
         (KatasDataContainer.name, KatasVolume.name, "at most 1.4"),
         (KatasVolume.name, FLOOR, ""),
@@ -58,7 +62,9 @@ def test_the_tar_pipe_against_the_volume_mount(docker: Engine, figure: Callable[
     ):
         ratios = [mine / theirs for mine, theirs in paired(incremental, one, other)]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        figure(f"incremental, {one} to {other}: {statistics.median(ratios):.2f} ({spread}) {most}".rstrip())
+        figure(
+            f"incremental, {one} to {other}: {statistics.median(ratios):.2f} ({spread}) {most}".rstrip()
+        )
 
 
 @pytest.mark.parametrize("name", runners.NOTES_NAMES)
@@ -117,4 +123,6 @@ def test_memory_does_not_grow_with_the_tree(
     piped, kilobytes = json.loads(done.stdout)
     assert piped > 300e6
     assert kilobytes * 1024 < MEMORY_MB * 1e6
-    figure(f"peak memory with {piped / 2e6:.0f} MB piped each way, {engine}: {kilobytes * 1024 / 1e6:.0f} MB")
+    figure(
+        f"peak memory with {piped / 2e6:.0f} MB piped each way, {engine}: {kilobytes * 1024 / 1e6:.0f} MB"
+    )

@@ -38,7 +38,9 @@ def linear(colour: str) -> np.ndarray:
 
 def lab(rgb: np.ndarray) -> np.ndarray:
     """Linear RGB to CIE L*a*b*, white D65."""
-    matrix = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    matrix = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    )
     relative = matrix @ np.clip(rgb, 0, 1) / np.array([0.9505, 1.0, 1.089])
     cubic = np.where(relative > 0.008856, np.cbrt(relative), 7.787 * relative + 16 / 116)
     return np.array([116 * cubic[1] - 16, 500 * (cubic[0] - cubic[1]), 200 * (cubic[1] - cubic[2])])
@@ -70,5 +72,7 @@ def test_a_runner_has_one_colour_everywhere() -> None:
     """Whatever stands beside it; its options change the marker, so that two of a kind can be told apart."""
     alone = palette.styles(["mine"])["mine"]
     beside = palette.styles(["tmp", "mine", "mine:speed=fast", "mine#2"])
-    assert {beside[label].colour for label in ("mine", "mine:speed=fast", "mine#2")} == {alone.colour}
+    assert {beside[label].colour for label in ("mine", "mine:speed=fast", "mine#2")} == {
+        alone.colour
+    }
     assert len({beside[label].marker for label in ("mine", "mine:speed=fast", "mine#2")}) == 3

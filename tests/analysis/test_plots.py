@@ -112,7 +112,9 @@ def test_throughput_counts_what_was_done_in_the_time_it_took() -> None:
     assert set(table["tail"]) == {1.0}
 
 
-@pytest.mark.parametrize(("kind", "command"), [("scaling", "harness scale"), ("load", "harness load")])
+@pytest.mark.parametrize(
+    ("kind", "command"), [("scaling", "harness scale"), ("load", "harness load")]
+)
 def test_one_size_makes_no_curve(kind: str, command: str) -> None:
     """With what to do next."""
     with pytest.raises(UsageError, match=command):

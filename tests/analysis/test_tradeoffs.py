@@ -17,7 +17,12 @@ def findings(**status: dict[str, str]) -> pd.DataFrame:
     """Findings of the runners named, "_" for "-", each property to its status."""
     rows = [
         dict.fromkeys(COLUMNS)
-        | {"engine": "docker 26", "runner": runner.replace("_", "-"), "property": name, "status": each}
+        | {
+            "engine": "docker 26",
+            "runner": runner.replace("_", "-"),
+            "property": name,
+            "status": each,
+        }
         for runner, found in status.items()
         for name, each in found.items()
     ]
@@ -31,9 +36,9 @@ def test_every_cell_comes_from_samples_or_proofs() -> None:
     """Medians, bytes and counts are those of the frame, statuses those of the findings; what was not proved is said to
     be not tried.
     """
-    table = trade_offs(frame(), findings(katas_volume={**ALL_PROVED, "atomic": "refuted"})).set_index(
-        "runner"
-    )
+    table = trade_offs(
+        frame(), findings(katas_volume={**ALL_PROVED, "atomic": "refuted"})
+    ).set_index("runner")
     volume = table.loc["katas-volume"]
     made = frame()
     mine = made[(made["runner"] == "katas-volume") & (made["build"] == "incremental")]
@@ -44,7 +49,11 @@ def test_every_cell_comes_from_samples_or_proofs() -> None:
     assert volume["answered ratio"] == pytest.approx(0.75 * statistics.median(ratios))
     assert (volume["disk growth"], table.loc["bare-make", "disk growth"]) == (123, 0)
     assert volume["samples"] == 6
-    assert (volume["incremental"], volume["atomic"], volume["isolated"]) == ("proved", "refuted", "proved")
+    assert (volume["incremental"], volume["atomic"], volume["isolated"]) == (
+        "proved",
+        "refuted",
+        "proved",
+    )
     assert set(table.loc["tmp", list(PROVEN)]) == {"not tried"}
 
 
@@ -60,18 +69,27 @@ def test_coupling_and_copies_are_read_off_the_bytes() -> None:
         "katas-data-container": "by pipe",
         "tmp": "none",
     }
-    assert dict(table["copies"]) == {"bare-make": 0, "katas-volume": 1, "katas-data-container": 3, "tmp": 2}
+    assert dict(table["copies"]) == {
+        "bare-make": 0,
+        "katas-volume": 1,
+        "katas-data-container": 3,
+        "tmp": 2,
+    }
 
 
 def test_what_an_older_recording_does_not_have_is_not_made_up() -> None:
-    table = trade_offs(frame().assign(disk_history=None, answered_seconds=float("nan"))).set_index("runner")
+    table = trade_offs(frame().assign(disk_history=None, answered_seconds=float("nan"))).set_index(
+        "runner"
+    )
     assert table.loc["tmp", ["disk growth", "answered", "answered ratio"]].isna().all()
 
 
 def test_the_verdict_names_the_fastest_of_which_all_was_proved() -> None:
     """A faster one with a refuted property does not count."""
     known = findings(
-        katas_volume={**ALL_PROVED, "atomic": "refuted"}, katas_data_container=ALL_PROVED, tmp=ALL_PROVED
+        katas_volume={**ALL_PROVED, "atomic": "refuted"},
+        katas_data_container=ALL_PROVED,
+        tmp=ALL_PROVED,
     )
     assert "on docker 26 katas-data-container, with 5" in verdict(trade_offs(frame(), known))
 

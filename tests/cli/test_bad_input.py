@@ -42,7 +42,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return lines[-1]
 
 
-def test_no_engine(tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_engine(
+    tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says where it looked, and what to do."""
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
     line = refused(capsys, "run", str(tree), "--engine", "docker")
@@ -50,14 +52,18 @@ def test_no_engine(tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert "DOCKER_HOST" in line
 
 
-def test_an_image_for_an_engine_without_images(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_image_for_an_engine_without_images(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "local engine has no images" in refused(
         capsys, "run", str(tree), "--engine", "local", "--image", "alpine"
     )
 
 
 def test_a_tree_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "there is no folder" in refused(capsys, "run", str(tmp_path / "none"), "--engine", "local")
+    assert "there is no folder" in refused(
+        capsys, "run", str(tmp_path / "none"), "--engine", "local"
+    )
     line = refused(capsys, "compare", "--tree", "no-such-tree", "--engine", "local")
     assert "typical" in line
     assert "lua" in line
@@ -71,7 +77,17 @@ def test_a_tree_that_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_a_tree_without_its_command(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tree / "cyber-dojo.sh").unlink()
     assert "no cyber-dojo.sh" in refused(capsys, "run", str(tree), "--engine", "local")
-    arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", "r.jsonl")
+    arguments = (
+        "compare",
+        "--tree",
+        str(tree),
+        "--edit",
+        "a.c",
+        "--engine",
+        "local",
+        "--out",
+        "r.jsonl",
+    )
     assert "no cyber-dojo.sh" in refused(capsys, *arguments)
     assert not Path("r.jsonl").exists()
 
@@ -80,7 +96,17 @@ def test_a_command_that_is_no_program(tree: Path, capsys: pytest.CaptureFixture[
     """Found before anything is played."""
     (tree / "cyber-dojo.sh").chmod(0o644)
     assert "chmod +x" in refused(capsys, "run", str(tree), "--engine", "local")
-    arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", "r.jsonl")
+    arguments = (
+        "compare",
+        "--tree",
+        str(tree),
+        "--edit",
+        "a.c",
+        "--engine",
+        "local",
+        "--out",
+        "r.jsonl",
+    )
     assert "chmod +x" in refused(capsys, *arguments)
     assert not Path("r.jsonl").exists()
 
@@ -99,14 +125,18 @@ def test_parameters_of_the_typical_tree(capsys: pytest.CaptureFixture[str]) -> N
     assert "size" in refused(capsys, "compare", "--tree", "typical:size=1", "--engine", "local")
 
 
-def test_a_tree_of_nothing_that_can_be_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tree_of_nothing_that_can_be_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What was left out says why."""
     (tmp_path / "passwd").symlink_to("/etc/passwd")
     said = refused(capsys, "run", str(tmp_path), "--engine", "local")
     assert "is empty; left out: passwd (points out of the tree)" in said
 
 
-def test_a_kata_id_and_an_avatar_that_are_none(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kata_id_and_an_avatar_that_are_none(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ("run", str(tree), "--engine", "local")
     for kata in ("123", "lowercase0", "../../../..", "0123456789A"):
         assert "10 of 0-9 and A-Z" in refused(capsys, *arguments, "--kata", kata)
@@ -119,11 +149,23 @@ def test_an_avatar_that_does_not_exist(
     katas = ("--katas", str(tmp_path / "katas"), "--engine", "local")
     assert "no such folder" in refused(capsys, "katas", "list", *katas)
     played = main(
-        ("run", str(tree), "--runner", "katas-volume", *katas, "--kata", "0123456789", "--avatar", "lion")
+        (
+            "run",
+            str(tree),
+            "--runner",
+            "katas-volume",
+            *katas,
+            "--kata",
+            "0123456789",
+            "--avatar",
+            "lion",
+        )
     )
     assert played == 0
     capsys.readouterr()
-    assert "no avatar 0123456789/tiger" in refused(capsys, "katas", "show", "0123456789", "tiger", *katas)
+    assert "no avatar 0123456789/tiger" in refused(
+        capsys, "katas", "show", "0123456789", "tiger", *katas
+    )
     assert "no avatar ABCDEFGHIJ/lion" in refused(
         capsys, "katas", "diff", "ABCDEFGHIJ", "lion", "0", "1", *katas
     )
@@ -147,7 +189,9 @@ def test_katas_in_the_wrong_kind_of_place(tree: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_command_that_is_empty(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "the command is empty" in refused(capsys, "run", str(tree), "--engine", "local", "--command", " ")
+    assert "the command is empty" in refused(
+        capsys, "run", str(tree), "--engine", "local", "--command", " "
+    )
 
 
 def test_a_file_that_is_too_large(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,7 +219,17 @@ def test_a_result_that_would_be_written_over(
 ) -> None:
     out = tmp_path / "r.jsonl"
     out.write_text("mine")
-    arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", str(out))
+    arguments = (
+        "compare",
+        "--tree",
+        str(tree),
+        "--edit",
+        "a.c",
+        "--engine",
+        "local",
+        "--out",
+        str(out),
+    )
     assert "exists already" in refused(capsys, *arguments)
     assert out.read_text() == "mine"
 
@@ -189,11 +243,29 @@ def test_no_permission(tree: Path, tmp_path: Path) -> None:
     for each in (tmp_path, *tmp_path.parents):
         if each.stat().st_mode & 0o005 != 0o005 and each.is_relative_to("/tmp"):
             each.chmod(each.stat().st_mode | 0o055)
-    command = [sys.executable, "-m", "harness", "run", str(tree), "--runner", "tmp", "--katas", str(katas)]
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "run",
+        str(tree),
+        "--runner",
+        "tmp",
+        "--katas",
+        str(katas),
+    ]
     become = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups"]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HARNESS_HOME": str(tmp_path / "h")}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "HARNESS_HOME": str(tmp_path / "h"),
+    }
     done = subprocess.run(
-        [*become, *command, "--engine", "local"], env=environment, capture_output=True, text=True, check=False
+        [*become, *command, "--engine", "local"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2, done.stderr
     assert "Permission denied" in done.stderr.splitlines()[-1]
@@ -205,7 +277,9 @@ def test_no_space(tree: Path, tmp_path: Path) -> None:
         pytest.skip("only root can mount a small disk for this test")
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False
+    ).returncode:
         pytest.skip("this machine lets nobody mount a tmpfs")
     try:
         (tree / "large").write_bytes(os.urandom(100_000))
@@ -227,7 +301,9 @@ def test_no_space(tree: Path, tmp_path: Path) -> None:
         (signal.SIGHUP, 129, "terminated"),
     ],
 )
-def test_an_interruption(number: signal.Signals, status: int, said: str, tree: Path, tmp_path: Path) -> None:
+def test_an_interruption(
+    number: signal.Signals, status: int, said: str, tree: Path, tmp_path: Path
+) -> None:
     """By ctrl-C, or by what time-outs and CI systems send: everything that was started is gone."""
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\ntouch started\nsleep 1234\n")
     command = [
@@ -259,7 +335,10 @@ def test_an_interruption(number: signal.Signals, status: int, said: str, tree: P
     assert err.strip().splitlines()[-1].startswith(f"harness: {said}")
     owners = [each.read_text() for each in sandboxes_home().glob(f"*/{LABEL}")]
     assert not [owner for owner in owners if f"/{child.pid}/" in owner]
-    assert subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, check=False).returncode == 1
+    assert (
+        subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, check=False).returncode
+        == 1
+    )
 
 
 def test_an_interruption_while_the_program_is_read() -> None:
@@ -272,15 +351,30 @@ def test_an_interruption_while_the_program_is_read() -> None:
         "sys.meta_path.insert(0, Interrupts())\n"
         "sys.exit(harness.cli.main(['doctor']))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "harness: interrupted before anything was started\n")
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (
+        130,
+        "harness: interrupted before anything was started\n",
+    )
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_standard_stream_that_is_closed(closed: str, tree: Path, tmp_path: Path) -> None:
     """As some services start what they start: it is played, and what is printed gets into no file."""
     katas = tmp_path / "katas"
-    command = [sys.executable, "-m", "harness", "run", str(tree), "--engine", "local", "--katas", str(katas)]
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "run",
+        str(tree),
+        "--engine",
+        "local",
+        "--katas",
+        str(katas),
+    ]
     shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *command, "--runner", "katas-volume"]
     for _ in range(2):
         done = subprocess.run(shell, capture_output=True, text=True, check=False)
@@ -330,7 +424,9 @@ def test_a_mistake_of_the_harness_is_no_verdict(
     "arguments",
     [["compare", "--blocks", "0"], ["run"], ["nothing"], ["run", ".", "--max-seconds", "-1"]],
 )
-def test_a_usage_error_is_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_usage_error_is_one_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """A number that is none, a missing argument, an unknown command."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -369,11 +465,23 @@ def test_scenarios_and_pairs_that_cannot_be_measured(
     tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A header that was not named, or is not there; a runner against itself that is not compared at all."""
-    arguments = ("compare", "--tree", str(tree), "--edit", "a.c", "--engine", "local", "--out", "r.jsonl")
+    arguments = (
+        "compare",
+        "--tree",
+        str(tree),
+        "--edit",
+        "a.c",
+        "--engine",
+        "local",
+        "--out",
+        "r.jsonl",
+    )
     line = refused(capsys, *arguments, "--scenario", "header")
     assert "--edit-header FILE" in line
     assert "names no file" in refused(capsys, *arguments, "--edit-header", "none.h")
     line = refused(capsys, *arguments, "--runner", "tmp", "--aa", "katas-volume")
     assert "none of the runners that are compared: tmp" in line
-    assert "edits of its own" in refused(capsys, "compare", "--tree", "typical", "--edit-header", "a.h")
+    assert "edits of its own" in refused(
+        capsys, "compare", "--tree", "typical", "--edit-header", "a.h"
+    )
     assert not (tmp_path / "r.jsonl").exists()

@@ -150,7 +150,9 @@ def test_run_tells_of_a_cache_that_is_lost(tree: Path, capfd: pytest.CaptureFixt
     else:
         assert len(told) == 1
         assert "export HOME=$PWD/.home" in told[0]
-    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nexport HOME=$PWD/.home; mkdir -p ~/.cache/compiler\n")
+    (tree / "cyber-dojo.sh").write_text(
+        "#!/bin/sh\nexport HOME=$PWD/.home; mkdir -p ~/.cache/compiler\n"
+    )
     assert main(("run", *LOCAL, "--runner", "tmp", str(tree))) == 0
     assert "in its HOME" not in capfd.readouterr().err
 
@@ -158,14 +160,22 @@ def test_run_tells_of_a_cache_that_is_lost(tree: Path, capfd: pytest.CaptureFixt
 def test_run_that_is_faulty_says_why(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tree / "cyber-dojo.sh").write_text("#!/no/such/shell\n")
     assert main(("run", *LOCAL, str(tree))) == 2
-    assert "the interpreter of ./cyber-dojo.sh, /no/such/shell, is not in the image" in capfd.readouterr().err
+    assert (
+        "the interpreter of ./cyber-dojo.sh, /no/such/shell, is not in the image"
+        in capfd.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container"])
-def test_katas_lists_what_can_be_read(runner: str, tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_katas_lists_what_can_be_read(
+    runner: str, tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """A damaged kata is one line and exit status 2; the others are listed, shown and played."""
     for kata in ("0123456789", "ABCDEFGHIJ"):
-        assert main(("run", "--runner", runner, *LOCAL, "--kata", kata, "--avatar", "lion", str(tree))) == 3
+        assert (
+            main(("run", "--runner", runner, *LOCAL, "--kata", kata, "--avatar", "lion", str(tree)))
+            == 3
+        )
     [damaged] = state_home().glob("**/AB/CDEFGHIJ/increments.json")
     damaged.write_text("{")
     capfd.readouterr()
@@ -181,14 +191,41 @@ def test_katas_lists_what_can_be_read(runner: str, tree: Path, capfd: pytest.Cap
     assert main(("katas", "remove", "ABCDEFGHIJ", "--yes", *LOCAL)) == 0
     assert main(("katas", "list", *LOCAL)) == 0
     assert (
-        main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", "--avatar", "lion", str(tree))) == 3
+        main(
+            (
+                "run",
+                "--runner",
+                runner,
+                *LOCAL,
+                "--kata",
+                "0123456789",
+                "--avatar",
+                "lion",
+                str(tree),
+            )
+        )
+        == 3
     )
 
 
-def test_katas_tells_of_each_that_cannot_be_read(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_katas_tells_of_each_that_cannot_be_read(
+    tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Two runners keep a kata of the same id, each in a place of its own: both are damaged, and each has its line."""
     for runner in ("katas-volume", "katas-data-container"):
-        main(("run", "--runner", runner, *LOCAL, "--kata", "ABCDEFGHIJ", "--avatar", "lion", str(tree)))
+        main(
+            (
+                "run",
+                "--runner",
+                runner,
+                *LOCAL,
+                "--kata",
+                "ABCDEFGHIJ",
+                "--avatar",
+                "lion",
+                str(tree),
+            )
+        )
     damaged = list(state_home().glob("**/AB/CDEFGHIJ/increments.json"))
     for each in damaged:
         each.write_text("{")
@@ -206,8 +243,22 @@ def test_katas_looks_into_a_store(
     """The same in a folder and in a data-container: list, show, diff, download."""
     for content in ("one\n", "two\n"):
         (tree / "source").write_text(content)
-        main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", "--avatar", "lion", str(tree)))
-    main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", "--avatar", "tiger", str(tree)))
+        main(
+            (
+                "run",
+                "--runner",
+                runner,
+                *LOCAL,
+                "--kata",
+                "0123456789",
+                "--avatar",
+                "lion",
+                str(tree),
+            )
+        )
+    main(
+        ("run", "--runner", runner, *LOCAL, "--kata", "0123456789", "--avatar", "tiger", str(tree))
+    )
     capfd.readouterr()
 
     assert main(("katas", "list", *LOCAL)) == 0
@@ -233,13 +284,18 @@ def test_katas_looks_into_a_store(
     assert main(("katas", "download", "0123456789", *LOCAL)) == 0
     with tarfile.open(tmp_path / "0123456789.tgz") as archive:
         names = archive.getnames()
-    assert {"./lion/sandbox/built", "./tiger/sandbox/built", "./increments.json", "./lion/.git/HEAD"} <= set(
-        names
-    )
+    assert {
+        "./lion/sandbox/built",
+        "./tiger/sandbox/built",
+        "./increments.json",
+        "./lion/.git/HEAD",
+    } <= set(names)
     assert not [name for name in names if name.endswith("lock")]
 
 
-def test_no_name_is_a_command_for_the_terminal(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_name_is_a_command_for_the_terminal(
+    tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Nor is a reason, or an error: they are shown as what they are. What the player's program printed is the player's."""
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nprintf '\\033[32mgreen\\n'\n")
     (tree / "a\x1b[31m\nb\xff").write_text("one\n")
@@ -268,7 +324,19 @@ def test_katas_are_removed_when_that_is_said(
 ) -> None:
     """Without --yes nothing is, and the status is 2; an avatar goes alone, and a kata with all of them."""
     for avatar in ("lion", "spider", "tiger"):
-        main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", "--avatar", avatar, str(tree)))
+        main(
+            (
+                "run",
+                "--runner",
+                runner,
+                *LOCAL,
+                "--kata",
+                "0123456789",
+                "--avatar",
+                avatar,
+                str(tree),
+            )
+        )
     capfd.readouterr()
     for words in (("0123456789",), ("0123456789", "lion")):
         assert main(("katas", "remove", *words, *LOCAL)) == 2
@@ -282,7 +350,9 @@ def test_katas_are_removed_when_that_is_said(
     assert main(("katas", "show", "0123456789", "spider", *LOCAL)) == 2
 
 
-def test_katas_in_several_places_are_told_apart(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_katas_in_several_places_are_told_apart(
+    tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Two runners keep histories of their own: neither is taken silently."""
     for runner in ("tmp", "katas-volume"):
         main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", str(tree)))
@@ -321,7 +391,18 @@ def test_compare_writes_a_result_and_prints_one_table(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Every counter is as it must be; the file can be read back."""
-    arguments = ("compare", "--tree", SMALL, "--blocks", "3", "--seed", "1", "--out", "r.jsonl", *LOCAL)
+    arguments = (
+        "compare",
+        "--tree",
+        SMALL,
+        "--blocks",
+        "3",
+        "--seed",
+        "1",
+        "--out",
+        "r.jsonl",
+        *LOCAL,
+    )
     assert main(arguments) == 0
     out, err = capfd.readouterr()
     assert "asked for" in err

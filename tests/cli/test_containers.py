@@ -25,7 +25,9 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["granularity=katas", "granularity=kata", "granularity=avatar"])
-def names(request: pytest.FixtureRequest, tree: Path, capfd: pytest.CaptureFixture[str]) -> list[str]:
+def names(
+    request: pytest.FixtureRequest, tree: Path, capfd: pytest.CaptureFixture[str]
+) -> list[str]:
     """The data-containers of two avatars of one kata."""
     for avatar in ("lion", "tiger"):
         runner = f"katas-data-container:{request.param}"
@@ -43,11 +45,15 @@ def containers(*arguments: str) -> int:
     return main(("katas", "containers", *arguments, *LOCAL))
 
 
-def test_they_are_listed_with_their_sizes(names: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_they_are_listed_with_their_sizes(
+    names: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
     """With their common label, and the visible apart from the extra files."""
     assert containers("list") == 0
     out = capfd.readouterr().out
-    rows = [line.split()[:2] for line in out.splitlines() if line.strip().startswith("harness-katas")]
+    rows = [
+        line.split()[:2] for line in out.splitlines() if line.strip().startswith("harness-katas")
+    ]
     assert rows == [[name, "harness-katas"] for name in names]
     assert ("8 kB" if len(names) == 1 else "4 kB") in out
 
@@ -78,7 +84,9 @@ def test_one_is_removed_only_by_an_explicit_word(
 def test_what_is_not_there_is_told_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     for action in (("export", "missing"), ("remove", "missing", "--yes")):
         assert containers(*action) == 2
-        assert "there is no data-container missing" in one_line(HarnessError(capfd.readouterr().err.strip()))
+        assert "there is no data-container missing" in one_line(
+            HarnessError(capfd.readouterr().err.strip())
+        )
     assert containers("list") == 0
 
 
@@ -86,6 +94,10 @@ def test_the_katas_of_all_of_them_are_listed_together(
     names: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(("katas", "list", *LOCAL)) == 0
-    rows = [line.split()[1] for line in capfd.readouterr().out.splitlines() if line.strip().startswith(KATA)]
+    rows = [
+        line.split()[1]
+        for line in capfd.readouterr().out.splitlines()
+        if line.strip().startswith(KATA)
+    ]
     assert rows == ["lion", "tiger"]
     assert main(("katas", "show", KATA, "tiger", *LOCAL)) == 0

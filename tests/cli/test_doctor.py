@@ -47,9 +47,20 @@ def test_a_machine_whose_compiler_compiles_nothing(
     assert main(["doctor"]) == 1
     out = " ".join(capsys.readouterr().out.split())
     assert (
-        "Not ready: the local engine works, and builds no C until it finds what a C program is built" in out
+        "Not ready: the local engine works, and builds no C until it finds what a C program is built"
+        in out
     )
-    compare = ["compare", "--engine", "local", "--runner", "tmp", "--blocks", "1", "--out", "r.jsonl"]
+    compare = [
+        "compare",
+        "--engine",
+        "local",
+        "--runner",
+        "tmp",
+        "--blocks",
+        "1",
+        "--out",
+        "r.jsonl",
+    ]
     assert main(compare) == 2
     said = capsys.readouterr()
     assert "harness: not ready: the local engine" in said.err
@@ -92,10 +103,14 @@ def test_json_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("no_engine")
-def test_json_in_a_file_when_nothing_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_in_a_file_when_nothing_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It is written beside the table, and before the bad news."""
     assert main(["doctor", "--json", str(tmp_path / "found.json")]) == 2
-    assert json.loads((tmp_path / "found.json").read_text())["groups"][0]["title"] == "Docker engine"
+    assert (
+        json.loads((tmp_path / "found.json").read_text())["groups"][0]["title"] == "Docker engine"
+    )
     assert "Docker engine" in capsys.readouterr().out
 
 

@@ -56,7 +56,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The one line of exit status 2."""
     capsys.readouterr()
     assert main(("gate", *arguments)) == 2
-    (line,) = [each for each in capsys.readouterr().err.splitlines() if each.startswith("harness: ")]
+    (line,) = [
+        each for each in capsys.readouterr().err.splitlines() if each.startswith("harness: ")
+    ]
     return line
 
 
@@ -84,13 +86,18 @@ def test_a_recorded_result_is_judged(
     assert word in out
     assert {0: "::notice", 1: "::error", 3: "::warning"}[status] in out
     root = xml.parse(views[0]).getroot()
-    assert (root.attrib["failures"], root.attrib["errors"]) == (str(int(status == 1)), str(int(status == 3)))
+    assert (root.attrib["failures"], root.attrib["errors"]) == (
+        str(int(status == 1)),
+        str(int(status == 3)),
+    )
     assert word in Path(views[1]).read_text()
     assert json.loads(Path(views[2]).read_text())["exit_status"] == status
     assert summary.read_text() == "before\n" + Path(views[1]).read_text()
 
 
-def test_a_baseline(record: Record, budget: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_baseline(
+    record: Record, budget: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """By ratios to bare make: passed on a machine that is slower by far; one that is unlike is said to be."""
     budgets = budget('seconds = "at most 10 % above the baseline"')
     before = record("before.jsonl", blocks({PIPE: 5.0}))
@@ -111,7 +118,10 @@ def test_a_baseline(record: Record, budget: Callable[[str], str], capsys: pytest
             {"engine": {"engine": "docker 26.1", "storage driver": "none", "kernel": "6"}},
             "its engine is local",
         ),
-        ({"engine": {**FACTS["engine"], "storage driver": "overlay2"}}, "its storage driver is none"),  # type: ignore[dict-item]
+        (
+            {"engine": {**FACTS["engine"], "storage driver": "overlay2"}},
+            "its storage driver is none",
+        ),  # type: ignore[dict-item]
     ],
 )
 def test_a_baseline_that_says_nothing_is_refused(
@@ -137,14 +147,20 @@ def test_what_cannot_be_judged_is_refused(
     result = record("r.jsonl", blocks({PIPE: 5.0}))
     good = budget('seconds = "at most 2 times bare-make"')
     assert "give --budgets FILE" in refused(capsys, result)
-    mixed = record("mixed.jsonl", [*blocks({PIPE: 5.0}, 2), *blocks({PIPE: 5.0}, 2, first=2, avatars=8)])
+    mixed = record(
+        "mixed.jsonl", [*blocks({PIPE: 5.0}, 2), *blocks({PIPE: 5.0}, 2, first=2, avatars=8)]
+    )
     assert "of 2 sizes of tree or numbers of avatars" in refused(capsys, mixed, "--budgets", good)
     assert "give --budgets FILE, or --against" in refused(capsys)
     assert "cannot be read" in refused(capsys, str(tmp_path / "none.jsonl"), "--budgets", good)
     assert "leave out the results" in refused(capsys, result, "--against", "tmp")
     assert "leave out --baseline" in refused(capsys, "--against", "tmp", "--baseline", result)
-    assert "cannot be written" in refused(capsys, result, "--budgets", good, "--junit", "/none/j.xml")
-    assert "no git revision here" in refused(capsys, "--against", "no-such-thing", "--engine", "local")
+    assert "cannot be written" in refused(
+        capsys, result, "--budgets", good, "--junit", "/none/j.xml"
+    )
+    assert "no git revision here" in refused(
+        capsys, "--against", "no-such-thing", "--engine", "local"
+    )
     assert "is the runner itself" in refused(capsys, "--against", PIPE, "--engine", "local")
     assert "there is no runner none" in refused(capsys, "--against", "tmp", "--runner", "none")
     (tmp_path / "foreign.toml").write_text('[none.full]\nrecompiled = "exactly 1"\n')
@@ -152,7 +168,9 @@ def test_what_cannot_be_judged_is_refused(
     assert "there is no runner none" in refused(capsys, "--budgets", foreign, "--engine", "local")
     (tmp_path / "other.toml").write_text('[tmp.full]\nseconds = "at most 5 % above the baseline"\n')
     other = ("--budgets", str(tmp_path / "other.toml"))
-    assert "give --runner tmp" in refused(capsys, *other, "--against", "katas-volume", "--engine", "local")
+    assert "give --runner tmp" in refused(
+        capsys, *other, "--against", "katas-volume", "--engine", "local"
+    )
 
 
 def test_a_view_is_not_written_over_what_is_read(

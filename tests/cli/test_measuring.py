@@ -29,7 +29,14 @@ def test_load_prints_throughput_and_the_slowest_by_crowd(capfd: pytest.CaptureFi
     )
     assert main((*arguments, "--runner", "katas-volume", *LOCAL)) == 0
     out, err = capfd.readouterr()
-    for words in ("bare-make", "katas-volume", "test events a second", "slowest twentieth", "2/2", "4/4"):
+    for words in (
+        "bare-make",
+        "katas-volume",
+        "test events a second",
+        "slowest twentieth",
+        "2/2",
+        "4/4",
+    ):
         assert words in out
     for words in (
         "first builds with katas-volume",
@@ -40,12 +47,24 @@ def test_load_prints_throughput_and_the_slowest_by_crowd(capfd: pytest.CaptureFi
     frame = harness.load_results("r.jsonl")
     assert frame["complete"].all()
     assert frame.groupby(["avatars", "runner"]).size().to_dict() == {
-        (avatars, runner): 2 * avatars for avatars in (1, 2) for runner in ("bare-make", "katas-volume")
+        (avatars, runner): 2 * avatars
+        for avatars in (1, 2)
+        for runner in ("bare-make", "katas-volume")
     }
 
 
 def test_scale_prints_a_table_an_axis_with_the_exponent(capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ("scale", "--cost", "0.01", "--sizes", "1.6MB,3MB", "--files", "none", "--blocks", "1")
+    arguments = (
+        "scale",
+        "--cost",
+        "0.01",
+        "--sizes",
+        "1.6MB,3MB",
+        "--files",
+        "none",
+        "--blocks",
+        "1",
+    )
     assert main((*arguments, "--runner", "katas-volume", *LOCAL)) == 0
     out = capfd.readouterr().out
     for words in ("incremental build", "full build", "1.6MB", "3MB", "exponent, of bytes"):

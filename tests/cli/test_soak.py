@@ -18,7 +18,9 @@ from harness.cli import main
         (["--runner", "nobody"], "nobody"),
     ],
 )
-def test_bad_input_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With exit status 2."""
     try:
         status = main(["soak", "--engine", "local-plain", *arguments])
@@ -45,5 +47,11 @@ def test_it_says_what_was_played(capsys: pytest.CaptureFixture[str], tmp_path: P
     )
     said = capsys.readouterr().out
     assert status == 0, said
-    for words in ("4 test events", "faults", "downloads checked", "entries compared", "0 violations"):
+    for words in (
+        "4 test events",
+        "faults",
+        "downloads checked",
+        "entries compared",
+        "0 violations",
+    ):
         assert words in said

@@ -16,7 +16,17 @@ from harness.verify.proofs import Refuted, Search, Subject, Untried
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "results" / "verify-schema.json").read_text())
 
-ONE = ("verify", "--engine", "local-plain", "--runner", "katas-volume", "--profile", "ci", "--jobs", "1")
+ONE = (
+    "verify",
+    "--engine",
+    "local-plain",
+    "--runner",
+    "katas-volume",
+    "--profile",
+    "ci",
+    "--jobs",
+    "1",
+)
 """It claims no-missed-edit, and not atomic; proved in this process, where a proof can be another one."""
 
 CLAIMED, UNCLAIMED = ("--property", "no-missed-edit"), ("--property", "atomic")
@@ -52,7 +62,8 @@ def proving(monkeypatch: pytest.MonkeyPatch) -> Callable[[Prove], None]:
 
 
 @pytest.mark.parametrize(
-    ("prove", "claimed", "unclaimed"), [(holds, 0, 3), (fails, 1, 0), (cannot, 3, 3), (breaks, 3, 3)]
+    ("prove", "claimed", "unclaimed"),
+    [(holds, 0, 3), (fails, 1, 0), (cannot, 3, 3), (breaks, 3, 3)],
 )
 def test_the_exit_status(
     prove: Prove, claimed: int, unclaimed: int, proving: Callable[[Prove], None]
@@ -109,7 +120,9 @@ def test_the_file_is_as_its_schema_says(
     proving(prove)
     out = tmp_path / "matrix.json"
     for _ in range(2):
-        main([*ONE, *CLAIMED, *UNCLAIMED, "--engine", "local", "--runner", "tmp", "--json", str(out)])
+        main(
+            [*ONE, *CLAIMED, *UNCLAIMED, "--engine", "local", "--runner", "tmp", "--json", str(out)]
+        )
     found = json.loads(out.read_text())
     Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(found)
     assert found["complete"]
@@ -138,7 +151,9 @@ def test_an_interruption_shows_what_is_known(
     def interrupted(subject: Subject, search: Search) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(proofs, "proof", lambda name: interrupted if name == Property.ATOMIC else fails)
+    monkeypatch.setattr(
+        proofs, "proof", lambda name: interrupted if name == Property.ATOMIC else fails
+    )
     out = tmp_path / "matrix.json"
     assert main([*ONE, *CLAIMED, *UNCLAIMED, "--json", str(out)]) == 130
     said = " ".join(capsys.readouterr().out.split())

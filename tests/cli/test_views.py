@@ -11,7 +11,9 @@ from harness.cli import main
 from harness.cli.options import USAGE
 
 RECORDINGS = Path(__file__).parents[2] / "results" / "recordings"
-SCALED, FILES, CROWDED = (str(RECORDINGS / f"{name}-docker.jsonl") for name in ("scale", "files", "load"))
+SCALED, FILES, CROWDED = (
+    str(RECORDINGS / f"{name}-docker.jsonl") for name in ("scale", "files", "load")
+)
 
 PNG, SVG = b"\x89PNG", b"<?xml"
 
@@ -25,7 +27,16 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> str:
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\ncat source\n")
     (tree / "cyber-dojo.sh").chmod(0o755)
     (tree / "source").write_text("1\n")
-    how = ["--engine", "local-plain", "--runner", "katas-volume", "--blocks", "2", "--out", str(path)]
+    how = [
+        "--engine",
+        "local-plain",
+        "--runner",
+        "katas-volume",
+        "--blocks",
+        "2",
+        "--out",
+        str(path),
+    ]
     assert main(["compare", "--tree", str(tree), "--edit", "source", *how]) == 0
     return str(path)
 
@@ -40,7 +51,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("kind", ["phases", "distribution"])
 @pytest.mark.parametrize(("suffix", "magic"), [(".png", PNG), (".svg", SVG)])
 def test_a_picture_is_drawn_and_said(
-    kind: str, suffix: str, magic: bytes, result: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str,
+    suffix: str,
+    magic: bytes,
+    result: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """In the format that the name asks for; what it shows is printed too."""
     out = tmp_path / f"picture{suffix}"
@@ -82,7 +98,9 @@ def test_that_a_run_was_cut_short_is_told(
     arguments: list[str], result: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What there is of it is shown all the same."""
-    (here / "cut.jsonl").write_text("".join(Path(result).read_text().splitlines(keepends=True)[:-1]))
+    (here / "cut.jsonl").write_text(
+        "".join(Path(result).read_text().splitlines(keepends=True)[:-1])
+    )
     assert main([arguments[0], "cut.jsonl", *arguments[1:]]) == 0
     assert "note: cut.jsonl was cut short" in capsys.readouterr().err
     assert (here / arguments[-1]).exists()
@@ -91,17 +109,32 @@ def test_that_a_run_was_cut_short_is_told(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["plot", "RESULT", "--kind", "phases", "--out", "picture.gif"], "neither a .png nor a .svg"),
+        (
+            ["plot", "RESULT", "--kind", "phases", "--out", "picture.gif"],
+            "neither a .png nor a .svg",
+        ),
         (
             ["plot", "RESULT", "--kind", "phases", "--build", "no-op", "--out", "a.png"],
             "no completed no-op build",
         ),
-        (["plot", "missing.jsonl", "--kind", "phases", "--out", "a.png"], "missing.jsonl cannot be read"),
+        (
+            ["plot", "missing.jsonl", "--kind", "phases", "--out", "a.png"],
+            "missing.jsonl cannot be read",
+        ),
         (["plot", SCALED, "--kind", "phases", "--out", "a.png"], "these results are of 3 trees"),
-        (["plot", CROWDED, "--kind", "distribution", "--out", "a.png"], "6 numbers of avatars at once"),
-        (["plot", "RESULT", "--kind", "phases", "--out", "no/such/folder/a.png"], "no/such/folder/a.png"),
+        (
+            ["plot", CROWDED, "--kind", "distribution", "--out", "a.png"],
+            "6 numbers of avatars at once",
+        ),
+        (
+            ["plot", "RESULT", "--kind", "phases", "--out", "no/such/folder/a.png"],
+            "no/such/folder/a.png",
+        ),
         (["export", "missing.jsonl", "--to", "csv"], "missing.jsonl cannot be read"),
-        (["export", "RESULT", "--to", "csv", "--out", "no/such/folder/a.csv"], "no/such/folder/a.csv"),
+        (
+            ["export", "RESULT", "--to", "csv", "--out", "no/such/folder/a.csv"],
+            "no/such/folder/a.csv",
+        ),
     ],
 )
 def test_bad_input_gives_one_line(

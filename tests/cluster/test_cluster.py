@@ -38,7 +38,12 @@ def start(temporary: Path) -> Iterator[Starter]:
             with (folder / "stdout").open("w") as out, (folder / "stderr").open("w") as err:
                 child = subprocess.Popen(
                     [str(Path(sys.executable).parent / words[0]), *words[1:]],
-                    env={**os.environ, "HARNESS_HOME": str(folder), "TMPDIR": str(folder), **environment},
+                    env={
+                        **os.environ,
+                        "HARNESS_HOME": str(folder),
+                        "TMPDIR": str(folder),
+                        **environment,
+                    },
                     stdout=out,
                     stderr=err,
                     text=True,
@@ -60,7 +65,9 @@ def scheduler(start: Starter, temporary: Path) -> str:
         *("dask", "scheduler", "--host", "127.0.0.1", "--port", "0"),
         *("--no-dashboard", "--scheduler-file", str(file)),
     )
-    eventually(lambda: file.exists() and file.read_text().endswith("}"), "the scheduler has started")
+    eventually(
+        lambda: file.exists() and file.read_text().endswith("}"), "the scheduler has started"
+    )
     return str(json.loads(file.read_text())["address"])
 
 
@@ -105,7 +112,8 @@ def test_blocks_are_spread_and_outlive_a_machine_that_is_killed(
     worker(start, "local", scheduler, DOCKER_HOST=NOWHERE)
     eventually(
         lambda: all(
-            "Registered to" in (temporary / name / "stderr").read_text() for name in ("docker", "local")
+            "Registered to" in (temporary / name / "stderr").read_text()
+            for name in ("docker", "local")
         ),
         "both workers are there",
     )
@@ -138,8 +146,13 @@ def test_blocks_are_spread_and_outlive_a_machine_that_is_killed(
     assert "two engines of one computer" in said
     recording = read_result(out)
     assert recording.complete
-    engines = {name: facts["engine"]["engine"] for name, facts in recording.facts["machines"].items()}
-    assert sorted(each.partition(" ")[0].rstrip(",") for each in engines.values()) == ["docker", "local"]
+    engines = {
+        name: facts["engine"]["engine"] for name, facts in recording.facts["machines"].items()
+    }
+    assert sorted(each.partition(" ")[0].rstrip(",") for each in engines.values()) == [
+        "docker",
+        "local",
+    ]
     blocks: dict[int, set[str]] = {}
     for each in recording.samples:
         blocks.setdefault(each.block, set()).add(each.machine)
@@ -159,7 +172,10 @@ def test_proofs_are_spread_over_workers_by_their_engine(
 ) -> None:
     """The matrix is the same as on one machine, in the same order, whoever finished first."""
     worker(start, "local", scheduler, DOCKER_HOST=NOWHERE)
-    eventually(lambda: "Registered to" in (temporary / "local" / "stderr").read_text(), "the worker is there")
+    eventually(
+        lambda: "Registered to" in (temporary / "local" / "stderr").read_text(),
+        "the worker is there",
+    )
     out = temporary / "r.json"
     names = ("timed-out", "no-missed-edit")
     status, said = run(
@@ -193,7 +209,12 @@ def test_a_scheduler_that_is_not_there_is_one_line(command: tuple[str, ...]) -> 
     """Whether nobody listens, or it is no address at all; nobody waits for long."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    for address in (f"tcp://127.0.0.1:{port}", "nowhere", "tcp://127.0.0.1:port", "http://127.0.0.1:1"):
+    for address in (
+        f"tcp://127.0.0.1:{port}",
+        "nowhere",
+        "tcp://127.0.0.1:port",
+        "http://127.0.0.1:1",
+    ):
         status, said = run(*command, "--dask", address)
         assert status == 2
         assert said.startswith(f"harness: no Dask scheduler answers at {address} (")
@@ -208,7 +229,10 @@ def test_a_scheduler_without_workers_and_workers_without_an_engine(
     assert status == 2
     assert "has no workers" in said
     worker(start, "bare", scheduler, DOCKER_HOST=NOWHERE)
-    eventually(lambda: "Registered to" in (temporary / "bare" / "stderr").read_text(), "the worker is there")
+    eventually(
+        lambda: "Registered to" in (temporary / "bare" / "stderr").read_text(),
+        "the worker is there",
+    )
     status, said = run("compare", "--dask", scheduler, "--engine", "docker")
     assert status == 2
     assert "cannot be used: no Docker engine answers" in " ".join(said.split())

@@ -98,7 +98,15 @@ def test_a_job_that_machines_die_of_is_given_up() -> None:
 def test_machines_that_differ_in_what_figures_depend_on_are_told() -> None:
     """And nothing of those that are alike."""
     engine = {"engine": "docker 26", "storage driver": "overlay2"}
-    one = {"id": "one", "host": "a", "cpu": "x", "processors": 2, "kernel": "6", "tar": "t", "engine": engine}
+    one = {
+        "id": "one",
+        "host": "a",
+        "cpu": "x",
+        "processors": 2,
+        "kernel": "6",
+        "tar": "t",
+        "engine": engine,
+    }
     other = one | {"id": "other", "host": "b"}
     assert unlike([one, other]) == []
     (said,) = unlike([one, other | {"engine": engine | {"storage driver": "fuse-overlayfs"}}])

@@ -43,7 +43,13 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path) -> None:
     for command in pages()[page]:
         line, _, status = command.partition(FAILS)
         done = subprocess.run(
-            line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            line,
+            shell=True,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == int(status or 0), f"{line}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr

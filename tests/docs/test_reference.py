@@ -37,7 +37,9 @@ def test_each_command_and_verb_has_a_section_with_its_own_help() -> None:
 def named(page: str) -> set[str]:
     """What the first column of the page's tables names."""
     cells = [
-        line.split("|")[1] for line in (REFERENCE / page).read_text().splitlines() if line.startswith("| `")
+        line.split("|")[1]
+        for line in (REFERENCE / page).read_text().splitlines()
+        if line.startswith("| `")
     ]
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 

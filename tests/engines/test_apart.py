@@ -23,7 +23,11 @@ def call(*arguments: object) -> int:
     """A system call, and what it gives."""
     libc = ctypes.CDLL(None)
     libc.syscall.restype = ctypes.c_long
-    return int(libc.syscall(*(ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)))
+    return int(
+        libc.syscall(
+            *(ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)
+        )
+    )
 
 
 def found(name: bytes) -> bool:

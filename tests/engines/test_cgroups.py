@@ -44,7 +44,8 @@ def engine(tmp_path: Path) -> Iterator[LocalEngine]:
 def started(group: Group, script: str) -> subprocess.Popen[bytes]:
     """A shell in the group, that has said that it runs."""
     process = apart(
-        lambda: subprocess.Popen(["sh", "-c", f"read go; {script}"], stdin=subprocess.PIPE), group.enter
+        lambda: subprocess.Popen(["sh", "-c", f"read go; {script}"], stdin=subprocess.PIPE),
+        group.enter,
     )
     group.take(process.pid)
     assert process.stdin is not None
@@ -112,7 +113,11 @@ def test_a_label_that_is_taken_is_told(group: Group) -> None:
 def test_a_kill_reaches_all_of_a_group_of_version_2() -> None:
     """The kernel's own, where it has one: on a machine with both versions too."""
     base = next(
-        (each.point for each in cgroups._mounts() if each.version == 2 and os.access(each.point, os.W_OK)),
+        (
+            each.point
+            for each in cgroups._mounts()
+            if each.version == 2 and os.access(each.point, os.W_OK)
+        ),
         None,
     )
     if base is None:
@@ -165,7 +170,10 @@ def test_where_version_2_is_delegated_a_group_is_made(
 
 @pytest.mark.parametrize(
     ("controllers", "why"),
-    [((), "the kernel has none for memory and processes"), (("memory", "pids"), "No such file or directory")],
+    [
+        ((), "the kernel has none for memory and processes"),
+        (("memory", "pids"), "No such file or directory"),
+    ],
 )
 def test_where_none_can_be_made_it_is_told(
     controllers: tuple[str, ...], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -183,11 +191,16 @@ def test_the_processes_of_one_run_are_not_counted_in_another(engine: LocalEngine
     """Though all are of one user: beside one that has all that it may have, another has its own."""
     spec = SandboxSpec(limits=LIMITS)
     with closing(engine.open(spec)) as hungry, closing(engine.open(spec)) as other:
-        bomb = hungry.execute("i=0; while [ $i -lt 200 ]; do sleep 1000 & i=$((i+1)); done", PATIENCE)
+        bomb = hungry.execute(
+            "i=0; while [ $i -lt 200 ]; do sleep 1000 & i=$((i+1)); done", PATIENCE
+        )
         assert b"fork" in bomb.stderr
         for _ in range(3):
             assert (
-                other.execute("for i in 1 2 3 4 5; do ls / >/dev/null & done; wait", PATIENCE).stderr == b""
+                other.execute(
+                    "for i in 1 2 3 4 5; do ls / >/dev/null & done; wait", PATIENCE
+                ).stderr
+                == b""
             )
 
 
@@ -197,11 +210,15 @@ def test_a_group_goes_with_its_run(engine: LocalEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
         assert sandbox.execute(":", PATIENCE).status == 0
         assert any(str(engine._owner) in each.label for each in cgroups.found())
-    eventually(lambda: not any(str(engine._owner) in each.label for each in cgroups.found()), "it goes")
+    eventually(
+        lambda: not any(str(engine._owner) in each.label for each in cgroups.found()), "it goes"
+    )
 
 
 @needs_bubblewrap
-def test_where_there_are_none_the_engine_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_are_none_the_engine_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It isolates still, and tells what it leaves open."""
     monkeypatch.setattr(cgroups, "problem", lambda: "not here")
     with closing(LocalEngine(tmp_path)) as engine, closing(engine.open(SandboxSpec())) as sandbox:

@@ -114,7 +114,9 @@ def test_an_engine_that_does_not_answer_is_told(
     assert str(refused) in "\n".join([*heard, choice.why])
 
 
-def test_an_image_of_the_users_own_rules_the_local_engine_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_of_the_users_own_rules_the_local_engine_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
     assert NOWHERE in str(refusal("auto", image="gcc:13"))
 
@@ -129,11 +131,15 @@ def test_an_unknown_context_in_the_configuration_is_told(settings: Path) -> None
     assert str(refusal("docker")).startswith("there is no Docker context of the name that ")
 
 
-def test_certificates_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_certificates_that_are_not_there_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
-    assert str(refusal("docker")).startswith("where the Docker engine is cannot be told; see DOCKER_HOST")
+    assert str(refusal("docker")).startswith(
+        "where the Docker engine is cannot be told; see DOCKER_HOST"
+    )
 
 
 def test_docker_without_its_images_is_not_taken(

@@ -20,7 +20,9 @@ from harness.engines.docker.engine import DockerEngine
 from harness.engines.owner import LABEL, TEMPORARY, Owner
 from harness.inside.errors import EngineError, ImageError, UsageError
 
-pytestmark = pytest.mark.parametrize("shared_engine", ["docker", "docker26", "podman"], indirect=True)
+pytestmark = pytest.mark.parametrize(
+    "shared_engine", ["docker", "docker26", "podman"], indirect=True
+)
 
 GONE = str(replace(Owner.current(), started=1))
 """An owner that this machine knows to have ended."""
@@ -52,7 +54,9 @@ def volume(engine: DockerEngine) -> Iterator[str]:
 
 def container(engine: DockerEngine, labels: dict[str, str], **more: Any) -> str:
     """A container with these labels, made and not started."""
-    return str(engine.api.create_container(images.RUN_IMAGE, command=["true"], labels=labels, **more)["Id"])
+    return str(
+        engine.api.create_container(images.RUN_IMAGE, command=["true"], labels=labels, **more)["Id"]
+    )
 
 
 def test_it_describes_itself(engine: DockerEngine) -> None:
@@ -84,10 +88,14 @@ def test_an_image_that_is_not_there(engine: DockerEngine) -> None:
 def test_a_folder_that_the_engine_does_not_see(engine: DockerEngine) -> None:
     """A volume mount names a folder of the machine that the engine is on."""
     if is_podman(engine):
-        pytest.skip("Podman makes the folder; `tests/runners/test_mounts.py` has what becomes of that")
+        pytest.skip(
+            "Podman makes the folder; `tests/runners/test_mounts.py` has what becomes of that"
+        )
     with (
         closing(engine.open(SandboxSpec(mount=Path("/nowhere/katas")))) as sandbox,
-        pytest.raises(EngineError, match=r"the run-container cannot be started: .*/nowhere/katas") as refused,
+        pytest.raises(
+            EngineError, match=r"the run-container cannot be started: .*/nowhere/katas"
+        ) as refused,
     ):
         sandbox.wait()
     one_line(refused.value)
@@ -110,7 +118,9 @@ def test_a_volume_of_somebody_elses_is_refused(engine: DockerEngine, volume: str
     assert volume not in [each.name for each in engine.volumes()]
 
 
-def test_a_volume_in_use_is_removed_once_its_keeper_has_gone(engine: DockerEngine, volume: str) -> None:
+def test_a_volume_in_use_is_removed_once_its_keeper_has_gone(
+    engine: DockerEngine, volume: str
+) -> None:
     """A container goes some time after its last process; nobody has to wait for that by hand."""
     engine.create_volume(volume, temporary=True)
     keeper = engine.open_keeper(volume, b"")
@@ -158,7 +168,11 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
         assert lines & set(engine.leftovers()) == expected
         assert lines & set(engine.sweep()) == expected
         told = {what: why for what, why in engine.left_alone() if what in lines}
-        in_doubt = {f"container {left[:12]}", f"volume {volume}"} if owner and owner.fate().doubt else set()
+        in_doubt = (
+            {f"container {left[:12]}", f"volume {volume}"}
+            if owner and owner.fate().doubt
+            else set()
+        )
         assert set(told) == in_doubt
         assert not lines & set(engine.leftovers())
         containers = [each["Id"] for each in engine.api.containers(all=True)]
@@ -188,7 +202,9 @@ def test_closing_waits_until_everything_has_gone(engine: DockerEngine) -> None:
     assert not started & {each["Id"] for each in engine.api.containers(all=True)}
 
 
-def test_closing_removes_what_was_never_closed(engine: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_removes_what_was_never_closed(
+    engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A container that will not end by itself too."""
     other = DockerEngine(engine.host)
     sandbox = other.open(SandboxSpec())
@@ -196,7 +212,9 @@ def test_closing_removes_what_was_never_closed(engine: DockerEngine, monkeypatch
     started = set(other._started)
     monkeypatch.setattr(docker_module, "REMOVAL_SECONDS", 0.2)
     other.close()
-    eventually(lambda: not started & {each["Id"] for each in engine.api.containers(all=True)}, "it goes")
+    eventually(
+        lambda: not started & {each["Id"] for each in engine.api.containers(all=True)}, "it goes"
+    )
     sandbox.close()
 
 
@@ -251,7 +269,9 @@ TOOLS = (
 
 
 @contextlib.contextmanager
-def ruling_image(engine: DockerEngine, variables: Mapping[str, str], **config: object) -> Iterator[str]:
+def ruling_image(
+    engine: DockerEngine, variables: Mapping[str, str], **config: object
+) -> Iterator[str]:
     """The run image with these variables, and more of its configuration, for the time of a test."""
     untyped: Any = engine.api  # the stubs do not know all of it
     environment = [f"{each}={value}" for each, value in variables.items()]
@@ -264,7 +284,9 @@ def ruling_image(engine: DockerEngine, variables: Mapping[str, str], **config: o
     try:
         yield name
     finally:
-        eventually(lambda: not engine.traces(), "the container of it has gone")  # else Podman trips over it
+        eventually(
+            lambda: not engine.traces(), "the container of it has gone"
+        )  # else Podman trips over it
         untyped.remove_image(name, force=True)
 
 
@@ -283,7 +305,10 @@ def test_what_an_image_sets_rules_the_player_alone(engine: DockerEngine) -> None
         sandbox.get_ready()
         done = sandbox.execute("echo done; /usr/bin/env -0 >variables", PATIENCE)
         assert (done.stdout, done.status) == (b"done\n", 0)
-        assert sandbox.execute("no-such-program", PATIENCE).reason == "the image has no no-such-program"
+        assert (
+            sandbox.execute("no-such-program", PATIENCE).reason
+            == "the image has no no-such-program"
+        )
         assert b"spy.so" in sandbox.observe()
         assert sandbox.usage().memory
         sandbox.mark()
@@ -307,7 +332,12 @@ def test_what_an_image_would_run_by_itself_does_not_run(engine: DockerEngine) ->
     if is_podman(engine):
         pytest.skip("Podman makes no image with a health check by itself")
     health = {"Test": ["CMD-SHELL", "echo >/tmp/checked"], "Interval": 10**9}
-    config = {"Entrypoint": ["/bin/false"], "User": "1234", "WorkingDir": "/usr", "Healthcheck": health}
+    config = {
+        "Entrypoint": ["/bin/false"],
+        "User": "1234",
+        "WorkingDir": "/usr",
+        "Healthcheck": health,
+    }
     with (
         ruling_image(engine, {}, **config) as image,
         closing(engine.open(SandboxSpec(image=image))) as sandbox,
@@ -318,7 +348,10 @@ def test_what_an_image_would_run_by_itself_does_not_run(engine: DockerEngine) ->
 
 def test_an_engine_that_dies_is_an_error_of_one_line(engine: DockerEngine, tmp_path: Path) -> None:
     """Whatever is tried; and closing what it held raises nothing."""
-    with closing(Proxy(tmp_path, engine.host)) as proxy, closing(DockerEngine(proxy.host)) as mortal:
+    with (
+        closing(Proxy(tmp_path, engine.host)) as proxy,
+        closing(DockerEngine(proxy.host)) as mortal,
+    ):
         with closing(mortal.open(SandboxSpec())) as sandbox:
             sandbox.wait()
             proxy.die()

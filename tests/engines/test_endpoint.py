@@ -52,7 +52,9 @@ class Engine:
                 self._tls.load_cert_chain(*certificate)
                 self._tls.load_verify_locations(certificate[0])
                 self._tls.verify_mode = ssl.CERT_REQUIRED
-                self.endpoint = Endpoint(host, docker.tls.TLSConfig(certificate, certificate[0], verify=True))
+                self.endpoint = Endpoint(
+                    host, docker.tls.TLSConfig(certificate, certificate[0], verify=True)
+                )
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -67,7 +69,10 @@ class Engine:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection, contextlib.suppress(OSError):  # of a client that does not trust it, or has gone
+            with (
+                connection,
+                contextlib.suppress(OSError),
+            ):  # of a client that does not trust it, or has gone
                 if self._tls:
                     connection = self._tls.wrap_socket(connection, server_side=True)
                 with connection:
@@ -102,7 +107,14 @@ def make_certificate(folder: Path) -> tuple[str, str]:
         "-subj",
         "/CN=localhost",
     ]
-    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    command += [
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return str(certificate), str(key)
 
@@ -154,7 +166,9 @@ def test_an_engine_with_another_certificate_is_not_trusted(engine: Engine, tmp_p
     mine = (str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem"))
     with pytest.raises(ssl.SSLCertVerificationError):
         Endpoint(engine.endpoint.host, docker.tls.TLSConfig(mine, authority, verify=True)).dial(5)
-    Endpoint(engine.endpoint.host, docker.tls.TLSConfig(mine, authority, verify=False)).dial(5).close()
+    Endpoint(engine.endpoint.host, docker.tls.TLSConfig(mine, authority, verify=False)).dial(
+        5
+    ).close()
 
 
 @pytest.mark.parametrize(
@@ -166,12 +180,20 @@ def test_an_engine_with_another_certificate_is_not_trusted(engine: Engine, tmp_p
             "No such image: one:latest",
         ),
         (refused("409 Conflict", b'{"message": "in use"}'), docker.errors.APIError, "in use"),
-        (refused("404 Not Found", b"page not found\n"), docker.errors.APIError, "404 page not found"),
+        (
+            refused("404 Not Found", b"page not found\n"),
+            docker.errors.APIError,
+            "404 page not found",
+        ),
         (refused("500 Oh", b'["message"]'), docker.errors.APIError, '500 ["message"]'),
     ],
 )
 def test_a_refusal_says_why(
-    answer: bytes, kind: type[docker.errors.APIError], said: str, engine: Engine, connection: Connection
+    answer: bytes,
+    kind: type[docker.errors.APIError],
+    said: str,
+    engine: Engine,
+    connection: Connection,
 ) -> None:
     """The engine's own word, or what came instead; and the connection can be used on."""
     engine.answers = [answer, OK]
@@ -183,7 +205,9 @@ def test_a_refusal_says_why(
 
 
 @pytest.mark.parametrize("kept", [0, 9, len(OK) - 1])
-def test_an_engine_that_dies_in_its_answer(kept: int, engine: Engine, connection: Connection) -> None:
+def test_an_engine_that_dies_in_its_answer(
+    kept: int, engine: Engine, connection: Connection
+) -> None:
     engine.answers = [OK[:kept]]
     with pytest.raises(ConnectionError):
         connection.post("/containers/create", {})

@@ -17,7 +17,8 @@ def test_what_the_image_sets_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    "variable", ["PYTHONDONTWRITEBYTECODE=", "PYTHONDONTWRITEBYTECODE=1", "PYTHONPYCACHEPREFIX=/tmp/bytecode"]
+    "variable",
+    ["PYTHONDONTWRITEBYTECODE=", "PYTHONDONTWRITEBYTECODE=1", "PYTHONPYCACHEPREFIX=/tmp/bytecode"],
 )
 def test_an_image_may_keep_bytecode(variable: str) -> None:
     """Where it says so, in either way."""

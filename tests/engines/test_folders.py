@@ -22,7 +22,9 @@ from harness.inside.errors import EngineError, KatasError
 GONE = str(replace(Owner.current(), started=1))
 """An owner that this machine knows to have ended."""
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can give a folder to somebody else"
+)
 
 
 @pytest.fixture

@@ -114,7 +114,10 @@ def test_plain_processes_are_nobodys_and_have_resource_limits(engine: LocalEngin
     limits = Limits(file=1 << 20, open_files=100)
     with closing(engine.open(SandboxSpec(limits=limits))) as sandbox:
         assert said(sandbox, "id -u") == b"65534\n"
-        assert said(sandbox, "ulimit -Hc; ulimit -Hf; ulimit -Hn; ulimit -Hv") == b"0\n2048\n100\nunlimited\n"
+        assert (
+            said(sandbox, "ulimit -Hc; ulimit -Hf; ulimit -Hn; ulimit -Hv")
+            == b"0\n2048\n100\nunlimited\n"
+        )
 
 
 def test_what_left_its_session_is_ended_too(engine: LocalEngine) -> None:
@@ -135,7 +138,9 @@ def test_what_left_its_environment_is_ended_too(engine: LocalEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
         assert said(sandbox, f"({LOST}); echo done") == b"done\n"
         assert not running("sleep\0001000.0625")
-        assert said(sandbox, f"({LOST} ({LOST})) >/dev/null 2>&1 </dev/null; echo again") == b"again\n"
+        assert (
+            said(sandbox, f"({LOST} ({LOST})) >/dev/null 2>&1 </dev/null; echo again") == b"again\n"
+        )
         assert not running("sleep\0001000.0625")
         assert sandbox.execute(f"({LOST}); sleep 1000.0625", 1.0).timed_out
         assert not running("sleep\0001000.0625")
@@ -197,7 +202,9 @@ print([each for each in stats if each.rpartition(")")[2].split()[:2] == ["Z", "1
 """
 
 
-def test_a_harness_that_is_the_first_process_of_a_container_keeps_no_zombies(tmp_path: Path) -> None:
+def test_a_harness_that_is_the_first_process_of_a_container_keeps_no_zombies(
+    tmp_path: Path,
+) -> None:
     """It becomes the parent of all whose parents end, and nobody else waits for them."""
     words = ["unshare", "--pid", "--fork", "--mount-proc"]
     if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
@@ -237,7 +244,9 @@ def test_a_keeper_has_no_file_that_it_could_leave_behind(engine: LocalEngine) ->
         stream = event._link._stream
         assert isinstance(stream, ProcessStream)
         files = [os.readlink(each) for each in Path(f"/proc/{stream.process.pid}/fd").iterdir()]
-        named = [each for each in files if each.startswith(("/tmp", "/var/tmp")) and os.path.isfile(each)]
+        named = [
+            each for each in files if each.startswith(("/tmp", "/var/tmp")) and os.path.isfile(each)
+        ]
         assert len(files) > 3
         assert not named
 
@@ -280,8 +289,16 @@ def test_a_run_has_no_key_of_the_session(tmp_path: Path, monkeypatch: pytest.Mon
     if libc.syscall(250, JOIN_SESSION_KEYRING, None) < 0:
         pytest.skip("the kernel has no keyrings, or this container may not use them")
     try:
-        assert libc.syscall(248, b"user", b"harness-test-key", b"x", ctypes.c_long(1), ctypes.c_long(-3)) > 0
-        with closing(LocalEngine(tmp_path)) as engine, closing(engine.open(SandboxSpec())) as sandbox:
+        assert (
+            libc.syscall(
+                248, b"user", b"harness-test-key", b"x", ctypes.c_long(1), ctypes.c_long(-3)
+            )
+            > 0
+        )
+        with (
+            closing(LocalEngine(tmp_path)) as engine,
+            closing(engine.open(SandboxSpec())) as sandbox,
+        ):
             fill(sandbox, {"keys.c": KEYS})
             assert sandbox.execute("gcc -o keys keys.c", PATIENCE).status == 0
             assert sandbox.execute("./keys harness-test-key", PATIENCE).status == 1
@@ -295,7 +312,9 @@ def test_a_killed_run_has_ended_when_the_kill_returns(tmp_path: Path) -> None:
     with closing(LocalEngine(tmp_path, bubblewrap=True)) as engine:
         for _ in range(5):
             with closing(engine.open(SandboxSpec())) as sandbox:
-                assert sandbox.execute("setsid setsid sleep 1000.375 & sleep 1000.375", 0.3).timed_out
+                assert sandbox.execute(
+                    "setsid setsid sleep 1000.375 & sleep 1000.375", 0.3
+                ).timed_out
                 assert not running("sleep\0001000.375")
 
 
@@ -333,7 +352,9 @@ def test_a_folder_of_somebody_elses_is_not_used(temporary: Path, engine: LocalEn
 
 @pytest.mark.parametrize("bubblewrap", [pytest.param(True, marks=needs_bubblewrap), False])
 @needs_root
-def test_a_sandbox_is_closed_to_other_users(temporary: Path, tmp_path: Path, bubblewrap: bool) -> None:
+def test_a_sandbox_is_closed_to_other_users(
+    temporary: Path, tmp_path: Path, bubblewrap: bool
+) -> None:
     """Though its path stands in the list of processes, and whatever its own mode."""
     with (
         closing(LocalEngine(tmp_path, bubblewrap=bubblewrap)) as engine,
@@ -364,7 +385,9 @@ def test_no_room_for_a_sandbox_is_told(temporary: Path, engine: LocalEngine) -> 
     sandboxes_home().touch()
     with (
         closing(engine.open(SandboxSpec())) as sandbox,
-        pytest.raises(EngineError, match=r"no sandbox folder can be made in .*; set TMPDIR") as refused,
+        pytest.raises(
+            EngineError, match=r"no sandbox folder can be made in .*; set TMPDIR"
+        ) as refused,
     ):
         sandbox.wait()
     one_line(refused.value)
@@ -390,7 +413,10 @@ def test_a_volume_is_a_folder(engine: LocalEngine) -> None:
     for _ in range(2):
         engine.create_volume("kept", temporary=False)
     engine.create_volume("temporary", temporary=True)
-    assert engine.volumes() == [Volume("kept", temporary=False), Volume("temporary", temporary=True)]
+    assert engine.volumes() == [
+        Volume("kept", temporary=False),
+        Volume("temporary", temporary=True),
+    ]
     for _ in range(2):
         engine.remove_volume("kept")
     assert engine.volumes() == [Volume("temporary", temporary=True)]
@@ -405,7 +431,9 @@ def test_a_volume_has_a_name_and_no_path(engine: LocalEngine, name: str) -> None
 
 def test_no_room_for_a_volume_is_told(engine: LocalEngine) -> None:
     engine.home.touch()
-    with pytest.raises(KatasError, match=r"the volume full cannot be made in .*: Not a directory") as refused:
+    with pytest.raises(
+        KatasError, match=r"the volume full cannot be made in .*: Not a directory"
+    ) as refused:
         engine.create_volume("full", temporary=True)
     one_line(refused.value)
 
@@ -473,7 +501,9 @@ def test_a_run_that_outlives_bubblewrap_is_still_found(tmp_path: Path) -> None:
         eventually(lambda: not running("sleep\0001000.25"), "the run ends")
 
 
-def test_temporary_katas_of_an_owner_that_has_gone_are_swept(temporary: Path, engine: LocalEngine) -> None:
+def test_temporary_katas_of_an_owner_that_has_gone_are_swept(
+    temporary: Path, engine: LocalEngine
+) -> None:
     """And while he is there they are his."""
     katas = TemporaryKatas()
     (katas.root / "AB" / "CDEFGHIJ").mkdir(parents=True)
@@ -517,7 +547,9 @@ def test_two_sweeps_at_once_are_not_in_each_other_s_way(
 
     monkeypatch.setattr(Shelf, "labelled", slowly)
     with closing(LocalEngine(tmp_path / "another")) as other, ThreadPoolExecutor(2) as both:
-        swept = [line for lines in both.map(lambda each: each.sweep(), (engine, other)) for line in lines]
+        swept = [
+            line for lines in both.map(lambda each: each.sweep(), (engine, other)) for line in lines
+        ]
     assert sorted(swept) == sorted(f"folder {each}" for each in folders)
 
 
@@ -579,9 +611,7 @@ def test_a_user_without_privileges_is_as_well_isolated(tmp_path: Path) -> None:
             assert said(sandbox, "grep NoNewPrivs /proc/self/status") == b"NoNewPrivs:\t1\n"
             assert said(sandbox, "tail -n +3 /proc/net/dev | grep -v lo:") == b""
             assert said(sandbox, f"ls -d {tmp_path} /home /root /tmp/*") == b""
-            written = (
-                "for each in / /usr /etc /dev /dev/shm /tmp .; do touch $each/x 2>&- && echo $each; done"
-            )
+            written = "for each in / /usr /etc /dev /dev/shm /tmp .; do touch $each/x 2>&- && echo $each; done"
             assert said(sandbox, written) == b"/dev/shm\n/tmp\n.\n"
             assert len(said(sandbox, "echo /proc/[0-9]*").split()) < 10
         eventually(lambda: not engine.traces(), "its folder goes")

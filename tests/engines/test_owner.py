@@ -41,7 +41,15 @@ def test_a_label_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     "label",
     [
-        *("", "me", "a/b/c/d", "host/boot/12", "host/boot/12/34/56", "host/boot/-1/2", "host/boot/1.5/2"),
+        *(
+            "",
+            "me",
+            "a/b/c/d",
+            "host/boot/12",
+            "host/boot/12/34/56",
+            "host/boot/-1/2",
+            "host/boot/1.5/2",
+        ),
         *(
             "host/boot/1-2/3/4/5",
             "host/boot/\u00b2/2",
@@ -79,10 +87,14 @@ def test_a_process_of_an_earlier_boot_has_gone() -> None:
 
 def test_a_process_of_another_machine_has_never_gone() -> None:
     """A shared engine holds what belongs to others, whose processes cannot be seen from here."""
-    assert not replace(Owner.current(), host="another", boot="another", process=os.getpid()).has_gone()
+    assert not replace(
+        Owner.current(), host="another", boot="another", process=os.getpid()
+    ).has_gone()
 
 
-def test_a_process_that_ended_and_was_not_waited_for_has_gone(child: subprocess.Popen[bytes]) -> None:
+def test_a_process_that_ended_and_was_not_waited_for_has_gone(
+    child: subprocess.Popen[bytes],
+) -> None:
     """A program that starts harnesses, or the first process of a container, may never wait."""
     ended = of(child.pid)
     child.kill()
@@ -144,7 +156,9 @@ ELSEWHERE = "False it belongs to another pid namespace, say a container's"
 CANNOT_SEE = "False its process cannot be looked at from here"
 
 
-@pytest.mark.parametrize("proc", [["--mount-proc"], []], ids=["its own /proc", "the /proc of others"])
+@pytest.mark.parametrize(
+    "proc", [["--mount-proc"], []], ids=["its own /proc", "the /proc of others"]
+)
 def test_another_pid_namespace_cannot_tell(told: Callable[..., list[str]], proc: list[str]) -> None:
     """A container of the same name on the same machine: the number is another process's there, or nobody's."""
     ended = replace(Owner.current(), process=4_000_000)
@@ -159,7 +173,9 @@ def test_in_a_pid_namespace_with_the_proc_of_others_nobody_is_mistaken() -> None
     if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no pid namespace to be had")
     ask = "from harness.engines.owner import Owner as O; o = O.current(); print(o, o.fate().gone, o.process)"
-    done = subprocess.run([*words, sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*words, sys.executable, "-c", ask], capture_output=True, text=True, check=True
+    )
     label, gone, process = done.stdout.split()
     assert (gone, process) == ("False", "1")
     found = Owner.parse(label)
@@ -178,7 +194,9 @@ def test_another_time_namespace_cannot_tell_when_a_process_was_started(
     assert told(words, of(child.pid), ended) == [doubt, "True "]
 
 
-def test_where_proc_hides_the_processes_of_others_they_have_not_gone(told: Callable[..., list[str]]) -> None:
+def test_where_proc_hides_the_processes_of_others_they_have_not_gone(
+    told: Callable[..., list[str]],
+) -> None:
     """Containers and volumes of one engine belong to several users."""
     if os.geteuid():
         pytest.skip("only root can mount /proc")

@@ -37,7 +37,12 @@ from harness.runners import parse
 from harness.runners.claims import Property
 from tests.conftest import PODMAN, make_engine, missing
 
-DOCKER = {"ID": "ABCD", "Name": "here", "DockerRootDir": "/var/lib/docker", "ServerVersion": "26.1.5"}
+DOCKER = {
+    "ID": "ABCD",
+    "Name": "here",
+    "DockerRootDir": "/var/lib/docker",
+    "ServerVersion": "26.1.5",
+}
 """What a Docker answers when it is asked what it is, as far as it matters."""
 
 FOUND: dict[str, Any] = {
@@ -61,7 +66,10 @@ ASKED: dict[str, Any] = {
     "Env": ["PATH=/bin", "LC_ALL=C", "LD_PRELOAD"],
     "HostConfig": {
         "CapAdd": ["KILL"],
-        "Tmpfs": {"/tmp": "exec,mode=1777,size=9", "/sand box": "mode=0755,uid=65534,gid=65534,size=8"},
+        "Tmpfs": {
+            "/tmp": "exec,mode=1777,size=9",
+            "/sand box": "mode=0755,uid=65534,gid=65534,size=8",
+        },
         "Ulimits": [
             {"Name": "fsize", "Soft": 4096, "Hard": 4096},
             {"Name": "nofile", "Soft": 64, "Hard": 64},
@@ -174,7 +182,10 @@ def test_later_ones_are_taken(version: str, answering: Callable[..., str]) -> No
         ({}, []),
         ({"Rootless": True, "CgroupVersion": "2"}, []),
         ({"Rootless": True, "CgroupVersion": "1"}, ["memory and processes"]),
-        ({"Rootless": True, "CgroupVersion": "2", "CgroupDriver": "cgroupfs"}, ["memory and processes"]),
+        (
+            {"Rootless": True, "CgroupVersion": "2", "CgroupDriver": "cgroupfs"},
+            ["memory and processes"],
+        ),
         ({"CgroupDriver": "cgroupfs"}, []),
         ({"Name": "elsewhere"}, ["system calls"]),
     ],
@@ -283,8 +294,13 @@ def test_a_rootless_one_is_bounded_by_the_guest_itself() -> None:
 
 
 def test_a_folder_of_the_user_s_is_the_user_s_in_a_rootless_one() -> None:
-    host = {**ASKED["HostConfig"], "Mounts": [{"Type": "bind", "Source": "/katas", "Target": "/sandbox"}]}
-    assert ROOTLESS.translate({**ASKED, "HostConfig": host})["HostConfig"]["UsernsMode"] == "keep-id"
+    host = {
+        **ASKED["HostConfig"],
+        "Mounts": [{"Type": "bind", "Source": "/katas", "Target": "/sandbox"}],
+    }
+    assert (
+        ROOTLESS.translate({**ASKED, "HostConfig": host})["HostConfig"]["UsernsMode"] == "keep-id"
+    )
     assert "UsernsMode" not in ROOTFUL.translate({**ASKED, "HostConfig": host})["HostConfig"]
 
 
@@ -299,7 +315,9 @@ def test_what_it_lacks_is_told_with_what_to_do() -> None:
     assert "install catatonit" in explained(
         "container create: container-init binary not found on the host: stat /x"
     )
-    assert "set TMPDIR" in explained("opening seccomp profile failed: open /proc/1/fd/3: no such file")
+    assert "set TMPDIR" in explained(
+        "opening seccomp profile failed: open /proc/1/fd/3: no such file"
+    )
     assert explained("anything else") == "anything else"
 
 
@@ -316,7 +334,9 @@ class Making:
         return {"Id": "made"}
 
 
-def test_what_it_cannot_do_for_the_moment_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_cannot_do_for_the_moment_it_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """And nothing else is."""
     monkeypatch.setattr(docker_module, "PAUSE_SECONDS", 0.0)
     said = "container create: keep-id requires additional UIDs or GIDs defined in /etc/subuid: %!w(<nil>)"
@@ -366,7 +386,9 @@ def test_every_runner_that_it_takes_plays(name: str, podman: DockerEngine) -> No
         for number in (1, 2, 3):
             run = completed(runner.run(Avatar(), script(asked, sent=EVERY_BYTE), max_seconds=60))
             assert (run.tag, run.status) == (number, 0)
-            assert run.stdout.startswith("65534\n65534\n" if os.geteuid() == 0 else f"{os.geteuid()}\n")
+            assert run.stdout.startswith(
+                "65534\n65534\n" if os.geteuid() == 0 else f"{os.geteuid()}\n"
+            )
             assert (len(run.stdout) > len(EVERY_BYTE) // 2) == (number > 1 and name != "tmp")
         if name != "tmp":
             kept = snapshot(runner.katas, Avatar())
@@ -376,7 +398,9 @@ def test_every_runner_that_it_takes_plays(name: str, podman: DockerEngine) -> No
 
 def test_no_keys_end_a_stream(podman: DockerEngine) -> None:
     """Pressed one after the other, as a person would, too: what is sent is no terminal's."""
-    stream = podman._start("cat", image=images.RUN_IMAGE, entrypoint=["cat"], mounts=[], cap_add=[], tmpfs={})
+    stream = podman._start(
+        "cat", image=images.RUN_IMAGE, entrypoint=["cat"], mounts=[], cap_add=[], tmpfs={}
+    )
     with closing(stream):
         deadline, read = time.monotonic() + PATIENCE, b""
         for key in KEYS + b"x":
@@ -399,7 +423,9 @@ def test_the_others_are_refused_by_name(
 ) -> None:
     """As the runner is opened, in one line, with exit status 2; and the doctor says so before."""
     monkeypatch.setenv("DOCKER_HOST", os.environ[PODMAN])
-    with pytest.raises(EngineError, match=r"Podman \d.* ignores .*; take katas-data-container") as refused:
+    with pytest.raises(
+        EngineError, match=r"Podman \d.* ignores .*; take katas-data-container"
+    ) as refused:
         parse(name).open(podman)
     one_line(refused.value)
     with pytest.raises(EngineError, match="ignores"), harness.open_runner(name, engine="docker"):
@@ -445,5 +471,8 @@ def test_a_session_goes_on_after_a_time_out(podman: DockerEngine) -> None:
     """One that is killed leaves no container, and its katas as they were."""
     with closing(parse("katas-data-container").open(podman)) as runner:
         play(runner, Avatar(), "echo kept >made")
-        assert runner.run(Avatar(), script("echo lost >made; sleep 1000.0078125"), max_seconds=1).tag is None
+        assert (
+            runner.run(Avatar(), script("echo lost >made; sleep 1000.0078125"), max_seconds=1).tag
+            is None
+        )
         assert play(runner, Avatar(), "cat made").stdout == "kept\n"

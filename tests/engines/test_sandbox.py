@@ -102,12 +102,22 @@ def test_output_past_the_limit_is_dropped_and_flagged(sandbox: Sandbox, redirect
 
 def test_output_of_just_the_limit_is_not_flagged(sandbox: Sandbox) -> None:
     execution = execute(sandbox, f"head -c {KEPT} /dev/zero; head -c {KEPT} /dev/zero >&2")
-    assert (len(execution.stdout), len(execution.stderr), execution.truncated) == (KEPT, KEPT, False)
+    assert (len(execution.stdout), len(execution.stderr), execution.truncated) == (
+        KEPT,
+        KEPT,
+        False,
+    )
 
 
 def test_the_devices_of_the_standard_streams_can_be_opened(sandbox: Sandbox) -> None:
-    execution = execute(sandbox, "echo to stdout >/dev/stdout; echo to stderr >/dev/stderr; cat /dev/stdin")
-    assert (execution.status, execution.stdout, execution.stderr) == (0, b"to stdout\n", b"to stderr\n")
+    execution = execute(
+        sandbox, "echo to stdout >/dev/stdout; echo to stderr >/dev/stderr; cat /dev/stdin"
+    )
+    assert (execution.status, execution.stdout, execution.stderr) == (
+        0,
+        b"to stdout\n",
+        b"to stderr\n",
+    )
 
 
 FORGERY = r"""
@@ -127,7 +137,9 @@ def test_an_answer_cannot_be_forged(shared_engine: Engine) -> None:
     part of its output at most, and nowhere can it read the nonce that marks an answer.
     """
     if not shared_engine.isolates:
-        pytest.skip("would write into streams of others on this machine: this engine does not isolate")
+        pytest.skip(
+            "would write into streams of others on this machine: this engine does not isolate"
+        )
     with closing(shared_engine.open(SandboxSpec(limits=Limits(output=1 << 22)))) as sandbox:
         fill(sandbox, script(FORGERY))
         execution = execute(sandbox, "./cyber-dojo.sh")
@@ -146,7 +158,9 @@ def test_what_runs_on_in_the_background_is_ended(sandbox: Sandbox, detached: str
     assert not running("sleep\0001000.5")
 
 
-def test_a_run_that_kills_all_it_can_ends_like_any_other(sandbox: Sandbox, shared_engine: Engine) -> None:
+def test_a_run_that_kills_all_it_can_ends_like_any_other(
+    sandbox: Sandbox, shared_engine: Engine
+) -> None:
     """First its own shell, then, in the same moment, whoever comes to end what is left of it: again and again, since it takes
     luck to hit that.
     """
@@ -164,7 +178,10 @@ GROWS = "while :; do head -c 20000000 /dev/zero >>grows; : >grows; done"
 def test_what_writes_in_the_background_is_gone_before_the_tree_is_packed(sandbox: Sandbox) -> None:
     """One that holds no output open too, and that a kill catches in the middle of a long write."""
     for _ in range(10):
-        execute(sandbox, f"for i in 1 2; do ({GROWS}) >/dev/null 2>&1 & done; until [ -e grows ]; do :; done")
+        execute(
+            sandbox,
+            f"for i in 1 2; do ({GROWS}) >/dev/null 2>&1 & done; until [ -e grows ]; do :; done",
+        )
         before = sandbox.observe()
         assert b"".join(sandbox.pack())
         assert sandbox.observe() == before
@@ -189,15 +206,27 @@ def test_a_command_that_dies_of_a_signal(sandbox: Sandbox, signal: str, status: 
     ("files", "command", "reason"),
     [
         ({}, "./missing.sh", "there is no ./missing.sh in the sandbox"),
-        ({"cyber-dojo.sh": "echo"}, "./cyber-dojo.sh", "./cyber-dojo.sh is not executable; chmod +x it"),
+        (
+            {"cyber-dojo.sh": "echo"},
+            "./cyber-dojo.sh",
+            "./cyber-dojo.sh is not executable; chmod +x it",
+        ),
         (
             {"cyber-dojo.sh": "#!/no/sh -e\necho"},
             "./cyber-dojo.sh a",
             "interpreter of ./cyber-dojo.sh, /no/sh,",
         ),
-        ({"cyber-dojo.sh": "#! /no/sh"}, "./cyber-dojo.sh", "interpreter of ./cyber-dojo.sh, /no/sh,"),
+        (
+            {"cyber-dojo.sh": "#! /no/sh"},
+            "./cyber-dojo.sh",
+            "interpreter of ./cyber-dojo.sh, /no/sh,",
+        ),
         ({"cyber-dojo.sh": "#!/bin/sh\r\necho"}, "./cyber-dojo.sh", "./cyber-dojo.sh end in CR LF"),
-        ({"cyber-dojo.sh": "#!/usr/bin/env no\n"}, "./cyber-dojo.sh", "interpreter of ./cyber-dojo.sh, no,"),
+        (
+            {"cyber-dojo.sh": "#!/usr/bin/env no\n"},
+            "./cyber-dojo.sh",
+            "interpreter of ./cyber-dojo.sh, no,",
+        ),
         ({}, "no-such-program --all", "the image has no no-such-program"),
     ],
 )
@@ -216,7 +245,10 @@ def test_a_command_that_cannot_be_started(
 @pytest.mark.parametrize("becomes", ["mkfifo", "mkdir", "truncate -s 500M"])
 def test_a_script_that_becomes_something_else_and_exits_127(sandbox: Sandbox, becomes: str) -> None:
     """Has the exit status that it gave, at once: nobody waits for a pipe that nobody fills, or reads a file to its end."""
-    fill(sandbox, script(f"rm cyber-dojo.sh; {becomes} cyber-dojo.sh; chmod 755 cyber-dojo.sh; exit 127"))
+    fill(
+        sandbox,
+        script(f"rm cyber-dojo.sh; {becomes} cyber-dojo.sh; chmod 755 cyber-dojo.sh; exit 127"),
+    )
     execution = execute(sandbox, "./cyber-dojo.sh")
     execute(sandbox, "rm -rf cyber-dojo.sh")
     assert (execution.status, execution.reason) == (127, "")
@@ -278,10 +310,14 @@ def test_what_a_run_keeps_in_its_home_is_told(shared_engine: Engine) -> None:
     """Where the next run does not see it; what it keeps in the sandbox, or elsewhere in HOME, is none of it."""
     with closing(shared_engine.open(SandboxSpec())) as sandbox:
         assert (
-            execute(sandbox, "mkdir .cache; HOME=$PWD/.home; mkdir -p $HOME/.npm; touch /tmp/.cargo").caches
+            execute(
+                sandbox, "mkdir .cache; HOME=$PWD/.home; mkdir -p $HOME/.npm; touch /tmp/.cargo"
+            ).caches
             == ()
         )
-        made = execute(sandbox, "rm -f /tmp/.cargo; mkdir -p ~/.cargo/registry ~/.cache ~/.other; exit 3")
+        made = execute(
+            sandbox, "rm -f /tmp/.cargo; mkdir -p ~/.cargo/registry ~/.cache ~/.other; exit 3"
+        )
         execute(sandbox, "rmdir ~/.cargo/registry ~/.cargo ~/.cache ~/.other")
     assert made.status == 3
     lost = shared_engine.isolates
@@ -295,7 +331,10 @@ def test_python_sees_each_edit_of_a_second(fresh: Sandbox) -> None:
         pytest.skip("its image has no python3")
     said = []
     for part in "135":
-        fill(fresh, {"main.py": "import p.a\nprint(p.a.f())\n", "p/a.py": f"def f(): return {part}\n"})
+        fill(
+            fresh,
+            {"main.py": "import p.a\nprint(p.a.f())\n", "p/a.py": f"def f(): return {part}\n"},
+        )
         execution = execute(
             fresh, f"touch -d @1700000000.{part} p/a.py; python3 main.py; find . -name '*.pyc'"
         )
@@ -461,12 +500,18 @@ def test_a_listing_has_a_bound(fresh: Sandbox, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("how", ["pack", "pick"])
-def test_a_stream_has_a_bound(shared_engine: Engine, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_a_stream_has_a_bound(
+    shared_engine: Engine, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     """In a nest of folders the headers of each are as long as all above it together."""
     monkeypatch.setattr(sandbox_module, "STREAM", 1)
     with closing(shared_engine.open(SandboxSpec(limits=Limits(sandbox=100_000)))) as sandbox:
         execute(sandbox, "for i in $(seq 200); do : >$i; done")
-        packed = sandbox.pack() if how == "pack" else sandbox.pick(b"%d" % number for number in range(1, 201))
+        packed = (
+            sandbox.pack()
+            if how == "pack"
+            else sandbox.pick(b"%d" % number for number in range(1, 201))
+        )
         with pytest.raises(EngineError, match="too large to be brought back") as error:
             list(packed)
         one_line(error.value)
@@ -475,7 +520,9 @@ def test_a_stream_has_a_bound(shared_engine: Engine, monkeypatch: pytest.MonkeyP
 def test_a_whole_test_event_has_a_bound(shared_engine: Engine) -> None:
     """Whatever hangs: here a command with more time than the test event itself."""
     with closing(shared_engine.open(SandboxSpec(limits=Limits(event_seconds=2.0)))) as sandbox:
-        with pytest.raises(EngineError, match="the whole test event took longer than 2 seconds") as error:
+        with pytest.raises(
+            EngineError, match="the whole test event took longer than 2 seconds"
+        ) as error:
             sandbox.execute("sleep 1000", 1000.0)
         one_line(error.value)
 

@@ -47,7 +47,9 @@ def test_the_table_becomes_a_filter() -> None:
     assert 100 < len(program) // 8 < LONGEST
     library = ctypes.CDLL(seccomp.LIBRARY)
     unknown = [
-        name for name in (*ALLOWED, *REFUSED) if library.seccomp_syscall_resolve_name(name.encode()) == -1
+        name
+        for name in (*ALLOWED, *REFUSED)
+        if library.seccomp_syscall_resolve_name(name.encode()) == -1
     ]
     assert len(unknown) < 20, unknown
 

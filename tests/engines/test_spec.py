@@ -53,9 +53,9 @@ def test_the_player_is_nobody(sandbox: Sandbox) -> None:
 
 def test_the_player_has_no_capability_and_can_get_none(sandbox: Sandbox) -> None:
     status = dict(line.split(":\t", 1) for line in said(sandbox, "cat /proc/self/status"))
-    assert {name: int(status[name], 16) for name in status if name.startswith("Cap")} == dict.fromkeys(
-        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"], 0
-    )
+    assert {
+        name: int(status[name], 16) for name in status if name.startswith("Cap")
+    } == dict.fromkeys(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"], 0)
     assert status["NoNewPrivs"] == "1"
 
 
@@ -71,7 +71,13 @@ def test_nothing_can_be_written_but_what_is_the_sandboxs(sandbox: Sandbox) -> No
     tried = "/ /usr /usr/bin /etc /dev /var /run /home /root /proc/1 /sys . /tmp /dev/shm"
     write = f"for each in {tried}; do {{ echo 'echo ran' >$each/tried; }} 2>/dev/null && echo $each; done"
     run = "for each in . /tmp; do chmod +x $each/tried && $each/tried; done"
-    assert said(sandbox, f"{write}; {run}; rm ./tried /tmp/tried") == [".", "/tmp", "/dev/shm", "ran", "ran"]
+    assert said(sandbox, f"{write}; {run}; rm ./tried /tmp/tried") == [
+        ".",
+        "/tmp",
+        "/dev/shm",
+        "ran",
+        "ran",
+    ]
 
 
 def test_the_environment_holds_nothing_of_the_harness(sandbox: Sandbox) -> None:
@@ -81,7 +87,9 @@ def test_the_environment_holds_nothing_of_the_harness(sandbox: Sandbox) -> None:
 
 
 def test_only_its_own_processes_are_seen(sandbox: Sandbox) -> None:
-    seen = said(sandbox, "echo /proc/[0-9]*; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'; true")
+    seen = said(
+        sandbox, "echo /proc/[0-9]*; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'; true"
+    )
     assert 2 <= len(seen[0].split()) < 20
     assert not [line for line in seen if "pytest" in line]
 
@@ -98,7 +106,11 @@ def test_the_kernel_knows_the_limits(shared_engine: Engine) -> None:
     """No core dumps, and the bounds that were asked for."""
     asked = Limits(file=8 * MIB, open_files=100)
     with closing(shared_engine.open(SandboxSpec(limits=asked))) as sandbox:
-        assert said(sandbox, "ulimit -Hc; ulimit -Hf; ulimit -Hn") == ["0", str(8 * MIB // 512), "100"]
+        assert said(sandbox, "ulimit -Hc; ulimit -Hf; ulimit -Hn") == [
+            "0",
+            str(8 * MIB // 512),
+            "100",
+        ]
 
 
 def test_a_file_has_a_bound(shared_engine: Engine) -> None:
@@ -114,7 +126,9 @@ def test_temporary_files_have_a_bound(shared_engine: Engine) -> None:
 
 def test_memory_has_a_bound(shared_engine: Engine) -> None:
     """Who wants more does not get it, and the sandbox outlives that."""
-    execution = limited(shared_engine, "head -c 300000000 /dev/zero | tail -c 299999999", memory=64 * MIB)
+    execution = limited(
+        shared_engine, "head -c 300000000 /dev/zero | tail -c 299999999", memory=64 * MIB
+    )
     assert execution.status in (1, 137)
     assert execution.stdout == b""
     assert execution.starved > 0
@@ -122,13 +136,13 @@ def test_memory_has_a_bound(shared_engine: Engine) -> None:
 
 def test_memory_that_has_no_name_has_the_same_bound(shared_engine: Engine) -> None:
     """A file that lies in no file system counts too."""
-    program = (
-        "import os; f = os.memfd_create('x'); [os.write(f, bytes(1 << 20)) for _ in range(300)]; print('all')"
-    )
+    program = "import os; f = os.memfd_create('x'); [os.write(f, bytes(1 << 20)) for _ in range(300)]; print('all')"
     compiled = f"command -v python3 >/dev/null || exit 77; python3 -c {shlex.quote(program)}"
     execution = limited(shared_engine, compiled, memory=64 * MIB)
     if execution.status == 77:
-        pytest.skip("no Python in the sandbox; the proof of isolated tries it with a program of its own")
+        pytest.skip(
+            "no Python in the sandbox; the proof of isolated tries it with a program of its own"
+        )
     assert execution.stdout == b""
     assert execution.starved > 0
 

@@ -30,7 +30,12 @@ def test_pytest_benchmark_compares_it(tmp_path: Path) -> None:
     path = tmp_path / "0001_harness.json"
     path.write_bytes(export(frame(), "pytest-benchmark"))
     table = tmp_path / "table"
-    command = [str(Path(sys.executable).parent / "pytest-benchmark"), "compare", str(path), f"--csv={table}"]
+    command = [
+        str(Path(sys.executable).parent / "pytest-benchmark"),
+        "compare",
+        str(path),
+        f"--csv={table}",
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     assert "incremental build, typical on docker 26" in said
     rows = pd.read_csv(table.with_suffix(".csv"))
@@ -47,10 +52,24 @@ def test_its_statistics_are_pytest_benchmark_s_own() -> None:
     for each in incremental("tmp"):
         stats.update(each)
     exported = json.loads(export(frame(), "pytest-benchmark"))["benchmarks"]
-    [ours] = [each["stats"] for each in exported if each["name"] == "tmp" and "incremental" in each["group"]]
+    [ours] = [
+        each["stats"]
+        for each in exported
+        if each["name"] == "tmp" and "incremental" in each["group"]
+    ]
     theirs = stats.as_dict()
     assert set(theirs) <= set(ours)
-    for each in ("min", "max", "mean", "stddev", "rounds", "median", "total", "ops", "stddev_outliers"):
+    for each in (
+        "min",
+        "max",
+        "mean",
+        "stddev",
+        "rounds",
+        "median",
+        "total",
+        "ops",
+        "stddev_outliers",
+    ):
         assert ours[each] == pytest.approx(theirs[each]), each
 
 
@@ -101,7 +120,9 @@ def test_parquet_is_read_back_with_its_types() -> None:
 def test_bencher_has_latencies_in_nanoseconds() -> None:
     """Each measure has the three numbers of Bencher's metric format, in order."""
     metrics = json.loads(export(frame(), "bencher"))
-    assert set(metrics) == {f"{build}/{runner}" for build in ("full", "incremental") for runner in RUNNERS}
+    assert set(metrics) == {
+        f"{build}/{runner}" for build in ("full", "incremental") for runner in RUNNERS
+    }
     latency = metrics["incremental/katas-volume"]["latency"]
     assert latency["lower_value"] <= latency["value"] <= latency["upper_value"]
     assert latency["value"] == pytest.approx(statistics.median(incremental("katas-volume")) * 1e9)
@@ -116,5 +137,7 @@ def test_without_a_completed_sample_there_is_nothing_to_export(name: str) -> Non
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(UsageError, match="there is no format xml; there are: pytest-benchmark, hyperfine"):
+    with pytest.raises(
+        UsageError, match="there is no format xml; there are: pytest-benchmark, hyperfine"
+    ):
         export(frame(), "xml")

@@ -168,7 +168,9 @@ def test_a_revision_that_cannot_be_installed_is_refused(repository: Path, tmp_pa
     with pytest.raises(UsageError) as caught:
         find_base("none", HEAD, lambda line: None, folder=repository)
     assert "is no Python project" in one_line(caught.value)
-    assert not [each for each in (tmp_path / "cache" / "harness" / "revisions").iterdir() if each.is_dir()]
+    assert not [
+        each for each in (tmp_path / "cache" / "harness" / "revisions").iterdir() if each.is_dir()
+    ]
 
 
 def test_what_is_no_base_is_refused(repository: Path) -> None:

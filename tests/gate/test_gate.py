@@ -29,7 +29,9 @@ def states(evidence: Evidence, text: str) -> list[State]:
     ("limit", "state", "exit_status"),
     [(1.4, State.PASSED, 0), (1.1, State.REGRESSED, 1), (1.25, State.INCONCLUSIVE, 3)],
 )
-def test_a_ratio_is_judged_by_its_whole_interval(limit: float, state: State, exit_status: int) -> None:
+def test_a_ratio_is_judged_by_its_whole_interval(
+    limit: float, state: State, exit_status: int
+) -> None:
     """Here it is 1.25, give or take."""
     verdict = judge(Evidence([blocks(PIPED)]), budgets(AT_MOST.format(limit)))
     assert (verdict.state, verdict.exit_status) == (state, exit_status)
@@ -43,7 +45,9 @@ def test_counters_gate_hard() -> None:
     samples = blocks(PIPED, recompiled=1, mtimes_changed=0)
     text = 'recompiled = "exactly 1"\nmtimes_changed = "exactly 0"'
     assert states(Evidence([samples]), text) == [State.PASSED, State.PASSED]
-    where = next(place for place, each in enumerate(samples) if each.runner == PIPE and each.block == 16)
+    where = next(
+        place for place, each in enumerate(samples) if each.runner == PIPE and each.block == 16
+    )
     samples[where] = replace(samples[where], recompiled=24)
     verdict = judge(Evidence([samples]), budgets(text))
     assert [each.state for each in verdict.rulings[1:]] == [State.REGRESSED, State.PASSED]
@@ -68,8 +72,12 @@ def test_files_recompiled_that_nobody_can_count_are_no_more_than_the_others() ->
 def test_a_counter_may_be_compared() -> None:
     """With the most that the other needed."""
     samples = [replace(each, bytes_in=100 if each.runner == PIPE else 90) for each in blocks(PIPED)]
-    assert states(Evidence([samples]), 'bytes_in = "at most 1.2 times katas-volume"') == [State.PASSED]
-    assert states(Evidence([samples]), 'bytes_in = "at most 1.1 times katas-volume"') == [State.REGRESSED]
+    assert states(Evidence([samples]), 'bytes_in = "at most 1.2 times katas-volume"') == [
+        State.PASSED
+    ]
+    assert states(Evidence([samples]), 'bytes_in = "at most 1.1 times katas-volume"') == [
+        State.REGRESSED
+    ]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +172,9 @@ def test_the_pair_of_the_same_runner_tells_the_noise() -> None:
 def test_outliers_and_a_warm_up_are_reported_and_not_dropped() -> None:
     samples = blocks(PIPED, noise=0.02)
     slow = [
-        replace(each, seconds=each.seconds * (9 if each.block == 20 else 3 if each.block < 10 else 1))
+        replace(
+            each, seconds=each.seconds * (9 if each.block == 20 else 3 if each.block < 10 else 1)
+        )
         if each.runner == PIPE
         else replace(each, seconds=each.seconds * (3 if each.block < 10 else 1))
         for each in samples
@@ -182,7 +192,11 @@ def test_outliers_and_a_warm_up_are_reported_and_not_dropped() -> None:
             "the result has no runner katas-volumee; it has: bare",
         ),
         ('recompiled = "exactly 1"', "tmp.incremental", "the result has no runner tmp"),
-        ('recompiled = "exactly 1"', f"{PIPE}.full", "the result has no scenario full of katas-data"),
+        (
+            'recompiled = "exactly 1"',
+            f"{PIPE}.full",
+            "the result has no scenario full of katas-data",
+        ),
         ('seconds = "at most 1/10 of full"', "", "the result has no scenario full"),
         ('seconds = "at most 5 % above the baseline"', "", "there is no baseline; give --baseline"),
         (
@@ -190,10 +204,16 @@ def test_outliers_and_a_warm_up_are_reported_and_not_dropped() -> None:
             "",
             "phase_commit of katas-data-container (incremental) was not measured",
         ),
-        ('mtimes_changed = "exactly 0"', "", "mtimes_changed of katas-data-container was not measured"),
+        (
+            'mtimes_changed = "exactly 0"',
+            "",
+            "mtimes_changed of katas-data-container was not measured",
+        ),
     ],
 )
-def test_a_budget_about_what_was_not_measured_is_refused(text: str, heading: str, said: str) -> None:
+def test_a_budget_about_what_was_not_measured_is_refused(
+    text: str, heading: str, said: str
+) -> None:
     """With its place in the file, and what there is instead."""
     with pytest.raises(UsageError) as caught:
         judge(Evidence([blocks(PIPED)]), budgets(text, heading or f"{PIPE}.incremental"))
@@ -241,7 +261,8 @@ def test_it_is_not_settled_before_every_arm_had_its_turn() -> None:
     assert not settled(blocks(PIPED, 60), found)
     both = blocks(PIPED, 10, scenario="full", first=60) + blocks(PIPED, 60)
     fast = [
-        replace(each, seconds=each.seconds / 9) if each.scenario == "incremental" else each for each in both
+        replace(each, seconds=each.seconds / 9) if each.scenario == "incremental" else each
+        for each in both
     ]
     assert settled(fast, found)
 

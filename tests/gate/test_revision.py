@@ -52,7 +52,10 @@ def target(tmp_path: Path) -> Path:
 
 def test_it_comes_with_its_history_and_tags(repository: Path, target: Path) -> None:
     """So that a version that is told from them is told; the repository itself is as it was."""
-    before = git(repository, "status", "--porcelain", "--branch"), sorted((repository / ".git").rglob("*"))
+    before = (
+        git(repository, "status", "--porcelain", "--branch"),
+        sorted((repository / ".git").rglob("*")),
+    )
     project = Revision.find("HEAD~1", repository / "runners" / "one").check_out(target)
     assert project == target / "runners" / "one"
     assert (project / "deep" / "module.py").read_text() == "x = 1\n"
@@ -65,7 +68,9 @@ def test_it_comes_with_its_history_and_tags(repository: Path, target: Path) -> N
 
 
 @pytest.mark.parametrize("given", ["", "runners", "runners/one", "runners/one/deep"])
-def test_the_project_is_found_from_wherever_in_it(repository: Path, target: Path, given: str) -> None:
+def test_the_project_is_found_from_wherever_in_it(
+    repository: Path, target: Path, given: str
+) -> None:
     """The folder's own, or the nearest above; from above the only one that there is. Each has an environment of its own."""
     revision = Revision.find("v1.0", repository / given)
     assert revision.check_out(target) == target / "runners" / "one"
@@ -111,7 +116,9 @@ def test_a_second_working_tree_has_the_history_of_the_first(
     repository: Path, target: Path, tmp_path: Path
 ) -> None:
     git(repository, "worktree", "add", "-q", "--detach", str(tmp_path / "second"))
-    assert Revision.find("v1.0", tmp_path / "second").check_out(target) == target / "runners" / "one"
+    assert (
+        Revision.find("v1.0", tmp_path / "second").check_out(target) == target / "runners" / "one"
+    )
     assert git(target, "describe", "--tags") == "v1.0"
 
 
@@ -132,7 +139,9 @@ def test_hooks_and_what_a_hook_sets_play_no_part(
     assert not {"GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"} & environment().keys()
 
 
-def test_the_reason_is_git_s_own(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_is_git_s_own(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In one line, behind what else --against takes."""
     for folder, said in (
         (repository, "fatal: bad revision 'nope"),

@@ -93,7 +93,9 @@ def test_no_annotation_can_be_forged() -> None:
     """A line end in a name would begin a workflow command of its own."""
     lines = github.render(awkward()).splitlines()
     assert len(lines) == len([each for each in awkward().rulings if each.state is not State.PASSED])
-    assert all(line.count("::") == 3 for line in lines)  # two of its own, and one that the message says
+    assert all(
+        line.count("::") == 3 for line in lines
+    )  # two of its own, and one that the message says
 
 
 def test_junit_survives_what_xml_cannot_say() -> None:

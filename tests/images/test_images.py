@@ -36,7 +36,19 @@ FIT = images.ImageFacts(
     tar="GNU tar 1.34",
     exact_tar=True,
     tools=frozenset(
-        ["setpriv", "head", "mkfifo", "timeout", "env", "cat", "stdbuf", "find", "rm", "make", "gcc"]
+        [
+            "setpriv",
+            "head",
+            "mkfifo",
+            "timeout",
+            "env",
+            "cat",
+            "stdbuf",
+            "find",
+            "rm",
+            "make",
+            "gcc",
+        ]
     ),
     make="4.3",
     gcc="12.2.0",
@@ -69,7 +81,9 @@ def api_with_images(api: docker.APIClient) -> docker.APIClient:
 
 @pytest.fixture(scope="session")
 def busybox() -> bytes:
-    made = subprocess.run(["sh", str(fixture("images/busybox.sh"))], capture_output=True, check=False)
+    made = subprocess.run(
+        ["sh", str(fixture("images/busybox.sh"))], capture_output=True, check=False
+    )
     if made.returncode:
         pytest.skip(made.stderr.decode())
     return made.stdout
@@ -112,7 +126,9 @@ def changed(
     container = api.create_container(images.RUN_IMAGE, command=["true"], labels={LABEL: "yes"})
     try:
         untyped.put_archive(container, "/", root.getvalue())
-        changes = [f'ENV {name}="{value}"' for name, value in variables] + [f"VOLUME {volume}"] * bool(volume)
+        changes = [f'ENV {name}="{value}"' for name, value in variables] + [
+            f"VOLUME {volume}"
+        ] * bool(volume)
         name = f"harness-test-{uuid.uuid4().hex}"
         untyped.commit(container, name, changes="\n".join(changes) or None)
     finally:
@@ -200,7 +216,9 @@ def test_an_image_of_another_architecture_is_refused_by_name(api: docker.APIClie
         tar.addfile(program, io.BytesIO(FOREIGN))
     with (
         imported(api, root.getvalue()) as name,
-        pytest.raises(ImageError, match=rf"{name} is for linux/\w+, and its sh .*--platform") as refused,
+        pytest.raises(
+            ImageError, match=rf"{name} is for linux/\w+, and its sh .*--platform"
+        ) as refused,
     ):
         probe(api, name)
     assert "\n" not in str(refused.value)
@@ -214,7 +232,10 @@ def test_an_image_whose_sh_cannot_run_is_an_error_with_the_reason(api: docker.AP
         program.mode = 0o755
         program.size = 4
         tar.addfile(program, io.BytesIO(b"\x7fELF"))
-    with imported(api, root.getvalue()) as name, pytest.raises(ImageError, match="exec format error"):
+    with (
+        imported(api, root.getvalue()) as name,
+        pytest.raises(ImageError, match="exec format error"),
+    ):
         probe(api, name)
 
 
@@ -343,7 +364,9 @@ def test_a_root_file_system_is_made_once(kitchen: Path) -> None:
     assert not first.exists()
 
 
-def test_a_root_file_system_that_could_not_be_made_leaves_nothing(kitchen: Path, cache: Path) -> None:
+def test_a_root_file_system_that_could_not_be_made_leaves_nothing(
+    kitchen: Path, cache: Path
+) -> None:
     """Half of one is never kept, and the reason is the one that mmdebstrap gave."""
     tiny = recipe.Recipe("harness-test-tiny", "tiny")
     (kitchen / "rootfs.sh").write_text(
@@ -401,7 +424,9 @@ def test_a_fit_image_has_no_problems() -> None:
 def test_each_tool_that_a_run_needs_is_a_problem_when_missing(tool: str) -> None:
     """The line names the tool and says what to install."""
     (line,) = images.problems(replace(FIT, tools=FIT.tools - {tool}))
-    assert re.fullmatch(rf"no usable {tool}: .*; install (coreutils|util-linux)(, or remove it)?", line)
+    assert re.fullmatch(
+        rf"no usable {tool}: .*; install (coreutils|util-linux)(, or remove it)?", line
+    )
 
 
 @pytest.mark.parametrize("tool", ["find", "rm", "make", "gcc"])
@@ -422,7 +447,9 @@ def test_what_a_run_can_do_without_is_a_warning(tool: str) -> None:
         ("", False, ["no tar: a source tree could neither enter nor leave"]),
     ],
 )
-def test_a_tar_is_judged_by_what_it_does_not_by_its_name(tar: str, exact: bool, expected: list[str]) -> None:
+def test_a_tar_is_judged_by_what_it_does_not_by_its_name(
+    tar: str, exact: bool, expected: list[str]
+) -> None:
     found = images.problems(replace(FIT, tar=tar, exact_tar=exact))
     assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
 
@@ -432,7 +459,10 @@ def test_a_tar_is_judged_by_what_it_does_not_by_its_name(tar: str, exact: bool, 
     [
         ("tar (GNU tar) 1.34 Copyright (C) 2021", "GNU tar 1.34"),
         ("bsdtar 3.6.2 - libarchive 3.6.2 zlib/1.2.13", "bsdtar 3.6.2"),
-        ("tar: unrecognized option '--version' BusyBox v1.36.1 (2024) multi-call binary.", "busybox 1.36.1"),
+        (
+            "tar: unrecognized option '--version' BusyBox v1.36.1 (2024) multi-call binary.",
+            "busybox 1.36.1",
+        ),
         ("tar (busybox) 1.35.0", "busybox 1.35.0"),
         ("toybox 0.8.9", "toybox 0.8.9"),
         ("what?", "a tar of unknown make"),
@@ -496,8 +526,13 @@ def test_what_the_image_sets_does_not_rule_the_probe(api_with_images: docker.API
         facts = probe(api_with_images, name)
     assert facts.exact_tar
     assert facts.volumes == ("/sandbox/build",)
-    assert [line.partition(" lies")[0] for line in images.problems(facts)] == ["its VOLUME /sandbox/build"]
-    assert {line.partition(":")[0] for line in images.warnings(facts)} == {"no usable make", "no usable gcc"}
+    assert [line.partition(" lies")[0] for line in images.problems(facts)] == [
+        "its VOLUME /sandbox/build"
+    ]
+    assert {line.partition(":")[0] for line in images.warnings(facts)} == {
+        "no usable make",
+        "no usable gcc",
+    }
 
 
 def test_answers_that_were_cut_are_an_error() -> None:

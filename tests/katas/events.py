@@ -32,7 +32,15 @@ needs_git = pytest.mark.skipif(not shutil.which("git"), reason="there is no git 
 
 def git(history: Path | str, *words: str) -> str:
     """What the real git says of a history; it must succeed."""
-    command = ["git", f"--git-dir={history}", "-c", "safe.directory=*", "-c", "core.quotePath=false", *words]
+    command = [
+        "git",
+        f"--git-dir={history}",
+        "-c",
+        "safe.directory=*",
+        "-c",
+        "core.quotePath=false",
+        *words,
+    ]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode(errors="surrogateescape")
@@ -75,7 +83,9 @@ def chunks_of(folder: str | Path) -> Iterator[bytes]:
     return iter(chunks)
 
 
-def acceptance(files: Files, comparison: Comparison, *, stdout: bytes = b"", seconds: int = 1) -> Acceptance:
+def acceptance(
+    files: Files, comparison: Comparison, *, stdout: bytes = b"", seconds: int = 1
+) -> Acceptance:
     increment = Increment(comparison.tag + 1, "2016-11-01T12:00:00.000+00:00", "completed", 0)
     return commits.build(
         visible(files), comparison, stdout=stdout, stderr=b"", increment=increment, seconds=seconds

@@ -28,7 +28,10 @@ class Kernel:
     def __init__(self, namespace: Sequence[str]) -> None:
         """The namespace as words that a command is put behind."""
         self._process = subprocess.Popen(
-            [*namespace, sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*namespace, sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def do(
@@ -48,7 +51,10 @@ class Kernel:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._process.__exit__(kind, error, trace)
 
@@ -123,7 +129,9 @@ def main() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     for line in sys.stdin:
         folder, options, deeds, like = json.loads(line)
-        if options and libc.mount(b"overlay", os.fsencode(folder), b"overlay", 0, os.fsencode(options)):
+        if options and libc.mount(
+            b"overlay", os.fsencode(folder), b"overlay", 0, os.fsencode(options)
+        ):
             raise OSError(ctypes.get_errno(), f"mount: {options}")
         os.chdir(folder)
         answer = [_try(deed, like[number] if like else "") for number, deed in enumerate(deeds)]

@@ -22,7 +22,9 @@ needs_overlays = pytest.mark.skipif(
 )
 
 
-def press(folder: Path, files: Mapping[str, str], script: str = "", *, keep: bool = True, **how: int) -> str:
+def press(
+    folder: Path, files: Mapping[str, str], script: str = "", *, keep: bool = True, **how: int
+) -> str:
     """A test event of the avatar in this folder; returns what the script said."""
     with closing(LayeredEvent(folder, **how)) as event:
         stack = event.stack(None)
@@ -39,7 +41,10 @@ def in_the_mount(folder: Path, mount: Overlay, script: str) -> str:
     merged.mkdir(exist_ok=True)
     words = overlay(overlay_options(str(folder), mount), merged)
     done = subprocess.run(
-        [*words, "sh", "-euc", f"cd '{merged}'\n{script}"], capture_output=True, text=True, check=False
+        [*words, "sh", "-euc", f"cd '{merged}'\n{script}"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     merged.rmdir()
     assert not done.returncode, done.stderr

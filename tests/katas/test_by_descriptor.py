@@ -75,7 +75,9 @@ ALLOWED = {
 run that swaps any folder that it can write to, at any moment.
 """
 
-BY_PATH = {each.__name__ for each in os.supports_dir_fd | os.supports_fd | os.supports_follow_symlinks} | {
+BY_PATH = {
+    each.__name__ for each in os.supports_dir_fd | os.supports_fd | os.supports_follow_symlinks
+} | {
     *(
         "lchown",
         "lstat",
@@ -93,7 +95,18 @@ BY_PATH = {each.__name__ for each in os.supports_dir_fd | os.supports_fd | os.su
 """Functions of `os` that take a path, most of them with the folder that it is in."""
 
 OF_PATHS = {each for each in vars(Path) if not each.startswith("_")} & {
-    *("glob", "hardlink_to", "iterdir", "lchmod", "mkdir", "open", "rglob", "symlink_to", "touch", "unlink"),
+    *(
+        "glob",
+        "hardlink_to",
+        "iterdir",
+        "lchmod",
+        "mkdir",
+        "open",
+        "rglob",
+        "symlink_to",
+        "touch",
+        "unlink",
+    ),
     *("read_bytes", "read_text", "write_bytes", "write_text"),
 }
 """Methods of a path, as far as they are not called like a method of something else."""

@@ -31,7 +31,9 @@ def sender() -> tuple[Channel, io.BytesIO]:
 def receiver(data: bytes, *, at_most: int = 7) -> Channel:
     """A channel at the other end of a stream of these bytes, which come so many at a time."""
     source = io.BytesIO(data)
-    return Channel(source.read, lambda data: None, read_some=lambda size: source.read(min(size, at_most)))
+    return Channel(
+        source.read, lambda data: None, read_some=lambda size: source.read(min(size, at_most))
+    )
 
 
 def stream(pieces: list[bytes]) -> bytes:

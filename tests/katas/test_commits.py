@@ -40,13 +40,17 @@ def history(katas: FolderKatas) -> Path:
     return katas.root / avatar_folder(LION) / HISTORY
 
 
-def build(files: Files, *, missing: frozenset[str] | None = None, head: str | None = None) -> Acceptance:
+def build(
+    files: Files, *, missing: frozenset[str] | None = None, head: str | None = None
+) -> Acceptance:
     sent = visible(files)
     if missing is None:
         missing = frozenset(file.blob for file in sent.values())
     increment = Increment(7, "2016-11-01T12:00:00.000+00:00", "completed", 2)
     comparison = Comparison(NOTHING, missing, head, 6)
-    return commits.build(sent, comparison, stdout=b"out", stderr=b"err", increment=increment, seconds=1234)
+    return commits.build(
+        sent, comparison, stdout=b"out", stderr=b"err", increment=increment, seconds=1234
+    )
 
 
 class TestBuild:
@@ -71,11 +75,15 @@ class TestBuild:
         files = VisibleFiles.from_folder(tmp_path)
         manifest = files.manifest()
         (tmp_path / "file").unlink()
-        assert manifest[b"file"].blob not in {name for name, _ in build(files, missing=frozenset()).objects}
+        assert manifest[b"file"].blob not in {
+            name for name, _ in build(files, missing=frozenset()).objects
+        }
 
     def test_objects_are_as_git_keeps_them(self) -> None:
         """Compressed by zlib, with their kind and length."""
-        kinds = [zlib.decompress(content).split(b" ")[0] for _, content in build({"a/b": "1"}).objects]
+        kinds = [
+            zlib.decompress(content).split(b" ")[0] for _, content in build({"a/b": "1"}).objects
+        ]
         assert sorted(set(kinds)) == [b"blob", b"commit", b"tree"]
         assert kinds[-1] == b"commit"
 
@@ -144,7 +152,9 @@ class TestDiff:
     @pytest.mark.parametrize(("old", "new"), [(1, 2), (2, 1)])
     def test_it_is_the_one_that_git_prints(self, history: Path, old: int, new: int) -> None:
         """Line by line, but for how ids are cut short."""
-        printed = git(history, "diff", "--full-index", "--no-renames", f"{old}:sandbox", f"{new}:sandbox")
+        printed = git(
+            history, "diff", "--full-index", "--no-renames", f"{old}:sandbox", f"{new}:sandbox"
+        )
 
         def lines(text: str) -> list[str]:
             return [line for line in text.splitlines() if not line.startswith("index ")]
@@ -167,7 +177,12 @@ class TestDiff:
             play(katas, LION, {os.fsdecode(name): content for name in odd})
         play(katas, LION, {"a": "1"})
         for old, new in ((3, 4), (4, 5), (5, 6)):
-            command = ("-c", "core.quotePath=true", "diff", "--no-renames")  # which is git's default
+            command = (
+                "-c",
+                "core.quotePath=true",
+                "diff",
+                "--no-renames",
+            )  # which is git's default
             printed = git(history, *command, f"{old}:sandbox", f"{new}:sandbox").splitlines()
             ours = commits.diff(history, old, new).decode().splitlines()
             for begin in ("diff --git ", "--- ", "+++ ", "Binary "):
@@ -208,7 +223,9 @@ class TestGit:
             play(katas, LION, sent)
             history = katas.root / avatar_folder(LION) / HISTORY
             assert git(history, "fsck", "--strict", "--full") == ""
-            listed = git(history, "ls-tree", "-r", "-z", "--name-only", "1:sandbox").split("\0")[:-1]
+            listed = git(history, "ls-tree", "-r", "-z", "--name-only", "1:sandbox").split("\0")[
+                :-1
+            ]
             assert {os.fsencode(name) for name in listed} == set(files)
             assert commits.show(history, 1).files == files
 

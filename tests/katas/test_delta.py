@@ -15,7 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.inside.delta import Delta, Stamped, blob_id, feed, read_all, same_kind, stamped, work_out
+from harness.inside.delta import (
+    Delta,
+    Stamped,
+    blob_id,
+    feed,
+    read_all,
+    same_kind,
+    stamped,
+    work_out,
+)
 from harness.verify.testing.strategies import contents, names
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
@@ -109,11 +118,15 @@ def test_what_is_no_file_any_more_is_not_there(mode: int, found: int, same: bool
 @given(contents())
 def test_a_content_is_named_as_git_names_it(content: bytes) -> None:
     """So that the history's objects are found by any git."""
-    named = subprocess.run(["git", "hash-object", "--stdin"], input=content, capture_output=True, check=False)
+    named = subprocess.run(
+        ["git", "hash-object", "--stdin"], input=content, capture_output=True, check=False
+    )
     assert blob_id(content) == named.stdout.decode().strip()
 
 
-@pytest.mark.parametrize(("mode", "kind"), [(0o644, FILE), (0o600, FILE), (0o755, PROGRAM), (0o100, PROGRAM)])
+@pytest.mark.parametrize(
+    ("mode", "kind"), [(0o644, FILE), (0o600, FILE), (0o755, PROGRAM), (0o100, PROGRAM)]
+)
 def test_a_file_is_seen_as_git_sees_it(tmp_path: Path, folder: int, mode: int, kind: int) -> None:
     """Of all its permissions only the owner's to execute it counts."""
     (tmp_path / "file").write_bytes(b"content")
@@ -171,7 +184,9 @@ def test_a_large_file_is_read_in_pieces(tmp_path: Path, folder: int) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 4, 6, 100])
-def test_a_file_that_is_written_to_meanwhile_is_not_seen(tmp_path: Path, folder: int, size: int) -> None:
+def test_a_file_that_is_written_to_meanwhile_is_not_seen(
+    tmp_path: Path, folder: int, size: int
+) -> None:
     """No more of it is read than it had when it was looked at: it may grow for ever."""
     (tmp_path / "file").write_bytes(b"hello")
     digest = hashlib.sha1(usedforsecurity=False)

@@ -31,7 +31,9 @@ def build(sandbox: Path) -> None:
 def mounted(folder: Path, *words: str) -> Iterator[None]:
     if (
         os.geteuid() != 0
-        or subprocess.run(["mount", *words, str(folder)], capture_output=True, check=False).returncode
+        or subprocess.run(
+            ["mount", *words, str(folder)], capture_output=True, check=False
+        ).returncode
     ):
         pytest.skip("nothing can be mounted here")
     try:
@@ -58,14 +60,19 @@ def test_katas_of_an_overlay_s_lower_layer(options: str, tmp_path: Path) -> None
     for name in ("lower", "upper", "work", "shown"):
         (tmp_path / name).mkdir()
     play(FolderKatas(tmp_path / "lower"), LION, FILES, run=build)
-    layers = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work,{options}"
+    layers = (
+        f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work,{options}"
+    )
     with mounted(tmp_path / "shown", "-t", "overlay", "overlay", "-o", layers):
         katas = FolderKatas(tmp_path / "shown")
         for number in range(3):
             files = {**FILES, "a": str(number + 2)}
             assert play(katas, LION, files, run=build).tag == number + 1
             assert b"made/below/product" in tree(katas)
-        assert git(katas.root / avatar_folder(LION) / HISTORY, "rev-list", "--count", "main").strip() == "4"
+        assert (
+            git(katas.root / avatar_folder(LION) / HISTORY, "rev-list", "--count", "main").strip()
+            == "4"
+        )
 
 
 def test_a_sandbox_that_is_a_mount_point(tmp_path: Path) -> None:
@@ -107,7 +114,8 @@ def test_what_has_a_flag_that_forbids_changes(where: str, tmp_path: Path) -> Non
             above = Folder(os.path.dirname(path) or b".", 0o755, 1)
             with pytest.raises(KatasError, match="cannot be changed") as told:
                 event.accept(
-                    acceptance(FILES, comparison), Changes(gone=(path,), brought=(), folders=(above,))
+                    acceptance(FILES, comparison),
+                    Changes(gone=(path,), brought=(), folders=(above,)),
                 )
             one_line(told.value)
         assert journal.head(str(sandbox_of(katas).parent))[1] == 1

@@ -14,7 +14,9 @@ from harness.katas.idle import Idle
 class Keeper:
     """In place of one; its end can be held up."""
 
-    def __init__(self, name: str, closed: list[str], may_end: threading.Event | None = None) -> None:
+    def __init__(
+        self, name: str, closed: list[str], may_end: threading.Event | None = None
+    ) -> None:
         self._name, self._closed, self._may_end = name, closed, may_end
 
     def close(self) -> None:

@@ -13,7 +13,12 @@ from harness.inside.errors import KatasError
 
 
 def event(tag: int) -> dict[str, object]:
-    return {"tag": tag, "time": "2016-11-01T12:00:00.000+00:00", "outcome": "completed", "status": 0}
+    return {
+        "tag": tag,
+        "time": "2016-11-01T12:00:00.000+00:00",
+        "outcome": "completed",
+        "status": 0,
+    }
 
 
 def test_any_order_of_avatars_and_tags_is_kept(tmp_path: Path) -> None:

@@ -20,7 +20,15 @@ from children import killed_before
 from events import LION, SPIDER, acceptance, git, needs_git, play, save, stage
 
 from harness.inside import increments, journal, locks, whole
-from harness.inside.layout import ACCEPTING, HISTORY, INCREMENTS, SANDBOX, STAGING, VISIBLE, avatar_folder
+from harness.inside.layout import (
+    ACCEPTING,
+    HISTORY,
+    INCREMENTS,
+    SANDBOX,
+    STAGING,
+    VISIBLE,
+    avatar_folder,
+)
 from harness.inside.store import Acceptance, FolderKatas
 from harness.inside.tree import snapshot
 
@@ -44,7 +52,9 @@ class Prepared:
 
     def accept(self) -> None:
         accepted = self.acceptance
-        journal.accept(str(self.avatar), accepted.objects, accepted.commit, asdict(accepted.increment))
+        journal.accept(
+            str(self.avatar), accepted.objects, accepted.commit, asdict(accepted.increment)
+        )
 
     def state(self) -> object:
         """All that a test event changes, as whoever comes next finds it."""
@@ -272,7 +282,11 @@ def tags(katas: FolderKatas, reader: str) -> int:
         with katas.history(LION) as history:
             return journal.head(str(history.parent))[1]
     archive: list[bytes] = []
-    _ = katas.download(LION.kata, archive.append) if reader == "download" else katas.export(archive.append)
+    _ = (
+        katas.download(LION.kata, archive.append)
+        if reader == "download"
+        else katas.export(archive.append)
+    )
     with tarfile.open(fileobj=io.BytesIO(b"".join(archive))) as tar:
         found = [re.search(r"/lion/\.git/refs/tags/(\d+)$", "/" + each.name) for each in tar]
     return max(int(each[1]) for each in found if each)

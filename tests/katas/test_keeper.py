@@ -21,7 +21,14 @@ from events import LION, SPIDER, acceptance, holds, opened, packed, play, save, 
 from harness.inside import errors
 from harness.inside.channel import Channel
 from harness.inside.delta import Delta, blob_id
-from harness.inside.errors import EngineError, HarnessError, KatasError, NoSuchAvatar, StreamCut, UsageError
+from harness.inside.errors import (
+    EngineError,
+    HarnessError,
+    KatasError,
+    NoSuchAvatar,
+    StreamCut,
+    UsageError,
+)
 from harness.inside.keeper import Keeper, rebuild_error
 from harness.inside.saving import SavedFile
 from harness.inside.store import Acceptance
@@ -94,7 +101,9 @@ class TestServe:
         assert ask(keeper, "list") == {"katas": {}, "unread": {}}
 
     @pytest.mark.parametrize("call", ["stage", "accept", "save"])
-    def test_a_stream_that_nobody_takes_is_read_to_its_end(self, keeper: Channel, call: str) -> None:
+    def test_a_stream_that_nobody_takes_is_read_to_its_end(
+        self, keeper: Channel, call: str
+    ) -> None:
         """Without a test event there is only an error; its pieces are not taken for requests."""
         arguments: dict[str, object] = {
             "stage": {},
@@ -118,8 +127,12 @@ class TestServe:
 class TestErrors:
     """They cross the channel with their type."""
 
-    @pytest.mark.parametrize("error", [UsageError, NoSuchAvatar, StreamCut, EngineError, KatasError])
-    def test_an_error_of_the_harness_is_the_same_at_the_other_end(self, error: type[HarnessError]) -> None:
+    @pytest.mark.parametrize(
+        "error", [UsageError, NoSuchAvatar, StreamCut, EngineError, KatasError]
+    )
+    def test_an_error_of_the_harness_is_the_same_at_the_other_end(
+        self, error: type[HarnessError]
+    ) -> None:
         """With its one line."""
         rebuilt = rebuild_error(error.__name__, "the line")
         assert type(rebuilt) is error
@@ -141,7 +154,10 @@ class TestErrors:
             pass
         with pytest.raises(NoSuchAvatar):
             katas.download(LION.kata, lambda data: None)
-        with closing(katas.event(LION)) as event, pytest.raises(StreamCut, match="tar could not unpack"):
+        with (
+            closing(katas.event(LION)) as event,
+            pytest.raises(StreamCut, match="tar could not unpack"),
+        ):
             event.stage([b"no archive" * 1000])
         assert len(katas._idle) == 1
 
@@ -210,7 +226,10 @@ class TestDeath:
         """The katas are as they were before, but for visible files that were copied in."""
         more_than_a_pipe_holds = random.Random(1).randbytes(4 << 20)
         play(
-            katas, LION, FILES, run=lambda sandbox: (sandbox / "product").write_bytes(more_than_a_pipe_holds)
+            katas,
+            LION,
+            FILES,
+            run=lambda sandbox: (sandbox / "product").write_bytes(more_than_a_pipe_holds),
         )
         before = tree(katas)
         with closing(katas.event(LION)) as event, pytest.raises(EngineError):
@@ -296,4 +315,6 @@ def test_a_keeper_needs_nothing_but_python(tmp_path: Path) -> None:
 def test_a_keeper_is_of_this_very_harness() -> None:
     """No image holds an older one."""
     with zipfile.ZipFile(BytesIO(bundle())) as archive:
-        assert archive.read("harness/inside/errors.py").decode() == Path(errors.__file__).read_text()
+        assert (
+            archive.read("harness/inside/errors.py").decode() == Path(errors.__file__).read_text()
+        )

@@ -33,7 +33,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def play(
-    folder: Path, files: Mapping[str, str], made: Mapping[str, str | None] | None = None, *, keep: bool = True
+    folder: Path,
+    files: Mapping[str, str],
+    made: Mapping[str, str | None] | None = None,
+    *,
+    keep: bool = True,
 ) -> None:
     """A test event with these visible files, in which the run makes these, or deletes where it is None."""
     with closing(LayeredEvent(folder)) as event:
@@ -151,7 +155,9 @@ def test_what_the_run_wrote_stays_and_what_it_took_away_is_put_back(folder: Path
     ],
 )
 @pytest.mark.parametrize("folded", [False, True])
-def test_what_a_run_made_of_a_visible_file_is_put_back(folder: Path, script: str, folded: bool) -> None:
+def test_what_a_run_made_of_a_visible_file_is_put_back(
+    folder: Path, script: str, folded: bool
+) -> None:
     """With its content and its stamp, whatever is in its place, and whether the layers were folded meanwhile or not."""
     files = {"a": "1", "b": "2", "d/e": "3"}
     press(folder, files)
@@ -161,7 +167,9 @@ def test_what_a_run_made_of_a_visible_file_is_put_back(folder: Path, script: str
         FolderEvent(folder).close()
     assert press(folder, files, "cat a b d/e") == "123"
     after = tree(folder)
-    assert {name: after[name.encode()] for name in files} == {name: before[name.encode()] for name in files}
+    assert {name: after[name.encode()] for name in files} == {
+        name: before[name.encode()] for name in files
+    }
 
 
 @needs_overlays
@@ -178,7 +186,9 @@ def test_what_was_deleted_stays_deleted_when_layers_are_folded(folder: Path) -> 
 
 
 @needs_overlays
-def test_paths_that_are_too_long_for_layers_are_refused_and_the_next_test_event_works(folder: Path) -> None:
+def test_paths_that_are_too_long_for_layers_are_refused_and_the_next_test_event_works(
+    folder: Path,
+) -> None:
     files = {"a": "1"}
     press(folder, files)
     nest = "import os; d = 250 * 'd'; [(os.mkdir(d), os.chdir(d)) for each in range(20)]"
@@ -289,7 +299,9 @@ def test_hard_links_in_folders_that_nobody_enters_leave_those_as_they_are(folder
 def test_layers_stay_few_however_many_test_events(folder: Path) -> None:
     """And folding them changes nothing."""
     expected = (
-        {f"f{number}" for number in range(5)} | {f"kept{number}" for number in range(3 * DEPTH)} | {"."}
+        {f"f{number}" for number in range(5)}
+        | {f"kept{number}" for number in range(3 * DEPTH)}
+        | {"."}
     )
     for number in range(3 * DEPTH):
         files = {f"f{each}": str(number * (each % 2)) for each in range(5)}
@@ -336,7 +348,9 @@ def test_a_crash_in_the_middle_of_acceptance_is_finished_by_who_comes_next(
     assert depth(folder) == 2
 
 
-def test_a_crash_in_the_middle_of_a_fold_does_no_harm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_in_the_middle_of_a_fold_does_no_harm(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who comes next finishes it, also with a layer of his own."""
     for number in range(3):
         play(folder, {"a": str(number), f"b{number}": "1"}, {"made": None if number == 2 else "x"})

@@ -51,7 +51,11 @@ deeds = st.one_of(
         st.sampled_from(PATHS),
         st.just(""),
     ),
-    st.tuples(st.sampled_from(["rename", "link", "symlink"]), st.sampled_from(PATHS), st.sampled_from(PATHS)),
+    st.tuples(
+        st.sampled_from(["rename", "link", "symlink"]),
+        st.sampled_from(PATHS),
+        st.sampled_from(PATHS),
+    ),
 )
 presses = st.builds(
     Press,
@@ -71,7 +75,9 @@ def kernel() -> Iterator[Kernel]:
 
 @settings(on_disk)
 @given(sessions, st.sampled_from([2, 3, 10]))
-def test_layers_show_what_a_plain_folder_holds(kernel: Kernel, session: list[Press], depth: int) -> None:
+def test_layers_show_what_a_plain_folder_holds(
+    kernel: Kernel, session: list[Press], depth: int
+) -> None:
     """Kinds, contents, modes and hard links of all, and the stamps of whatever did not change."""
     for press in session:
         event(press.end)
@@ -90,10 +96,14 @@ def compare(session: list[Press], depth: int, kernel: Kernel) -> None:
             if press.then_settle:
                 FolderEvent(layers.folder).close()
             after = (layers.tree(depth), plain.tree(depth))
-            found = differences(*({path: timeless(each) for path, each in tree.items()} for tree in after))
+            found = differences(
+                *({path: timeless(each) for path, each in tree.items()} for tree in after)
+            )
             assert not found, str(found)
             same = {path for path, each in after[1].items() if before[1].get(path) == each}
-            found = differences(*({path: tree[0][path] for path in same} for tree in (before, after)))
+            found = differences(
+                *({path: tree[0][path] for path in same} for tree in (before, after))
+            )
             assert not found, str(found)
             before = after
 
@@ -124,7 +134,9 @@ class Player:
         try:
             stack = event.stack(None)
             comparison = save(event, press.files)
-            options = overlay_options(str(self.folder), Overlay("", stack.lower, stack.upper, stack.work))
+            options = overlay_options(
+                str(self.folder), Overlay("", stack.lower, stack.upper, stack.work)
+            )
             met = self._kernel.do(str(self._merged), press.deeds, options)
             with pytest.MonkeyPatch.context() as patch:
                 if press.end == DECIDED:

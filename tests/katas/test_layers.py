@@ -66,7 +66,17 @@ def shown_by_the_kernel(folder: Path, layers: Sequence[str]) -> set[str]:
         (folder / each).mkdir()
     mount = Overlay("", tuple(os.path.relpath(each, folder) for each in layers), "upper", "work")
     words = overlay(overlay_options(str(folder), mount), folder / "merged")
-    command = [*words, "find", str(folder / "merged"), "-mindepth", "1", "-printf", "%P\n", "-type", "d"]
+    command = [
+        *words,
+        "find",
+        str(folder / "merged"),
+        "-mindepth",
+        "1",
+        "-printf",
+        "%P\n",
+        "-type",
+        "d",
+    ]
     found = subprocess.run(
         [*command, "-printf", "%P/\n"], stdout=subprocess.PIPE, text=True, check=True
     ).stdout.splitlines()
@@ -85,8 +95,14 @@ CASES = {
     ),
     "a file hides a folder": ([{"d": 2}, {"d": {"b": 1}}], {"d": "2"}),
     "a folder hides a file": ([{"d": {"b": 2}}, {"d": 1}], {"d/": "", "d/b": "2"}),
-    "and all that is below that": ([{"d": {"c": 3}}, {"d": 2}, {"d": {"b": 1}}], {"d/": "", "d/c": "3"}),
-    "a folder over a hidden one": ([{"d": {"c": 3}}, {"d": HIDDEN}, {"d": {"b": 1}}], {"d/": "", "d/c": "3"}),
+    "and all that is below that": (
+        [{"d": {"c": 3}}, {"d": 2}, {"d": {"b": 1}}],
+        {"d/": "", "d/c": "3"},
+    ),
+    "a folder over a hidden one": (
+        [{"d": {"c": 3}}, {"d": HIDDEN}, {"d": {"b": 1}}],
+        {"d/": "", "d/c": "3"},
+    ),
     "hidden in a folder": ([{"d": {"b": HIDDEN}}, {"d": {"b": 1, "c": 1}}], {"d/": "", "d/c": "1"}),
     "hidden where nothing was": ([{"a": HIDDEN}, {}], {}),
 }
@@ -129,10 +145,13 @@ def test_a_fold_of_all_layers_is_the_same_tree(
     assert layers.fold(str(tmp_path / "all")) >= len(before)
     assert snapshot(tmp_path / "all", contents=True).keys() == before.keys()
     after = {
-        path: replace(each, link=b"") for path, each in snapshot(tmp_path / "all", contents=True).items()
+        path: replace(each, link=b"")
+        for path, each in snapshot(tmp_path / "all", contents=True).items()
     }
     assert after == {path: replace(each, link=b"") for path, each in before.items()}
-    assert not any(is_opaque(bytes(each)) for each in (tmp_path / "all").rglob("*") if each.is_dir())
+    assert not any(
+        is_opaque(bytes(each)) for each in (tmp_path / "all").rglob("*") if each.is_dir()
+    )
 
 
 def test_a_fold_of_the_topmost_layers_shows_the_same_over_the_rest(
@@ -150,7 +169,9 @@ def test_a_fold_of_the_topmost_layers_shows_the_same_over_the_rest(
         assert shown(folded).keys() == shown(Layers([str(each) for each in folders])).keys()
 
 
-@pytest.mark.skipif(bool(overlay_problem(Path(gettempdir()))), reason="no overlay can be mounted here")
+@pytest.mark.skipif(
+    bool(overlay_problem(Path(gettempdir()))), reason="no overlay can be mounted here"
+)
 def test_the_kernel_shows_the_same_whatever_was_folded(
     case: tuple[list[Path], dict[str, str]], tmp_path: Path
 ) -> None:
@@ -216,7 +237,9 @@ def test_a_fold_keeps_modes_stamps_links_and_what_is_no_file(tmp_path: Path) -> 
     layers = Layers([str(tmp_path / "1"), str(tmp_path / "2")])
     layers.fold(str(tmp_path / "all"))
     after = snapshot(tmp_path / "all", contents=True)
-    assert after == {path: replace(each, link=after[path].link) for path, each in shown(layers).items()}
+    assert after == {
+        path: replace(each, link=after[path].link) for path, each in shown(layers).items()
+    }
     assert after[b"d/a"].link == after[b"b"].link == b"b"
     assert (tmp_path / "all/d/a").samefile(tmp_path / "1/d/a")
 

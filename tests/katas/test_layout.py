@@ -54,7 +54,9 @@ def test_nothing_else_is_a_kata(kata: str) -> None:
         Avatar(kata, "lion")
 
 
-@pytest.mark.parametrize("name", ["lion", "Lion2", "1", "two_words", "a-b", "lock", "sandbox", "x" * 64])
+@pytest.mark.parametrize(
+    "name", ["lion", "Lion2", "1", "two_words", "a-b", "lock", "sandbox", "x" * 64]
+)
 def test_letters_digits_and_dashes_are_an_avatar(name: str) -> None:
     """Also the words that the layout itself uses elsewhere."""
     assert Avatar("4A6C1FBFE1", name).name == name
@@ -62,7 +64,21 @@ def test_letters_digits_and_dashes_are_an_avatar(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", ".git", "-rf", "_x", "a/b", "../lion", "a b", "a.json", "lion\n", "\u00e9", "x" * 65],
+    [
+        "",
+        ".",
+        "..",
+        ".git",
+        "-rf",
+        "_x",
+        "a/b",
+        "../lion",
+        "a b",
+        "a.json",
+        "lion\n",
+        "\u00e9",
+        "x" * 65,
+    ],
 )
 def test_nothing_else_is_an_avatar(name: str) -> None:
     """In particular nothing with a dot: the kata's own files have one."""
@@ -109,7 +125,18 @@ def test_a_name_that_escapes_is_refused(name: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [b"", b".", b"./a", b"a/.", b"a//b", b"a/", b"a\0b", b"x" * (NAME_BYTES + 1), b"a/" + b"x" * 256]
+    "name",
+    [
+        b"",
+        b".",
+        b"./a",
+        b"a/.",
+        b"a//b",
+        b"a/",
+        b"a\0b",
+        b"x" * (NAME_BYTES + 1),
+        b"a/" + b"x" * 256,
+    ],
 )
 def test_a_name_that_no_file_has_is_refused(name: bytes) -> None:
     """Or that another name stands for too: names are compared as they are."""

@@ -49,7 +49,9 @@ def same(folder: Path, *names: str) -> bool:
     """Whether these, and no others, are one file."""
     found = tree(folder)
     first = min(names).encode()
-    return {path for path, entry in found.items() if entry.link == first} == set(map(str.encode, names))
+    return {path for path, entry in found.items() if entry.link == first} == set(
+        map(str.encode, names)
+    )
 
 
 def test_what_is_written_to_one_name_is_in_all(kept: str, folder: Path) -> None:

@@ -33,7 +33,9 @@ with locked(sys.argv[1]):
 @contextmanager
 def stopped_holder(folder: Path) -> Iterator[int]:
     """A process that holds the lock of this folder and was stopped."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -50,7 +52,11 @@ def test_a_test_event_waits_no_longer_than_it_may(kind: str, tmp_path: Path) -> 
     """Then it says who is in the way, and afterwards all goes on."""
     with opened(kind, tmp_path) as katas:
         play(katas, LION, {"a": "1"})
-        root = katas.root if isinstance(katas, FolderKatas) else tmp_path / "volumes" / "katas" / "katas"
+        root = (
+            katas.root
+            if isinstance(katas, FolderKatas)
+            else tmp_path / "volumes" / "katas" / "katas"
+        )
         folder = root / avatar_folder(LION)
         eventually(lambda: free(folder), "the last test event has let go")
         with stopped_holder(folder) as holder:
@@ -72,7 +78,9 @@ def free(folder: Path) -> bool:
         return False
 
 
-def test_a_reader_waits_no_longer_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_waits_no_longer_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What needs no lock is told all the same."""
     monkeypatch.setattr(locks, "READ_SECONDS", 0.2)
     monkeypatch.setattr("harness.inside.store.READ_SECONDS", 0.2)
@@ -106,7 +114,9 @@ def test_a_keeper_that_was_stopped_is_given_up_and_ended(tmp_path: Path) -> None
         assert play(katas, LION, {"a": "1"}).tag == 0
 
 
-def test_a_keeper_that_does_not_start_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keeper_that_does_not_start_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An engine that hangs holds nobody."""
     with opened("volume", tmp_path) as katas:
         engine = katas._engine  # type: ignore[attr-defined]

@@ -35,7 +35,9 @@ def unpack(files: VisibleFiles, folder: str | Path, *, stamp: int = NOW) -> int:
 def test_what_was_packed_can_be_sent_again(files: dict[bytes, bytes], stamp: int) -> None:
     """Any names and any contents; every stamp is the one that was asked for, to the nanosecond."""
     assume(files)
-    visible = VisibleFiles({b"top/" + name: VisibleFile(content) for name, content in files.items()})
+    visible = VisibleFiles(
+        {b"top/" + name: VisibleFile(content) for name, content in files.items()}
+    )
     with scratch() as folder:
         unpack(visible, folder, stamp=stamp)
         assert VisibleFiles.from_folder(Path(folder)).manifest() == visible.manifest()
@@ -57,11 +59,19 @@ def test_every_kind_of_file_is_packed(tmp_path: Path) -> None:
     kinds = {b"sub/file": FILE, b"program": PROGRAM, b"link": LINK, b"empty": FOLDER}
     before = os.umask(0o077)
     try:
-        unpack(VisibleFiles({name: VisibleFile(b"x", mode) for name, mode in kinds.items()}), tmp_path)
+        unpack(
+            VisibleFiles({name: VisibleFile(b"x", mode) for name, mode in kinds.items()}), tmp_path
+        )
     finally:
         os.umask(before)
     found = {path: stat.S_IMODE(status.st_mode) for path, status in walk(tmp_path) if path != b"."}
-    assert found == {b"sub": 0o755, b"sub/file": 0o644, b"program": 0o755, b"link": 0o777, b"empty": 0o755}
+    assert found == {
+        b"sub": 0o755,
+        b"sub/file": 0o644,
+        b"program": 0o755,
+        b"link": 0o777,
+        b"empty": 0o755,
+    }
     assert os.readlink(tmp_path / "link") == "x"
 
 

@@ -48,7 +48,20 @@ PACKINGS: dict[str, Callable[[Path], object]] = {
     "by hand": pack_by_hand,
     "gc": lambda history: git(history, "-c", "gc.packRefs=true", "gc", "--quiet"),
     "annotated": lambda history: (
-        git(history, "-c", "user.name=a", "-c", "user.email=a@b", "tag", "-f", "-a", "-m", "x", "3", "3"),
+        git(
+            history,
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "tag",
+            "-f",
+            "-a",
+            "-m",
+            "x",
+            "3",
+            "3",
+        ),
         git(history, "pack-refs", "--all"),
     ),
 }
@@ -89,10 +102,15 @@ LOSSES: dict[str, tuple[Callable[[FolderKatas], object], str]] = {
         "elsewhere than at tag 3",
     ),
     "all": (
-        lambda katas: [path.unlink() for path in (history_of(katas) / "refs").rglob("*") if path.is_file()],
+        lambda katas: [
+            path.unlink() for path in (history_of(katas) / "refs").rglob("*") if path.is_file()
+        ],
         "has no reference to them",
     ),
-    "increments.json": (lambda katas: increments_of(katas).unlink(), "does not list the test events"),
+    "increments.json": (
+        lambda katas: increments_of(katas).unlink(),
+        "does not list the test events",
+    ),
     "increments.json set back": (set_back, "elsewhere than at tag 1"),
 }
 

@@ -139,7 +139,15 @@ def test_a_damaged_object_stays_where_it_is(katas: FolderKatas) -> None:
 def test_large_and_empty_objects_are_packed_too(katas: FolderKatas) -> None:
     """Those of which no more than a piece is held in memory, that differ in their length alone, or in all of it."""
     large = random.Random(7).randbytes(3 << 20)
-    for content in (large, large + b"1", b"", b"x" * 70000, b"x" * 70001, b"y" * 70001, bytes(1 << 20)):
+    for content in (
+        large,
+        large + b"1",
+        b"",
+        b"x" * 70000,
+        b"x" * 70001,
+        b"y" * 70001,
+        bytes(1 << 20),
+    ):
         play(katas, LION, {"a": content})
     before = told(lion(katas) / HISTORY)
     repack.repack(str(lion(katas)))
@@ -148,7 +156,9 @@ def test_large_and_empty_objects_are_packed_too(katas: FolderKatas) -> None:
 
 
 @needs_git
-def test_it_is_done_in_time_without_being_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_done_in_time_without_being_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beside test events; closing the katas waits for it."""
     monkeypatch.setattr(repack, "EVERY", 4)
     katas = FolderKatas(tmp_path / "katas")

@@ -74,7 +74,9 @@ class Box:
         gone = [os.fsencode(name) for name in deleted]
         kept = {name: file for name, file in self.sent.items() if name not in gone}
         incoming = str(self.folder / "incoming")
-        saved = saving.save(str(self.sandbox), incoming, files, gone, None, sent=self.sent, names=[*kept])
+        saved = saving.save(
+            str(self.sandbox), incoming, files, gone, None, sent=self.sent, names=[*kept]
+        )
         self.sent = {**kept, **saved.sent}
         self.ahead = saved.ahead
         return max((file.stamp for file in saved.sent.values()), default=0)
@@ -89,7 +91,9 @@ class Box:
 
     def others(self, *names: str) -> list[int]:
         """The stamps of everything else in the sandbox."""
-        return [entry.mtime_ns for path, entry in self.snapshot().items() if path.decode() not in names]
+        return [
+            entry.mtime_ns for path, entry in self.snapshot().items() if path.decode() not in names
+        ]
 
     def stamp(self, name: str) -> int:
         return (self.sandbox / name).lstat().st_mtime_ns
@@ -206,10 +210,14 @@ class TestOrder:
     def test_edits_are_later_than_all_and_in_order(self, box: Box) -> None:
         """A product that was made on the player's machine stays newer than its source; what has no age is the newest."""
         box.save(
-            {"source": "1", "product": "1", "header": "1"}, ages={"source": 1, "product": 2, "header": 3}
+            {"source": "1", "product": "1", "header": "1"},
+            ages={"source": 1, "product": 2, "header": 3},
         )
         (box.sandbox / "made").touch()
-        box.save({"product": "2", "source": "2", "header": "2", "x": "1"}, ages={"source": 11, "product": 12})
+        box.save(
+            {"product": "2", "source": "2", "header": "2", "x": "1"},
+            ages={"source": 11, "product": 12},
+        )
         assert box.stamp("made") < box.stamp("source") < box.stamp("product") < box.stamp("header")
         assert box.stamp("header") == box.stamp("x")
 
@@ -231,7 +239,10 @@ class TestOrder:
         assert stat.S_IMODE((box.sandbox / "tool").stat().st_mode) == 0o755
         box.save({"tool": "1"}, mode=FILE)
         assert stat.S_IMODE((box.sandbox / "tool").stat().st_mode) == 0o644
-        assert (box.stamp("tool"), (box.sandbox / "tool").read_text()) == (before, "formatted by a run")
+        assert (box.stamp("tool"), (box.sandbox / "tool").read_text()) == (
+            before,
+            "formatted by a run",
+        )
 
 
 class TestEmptyFolders:
@@ -266,13 +277,17 @@ class TestMake:
 
         return build
 
-    def test_an_edit_at_once_after_the_build_is_built(self, box: Box, build: Callable[[], str]) -> None:
+    def test_an_edit_at_once_after_the_build_is_built(
+        self, box: Box, build: Callable[[], str]
+    ) -> None:
         """Within the same tick of the clock that stamps files."""
         for number in range(40):
             box.save({"source": str(number)})
             assert build() == str(number)
 
-    def test_an_edit_after_a_build_ahead_of_time_is_built(self, box: Box, build: Callable[[], str]) -> None:
+    def test_an_edit_after_a_build_ahead_of_time_is_built(
+        self, box: Box, build: Callable[[], str]
+    ) -> None:
         """The product comes from a machine whose clock runs ahead by an hour, or to the end of time."""
         for number, ahead in enumerate((time.time_ns() + HOUR, LAST_STAMP)):
             box.save({"source": "before"})
@@ -562,7 +577,11 @@ class TestOwner:
         """Whoever is given something may put something else there at once: the run of a team mate is at work. What the folder
         held is there by the same names where a symlink leads.
         """
-        here, elsewhere, names = box.sandbox / "a", tmp_path / "elsewhere", ("one", "other", "third")
+        here, elsewhere, names = (
+            box.sandbox / "a",
+            tmp_path / "elsewhere",
+            ("one", "other", "third"),
+        )
         box.save({**{f"a/{name}": "1" for name in names}, "c/d": "2"})
         elsewhere.mkdir()
         for name in names:
@@ -591,7 +610,9 @@ class TestOwner:
         given: list[bytes] = []
 
         def give(held: int, owner: tuple[int, int]) -> None:
-            given.append(os.path.relpath(os.readlink(f"/proc/self/fd/{held}"), box.sandbox).encode())
+            given.append(
+                os.path.relpath(os.readlink(f"/proc/self/fd/{held}"), box.sandbox).encode()
+            )
             assert box.sandbox.stat().st_uid == 0
             disk.give(held, owner)
 
@@ -659,8 +680,12 @@ class TestDigests:
         box.save({"a/file": "12345", "other": "1234"})
         os.mkfifo(box.sandbox / "fifo")
         sizes = {b"a/file": 5, b"other": 5, b"fifo": 0, b"missing/file": 0, b"gone": 0}
-        printed = subprocess.run(["b2sum", "a/file"], cwd=box.sandbox, stdout=subprocess.PIPE, check=True)
-        assert saving.digests(str(box.sandbox), sizes) == {b"a/file": printed.stdout.split()[0].decode()}
+        printed = subprocess.run(
+            ["b2sum", "a/file"], cwd=box.sandbox, stdout=subprocess.PIPE, check=True
+        )
+        assert saving.digests(str(box.sandbox), sizes) == {
+            b"a/file": printed.stdout.split()[0].decode()
+        }
 
     def test_what_is_missing_in_the_sandbox_is_not_looked_for_elsewhere(
         self, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

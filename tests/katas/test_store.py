@@ -140,7 +140,9 @@ class TestDelta:
         edited = {**FILES, "src/a.c": "2", "new": "1"}
         del edited["src/b.c"]
         comparison = play(katas, LION, edited)
-        assert comparison.delta == Delta((b"cyber-dojo.sh",), (b"src/a.c",), (b"new",), (b"src/b.c",))
+        assert comparison.delta == Delta(
+            (b"cyber-dojo.sh",), (b"src/a.c",), (b"new",), (b"src/b.c",)
+        )
         assert comparison.tag == 1
         assert holds(katas) == {"cyber-dojo.sh", "src", "src/a.c", "new"}
 
@@ -162,7 +164,12 @@ class TestDelta:
 
     def test_what_a_run_made_of_a_file_stays(self, katas: Katas) -> None:
         """Contents are compared with what was sent last: a generated file does not go back to what it was."""
-        play(katas, LION, FILES, run=lambda sandbox: (sandbox / "src" / "a.c").write_text("by the run"))
+        play(
+            katas,
+            LION,
+            FILES,
+            run=lambda sandbox: (sandbox / "src" / "a.c").write_text("by the run"),
+        )
         before = tree(katas)
         assert play(katas, LION, FILES).delta.written == ()
         assert tree(katas) == before
@@ -203,12 +210,23 @@ class TestDelta:
 
     def test_names_and_contents_of_every_kind_are_kept(self, katas: Katas) -> None:
         """What Linux allows, nested, empty and binary."""
-        names = [b"-rf", b"two\nlines", b"\xff\xfe", b"'\"\\", b" ", b".hidden", b"a/b/c d", b"sandbox"]
+        names = [
+            b"-rf",
+            b"two\nlines",
+            b"\xff\xfe",
+            b"'\"\\",
+            b" ",
+            b".hidden",
+            b"a/b/c d",
+            b"sandbox",
+        ]
         files = visible({os.fsdecode(name): bytes(range(256)) for name in [*names, b"sub/lock"]})
         play(katas, LION, files, run=build)
         assert play(katas, LION, files).delta.written == ()
         with katas.history(LION) as history:
-            assert commits.show(history, 2).files == {name: file.read() for name, file in files.items()}
+            assert commits.show(history, 2).files == {
+                name: file.read() for name, file in files.items()
+            }
 
 
 class TestTimedOut:
@@ -243,7 +261,9 @@ class TestStage:
     """A tree that comes back takes the sandbox's place when it is accepted, and only then."""
 
     @pytest.mark.parametrize("run", [delete, file_to_folder, folder_to_symlink])
-    def test_the_sandbox_becomes_the_very_tree(self, katas: Katas, run: Callable[[Path], None]) -> None:
+    def test_the_sandbox_becomes_the_very_tree(
+        self, katas: Katas, run: Callable[[Path], None]
+    ) -> None:
         """Deletions and changes of type included."""
         play(katas, LION, FILES, run=build)
         came_back = {}
@@ -383,14 +403,20 @@ class TestAtOnce:
         thread = threading.Thread(target=play, args=[katas, SPIDER, FILES])
         with locks.locked(str(tmp_path / kata_folder(LION.kata))):
             thread.start()
-            eventually((tmp_path / avatar_folder(SPIDER) / ACCEPTING).exists, "it is about to be accepted")
+            eventually(
+                (tmp_path / avatar_folder(SPIDER) / ACCEPTING).exists, "it is about to be accepted"
+            )
             thread.join(0.1)
             assert thread.is_alive()
         thread.join()
         assert [each.tag for each in katas.list()[LION.kata]["spider"]] == [1]
 
-    @pytest.mark.parametrize("name", ["lock", "increments", "sandbox", "staging", "incoming", "git"])
-    def test_an_avatar_may_have_any_of_the_layout_s_own_names(self, katas: Katas, name: str) -> None:
+    @pytest.mark.parametrize(
+        "name", ["lock", "increments", "sandbox", "staging", "incoming", "git"]
+    )
+    def test_an_avatar_may_have_any_of_the_layout_s_own_names(
+        self, katas: Katas, name: str
+    ) -> None:
         """Beside others, before them or after."""
         play(katas, Avatar(LION.kata, name), FILES)
         play(katas, LION, FILES)
@@ -412,7 +438,9 @@ class TestLeftBehind:
         settle(katas)
         assert sorted(os.listdir(lion)) == [HISTORY, SANDBOX, VISIBLE]
 
-    def test_what_a_crash_left_goes_with_the_next_test_event(self, katas: Katas, lion: Path) -> None:
+    def test_what_a_crash_left_goes_with_the_next_test_event(
+        self, katas: Katas, lion: Path
+    ) -> None:
         """Half a tree, and half-written files."""
         play(katas, LION, FILES)
         settle(katas)
@@ -436,12 +464,18 @@ class TestLeftBehind:
             others = [entry.mtime_ns for path, entry in found.items() if path != b"src/a.c"]
             assert found.keys() - {b"new"} == {b".", b"src", b"src/a.c"}
             assert found[b"src/a.c"].mtime_ns > max(others)
-            assert sorted(os.listdir(katas.root / avatar_folder(LION))) == [HISTORY, SANDBOX, VISIBLE]
+            assert sorted(os.listdir(katas.root / avatar_folder(LION))) == [
+                HISTORY,
+                SANDBOX,
+                VISIBLE,
+            ]
             if not killed:
                 break
         assert step > 10
 
-    def test_a_kill_while_a_file_takes_the_place_of_a_folder_leaves_one_of_them(self, tmp_path: Path) -> None:
+    def test_a_kill_while_a_file_takes_the_place_of_a_folder_leaves_one_of_them(
+        self, tmp_path: Path
+    ) -> None:
         """A run may make any visible file a folder, in which it may not even write."""
 
         def spoil(sandbox: Path) -> None:
@@ -461,7 +495,9 @@ class TestLeftBehind:
     def test_a_kill_while_a_mode_is_changed_leaves_what_the_run_wrote(self, tmp_path: Path) -> None:
         """Nothing is written there, so nothing can be half written."""
 
-        before, after = (VisibleFiles({b"a.c": VisibleFile(b"1", mode)}) for mode in (FILE, PROGRAM))
+        before, after = (
+            VisibleFiles({b"a.c": VisibleFile(b"1", mode)}) for mode in (FILE, PROGRAM)
+        )
         for step in itertools.count():
             katas = FolderKatas(tmp_path / str(step))
             play(katas, LION, before, run=lambda sandbox: (sandbox / "a.c").write_text("formatted"))
@@ -472,7 +508,9 @@ class TestLeftBehind:
                 break
         assert step > 4
 
-    def test_a_kill_while_something_is_put_back_does_not_make_it_an_edit(self, tmp_path: Path) -> None:
+    def test_a_kill_while_something_is_put_back_does_not_make_it_an_edit(
+        self, tmp_path: Path
+    ) -> None:
         """A file that a run made a folder has its stamp again, whichever of the test events it is that puts it back."""
 
         def spoil(sandbox: Path) -> None:
@@ -509,7 +547,12 @@ class TestDownload:
         play(katas, LION, FILES, run=build)
         play(katas, SPIDER, FILES)
         names = self.names(katas)
-        assert {"increments.json", "lion/sandbox/a.o", "spider/sandbox/src/a.c", "lion/.git/HEAD"} <= names
+        assert {
+            "increments.json",
+            "lion/sandbox/a.o",
+            "spider/sandbox/src/a.c",
+            "lion/.git/HEAD",
+        } <= names
         assert {name.split("/")[0] for name in names} == {"increments.json", "lion", "spider"}
 
     def test_what_is_under_way_is_not(self, katas: Katas, lion: Path) -> None:
@@ -524,7 +567,11 @@ class TestDownload:
         for name in (STAGING, INCOMING):
             (lion / name).mkdir()
             (lion / name / "file").touch()
-        for path in (lion / ACCEPTING, lion / f"{ACCEPTING}.lock", lion.parent / "increments.json.lock"):
+        for path in (
+            lion / ACCEPTING,
+            lion / f"{ACCEPTING}.lock",
+            lion.parent / "increments.json.lock",
+        ):
             path.touch()
         names = self.names(katas)
         assert {name for name in names if name.count("/") == 1} == {
@@ -647,7 +694,9 @@ class TestRefusals:
             katas.download(LION.kata, lambda data: None)
         lion.parent.chmod(0o700)
 
-    def test_a_file_system_without_exchange(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_file_system_without_exchange(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Is found out by the first tree that comes back, before anything is accepted."""
 
         def cannot(*paths: str) -> None:
@@ -657,7 +706,9 @@ class TestRefusals:
         monkeypatch.setattr(disk, "exchange", cannot)
         with closing(katas.event(LION)) as event:
             save(event, {"a": "1"})
-            with pytest.raises(KatasError, match="cannot exchange two folders in one step") as refused:
+            with pytest.raises(
+                KatasError, match="cannot exchange two folders in one step"
+            ) as refused:
                 stage(event, build)
             one_line(refused.value)
             assert list(event.snapshot()) == [b".", b"a"]
@@ -675,7 +726,9 @@ class TestRefusals:
             play(katas, LION, FILES)
 
     @pytest.mark.parametrize("damage", ["visible", "layers", "gone"])
-    def test_one_that_cannot_be_read_is_weighed_as_such(self, katas: Katas, lion: Path, damage: str) -> None:
+    def test_one_that_cannot_be_read_is_weighed_as_such(
+        self, katas: Katas, lion: Path, damage: str
+    ) -> None:
         """And the others are weighed as always."""
         play(katas, LION, FILES)
         play(katas, SPIDER, FILES)
@@ -693,7 +746,9 @@ class TestRefusals:
         assert f"{lion} cannot be read" in found["lion"].problem
         assert "\n" not in found["lion"].problem
 
-    def test_one_that_cannot_be_read_is_listed_with_the_others(self, katas: Katas, lion: Path) -> None:
+    def test_one_that_cannot_be_read_is_listed_with_the_others(
+        self, katas: Katas, lion: Path
+    ) -> None:
         """By what it had accepted; and the others are listed and downloaded as always."""
         elsewhere = Avatar("0123456789")
         for avatar in (LION, SPIDER, elsewhere):
@@ -709,7 +764,9 @@ class TestRefusals:
         assert katas.download(elsewhere.kata, lambda data: None)
 
     @pytest.mark.parametrize("content", ["{", '{"lion": [{"tag": 1}]}'])
-    def test_a_kata_that_cannot_be_read_is_told_of(self, katas: Katas, lion: Path, content: str) -> None:
+    def test_a_kata_that_cannot_be_read_is_told_of(
+        self, katas: Katas, lion: Path, content: str
+    ) -> None:
         """And the other katas are listed as always; with nobody to tell, it is an error."""
         elsewhere = Avatar("0123456789")
         for avatar in (LION, elsewhere):
@@ -746,7 +803,9 @@ class TestRefusals:
         katas.remove(LION.kata, "lion")
         assert not lion.exists()
 
-    def test_a_nest_that_fits_in_no_archive(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_nest_that_fits_in_no_archive(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Is told, with whose it is, before tar takes all memory for its paths."""
         katas = FolderKatas(tmp_path)
         play(katas, LION, FILES)
@@ -757,7 +816,9 @@ class TestRefusals:
                 ask(lambda data: None)
             assert "harness katas remove" in one_line(raised.value)
 
-    def test_holes_that_fit_in_no_archive(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_holes_that_fit_in_no_archive(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """An archive that every tar can read holds them as zeros: terabytes that cost a run nothing would be packed for days."""
         katas = FolderKatas(tmp_path)
         play(katas, LION, FILES)
@@ -770,7 +831,9 @@ class TestRefusals:
         assert katas.download(LION.kata, lambda data: None)
         monkeypatch.setattr(store, "HOLES", 1000)
         for ask in (partial(katas.download, LION.kata), katas.export):
-            with pytest.raises(KatasError, match="files with holes of more than 1000 bytes") as raised:
+            with pytest.raises(
+                KatasError, match="files with holes of more than 1000 bytes"
+            ) as raised:
                 ask(lambda data: None)
             assert "harness katas remove" in one_line(raised.value)
 
@@ -785,7 +848,10 @@ class TestRefusals:
             assert difference(before, tree(katas)).changed in ((), (b"src",))
             with pytest.raises((KatasError, StreamCut), match="No space left"):
                 play(
-                    katas, LION, FILES, run=lambda sandbox: (sandbox / "b.o").write_bytes(os.urandom(1 << 20))
+                    katas,
+                    LION,
+                    FILES,
+                    run=lambda sandbox: (sandbox / "b.o").write_bytes(os.urandom(1 << 20)),
                 )
             assert difference(before, tree(katas)).changed in ((), (b"src",))
             play(katas, LION, {**FILES, "src/a.c": "2"}, run=build)
@@ -817,7 +883,9 @@ class TestUnprivileged:
             before = tree(katas)
             play(katas, LION, FILES, run=lambda sandbox: None)
             assert tree(katas) == before
-            comparison = play(katas, LION, {"src/a.c": "2"}, run=lambda sandbox: (sandbox / "a.o").unlink())
+            comparison = play(
+                katas, LION, {"src/a.c": "2"}, run=lambda sandbox: (sandbox / "a.o").unlink()
+            )
             assert comparison.tag == 2
             assert holds(katas) == {"src", "src/a.c"}
             assert TestDownload.names(katas) >= {"lion/sandbox/src/a.c"}

@@ -64,7 +64,9 @@ class TestFromNames:
         with pytest.raises(UsageError, match="escapes"):
             VisibleFiles({"../a": ""})
 
-    @pytest.mark.parametrize("names", [("a", "a/b"), ("a/b/c", "a/b"), ("a\n", "a\n/b"), ("a", "a-", "a/b")])
+    @pytest.mark.parametrize(
+        "names", [("a", "a/b"), ("a/b/c", "a/b"), ("a\n", "a\n/b"), ("a", "a-", "a/b")]
+    )
     def test_a_name_that_is_file_and_folder_is_refused(self, names: tuple[str, ...]) -> None:
         """However the two are sorted, and what the names are made of."""
         with pytest.raises(UsageError, match="both a file and a folder") as raised:
@@ -111,7 +113,9 @@ class TestEdited:
         files = VisibleFiles({"a": "1"}).edited("a", "ü")
         assert files["a"].read() == files[b"a"].read() == "ü".encode()
         for content in (1, None, bytearray(b"1"), Path("a")):
-            with pytest.raises(UsageError, match=f"'a' must be str or bytes, not {type(content).__name__}"):
+            with pytest.raises(
+                UsageError, match=f"'a' must be str or bytes, not {type(content).__name__}"
+            ):
                 files.edited("a", content)  # type: ignore[arg-type]
             with pytest.raises(UsageError, match="'a' must be str or bytes"):
                 VisibleFiles({"a": content})  # type: ignore[dict-item]
@@ -150,7 +154,9 @@ class TestWrite:
         kinds = {b"file": FILE, b"program": PROGRAM, b"link": LINK}
         before = os.umask(0o077)
         try:
-            VisibleFiles({name: VisibleFile(b"x", mode) for name, mode in kinds.items()}).write(tmp_path)
+            VisibleFiles({name: VisibleFile(b"x", mode) for name, mode in kinds.items()}).write(
+                tmp_path
+            )
         finally:
             os.umask(before)
         assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
@@ -218,7 +224,9 @@ class TestFromFolder:
             ("sub/deep/link", "top/../outside"),
         ],
     )
-    def test_a_symlink_that_points_out_is_left_out(self, tmp_path: Path, link: str, target: str) -> None:
+    def test_a_symlink_that_points_out_is_left_out(
+        self, tmp_path: Path, link: str, target: str
+    ) -> None:
         """What it points to would not be in the sandbox; by way of another symlink too, as the kernel goes."""
         tree = tmp_path / "tree"
         (tree / "sub" / "deep").mkdir(parents=True)
@@ -271,7 +279,16 @@ class TestFromFolder:
     def test_what_is_ignored_is_left_out(self, tmp_path: Path) -> None:
         """By the .gitignore of any folder, as git itself reads it; what git tracks is not ignored, whatever is said there."""
         ignore = {".gitignore": "*.o\n/build/\n!keep.o\n", "sub/.gitignore": "local\n"}
-        tree = ["a.c", "a.o", "keep.o", "build/x/y", "sub/build/z", "sub/local", "local", "forced.o"]
+        tree = [
+            "a.c",
+            "a.o",
+            "keep.o",
+            "build/x/y",
+            "sub/build/z",
+            "sub/local",
+            "local",
+            "forced.o",
+        ]
         for name, text in (ignore | dict.fromkeys(tree, "")).items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
@@ -388,7 +405,9 @@ class TestFromFolder:
         assert files[b"a"].size == 2
         assert files[b"a"].read() == b"22"
 
-    @pytest.mark.parametrize("what", [VisibleFile.read, lambda file: file.size, lambda file: file.blob])
+    @pytest.mark.parametrize(
+        "what", [VisibleFile.read, lambda file: file.size, lambda file: file.blob]
+    )
     def test_a_file_that_has_gone_meanwhile_is_the_user_s_to_know(
         self, tmp_path: Path, what: Callable[[VisibleFile], object]
     ) -> None:

@@ -20,13 +20,17 @@ def main() -> int:
     parser.add_argument(
         "--property", action="append", choices=[str(each) for each in Property], metavar="NAME"
     )
-    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="mutants (default %(default)s)")
+    parser.add_argument(
+        "--at-once", type=int, default=2, metavar="N", help="mutants (default %(default)s)"
+    )
     options = parser.parse_args()
     if options.write and (options.only or options.property):
         parser.error("--write needs the whole table")
     mutants = [each for each in (CONTROL, *MUTANTS) if each.name in (options.only or [each.name])]
     spoiled = [
-        each for each in SPOILED if each.name in (options.only or [each.name]) and not options.property
+        each
+        for each in SPOILED
+        if each.name in (options.only or [each.name]) and not options.property
     ]
     wanted = [Property(each) for each in options.property or Property]
 

@@ -36,7 +36,9 @@ MUTANTS = (
     Mutant("default-format-out", transports.DefaultFormatOut, Property.EXACT_MTIMES, whole=True),
     _on_docker(transports.DockerArchive, Property.EXACT_MTIMES, engines.DockerEngine),
     Mutant("python-tarfile", transports.PythonTarfile, Property.EXACT_MTIMES),
-    Mutant("busybox-tar", transports.BusyboxTar, Property.EXACT_MTIMES, needs=transports.no_busybox),
+    Mutant(
+        "busybox-tar", transports.BusyboxTar, Property.EXACT_MTIMES, needs=transports.no_busybox
+    ),
     Mutant("dates-clamped", katas.DatesClamped, Property.EXACT_MTIMES, whole=True),
     Mutant("touch", katas.Touch, Property.EXACT_MTIMES),
     Mutant("additive", katas.Additive, Property.MIRROR),
@@ -67,7 +69,9 @@ MUTANTS = (
         engines.CommonEngine,
         needs=engines.no_bounds,
     ),
-    Mutant("players-rights", katas.PlayersRights, Property.OWNERSHIP, needs=katas.not_root, whole=True),
+    Mutant(
+        "players-rights", katas.PlayersRights, Property.OWNERSHIP, needs=katas.not_root, whole=True
+    ),
     Mutant("against-the-sandbox", edits.AgainstTheSandbox, Property.EDITS, whole=True),
     Mutant("put-back-as-new", edits.PutBackAsNew, Property.EDITS),
     Mutant("ages-ignored", edits.AgesIgnored, Property.EDITS),
@@ -91,5 +95,11 @@ MUTANTS = (
     Mutant("tags-counted", histories.TagsCounted, Property.HISTORY),
     Mutant("output-forgotten", histories.OutputForgotten, Property.HISTORY),
     Mutant("commits-the-edit", histories.CommitsTheEdit, Property.HISTORY),
-    Mutant("label-forgotten", engines.LabelForgotten, Property.ATOMIC, engines.ForgetfulEngine, patience=3.0),
+    Mutant(
+        "label-forgotten",
+        engines.LabelForgotten,
+        Property.ATOMIC,
+        engines.ForgetfulEngine,
+        patience=3.0,
+    ),
 )

@@ -22,7 +22,9 @@ from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
 class SandboxEvent(HonestEvent):
     def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
         comparison = super().compare(manifest)
-        there = {name: file.stamped for name, file in saving.survey(self._sandbox, manifest).items()}
+        there = {
+            name: file.stamped for name, file in saving.survey(self._sandbox, manifest).items()
+        }
         known = {name: file for name, file in there.items() if name in self._sent()}
         gone = {name: Stamped(0, "") for name in self._sent() if name not in there}
         return replace(comparison, delta=work_out(manifest, {**known, **gone}, there.keys()))
@@ -43,11 +45,15 @@ class AgainstTheSandbox(Honest):
 
 
 class NewStampEvent(HonestEvent):
-    def save(self, files: Iterable[SavedFile], delta: Delta, *, owner: tuple[int, int] | None) -> None:
+    def save(
+        self, files: Iterable[SavedFile], delta: Delta, *, owner: tuple[int, int] | None
+    ) -> None:
         super().save(files, delta, owner=owner)
         now = time.time_ns()
         for name in delta.gone:
-            os.utime(os.path.join(os.fsencode(self._sandbox), name), ns=(now, now), follow_symlinks=False)
+            os.utime(
+                os.path.join(os.fsencode(self._sandbox), name), ns=(now, now), follow_symlinks=False
+            )
 
 
 class NewStampKatas(HonestKatas):
@@ -69,7 +75,9 @@ class ChangedFilesEvent(HonestEvent):
     def changed(self, file: SavedFile) -> SavedFile | None:
         raise NotImplementedError
 
-    def save(self, files: Iterable[SavedFile], delta: Delta, *, owner: tuple[int, int] | None) -> None:
+    def save(
+        self, files: Iterable[SavedFile], delta: Delta, *, owner: tuple[int, int] | None
+    ) -> None:
         super().save(filter(None, map(self.changed, files)), delta, owner=owner)
 
 
@@ -128,7 +136,9 @@ class SymlinksAsFiles(Honest):
 
 
 class FutureEvent(HonestEvent):
-    def save(self, files: Iterable[SavedFile], delta: Delta, *, owner: tuple[int, int] | None) -> None:
+    def save(
+        self, files: Iterable[SavedFile], delta: Delta, *, owner: tuple[int, int] | None
+    ) -> None:
         ages: dict[bytes, int] = {}
 
         def noted() -> Iterator[SavedFile]:
@@ -140,7 +150,9 @@ class FutureEvent(HonestEvent):
         first = not self._sent()
         super().save(noted(), delta, owner=owner)
         for name, age in ages.items() if first else ():
-            os.utime(os.path.join(os.fsencode(self._sandbox), name), ns=(age, age), follow_symlinks=False)
+            os.utime(
+                os.path.join(os.fsencode(self._sandbox), name), ns=(age, age), follow_symlinks=False
+            )
 
 
 class FutureKatas(HonestKatas):
@@ -157,7 +169,9 @@ class FutureLeft(Honest):
 
 
 class IntoTheFutureEvent(HonestEvent):
-    def save(self, files: Iterable[SavedFile], delta: Delta, *, owner: tuple[int, int] | None) -> None:
+    def save(
+        self, files: Iterable[SavedFile], delta: Delta, *, owner: tuple[int, int] | None
+    ) -> None:
         super().save(files, delta, owner=owner)
         ahead, self._ahead = self._ahead, {}
         root = os.fsencode(self._sandbox)
@@ -194,11 +208,15 @@ class DeltaEvent(HonestEvent):
 
 
 class AllEvent(DeltaEvent):
-    def save(self, files: Iterable[SavedFile], delta: Delta, *, owner: tuple[int, int] | None) -> None:
+    def save(
+        self, files: Iterable[SavedFile], delta: Delta, *, owner: tuple[int, int] | None
+    ) -> None:
         super().save(files, delta, owner=owner)
         now = time.time_ns()
         for name in delta.changed:
-            os.utime(os.path.join(os.fsencode(self._sandbox), name), ns=(now, now), follow_symlinks=False)
+            os.utime(
+                os.path.join(os.fsencode(self._sandbox), name), ns=(now, now), follow_symlinks=False
+            )
 
     def instead(self, delta: Delta) -> Delta:
         return replace(delta, unchanged=(), changed=tuple(sorted(delta.changed + delta.unchanged)))

@@ -248,7 +248,9 @@ class UserEngine(LocalEngine):
 
     def __init__(self, home: Path | None = None) -> None:
         super().__init__(home)
-        self._running = len(list(Path("/proc").glob("[0-9]*")))  # all of them: some may be the user's
+        self._running = len(
+            list(Path("/proc").glob("[0-9]*"))
+        )  # all of them: some may be the user's
 
     def _group(self, label: str, limits: Limits) -> Group | None:
         return super()._group(label, replace(limits, processes=1 << 20))

@@ -104,7 +104,9 @@ class UnlinkedEvent(HonestEvent):
                 if (status.st_dev, status.st_ino) in seen:
                     shutil.copy2(here, here + b".copy", follow_symlinks=False)
                     os.utime(
-                        here + b".copy", ns=(status.st_mtime_ns, status.st_mtime_ns), follow_symlinks=False
+                        here + b".copy",
+                        ns=(status.st_mtime_ns, status.st_mtime_ns),
+                        follow_symlinks=False,
                     )
                     os.rename(here + b".copy", here)
                     os.utime(parent, ns=(before.st_mtime_ns, before.st_mtime_ns))

@@ -78,7 +78,9 @@ REACHES = (
         "Tools of the guest are looked for in the image's PATH, as this project's first version did: where it begins with "
         "`.`, the player's own `cat` runs as root with the capability to become anybody.",
         [
-            Change("engines/guest/environment.py", '{"PATH": PATH, "LC_ALL": "C"}', '{"LC_ALL": "C"}'),
+            Change(
+                "engines/guest/environment.py", '{"PATH": PATH, "LC_ALL": "C"}', '{"LC_ALL": "C"}'
+            ),
             Change(
                 "engines/guest/environment.py",
                 "sorted(names - TRUSTED.keys())",
@@ -143,7 +145,11 @@ REACHES = (
         "commands-to-the-terminal",
         "Names, reasons and errors are printed as they are, as `ls` did for decades: one of a player's file clears the "
         "screen, sets the window's title, or types an answer.",
-        [Change("report/plain.py", "    return _COMMANDS.sub(_written_out, text)", "    return text")],
+        [
+            Change(
+                "report/plain.py", "    return _COMMANDS.sub(_written_out, text)", "    return text"
+            )
+        ],
         "tests/render/test_plain.py::test_a_command_is_written_out_and_not_left_out",
         dear=True,
     ),
@@ -165,7 +171,13 @@ REACHES = (
         "set-id-downloaded",
         "A download has the modes that a run gave, as tar keeps them: who unpacks it as root has a program that is root's "
         "for whoever starts it. This project's first version did so.",
-        [Change("inside/store.py", 'ARCHIVE = (*tarpipe.CREATE, "--mode=ug-s")', "ARCHIVE = tarpipe.CREATE")],
+        [
+            Change(
+                "inside/store.py",
+                'ARCHIVE = (*tarpipe.CREATE, "--mode=ug-s")',
+                "ARCHIVE = tarpipe.CREATE",
+            )
+        ],
         "tests/katas/test_store.py::TestDownload::test_no_program_in_it_runs_as_somebody_else[folder]",
     ),
 )
@@ -258,7 +270,13 @@ STARVES = (
         "prepares-who-plays",
         "A head start is prepared for an avatar that plays, as this project did for its first seeded containers: the "
         "thread waits for its lock, and four slow avatars hold up everybody's next press for nine seconds.",
-        [Change("runners/standby.py", "if self._closed or self._playing[avatar]:", "if self._closed:")],
+        [
+            Change(
+                "runners/standby.py",
+                "if self._closed or self._playing[avatar]:",
+                "if self._closed:",
+            )
+        ],
         "tests/runners/test_standby.py::test_none_is_prepared_for_an_avatar_that_plays",
     ),
     Spoiled(
@@ -326,7 +344,13 @@ LEFT = (
         "owner-without-its-namespace",
         "An owner is a number of a process, whatever namespace it is one of: `harness clean` in a container takes what a "
         "live run on its host has for an orphan, and removes it. This project's first version did so.",
-        [Change("engines/owner.py", "if self._pid_namespace() != here._pid_namespace():", "if False:")],
+        [
+            Change(
+                "engines/owner.py",
+                "if self._pid_namespace() != here._pid_namespace():",
+                "if False:",
+            )
+        ],
         "tests/engines/test_owner.py::test_another_pid_namespace_cannot_tell[its own /proc]",
     ),
     Spoiled(
@@ -335,7 +359,9 @@ LEFT = (
         "name has root remove a folder of its choice.",
         [
             Change(
-                "engines/folders.py", "_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW", "_FOLDER = os.O_DIRECTORY"
+                "engines/folders.py",
+                "_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW",
+                "_FOLDER = os.O_DIRECTORY",
             )
         ],
         f"{TRAPS}[folder-link_to_a_folder]",
@@ -344,7 +370,13 @@ LEFT = (
         "clean-follows-labels",
         "`harness clean` reads a label through a link: a folder of anybody's choice has the label of an owner that has "
         "gone, and is swept.",
-        [Change("engines/folders.py", "_FILE = os.O_NOFOLLOW | os.O_NONBLOCK", "_FILE = os.O_NONBLOCK")],
+        [
+            Change(
+                "engines/folders.py",
+                "_FILE = os.O_NOFOLLOW | os.O_NONBLOCK",
+                "_FILE = os.O_NONBLOCK",
+            )
+        ],
         f"{TRAPS}[folder-link_for_a_label]",
         dear=True,
     ),
@@ -352,7 +384,13 @@ LEFT = (
         "clean-waits-for-a-pipe",
         "`harness clean` opens a label as open(2) does by default: in place of one lies a named pipe, and root waits for "
         "whoever made it to write.",
-        [Change("engines/folders.py", "_FILE = os.O_NOFOLLOW | os.O_NONBLOCK", "_FILE = os.O_NOFOLLOW")],
+        [
+            Change(
+                "engines/folders.py",
+                "_FILE = os.O_NOFOLLOW | os.O_NONBLOCK",
+                "_FILE = os.O_NOFOLLOW",
+            )
+        ],
         f"{TRAPS}[folder-pipe_for_a_label]",
         8.0,
         dear=True,

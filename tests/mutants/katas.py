@@ -217,7 +217,9 @@ class RenamesMissedEvent(HonestEvent):
     def stage(self, chunks: Iterable[bytes]) -> int:
         count = super().stage(chunks)
         for path in self.unchanged:
-            here, there = (os.path.join(os.fsencode(each), path) for each in (self._staging, self._sandbox))
+            here, there = (
+                os.path.join(os.fsencode(each), path) for each in (self._staging, self._sandbox)
+            )
             if not os.path.lexists(there):  # it can only be taken from where it was
                 parent = os.stat(os.path.dirname(here))
                 os.unlink(here)

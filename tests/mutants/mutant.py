@@ -105,8 +105,12 @@ class Mutant:
     history: str = ""  # else the docstring of `kind`
     needs: Callable[[], str] = lambda: ""  # why it cannot be tried here
     whole: bool = False  # try all properties, to see that the killer is the only one; else the cheap ones and the killer
-    patience: float | None = None  # seconds to wait for what is to go, where the mistake is that it stays
-    case: tuple[str, str] | None = None  # the search that finds it, and what is enough to be tried there
+    patience: float | None = (
+        None  # seconds to wait for what is to go, where the mistake is that it stays
+    )
+    case: tuple[str, str] | None = (
+        None  # the search that finds it, and what is enough to be tried there
+    )
 
     @property
     def words(self) -> str:
@@ -136,4 +140,6 @@ def repacked(chunks: Iterable[bytes], pack: Callable[[str], bytes]) -> Iterator[
 
 def by(*command: str) -> Callable[[str], bytes]:
     """Packed by this command, which runs in the folder."""
-    return lambda folder: subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True).stdout
+    return lambda folder: (
+        subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True).stdout
+    )

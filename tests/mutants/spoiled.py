@@ -44,19 +44,43 @@ from the command (prctl(2), PR_SET_CHILD_SUBREAPER).
 
 @dataclass(frozen=True)
 class Change:
-    """One place of the source."""
+    """One place of the source, whatever lines the formatter breaks it into."""
 
     file: str  # below the package
     old: str  # there once
     new: str
 
+    def found(self, source: str) -> list[re.Match[str]]:
+        """Where `old` stands in the text: exactly, or else with other line breaks."""
+        exact = list(re.finditer(re.escape(self.old), source))
+        return exact or list(re.finditer(_any_layout(self.old), source))
+
     def apply(self, root: Path) -> None:
-        """Make it in the package below `root`. Raises LookupError where the source is another one by now."""
+        """Make it in the package below `root`. Raises LookupError where the source has changed."""
         path = root / "harness" / self.file
         source = path.read_text()
-        if source.count(self.old) != 1:
-            raise LookupError(f"{self.file} has {source.count(self.old)} times: {self.old}")
-        path.write_text(source.replace(self.old, self.new))
+        found = self.found(source)
+        if len(found) != 1:
+            raise LookupError(f"{self.file} has {len(found)} times: {self.old}")
+        path.write_text(source[: found[0].start()] + self.new + source[found[0].end() :])
+
+
+def _any_layout(code: str) -> str:
+    """A pattern for the code in any layout: space may be a line break, brackets may be spread."""
+    inner = code.strip()
+    start = code.index(inner)
+    parts = re.findall(r"\s+|\w+|[^\w\s]", inner)
+    pattern = ""
+    for part in parts:
+        if part.isspace():
+            pattern += r"\s+"
+        elif part in "([{":
+            pattern += re.escape(part) + r"\s*"
+        elif part in ")]}":
+            pattern += r",?\s*" + re.escape(part)
+        else:
+            pattern += re.escape(part)
+    return re.escape(code[:start]) + pattern + re.escape(code[start + len(inner) :])
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,17 @@ class Row:
     def killers(self) -> list[Property]:
         """The claims that were refuted: what an engine cannot promise is nobody's mistake."""
         return [
-            name for name, found in self.findings.items() if found.claimed and found.status is Status.REFUTED
+            name
+            for name, found in self.findings.items()
+            if found.claimed and found.status is Status.REFUTED
         ]
 
     @property
     def lame(self) -> bool:
         """Whether all that it is killed by is that its test events fail: then it is no mutant, but broken."""
-        words = [found.counterexample.words for found in self.findings.values() if found.counterexample]
+        words = [
+            found.counterexample.words for found in self.findings.values() if found.counterexample
+        ]
         return bool(words) and all("a test event was faulty" in each for each in words)
 
 
@@ -80,7 +84,9 @@ def measure(
             rows[mutant.name] = Row(mutant, findings, why)
             for name, found in findings.items():
                 words = found.counterexample.words if found.counterexample else found.reason
-                report(f"{mutant.name}: {name} {found.status}, {found.seconds:.1f} s {words[:200]}".rstrip())
+                report(
+                    f"{mutant.name}: {name} {found.status}, {found.seconds:.1f} s {words[:200]}".rstrip()
+                )
     return [rows[each.name] for each in mutants]
 
 
@@ -108,7 +114,9 @@ def verdict(rows: Sequence[Row]) -> list[str]:
         elif not row.killers:
             complaints.append(f"{row.mutant.name} survives")
         elif row.lame:
-            complaints.append(f"{row.mutant.name} is not wrong but broken: its test events are faulty")
+            complaints.append(
+                f"{row.mutant.name} is not wrong but broken: its test events are faulty"
+            )
     alone = {row.killers[0] for row in rows if row.mutant.whole and len(row.killers) == 1}
     tried = {name for row in rows for name in row.findings}
     complaints += [
@@ -143,10 +151,16 @@ def as_markdown(rows: Sequence[Row]) -> str:
         "## The mistakes",
         "",
     ]
-    lines += [f"- **{row.mutant.name}**: {row.mutant.words}" for row in rows if row.mutant is not CONTROL]
+    lines += [
+        f"- **{row.mutant.name}**: {row.mutant.words}" for row in rows if row.mutant is not CONTROL
+    ]
     lines += spoiled_lines()
     if WITHOUT:
-        lines += ["", "## Properties that no mutant which was tried on all of them is killed by alone", ""]
+        lines += [
+            "",
+            "## Properties that no mutant which was tried on all of them is killed by alone",
+            "",
+        ]
         lines += [f"- **{name}**: {why}" for name, why in WITHOUT.items()]
     return "\n".join(lines) + "\n"
 
@@ -170,7 +184,9 @@ def spoiled_lines() -> list[str]:
     ]
 
 
-def try_spoiled(spoiled: Sequence[Spoiled], report: Callable[[str], None] = lambda line: None) -> list[str]:
+def try_spoiled(
+    spoiled: Sequence[Spoiled], report: Callable[[str], None] = lambda line: None
+) -> list[str]:
     """What is wrong, a line each: a mutant whose test passes, or does not run. `report` hears what was found."""
     complaints = []
     for each in spoiled:
@@ -181,7 +197,9 @@ def try_spoiled(spoiled: Sequence[Spoiled], report: Callable[[str], None] = lamb
         if result.skipped:
             complaints.append(f"{each.name} was not tried: {result.skipped}")
         elif not result.failed:
-            complaints.append(f"{each.name} survives {each.test}: {' '.join(result.said.split())[-300:]}")
+            complaints.append(
+                f"{each.name} survives {each.test}: {' '.join(result.said.split())[-300:]}"
+            )
     return complaints
 
 

@@ -78,7 +78,9 @@ class BusyboxTar(Honest):
     name = "busybox-tar"
 
     def pipe_out(self, event: TestEvent) -> None:
-        event.katas.stage(repacked(event.sandbox.pack(), by("busybox", "tar", "-c", "-f", "-", ".")))
+        event.katas.stage(
+            repacked(event.sandbox.pack(), by("busybox", "tar", "-c", "-f", "-", "."))
+        )
 
 
 def no_busybox() -> str:
@@ -116,7 +118,10 @@ class CutTakenAsWhole(Honest):
 def whole_members(archive: bytes) -> bytes:
     """The members that came whole, and an end that was never sent."""
     end = 0
-    with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(archive)) as members:
+    with (
+        contextlib.suppress(tarfile.TarError),
+        tarfile.open(fileobj=io.BytesIO(archive)) as members,
+    ):
         for each in members:
             size = -(-each.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if each.isreg() else 0
             if each.offset_data + size > len(archive):
@@ -144,14 +149,18 @@ def through_a_container(chunks: Iterable[bytes]) -> Iterator[bytes]:
         tarpipe.unpack(str(tree), chunks)
         whole: list[bytes] = []
         tarpipe.pack(folder, whole.append, what=("tree",))
-        container = engine.api.create_container(RUN_IMAGE, "true", labels={LABEL: str(Owner.current())})["Id"]
+        container = engine.api.create_container(
+            RUN_IMAGE, "true", labels={LABEL: str(Owner.current())}
+        )["Id"]
         try:
             engine.api.put_archive(container, "/", b"".join(whole))
             archive = b"".join(engine.api.get_archive(container, "/tree")[0])
         finally:
             engine.api.remove_container(container, force=True)
         remove_tree(tree)
-        subprocess.run(["tar", "-xp", "--warning=no-timestamp", "-C", folder], input=archive, check=True)
+        subprocess.run(
+            ["tar", "-xp", "--warning=no-timestamp", "-C", folder], input=archive, check=True
+        )
         whole.clear()
         tarpipe.pack(str(tree), whole.append)
     yield from whole

@@ -74,7 +74,9 @@ def do(*command: str) -> None:
 
 def packed(folder: str) -> Iterator[bytes]:
     """The folder as a tar stream, which must come whole."""
-    with subprocess.Popen([*tarpipe.PACK, f"--directory={folder}", "."], stdout=subprocess.PIPE) as tar:
+    with subprocess.Popen(
+        [*tarpipe.PACK, f"--directory={folder}", "."], stdout=subprocess.PIPE
+    ) as tar:
         assert tar.stdout is not None
         yield from tarpipe.read_chunks(tar.stdout)
     if tar.returncode:

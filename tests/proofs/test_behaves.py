@@ -37,7 +37,9 @@ from tests.support import make_runner
     indirect=["shared_engine"],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_every_runner_is_proved(kind: type[BaseRunner], examined: Examine, shared_engine: Engine) -> None:
+def test_every_runner_is_proved(
+    kind: type[BaseRunner], examined: Examine, shared_engine: Engine
+) -> None:
     """Those of the notes are proved with bubblewrap by `harness verify`. What a runner does not claim to keep is not asked of it,
     nor bombs where nothing isolates.
     """
@@ -62,7 +64,11 @@ class ReadsAKillAsATimeOut(Tmp):
 
         def misread(*asked: Any) -> Execution:
             execution = execute(*asked)
-            return replace(execution, timed_out=True, status=None) if execution.status == 137 else execution
+            return (
+                replace(execution, timed_out=True, status=None)
+                if execution.status == 137
+                else execution
+            )
 
         event.sandbox.execute = misread  # type: ignore[method-assign]
         super().play(event)
@@ -72,7 +78,11 @@ class KeepsWhatTimedOut(KatasDataContainer):
     """The mistake: what a run did until its limit was thought worth keeping."""
 
     def run(
-        self, avatar: Avatar, files: VisibleFiles | Mapping[str, str | bytes], *, max_seconds: float = 10.0
+        self,
+        avatar: Avatar,
+        files: VisibleFiles | Mapping[str, str | bytes],
+        *,
+        max_seconds: float = 10.0,
     ) -> Run:
         run = super().run(avatar, files, max_seconds=max_seconds)
         if run.outcome is Outcome.TIMED_OUT:
@@ -126,7 +136,9 @@ def test_a_team_mate_s_file_that_can_be_read_is_found_out(examined: Examine) -> 
 
 
 @on_plain_processes
-def test_stamps_in_whole_seconds_are_found_out(examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stamps_in_whole_seconds_are_found_out(
+    examined: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By two test events with no change."""
     default = [each for each in sandbox.PACK if "format" not in each and "pax" not in each]
     monkeypatch.setattr(sandbox, "PACK", default)

@@ -21,7 +21,8 @@ def test_who_asks_for_it_is_proved(runner: str, examined: Examine) -> None:
 
 @on_bubblewrap
 @pytest.mark.parametrize(
-    "runner", ["katas-overlay:layers=2,durable=yes", "katas-data-container:standby=seeded,durable=yes"]
+    "runner",
+    ["katas-overlay:layers=2,durable=yes", "katas-data-container:standby=seeded,durable=yes"],
 )
 def test_who_changes_a_tree_in_parts_is_proved_too(runner: str, examined: Examine) -> None:
     """Layers that are folded, and what is brought back of a tree that stood by."""

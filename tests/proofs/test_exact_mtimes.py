@@ -34,7 +34,9 @@ def test_tmp_starts_anew(examined: Examine) -> None:
 
 
 @on_plain_processes
-def test_tars_default_format_is_found_out(examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tars_default_format_is_found_out(
+    examined: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It cuts stamps to whole seconds: one entry shows it, by less than a second."""
     default = [each for each in sandbox.PACK if "format" not in each and "pax" not in each]
     monkeypatch.setattr(sandbox, "PACK", default)

@@ -14,7 +14,17 @@ from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
 from harness.verify.proofs.doom import FULL, KILLED
-from harness.verify.proofs.faults import CUT, FROM, HARNESS, KEEPER, RUN, TO, Fault, FaultyEngine, Place
+from harness.verify.proofs.faults import (
+    CUT,
+    FROM,
+    HARNESS,
+    KEEPER,
+    RUN,
+    TO,
+    Fault,
+    FaultyEngine,
+    Place,
+)
 from tests.support import an_avatar, make_runner, script
 
 pytestmark = pytest.mark.parametrize("shared_engine", ["local-plain", "docker"], indirect=True)
@@ -46,7 +56,9 @@ def avatar() -> Avatar:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_a_fault_strikes_once(faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar, fault: Fault) -> None:
+def test_a_fault_strikes_once(
+    faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar, fault: Fault
+) -> None:
     """The test event in which it waits is faulty, for a reason in one line; the next is an ordinary one."""
     with faulty.armed(fault):
         struck = runner.run(avatar, script("echo 1 >made"), max_seconds=60)
@@ -63,7 +75,9 @@ def test_a_fault_that_is_not_reached_does_nothing(
     assert runner.run(avatar, script("true"), max_seconds=60).tag == 2
 
 
-def test_a_test_event_is_listened_to(faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar) -> None:
+def test_a_test_event_is_listened_to(
+    faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar
+) -> None:
     """Whose turn it is, byte by byte, and how often the keeper changed its disk."""
     with faulty.recording() as course:
         assert runner.run(avatar, script("true"), max_seconds=60).tag == 1

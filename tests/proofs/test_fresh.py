@@ -103,7 +103,9 @@ def test_a_container_that_is_used_again(open_engine: Callable[[str], Engine]) ->
     with closing(open_engine("docker")) as engine:
         assert isinstance(engine, DockerEngine)
         found = examine(
-            Subject(Variant(KeepsItsContainer, {}), engine, "docker"), Property.FRESH, PROFILES["ci"]
+            Subject(Variant(KeepsItsContainer, {}), engine, "docker"),
+            Property.FRESH,
+            PROFILES["ci"],
         )
     assert found.counterexample is not None
     assert found.counterexample.words == (

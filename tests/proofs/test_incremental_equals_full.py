@@ -33,7 +33,9 @@ def test_tmp_compiles_everything_again(examined: Examine) -> None:
     """Though nothing was edited; and its token shows it again."""
     found = examined("tmp", Property.INCREMENTAL)
     assert found.counterexample is not None
-    assert found.counterexample.words.endswith("compiled again, and nothing that is included was edited")
+    assert found.counterexample.words.endswith(
+        "compiled again, and nothing that is included was edited"
+    )
     again = examined("tmp", Property.INCREMENTAL, replay=found.counterexample.token)
     assert (again.counterexample, again.examples) == (found.counterexample, 1)
 
@@ -69,20 +71,29 @@ class StampsAnew(KatasDataContainer):
 @on_plain_processes
 @pytest.mark.parametrize(
     ("runner", "words"),
-    [(LeavesDependenciesBehind, "not compiled again"), (StampsAnew, "nothing that is included was edited")],
+    [
+        (LeavesDependenciesBehind, "not compiled again"),
+        (StampsAnew, "nothing that is included was edited"),
+    ],
 )
-def test_a_wrong_runner_is_found_out(runner: type[KatasDataContainer], words: str, examined: Examine) -> None:
+def test_a_wrong_runner_is_found_out(
+    runner: type[KatasDataContainer], words: str, examined: Examine
+) -> None:
     """By the first test event that compiled too little or too much."""
     found = examined(runner, Property.INCREMENTAL)
     assert found.counterexample is not None
-    assert words in found.counterexample.words or "a build from nothing" in found.counterexample.words
+    assert (
+        words in found.counterexample.words or "a build from nothing" in found.counterexample.words
+    )
 
 
 def built(project: Project, compiler: bytes) -> subprocess.CompletedProcess[str]:
     """From nothing, here."""
     with scratch() as folder:
         visible(project.files(), compiler, hang=False).write(folder)
-        return subprocess.run(["./cyber-dojo.sh"], cwd=folder, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            ["./cyber-dojo.sh"], cwd=folder, capture_output=True, text=True, check=False
+        )
 
 
 def edited(session: Sequence[Sequence[Edit]]) -> Project:
@@ -98,7 +109,9 @@ def check_output(session: Sequence[Sequence[Edit]], compiler: bytes) -> None:
     build, expected = built(project, compiler), project.output()
     assert (build.returncode == 0) == (expected is not None), build.stderr
     assert build.stdout == (expected or "")
-    missing = [source for source in sources(project.files()) if needs(project.files(), source) is None]
+    missing = [
+        source for source in sources(project.files()) if needs(project.files(), source) is None
+    ]
     assert bool(missing) == (expected is None)
 
 

@@ -44,7 +44,10 @@ def test_a_network_that_was_left_open(examined: Examine, monkeypatch: pytest.Mon
     found = examined("tmp", Property.ISOLATED)
     assert found.claimed
     assert found.counterexample is not None
-    assert found.counterexample.words == "a run tries for the network: it was reached: a connection arrived"
+    assert (
+        found.counterexample.words
+        == "a run tries for the network: it was reached: a connection arrived"
+    )
 
 
 @on_bubblewrap

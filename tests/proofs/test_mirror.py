@@ -39,7 +39,9 @@ def test_tmp_keeps_nothing_that_a_run_made(examined: Examine) -> None:
     """One file shows it; and its token shows it again."""
     found = examined("tmp", Property.MIRROR)
     assert found.counterexample is not None
-    assert re.match(r"[^:]*: 1\. .*the run [^;]*: in the katas .* is gone", found.counterexample.words)
+    assert re.match(
+        r"[^:]*: 1\. .*the run [^;]*: in the katas .* is gone", found.counterexample.words
+    )
     again = examined("tmp", Property.MIRROR, replay=found.counterexample.token)
     assert (again.counterexample, again.examples) == (found.counterexample, 1)
 
@@ -103,8 +105,12 @@ def test_a_run_removes_nothing_through_a_symlink(tmp_path: Path) -> None:
 def test_what_a_run_does_is_what_the_model_says(session: list[Press]) -> None:
     """The shell is the judge: where the player edits nothing, a disk holds in the end what the model does."""
     with scratch() as folder:
-        model = played([Press(deeds=[*press.edits, *press.deeds]) for press in session], Path(folder))
-        found = {path: entry for path, entry in snapshot(folder, contents=True).items() if path != b"."}
+        model = played(
+            [Press(deeds=[*press.edits, *press.deeds]) for press in session], Path(folder)
+        )
+        found = {
+            path: entry for path, entry in snapshot(folder, contents=True).items() if path != b"."
+        }
         assert not differences(model.entries(found, contents=True), found)
 
 

@@ -77,10 +77,14 @@ def replace(root: Path, *, sync: bool) -> None:
 
 
 @pytest.mark.parametrize("model", Model)
-def test_a_careful_program_leaves_a_file_old_or_new(root: Path, tmp_path: Path, model: Model) -> None:
+def test_a_careful_program_leaves_a_file_old_or_new(
+    root: Path, tmp_path: Path, model: Model
+) -> None:
     (root / "file").write_text("old")
     states = left(root, tmp_path, moment(root, lambda: replace(root, sync=True), model))
-    assert {state["file"] for state in states} == ({"old", "12"} if model is Model.STRICT else {"12"})
+    assert {state["file"] for state in states} == (
+        {"old", "12"} if model is Model.STRICT else {"12"}
+    )
 
 
 def test_a_careless_one_leaves_it_empty_or_cut_off(root: Path, tmp_path: Path) -> None:
@@ -128,7 +132,9 @@ def test_two_names_change_places_at_once(root: Path, tmp_path: Path) -> None:
     """Whatever else has landed."""
     for name in ("one", "other"):
         (root / name).write_text(name)
-    states = left(root, tmp_path, moment(root, lambda: exchange(str(root / "one"), str(root / "other"))))
+    states = left(
+        root, tmp_path, moment(root, lambda: exchange(str(root / "one"), str(root / "other")))
+    )
     assert {tuple(state.items()) for state in states} == {
         (("one", "one"), ("other", "other")),
         (("one", "other"), ("other", "one")),
@@ -164,7 +170,9 @@ def test_what_is_done_later_may_land_sooner(root: Path, tmp_path: Path) -> None:
     shutil.rmtree(root)
     root.mkdir()
     found = moment(root, do)
-    (third,) = (number for number, change in enumerate(found.unsure) if change.words == "the name third")
+    (third,) = (
+        number for number, change in enumerate(found.unsure) if change.words == "the name third"
+    )
     assert set(found.disk(1 << third).names[1]) == {"third"}
 
 
@@ -180,7 +188,9 @@ def test_what_has_landed_is_not_undone_by_what_was_before(root: Path, tmp_path: 
 
     found = moment(root, do)
     old = found.sure.names[1]["file"]
-    assert all(found.disk(landed).names[1]["file"] == old for landed in range(1 << len(found.unsure)))
+    assert all(
+        found.disk(landed).names[1]["file"] == old for landed in range(1 << len(found.unsure))
+    )
 
 
 def test_with_all_landed_it_is_what_was_there(root: Path, tmp_path: Path) -> None:
@@ -232,7 +242,13 @@ def accepted(root: Path) -> None:
     """One test event of katas in a folder, with a tree that is staged; prints the calls that were recorded of it."""
     with recorded(root) as (recorder, records):
         (root / "begin").mkdir()
-        play(FolderKatas(root), Avatar(), {"file": "1"}, lambda tree: (tree / "made").mkdir(), durable=True)
+        play(
+            FolderKatas(root),
+            Avatar(),
+            {"file": "1"},
+            lambda tree: (tree / "made").mkdir(),
+            durable=True,
+        )
         recorder.mark("done")
     sys.stdout.write("\n".join(each["call"] for each in records if each["call"] in CALLS.values()))
 
@@ -244,7 +260,10 @@ def test_the_kernel_is_asked_for_what_is_recorded(tmp_path: Path) -> None:
     root.mkdir()
     command = ["strace", "-f", "-qq", "-e", f"trace={','.join(CALLS)}", "-o", str(trace)]
     done = subprocess.run(
-        [*command, sys.executable, "-c", PROGRAM, str(root)], capture_output=True, text=True, check=False
+        [*command, sys.executable, "-c", PROGRAM, str(root)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if "ptrace" in done.stderr:
         pytest.skip(f"strace may not trace here: {done.stderr.strip()}")

@@ -54,7 +54,9 @@ def test_a_mount_needs_a_uid_that_is_the_katas_own(examined: Examine) -> None:
     """Owners do not tell, then, but what the run is given to write into does."""
     found = examined(RunsAsTheirOwner, Property.OWNERSHIP)
     assert found.counterexample is not None
-    assert found.counterexample.words.startswith("mounted: the run writes into a folder of the host")
+    assert found.counterexample.words.startswith(
+        "mounted: the run writes into a folder of the host"
+    )
 
 
 class RunsAsRoot(KatasDataContainer):
@@ -72,7 +74,9 @@ def test_a_run_that_is_root(examined: Examine) -> None:
 
 
 @on_plain_processes
-def test_katas_that_do_not_open_what_a_run_closed(examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_katas_that_do_not_open_what_a_run_closed(
+    examined: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The mistake was the harness's own: root, who needs no permission, took it that the run's user needs none."""
     monkeypatch.setattr(disk, "permit", lambda folder, need: None)
 

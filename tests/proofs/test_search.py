@@ -16,7 +16,16 @@ from harness.engines.local.engine import LocalEngine
 from harness.inside.errors import KatasError, UsageError
 from harness.runners.claims import Property
 from harness.verify import proofs
-from harness.verify.proofs import PROFILES, Finding, Refuted, Search, Status, Subject, Untried, examine
+from harness.verify.proofs import (
+    PROFILES,
+    Finding,
+    Refuted,
+    Search,
+    Status,
+    Subject,
+    Untried,
+    examine,
+)
 from tests.support import one_line
 
 Prove = Callable[[Subject, Search], None]
@@ -72,7 +81,8 @@ def played(subject: Subject, search: Search) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prove", "words"), [(drawn, "10 is too large"), (listed, "10: 10 is too large"), (played, "three steps")]
+    ("prove", "words"),
+    [(drawn, "10 is too large"), (listed, "10: 10 is too large"), (played, "three steps")],
 )
 def test_a_counterexample_is_the_smallest_and_can_be_replayed(
     prove: Prove, words: str, examined: Callable[..., Finding]
@@ -87,7 +97,9 @@ def test_a_counterexample_is_the_smallest_and_can_be_replayed(
     assert again.examples == 1
 
 
-def test_a_counterexample_that_was_mended_no_longer_refutes(examined: Callable[..., Finding]) -> None:
+def test_a_counterexample_that_was_mended_no_longer_refutes(
+    examined: Callable[..., Finding],
+) -> None:
     """Then its replay says so, as one example."""
     found = examined(drawn)
     assert found.counterexample is not None
@@ -102,7 +114,9 @@ def test_a_counterexample_that_was_mended_no_longer_refutes(examined: Callable[.
 @pytest.mark.parametrize(
     "word", ["rubbish", "numbers.rubbish", "numbers.", "others.MTI", "numbers.Ni4xIEFBQQ"]
 )
-def test_a_word_that_is_no_counterexample_is_refused(word: str, examined: Callable[..., Finding]) -> None:
+def test_a_word_that_is_no_counterexample_is_refused(
+    word: str, examined: Callable[..., Finding]
+) -> None:
     """In one line; an empty one searches anew, which is how a race is replayed."""
     if word == "numbers.":
         assert examined(drawn, replay=word).status is Status.REFUTED

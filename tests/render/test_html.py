@@ -60,7 +60,9 @@ def view(browser: Any, document: Path, scheme: str) -> Iterator[Any]:
     said: list[str] = []
     opened.on("console", lambda message: said.append(message.text))
     opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("request", lambda asked: None if asked.url.startswith("file:") else said.append(asked.url))
+    opened.on(
+        "request", lambda asked: None if asked.url.startswith("file:") else said.append(asked.url)
+    )
     opened.goto(document.as_uri())
     yield opened
     context.close()
@@ -80,7 +82,9 @@ def test_an_accessibility_checker_finds_no_serious_fault(view: Any) -> None:
     response = axe.run(view).response
     assert len(response["passes"]) > 20  # it did look
     serious = [each for each in response["violations"] if each["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps([(each["id"], each["nodes"][0]["html"][:200]) for each in serious])
+    assert not serious, json.dumps(
+        [(each["id"], each["nodes"][0]["html"][:200]) for each in serious]
+    )
 
 
 def test_every_picture_has_words_and_figures_to_point_at(view: Any) -> None:
@@ -99,7 +103,9 @@ def test_the_table_sorts_by_numbers_and_back(view: Any) -> None:
 
     def order() -> list[float]:
         cells = view.locator("#table tbody tr td:nth-last-child(3)")
-        return [float(cells.nth(number).get_attribute("data-value")) for number in range(cells.count())]
+        return [
+            float(cells.nth(number).get_attribute("data-value")) for number in range(cells.count())
+        ]
 
     head = view.get_by_role("button", name="in the katas")
     head.click()
@@ -132,7 +138,10 @@ def test_counterexamples_stand_with_the_command_that_replays_them(view: Any) -> 
     text = view.locator("#proofs").inner_text()
     assert text.count("half a product was left") == 1
     assert view.locator("#proofs dt").count() == 1  # what was not refuted has no counterexample
-    assert "harness verify --runner katas-volume --engine docker --property atomic --replay kill.cnVu" in text
+    assert (
+        "harness verify --runner katas-volume --engine docker --property atomic --replay kill.cnVu"
+        in text
+    )
 
 
 def test_what_a_result_says_is_never_markup(tmp_path: Path) -> None:

@@ -34,12 +34,19 @@ def finding(
 
 def shown(findings: list[Finding], *, colour: bool = False, width: int = 80) -> str:
     out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    console = Console(
+        file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False
+    )
     console.print(matrix.report(findings, width=width), crop=False)
     return out.getvalue()
 
 
-RUNNERS = ("tmp", "katas-volume", "katas-data-container", "katas-data-container:start=seeded,transport=x")
+RUNNERS = (
+    "tmp",
+    "katas-volume",
+    "katas-data-container",
+    "katas-data-container:start=seeded,transport=x",
+)
 
 MANY = [
     finding(name, runner, status, engine=engine, claimed=claimed)
@@ -67,7 +74,9 @@ def test_a_label_longer_than_a_line_is_folded() -> None:
     label = "mine:" + ",".join(f"option{number}=value{number}" for number in range(9))
     table = shown([finding(runner=label)]).split("\n\n")[0]
     assert max(map(len, table.splitlines())) <= 80
-    folded = "".join(line[len("on docker") :].strip() for line in table.splitlines() if "─" not in line)
+    folded = "".join(
+        line[len("on docker") :].strip() for line in table.splitlines() if "─" not in line
+    )
     assert folded.startswith(label)
 
 

@@ -35,4 +35,6 @@ def avatar() -> Avatar:
 def open_runner() -> Iterator[Callable[..., BaseRunner]]:
     """Opens a runner of the test's own, closed with it."""
     with ExitStack() as opened:
-        yield lambda *arguments, **options: opened.enter_context(closing(make_runner(*arguments, **options)))
+        yield lambda *arguments, **options: opened.enter_context(
+            closing(make_runner(*arguments, **options))
+        )

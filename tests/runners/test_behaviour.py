@@ -43,7 +43,9 @@ chmod 4755 one; chmod 1777 empty; chmod 0 unreadable closed/file closed
 
 
 @keeping
-def test_whatever_a_run_leaves_is_there_next_time_as_it_was(runner: BaseRunner, avatar: Avatar) -> None:
+def test_whatever_a_run_leaves_is_there_next_time_as_it_was(
+    runner: BaseRunner, avatar: Avatar
+) -> None:
     """What nobody may read, links of both kinds, holes, pipes; stamps to the nanosecond, old ones and future ones, however
     often it travels. And an edit is still seen.
     """

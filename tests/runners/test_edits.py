@@ -121,7 +121,9 @@ def test_a_file_that_is_edited_while_the_run_goes_on(
     (tmp_path / "source").write_text("one\n")
     files = files_of(tmp_path, source=10)
     run = runner.run(
-        avatar, files, on_output=lambda output: (tmp_path / "source").write_text("edited meanwhile\n")
+        avatar,
+        files,
+        on_output=lambda output: (tmp_path / "source").write_text("edited meanwhile\n"),
     )
     assert completed(run).stdout == "making\none\n"
     run = runner.run(avatar, files, on_output=lambda output: (tmp_path / "source").unlink())
@@ -151,7 +153,9 @@ def test_a_change_of_mode_alone_has_nothing_made_anew(runner: BaseRunner, avatar
     assert completed(runner.run(avatar, files)).stdout == again + "executable\n#!one\n"
 
 
-def test_what_a_run_deleted_and_the_player_gave_another_mode(runner: BaseRunner, avatar: Avatar) -> None:
+def test_what_a_run_deleted_and_the_player_gave_another_mode(
+    runner: BaseRunner, avatar: Avatar
+) -> None:
     """Is put back with the stamp that it had, and the new mode: its content was not edited."""
     make = sh("make -s 2>&1; [ -x source ] && echo executable; cat product; rm source")
     files = VisibleFiles({"cyber-dojo.sh": make, "Makefile": MAKEFILE, "source": "#!one\n"})
@@ -179,7 +183,8 @@ class TestProducts:
             "truncate -s 1M sparse; echo end >>sparse; ln changed hard; : >\"$(printf 'two\\nlines')\"",
         )
         files = VisibleFiles(
-            {"cyber-dojo.sh": do} | dict.fromkeys(("changed", "deleted", "mode", "kept", "same"), "1\n")
+            {"cyber-dojo.sh": do}
+            | dict.fromkeys(("changed", "deleted", "mode", "kept", "same"), "1\n")
         )
         run = completed(runner.run(avatar, files, products=True))
         found = run.products
@@ -194,7 +199,9 @@ class TestProducts:
         with pytest.raises(UsageError, match="neither made nor changed 'kept'"):
             found.read("kept")
 
-    def test_they_are_only_told_when_they_are_asked_for(self, runner: BaseRunner, avatar: Avatar) -> None:
+    def test_they_are_only_told_when_they_are_asked_for(
+        self, runner: BaseRunner, avatar: Avatar
+    ) -> None:
         """It takes time."""
         assert runner.run(avatar, {"cyber-dojo.sh": sh("echo x >made")}).products is None
 

@@ -22,7 +22,11 @@ from harness.runners.claims import EVERYTHING, Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.variant import Variant
 
-SENSIBLE = ("", "pipe=one-way", *(f"granularity=kata,pipe={each}" for each in ("two-way", "one-way", "none")))
+SENSIBLE = (
+    "",
+    "pipe=one-way",
+    *(f"granularity=kata,pipe={each}" for each in ("two-way", "one-way", "none")),
+)
 VARIANTS = (*SENSIBLE, "granularity=avatar")
 
 BUILD = "[ product -nt source ] && echo kept || { echo made; cp source product; }; [ ! -e extra ] || rm extra"
@@ -31,7 +35,9 @@ BUILD = "[ product -nt source ] && echo kept || { echo made; cp source product; 
 @pytest.fixture(scope="module", params=VARIANTS, ids=lambda text: text or "default")
 def runner(request: pytest.FixtureRequest, shared_engine: Engine) -> Iterator[BaseRunner]:
     """Each sensible variant on each engine."""
-    with closing(Variant.of(KatasDataContainer, request.param).open(shared_engine, observe=True)) as opened:
+    with closing(
+        Variant.of(KatasDataContainer, request.param).open(shared_engine, observe=True)
+    ) as opened:
         yield opened
 
 
@@ -57,7 +63,9 @@ def test_what_a_run_deletes_stays_deleted_unless_the_pipe_is_one_way(runner: Bas
     assert left == (set() if is_piped_one_way(runner) else {b"d"})
 
 
-def test_only_who_mounts_a_team_s_data_container_reads_a_team_mate_s_files(runner: BaseRunner) -> None:
+def test_only_who_mounts_a_team_s_data_container_reads_a_team_mate_s_files(
+    runner: BaseRunner,
+) -> None:
     """And nobody another kata's: the whole file system is searched, as far as the run can see it."""
     assert isinstance(runner, KatasDataContainer)
     if not runner.engine.isolates:
@@ -82,7 +90,9 @@ def test_a_mounted_run_writes_nowhere_but_in_sandboxes(runner: BaseRunner) -> No
     """Its own history and the names of its visible files are the keeper's."""
     avatar = an_avatar()
     run = play(
-        runner, avatar, "cd ..; touch .git/x visible.json new 2>/dev/null; mv sandbox y 2>/dev/null; true"
+        runner,
+        avatar,
+        "cd ..; touch .git/x visible.json new 2>/dev/null; mv sandbox y 2>/dev/null; true",
     )
     assert run.tag == 1
     assert play(runner, avatar, "true", added="1").tag == 2
@@ -97,7 +107,9 @@ def test_no_container_is_left_behind(runner: BaseRunner) -> None:
     eventually(lambda: len(runner.engine.traces()) <= keepers, "containers go")
 
 
-def test_data_containers_are_made_on_the_fly_and_go_with_temporary_katas(shared_engine: Engine) -> None:
+def test_data_containers_are_made_on_the_fly_and_go_with_temporary_katas(
+    shared_engine: Engine,
+) -> None:
     """One for each kata or each avatar, with the name of the katas as a common label; they are listed together."""
     kata = an_avatar().kata
     for granularity, expected in (("kata", 1), ("avatar", 2)):
@@ -111,7 +123,9 @@ def test_data_containers_are_made_on_the_fly_and_go_with_temporary_katas(shared_
             found = [each for each in shared_engine.volumes() if each.katas == katas.name]
             assert len(found) == expected
             assert all(each.temporary for each in found)
-            assert {kata: {"lion", "tiger"}} == {key: set(value) for key, value in katas.list().items()}
+            assert {kata: {"lion", "tiger"}} == {
+                key: set(value) for key, value in katas.list().items()
+            }
             packed: list[bytes] = []
             assert katas.download(kata, packed.append) == sum(map(len, packed))
             with tarfile.open(fileobj=io.BytesIO(b"".join(packed))) as members:
@@ -168,20 +182,25 @@ def test_what_makes_no_sense_together_is_refused(options: str) -> None:
 
 def test_claims_follow_the_pipe() -> None:
     claims = {
-        text: KatasDataContainer.claims(Variant.of(KatasDataContainer, text).options) for text in VARIANTS
+        text: KatasDataContainer.claims(Variant.of(KatasDataContainer, text).options)
+        for text in VARIANTS
     }
     assert claims[""] == claims["granularity=kata,pipe=two-way"] == EVERYTHING
     assert Property.INCREMENTAL not in claims["pipe=one-way"]
     assert Property.ATOMIC in claims["pipe=one-way"]
     assert {Property.ATOMIC, Property.TIMED_OUT} & claims["granularity=avatar"] == set()
-    assert claims["granularity=avatar"] - claims["granularity=kata,pipe=none"] == {Property.ISOLATED}
+    assert claims["granularity=avatar"] - claims["granularity=kata,pipe=none"] == {
+        Property.ISOLATED
+    }
 
 
 def test_where_nothing_can_be_mounted_the_runner_says_so(
     monkeypatch: pytest.MonkeyPatch, open_engine: object
 ) -> None:
     """A user without privileges on a kernel without user namespaces, and bind mounts refused."""
-    monkeypatch.setattr("harness.engines.local.engine.bind_problem", lambda: "mount: permission denied")
+    monkeypatch.setattr(
+        "harness.engines.local.engine.bind_problem", lambda: "mount: permission denied"
+    )
     with closing(open_engine("local-plain")) as engine:  # type: ignore[operator]
         with pytest.raises(EngineError) as refused:
             Variant.of(KatasDataContainer, "granularity=avatar").open(engine)

@@ -94,7 +94,11 @@ def test_each_step_is_a_phase_with_its_bytes(runner: BaseRunner, avatar: Avatar)
     }[runner.name]
     assert [kind for kind in kinds if kind in expected] == expected
     piped = {phase.kind: (phase.bytes_in > 0, phase.bytes_out > 0) for phase in run.phases}
-    for kind, moved in (("pipe_in", (True, False)), ("pipe_out", (False, True)), ("run", (False, False))):
+    for kind, moved in (
+        ("pipe_in", (True, False)),
+        ("pipe_out", (False, True)),
+        ("run", (False, False)),
+    ):
         assert piped.get(kind, moved) == moved
     assert sum(phase.nanoseconds for phase in run.phases) <= run.nanoseconds
 
@@ -119,7 +123,9 @@ def test_bad_input_is_refused_and_nothing_is_changed(runner: BaseRunner, avatar:
 
 @on_plain_processes
 @pytest.mark.parametrize("kind", runners.BUILT_IN, ids=lambda kind: kind.name)
-def test_a_runner_that_is_closed_plays_no_more(kind: type[BaseRunner], shared_engine: Engine) -> None:
+def test_a_runner_that_is_closed_plays_no_more(
+    kind: type[BaseRunner], shared_engine: Engine
+) -> None:
     """Its katas may be gone: nothing must come into being that nobody removes."""
     with closing(make_runner(kind.name, shared_engine)) as closed:
         pass
@@ -138,7 +144,9 @@ def test_a_command_that_is_no_command_is_refused(command: str, shared_engine: En
     one_line(refused.value)
 
 
-@pytest.mark.parametrize(("name", "bound"), [("output", -1), ("memory", 0), ("event_seconds", float("nan"))])
+@pytest.mark.parametrize(
+    ("name", "bound"), [("output", -1), ("memory", 0), ("event_seconds", float("nan"))]
+)
 def test_a_limit_that_is_no_limit_is_refused(name: str, bound: float) -> None:
     """Before an engine makes something else of it."""
     with pytest.raises(UsageError, match=f"{name} must be a number above 0") as refused:
@@ -146,7 +154,9 @@ def test_a_limit_that_is_no_limit_is_refused(name: str, bound: float) -> None:
     one_line(refused.value)
 
 
-@pytest.mark.parametrize(("name", "bound"), [("output", 1 << 63), ("file", 1 << 70), ("memory", 1.5)])
+@pytest.mark.parametrize(
+    ("name", "bound"), [("output", 1 << 63), ("file", 1 << 70), ("memory", 1.5)]
+)
 def test_a_limit_that_no_engine_can_be_told_is_refused(name: str, bound: float) -> None:
     """The tools that keep it would fail, and with them the output be lost."""
     with pytest.raises(UsageError, match=f"{name} must be a whole number below") as refused:
@@ -171,7 +181,10 @@ def test_a_visible_file_that_has_gone_is_bad_input(
     [
         ({"a": "1"}, "there is no ./cyber-dojo.sh in the sandbox"),
         ({"cyber-dojo.sh": "echo"}, "./cyber-dojo.sh is not executable; chmod +x it"),
-        ({"cyber-dojo.sh": "#!/no/sh\n"}, "the interpreter of ./cyber-dojo.sh, /no/sh, is not in the image"),
+        (
+            {"cyber-dojo.sh": "#!/no/sh\n"},
+            "the interpreter of ./cyber-dojo.sh, /no/sh, is not in the image",
+        ),
     ],
 )
 def test_a_command_that_cannot_be_started_is_a_fault(
@@ -204,14 +217,21 @@ def test_a_full_disk_is_a_fault(
 
 @dockers
 @pytest.mark.parametrize("kind", runners.NOTES, ids=runners.NOTES_NAMES)
-def test_an_image_that_is_not_there_is_refused(kind: type[BaseRunner], shared_engine: Engine) -> None:
-    with closing(TemporaryKatas()) as katas, pytest.raises(ImageError, match="harness-test-none") as refused:
+def test_an_image_that_is_not_there_is_refused(
+    kind: type[BaseRunner], shared_engine: Engine
+) -> None:
+    with (
+        closing(TemporaryKatas()) as katas,
+        pytest.raises(ImageError, match="harness-test-none") as refused,
+    ):
         kind(shared_engine, katas, image="harness-test-none")
     one_line(refused.value)
 
 
 @pytest.mark.parametrize("shared_engine", ["docker26"], indirect=True)
-def test_katas_that_the_engine_does_not_see_are_a_fault(shared_engine: Engine, avatar: Avatar) -> None:
+def test_katas_that_the_engine_does_not_see_are_a_fault(
+    shared_engine: Engine, avatar: Avatar
+) -> None:
     """A volume mount needs the engine to be on the machine that holds the katas, and is told so if it is not."""
     with closing(FolderKatas(f"/var/tmp/harness-test-{avatar.kata}")) as katas:
         run = KatasVolume(shared_engine, katas).run(avatar, script("true"))
@@ -253,7 +273,9 @@ EDITED = script("echo 2 >made; echo ran", edited="2")
 def assert_as_if_never_made(runner: BaseRunner, avatar: Avatar, before: Snapshot) -> None:
     """Only the visible files that are copied in before a run may differ; and where the run sees the katas, what it did."""
     changed = difference(before, snapshot(runner.katas, avatar))
-    copied_in = {b".", b"cyber-dojo.sh", b"edited"} | ({b"made"} if runner.name == "katas-volume" else set())
+    copied_in = {b".", b"cyber-dojo.sh", b"edited"} | (
+        {b"made"} if runner.name == "katas-volume" else set()
+    )
     assert {*changed.added, *changed.removed, *changed.changed} <= copied_in
     assert [each.tag for each in runner.katas.list()[avatar.kata][avatar.name]] == [1]
 
@@ -278,7 +300,9 @@ def test_a_stream_cut_while_the_tree_comes_back(
 
     monkeypatch.setattr(Sandbox, "pack", cut)
     run = runner.run(
-        avatar, script("head -c 67108864 /dev/urandom >big; echo 2 >made", edited="2"), max_seconds=PATIENCE
+        avatar,
+        script("head -c 67108864 /dev/urandom >big; echo 2 >made", edited="2"),
+        max_seconds=PATIENCE,
     )
     monkeypatch.undo()
     assert (run.outcome, run.status, run.tag) == (Outcome.FAULTY, 0, None)
@@ -287,7 +311,9 @@ def test_a_stream_cut_while_the_tree_comes_back(
     assert_next_is_ordinary(runner, avatar)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, EngineError("by a test")], ids=["interrupt", "error"])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt, EngineError("by a test")], ids=["interrupt", "error"]
+)
 @pytest.mark.parametrize("shared_engine", ["local", "docker26"], indirect=True)
 def test_an_error_in_the_middle_leaves_nothing_behind(
     runner: BaseRunner,

@@ -41,10 +41,14 @@ class Disk:
         return {path: hashlib.blake2b(self.contents[path]).hexdigest() for path in paths}
 
     def digests(self, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
-        return self.digest([path for path, size in sizes.items() if len(self.contents[path]) == size])
+        return self.digest(
+            [path for path, size in sizes.items() if len(self.contents[path]) == size]
+        )
 
 
-def others(now: Mapping[bytes, bytes], before: Mapping[bytes, bytes]) -> tuple[set[bytes], int, int]:
+def others(
+    now: Mapping[bytes, bytes], before: Mapping[bytes, bytes]
+) -> tuple[set[bytes], int, int]:
     """What is to be brought back of these, and how much of either side was read to find that out."""
     one: Any
     one, other = Disk(now), Disk(before)
@@ -97,11 +101,17 @@ def test_what_cannot_be_listed_comes_back_whole(
     seeded.prepare(avatar)
     monkeypatch.setattr(sandbox, "LISTING", 100)
     play(seeded, avatar, "rm made; mkdir folder; echo 2 >folder/other")
-    assert {b"folder/other"} == set(snapshot(seeded.katas, avatar)) - {b".", b"cyber-dojo.sh", b"folder"}
+    assert {b"folder/other"} == set(snapshot(seeded.katas, avatar)) - {
+        b".",
+        b"cyber-dojo.sh",
+        b"folder",
+    }
 
 
 @once
-def test_what_a_run_puts_in_the_place_of_an_empty_folder_outlives_it(seeded: KatasDataContainer) -> None:
+def test_what_a_run_puts_in_the_place_of_an_empty_folder_outlives_it(
+    seeded: KatasDataContainer,
+) -> None:
     """The player deletes an empty folder, which is no file any more."""
     avatar = an_avatar()
     script, folder = VisibleFile(b"#!/bin/sh\nls\n", PROGRAM), VisibleFile(b"", FOLDER)
@@ -117,7 +127,9 @@ def test_a_mode_is_changed_by_all_names_of_a_file(seeded: KatasDataContainer) ->
     """As chmod in place does: a run had given it another one."""
     avatar = an_avatar()
     for mode in (FILE, PROGRAM):
-        script = VisibleFile(b"#!/bin/sh\n[ -e too ] || ln seen too\n[ -x too ] && echo yes\n", PROGRAM)
+        script = VisibleFile(
+            b"#!/bin/sh\n[ -e too ] || ln seen too\n[ -x too ] && echo yes\n", PROGRAM
+        )
         files = VisibleFiles({b"cyber-dojo.sh": script, b"seen": VisibleFile(b"1\n", mode)})
         run = seeded.run(avatar, files, max_seconds=60)
         seeded.prepare(avatar)
@@ -132,7 +144,9 @@ def test_a_nest_is_refused_and_the_next_test_event_is_as_before(seeded: KatasDat
     seeded.prepare(avatar)
     nest = "i=0; while [ $i -lt 40 ]; do mkdir $0; cd -P $0; i=$((i+1)); done; echo made"
     name = "n" * 200
-    run = seeded.run(avatar, {"cyber-dojo.sh": f"#!/bin/sh\n{nest.replace('$0', name)}\n"}, max_seconds=60)
+    run = seeded.run(
+        avatar, {"cyber-dojo.sh": f"#!/bin/sh\n{nest.replace('$0', name)}\n"}, max_seconds=60
+    )
     assert (run.outcome, run.tag, run.stdout) == ("faulty", None, "made\n")
     assert run.reason.rstrip().find("File name too long") > 0
     assert play(seeded, avatar, "cat made; ls").stdout.split() == ["1", "cyber-dojo.sh", "made"]

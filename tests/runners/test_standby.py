@@ -18,7 +18,17 @@ from typing import cast
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import PATIENCE, an_avatar, completed, eventually, make_runner, one_line, play, script, snapshot
+from support import (
+    PATIENCE,
+    an_avatar,
+    completed,
+    eventually,
+    make_runner,
+    one_line,
+    play,
+    script,
+    snapshot,
+)
 
 from harness import runners
 from harness.engines import Engine, Sandbox
@@ -106,7 +116,9 @@ EVENTS = st.lists(st.tuples(st.lists(commands(), max_size=5), VISIBLE), min_size
 
 
 @once
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(events=EVENTS)
 def test_a_head_start_gives_the_same_katas(
     seeded: KatasDataContainer,
@@ -134,13 +146,19 @@ CASES = {
     "folder to file": ("mkdir a; echo 1 >a/b", "rm -r a; echo 2 >a"),
     "folder to symlink": ("mkdir a; echo 1 >a/b", "mv a c; ln -s c a; echo 2 >a/b"),
     "deletions": ("mkdir -p a/b; touch a/b/c a/d e", "rm -r a/b e"),
-    "unreadable": ("echo 1 >a; mkdir d; echo 1 >d/e; chmod 0 a d/e d", "chmod 700 d; echo 2 >d/f; chmod 0 d"),
+    "unreadable": (
+        "echo 1 >a; mkdir d; echo 1 >d/e; chmod 0 a d/e d",
+        "chmod 700 d; echo 2 >d/f; chmod 0 d",
+    ),
     "stamp set back": ("echo 1 >a; touch -d @1000 a", "echo 2 >a; touch -d @1000 a"),
     "mode and stamp of a folder": (
         "mkdir -p a/b",
         "chmod 500 a/b; touch -d @1000.5 a/b; chmod 711 a; touch -d @7 a",
     ),
-    "awkward names": ("touch -- '-rf' 'two\nlines' ' ' $(printf 'x\\377')", "echo 1 >-rf; rm 'two\nlines'"),
+    "awkward names": (
+        "touch -- '-rf' 'two\nlines' ' ' $(printf 'x\\377')",
+        "echo 1 >-rf; rm 'two\nlines'",
+    ),
     "nothing": ("echo 1 >a", "true"),
     "sparse": ("truncate -s 1M a", "truncate -s 2M a; echo >>a"),
 }
@@ -189,7 +207,11 @@ def test_each_container_serves_one_test_event(seeded: KatasDataContainer) -> Non
     avatar = an_avatar()
     for _ in range(3):
         seeded.prepare(avatar)
-        run = play(seeded, avatar, "cat /tmp/left 2>/dev/null; echo 1 >/tmp/left; echo 1 >>runs; wc -l <runs")
+        run = play(
+            seeded,
+            avatar,
+            "cat /tmp/left 2>/dev/null; echo 1 >/tmp/left; echo 1 >>runs; wc -l <runs",
+        )
         assert "1\n" not in run.stdout.splitlines(keepends=True)[:-1]
     assert run.stdout.strip() == "3"
 
@@ -209,7 +231,10 @@ def test_where_the_katas_changed_meanwhile_it_is_thrown_away(
     if what == "another process":
         play(other, avatar, "echo 2 >made")
     else:
-        assert other.run(avatar, script("sleep 60", v="1"), max_seconds=0.2).outcome is Outcome.TIMED_OUT
+        assert (
+            other.run(avatar, script("sleep 60", v="1"), max_seconds=0.2).outcome
+            is Outcome.TIMED_OUT
+        )
     run = play(seeded, avatar, "cat made", v="1")
     assert not sent_only_the_edit(run)
     assert run.stdout == ("2\n" if what == "another process" else "1\n")
@@ -241,7 +266,10 @@ def test_a_run_past_its_limit_leaves_nothing(shared_engine: Engine, standby: str
         run = runner.run(avatar, script("echo 2 >made; sleep 60"), max_seconds=0.5)
         assert (run.outcome, run.tag) == (Outcome.TIMED_OUT, None)
         after = snapshot(runner.katas, avatar)
-        assert {path for path in after if after[path] != before.get(path)} <= {b".", b"cyber-dojo.sh"}
+        assert {path for path in after if after[path] != before.get(path)} <= {
+            b".",
+            b"cyber-dojo.sh",
+        }
         assert play(runner, avatar, "cat made").stdout == "1\n"
 
 
@@ -283,7 +311,9 @@ def ready(standby: Standby, avatar: Avatar) -> Standing:
 def test_the_least_recently_used_gives_way() -> None:
     """A table of at most two: the one that was used again stays."""
     closed: list[str] = []
-    with closing(Standby(lambda avatar: Standing(cast(Sandbox, Idle(closed, avatar.name))), 2)) as standby:
+    with closing(
+        Standby(lambda avatar: Standing(cast(Sandbox, Idle(closed, avatar.name))), 2)
+    ) as standby:
         for name in ("lion", "newt", "lion", "toad"):
             ready(standby, Avatar(name=name))
         assert closed == ["newt"]
@@ -341,7 +371,9 @@ def test_a_head_start_that_is_only_queued_is_not_waited_for() -> None:
 def test_none_is_prepared_for_an_avatar_that_plays() -> None:
     """Its katas are locked, and whoever prepares would wait for them; with the last of its test events it may."""
     closed: list[str] = []
-    with closing(Standby(lambda avatar: Standing(cast(Sandbox, Idle(closed, avatar.name))), 2)) as standby:
+    with closing(
+        Standby(lambda avatar: Standing(cast(Sandbox, Idle(closed, avatar.name))), 2)
+    ) as standby:
         ready(standby, Avatar(name="lion"))
         with standby.playing(Avatar(name="lion")) as standing:
             assert standing is not None
@@ -367,7 +399,9 @@ def test_slow_avatars_do_not_hold_up_others(shared_engine: Engine) -> None:
         for _ in range(WORKERS + 1):
             avatar = an_avatar()
             play(runner, avatar, "true")
-            slow += [players.submit(runner.run, avatar, script(flag), max_seconds=60) for _ in range(2)]
+            slow += [
+                players.submit(runner.run, avatar, script(flag), max_seconds=60) for _ in range(2)
+            ]
         quick = an_avatar()
         for number in range(3):
             assert play(runner, quick, f"echo {number}").stdout == f"{number}\n"
@@ -410,7 +444,13 @@ def test_a_killed_harness_leaves_nothing_that_is_not_swept(
 ) -> None:
     """What stood by ends by itself, or is found by its label."""
     before = set(shared_engine.leftovers())
-    command = [sys.executable, "-c", CRASHING, request.node.callspec.params["shared_engine"], str(tmp_path)]
+    command = [
+        sys.executable,
+        "-c",
+        CRASHING,
+        request.node.callspec.params["shared_engine"],
+        str(tmp_path),
+    ]
     places = {"PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(temporary)}
     assert subprocess.run(command, env={**os.environ, **places}, check=False).returncode == -9
     engine = shared_engine if isinstance(shared_engine, DockerEngine) else LocalEngine(tmp_path)
@@ -438,7 +478,10 @@ def test_the_output_is_in_hand_before_it_is_kept(seeded: KatasDataContainer) -> 
     assert run.answered <= handed[0][1]
     assert run.answered < run.nanoseconds
     late = seeded.run(
-        avatar, script("sleep 60"), max_seconds=0.2, on_output=lambda output: handed.append((output, 0))
+        avatar,
+        script("sleep 60"),
+        max_seconds=0.2,
+        on_output=lambda output: handed.append((output, 0)),
     )
     assert (late.outcome, late.answered, len(handed)) == (Outcome.TIMED_OUT, None, 1)
 
@@ -535,7 +578,9 @@ def test_what_was_not_brought_is_not_accepted(tmp_path: Path) -> None:
         redo.check(str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((), (b"a/b",), ()))
     one_line(refused.value)
     with pytest.raises(UsageError, match="escapes its sandbox"):
-        redo.check(str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((b"../b",), (), ()))
+        redo.check(
+            str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((b"../b",), (), ())
+        )
 
 
 @once

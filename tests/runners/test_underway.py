@@ -22,7 +22,9 @@ from harness.runners.base import BaseRunner
 from harness.runners.run import Run
 
 once = pytest.mark.parametrize("shared_engine", ["local", "docker26"], indirect=True)
-everywhere = pytest.mark.parametrize("shared_engine", ["local", "local-plain", "docker26"], indirect=True)
+everywhere = pytest.mark.parametrize(
+    "shared_engine", ["local", "local-plain", "docker26"], indirect=True
+)
 RUNNERS = (
     "tmp",
     "katas-volume",
@@ -78,17 +80,25 @@ def test_a_test_event_that_closes_its_own_runner_ends(shared_engine: Engine) -> 
     """It hands out its output, and whoever gets it has had enough: nobody waits for himself."""
     runner = make_runner("katas-data-container", shared_engine, standby="seeded")
     with pytest.raises(HarnessError) as ended:
-        runner.run(an_avatar(), script("echo 1"), max_seconds=60, on_output=lambda output: runner.close())
+        runner.run(
+            an_avatar(), script("echo 1"), max_seconds=60, on_output=lambda output: runner.close()
+        )
     one_line(ended.value)
 
 
 @once
 def test_closing_the_engine_first_leaves_nothing_either(
-    request: pytest.FixtureRequest, shared_engine: Engine, open_engine: Callable[[str], Engine], marker: str
+    request: pytest.FixtureRequest,
+    shared_engine: Engine,
+    open_engine: Callable[[str], Engine],
+    marker: str,
 ) -> None:
     """A run goes on to its end, and its folder goes with it; another one is refused in one line."""
     engine = open_engine(request.node.callspec.params["shared_engine"])
-    with closing(make_runner("katas-data-container", engine)) as runner, ThreadPoolExecutor(1) as player:
+    with (
+        closing(make_runner("katas-data-container", engine)) as runner,
+        ThreadPoolExecutor(1) as player,
+    ):
         run = player.submit(runner.run, an_avatar(), script(f"sleep {marker}"), max_seconds=2)
         eventually(lambda: running(f"sleep\0{marker}"), "the run begins")
         engine.close()
@@ -155,7 +165,9 @@ def test_a_fork_is_told_and_the_parent_plays_on(
     kind = request.node.callspec.params["shared_engine"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-c", FORKS, kind, str(tmp_path), how]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
     assert (done.returncode, done.stdout) == (0, "played on\n"), done.stderr
 
 
@@ -200,7 +212,9 @@ def worker() -> Iterator[Callable[[], None]]:
 
 
 @once
-def test_a_fork_that_lives_on_keeps_nothing_alive(shared_engine: Engine, worker: Callable[[], None]) -> None:
+def test_a_fork_that_lives_on_keeps_nothing_alive(
+    shared_engine: Engine, worker: Callable[[], None]
+) -> None:
     """Forked while a run was under way: its parent's containers, keepers and locks go all the same."""
     traces = set(shared_engine.traces())
     with closing(make_runner("katas-data-container", shared_engine, standby="seeded")) as runner:

@@ -19,7 +19,10 @@ class Adjustable(BaseRunner):
     """A runner that takes options."""
 
     name = "adjustable"
-    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {"speed": ("slow", "fast"), "depth": ("1", "2")}
+    OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "speed": ("slow", "fast"),
+        "depth": ("1", "2"),
+    }
 
 
 def test_options_are_parsed_and_printed_alike() -> None:
@@ -30,7 +33,9 @@ def test_options_are_parsed_and_printed_alike() -> None:
     assert runners.parse("tmp").label == "tmp"
 
 
-@pytest.mark.parametrize("text", ["", "speed", "speed=", "speed=faster", "colour=red", "=", "speed=fast,"])
+@pytest.mark.parametrize(
+    "text", ["", "speed", "speed=", "speed=faster", "colour=red", "=", "speed=fast,"]
+)
 def test_what_a_runner_does_not_take_is_refused(text: str) -> None:
     """With one line that says what it does take; no option at all is fine."""
     if not text:

@@ -9,7 +9,9 @@ FAULTS = list(Fault)
 
 def test_the_same_seed_plays_the_same_again() -> None:
     """Of each avatar, whatever came of the test events before."""
-    first, second = ([draw("a", 1, number, FAULTS, cheap=True) for number in range(100)] for _ in range(2))
+    first, second = (
+        [draw("a", 1, number, FAULTS, cheap=True) for number in range(100)] for _ in range(2)
+    )
     assert first == second
 
 

@@ -81,8 +81,12 @@ def test_a_frame_may_be_cut_anywhere(size: int, attached: Attached, stream: Dock
     assert found == {1: b"out put", 2: b"err or"}
 
 
-@pytest.mark.parametrize("size", [1, 1000, READ_BYTES - HEADER.size - 3, READ_BYTES, READ_BYTES * 2 + 1])
-def test_frames_of_any_size_follow_each_other(size: int, attached: Attached, stream: DockerStream) -> None:
+@pytest.mark.parametrize(
+    "size", [1, 1000, READ_BYTES - HEADER.size - 3, READ_BYTES, READ_BYTES * 2 + 1]
+)
+def test_frames_of_any_size_follow_each_other(
+    size: int, attached: Attached, stream: DockerStream
+) -> None:
     """Smaller and larger than what is read at once, and a header on the border between two reads."""
     sent = [bytes([number]) * size for number in range(20)]
 
@@ -107,7 +111,9 @@ def test_the_end_in_the_middle_of_a_frame_is_the_end(
     assert joined(stream) == ({1: b"half"[: kept - HEADER.size]} if kept > HEADER.size else {})
 
 
-def test_a_deadline_ends_a_read_and_not_the_stream(attached: Attached, stream: DockerStream) -> None:
+def test_a_deadline_ends_a_read_and_not_the_stream(
+    attached: Attached, stream: DockerStream
+) -> None:
     for deadline in (time.monotonic() + 0.05, time.monotonic() - 1):
         with pytest.raises(TimeoutError):
             stream.read(deadline)

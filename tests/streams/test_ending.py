@@ -12,7 +12,9 @@ from harness.inside.errors import EngineError
 
 
 class Thing:
-    def __init__(self, meet: threading.Barrier | None = None, error: Exception | None = None) -> None:
+    def __init__(
+        self, meet: threading.Barrier | None = None, error: Exception | None = None
+    ) -> None:
         self.closed, self._meet, self._error = 0, meet, error
 
     def close(self) -> None:

@@ -60,7 +60,9 @@ def give_up(stream: Stream) -> None:
 
 def test_a_process_goes_on_when_a_fork_closes_its_stream() -> None:
     environment = {"PATH": "/usr/bin:/bin"}
-    with closing(ProcessStream(["sh", "-c", "read line; echo got $line"], environment=environment)) as stream:
+    with closing(
+        ProcessStream(["sh", "-c", "read line; echo got $line"], environment=environment)
+    ) as stream:
         in_a_fork(lambda: give_up(stream))
         stream.write(b"it\n", soon())
         assert stream.read(soon()) == (1, b"got it\n")

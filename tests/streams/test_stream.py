@@ -135,7 +135,9 @@ def test_a_process_that_ignores_the_end_of_its_input_is_killed() -> None:
 
 
 def test_a_program_that_is_not_there() -> None:
-    with pytest.raises(EngineError, match="no-such-program cannot be started: No such file") as refusal:
+    with pytest.raises(
+        EngineError, match="no-such-program cannot be started: No such file"
+    ) as refusal:
         ProcessStream(["no-such-program"], environment={})
     one_line(refusal.value)
 

@@ -180,7 +180,10 @@ def test_a_fault_makes_the_test_event_faulty_and_nothing_else(
 
 def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     """In the sandbox that is sent more than there is room for."""
-    with closing(FakeEngine(tmp_path, room=100_000)) as engine, closing(make_runner("tmp", engine)) as runner:
+    with (
+        closing(FakeEngine(tmp_path, room=100_000)) as engine,
+        closing(make_runner("tmp", engine)) as runner,
+    ):
         assert play(runner, Avatar(), "echo fits").stdout == "fits\n"
         run = runner.run(Avatar(), script("echo fits", large=os.urandom(200_000)), max_seconds=60)
         assert run.outcome is Outcome.FAULTY

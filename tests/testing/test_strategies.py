@@ -51,7 +51,9 @@ def test_a_tree_shrinks_to_the_entry_that_matters(
 def test_a_tree_may_have_hard_links() -> None:
     """The second name is the first's file, with all that it has."""
     tree: Tree = find(
-        trees(size=2, readable=False), lambda tree: any(entry.twin for entry in tree.values()), settings=quick
+        trees(size=2, readable=False),
+        lambda tree: any(entry.twin for entry in tree.values()),
+        settings=quick,
     )
     second = next(entry for entry in tree.values() if entry.twin)
     assert second == replace(tree[second.twin], twin=second.twin)

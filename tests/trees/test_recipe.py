@@ -153,7 +153,9 @@ def test_edits_are_numbered(tmp_path: Path) -> None:
     assert edit(recipe, b"a { return 6; } \xff", 1) == Edit(
         "lib/six.c", b"a { return 6 + 1; } \xff", "answer: 6 + 1"
     )
-    assert edit(recipe, b"{ return 6; }", 12) == Edit("lib/six.c", b"{ return 6 + 12; }", "answer: 6 + 12")
+    assert edit(recipe, b"{ return 6; }", 12) == Edit(
+        "lib/six.c", b"{ return 6 + 12; }", "answer: 6 + 12"
+    )
 
 
 @pytest.mark.parametrize("original", [b"", b"{ return 6; }{ return 6; }"])
@@ -195,9 +197,15 @@ def linked(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
     ("hostile", "reason"),
     [
         ({"tiny_c-1.0/src/tiny/../../outside": b"of a path"}, "would leave the folder"),
-        ({"tiny_c-1.0/src/tiny/lib/../../../outside": b"of a deeper path"}, "would leave the folder"),
+        (
+            {"tiny_c-1.0/src/tiny/lib/../../../outside": b"of a deeper path"},
+            "would leave the folder",
+        ),
         ({"a": linked("tiny_c-1.0/src/tiny/way", tarfile.SYMTYPE, "..")}, "way is neither a file"),
-        ({"a": linked("tiny_c-1.0/src/tiny/hard", tarfile.LNKTYPE, "/etc/passwd")}, "hard is neither a file"),
+        (
+            {"a": linked("tiny_c-1.0/src/tiny/hard", tarfile.LNKTYPE, "/etc/passwd")},
+            "hard is neither a file",
+        ),
         ({"a": linked("tiny_c-1.0/src/tiny/pipe", tarfile.FIFOTYPE, "")}, "pipe is neither a file"),
     ],
 )
@@ -211,7 +219,9 @@ def test_an_sdist_cannot_write_outside(
 
 
 def test_a_torn_sdist_is_refused(tmp_path: Path) -> None:
-    sdist = packed(tmp_path / "sdist", MEMBERS | {"tiny_c-1.0/src/tiny/big.c": bytes(range(256)) * 4096})
+    sdist = packed(
+        tmp_path / "sdist", MEMBERS | {"tiny_c-1.0/src/tiny/big.c": bytes(range(256)) * 4096}
+    )
     sdist.write_bytes(sdist.read_bytes()[:-2000])
     with pytest.raises(TreeError, match="cannot write tiny from"):
         write(parsed(tmp_path), sdist, tmp_path / "tree")
@@ -238,7 +248,9 @@ def test_an_sdist_is_fetched_once_and_again_if_torn(tmp_path: Path) -> None:
 
 def test_an_sdist_with_another_checksum_is_not_kept(tmp_path: Path) -> None:
     download = Downloads(packed(tmp_path / "sdist"))
-    with pytest.raises(TreeError, match=r"tiny-c 1\.0 has the SHA-256 [0-9a-f]+, but the recipe wants 0+"):
+    with pytest.raises(
+        TreeError, match=r"tiny-c 1\.0 has the SHA-256 [0-9a-f]+, but the recipe wants 0+"
+    ):
         fetch(parsed(tmp_path).source, tmp_path / "cache", lambda _: None, download)
     assert files(tmp_path / "cache") == set()
 
@@ -246,7 +258,12 @@ def test_an_sdist_with_another_checksum_is_not_kept(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file, no folder")
     with pytest.raises(TreeError, match=r"cannot keep tiny-c 1\.0 in the cache"):
-        fetch(parsed(tmp_path).source, tmp_path / "cache", lambda _: None, Downloads(tmp_path / "none"))
+        fetch(
+            parsed(tmp_path).source,
+            tmp_path / "cache",
+            lambda _: None,
+            Downloads(tmp_path / "none"),
+        )
 
 
 @pytest.fixture
@@ -259,7 +276,9 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_pip_fetches_as_configured_and_runs_nothing_of_the_sdist(tmp_path: Path, shelf: Path) -> None:
+def test_pip_fetches_as_configured_and_runs_nothing_of_the_sdist(
+    tmp_path: Path, shelf: Path
+) -> None:
     sdist = packed(shelf / "tiny-c-1.0.tar.gz")
     recipe = fitting(parsed(tmp_path), sdist)
     assert pip_download(recipe.source, tmp_path).read_bytes() == sdist.read_bytes()
@@ -267,25 +286,34 @@ def test_pip_fetches_as_configured_and_runs_nothing_of_the_sdist(tmp_path: Path,
 
 def test_pip_refuses_an_sdist_with_another_checksum(tmp_path: Path, shelf: Path) -> None:
     packed(shelf / "tiny-c-1.0.tar.gz")
-    with pytest.raises(TreeError, match=r"pip cannot fetch tiny-c 1\.0: ERROR: .*DO NOT MATCH THE HASHES"):
+    with pytest.raises(
+        TreeError, match=r"pip cannot fetch tiny-c 1\.0: ERROR: .*DO NOT MATCH THE HASHES"
+    ):
         pip_download(parsed(tmp_path).source, tmp_path)
 
 
 def test_an_index_out_of_reach_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")  # discard: nobody listens
     monkeypatch.setenv("PIP_RETRIES", "1")
-    with pytest.raises(TreeError, match=r"pip cannot fetch tiny-c 1\.0: no answer from the package index"):
+    with pytest.raises(
+        TreeError, match=r"pip cannot fetch tiny-c 1\.0: no answer from the package index"
+    ):
         pip_download(parsed(tmp_path).source, tmp_path)
 
 
 def last_line(folder: Path) -> str:
     """What cyber-dojo.sh prints last."""
-    run = subprocess.run(["./cyber-dojo.sh"], cwd=folder, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        ["./cyber-dojo.sh"], cwd=folder, capture_output=True, text=True, check=True
+    )
     return run.stdout.splitlines()[-1]
 
 
 def objects(folder: Path) -> set[tuple[str, int]]:
-    return {(path.relative_to(folder).as_posix(), path.stat().st_mtime_ns) for path in folder.rglob("*.o")}
+    return {
+        (path.relative_to(folder).as_posix(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*.o")
+    }
 
 
 @pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")

@@ -87,7 +87,9 @@ def test_what_a_run_does_to_a_visible_file_is_for_the_floor_what_it_is_for_a_run
     for name in ("kept", "gone", "source"):
         (tmp_path / name).write_text(name)
     script = tmp_path / "cyber-dojo.sh"
-    script.write_text(f"#!/bin/sh\nfind . -type f -exec cat {{}} + ; find . -newer source | sort; {text}\n")
+    script.write_text(
+        f"#!/bin/sh\nfind . -type f -exec cat {{}} + ; find . -newer source | sort; {text}\n"
+    )
     script.chmod(0o755)
     arm, runner = open_floor(local), make_runner("katas-volume", local)
     with closing(arm), closing(runner):

@@ -169,7 +169,9 @@ def test_progress_says_what_is_done() -> None:
     assert sorted(each.detail for each in steps if each.words == blocks[0]) == ["one", "other"]
 
 
-def test_a_first_build_that_does_not_end_is_said_before_anything_is_measured(tmp_path: Path) -> None:
+def test_a_first_build_that_does_not_end_is_said_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nsleep 60\n")
@@ -177,7 +179,9 @@ def test_a_first_build_that_does_not_end_is_said_before_anything_is_measured(tmp
     with pytest.raises(
         UsageError, match="first build of avatar 1 with bare-make did not end: it passed the limit"
     ):
-        play(OwnTree(tree, "cyber-dojo.sh"), tmp_path / "home", Crowds((1,), 1, 1), "tmp", limit=0.2)
+        play(
+            OwnTree(tree, "cyber-dojo.sh"), tmp_path / "home", Crowds((1,), 1, 1), "tmp", limit=0.2
+        )
 
 
 def test_throughput_is_of_completed_test_events_from_the_first_press_to_the_last_output() -> None:

@@ -32,7 +32,12 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def run(**changes: object) -> Run:
-    fields: dict[str, object] = {"outcome": Outcome.COMPLETED, "status": 2, "stdout": "", "stderr": ""}
+    fields: dict[str, object] = {
+        "outcome": Outcome.COMPLETED,
+        "status": 2,
+        "stdout": "",
+        "stderr": "",
+    }
     fields |= {"truncated": False, "tag": None, "phases": (), "nanoseconds": 1}
     return Run(**(fields | changes))  # type: ignore[arg-type]
 
@@ -49,7 +54,9 @@ def comparison(tree: Path, engine: Engine, script: str) -> Comparison:
     (tree / "cyber-dojo.sh").chmod(0o755)
     (tree / "source").write_text("one\n")
     plan = Plan(0, blocks=9)
-    return Comparison(OwnTree(tree, "source"), [runners.parse("tmp")], engine, None, COMMAND, 60, plan, 1)
+    return Comparison(
+        OwnTree(tree, "source"), [runners.parse("tmp")], engine, None, COMMAND, 60, plan, 1
+    )
 
 
 def test_the_line_that_tells_is_in_the_message_and_all_that_was_printed_in_its_note() -> None:
@@ -58,7 +65,9 @@ def test_the_line_that_tells_is_in_the_message_and_all_that_was_printed_in_its_n
     error = refused(run(stdout="cc a.c\n", stderr=compiler))
     assert "exit status 2: a.c:1: fatal error: x.h: No such file;" in str(error)
     assert error.__notes__ == [f"cc a.c\n{compiler.rstrip()}"]
-    assert "exit status 2: 1 of 2 tests are red;" in str(refused(run(stdout="hm\n1 of 2 tests are red\n\n")))
+    assert "exit status 2: 1 of 2 tests are red;" in str(
+        refused(run(stdout="hm\n1 of 2 tests are red\n\n"))
+    )
     assert "exit status 2; nothing" in str(refused(run()))
 
 
@@ -69,16 +78,24 @@ def test_a_flood_of_output_is_shown_by_its_end() -> None:
 
 
 def test_a_build_that_did_not_end_or_begin_says_so() -> None:
-    assert "within 9 s: raise --max-seconds" in str(refused(run(outcome=Outcome.TIMED_OUT, status=None)))
+    assert "within 9 s: raise --max-seconds" in str(
+        refused(run(outcome=Outcome.TIMED_OUT, status=None))
+    )
     faulty = run(outcome=Outcome.FAULTY, status=None, reason="the image has no make")
     assert "cannot begin its first full build: the image has no make" in str(refused(faulty))
 
 
-def test_an_edit_that_breaks_the_build_ends_it_at_its_first_one(local: Engine, tmp_path: Path) -> None:
+def test_an_edit_that_breaks_the_build_ends_it_at_its_first_one(
+    local: Engine, tmp_path: Path
+) -> None:
     """The full block before it is kept; nobody plays hundreds of broken builds."""
-    broken = comparison(tmp_path, local, "[ $(wc -l <source) = 1 ] || { echo syntax error; exit 1; }")
+    broken = comparison(
+        tmp_path, local, "[ $(wc -l <source) = 1 ] || { echo syntax error; exit 1; }"
+    )
     samples: list[Sample] = []
-    with pytest.raises(BuildFailed, match="first incremental build, with exit status 1: syntax error"):
+    with pytest.raises(
+        BuildFailed, match="first incremental build, with exit status 1: syntax error"
+    ):
         samples.extend(compare(broken))
     assert {each.scenario for each in samples} == {"full"}
     assert len(samples) == 2
@@ -86,7 +103,10 @@ def test_an_edit_that_breaks_the_build_ends_it_at_its_first_one(local: Engine, t
 
 @pytest.mark.parametrize(
     ("script", "words"),
-    [("echo no rule; exit 2", "its first build"), ("[ $(wc -l <source) = 1 ]", "an incremental build")],
+    [
+        ("echo no rule; exit 2", "its first build"),
+        ("[ $(wc -l <source) = 1 ]", "an incremental build"),
+    ],
 )
 def test_a_crowd_does_not_play_builds_that_fail(
     script: str, words: str, local: Engine, tmp_path: Path

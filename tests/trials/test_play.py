@@ -15,7 +15,15 @@ from harness.inside.errors import UsageError
 from harness.measure.compare import Comparison, compare
 from harness.measure.trees import OwnTree, SourceTree, TypicalTree
 from harness.measure.trials import FLOOR, Plan, Sample
-from harness.measure.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, NO_OP, SCENARIOS, scenario
+from harness.measure.trials.scenario import (
+    FIRST,
+    FULL,
+    HEADER,
+    INCREMENTAL,
+    NO_OP,
+    SCENARIOS,
+    scenario,
+)
 from harness.runners.base import COMMAND
 
 ALL = tuple(SCENARIOS)
@@ -40,7 +48,9 @@ def comparison(
 def samples(local: Engine) -> list[Sample]:
     """A block of every scenario, with one runner against itself."""
     plan = Plan(0, blocks=1, scenarios=ALL)
-    asked = comparison(TypicalTree("cost=0.05"), local, plan, *INCREMENTALS, "tmp", again="katas-volume")
+    asked = comparison(
+        TypicalTree("cost=0.05"), local, plan, *INCREMENTALS, "tmp", again="katas-volume"
+    )
     return list(compare(asked))
 
 
@@ -58,7 +68,9 @@ def test_each_block_has_every_arm_once_in_shuffled_order(samples: list[Sample]) 
     assert len({tuple(each.runner for each in block) for block in blocks.values()}) > 1
 
 
-def test_each_scenario_recompiles_what_depends_on_it_and_answers_right(samples: list[Sample]) -> None:
+def test_each_scenario_recompiles_what_depends_on_it_and_answers_right(
+    samples: list[Sample],
+) -> None:
     """In the runners as in the floor; edits of the source and of the header add up in one tree."""
     expected = {FULL: 24, FIRST: 24, INCREMENTAL: 1, NO_OP: 0, HEADER: 12}
     for each in samples:
@@ -111,7 +123,11 @@ def test_what_is_prepared_is_ready_before_another_arm_plays(local: Engine) -> No
     """Every incremental build finds its tree piped in, and nothing but the edit is left to be sent."""
     name = "katas-data-container:standby=seeded"
     asked = comparison(TypicalTree("cost=0.01"), local, Plan(0, blocks=3), name)
-    sent = [each.bytes_in for each in compare(asked) if (each.runner, each.scenario) == (name, INCREMENTAL)]
+    sent = [
+        each.bytes_in
+        for each in compare(asked)
+        if (each.runner, each.scenario) == (name, INCREMENTAL)
+    ]
     assert len(sent) == 3
     assert max(sent) < 200_000
 
@@ -129,7 +145,9 @@ def test_a_verdict_that_is_settled_ends_the_run(local: Engine) -> None:
     assert heard == [2, 4, 6]
 
 
-def test_a_header_of_a_tree_of_one_s_own_is_edited_if_it_is_named(local: Engine, tmp_path: Path) -> None:
+def test_a_header_of_a_tree_of_one_s_own_is_edited_if_it_is_named(
+    local: Engine, tmp_path: Path
+) -> None:
     """Without a name that is said before anything is measured."""
     (tmp_path / "cyber-dojo.sh").write_text("#!/bin/sh\nmake -s; wc -c <built\n")
     (tmp_path / "cyber-dojo.sh").chmod(0o755)
@@ -146,5 +164,7 @@ def test_a_header_of_a_tree_of_one_s_own_is_edited_if_it_is_named(local: Engine,
 
 
 def test_an_unknown_scenario_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="there is no scenario odd; there are: full, first, incremental"):
+    with pytest.raises(
+        UsageError, match="there is no scenario odd; there are: full, first, incremental"
+    ):
         scenario("odd")

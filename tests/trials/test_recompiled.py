@@ -61,7 +61,9 @@ def test_a_crate_that_is_cut_into_units_is_not_counted() -> None:
         ("parse.tab.c", ["parse.tab.o"]),
     ],
 )
-def test_a_source_counts_once_however_its_objects_are_called(source: str, objects: list[str]) -> None:
+def test_a_source_counts_once_however_its_objects_are_called(
+    source: str, objects: list[str]
+) -> None:
     """Wherever they lie, and however many are made of it."""
     assert count_recompiled(tree(source), tree(source, *objects)) == 1
 
@@ -77,4 +79,6 @@ def test_sources_of_one_name_are_told_apart_by_their_folders() -> None:
 def test_an_object_of_no_source_makes_the_count_unknown() -> None:
     """A partial link looks like a file that was compiled."""
     assert count_recompiled(C, C | tree("a.o", "built-in.o", stamp=2)) is None
-    assert count_recompiled(C | tree("built-in.o"), C | tree("built-in.o") | tree("a.o", stamp=2)) == 1
+    assert (
+        count_recompiled(C | tree("built-in.o"), C | tree("built-in.o") | tree("a.o", stamp=2)) == 1
+    )

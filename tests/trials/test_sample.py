@@ -11,7 +11,13 @@ def file(mtime_ns: int, kind: str = "f") -> Entry:
     return Entry(kind, 0o644, 1, mtime_ns)
 
 
-BEFORE = {b".": file(1, "d"), b"a.c": file(10), b"a.o": file(11), b"b.c": file(12), b"b.o": file(13)}
+BEFORE = {
+    b".": file(1, "d"),
+    b"a.c": file(10),
+    b"a.o": file(11),
+    b"b.c": file(12),
+    b"b.o": file(13),
+}
 
 
 def run(**changes: object) -> Run:

@@ -50,7 +50,9 @@ class Endpoint:
         context = docker.context.ContextAPI.get_context(name)
         if context is None:
             called = name or "of the name that ~/.docker/config.json has"
-            raise EngineError(f"there is no Docker context {called}; `docker context ls` lists them")
+            raise EngineError(
+                f"there is no Docker context {called}; `docker context ls` lists them"
+            )
         return cls(context.Host or "unix:///var/run/docker.sock", context.TLSConfig)
 
     def dial(self, seconds: float) -> socket.socket:
@@ -62,7 +64,9 @@ class Endpoint:
             connection = socket.socket(socket.AF_UNIX)
             try:
                 connection.settimeout(seconds)
-                connection.connect("/" + url.removeprefix(_UNIX).lstrip("/"))  # as docker-py reads it
+                connection.connect(
+                    "/" + url.removeprefix(_UNIX).lstrip("/")
+                )  # as docker-py reads it
             except BaseException:
                 connection.close()
                 raise
@@ -146,4 +150,6 @@ def _refusal(status: int, answer: bytes) -> docker.errors.APIError:
     except (ValueError, KeyError, TypeError):
         said = f"{status} {answer.decode(errors='replace').strip()}"
     missing = status == HTTPStatus.NOT_FOUND and "no such image" in said.lower()
-    return (docker.errors.ImageNotFound if missing else docker.errors.APIError)(said, explanation=said)
+    return (docker.errors.ImageNotFound if missing else docker.errors.APIError)(
+        said, explanation=said
+    )

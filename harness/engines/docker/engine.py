@@ -25,14 +25,29 @@ from harness.engines.docker import images
 from harness.engines.docker.endpoint import Connection, Endpoint
 from harness.engines.docker.images.facts import SANDBOX, VOLUME
 from harness.engines.docker.images.lookup import find_image
-from harness.engines.docker.podman import Filter, Podman, explained, identity, is_going, is_momentary
+from harness.engines.docker.podman import (
+    Filter,
+    Podman,
+    explained,
+    identity,
+    is_going,
+    is_momentary,
+)
 from harness.engines.guest.caches import Caches
 from harness.engines.guest.environment import players, trusted
 from harness.engines.guest.sandbox import Sandbox, guest_arguments
 from harness.engines.overlays import overlay_options, overlay_refusal
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
 from harness.engines.seccomp import profile
-from harness.engines.spec import NOBODY, Limits, Mount, Overlay, PartOfVolume, SandboxSpec, WholeVolume
+from harness.engines.spec import (
+    NOBODY,
+    Limits,
+    Mount,
+    Overlay,
+    PartOfVolume,
+    SandboxSpec,
+    WholeVolume,
+)
 from harness.engines.streams import Stream
 from harness.engines.streams.attached import DockerStream
 from harness.engines.streams.forks import Origin
@@ -106,7 +121,9 @@ class DockerEngine:
 
     def __init__(self, host: str | None = None) -> None:
         """Connect. Raises EngineError when no engine answers there."""
-        with _speaking("where the Docker engine is cannot be told; see DOCKER_HOST and `docker context ls`"):
+        with _speaking(
+            "where the Docker engine is cannot be told; see DOCKER_HOST and `docker context ls`"
+        ):
             self._endpoint = Endpoint(host) if host else Endpoint.find()
             self.host = self._endpoint.host
         if self.host.startswith("ssh://"):
@@ -199,7 +216,9 @@ class DockerEngine:
     def refusal(self, mount: type[Mount]) -> str:
         if self._podman and (why := self._podman.refusal(mount)):
             return why
-        if issubclass(mount, PartOfVolume) and docker.utils.version_lt(self.api.api_version, SUBPATH_API):
+        if issubclass(mount, PartOfVolume) and docker.utils.version_lt(
+            self.api.api_version, SUBPATH_API
+        ):
             return (
                 f"this engine (API {self.api.api_version}) ignores volume-subpath and would mount everybody's files: it takes "
                 f"Docker 26 (API {SUBPATH_API}); take katas-data-container instead"
@@ -209,7 +228,9 @@ class DockerEngine:
         return ""
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
-        labels = {LABEL: self._owner, KATAS: katas or name} | ({TEMPORARY: "yes"} if temporary else {})
+        labels = {LABEL: self._owner, KATAS: katas or name} | (
+            {TEMPORARY: "yes"} if temporary else {}
+        )
         with _speaking(f"the volume {name} cannot be made"):
             try:
                 found = self.api.inspect_volume(name)
@@ -224,7 +245,9 @@ class DockerEngine:
             found = self.api.volumes(filters={"label": LABEL})["Volumes"] or []
         return [
             Volume(
-                each["Name"], TEMPORARY in each["Labels"], part_of(each["Name"], each["Labels"].get(KATAS))
+                each["Name"],
+                TEMPORARY in each["Labels"],
+                part_of(each["Name"], each["Labels"].get(KATAS)),
             )
             for each in found
         ]
@@ -313,7 +336,9 @@ class DockerEngine:
         if spec.mount is None:
             tmpfs[SANDBOX] = f"exec,mode=0755,{owner},size={limits.sandbox}"
         elif isinstance(spec.mount, WholeVolume):
-            mounts.append(docker.types.Mount(VOLUME, spec.mount.volume, type="volume", no_copy=True))
+            mounts.append(
+                docker.types.Mount(VOLUME, spec.mount.volume, type="volume", no_copy=True)
+            )
             sandbox = f"{VOLUME}/{spec.mount.sandbox}"
         elif isinstance(spec.mount, PartOfVolume):
             part = docker.types.Mount(SANDBOX, spec.mount.volume, type="volume", no_copy=True)
@@ -365,7 +390,10 @@ class DockerEngine:
                 )
             config = found.get("Config") or {}
             image = _Image(
-                name, str(found["Id"]), tuple(config.get("Env") or ()), bool(config.get("Healthcheck"))
+                name,
+                str(found["Id"]),
+                tuple(config.get("Env") or ()),
+                bool(config.get("Healthcheck")),
             )
             self._images[name] = image
         return image
@@ -375,7 +403,9 @@ class DockerEngine:
         with _speaking(f"the volume {mount.volume} cannot be found"):
             root = str(self.api.inspect_volume(mount.volume)["Mountpoint"])
         options = overlay_options(root, mount)
-        driver = docker.types.DriverConfig("local", {"type": "overlay", "device": "overlay", "o": options})
+        driver = docker.types.DriverConfig(
+            "local", {"type": "overlay", "device": "overlay", "o": options}
+        )
         return docker.types.Mount(SANDBOX, None, type="volume", no_copy=True, driver_config=driver)
 
     def _start(
@@ -422,7 +452,9 @@ class DockerEngine:
                 "ulimits": [
                     docker.types.Ulimit(name="core", soft=0, hard=0),
                     docker.types.Ulimit(name="fsize", soft=limits.file, hard=limits.file),
-                    docker.types.Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
+                    docker.types.Ulimit(
+                        name="nofile", soft=limits.open_files, hard=limits.open_files
+                    ),
                 ],
             }
         config: dict[str, Any] = self.api.create_container_config(
@@ -452,7 +484,9 @@ class DockerEngine:
         return config
 
     def _kill(self, container: str) -> None:
-        with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException):
+        with contextlib.suppress(
+            docker.errors.DockerException, requests.exceptions.RequestException
+        ):
             self.api.kill(container)
 
     def _remove(self, container: str) -> None:
@@ -529,7 +563,9 @@ class _Image:
     name: str
     identity: str  # its id, "sha256:..."
     variables: tuple[str, ...]  # NAME=VALUE
-    checked: bool  # whether it has a health check, which would be run as root, beside the player's files
+    checked: (
+        bool  # whether it has a health check, which would be run as root, beside the player's files
+    )
 
 
 @contextlib.contextmanager

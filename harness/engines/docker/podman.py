@@ -92,9 +92,7 @@ class Podman:
         if issubclass(mount, Overlay):
             return f"Podman {self.version} ignores a volume's options, and would mount an empty one for an overlay; {INSTEAD}"
         if issubclass(mount, PartOfVolume):
-            return (
-                f"Podman {self.version} ignores volume-subpath, and would mount everybody's files; {INSTEAD}"
-            )
+            return f"Podman {self.version} ignores volume-subpath, and would mount everybody's files; {INSTEAD}"
         if issubclass(mount, Path) and self.rootless and not self.ours:
             return f"a rootless Podman {self.version} cannot mount the folders of another user; {INSTEAD}"
         return ""
@@ -116,13 +114,21 @@ class Podman:
         if asked.get("ReadonlyRootfs"):
             host["Tmpfs"] = {**READ_ONLY, **host["Tmpfs"]}
         if self.rootless and any(each["Type"] == "bind" for each in asked.get("Mounts") or ()):
-            host["UsernsMode"] = "keep-id"  # else none but root has the uid in it that the folder's owner has
+            host["UsernsMode"] = (
+                "keep-id"  # else none but root has the uid in it that the folder's owner has
+            )
         entrypoint = list(config["Entrypoint"])
         if words:
             words.append(shlex.join(["exec", *become]) + ' "$@"')
             entrypoint = ["/bin/sh", "-c", " && ".join(words), "begin", *entrypoint]
         variables = [each for each in config.get("Env") or () if "=" in each]
-        return {**config, "Entrypoint": entrypoint, "Env": variables, "UnsetEnvAll": True, "HostConfig": host}
+        return {
+            **config,
+            "Entrypoint": entrypoint,
+            "Env": variables,
+            "UnsetEnvAll": True,
+            "HostConfig": host,
+        }
 
     def _unasked(self, bounds: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Bounds that Podman 4 raises unless it is told others: to more than a root without all capabilities may."""

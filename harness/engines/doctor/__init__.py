@@ -28,10 +28,14 @@ def check_builds(engine: Engine, image: str | None) -> None:
     with closing(engine.open(spec)) as sandbox:
         lacks = lacking(sandbox)
     if lacks:
-        raise EngineError(f"not ready: {builds_nothing(engine.name, lacks)}; `harness doctor` says more")
+        raise EngineError(
+            f"not ready: {builds_nothing(engine.name, lacks)}; `harness doctor` says more"
+        )
 
 
-def examine(*, measure: bool = False, report: Callable[[str], None] = lambda line: None) -> Diagnosis:
+def examine(
+    *, measure: bool = False, report: Callable[[str], None] = lambda line: None
+) -> Diagnosis:
     """Look at this machine: a few seconds. With `measure` the storage driver's cost is a median, not one try."""
     count = MEASURED if measure else 1
     report("the compiler on the host")

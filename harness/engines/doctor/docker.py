@@ -15,7 +15,15 @@ from harness.engines.docker.images import KEEPER_IMAGE, RUN_IMAGE
 from harness.engines.docker.images.builder import LABEL
 from harness.engines.docker.images.lookup import find_image
 from harness.engines.docker.images.recipe import Recipe
-from harness.engines.doctor.finding import Finding, Fitness, State, as_root, explain, install, softly
+from harness.engines.doctor.finding import (
+    Finding,
+    Fitness,
+    State,
+    as_root,
+    explain,
+    install,
+    softly,
+)
 from harness.engines.doctor.trip import Trip, take
 from harness.engines.spec import Overlay, PartOfVolume
 from harness.inside.errors import ImageError
@@ -63,11 +71,13 @@ def examine(
 def unreachable(reason: str) -> Finding:
     """No engine answers."""
     if "Permission denied" in reason:
+        advice = "sudo usermod -aG docker $USER, then log in again (whoever may use Docker is as good as root)"
+    elif name := next(
+        (each for each in ("DOCKER_HOST", "DOCKER_CONTEXT") if os.environ.get(each)), None
+    ):
         advice = (
-            "sudo usermod -aG docker $USER, then log in again (whoever may use Docker is as good as root)"
+            f"{name} is {os.environ[name]}: start that engine, or unset it to try the machine's own"
         )
-    elif name := next((each for each in ("DOCKER_HOST", "DOCKER_CONTEXT") if os.environ.get(each)), None):
-        advice = f"{name} is {os.environ[name]}: start that engine, or unset it to try the machine's own"
     elif shutil.which("dockerd"):
         advice = as_root("systemctl start docker")
     else:
@@ -112,7 +122,10 @@ def driver_finding(driver: str, trip: Trip | None, host_seconds: float | None) -
     what = f"{driver}: {_cost(trip, host_seconds)}" if trip else driver
     if driver in _GOOD_DRIVERS:
         return Finding(
-            "storage driver", "good", what, "The usual driver; the figures in the README are of one like it."
+            "storage driver",
+            "good",
+            what,
+            "The usual driver; the figures in the README are of one like it.",
         )
     known = (
         "Builds take 2 to 5 times as long as on overlay2, and their times scatter by half: compare runners "
@@ -133,7 +146,9 @@ def driver_finding(driver: str, trip: Trip | None, host_seconds: float | None) -
 def overlay_finding(refusal: str) -> Finding:
     """Whether folders of a volume can be mounted over each other."""
     if refusal:
-        return Finding("overlays", "fair", f"not possible: {refusal}", "katas-overlay is refused here.")
+        return Finding(
+            "overlays", "fair", f"not possible: {refusal}", "katas-overlay is refused here."
+        )
     return Finding("overlays", "good", "possible: katas-overlay can be played")
 
 
@@ -148,7 +163,9 @@ def subpath_finding(api: str, refusal: str = "") -> Finding:
         )
     if docker.utils.version_gte(api, SUBPATH_API):
         return Finding(
-            "volume-subpath", "good", f"possible (API {api}): a sub-folder of a volume can be mounted alone"
+            "volume-subpath",
+            "good",
+            f"possible (API {api}): a sub-folder of a volume can be mounted alone",
         )
     return Finding(
         "volume-subpath",
@@ -159,7 +176,9 @@ def subpath_finding(api: str, refusal: str = "") -> Finding:
     )
 
 
-def _try(engine: DockerEngine, count: int, report: Callable[[str], None]) -> tuple[Trip | None, str]:
+def _try(
+    engine: DockerEngine, count: int, report: Callable[[str], None]
+) -> tuple[Trip | None, str]:
     """A trip through containers of the harness's own image if it is there, and why the engine does not work."""
     try:
         if find_image(engine.api, RUN_IMAGE) is None:
@@ -207,10 +226,14 @@ def _age(engine: DockerEngine, recipe: Recipe) -> str:
 def _maker() -> Finding:
     if shutil.which("mmdebstrap"):
         return Finding(
-            "image maker", "good", "mmdebstrap: images are made from Debian packages, without a registry"
+            "image maker",
+            "good",
+            "mmdebstrap: images are made from Debian packages, without a registry",
         )
     if shutil.which("apt-get") and os.geteuid() == 0:
-        return Finding("image maker", "good", "apt-get: `harness image build` installs mmdebstrap by itself")
+        return Finding(
+            "image maker", "good", "apt-get: `harness image build` installs mmdebstrap by itself"
+        )
     return Finding(
         "image maker",
         "fair",

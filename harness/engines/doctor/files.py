@@ -36,11 +36,11 @@ _STEPS = 5
 class Clock:
     """How finely files are stamped as they are written."""
 
-    smallest_ns: int | None  # step between distinct stamps; None when none was seen in _PATIENCE_SECONDS
+    smallest_ns: (
+        int | None
+    )  # step between distinct stamps; None when none was seen in _PATIENCE_SECONDS
     typical_ns: int | None  # the step seen most often
-    format_ns: (
-        int  # what every stamp is a multiple of: 2 s on FAT, next to nothing where nanoseconds are kept
-    )
+    format_ns: int  # what every stamp is a multiple of: 2 s on FAT, next to nothing where nanoseconds are kept
     shared: int  # pairs of files, written one right after the other, with one stamp
     pairs: int
 
@@ -57,7 +57,10 @@ class Stamps:
 def examine() -> tuple[Group, ...]:
     """A group for each file system: where temporary katas are, and where those that are kept."""
     try:
-        homes = [(Path(tempfile.gettempdir()), "temporary katas"), (_existing(state_home()), "kept katas")]
+        homes = [
+            (Path(tempfile.gettempdir()), "temporary katas"),
+            (_existing(state_home()), "kept katas"),
+        ]
     except OSError as error:
         return (Group("File system", (_closed(error),)),)
     systems: dict[int, list[tuple[Path, str]]] = {}
@@ -121,14 +124,18 @@ def clock_finding(clock: Clock) -> Finding:
     """What make can tell apart."""
     if clock.smallest_ns is None or clock.typical_ns is None:
         what = f"no two stamps differed in {_PATIENCE_SECONDS:g} s"
-        return Finding("clock", "missing", what, "Edits cannot be told apart there: keep katas elsewhere.")
+        return Finding(
+            "clock", "missing", what, "Edits cannot be told apart there: keep katas elsewhere."
+        )
     what = (
         f"ticks every {_ms(clock.typical_ns)} (smallest step seen {_ms(clock.smallest_ns)}); of two files "
         f"written at once {clock.shared} of {clock.pairs} pairs share a stamp"
     )
     # Not by the steps that were seen: on a busy machine this process may be kept from writing for many ticks.
     if clock.format_ns > COARSE_NS:
-        return Finding("clock", "fair", what, "Coarse: a plain make misses edits for as long as that.")
+        return Finding(
+            "clock", "fair", what, "Coarse: a plain make misses edits for as long as that."
+        )
     if not clock.shared:
         return Finding("clock", "good", what)
     return Finding(
@@ -153,7 +160,9 @@ def stamps_finding(stamps: Stamps) -> Finding:
     if (stamps.first_ns, stamps.last_ns) == (EARLY_NS, LATE_NS):
         return Finding("stamps", "good", "kept to the nanosecond, of any date")
     if not stamps.first_ns < time.time_ns() < stamps.last_ns:
-        return Finding("stamps", "fair", "kept to the nanosecond; dates far from today turn into others")
+        return Finding(
+            "stamps", "fair", "kept to the nanosecond; dates far from today turn into others"
+        )
     return Finding(
         "stamps",
         "good",
@@ -184,7 +193,10 @@ def space_finding(free: int) -> Finding:
     what = f"{free / 1e9:.1f} GB"
     if free < LITTLE:
         return Finding(
-            "free space", "fair", what, "Little: an image needs 0.5 GB while it is made, a run up to 1 GB."
+            "free space",
+            "fair",
+            what,
+            "Little: an image needs 0.5 GB while it is made, a run up to 1 GB.",
         )
     return Finding("free space", "good", what)
 

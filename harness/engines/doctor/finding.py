@@ -37,7 +37,9 @@ class Fitness:
 
     problem: str = ""  # why it does not work; empty when it does
     lacks: tuple[str, ...] = ()  # without which it cannot build C
-    refuses: str = ""  # why it mounts no folder, so that not every runner can play there; empty when it does
+    refuses: str = (
+        ""  # why it mounts no folder, so that not every runner can play there; empty when it does
+    )
     answers: bool = False  # so that it is taken by itself, whether it works or not
 
 
@@ -56,7 +58,9 @@ class Diagnosis:
     @property
     def taken(self) -> str:
         """The one that `--engine auto` takes; empty where there is none."""
-        return next((name for name, each in self.engines.items() if each.answers or not each.problem), "")
+        return next(
+            (name for name, each in self.engines.items() if each.answers or not each.problem), ""
+        )
 
     @property
     def ready(self) -> bool:
@@ -67,7 +71,9 @@ class Diagnosis:
     def verdict(self) -> str:
         """One line: whether a run is possible here and on which engine, or why not and what to do."""
         if not self.working:
-            reasons = "; ".join(f"{name}: {fitness.problem}" for name, fitness in self.engines.items())
+            reasons = "; ".join(
+                f"{name}: {fitness.problem}" for name, fitness in self.engines.items()
+            )
             return f"no engine works on this machine: {reasons}"
         first, *others = self.working
         if first != self.taken:
@@ -89,7 +95,9 @@ class Diagnosis:
 def builds_nothing(engine: str, lacks: Sequence[str]) -> str:
     """What is said of an engine that works, and what to do."""
     cure = (
-        toolchain() if engine == "local" else "harness image build, or give --image NAME of one that has it"
+        toolchain()
+        if engine == "local"
+        else "harness image build, or give --image NAME of one that has it"
     )
     return f"the {engine} engine works, and builds no C until it finds {', '.join(lacks)}: {cure}"
 
@@ -127,7 +135,9 @@ def install(*packages: str) -> str:
 
 def toolchain() -> str:
     """The command that installs what C is built with."""
-    return install("gcc", "libc6-dev", "make") if shutil.which("apt-get") else install("gcc", "make")
+    return (
+        install("gcc", "libc6-dev", "make") if shutil.which("apt-get") else install("gcc", "make")
+    )
 
 
 def as_root(command: str) -> str:

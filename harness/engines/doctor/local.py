@@ -20,7 +20,10 @@ from harness.engines.local.engine import LocalEngine
 
 _SWITCHES = {
     "/proc/sys/user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=15000"),
-    "/proc/sys/kernel/unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
+    "/proc/sys/kernel/unprivileged_userns_clone": (
+        "0",
+        "sysctl -w kernel.unprivileged_userns_clone=1",
+    ),
     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": (
         "1",
         "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
@@ -37,7 +40,11 @@ def examine() -> tuple[tuple[Finding, ...], Fitness]:
         mounts: tuple[Finding, ...] = ()
         fitness = Fitness(explain(error))
         first = Finding(
-            "engine", "missing", fitness.problem, "Without it only Docker is left.", _cure(fitness.problem)
+            "engine",
+            "missing",
+            fitness.problem,
+            "Without it only Docker is left.",
+            _cure(fitness.problem),
         )
     else:
         fitness = Fitness(trip.problem, trip.lacks, refuses=refused)
@@ -57,7 +64,11 @@ def engine_finding(trip: Trip, *, isolates: bool, gaps: Sequence[str] = ()) -> F
     """An engine that ran a command: whether it is exact, isolates and leaves no gap, and builds C."""
     if trip.problem:
         return Finding(
-            "engine", "missing", trip.problem, "Builds would go stale.", f"GNU tar: {install('tar')}"
+            "engine",
+            "missing",
+            trip.problem,
+            "Builds would go stale.",
+            f"GNU tar: {install('tar')}",
         )
     what = f"runs this machine's own programs; a sandbox answers after {trip.start_seconds * 1000:.0f} ms"
     follows = (
@@ -66,7 +77,9 @@ def engine_finding(trip: Trip, *, isolates: bool, gaps: Sequence[str] = ()) -> F
         else "Plain processes, which measures but does not isolate: run only code that you trust."
     )
     if isolates and gaps:
-        follows += " It does not claim that runs are isolated, since something is left open: see below."
+        follows += (
+            " It does not claim that runs are isolated, since something is left open: see below."
+        )
     if trip.lacks:
         follows += f" It builds no C without {' and '.join(trip.lacks)}."
     advice = toolchain() if trip.lacks else ""
@@ -91,7 +104,9 @@ def calls_finding(problem: str) -> Finding:
     """Whether the system calls of a run are filtered."""
     if not problem:
         return Finding(
-            "system calls", "good", "a run may make those that Docker's default profile allows, and no others"
+            "system calls",
+            "good",
+            "a run may make those that Docker's default profile allows, and no others",
         )
     return Finding(
         "system calls",
@@ -168,17 +183,24 @@ def _namespaces() -> Finding:
         "missing",
         f"none: {problem}",
         "Without them bubblewrap works for root only, and a user's runs are not isolated.",
-        f"sudo {cures[0]}" if cures else "inside a container: allow it more, or run the harness outside",
+        f"sudo {cures[0]}"
+        if cures
+        else "inside a container: allow it more, or run the harness outside",
     )
 
 
 def _namespace_problem() -> str:
     if not shutil.which("unshare"):
         return (
-            "" if _content("/proc/sys/user/max_user_namespaces") not in ("", "0") else "the kernel has none"
+            ""
+            if _content("/proc/sys/user/max_user_namespaces") not in ("", "0")
+            else "the kernel has none"
         )
     tried = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "true"], capture_output=True, text=True, check=False
+        ["unshare", "--user", "--map-root-user", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return tried.stderr.strip().partition("\n")[0] or "it failed" if tried.returncode else ""
 

@@ -13,7 +13,10 @@ def examine() -> tuple[Finding, ...]:
     """What times depend on, whatever the engine."""
     return (
         softly("kernel", _kernel),
-        softly("processors", lambda: processors_finding(len(os.sched_getaffinity(0)), os.getloadavg()[0])),
+        softly(
+            "processors",
+            lambda: processors_finding(len(os.sched_getaffinity(0)), os.getloadavg()[0]),
+        ),
         Finding("Python", "good", f"{platform.python_version()} at {sys.executable}"),
     )
 

@@ -47,7 +47,9 @@ def _tar() -> Finding:
             f"GNU tar: {install('tar')}",
         )
     return Finding(
-        "tar", "good", f"{name} keeps nanoseconds, with --format=posix at both ends (its default cuts them)"
+        "tar",
+        "good",
+        f"{name} keeps nanoseconds, with --format=posix at both ends (its default cuts them)",
     )
 
 
@@ -63,8 +65,12 @@ def _gcc() -> Finding:
         source.write_text(_PROGRAM)
         done = _run(gcc, "-o", str(program), str(source))
     if done.returncode:
-        reason = next((each for each in done.stderr.splitlines() if "error" in each), "it said nothing")
-        return Finding("gcc", "missing", f"gcc {version} cannot build a program: {reason}", why, cure)
+        reason = next(
+            (each for each in done.stderr.splitlines() if "error" in each), "it said nothing"
+        )
+        return Finding(
+            "gcc", "missing", f"gcc {version} cannot build a program: {reason}", why, cure
+        )
     return Finding("gcc", "good", f"gcc {version} compiles and links")
 
 

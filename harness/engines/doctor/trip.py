@@ -42,7 +42,9 @@ class Trip:
     changed: tuple[str, ...]  # what came back other than it went; empty when all was exact
     tar: str  # flavour and version in the sandbox
     start_seconds: float  # from asking for a sandbox to its first answer
-    read_seconds: float | None  # READ_COMPILER, the first time in a fresh sandbox; None without a compiler
+    read_seconds: (
+        float | None
+    )  # READ_COMPILER, the first time in a fresh sandbox; None without a compiler
     count: int  # sandboxes; the seconds are medians
     lacks: tuple[str, ...] = ()  # what there has to be in the sandbox before it builds C
 
@@ -63,7 +65,9 @@ def take(engine: Engine, count: int = 1, report: Callable[[str], None] = lambda 
     for number in range(count):
         report(f"{engine.name}: sandbox {number + 1} of {count}")
         began = time.monotonic()
-        with contextlib.closing(engine.open(SandboxSpec(limits=Limits(event_seconds=SECONDS)))) as sandbox:
+        with contextlib.closing(
+            engine.open(SandboxSpec(limits=Limits(event_seconds=SECONDS)))
+        ) as sandbox:
             answered = sandbox.execute(":", SECONDS)
             if answered.status != 0:
                 raise EngineError(
@@ -90,7 +94,9 @@ def lacking(sandbox: Sandbox) -> tuple[str, ...]:
     done = sandbox.execute(BUILD, SECONDS)
     if done.status == 0:
         return ()
-    missing = [each for each in BUILDERS if sandbox.execute(f"{each} --version", SECONDS).status != 0]
+    missing = [
+        each for each in BUILDERS if sandbox.execute(f"{each} --version", SECONDS).status != 0
+    ]
     said = done.stderr.decode(errors="replace").splitlines()
     telling = next((each for each in said if "error" in each), _said(done.stderr, done.reason))
     return tuple(missing) or (f"what a C program is built with ({telling.strip()})",)
@@ -127,7 +133,8 @@ def flavour(said: str) -> str:
     """A short name for a tar by what it says of itself: "tar (GNU tar) 1.34" is GNU tar 1.34."""
     line = said.partition("\n")[0].strip()
     return (
-        line.removeprefix("tar ").replace("(", "").replace(")", "") or "a tar that does not tell its version"
+        line.removeprefix("tar ").replace("(", "").replace(")", "")
+        or "a tar that does not tell its version"
     )
 
 
@@ -136,9 +143,13 @@ def _there_and_back(sandbox: Sandbox) -> set[str]:
         source, target = _make_tree(Path(folder))
         sandbox.unpack(lambda write: tarpipe.pack(str(source), write))
         # An image whose find cannot print stamps observes nothing; the way back tells it all the same.
-        there = difference(_untargeted(snapshot(source)), sandbox.observe() or _untargeted(snapshot(source)))
+        there = difference(
+            _untargeted(snapshot(source)), sandbox.observe() or _untargeted(snapshot(source))
+        )
         tarpipe.unpack(str(target), sandbox.pack())
-        return {os.fsdecode(each) for each in there.changed + there.removed} | _changed(source, target)
+        return {os.fsdecode(each) for each in there.changed + there.removed} | _changed(
+            source, target
+        )
 
 
 def _untargeted(found: Snapshot) -> Snapshot:
@@ -154,7 +165,9 @@ def _make_tree(folder: Path) -> tuple[Path, Path]:
     (source / "folder" / "file").write_text("exact?\n")
     (source / "link").symlink_to("folder/file")
     now = time.time_ns() // 10**9 * 10**9
-    for number, path in enumerate((source / "folder" / "file", source / "folder", source / "link", source)):
+    for number, path in enumerate(
+        (source / "folder" / "file", source / "folder", source / "link", source)
+    ):
         stamp = now - 10**9 + 123_456_789 + number  # told apart by their last digits alone
         os.utime(path, ns=(stamp, stamp), follow_symlinks=False)
     return source, target

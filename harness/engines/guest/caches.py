@@ -30,9 +30,7 @@ NAMES = (
 TOLD, MOST = "told", 4096
 """The file, and how much of it is read, in bytes: where the guest is of the player's uid, a run may write to it."""
 
-NOT_RUN = (
-    "the command was not run, since bubblewrap could not set up its isolation; the standard error says why"
-)
+NOT_RUN = "the command was not run, since bubblewrap could not set up its isolation; the standard error says why"
 """The reason that a guest gives: the status is bubblewrap's own, and says nothing of the player's files."""
 
 
@@ -60,7 +58,9 @@ def _look(home: str) -> str:
     if not f"{posixpath.normpath(home)}/".startswith(f"{HOME}/"):
         return ":"  # in the sandbox, and lasts, or in the image, and cannot be written to
     quoted = shlex.quote(home)
-    return f"for each in {' '.join(NAMES)}; do [ ! -d {quoted}/$each ] || caches=$caches$each,; done"
+    return (
+        f"for each in {' '.join(NAMES)}; do [ ! -d {quoted}/$each ] || caches=$caches$each,; done"
+    )
 
 
 TELL = f'caches=; {_look(HOME)}; {{ echo "$caches" >&4; }} 2>/dev/null'

@@ -38,7 +38,10 @@ def trusted(variables: Iterable[str] = ()) -> list[str]:
     value takes the variable away.
     """
     names = {each.partition("=")[0] for each in variables}
-    return [*(f"{name}={value}" for name, value in TRUSTED.items()), *sorted(names - TRUSTED.keys())]
+    return [
+        *(f"{name}={value}" for name, value in TRUSTED.items()),
+        *sorted(names - TRUSTED.keys()),
+    ]
 
 
 def _pairs(variables: Iterable[str]) -> Iterable[tuple[str, str]]:

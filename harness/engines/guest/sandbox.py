@@ -90,7 +90,9 @@ def guest_arguments(
 class Execution:
     """What one command did."""
 
-    status: int | None  # its own exit status; None when it was stopped at the limit or could not be started
+    status: (
+        int | None
+    )  # its own exit status; None when it was stopped at the limit or could not be started
     stdout: bytes  # at most Limits.output bytes
     stderr: bytes
     truncated: bool  # either was cut
@@ -143,7 +145,9 @@ class Sandbox:
         """Let `pump(write)` send a tar stream; returns its bytes once the guest's tar took it whole."""
         self._request(b"unpack")
         count = sent = 0
-        waiting: list[bytes] = []  # joined once: copying costs more processor time than anything else here
+        waiting: list[
+            bytes
+        ] = []  # joined once: copying costs more processor time than anything else here
 
         def flush() -> None:
             nonlocal sent
@@ -193,7 +197,9 @@ class Sandbox:
             return self._execution(None, stdout, stderr, reason=reason.decode(errors="replace"))
         execution = self._execution(int(status), stdout, stderr, caches=named(caches))
         if execution.status:
-            with contextlib.suppress(EngineError):  # what ended has ended: its output is not lost for that
+            with contextlib.suppress(
+                EngineError
+            ):  # what ended has ended: its output is not lost for that
                 return replace(execution, starved=self.usage().killed or 0)
         return execution
 
@@ -244,7 +250,9 @@ class Sandbox:
         self._request(b"digest")
         with self._sending(paths, b"tree/"):
             lines = self._output(b"digested", "read the tree").split(b"\0")[:-1]
-        return {path: digest.decode() for digest, path in (line.split(b"  tree/", 1) for line in lines)}
+        return {
+            path: digest.decode() for digest, path in (line.split(b"  tree/", 1) for line in lines)
+        }
 
     def delete(self, paths: Iterable[bytes]) -> None:
         """Delete these files, as the player."""
@@ -331,7 +339,9 @@ class Sandbox:
             sent.result()
 
     def _packed(self, word: bytes, what: str) -> Iterator[bytes]:
-        waiting: list[bytes] = []  # engines deliver small pieces, and each costs its receiver a message
+        waiting: list[
+            bytes
+        ] = []  # engines deliver small pieces, and each costs its receiver a message
         finished, left = False, STREAM * self._limits.sandbox
         while not finished:
             try:
@@ -357,20 +367,28 @@ class Sandbox:
         self._answer(word, what, found.extend)
         return bytes(found)
 
-    def _answer(self, word: bytes, what: str, give: Callable[[bytes], object] | None = None) -> None:
+    def _answer(
+        self, word: bytes, what: str, give: Callable[[bytes], object] | None = None
+    ) -> None:
         answer = self._until(OUTPUT, word, self._deadline, give or _drop)
         status, _, said = answer.partition(b" ")
         if status != b"0":
             complaint = said.decode(errors="replace").strip() or "it said nothing"
-            raise StreamCut(f"the run-container could not {what} (exit {status.decode()}): {complaint}")
+            raise StreamCut(
+                f"the run-container could not {what} (exit {status.decode()}): {complaint}"
+            )
 
-    def _until(self, source: int, word: bytes, deadline: float, give: Callable[[bytes], object]) -> bytes:
+    def _until(
+        self, source: int, word: bytes, deadline: float, give: Callable[[bytes], object]
+    ) -> bytes:
         """Hand everything before the line `NONCE word ...` to `give`; returns the rest of that line."""
         while not self._next(source, word, deadline, give):
             pass
         return self._take_line(source, word)
 
-    def _next(self, source: int, word: bytes, deadline: float, give: Callable[[bytes], object]) -> bool:
+    def _next(
+        self, source: int, word: bytes, deadline: float, give: Callable[[bytes], object]
+    ) -> bool:
         """Hand what is surely before the end line to `give`, then read on; True when the whole end line is
         there.
         """
@@ -404,13 +422,16 @@ class Sandbox:
         if not source:
             said = bytes(self._buffers[COMPLAINTS]).decode(errors="replace").split()
             raise StreamCut(
-                "the run-container ended in the middle" + (": " + " ".join(said[-40:]) if said else "")
+                "the run-container ended in the middle"
+                + (": " + " ".join(said[-40:]) if said else "")
             )
         self._buffers[source] += data
 
     def _too_long(self) -> EngineError:
         self.kill()
-        return EngineError(f"the whole test event took longer than {self._limits.event_seconds:g} seconds")
+        return EngineError(
+            f"the whole test event took longer than {self._limits.event_seconds:g} seconds"
+        )
 
     def _execution(
         self,

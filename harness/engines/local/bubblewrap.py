@@ -33,7 +33,13 @@ SYSTEM_FILES = (
 )
 """All that a run sees of the host: programs and libraries, read-only."""
 
-MASKED = ("/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/timer_list")
+MASKED = (
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+)
 """What the kernel tells there of others than the run; Docker covers the same."""
 
 FILTERED = 'exec "$@" 9<"$0"'
@@ -75,7 +81,13 @@ def enclose(
     """
     words = ["sh", "-c", FILTERED, str(calls), "bwrap", "--seccomp", "9"] if calls else ["bwrap"]
     words += ["--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
-    words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    words += [
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+    ]
     if identity:
         for capability in ("SETUID", "SETGID", "SETPCAP"):
             words += ["--cap-add", f"CAP_{capability}"]

@@ -48,7 +48,9 @@ class Place:
     def group(self, label: str) -> Group:
         """The group of this label, whether it is there or not."""
         name = PREFIX + quote(label, safe="")
-        return Group(label, self.version, {what: folder / name for what, folder in self.folders.items()})
+        return Group(
+            label, self.version, {what: folder / name for what, folder in self.folders.items()}
+        )
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,11 @@ class Group:
     def is_ours(self) -> bool:
         """Whether this user made it."""
         with contextlib.suppress(FileNotFoundError):
-            return all(folder.stat().st_uid == os.geteuid() for folder in self._folders() if folder.exists())
+            return all(
+                folder.stat().st_uid == os.geteuid()
+                for folder in self._folders()
+                if folder.exists()
+            )
         return False
 
     def kill(self) -> set[int]:
@@ -89,7 +95,9 @@ class Group:
         if not self.processes():
             return ended
         for file, word in (("pids.max", "0"), ("cgroup.kill", "1")):
-            with contextlib.suppress(FileNotFoundError):  # the second is of version 2, since Linux 5.14
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # the second is of version 2, since Linux 5.14
                 _write(self.folders["pids"] / file, word)
         deadline = time.monotonic() + KILL_SECONDS
         while (doomed := self.processes()) and time.monotonic() < deadline:
@@ -134,7 +142,9 @@ def create(label: str, limits: Limits) -> Group:
     except OSError as error:
         with contextlib.suppress(OSError):
             group.remove()
-        raise EngineError(f"no control group can be made ({error.filename}: {error.strerror})") from error
+        raise EngineError(
+            f"no control group can be made ({error.filename}: {error.strerror})"
+        ) from error
     return group
 
 
@@ -178,7 +188,9 @@ def found() -> Iterator[Group]:
     """All groups on this machine that harnesses have made, this one and others."""
     seen: dict[str, tuple[int, dict[str, Path]]] = {}
     for mount in _mounts():
-        what = [each for each in (*NEEDED, *WANTED) if mount.version == 2 or each in mount.controllers]
+        what = [
+            each for each in (*NEEDED, *WANTED) if mount.version == 2 or each in mount.controllers
+        ]
         for folder, inside, _ in os.walk(mount.point) if what else ():
             for name in inside:
                 if name.startswith(PREFIX):
@@ -250,7 +262,8 @@ def _try(place: Place) -> str:
     try:
         _make(group, Limits())
         process = apart(
-            lambda: subprocess.Popen(["/bin/sh", "-c", "read -r end"], stdin=subprocess.PIPE), group.enter
+            lambda: subprocess.Popen(["/bin/sh", "-c", "read -r end"], stdin=subprocess.PIPE),
+            group.enter,
         )
         try:
             group.take(process.pid)
@@ -267,7 +280,9 @@ def _try(place: Place) -> str:
 def _make(group: Group, limits: Limits) -> None:
     for folder in group._folders():
         folder.mkdir()
-    bounds: Callable[[Group, Limits], Mapping[str, int]] = _bounds_1 if group.version == 1 else _bounds_2
+    bounds: Callable[[Group, Limits], Mapping[str, int]] = (
+        _bounds_1 if group.version == 1 else _bounds_2
+    )
     for name, bound in bounds(group, limits).items():
         _write(group.folders[name.partition(".")[0]] / name, str(bound))
 

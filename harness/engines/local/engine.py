@@ -34,7 +34,14 @@ from harness.engines.local import cgroups
 from harness.engines.local.apart import apart
 from harness.engines.local.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
 from harness.engines.local.cgroups import Group
-from harness.engines.local.mounts import bind, bind_problem, empty, empty_problem, overlay, overlay_problem
+from harness.engines.local.mounts import (
+    bind,
+    bind_problem,
+    empty,
+    empty_problem,
+    overlay,
+    overlay_problem,
+)
 from harness.engines.local.processes import (
     GUEST,
     PLAYER,
@@ -49,7 +56,15 @@ from harness.engines.local.processes import (
 )
 from harness.engines.overlays import overlay_options
 from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
-from harness.engines.spec import NOBODY, Limits, Mount, Overlay, PartOfVolume, SandboxSpec, WholeVolume
+from harness.engines.spec import (
+    NOBODY,
+    Limits,
+    Mount,
+    Overlay,
+    PartOfVolume,
+    SandboxSpec,
+    WholeVolume,
+)
 from harness.engines.streams import ProcessStream, Stream
 from harness.engines.streams.forks import Origin
 from harness.engines.usage import CHILDREN
@@ -75,7 +90,9 @@ class LocalEngine:
             raise EngineError(
                 "this machine's tar is not GNU tar: stamps would be cut to whole seconds; install GNU tar"
             )
-        why_not = bubblewrap_problem() or empty_problem() if bubblewrap is not False else "not asked for"
+        why_not = (
+            bubblewrap_problem() or empty_problem() if bubblewrap is not False else "not asked for"
+        )
         if bubblewrap and why_not:
             raise EngineError(f"bubblewrap does not work here: {why_not}")
         self.isolates = not why_not
@@ -108,7 +125,9 @@ class LocalEngine:
 
     def check_image(self, image: str | None) -> str:
         if image is not None:
-            raise ImageError(f"the local engine has no images: leave out {image}, or take --engine docker")
+            raise ImageError(
+                f"the local engine has no images: leave out {image}, or take --engine docker"
+            )
         return "none (the host's programs)"
 
     def open(self, spec: SandboxSpec) -> Sandbox:
@@ -141,16 +160,22 @@ class LocalEngine:
         folder = self._volume(name)
         if (folder / LABEL).exists():  # and stays its owner's, who may outlive this process
             return
-        labels = {KATAS: katas or name, LABEL: str(self._owner)} | ({TEMPORARY: ""} if temporary else {})
+        labels = {KATAS: katas or name, LABEL: str(self._owner)} | (
+            {TEMPORARY: ""} if temporary else {}
+        )
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with self._volumes() as shelf:
                 # A player sees the inner folder mounted.
                 made = shelf.make(name, labels, mode=0o700, inside={"katas": 0o755})
         except OSError as error:
-            raise KatasError(f"the volume {name} cannot be made in {folder}: {error.strerror}") from error
+            raise KatasError(
+                f"the volume {name} cannot be made in {folder}: {error.strerror}"
+            ) from error
         if not made and not (folder / LABEL).exists():
-            raise KatasError(f"{folder} is in the way of the volume {name}: the harness has not made it")
+            raise KatasError(
+                f"{folder} is in the way of the volume {name}: the harness has not made it"
+            )
 
     def volumes(self) -> Sequence[Volume]:
         with contextlib.suppress(FileNotFoundError), self._volumes() as shelf:
@@ -168,7 +193,9 @@ class LocalEngine:
 
     def traces(self) -> Sequence[str]:
         own = str(self._owner)
-        found = [f"process {process}" for process, label in labels() if label.rpartition("/")[0] == own]
+        found = [
+            f"process {process}" for process, label in labels() if label.rpartition("/")[0] == own
+        ]
         with contextlib.suppress(OSError), Shelf(sandboxes_home()) as shelf:
             found += [
                 f"folder {shelf.path / each.name}"
@@ -201,7 +228,9 @@ class LocalEngine:
                 group.remove()
             except OSError as error:
                 failures.append(
-                    KatasError(f"the control group {group.label} cannot be removed: {error.strerror}")
+                    KatasError(
+                        f"the control group {group.label} cannot be removed: {error.strerror}"
+                    )
                 )
             else:
                 removed.append(f"control group {group.label}")
@@ -227,7 +256,9 @@ class LocalEngine:
             for each in _temporary(what, shelf):
                 owner = Owner.parse(each.owner)
                 doubt = owner.fate().doubt if owner else "its label is not the harness's"
-                found.append((f"{what} {shelf.path / each.name}", doubt if each.ours else SOMEBODY_ELSES))
+                found.append(
+                    (f"{what} {shelf.path / each.name}", doubt if each.ours else SOMEBODY_ELSES)
+                )
         return [(what, doubt) for what, doubt in found if doubt]
 
     def close(self) -> None:
@@ -241,7 +272,9 @@ class LocalEngine:
         except BaseException as error:
             remove_folder(folder)
             if isinstance(error, OSError):
-                raise EngineError(f"no sandbox can be made in {folder}: {error.strerror}") from error
+                raise EngineError(
+                    f"no sandbox can be made in {folder}: {error.strerror}"
+                ) from error
             raise
 
     def _start(self, spec: SandboxSpec, folder: Path) -> Stream:
@@ -264,7 +297,9 @@ class LocalEngine:
             enter = bind(self._katas(mount.volume) / mount.folder, shown)
         elif isinstance(mount, Overlay):
             enter = overlay(overlay_options(str(self._katas(mount.volume)), mount), shown)
-        elif mount and identity and not isolated:  # whose folders above it may be closed to the player
+        elif (
+            mount and identity and not isolated
+        ):  # whose folders above it may be closed to the player
             enter = bind(mount, shown)
         elif mount:
             sandbox = shown = mount
@@ -378,7 +413,9 @@ class LocalEngine:
 class _LocalStream(ProcessStream):
     """A guest whose processes are all ended with it, those that left its process group included."""
 
-    def __init__(self, arguments: list[str], label: str, group: Group | None, *, adopts: bool) -> None:
+    def __init__(
+        self, arguments: list[str], label: str, group: Group | None, *, adopts: bool
+    ) -> None:
         super().__init__(arguments, environment={**TRUSTED, GUEST: label}, adopts=adopts)
         self._label = label
         self._group = group
@@ -437,10 +474,14 @@ def _remove(shelf: Shelf, what: str, name: str) -> None:
     try:
         shelf.remove(name)
     except OSError as error:
-        raise KatasError(f"the {what} {shelf.path / name} cannot be removed: {error.strerror}") from error
+        raise KatasError(
+            f"the {what} {shelf.path / name} cannot be removed: {error.strerror}"
+        ) from error
 
 
 def _first_line(command: list[str]) -> str:
     with contextlib.suppress(OSError):
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.partition("\n")[0]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False
+        ).stdout.partition("\n")[0]
     return ""

@@ -186,7 +186,9 @@ def _settle(processes: set[int], states: str) -> None:
 def _state(process: int) -> str:
     """One of ENDED for a process of which no thread is left, whichever of them is the one that ended last."""
     try:
-        fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        )
     except OSError:
         return ENDED[0]
     return "other threads" if fields[0] in ENDED and int(fields[17]) > 1 else fields[0]
@@ -200,7 +202,9 @@ def _children(process: int) -> set[int]:
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{process}/task"):
             with contextlib.suppress(ProcessLookupError):
-                found.update(map(int, Path(f"/proc/{process}/task/{thread}/children").read_text().split()))
+                found.update(
+                    map(int, Path(f"/proc/{process}/task/{thread}/children").read_text().split())
+                )
     return found
 
 
@@ -221,7 +225,9 @@ def _parents() -> dict[int, int]:
     found = {}
     for process in _processes():
         with contextlib.suppress(OSError):
-            status = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            status = (
+                Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            )
             if status[0] not in ENDED or int(status[17]) > 1:
                 found[process] = int(status[1])
     return found

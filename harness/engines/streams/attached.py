@@ -37,7 +37,10 @@ class DockerStream:
         self._reading = threading.Lock()  # by whoever reads until he has read
         self._data = memoryview(bytearray(READ_BYTES))
         self._start, self._end = 0, 0  # of what is not yet read in _data
-        self._source, self._left = 0, 0  # of the frame under way: its stream, and its bytes still to come
+        self._source, self._left = (
+            0,
+            0,
+        )  # of the frame under way: its stream, and its bytes still to come
 
     def write(self, data: bytes, deadline: float) -> None:
         self._origin.require("stream")

@@ -22,7 +22,9 @@ def close_all(things: Iterable[Closes]) -> None:
         for each in waiting:
             each.close()
         return
-    with ThreadPoolExecutor(min(len(waiting), AT_ONCE), thread_name_prefix="harness-closing") as threads:
+    with ThreadPoolExecutor(
+        min(len(waiting), AT_ONCE), thread_name_prefix="harness-closing"
+    ) as threads:
         closing = [threads.submit(each.close) for each in waiting]
     for done in closing:
         done.result()

@@ -107,9 +107,13 @@ class Cluster:
             raise EngineError(
                 f"the scheduler at {self.address} has no workers; start some: dask worker ADDRESS"
             )
-        asked = {address: self._submit(address, function, *arguments) for address in sorted(addresses)}
+        asked = {
+            address: self._submit(address, function, *arguments) for address in sorted(addresses)
+        }
         deadline = time.monotonic() + LOOK_SECONDS
-        return {address: self._heard(address, future, deadline) for address, future in asked.items()}
+        return {
+            address: self._heard(address, future, deadline) for address, future in asked.items()
+        }
 
     def machines(self, engine: str, image: str | None = None) -> list[Machine]:
         """The workers that can play, one a machine, on this engine. Raises EngineError where there is none."""
@@ -154,7 +158,9 @@ class Cluster:
                     if not self._wait(machine.address, future, work.stopped):
                         if work.stopped.is_set():
                             return
-                        self._report(f"{machine.words} has gone; what it had not finished goes elsewhere")
+                        self._report(
+                            f"{machine.words} has gone; what it had not finished goes elsewhere"
+                        )
                         work.give_back(pending)
                         return
                     heard.put(Done(pending.job, future.result(), machine))
@@ -184,7 +190,12 @@ class Cluster:
 
     def _submit(self, address: str, function: Callable[..., Any], *arguments: Any) -> Future:
         return self._client.submit(
-            function, *arguments, workers=[address], allow_other_workers=False, pure=False, retries=0
+            function,
+            *arguments,
+            workers=[address],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
         )
 
     def _heard(self, address: str, future: Future, deadline: float) -> Report:
@@ -197,7 +208,9 @@ class Cluster:
         except TimeoutError:
             return Report(problem=f"it did not answer in {LOOK_SECONDS:g} seconds")
         except ImportError as error:
-            return Report(problem=f"it cannot import the harness ({error}); install {PACKAGE} there")
+            return Report(
+                problem=f"it cannot import the harness ({error}); install {PACKAGE} there"
+            )
         except Exception as error:
             return Report(problem=str(error) or type(error).__name__)
         return found
@@ -219,7 +232,9 @@ class Cluster:
         try:
             return set(self._client.nthreads())
         except Exception as error:
-            raise EngineError(f"the scheduler at {self.address} does not answer any more") from error
+            raise EngineError(
+                f"the scheduler at {self.address} does not answer any more"
+            ) from error
 
 
 class _Work(Generic[Job]):
@@ -258,7 +273,9 @@ class _Work(Generic[Job]):
             self._returned.append(pending)
             self._changed.notify_all()
         if pending.deaths >= MOST_DEATHS:
-            raise EngineError(f"{pending.deaths} machines have died of the same blocks: look at their logs")
+            raise EngineError(
+                f"{pending.deaths} machines have died of the same blocks: look at their logs"
+            )
 
     def left(self) -> bool:
         return bool(self._returned)
@@ -301,7 +318,11 @@ def _connect(address: str) -> Client:
         _knock(address)
         return Client(address, timeout=ANSWER_SECONDS, set_as_default=False, name="harness")
     except (OSError, TimeoutError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error).partition("\n")[0] or "it does not answer"
+        why = (
+            getattr(error, "strerror", None)
+            or str(error).partition("\n")[0]
+            or "it does not answer"
+        )
         raise UsageError(
             f"no Dask scheduler answers at {address} ({why}); give one as tcp://HOST:8786"
         ) from error

@@ -32,7 +32,8 @@ def stints(plan: Plan, model: Stint, machines: int) -> Iterator[Stint]:
             spent = time.monotonic() - started
             # A machine asks for its next stint when it has ended its last: `machines` requests ago.
             longest = max(
-                (later - begin for begin, later in zip(begun, begun[machines:], strict=False)), default=0.0
+                (later - begin for begin, later in zip(begun, begun[machines:], strict=False)),
+                default=0.0,
             )
             if handed >= machines and spent + longest > plan.budget_seconds:
                 return

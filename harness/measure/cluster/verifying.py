@@ -55,5 +55,9 @@ def verify(
     replay: str | None,
 ) -> Iterator[Done[Claim, Finding]]:
     """The findings as they come, of these machines, which all have this engine."""
-    claims = (Claim(label, engine, name, profile, image, replay) for label in labels for name in properties)
+    claims = (
+        Claim(label, engine, name, profile, image, replay)
+        for label in labels
+        for name in properties
+    )
     yield from cluster.spread(machines, prove, claims)

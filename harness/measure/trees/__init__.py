@@ -16,7 +16,16 @@ from harness.measure.trees.sdist import fetch
 from harness.measure.trees.source import Edit, SourceTree
 from harness.measure.trees.typical import TypicalTree
 
-__all__ = ["Edit", "OwnTree", "RecipeTree", "SourceTree", "TypicalTree", "known", "open_tree", "recipes"]
+__all__ = [
+    "Edit",
+    "OwnTree",
+    "RecipeTree",
+    "SourceTree",
+    "TypicalTree",
+    "known",
+    "open_tree",
+    "recipes",
+]
 
 
 def recipes() -> dict[str, Path]:
@@ -46,7 +55,9 @@ def open_tree(
     if known(name):
         for option, given in (("--edit", edit), ("--edit-header", header)):
             if given is not None:
-                raise UsageError(f"the tree {name} brings edits of its own: leave out {option} {given}")
+                raise UsageError(
+                    f"the tree {name} brings edits of its own: leave out {option} {given}"
+                )
         if kind == "typical":
             return TypicalTree(parameters)
         recipe = load(recipes()[name])
@@ -54,7 +65,9 @@ def open_tree(
             recipe, fetch(recipe.source, platformdirs.user_cache_path("harness") / "trees", report)
         )
     if not Path(name).is_dir():
-        raise UsageError(f"there is no tree {name}: give a folder, or one of typical, {', '.join(recipes())}")
+        raise UsageError(
+            f"there is no tree {name}: give a folder, or one of typical, {', '.join(recipes())}"
+        )
     if edit is None:
         raise UsageError(f"which file of {name} shall be edited? give --edit FILE, relative to it")
     tree = OwnTree(Path(name), edit, header=header, exclude=exclude)

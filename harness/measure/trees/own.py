@@ -37,7 +37,9 @@ class OwnTree:
             self.files.write(folder)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise TreeError(f"{self._folder} cannot be copied to {folder}: {error.strerror}") from error
+            raise TreeError(
+                f"{self._folder} cannot be copied to {folder}: {error.strerror}"
+            ) from error
 
     def edit(self, number: int, *, headers: int = 0) -> Edit:
         """Edit 1, 2, 3, ...: by turns one empty line more and one less."""
@@ -46,7 +48,9 @@ class OwnTree:
     def edit_header(self, number: int, *, sources: int = 0) -> Edit:
         """The same of the header. Raises UsageError if none was named."""
         if self._header is None:
-            raise UsageError(f"which header of {self.name} shall be edited? give --edit-header FILE")
+            raise UsageError(
+                f"which header of {self.name} shall be edited? give --edit-header FILE"
+            )
         return lengthened(self._header, number)
 
     def _find(self, edit: str) -> Edit:

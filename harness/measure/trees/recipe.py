@@ -61,7 +61,9 @@ class Recipe:
     omit: tuple[str, ...]  # files and folders of `source.folder` to leave out
     files: Mapping[str, str]  # path to text, added to the fetched ones
     change: Change
-    header: str | None = None  # a file that many objects depend on, and that minds no empty line at its end
+    header: str | None = (
+        None  # a file that many objects depend on, and that minds no empty line at its end
+    )
 
 
 def load(path: Path) -> Recipe:
@@ -125,7 +127,9 @@ def edit(recipe: Recipe, original: bytes, number: int) -> Edit:
     change, digits = recipe.change, str(number)
     found = original.count(change.find.encode())
     if found != 1:
-        raise UsageError(f"recipe {recipe.name}: edit.find occurs {found} times in {change.path}, not once")
+        raise UsageError(
+            f"recipe {recipe.name}: edit.find occurs {found} times in {change.path}, not once"
+        )
     content = original.replace(change.find.encode(), change.replace.replace("{n}", digits).encode())
     return Edit(change.path, content, change.answer.replace("{n}", digits))
 
@@ -161,7 +165,10 @@ class RecipeTree:
         found = {}
         with tempfile.TemporaryDirectory() as folder:
             self.write(Path(folder))
-            for key, path in (("edit.path", self._recipe.change.path), ("header", self._recipe.header)):
+            for key, path in (
+                ("edit.path", self._recipe.change.path),
+                ("header", self._recipe.header),
+            ):
                 if path is not None:
                     if not (file := Path(folder, path)).is_file():
                         raise UsageError(f"recipe {self.name}: {key}: no file {path}")

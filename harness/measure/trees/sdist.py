@@ -54,14 +54,20 @@ class Sdist:
 
 def pip_download(source: Sdist, folder: Path) -> Path:
     """The sdist, downloaded into `folder`, nothing of it run; raises TreeError with pip's reason."""
-    target, requirements, stand_in = folder / "sdist", folder / "requirements.txt", folder / "stand-in"
+    target, requirements, stand_in = (
+        folder / "sdist",
+        folder / "requirements.txt",
+        folder / "stand-in",
+    )
     package = stand_in / "setuptools"
     package.mkdir(parents=True)
     package.joinpath("__init__.py").touch()  # without it, an installed setuptools would come first
     package.joinpath("build_meta.py").write_text(
         _BACKEND.format(name=source.distribution.replace("-", "_"), version=source.version)
     )
-    requirements.write_text(f"{source.distribution}=={source.version} --hash=sha256:{source.sha256}\n")
+    requirements.write_text(
+        f"{source.distribution}=={source.version} --hash=sha256:{source.sha256}\n"
+    )
     pip = subprocess.run(
         [sys.executable, *_PIP, f"--dest={target}", f"--requirement={requirements}"],
         env=os.environ | {"PYTHONPATH": str(stand_in.resolve())},
@@ -72,7 +78,9 @@ def pip_download(source: Sdist, folder: Path) -> Path:
         check=False,
     )
     if pip.returncode:
-        raise TreeError(f"pip cannot fetch {source.distribution} {source.version}: {reason(pip.stderr)}")
+        raise TreeError(
+            f"pip cannot fetch {source.distribution} {source.version}: {reason(pip.stderr)}"
+        )
     return next(target.iterdir())
 
 
@@ -95,10 +103,14 @@ def fetch(
             report(f"{kept} is torn or a wrong file")
         report(f"fetching {title}")
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:  # in the cache, so that the rename is atomic
+        with tempfile.TemporaryDirectory(
+            dir=cache
+        ) as folder:  # in the cache, so that the rename is atomic
             fetched = download(source, Path(folder))
             if (found := _sha256(fetched)) != source.sha256:
-                raise TreeError(f"{title} has the SHA-256 {found}, but the recipe wants {source.sha256}")
+                raise TreeError(
+                    f"{title} has the SHA-256 {found}, but the recipe wants {source.sha256}"
+                )
             fetched.replace(kept)
     except OSError as error:
         raise TreeError(f"cannot keep {title} in the cache {cache}: {error}") from error
@@ -114,11 +126,14 @@ _ADVERTISES = ("[notice]", "note:", "hint:", "WARNING:")
 """What lines of pip begin with that say nothing of what went wrong."""
 
 _OUTPUT = re.compile(
-    r"╰─> (?:\[\d+ lines? of output\]|No available output\.)\n(.*?)(?=\n\s*\[end of output\]|\Z)", re.DOTALL
+    r"╰─> (?:\[\d+ lines? of output\]|No available output\.)\n(.*?)(?=\n\s*\[end of output\]|\Z)",
+    re.DOTALL,
 )
 """What a build backend printed, as pip passes it on."""
 
-_RAISED = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]*(?:Error|Exception|NotFound|Failure|Exit)\b:? ?")
+_RAISED = re.compile(
+    r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]*(?:Error|Exception|NotFound|Failure|Exit)\b:? ?"
+)
 """How the last line of a traceback begins."""
 
 _VERSIONS = re.compile(r" \(from versions: [^)]*\)")
@@ -129,13 +144,21 @@ def reason(log: str) -> str:
     missing version.
     """
     if broken := re.search(r"connection broken by '(.*)': ", log):
-        return f"no answer from the package index, see the network and `pip config list` ({broken[1]})"
+        return (
+            f"no answer from the package index, see the network and `pip config list` ({broken[1]})"
+        )
     if printed := _OUTPUT.search(log):
         lines = [line for each in printed[1].splitlines() if (line := each.strip())]
         raised = [each for each in lines if _RAISED.match(each)]
         broken_build = [each for each in lines if re.search(r"\berror: ", each, re.IGNORECASE)]
         if found := raised[-1:] or broken_build[:1] or lines[-1:]:
             return found[0]
-    lines = [line for each in log.splitlines() if (line := each.strip()) and not line.startswith(_ADVERTISES)]
+    lines = [
+        line
+        for each in log.splitlines()
+        if (line := each.strip()) and not line.startswith(_ADVERTISES)
+    ]
     errors = [each for each in lines if each.startswith(("ERROR: ", "error: "))]
-    return next(iter(_VERSIONS.sub("", each) for each in errors or lines[-1:]), "it does not say why")
+    return next(
+        iter(_VERSIONS.sub("", each) for each in errors or lines[-1:]), "it does not say why"
+    )

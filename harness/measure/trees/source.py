@@ -14,7 +14,9 @@ class Edit:
 
     path: str  # relative to the tree, "/" between folders
     content: bytes  # the complete new content
-    answer: str | None  # last line that cyber-dojo.sh prints after this edit; None: not known beforehand
+    answer: (
+        str | None
+    )  # last line that cyber-dojo.sh prints after this edit; None: not known beforehand
 
 
 class SourceTree(Protocol):

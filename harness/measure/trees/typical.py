@@ -31,7 +31,9 @@ class TypicalTree:
         try:
             self._generator.write(folder, self._parameters)
         except OSError as error:
-            raise TreeError(f"the typical tree cannot be written to {folder}: {error.strerror}") from error
+            raise TreeError(
+                f"the typical tree cannot be written to {folder}: {error.strerror}"
+            ) from error
 
     def edit(self, number: int, *, headers: int = 0) -> Edit:
         """Edit 1, 2, 3, ... of the one module that is cheap to compile."""

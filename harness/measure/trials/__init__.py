@@ -161,7 +161,9 @@ def by_the_floor(samples: Sequence[Sample]) -> list[Sample]:
     place. Where its build failed, nobody knows.
     """
     floor = [
-        each for each in samples if each.runner == FLOOR and each.outcome == "completed" and not each.status
+        each
+        for each in samples
+        if each.runner == FLOOR and each.outcome == "completed" and not each.status
     ]
     if not floor:
         return list(samples)
@@ -180,4 +182,6 @@ def check_command(files: VisibleFiles, command: str, tree: str) -> None:
             f"{tree} has no {word[2:]}, the command to run; write one, or give another by --command"
         )
     if file.mode == FILE:
-        raise UsageError(f"{word[2:]} of {tree} is not executable; chmod +x it, or give another by --command")
+        raise UsageError(
+            f"{word[2:]} of {tree} is not executable; chmod +x it, or give another by --command"
+        )

@@ -91,7 +91,13 @@ class FloorArm:
     name = FLOOR
 
     def __init__(
-        self, engine: Engine, *, image: str | None, command: str, limits: Limits, observe: bool = True
+        self,
+        engine: Engine,
+        *,
+        image: str | None,
+        command: str,
+        limits: Limits,
+        observe: bool = True,
     ) -> None:
         self._engine, self._command, self._observe = engine, command, observe
         self._spec = SandboxSpec(image=image, limits=limits, in_place=True)
@@ -107,7 +113,9 @@ class FloorArm:
 
     def incremental(self, files: VisibleFiles, max_seconds: float) -> Run:
         if self._tree is None:
-            return self.full(files, max_seconds)  # the last build was stopped, and its container with it
+            return self.full(
+                files, max_seconds
+            )  # the last build was stopped, and its container with it
         return self._press(self._tree.edit, files, max_seconds)
 
     def rest(self) -> None:
@@ -118,7 +126,9 @@ class FloorArm:
             self._tree.close()
             self._tree = None
 
-    def _press(self, put: Callable[[VisibleFiles], None], files: VisibleFiles, max_seconds: float) -> Run:
+    def _press(
+        self, put: Callable[[VisibleFiles], None], files: VisibleFiles, max_seconds: float
+    ) -> Run:
         started = time.process_time_ns()
         put(files)
         cost = time.process_time_ns() - started
@@ -140,7 +150,11 @@ class FloorArm:
         if done.timed_out:
             self.close()
         outcome = (
-            Outcome.TIMED_OUT if done.timed_out else Outcome.FAULTY if done.reason else Outcome.COMPLETED
+            Outcome.TIMED_OUT
+            if done.timed_out
+            else Outcome.FAULTY
+            if done.reason
+            else Outcome.COMPLETED
         )
         return Run(
             outcome=outcome,

@@ -95,7 +95,9 @@ def tell(answers: TextIO, answer: dict[str, Any]) -> None:
 
 def one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return text if type(error).__module__.startswith("harness") else f"{type(error).__name__}: {text}"
+    return (
+        text if type(error).__module__.startswith("harness") else f"{type(error).__name__}: {text}"
+    )
 
 
 if __name__ == "__main__":

@@ -81,9 +81,7 @@ class Crowds:
 
     sizes: Sequence[int]
     events: int  # test events of all avatars together in a block at most, but LEAST_EVENTS of each at least
-    budget_seconds: (
-        float  # for the first builds and as many blocks as fit, but one round over all sizes at least
-    )
+    budget_seconds: float  # for the first builds and as many blocks as fit, but one round over all sizes at least
 
     def events_of_each(self, size: int, events: int) -> int:
         """Test events of each avatar in a block of this size, so that there are so many `events` of all together."""
@@ -108,7 +106,9 @@ class Pace:
     """What a rehearsal told."""
 
     at_once: int  # avatars that it was played with
-    seconds: float  # that a test event of each of them took, of all teams together, one after the other
+    seconds: (
+        float  # that a test event of each of them took, of all teams together, one after the other
+    )
 
     def seconds_of(self, size: int) -> float:
         """The same of so many avatars: those for whom there is no processor wait for the others."""
@@ -173,7 +173,9 @@ def _forecast(crowds: Crowds, events: int, teams: int, pace: Pace, left: float) 
     """Said before the first round."""
     takes = crowds.round_seconds(events, pace)
     beyond = (
-        f", {takes - left:.0f} s beyond the budget: give it more, or fewer avatars" if takes > left else ""
+        f", {takes - left:.0f} s beyond the budget: give it more, or fewer avatars"
+        if takes > left
+        else ""
     )
     return (
         f"the first builds, and a rehearsal, took {crowds.budget_seconds - left:.0f} s; one round over all numbers of "
@@ -247,7 +249,9 @@ class _Trials:
     ) -> Iterator[Sample]:
         for place, team in enumerate(teams):
             self._tell(words, team.name, place == 0)
-            known = Circumstances(team.name, INCREMENTAL, block, place, 0.0, self._tree, avatars=size)
+            known = Circumstances(
+                team.name, INCREMENTAL, block, place, 0.0, self._tree, avatars=size
+            )
             yield from self._loops(team, known, events)
 
     def _tell(self, words: str, detail: str, first: bool) -> None:
@@ -260,7 +264,9 @@ class _Trials:
 
         def loop(number: int) -> list[Sample]:
             ready.wait()
-            return [self._press(team, known, number) for _ in range(events) if not self._interrupted]
+            return [
+                self._press(team, known, number) for _ in range(events) if not self._interrupted
+            ]
 
         done = [self._threads.submit(loop, number) for number in range(known.avatars)]
         try:

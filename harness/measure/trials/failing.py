@@ -12,7 +12,9 @@ from harness.runners.run import Outcome, Run
 SHOWN_LINES = 60
 """Of each stream, the last ones."""
 
-_TELLING = re.compile(r"\berror\b|\bfatal\b|no such file|not found|cannot |undefined", re.IGNORECASE)
+_TELLING = re.compile(
+    r"\berror\b|\bfatal\b|no such file|not found|cannot |undefined", re.IGNORECASE
+)
 
 
 def check_built(run: Run, what: str, command: str, max_seconds: float) -> None:
@@ -20,7 +22,9 @@ def check_built(run: Run, what: str, command: str, max_seconds: float) -> None:
     if run.outcome is Outcome.COMPLETED and run.status == 0:
         return
     if run.outcome is Outcome.TIMED_OUT:
-        raise BuildFailed(f"bare make did not end {what} within {max_seconds:g} s: raise --max-seconds")
+        raise BuildFailed(
+            f"bare make did not end {what} within {max_seconds:g} s: raise --max-seconds"
+        )
     if run.outcome is Outcome.FAULTY:
         raise BuildFailed(f"bare make cannot begin {what}: {run.reason}")
     error = BuildFailed(
@@ -43,4 +47,6 @@ def _reason(run: Run) -> str:
 def _last_lines(output: str) -> str:
     lines = output.rstrip().splitlines()
     left_out = len(lines) - SHOWN_LINES
-    return "\n".join([f"[{left_out} lines before]", *lines[-SHOWN_LINES:]] if left_out > 0 else lines)
+    return "\n".join(
+        [f"[{left_out} lines before]", *lines[-SHOWN_LINES:]] if left_out > 0 else lines
+    )

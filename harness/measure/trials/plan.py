@@ -22,7 +22,9 @@ class Plan:
     """
 
     budget_seconds: float
-    blocks: int | None = None  # so many blocks of each scenario of the rounds instead, however long they take
+    blocks: int | None = (
+        None  # so many blocks of each scenario of the rounds instead, however long they take
+    )
     scenarios: Sequence[str] = (FULL, INCREMENTAL)
 
     def facts(self) -> dict[str, Any]:

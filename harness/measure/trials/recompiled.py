@@ -29,7 +29,9 @@ def count_recompiled(before: Snapshot, after: Snapshot) -> int | None:
     sources = _sources(after)
     objects = [path for path, entry in after.items() if path.endswith(OBJECT) and entry.kind == "f"]
     written = [
-        each for each in objects if each not in before or before[each].mtime_ns != after[each].mtime_ns
+        each
+        for each in objects
+        if each not in before or before[each].mtime_ns != after[each].mtime_ns
     ]
     found = {_source(each, sources) for each in written}
     if None in found:

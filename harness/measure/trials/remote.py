@@ -51,7 +51,10 @@ class RemoteArm:
         self._files: VisibleFiles | None = None
         # -I: neither this environment nor the current folder may put its own harness in front of that one.
         self._child = subprocess.Popen(
-            [str(python), "-I", child.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [str(python), "-I", child.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         try:
             self.version = str(
@@ -126,7 +129,9 @@ class RemoteArm:
             self._child.stdin.flush()
             answer = json.loads(self._child.stdout.readline())
         except (BrokenPipeError, ValueError):
-            raise EngineError(f"{self.name}: its process ended with status {self._child.poll()}") from None
+            raise EngineError(
+                f"{self.name}: its process ended with status {self._child.poll()}"
+            ) from None
         if "error" in answer:
             raise EngineError(str(answer["error"]))
         assert isinstance(answer, dict)
@@ -141,7 +146,9 @@ def _run(answer: Mapping[str, Any]) -> Run:
     if seen := answer.get("observed"):
         snapshots = {name: _snapshot(seen[name]) for name in ("before", "after")}
         grown = Usage(**seen["grown"]) if seen.get("grown") else None
-        known["observed"] = Observation(**{**_known(Observation, seen), **snapshots, "grown": grown})
+        known["observed"] = Observation(
+            **{**_known(Observation, seen), **snapshots, "grown": grown}
+        )
     return Run(**known)
 
 

@@ -42,13 +42,17 @@ class Sample:
     answered_seconds: float | None = None  # from the press of the button to the output in hand
     processor_seconds: float | None = None  # of all processes of the command
     harness_seconds: float | None = None  # processor time of the harness itself, all its threads
-    memory: int | None = None  # bytes that the run-container had at most; a piped sandbox lives in them too
+    memory: int | None = (
+        None  # bytes that the run-container had at most; a piped sandbox lives in them too
+    )
     machine: str = ""  # whose figures these are: a key of `machines` in the result's first line
     avatars: int = 1  # that played at once
     tree: str = ""
     tree_bytes: int | None = None  # of all files in the sandbox after the command
     tree_files: int | None = None
-    disk_visible: int | None = None  # bytes by which the test event made the katas grow: of visible files,
+    disk_visible: int | None = (
+        None  # bytes by which the test event made the katas grow: of visible files,
+    )
     disk_extra: int | None = None  # of what runs have made,
     disk_history: int | None = None  # and of the git history
 
@@ -102,14 +106,18 @@ def reduce(run: Run, known: Circumstances, *, harness_seconds: float | None = No
         mtimes_kept=kept,
         mtimes_changed=changed,
         answer=printed,
-        right=None if known.answer is None else run.outcome is Outcome.COMPLETED and printed == known.answer,
+        right=None
+        if known.answer is None
+        else run.outcome is Outcome.COMPLETED and printed == known.answer,
         bytes_in=sum(phase.bytes_in for phase in run.phases),
         bytes_out=sum(phase.bytes_out for phase in run.phases),
         phases=phases,
         reason=run.reason,
         at=known.at,
         answered_seconds=None if run.answered is None else run.answered / 1e9,
-        processor_seconds=None if not seen or seen.processor_ns is None else seen.processor_ns / 1e9,
+        processor_seconds=None
+        if not seen or seen.processor_ns is None
+        else seen.processor_ns / 1e9,
         harness_seconds=harness_seconds,
         memory=seen.memory if seen else None,
         avatars=known.avatars,

@@ -22,9 +22,13 @@ SCENARIOS = {
     each.name: each
     for each in (
         Scenario(FULL, FULL, "full build"),  # of a new avatar, by a runner that has been at work
-        Scenario(FIRST, FULL, "first test event"),  # of new katas, by a runner that has just been opened
+        Scenario(
+            FIRST, FULL, "first test event"
+        ),  # of new katas, by a runner that has just been opened
         Scenario(INCREMENTAL, INCREMENTAL, "incremental build"),  # one source was edited
-        Scenario(NO_OP, INCREMENTAL, "no-op build"),  # the button was pressed again, and nothing else
+        Scenario(
+            NO_OP, INCREMENTAL, "no-op build"
+        ),  # the button was pressed again, and nothing else
         Scenario(HEADER, INCREMENTAL, "header's edit"),  # one with wide fan-out
     )
 }

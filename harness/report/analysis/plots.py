@@ -48,7 +48,12 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         widths = medians[f"phase_{kind}"].to_numpy(dtype=float)
         if widths.any():
             bars = axes.barh(
-                labels, widths, left=left, color=palette.PHASES[kind], label=PHASE_WORDS[kind], height=0.7
+                labels,
+                widths,
+                left=left,
+                color=palette.PHASES[kind],
+                label=PHASE_WORDS[kind],
+                height=0.7,
             )
             for label, bar in zip(labels, bars, strict=True):
                 say(bar, [f"{label}, {PHASE_WORDS[kind]}: {seconds(bar.get_width())}"])
@@ -65,13 +70,16 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     axes.margins(x=0.12)
     axes.set_xlabel("median of each phase, in seconds; at its end, of the whole")
     axes.set_title(f"Where the time of {_a(build)} goes", loc="left")
-    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.22), frameon=False, fontsize="small")
+    axes.legend(
+        ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.22), frameon=False, fontsize="small"
+    )
     longest = {label: PHASES[int(medians.loc[label].to_numpy().argmax())] for label in labels}
     return _say(
         figure,
         f"Bars of the phases of {_a(build)}. "
         + ". ".join(
-            f"{label}: {seconds(totals[label])}, most of it {PHASE_WORDS[longest[label]]}" for label in labels
+            f"{label}: {seconds(totals[label])}, most of it {PHASE_WORDS[longest[label]]}"
+            for label in labels
         ),
     )
 
@@ -97,7 +105,13 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5
         style = styles[label]
         points = axes.scatter(
-            values, row + spread, s=22, color=style.colour, marker=style.marker, alpha=0.65, linewidths=0
+            values,
+            row + spread,
+            s=22,
+            color=style.colour,
+            marker=style.marker,
+            alpha=0.65,
+            linewidths=0,
         )
         say(
             points,
@@ -146,7 +160,9 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_
     chosen = _chosen(frame, build).dropna(subset=[of])
     sizes = _sizes(chosen, of)
     if sizes.nunique() < 2:
-        raise UsageError("these results have one size of tree only: measure more with harness scale")
+        raise UsageError(
+            "these results have one size of tree only: measure more with harness scale"
+        )
     word, written = AXES[of]
     labels = _labels(chosen)
     styles = palette.styles(labels)
@@ -160,11 +176,20 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_
         )
         style = styles[label]
         points = axes.scatter(
-            where, seconds_of, s=18, color=style.colour, marker=style.marker, alpha=0.5, linewidths=0
+            where,
+            seconds_of,
+            s=18,
+            color=style.colour,
+            marker=style.marker,
+            alpha=0.5,
+            linewidths=0,
         )
         say(
             points,
-            [f"{label}, {written(at)}: {seconds(each)}" for at, each in zip(where, seconds_of, strict=True)],
+            [
+                f"{label}, {written(at)}: {seconds(each)}"
+                for at, each in zip(where, seconds_of, strict=True)
+            ],
         )
         words = label
         if len(np.unique(where)) > 1:
@@ -183,7 +208,9 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_
     axes.set_title(f"Cost of {_a(build)} against the {word} of the tree", loc="left")
     axes.grid(which="major", alpha=0.3)
     axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.16))
-    return _say(figure, f"Cost of {_a(build)} against the {word} of the tree. " + ". ".join(said_of))
+    return _say(
+        figure, f"Cost of {_a(build)} against the {word} of the tree. " + ". ".join(said_of)
+    )
 
 
 def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
@@ -193,7 +220,9 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     """
     chosen = _chosen(frame, build)
     if chosen["avatars"].nunique() < 2:
-        raise UsageError("these results have one number of avatars only: measure more with harness load")
+        raise UsageError(
+            "these results have one number of avatars only: measure more with harness load"
+        )
     table = throughput(chosen)
     labels = [label for label in _labels(chosen) if label in set(table["runner"])]
     styles = palette.styles(labels)
@@ -203,9 +232,15 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     for label in labels:
         rows = table[table["runner"] == label].sort_values("avatars")
         style = styles[label]
-        for axes, column, unit in zip(panels, ("throughput", "tail"), ("a second", "s"), strict=True):
-            axes.plot(rows["avatars"], rows[column], color=style.colour, marker=style.marker, label=label)
-            points = axes.scatter(rows["avatars"], rows[column], color=style.colour, marker=style.marker)
+        for axes, column, unit in zip(
+            panels, ("throughput", "tail"), ("a second", "s"), strict=True
+        ):
+            axes.plot(
+                rows["avatars"], rows[column], color=style.colour, marker=style.marker, label=label
+            )
+            points = axes.scatter(
+                rows["avatars"], rows[column], color=style.colour, marker=style.marker
+            )
             say(
                 points,
                 [
@@ -214,9 +249,13 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
                 ],
             )
         best = rows.sort_values("throughput").to_dict("records")[-1]
-        said_of.append(f"{label}: at most {best['throughput']:.1f} a second, with {best['avatars']} at once")
+        said_of.append(
+            f"{label}: at most {best['throughput']:.1f} a second, with {best['avatars']} at once"
+        )
     for axes, name in zip(
-        panels, ("test events a second", "seconds, the slowest twentieth (logarithmic)"), strict=True
+        panels,
+        ("test events a second", "seconds, the slowest twentieth (logarithmic)"),
+        strict=True,
     ):
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
@@ -235,7 +274,8 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         ncols=2,
     )
     return _say(
-        figure, f"Throughput and latency of {_a(build)} against avatars at once. " + ". ".join(said_of)
+        figure,
+        f"Throughput and latency of {_a(build)} against avatars at once. " + ". ".join(said_of),
     )
 
 
@@ -247,7 +287,11 @@ def throughput(frame: pd.DataFrame) -> pd.DataFrame:
     blocks = ended.groupby(["runner", "avatars", "file", "block"]).agg(
         first=("at", "min"), last=("end", "max"), events=("at", "size")
     )
-    rates = (blocks["events"] / (blocks["last"] - blocks["first"])).groupby(["runner", "avatars"]).median()
+    rates = (
+        (blocks["events"] / (blocks["last"] - blocks["first"]))
+        .groupby(["runner", "avatars"])
+        .median()
+    )
     tails = frame.groupby(["runner", "avatars"])["seconds"].quantile(TAIL)
     return rates.rename("throughput").to_frame().assign(tail=tails).reset_index()
 
@@ -310,4 +354,12 @@ KINDS: dict[str, Callable[..., Figure]] = {
 }
 """The pictures by the name that `harness plot --kind` takes."""
 
-__all__: Sequence[str] = ("KINDS", "describe", "distribution", "load", "phases", "scaling", "throughput")
+__all__: Sequence[str] = (
+    "KINDS",
+    "describe",
+    "distribution",
+    "load",
+    "phases",
+    "scaling",
+    "throughput",
+)

@@ -111,7 +111,9 @@ def _environment(facts: Mapping[str, object]) -> dict[str, str]:
     for key, value in facts.items():
         if isinstance(value, Mapping):
             flat |= {
-                f"{key}: {name}": str(each) for name, each in value.items() if not isinstance(each, Mapping)
+                f"{key}: {name}": str(each)
+                for name, each in value.items()
+                if not isinstance(each, Mapping)
             }
         elif isinstance(value, list):
             flat[key] = ", ".join(map(str, value))

@@ -84,7 +84,9 @@ def _rename(root: ElementTree.Element, name: str) -> None:
             each.set("id", f"{name}-{own}")
         for key, value in list(each.attrib.items()):
             if "#" in value and (key.endswith("href") or "url(" in value):
-                each.set(key, REFERENCE.sub(lambda found: _prefixed(found.group(1), name, used), value))
+                each.set(
+                    key, REFERENCE.sub(lambda found: _prefixed(found.group(1), name, used), value)
+                )
 
 
 def _prefixed(reference: str, name: str, used: set[str]) -> str:

@@ -96,7 +96,9 @@ def verdict(table: pd.DataFrame) -> str:
     runners = table[table["runner"] != FLOOR]
     wanted = "incremental, atomic, isolated and need no uid on the host"
     if not (runners[list(PROVEN)] != "not tried").to_numpy().any():
-        return f"No proofs of it were given, so it is not known which of these runners are {wanted}."
+        return (
+            f"No proofs of it were given, so it is not known which of these runners are {wanted}."
+        )
     return (
         f"Fastest of the runners that are {wanted}: "
         + "; ".join(_best(engine, found) for engine, found in runners.groupby("engine"))

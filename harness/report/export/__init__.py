@@ -41,5 +41,7 @@ def export(frame: pd.DataFrame, name: str) -> bytes:
     """
     if name not in FORMATS:
         raise UsageError(f"there is no format {name}; there are: {', '.join(FORMATS)}")
-    convert: Callable[[pd.DataFrame], bytes] = import_module(f"harness.report.export.{FORMATS[name]}").export
+    convert: Callable[[pd.DataFrame], bytes] = import_module(
+        f"harness.report.export.{FORMATS[name]}"
+    ).export
     return convert(frame)

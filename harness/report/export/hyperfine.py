@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 def export(frame: pd.DataFrame) -> bytes:
     """A result for each series; its command is `BUILD/RUNNER`."""
-    return json.dumps({"results": [_result(each) for each in series(frame)]}, indent=2).encode() + b"\n"
+    return (
+        json.dumps({"results": [_result(each) for each in series(frame)]}, indent=2).encode()
+        + b"\n"
+    )
 
 
 def _result(found: Series) -> dict[str, Any]:

@@ -40,5 +40,7 @@ def series(frame: pd.DataFrame) -> Iterator[Series]:
     done = frame[frame["outcome"] == "completed"]
     if done.empty:
         raise UsageError("no sample in these results has completed: there is nothing to export")
-    for (engine, tree, build, runner), rows in done.groupby(["engine", "tree", "build", "runner"], sort=True):
+    for (engine, tree, build, runner), rows in done.groupby(
+        ["engine", "tree", "build", "runner"], sort=True
+    ):
         yield Series(str(runner), str(build), str(engine), str(tree), rows)

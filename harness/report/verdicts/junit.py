@@ -24,20 +24,26 @@ def render(verdict: Verdict) -> str:
     }
     attributes = {name: str(count) for name, count in counts.items()}
     root = xml.Element("testsuites", attributes)
-    suite = xml.SubElement(root, "testsuite", {"name": "harness gate", "skipped": "0", **attributes})
+    suite = xml.SubElement(
+        root, "testsuite", {"name": "harness gate", "skipped": "0", **attributes}
+    )
     for each in verdict.rulings:
         _case(suite, each)
     xml.SubElement(suite, "system-out").text = _clean(
         "\n".join([headline(verdict), where(verdict), *notes(verdict)])
     )
     xml.indent(root, " ")
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + xml.tostring(root, encoding="unicode") + "\n"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n' + xml.tostring(root, encoding="unicode") + "\n"
+    )
 
 
 def _case(suite: xml.Element, ruling: Ruling) -> None:
     name = f"{ruling.metric.replace('_', ' ')} {ruling.budget}"
     case = xml.SubElement(
-        suite, "testcase", {"classname": _clean(f"{ruling.runner}.{ruling.scenario}"), "name": _clean(name)}
+        suite,
+        "testcase",
+        {"classname": _clean(f"{ruling.runner}.{ruling.scenario}"), "name": _clean(name)},
     )
     if tag := _TAGS.get(ruling.state):
         attributes = {"type": str(ruling.state), "message": _clean(ruling.says)}

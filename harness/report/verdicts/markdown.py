@@ -6,7 +6,11 @@ from harness.gate.verdict import Ruling, Verdict
 from harness.measure.stats import State
 from harness.report.verdicts import headline, notes, where
 
-_SIGNS = {State.PASSED: "✅ passed", State.REGRESSED: "❌ regressed", State.INCONCLUSIVE: "❔ inconclusive"}
+_SIGNS = {
+    State.PASSED: "✅ passed",
+    State.REGRESSED: "❌ regressed",
+    State.INCONCLUSIVE: "❔ inconclusive",
+}
 
 
 def render(verdict: Verdict) -> str:

@@ -40,6 +40,8 @@ def _parts(verdict: Verdict) -> Iterator[RenderableType]:
 
 def _ruling(ruling: Ruling) -> Iterator[RenderableType]:
     sign, style = _SIGNS[ruling.state]
-    line = Text.assemble((f"{sign:<15}", style), f"{ruling.metric.replace('_', ' ')} {ruling.budget}")
+    line = Text.assemble(
+        (f"{sign:<15}", style), f"{ruling.metric.replace('_', ' ')} {ruling.budget}"
+    )
     yield Padding(line, (0, 0, 0, 2), expand=False)
     yield Padding(Text(ruling.says), (0, 0, 0, 17), expand=False)

@@ -42,11 +42,15 @@ SAID = 300
 
 def proof(name: Property) -> Callable[[Subject, Search], None]:
     """The proof of a property."""
-    prove: Callable[[Subject, Search], None] = import_module(f"harness.verify.proofs.{PROOFS[name]}").prove
+    prove: Callable[[Subject, Search], None] = import_module(
+        f"harness.verify.proofs.{PROOFS[name]}"
+    ).prove
     return prove
 
 
-def examine(subject: Subject, name: Property, effort: Effort, *, replay: str | None = None) -> Finding:
+def examine(
+    subject: Subject, name: Property, effort: Effort, *, replay: str | None = None
+) -> Finding:
     """Search for a counterexample. Raises UsageError for a `replay` that is none; whatever else goes wrong, in the
     proof or in the runner, leaves it unknown.
     """
@@ -68,7 +72,9 @@ def examine(subject: Subject, name: Property, effort: Effort, *, replay: str | N
         trace = traceback.format_exc()
     if status is Status.PROVED and not search.examples:
         if replay:
-            raise UsageError(f"{replay} is no counterexample to {name}: give the property that it came with")
+            raise UsageError(
+                f"{replay} is no counterexample to {name}: give the property that it came with"
+            )
         status, reason = Status.UNKNOWN, "nothing was tried"
     return Finding(
         name=name,

@@ -27,7 +27,17 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.verify.proofs import power, victim
 from harness.verify.proofs.doom import FULL, KILLED
-from harness.verify.proofs.faults import CUT, FROM, HARNESS, KEEPER, RUN, Course, Fault, FaultyEngine, Place
+from harness.verify.proofs.faults import (
+    CUT,
+    FROM,
+    HARNESS,
+    KEEPER,
+    RUN,
+    Course,
+    Fault,
+    FaultyEngine,
+    Place,
+)
 from harness.verify.proofs.outage import Model
 from harness.verify.proofs.outside import eventually
 from harness.verify.proofs.search import Search
@@ -166,7 +176,9 @@ class _Game:
         yield from (Fault(whom, FULL, change=change) for change in near)
         if factor > 1:
             everywhere = [
-                Fault(whom, action, change=each + 1) for each in range(changes) for action in (KILLED, FULL)
+                Fault(whom, action, change=each + 1)
+                for each in range(changes)
+                for action in (KILLED, FULL)
             ]
             yield from _spread(everywhere, round(DISKS * factor))
 
@@ -233,7 +245,9 @@ class _Game:
         """An ordinary test event, which finds the state."""
         number = was.sandbox.get(b"product/number")
         printed = self.play().partition("\n")[0]
-        found = [edit for edit in range(FIRST, self.edit) if number and holds(number, b"%d\n" % edit)]
+        found = [
+            edit for edit in range(FIRST, self.edit) if number and holds(number, b"%d\n" % edit)
+        ]
         expected = f"{found[0] if found else ''} then {self.edit}"
         if printed != expected:
             raise Refuted(f"the next test event printed {printed!r} instead of {expected!r}")
@@ -248,7 +262,9 @@ class _Game:
 
 
 def _files(edit: int) -> VisibleFiles:
-    return VisibleFiles({"cyber-dojo.sh": SCRIPT, "edit": f"{edit}\n", f"source.{edit}": "1" * 5000})
+    return VisibleFiles(
+        {"cyber-dojo.sh": SCRIPT, "edit": f"{edit}\n", f"source.{edit}": "1" * 5000}
+    )
 
 
 def _plain(files: VisibleFiles) -> dict[str, str | bytes]:
@@ -266,7 +282,10 @@ def _made(edit: int) -> dict[bytes, Callable[..., bool]]:
     }
     folders = [b"product"] + ([b"swap"] if edit % 2 == 0 else [])
     return {
-        **{path: lambda entry, content=content: holds(entry, content) for path, content in contents.items()},
+        **{
+            path: lambda entry, content=content: holds(entry, content)
+            for path, content in contents.items()
+        },
         **{path: lambda entry: entry.kind == "d" for path in folders},
     }
 
@@ -277,7 +296,11 @@ def _places(course: Course, parts: int) -> Iterator[tuple[int, Place]]:
     """
     for number, turn in enumerate(course.turns):
         size = turn.end - turn.start
-        between = {turn.start + size * part // parts for part in range(1, parts)} if size > LONG else set()
+        between = (
+            {turn.start + size * part // parts for part in range(1, parts)}
+            if size > LONG
+            else set()
+        )
         for byte in sorted({turn.start + 1, *between, turn.end}):
             yield number, Place(turn.stream, turn.way, byte)
 

@@ -70,7 +70,9 @@ def prove(subject: Subject, search: Search) -> None:
     if subject.claims(Property.ISOLATED):
         with subject.runner(limits=LIMITS) as runner:
             search.listed(
-                "bombs", BOMBS, lambda bomb: explode(Player(subject, runner, subject.avatar()), bomb)
+                "bombs",
+                BOMBS,
+                lambda bomb: explode(Player(subject, runner, subject.avatar()), bomb),
             )
 
 
@@ -93,17 +95,22 @@ def completes(player: Player) -> None:
     for tag, status in enumerate((0, 137), 1):
         run = player.play(f"echo out; echo err >&2; exit {status}")
         expect(
-            (run.status, run.tag) == (status, tag), f"it had the status {run.status} and the tag {run.tag}"
+            (run.status, run.tag) == (status, tag),
+            f"it had the status {run.status} and the tag {run.tag}",
         )
         expect(
-            (run.stdout, run.stderr) == ("out\n", "err\n"), f"it printed {run.stdout!r} and {run.stderr!r}"
+            (run.stdout, run.stderr) == ("out\n", "err\n"),
+            f"it printed {run.stdout!r} and {run.stderr!r}",
         )
         expect(not run.truncated, "its output was flagged as cut")
     listed = (
-        player.runner.katas.list(player.avatar.kata).get(player.avatar.kata, {}).get(player.avatar.name, ())
+        player.runner.katas.list(player.avatar.kata)
+        .get(player.avatar.kata, {})
+        .get(player.avatar.name, ())
     )
     expect(
-        [each.tag for each in listed] == [1, 2], f"the katas list the tags {[each.tag for each in listed]}"
+        [each.tag for each in listed] == [1, 2],
+        f"the katas list the tags {[each.tag for each in listed]}",
     )
 
 
@@ -127,11 +134,14 @@ def edits(player: Player) -> None:
     after = player.kept()
     made = difference(before, after)
     expect(
-        (made.added, made.removed, set(made.changed) - {b"."}) == ((b"new",), (b"goes",), {b"changes"}),
+        (made.added, made.removed, set(made.changed) - {b"."})
+        == ((b"new",), (b"goes",), {b"changes"}),
         differences(before, after),
     )
     latest = max(entry.mtime_ns for entry in before.values())
-    expect(after[b"changes"].mtime_ns > latest, "the edited file is not later than all that was there")
+    expect(
+        after[b"changes"].mtime_ns > latest, "the edited file is not later than all that was there"
+    )
     expect(after[b"new"].mtime_ns % 10**9, "the stamp of the new file has no fraction of a second")
 
 
@@ -149,14 +159,18 @@ def artefacts(player: Player) -> None:
 
 def future(player: Player) -> None:
     """An edit is later than whatever a run left, files from the future too."""
-    script = "[ -e late ] && exec find . -newer late || touch -d '2191-02-03 04:05:06.987654321' late"
+    script = (
+        "[ -e late ] && exec find . -newer late || touch -d '2191-02-03 04:05:06.987654321' late"
+    )
     player.play(script, edited="1")
     says(player.play(script, edited="2"), "./edited\n")
 
 
 def output(player: Player) -> None:
     """75 KB of output is cut at 50 KiB and flagged; what is no UTF-8 is cleaned."""
-    run = player.play("printf 'a\\377b\\n'; head -c 76800 /dev/zero | tr '\\0' x; printf '\\303' >&2")
+    run = player.play(
+        "printf 'a\\377b\\n'; head -c 76800 /dev/zero | tr '\\0' x; printf '\\303' >&2"
+    )
     expect(run.truncated, "it was not flagged as cut")
     expect(run.stdout == "a\ufffdb\n" + "x" * (50 * 1024 - 4), f"{len(run.stdout)} characters came")
     expect(run.stderr == "\ufffd", f"stderr was {run.stderr!r}")
@@ -166,11 +180,14 @@ def endless(player: Player) -> None:
     """A run that never ends times out, what it printed until then is kept, and the next is an ordinary one."""
     player.play("echo 1 >made")
     run = player.runner.run(
-        player.avatar, player.files("echo before; echo 2 >made; while :; do :; done"), max_seconds=1.0
+        player.avatar,
+        player.files("echo before; echo 2 >made; while :; do :; done"),
+        max_seconds=1.0,
     )
     expect(run.outcome is Outcome.TIMED_OUT, f"it was {run.outcome}: {run.reason}")
     expect(
-        (run.tag, run.status, run.stdout) == (None, None, "before\n"), f"it gave {run.tag}, {run.stdout!r}"
+        (run.tag, run.status, run.stdout) == (None, None, "before\n"),
+        f"it gave {run.tag}, {run.stdout!r}",
     )
     after = player.play("cat made 2>/dev/null || echo gone")
     expect(after.tag == 2, f"the next had the tag {after.tag}")
@@ -180,7 +197,9 @@ def endless(player: Player) -> None:
 
 def endless_printer(player: Player) -> None:
     """A run that prints without end times out, and its output is cut."""
-    run = player.runner.run(player.avatar, player.files("while :; do echo x; done"), max_seconds=1.0)
+    run = player.runner.run(
+        player.avatar, player.files("while :; do echo x; done"), max_seconds=1.0
+    )
     expect(run.outcome is Outcome.TIMED_OUT, f"it was {run.outcome}: {run.reason}")
     expect(run.truncated, "it was not flagged as cut")
     expect(run.stdout == "x\n" * (25 * 1024), f"{len(run.stdout)} characters came")
@@ -250,10 +269,20 @@ def names(player: Player) -> None:
     edited = dict.fromkeys(NAMES, b"22") | {"empty": b""}
     del edited["-rf"]
     again = player.play("true", **edited)
-    for sent, found in ((files, seen(run).before), (edited, seen(again).before), (edited, player.kept())):
+    for sent, found in (
+        (files, seen(run).before),
+        (edited, seen(again).before),
+        (edited, player.kept()),
+    ):
         wanted = {os.fsencode(name): len(content) for name, content in sent.items()}
-        there = {path: entry.size for path, entry in found.items() if entry.kind == "f" and path != SCRIPT}
-        differ = sorted(path for path in wanted.keys() | there.keys() if wanted.get(path) != there.get(path))
+        there = {
+            path: entry.size
+            for path, entry in found.items()
+            if entry.kind == "f" and path != SCRIPT
+        }
+        differ = sorted(
+            path for path in wanted.keys() | there.keys() if wanted.get(path) != there.get(path)
+        )
         expect(not differ, f"{', '.join(map(show, differ))} did not arrive, or should not be there")
 
 
@@ -270,7 +299,10 @@ def neighbours(player: Player) -> None:
 def no_command(player: Player) -> None:
     """An image without the command: faulty, with the reason in one line; the next is an ordinary one."""
     run = player.runner.run(player.avatar, {"cyber-dojo.sh": "#!/usr/bin/env gnat\n", "a": "1"})
-    expect((run.outcome, run.tag) == (Outcome.FAULTY, None), f"it was {run.outcome}, with the tag {run.tag}")
+    expect(
+        (run.outcome, run.tag) == (Outcome.FAULTY, None),
+        f"it was {run.outcome}, with the tag {run.tag}",
+    )
     expect("gnat" in run.reason and "\n" not in run.reason, f"the reason was {run.reason!r}")
     again = player.play("cat a", a="1")
     says(again, "1")
@@ -302,9 +334,7 @@ BOMBS = {
 }
 """What it is called to what it does."""
 
-FOPEN = (
-    '#include <stdio.h>\nint main(void) { int n = 0; while (fopen("/dev/null", "r")) n++; return n < 3; }\n'
-)
+FOPEN = '#include <stdio.h>\nint main(void) { int n = 0; while (fopen("/dev/null", "r")) n++; return n < 3; }\n'
 
 
 def explode(player: Player, bomb: str) -> None:

@@ -15,4 +15,6 @@ from harness.verify.proofs.subject import Subject
 
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first state that is torn, or has lost what was accepted."""
-    power.tried(subject, search, Model.STRICT, states=round(power.STATES * max(1.0, search.effort.factor)))
+    power.tried(
+        subject, search, Model.STRICT, states=round(power.STATES * max(1.0, search.effort.factor))
+    )

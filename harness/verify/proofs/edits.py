@@ -105,7 +105,8 @@ Session = tuple[Start, Sequence[Step]]
 
 OLD = Start({b"a.c": -10 * SECOND, b"b.c": -10 * SECOND, b"gen.src": -10 * SECOND}, {})
 BUILT = Start(
-    OLD.ages, {b"gen.h": -9 * SECOND, b"a.o": -8 * SECOND, b"b.o": -8 * SECOND, b"program": -7 * SECOND}
+    OLD.ages,
+    {b"gen.h": -9 * SECOND, b"a.o": -8 * SECOND, b"b.o": -8 * SECOND, b"program": -7 * SECOND},
 )
 AHEAD = Start({**OLD.ages, b"a.c": 3600 * SECOND}, BUILT.made)
 STALE = Start({**OLD.ages, b"b.c": -SECOND}, BUILT.made)
@@ -127,7 +128,11 @@ KINDS: Mapping[str, Session] = {
     ),
     "a run that takes a source away": (
         BUILT,
-        _steps((NOTHING, "deletes a source"), (NOTHING, "makes a source a folder"), (NOTHING, "nothing")),
+        _steps(
+            (NOTHING, "deletes a source"),
+            (NOTHING, "makes a source a folder"),
+            (NOTHING, "nothing"),
+        ),
     ),
     "a program from the future": (
         OLD,
@@ -140,7 +145,9 @@ KINDS: Mapping[str, Session] = {
     ),
     "an object from the future": (
         OLD,
-        _steps((NOTHING, "touches an object into the future"), (ONE, "nothing"), (NOTHING, "nothing")),
+        _steps(
+            (NOTHING, "touches an object into the future"), (ONE, "nothing"), (NOTHING, "nothing")
+        ),
     ),
     "an edit of the same size within the same second": (
         OLD,
@@ -281,14 +288,17 @@ def _script(going: Sequence[tuple[Twin, Step]]) -> bytes:
         deed = DEEDS[step.deed] or b":"
         lines.append(b"printf '\\036\\n'; printf '\\036\\n' >&2")
         lines.append(
-            b"( cd %b && make -s program && cat program && { %b; } )" % (os.fsencode(twin.folder.name), deed)
+            b"( cd %b && make -s program && cat program && { %b; } )"
+            % (os.fsencode(twin.folder.name), deed)
         )
     failing = any(step.deed == "fails" for _, step in going)
     return b"\n".join([*lines, b"exit 3" if failing else b"exit 0"]) + b"\n"
 
 
 def _built(stderr: str) -> set[str]:
-    return {line.removeprefix("built ") for line in stderr.splitlines() if line.startswith("built ")}
+    return {
+        line.removeprefix("built ") for line in stderr.splitlines() if line.startswith("built ")
+    }
 
 
 def _tell(press: int, going: Sequence[tuple[Twin, Step]], sessions: Sequence[Session]) -> str:
@@ -305,7 +315,9 @@ def _tell(press: int, going: Sequence[tuple[Twin, Step]], sessions: Sequence[Ses
 
 def _ages(start: Start) -> str:
     both = {**start.ages, **start.made}
-    return "stamps " + ", ".join(f"{os.fsdecode(name)} {age / SECOND:+g} s" for name, age in both.items())
+    return "stamps " + ", ".join(
+        f"{os.fsdecode(name)} {age / SECOND:+g} s" for name, age in both.items()
+    )
 
 
 def _labels(start: Start, steps: Sequence[Step]) -> Iterator[str]:
@@ -347,7 +359,14 @@ def _travels(subject: Subject) -> None:
         for name in (".gitignore", "ignored.o", "nested/.git/HEAD", "nested/file"):
             _write(folder / name, b"*.o\n", None)
         run = complete(runner, subject.avatar(), VisibleFiles.from_folder(folder))
-        wanted = ["./.gitignore", "./cyber-dojo.sh", "./empty", "./empty/in", "./nested", "./nested/file"]
+        wanted = [
+            "./.gitignore",
+            "./cyber-dojo.sh",
+            "./empty",
+            "./empty/in",
+            "./nested",
+            "./nested/file",
+        ]
         if run.stdout.splitlines() != wanted:
             raise Refuted(f"there came {run.stdout.split()}, not {wanted}")
 
@@ -365,7 +384,10 @@ def _frozen(subject: Subject) -> None:
 
         try:
             run = runner.run(
-                avatar, VisibleFiles.from_folder(folder), max_seconds=SECONDS, on_output=while_it_runs
+                avatar,
+                VisibleFiles.from_folder(folder),
+                max_seconds=SECONDS,
+                on_output=while_it_runs,
             )
         except HarnessError as error:
             raise Refuted(f"it was refused: {error}") from error
@@ -392,7 +414,9 @@ def _same_second(subject: Subject) -> None:
             if run.status == 127:
                 return  # without Python in the image nothing there looks at whole seconds
             if run.stdout != f"{number}\n":
-                raise Refuted(f"the edit {number} within the second of the one before gave {run.stdout!r}")
+                raise Refuted(
+                    f"the edit {number} within the second of the one before gave {run.stdout!r}"
+                )
 
 
 CASES = {

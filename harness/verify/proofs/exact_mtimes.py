@@ -66,7 +66,9 @@ def prove(subject: Subject, search: Search) -> None:
             if said := differences(wanted, {path: katas[path] for path in wanted if path in katas}):
                 raise Refuted(f"in the katas, after {trips} round trip{'s' * (trips > 1)}, {said}")
 
-        search.drawn("one-trip", FOREST, lambda forest: check(forest, 1), most=subject.most(33, 6), weigh=len)
+        search.drawn(
+            "one-trip", FOREST, lambda forest: check(forest, 1), most=subject.most(33, 6), weigh=len
+        )
         grown = FOREST.filter(
             lambda forest: sum(map(len, forest)) > len(forest)
         )  # a tree of nothing tells little

@@ -49,8 +49,12 @@ class Fault:
     change: int = 0
 
     def __str__(self) -> str:
-        when = f"byte {self.place.byte} {self.place.way} the {self.place.stream}" if self.place else ""
-        return f"the {self.victim} is {self.action} at {when or f'change {self.change} of its disk'}"
+        when = (
+            f"byte {self.place.byte} {self.place.way} the {self.place.stream}" if self.place else ""
+        )
+        return (
+            f"the {self.victim} is {self.action} at {when or f'change {self.change} of its disk'}"
+        )
 
     @classmethod
     def parse(cls, words: str) -> Fault:
@@ -60,7 +64,11 @@ class Fault:
             raise UsageError(f"{words!r} is no fault")
         if found["change"]:
             return cls(found["victim"], found["action"], change=int(found["change"]))
-        return cls(found["victim"], found["action"], Place(found["stream"], found["way"], int(found["byte"])))
+        return cls(
+            found["victim"],
+            found["action"],
+            Place(found["stream"], found["way"], int(found["byte"])),
+        )
 
 
 @dataclass
@@ -117,7 +125,9 @@ class FaultyEngine:
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
         fault = self._fault
-        stream = self._watch(KEEPER, self._engine.open_keeper(volume, self._spoiled(program, fault)))
+        stream = self._watch(
+            KEEPER, self._engine.open_keeper(volume, self._spoiled(program, fault))
+        )
         if fault and fault.victim == KEEPER and not fault.place and self._fault is not fault:
             # One that a head start took, and that was only being opened when the test event with the fault had ended.
             stream.cut()
@@ -154,7 +164,11 @@ class FaultyEngine:
         before = self._course.pass_by(stream, way, size)
         fault = self._fault  # another stream may be struck meanwhile
         place = fault.place if fault else None
-        if place and (place.stream, place.way) == (stream, way) and before <= place.byte <= before + size:
+        if (
+            place
+            and (place.stream, place.way) == (stream, way)
+            and before <= place.byte <= before + size
+        ):
             return place.byte - before
         return None
 

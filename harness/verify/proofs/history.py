@@ -29,12 +29,18 @@ def prove(subject: Subject, search: Search) -> None:
             avatar, sent = subject.avatar(), []
             for number, packing in enumerate((NONE, *packings), 1):
                 if packing != NONE and not pack(subject.engine, runner.katas, avatar, packing):
-                    raise Untried("what this engine keeps cannot be reached from here to pack its references")
+                    raise Untried(
+                        "what this engine keeps cannot be reached from here to pack its references"
+                    )
                 search.tally.label(f"packed: {packing}")
                 script = f"#!/bin/sh\necho {number}\n"
-                run = complete(runner, avatar, {"cyber-dojo.sh": script, "edit": f"{number}\n", "same": ""})
+                run = complete(
+                    runner, avatar, {"cyber-dojo.sh": script, "edit": f"{number}\n", "same": ""}
+                )
                 if run.tag != number:
-                    raise Refuted(f"{', '.join(packings)} packed: tag {run.tag} came after {number - 1}")
+                    raise Refuted(
+                        f"{', '.join(packings)} packed: tag {run.tag} came after {number - 1}"
+                    )
                 sent.append(script.encode())
             state = look(runner.katas, avatar)
             if state.tag != len(sent):
@@ -43,11 +49,19 @@ def prove(subject: Subject, search: Search) -> None:
                 for tag, script_sent in enumerate(sent, 1):
                     record = commits.show(history, tag)
                     search.tally.entries += len(record.files)
-                    if record.files != {b"cyber-dojo.sh": script_sent, b"edit": b"%d\n" % tag, b"same": b""}:
+                    if record.files != {
+                        b"cyber-dojo.sh": script_sent,
+                        b"edit": b"%d\n" % tag,
+                        b"same": b"",
+                    }:
                         raise Refuted(f"tag {tag} holds {dict(record.files)!r}")
                     if record.stdout != b"%d\n" % tag:
                         raise Refuted(f"tag {tag} says that {record.stdout!r} was printed")
 
         search.drawn(
-            "packings", PACKINGS, check, most=subject.most(48, 6), weigh=lambda packings: 1 + len(packings)
+            "packings",
+            PACKINGS,
+            check,
+            most=subject.most(48, 6),
+            weigh=lambda packings: 1 + len(packings),
         )

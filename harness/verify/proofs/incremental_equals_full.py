@@ -24,7 +24,17 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.run import Outcome, Run
-from harness.verify.proofs.project import EDITS, GCC, SCRIPT, Edit, Files, Project, needs, sources, visible
+from harness.verify.proofs.project import (
+    EDITS,
+    GCC,
+    SCRIPT,
+    Edit,
+    Files,
+    Project,
+    needs,
+    sources,
+    visible,
+)
 from harness.verify.proofs.search import Search
 from harness.verify.proofs.subject import Subject, complete, seen
 from harness.verify.proofs.together import join, part
@@ -65,7 +75,9 @@ class Game:
 
 SESSIONS = several(
     st.lists(
-        st.builds(Step, EDITS) | st.builds(Step, st.just(()), st.integers(0, 3)), min_size=1, max_size=STEPS
+        st.builds(Step, EDITS) | st.builds(Step, st.just(()), st.integers(0, 3)),
+        min_size=1,
+        max_size=STEPS,
     ),
     most=16,
 )
@@ -107,7 +119,11 @@ def prove(subject: Subject, search: Search) -> None:
 
         search.listed("gcc", [GCC_SESSION], with_gcc, show=lambda session: "a session with gcc")
         search.drawn(
-            "sessions", GAMES, check, most=subject.most(25, 4), weigh=lambda game: len(game.sessions)
+            "sessions",
+            GAMES,
+            check,
+            most=subject.most(25, 4),
+            weigh=lambda game: len(game.sessions),
         )
 
 
@@ -139,7 +155,9 @@ class Table:
             play.timed_out(run)
 
     def _files(self, *, hang: bool) -> VisibleFiles:
-        return join({name: play.send(hang=hang) for name, play in zip(self._names, self.plays, strict=True)})
+        return join(
+            {name: play.send(hang=hang) for name, play in zip(self._names, self.plays, strict=True)}
+        )
 
 
 class Play:
@@ -154,7 +172,9 @@ class Play:
         self._edits: list[str] = []
         self._sent: Files = {}
         self._versions: dict[bytes, int] = {}  # how often each file was written
-        self._compiled: dict[bytes, dict[bytes, tuple[int, object]]] = {}  # source to all it needed then
+        self._compiled: dict[
+            bytes, dict[bytes, tuple[int, object]]
+        ] = {}  # source to all it needed then
         self._perhaps_kept = False  # what a run past its limit compiled
 
     def edit(self, edits: Sequence[Edit]) -> None:
@@ -165,7 +185,9 @@ class Play:
     def revert(self, which: int) -> None:
         if self.tags:
             tag = which % len(self.tags)
-            self._edits = [] if self.project == self.tags[tag] else [f"all is as at tag {tag + 1} again"]
+            self._edits = (
+                [] if self.project == self.tags[tag] else [f"all is as at tag {tag + 1} again"]
+            )
             self.project = self.tags[tag]
 
     def step(self, step: Step) -> None:
@@ -240,7 +262,9 @@ class Play:
             if source in compiled or last is None or self._perhaps_kept:
                 self._compiled[source] = deps
         if too_many := sorted(compiled - may):
-            self._refute(f"{_list(too_many)} compiled again, and nothing that is included was edited")
+            self._refute(
+                f"{_list(too_many)} compiled again, and nothing that is included was edited"
+            )
         if not self._perhaps_kept and (too_few := sorted(must - compiled)):
             self._refute(f"{_list(too_few)} not compiled again")
         self._perhaps_kept = False

@@ -176,7 +176,9 @@ sleep 0.1
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first thing that a run reached, or took too much of."""
     engine = _Listening(subject.engine)
-    with replace(subject, engine=cast(Engine, engine)).runner(observe=False, limits=LIMITS) as runner:
+    with replace(subject, engine=cast(Engine, engine)).runner(
+        observe=False, limits=LIMITS
+    ) as runner:
         trial = _Trial(subject, runner, engine)
 
         def check(what: str) -> None:
@@ -303,7 +305,9 @@ class _Trial:
         """Another avatar of the same kata and one of another kata, with files; a run of the first goes on meanwhile."""
         spider, other = replace(avatar, name="spider"), self.subject.avatar()
         self.runner.run(
-            other, {"cyber-dojo.sh": "#!/bin/sh\n", f"kata.{self.token}": "secret"}, max_seconds=SECONDS
+            other,
+            {"cyber-dojo.sh": "#!/bin/sh\n", f"kata.{self.token}": "secret"},
+            max_seconds=SECONDS,
         )
         mark = f"1.{marker().replace('.', '')}"
         files = {"cyber-dojo.sh": NEIGHBOUR.format(mark=mark), f"avatar.{self.token}": "secret"}
@@ -356,9 +360,13 @@ class _Heard:
 
 
 def _files(script: str) -> dict[str, str | bytes]:
-    program = resources.files("harness.verify.proofs").joinpath("reach.c").read_text(encoding="utf-8")
+    program = (
+        resources.files("harness.verify.proofs").joinpath("reach.c").read_text(encoding="utf-8")
+    )
     known = "".join(f'#ifdef SYS_{name}\n{{"{name}", SYS_{name}}},\n#endif\n' for name in REFUSED)
-    refused = f"static const struct {{ const char *name; long number; }} refused[] = {{\n{known}}};\n"
+    refused = (
+        f"static const struct {{ const char *name; long number; }} refused[] = {{\n{known}}};\n"
+    )
     return {"cyber-dojo.sh": f"#!/bin/sh\n{script}\n", "reach.c": program, "refused.h": refused}
 
 
@@ -384,7 +392,8 @@ def _addresses() -> set[str]:
     found = {"127.0.0.1"}
     with contextlib.suppress(OSError):
         found.update(
-            str(each[4][0]) for each in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+            str(each[4][0])
+            for each in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
         )
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))  # nothing is sent: it only tells which address is used

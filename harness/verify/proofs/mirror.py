@@ -43,7 +43,8 @@ from harness.verify.testing.strategies import DEEP, sessions, several
 SCRIPT = b"cyber-dojo.sh"
 
 MADE = tuple(
-    Change(WRITE, path, b"1\n") for path in (b"gone", b"old", b"file", b"folder/in", b"link", b"deep/x/y")
+    Change(WRITE, path, b"1\n")
+    for path in (b"gone", b"old", b"file", b"folder/in", b"link", b"deep/x/y")
 )
 CHANGED = (
     Change(REMOVE, b"gone"),
@@ -104,15 +105,25 @@ CASES = {
         Press(deeds=(Change(MOVE, b"folder", b"renamed"),)),
         Press(),
     ),
-    "what the player makes of folders in folders": (Press(edits=NESTED), Press(edits=FLATTENED), Press()),
-    "what the run makes of folders in folders": (Press(deeds=NESTED), Press(deeds=FLATTENED), Press()),
+    "what the player makes of folders in folders": (
+        Press(edits=NESTED),
+        Press(edits=FLATTENED),
+        Press(),
+    ),
+    "what the run makes of folders in folders": (
+        Press(deeds=NESTED),
+        Press(deeds=FLATTENED),
+        Press(),
+    ),
     "hard links and holes": (
         Press(deeds=LINKED),
         Press(deeds=(Change(APPEND, b"second", b"more\n"),)),
         Press(),
     ),
     "a folder that the run renames, with one name of a file in it": (
-        Press(deeds=(Change(WRITE, b"folder/first", b"1\n"), Change(HARD, b"second", b"folder/first"))),
+        Press(
+            deeds=(Change(WRITE, b"folder/first", b"1\n"), Change(HARD, b"second", b"folder/first"))
+        ),
         Press(deeds=(Change(MOVE, b"folder", b"renamed"),)),
         Press(),
     ),
@@ -149,7 +160,11 @@ CASES = {
         Press(deeds=(Change(WRITE, b"seen", b"22\n"),)),
         Press(),
     ),
-    "what the run changes": (Press(deeds=MADE), Press(deeds=(*CHANGED, Change(REMOVE, b"deep/x"))), Press()),
+    "what the run changes": (
+        Press(deeds=MADE),
+        Press(deeds=(*CHANGED, Change(REMOVE, b"deep/x"))),
+        Press(),
+    ),
 }
 """Deleted, renamed, a file that becomes a folder or a symlink, and a folder that becomes a file; what is in a renamed folder has
 changed without being touched.
@@ -180,7 +195,9 @@ def prove(subject: Subject, search: Search) -> None:
             """
             model, avatar, story = Model(), subject.avatar(), ""
 
-            def compare(where: str, model: Model, found: Snapshot, *, contents: bool = False) -> None:
+            def compare(
+                where: str, model: Model, found: Snapshot, *, contents: bool = False
+            ) -> None:
                 tree = {path: entry for path, entry in found.items() if path not in (b".", SCRIPT)}
                 model.settle(tree)
                 search.tally.compared(tree)
@@ -197,7 +214,9 @@ def prove(subject: Subject, search: Search) -> None:
                 run = complete(runner, avatar, files, story=story)
                 compare("before the run", arrived, seen(run).before)
                 if run.status:
-                    raise Refuted(f"{story}: the run could not do that: {' '.join(run.stderr.split())}")
+                    raise Refuted(
+                        f"{story}: the run could not do that: {' '.join(run.stderr.split())}"
+                    )
                 compare("after the run", model, seen(run).after)
                 if look or number in (SETTLED, len(session)):
                     found = kept(runner, avatar)

@@ -15,7 +15,9 @@ from harness.verify.proofs.search import Search
 from harness.verify.proofs.subject import Subject, complete
 from harness.verify.proofs.verdict import Refuted
 
-GAPS = st.lists(st.sampled_from([0.0, 0.0005, 0.002, 0.004, 0.01, 0.1, 0.4, 1.0]), min_size=1, max_size=4)
+GAPS = st.lists(
+    st.sampled_from([0.0, 0.0005, 0.002, 0.004, 0.01, 0.1, 0.4, 1.0]), min_size=1, max_size=4
+)
 """Seconds between the end of a test event and the edit: within a tick of the kernel's clock, around it, and beyond."""
 
 AHEAD = ("1 second", "1 hour", "1 year")
@@ -61,10 +63,18 @@ def prove(subject: Subject, search: Search) -> None:
             avatar = subject.avatar()
             makefile = f"{FILES['Makefile']}\ttouch -d '{ahead}' product\n"
             for number in range(3):
-                edited: dict[str, str | bytes] = {**FILES, "Makefile": makefile, "source": f"edit {number}\n"}
+                edited: dict[str, str | bytes] = {
+                    **FILES,
+                    "Makefile": makefile,
+                    "source": f"edit {number}\n",
+                }
                 run = complete(runner, avatar, edited)
                 if run.stdout != f"edit {number}\n":
                     raise Refuted(f"edit {number} was missed: make gave {run.stdout!r}")
 
-        search.listed("ahead", AHEAD, check_ahead, show=lambda ahead: f"products from a clock {ahead} ahead")
-        search.drawn("gaps", GAPS, check, most=subject.most(17, 4), weigh=lambda gaps: len(gaps) * len(PAIRS))
+        search.listed(
+            "ahead", AHEAD, check_ahead, show=lambda ahead: f"products from a clock {ahead} ahead"
+        )
+        search.drawn(
+            "gaps", GAPS, check, most=subject.most(17, 4), weigh=lambda gaps: len(gaps) * len(PAIRS)
+        )

@@ -256,7 +256,10 @@ MANY = 3
 
 
 def _changes(
-    before: Mapping[int, Mapping[str, Any]], after: Mapping[int, Mapping[str, Any]], call: str, number: int
+    before: Mapping[int, Mapping[str, Any]],
+    after: Mapping[int, Mapping[str, Any]],
+    call: str,
+    number: int,
 ) -> Iterator[Change]:
     """What differs, in an order in which it can be made."""
     paths = _paths(after) | {key: path for key, path in _paths(before).items() if key not in after}
@@ -274,12 +277,21 @@ def _changes(
             each
             for each in names
             if each[2] in kept
-            or (each[0] in before and before[each[0]]["names"].get(each[1]) in kept and each[2] is None)
+            or (
+                each[0] in before
+                and before[each[0]]["names"].get(each[1]) in kept
+                and each[2] is None
+            )
         ]
     if moved:
         what = " and ".join(os.path.join(paths.get(folder, "?"), name) for folder, name, _ in moved)
         yield Change(
-            0, "", names=tuple(moved), barrier=True, call=number, words=f"the {_verb(call)} of {what}"
+            0,
+            "",
+            names=tuple(moved),
+            barrier=True,
+            call=number,
+            words=f"the {_verb(call)} of {what}",
         )
     for folder, name, inode in names:
         if (folder, name, inode) not in moved:

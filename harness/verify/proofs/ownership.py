@@ -78,7 +78,9 @@ def prove(subject: Subject, search: Search) -> None:
         search.listed("owners", OWNERS, lambda name: OWNERS[name](runner, subject.avatar()))
 
         def shut(name: str) -> None:
-            at_once(EDITED, lambda edited: _modes(runner, subject.avatar(), [CLOSED[name]], edited, ()))
+            at_once(
+                EDITED, lambda edited: _modes(runner, subject.avatar(), [CLOSED[name]], edited, ())
+            )
 
         search.listed("closed", CLOSED, shut, weigh=lambda name: len(EDITED))
 
@@ -132,20 +134,26 @@ OWNERS = {
 }
 
 
-def _modes(runner: BaseRunner, avatar: Avatar, chmods: Sequence[Chmod], *presses: Sequence[str]) -> None:
+def _modes(
+    runner: BaseRunner, avatar: Avatar, chmods: Sequence[Chmod], *presses: Sequence[str]
+) -> None:
     """One test event gives the modes, and one for each of the presses edits some files, if any, and reads them all."""
     deepest_first = sorted(
         chmods, key=lambda chmod: chmod.path.count("/") + (chmod.path != "."), reverse=True
     )
     words = ", ".join(map(str, deepest_first))
-    commands = "; ".join(f"chmod {each.mode:04o} {shlex.quote(each.path)}" for each in deepest_first)
+    commands = "; ".join(
+        f"chmod {each.mode:04o} {shlex.quote(each.path)}" for each in deepest_first
+    )
     script = f"[ -e given ] || {{ {MAKE}; echo 1 >given; {commands}; exit; }}; {READ}"
     complete(runner, avatar, _files(script))
     given = look(runner.katas, avatar)
     for each in deepest_first:
         entry = given.sandbox.get(each.path.encode())
         if "product" in each.path and entry and entry.mode != each.mode:
-            raise Refuted(f"after {words} the katas hold {each.path} with the mode {entry.mode:04o}")
+            raise Refuted(
+                f"after {words} the katas hold {each.path} with the mode {entry.mode:04o}"
+            )
     for edited in presses:
         try:
             run = complete(runner, avatar, _files(script, *edited))
@@ -159,5 +167,7 @@ def _modes(runner: BaseRunner, avatar: Avatar, chmods: Sequence[Chmod], *presses
 
 
 def _files(script: str, *edited: str) -> dict[str, str | bytes]:
-    files: dict[str, str | bytes] = {name: "2" if name in edited else "1" for name in ("edit", "sub/edit")}
+    files: dict[str, str | bytes] = {
+        name: "2" if name in edited else "1" for name in ("edit", "sub/edit")
+    }
     return {"cyber-dojo.sh": f"#!/bin/sh\n{script}\n", **files}

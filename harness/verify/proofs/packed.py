@@ -85,9 +85,13 @@ def pack(engine: Engine, katas: Any, avatar: Avatar, which: str) -> bool:
 
 def _in_a_keeper(engine: DockerEngine, volume: str, folder: str, which: str) -> bool:
     for each in engine.api.containers(filters={"volume": volume}):
-        if each["Image"].rpartition("/")[2].startswith(KEEPER_IMAGE):  # Podman says whose it is before
+        if (
+            each["Image"].rpartition("/")[2].startswith(KEEPER_IMAGE)
+        ):  # Podman says whose it is before
             with contextlib.suppress(docker.errors.APIError):
-                made = engine.api.exec_create(each["Id"], ["python3", "-I", "-c", PACK, folder, which])
+                made = engine.api.exec_create(
+                    each["Id"], ["python3", "-I", "-c", PACK, folder, which]
+                )
                 engine.api.exec_start(made["Id"])
                 return bool(engine.api.exec_inspect(made["Id"])["ExitCode"] == 0)
     return False

@@ -103,7 +103,12 @@ class Case:
         found = WORDS.fullmatch(words)
         if not found:
             raise UsageError(f"{words!r} is no failure of the power")
-        return cls(Model(found["model"]), int(found["event"]), int(found["point"]), int(found["landed"], 16))
+        return cls(
+            Model(found["model"]),
+            int(found["event"]),
+            int(found["point"]),
+            int(found["landed"], 16),
+        )
 
 
 AT_ONCE = Case(Model.STRICT, 2, 0, 0)
@@ -116,7 +121,11 @@ def files_of(event: int, *, given_up: bool = False, ahead: bool = False) -> Visi
     """What is sent for a test event: changed, added and deleted files. With `ahead` the second one's run leaves a stamp of the
     future.
     """
-    texts: dict[str, str | bytes] = {"cyber-dojo.sh": SCRIPT, "step": f"{event}\n", "deep/down": "1\n"}
+    texts: dict[str, str | bytes] = {
+        "cyber-dojo.sh": SCRIPT,
+        "step": f"{event}\n",
+        "deep/down": "1\n",
+    }
     texts["edited"] = f"{event} was edited\n" if event > 1 else "as it was\n"
     if event == 1:
         texts["dropped"] = "1\n"
@@ -218,12 +227,16 @@ def _play(subject: Subject) -> Play:
             play(lambda name: None)
             runner.katas.list()  # what a keeper does after its answer is told with the next one
         else:
-            raise OwnKind("what this runner does to its katas cannot be recorded: they are of its own kind")
+            raise OwnKind(
+                "what this runner does to its katas cannot be recorded: they are of its own kind"
+            )
         engine.recording = False
         course = Course(list(records))
         after = look(runner.katas, avatar)
     if len(course.marks(ACCEPTED)) != events:
-        raise Untried(f"{len(course.marks(ACCEPTED))} of {events} accepted test events were recorded")
+        raise Untried(
+            f"{len(course.marks(ACCEPTED))} of {events} accepted test events were recorded"
+        )
     return Play(avatar, course, {0: VisibleFiles({}), **files}, given_up, after)
 
 
@@ -249,13 +262,22 @@ def _cases(play: Play, model: Model, states: int) -> Iterator[Case]:
     if model is Model.STRICT:
         yield AT_ONCE
     draw = random.Random(SEED)
-    points = [(event, point) for event in _interesting(play) for point in range(len(play.points[event]))]
+    points = [
+        (event, point) for event in _interesting(play) for point in range(len(play.points[event]))
+    ]
     count = turn = 0
-    every = max(1, LEAST * len(points) // (2 * states) + 1)  # so many of them in turn, where there are many
+    every = max(
+        1, LEAST * len(points) // (2 * states) + 1
+    )  # so many of them in turn, where there are many
     while count < states or turn < LEAST:
         for number, (event, point) in enumerate(points[turn % every :: every]):
             moment = play.at(event, point, model)
-            yield Case(model, event, point, _mask(draw, moment, turn if turn < LEAST else LEAST + number % 4))
+            yield Case(
+                model,
+                event,
+                point,
+                _mask(draw, moment, turn if turn < LEAST else LEAST + number % 4),
+            )
             count += 1
         turn += 1
 
@@ -287,7 +309,9 @@ def _mask(draw: random.Random, moment: Moment, style: int) -> int:
         folders |= bit if moment.makes_folder(change) else 0
     for _ in range(draw.randint(1, 3)):
         few |= 1 << draw.randrange(size)
-    return [last | folders, (every ^ few) | last, names, every, draw.getrandbits(size), 0, few][style]
+    return [last | folders, (every ^ few) | last, names, every, draw.getrandbits(size), 0, few][
+        style
+    ]
 
 
 def _smaller(judge: _Judge, case: Case, refuted: Refuted, seconds: float) -> tuple[Case, Refuted]:
@@ -333,14 +357,18 @@ class _Judge:
 
     def trust(self) -> None:
         """Raise Untried where the recording does not lead to what the katas hold."""
-        if said := differences(self.play.after.sandbox, self._wanted[len(self._wanted) - 1].sandbox):
+        if said := differences(
+            self.play.after.sandbox, self._wanted[len(self._wanted) - 1].sandbox
+        ):
             raise Untried(f"the recording does not lead to what the katas hold: {said}")
 
     def words(self, case: Case) -> str:
         """The case for a reader."""
         moment = self.play.at(case.event, case.point, case.model)
         during = (
-            f"test event {case.event}" if case.event < len(self._wanted) else "what comes after the last one"
+            f"test event {case.event}"
+            if case.event < len(self._wanted)
+            else "what comes after the last one"
         )
         accepted = f", test event {case.event - 1} is accepted," if case.event > 1 else ""
         return f"in {during}{accepted} {moment.words(case.landed)}"
@@ -354,7 +382,9 @@ class _Judge:
             sent.insert(1, self.play.given_up)
         state, delta = self._open(disk, tuple(sent))
         if state.tag < before:
-            raise Refuted(f"test event {before} was told as accepted, and there are but {state.tag}")
+            raise Refuted(
+                f"test event {before} was told as accepted, and there are but {state.tag}"
+            )
         wanted = self._wanted[state.tag]
         if state.commits != wanted.commits:
             raise Refuted("the history is another one")
@@ -372,7 +402,9 @@ class _Judge:
             for name, file in files.items():
                 entry = state.sandbox.get(name)
                 if name not in written and not (entry and holds(entry, file.read())):
-                    raise Refuted(f"{show(name)} would be taken for what it is not by the next test event")
+                    raise Refuted(
+                        f"{show(name)} would be taken for what it is not by the next test event"
+                    )
 
     def _open(
         self, disk: Disk, sent: tuple[VisibleFiles, ...] = ()
@@ -386,12 +418,20 @@ class _Judge:
             try:
                 state = look(katas, self.play.avatar)
                 _check_history(place / avatar_folder(self.play.avatar) / HISTORY)
-            except (OSError, ValueError, LookupError, StopIteration) as error:  # a git's of what is torn
-                raise Refuted(f"the katas cannot be read: {type(error).__name__}: {error}") from error
+            except (
+                OSError,
+                ValueError,
+                LookupError,
+                StopIteration,
+            ) as error:  # a git's of what is torn
+                raise Refuted(
+                    f"the katas cannot be read: {type(error).__name__}: {error}"
+                ) from error
             try:
                 with closing(katas.event(self.play.avatar)) as event:
                     written = [
-                        (files, frozenset(event.compare(files.manifest()).delta.written)) for files in sent
+                        (files, frozenset(event.compare(files.manifest()).delta.written))
+                        for files in sent
                     ]
             except HarnessError as error:
                 raise Refuted(f"the next test event fails: {error}") from error

@@ -85,7 +85,9 @@ class Unit:
 
     number: int  # its own part of its sum
     includes: tuple[int, ...] = ()  # headers
-    shape: str = FILE_SHAPE  # of a header: itself, a symlink to where it is, or a folder that it is in
+    shape: str = (
+        FILE_SHAPE  # of a header: itself, a symlink to where it is, or a folder that it is in
+    )
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ class Project:
         for key, header in self.headers.items():
             name = b"h%d.h" % key
             content = (
-                b"#pragma once\n" + self._include(header) + b"enum { H%d = %b };\n" % (key, _sum(header))
+                b"#pragma once\n"
+                + self._include(header)
+                + b"enum { H%d = %b };\n" % (key, _sum(header))
             )
             if header.shape == LINK_SHAPE:
                 found[name] = (b"real-" + name, LINK)
@@ -113,14 +117,21 @@ class Project:
             text = self._include(module) + b"int m%d(void) { return %b; }\n" % (key, _sum(module))
             found[b"m%d.c" % key] = (text, None)
         calls = b"".join(b"int m%d(void);\n" % key for key in sorted(self.modules))
-        prints = b"".join(b'    printf("m%d %%d\\n", m%d());\n' % (key, key) for key in sorted(self.modules))
-        found[b"main.c"] = (b"#include <stdio.h>\n" + calls + b"int main(void) {\n" + prints + b"}\n", None)
+        prints = b"".join(
+            b'    printf("m%d %%d\\n", m%d());\n' % (key, key) for key in sorted(self.modules)
+        )
+        found[b"main.c"] = (
+            b"#include <stdio.h>\n" + calls + b"int main(void) {\n" + prints + b"}\n",
+            None,
+        )
         return found
 
     def output(self) -> str | None:
         """What a program that is built from nothing prints; None where it cannot be built."""
         try:
-            return "".join(f"m{key} {self._value(module)}\n" for key, module in sorted(self.modules.items()))
+            return "".join(
+                f"m{key} {self._value(module)}\n" for key, module in sorted(self.modules.items())
+            )
         except KeyError:
             return None
 
@@ -144,7 +155,12 @@ class Project:
     def _include(self, unit: Unit) -> bytes:
         return b"".join(
             b'#include "h%d.h%b"\n'
-            % (each, b"/all.h" if each in self.headers and self.headers[each].shape == FOLDER_SHAPE else b"")
+            % (
+                each,
+                b"/all.h"
+                if each in self.headers and self.headers[each].shape == FOLDER_SHAPE
+                else b"",
+            )
             for each in unit.includes
         )
 
@@ -248,7 +264,9 @@ def _rename_header(project: Project, which: int, value: int) -> tuple[Project, s
 
     def follow(units: Mapping[int, Unit]) -> dict[int, Unit]:
         return {
-            key: replace(unit, includes=tuple(value if each == which else each for each in unit.includes))
+            key: replace(
+                unit, includes=tuple(value if each == which else each for each in unit.includes)
+            )
             for key, unit in units.items()
         }
 
@@ -282,7 +300,10 @@ VERBS = {
 
 EDITS: SearchStrategy[list[Edit]] = st.lists(
     st.builds(
-        Edit, st.sampled_from(sorted(VERBS, key=list(VERBS).index)), st.integers(0, 3), st.integers(0, 3)
+        Edit,
+        st.sampled_from(sorted(VERBS, key=list(VERBS).index)),
+        st.integers(0, 3),
+        st.integers(0, 3),
     ),
     max_size=3,
 )

@@ -28,12 +28,20 @@ CASES: dict[str, Sequence[Press]] = {
     "what was sent": (Press(edits=SENT, deeds=(Change(RENAME, b"sent", b"renamed"),)),),
     "what was sent before": (
         Press(edits=SENT),
-        Press(edits=(Change(WRITE, b"sent/file", b"2\n"),), deeds=(Change(RENAME, b"sent/in", b"sent/out"),)),
+        Press(
+            edits=(Change(WRITE, b"sent/file", b"2\n"),),
+            deeds=(Change(RENAME, b"sent/in", b"sent/out"),),
+        ),
     ),
     "what an earlier run made": (
         Press(deeds=MADE),
         Press(deeds=(Change(RENAME, b"made", b"renamed"),)),
-        Press(deeds=(Change(APPEND, b"renamed/in/file", b"more\n"), Change(RENAME, b"renamed", b"made"))),
+        Press(
+            deeds=(
+                Change(APPEND, b"renamed/in/file", b"more\n"),
+                Change(RENAME, b"renamed", b"made"),
+            )
+        ),
     ),
     "a folder that was renamed before": (
         Press(deeds=MADE),
@@ -66,7 +74,9 @@ def prove(subject: Subject, search: Search) -> None:
                 model.edit(press.edits)
                 model.arrive()
                 script = model.run(press.deeds)
-                run = complete(runner, avatar, VisibleFiles({**model.files(), SCRIPT: VisibleFile(script)}))
+                run = complete(
+                    runner, avatar, VisibleFiles({**model.files(), SCRIPT: VisibleFile(script)})
+                )
                 if run.status:
                     raise Refuted(f"{press}: {' '.join(run.stderr.split())}")
             found = kept(runner, avatar)
@@ -78,8 +88,12 @@ def prove(subject: Subject, search: Search) -> None:
 
         def check_several(several: Sequence[Sequence[Press]]) -> None:
             for session in several:
-                search.tally.label(*(each.verb for press in session for each in (*press.edits, *press.deeds)))
+                search.tally.label(
+                    *(each.verb for press in session for each in (*press.edits, *press.deeds))
+                )
             check(beside(several))
 
         search.listed("cases", CASES, lambda name: check(CASES[name]))
-        search.drawn("sessions", RENAMES, alone_too(check_several), most=subject.most(33, 4), weigh=len)
+        search.drawn(
+            "sessions", RENAMES, alone_too(check_several), most=subject.most(33, 4), weigh=len
+        )

@@ -148,9 +148,14 @@ class Search:
     @contextmanager
     def attempt(self) -> Iterator[bool]:
         """Around what an example costs. False: take it as passed, the time for making a counterexample smaller is up."""
-        late = self._failed_at is not None and time.monotonic() > self._failed_at + self.effort.shrink_seconds
+        late = (
+            self._failed_at is not None
+            and time.monotonic() > self._failed_at + self.effort.shrink_seconds
+        )
         try:
-            yield not late or current_build_context().is_final  # the smallest that was found is always shown
+            yield (
+                not late or current_build_context().is_final
+            )  # the smallest that was found is always shown
         except (Refuted, Untried, HarnessError):
             self._failed_at = self._failed_at or time.monotonic()
             raise

@@ -40,7 +40,9 @@ def look(katas: Katas, avatar: Avatar) -> State:
         increments = [each.tag for each in katas.list(avatar.kata)[avatar.kata][avatar.name]]
         with katas.history(avatar) as history:
             with Repo(str(history), bare=True) as repository:
-                found = {os.fsdecode(name): sha.decode() for name, sha in repository.get_refs().items()}
+                found = {
+                    os.fsdecode(name): sha.decode() for name, sha in repository.get_refs().items()
+                }
             head = found.get("HEAD")
             tags = {
                 int(name.rpartition("/")[2]): sha
@@ -52,7 +54,9 @@ def look(katas: Katas, avatar: Avatar) -> State:
     except HarnessError as error:
         raise Refuted(f"the katas cannot be read: {error}") from error
     if sorted(tags) != list(range(1, len(tags) + 1)) or head != tags.get(len(tags)):
-        raise Refuted(f"the history has the tags {sorted(tags)}, and its head is not the last of them")
+        raise Refuted(
+            f"the history has the tags {sorted(tags)}, and its head is not the last of them"
+        )
     if increments != sorted(tags):
         raise Refuted(f"the history has the tags {sorted(tags)}, increments.json has {increments}")
     return State(sandbox, tuple(tags[tag] for tag in sorted(tags)))

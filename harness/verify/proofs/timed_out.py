@@ -67,7 +67,9 @@ def prove(subject: Subject, search: Search) -> None:
     with subject.runner(observe=False) as runner:
 
         def begin() -> _Table:
-            return _Table([_Player(runner, subject.avatar(), seconds) for _ in range(AT_ONCE)], runner.engine)
+            return _Table(
+                [_Player(runner, subject.avatar(), seconds) for _ in range(AT_ONCE)], runner.engine
+            )
 
         def session(rounds: Sequence[Sequence[Sequence[Change]]]) -> None:
             table = begin()
@@ -113,7 +115,11 @@ class _Table:
         """A run that does not end for each of them, and an ordinary test event after it."""
         at_once(list(zip(self._players, writes, ENDLESS, strict=True)), _time_out)
         if not eventually(lambda: not alive(*(player.mark for player in self._players))):
-            left = [how for player, how in zip(self._players, ENDLESS, strict=True) if alive(player.mark)]
+            left = [
+                how
+                for player, how in zip(self._players, ENDLESS, strict=True)
+                if alive(player.mark)
+            ]
             raise Refuted(f"a process of one that {' or '.join(left)} is still running")
         if not eventually(lambda: _places(self._engine) <= self._settled):
             raise Refuted(f"it left behind: {', '.join(self._engine.traces())}")
@@ -130,7 +136,9 @@ class _Player:
 
     def begin(self) -> None:
         complete(self._runner, self._avatar, self._old)
-        self._runner.prepare(self._avatar)  # what stands by for the next test event was not left behind
+        self._runner.prepare(
+            self._avatar
+        )  # what stands by for the next test event was not left behind
 
     def time_out(self, writes: str, how: str) -> None:
         before = look(self._runner.katas, self._avatar)

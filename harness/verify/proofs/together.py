@@ -47,11 +47,15 @@ def part(run: Run, names: Sequence[str]) -> dict[str, Run]:
     found = {}
     for name, output, error in zip(names, outputs, errors, strict=True):
         stdout, _, status = output.partition(STATUS)
-        here = replace(observed, before=_below(observed.before, name), after=_below(observed.after, name))
+        here = replace(
+            observed, before=_below(observed.before, name), after=_below(observed.after, name)
+        )
         found[name] = replace(run, stdout=stdout, stderr=error, status=int(status), observed=here)
     return found
 
 
 def _below(tree: Snapshot, name: str) -> Snapshot:
     folder = name.encode() + b"/"
-    return {path.removeprefix(folder): entry for path, entry in tree.items() if path.startswith(folder)}
+    return {
+        path.removeprefix(folder): entry for path, entry in tree.items() if path.startswith(folder)
+    }

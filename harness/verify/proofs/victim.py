@@ -57,10 +57,16 @@ def can_play(subject: Subject, runner: BaseRunner) -> bool:
 
 
 def play(
-    subject: Subject, runner: BaseRunner, avatar: Avatar, files: dict[str, str | bytes], fault: Fault | None
+    subject: Subject,
+    runner: BaseRunner,
+    avatar: Avatar,
+    files: dict[str, str | bytes],
+    fault: Fault | None,
 ) -> Told | None:
     """One test event of another process, with the katas of this runner; None where that process was killed."""
-    told = Play(subject.variant, subject.engine, subject.image, place_of(runner.katas), avatar, files, fault)
+    told = Play(
+        subject.variant, subject.engine, subject.image, place_of(runner.katas), avatar, files, fault
+    )
     done = subprocess.run(
         command(__name__),
         input=pickle.dumps(sys.path) + pickle.dumps(told),

@@ -26,7 +26,9 @@ def differences(before: Snapshot, after: Snapshot) -> str:
     """What has become of each entry, the first few in order of path; empty where there is no difference."""
     differ = difference(before, after)
     said = [f"the {_kind(before[path])} {show(path)} is gone" for path in differ.removed]
-    said += [f"there is a {_kind(after[path])} {show(path)} that was not there" for path in differ.added]
+    said += [
+        f"there is a {_kind(after[path])} {show(path)} that was not there" for path in differ.added
+    ]
     said += [
         f"the {_kind(before[path])} {show(path)} {_change(before[path], after[path])}"
         for path in differ.changed

@@ -80,7 +80,9 @@ def soak(
                     soaked.seconds = time.monotonic() - began
                     if violation:
                         soaked.violations.append(violation)
-                        number += -number % LIFE  # what follows from it tells nothing: another avatar begins
+                        number += (
+                            -number % LIFE
+                        )  # what follows from it tells nothing: another avatar begins
 
         threads = [threading.Thread(target=play, args=[each], daemon=True) for each in players]
         for each in threads:
@@ -100,7 +102,9 @@ def soak(
     return soaked
 
 
-def replay_command(engine: str, variants: Sequence[Variant], seed: str, violation: Violation) -> str:
+def replay_command(
+    engine: str, variants: Sequence[Variant], seed: str, violation: Violation
+) -> str:
     """What a user types to see a violation again."""
     words = ["harness", "soak", "--engine", engine, "--seed", seed]
     for each in variants:
@@ -126,7 +130,9 @@ def _open(
         stack.callback(own.close)
         watched = Watched(own)
         place = place_of(first[variant.label].katas) if variant.label in first else None
-        runner = stack.enter_context(closing(variant.open(watched, place, image=image, observe=True)))
+        runner = stack.enter_context(
+            closing(variant.open(watched, place, image=image, observe=True))
+        )
         first.setdefault(variant.label, runner)
         player = Player(number, seed, variant, watched, runner)
         stack.callback(player.close)

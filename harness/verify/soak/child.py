@@ -59,7 +59,10 @@ def main() -> None:
     """Entry point of the process."""
     told: Play = pickle.load(sys.stdin.buffer)
     files = VisibleFiles(
-        {name: VisibleFile(content, mode, age=age) for name, (mode, content, age) in told.files.items()}
+        {
+            name: VisibleFile(content, mode, age=age)
+            for name, (mode, content, age) in told.files.items()
+        }
     )
     with (
         closing(told.engine),

@@ -72,7 +72,14 @@ class Download:
         if not git:
             return
         done = subprocess.run(
-            [git, f"--git-dir={self.folder / HISTORY}", "fsck", "--full", "--strict", "--no-dangling"],
+            [
+                git,
+                f"--git-dir={self.folder / HISTORY}",
+                "fsck",
+                "--full",
+                "--strict",
+                "--no-dangling",
+            ],
             capture_output=True,
             text=True,
             errors="backslashreplace",
@@ -105,7 +112,9 @@ def downloaded(katas: Katas, avatar: Avatar) -> Iterator[Download]:
             check=False,
         )
         if done.returncode:
-            raise Refuted(f"GNU tar cannot unpack the download: {' '.join(done.stderr.split())[:300]}")
+            raise Refuted(
+                f"GNU tar cannot unpack the download: {' '.join(done.stderr.split())[:300]}"
+            )
         yield _read(folder, avatar)
     finally:
         remove_tree(folder)
@@ -114,9 +123,15 @@ def downloaded(katas: Katas, avatar: Avatar) -> Iterator[Download]:
 def _read(folder: Path, avatar: Avatar) -> Download:
     with Repo(str(folder / avatar.name / HISTORY)) as repository:
         found = {os.fsdecode(name): sha.decode() for name, sha in repository.get_refs().items()}
-    tags = {int(name.rpartition("/")[2]): sha for name, sha in found.items() if name.startswith("refs/tags/")}
+    tags = {
+        int(name.rpartition("/")[2]): sha
+        for name, sha in found.items()
+        if name.startswith("refs/tags/")
+    }
     if sorted(tags) != list(range(1, len(tags) + 1)) or found.get("HEAD") != tags.get(len(tags)):
-        raise Refuted(f"the history has the tags {sorted(tags)}, and its head is not the last of them")
+        raise Refuted(
+            f"the history has the tags {sorted(tags)}, and its head is not the last of them"
+        )
     listed = json.loads((folder / INCREMENTS).read_text()).get(avatar.name, []) if tags else []
     if [each["tag"] for each in listed] != sorted(tags):
         raise Refuted(
@@ -134,7 +149,9 @@ def without_set_id(tree: Snapshot) -> dict[bytes, Entry]:
     return {path: replace(entry, mode=entry.mode & ~SET_ID) for path, entry in tree.items()}
 
 
-def _files(repository: Repo, tree: ObjectID, prefix: bytes) -> Iterator[tuple[bytes, tuple[int, bytes]]]:
+def _files(
+    repository: Repo, tree: ObjectID, prefix: bytes
+) -> Iterator[tuple[bytes, tuple[int, bytes]]]:
     folder = repository[tree]
     assert isinstance(folder, Tree)
     for name, mode, sha in folder.items():

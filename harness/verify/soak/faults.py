@@ -81,7 +81,9 @@ class Watched:
     def _end_containers(self, *, keepers: bool, remove: bool) -> None:
         assert isinstance(self._engine, DockerEngine)
         own = {line.rpartition(" ")[2] for line in self._engine.traces()}
-        with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException):
+        with contextlib.suppress(
+            docker.errors.DockerException, requests.exceptions.RequestException
+        ):
             for each in self._engine.api.containers():
                 if each["Id"][:12] in own and each["Image"].startswith(KEEPER_IMAGE) == keepers:
                     with contextlib.suppress(docker.errors.APIError):  # it has just gone by itself

@@ -73,7 +73,9 @@ class Plan:
     edits: Sequence[Change] = ()
     deeds: Sequence[Change] = ()
     before: Sequence[bytes] = ()  # sources that the run makes anew before make looks at them
-    late: Sequence[tuple[bytes, bytes]] = ()  # what the run touches after the build, and with what date
+    late: Sequence[
+        tuple[bytes, bytes]
+    ] = ()  # what the run touches after the build, and with what date
     ending: Ending = Ending.PASSES
     compiles: bool = False  # a real build with gcc too
     fault: Fault | None = None
@@ -84,7 +86,9 @@ class Plan:
     stamps: int = 0  # draws the stamps in the player's folder
 
     def __str__(self) -> str:
-        said = [f"the player {each}" for each in self.edits] + [f"the run {each}" for each in self.deeds]
+        said = [f"the player {each}" for each in self.edits] + [
+            f"the run {each}" for each in self.deeds
+        ]
         said += [f"the run makes {show(each)} anew" for each in self.before]
         said += [f"the run touches {show(path)} with {date.decode()}" for path, date in self.late]
         if self.packs:
@@ -97,7 +101,13 @@ class Plan:
 
 
 def draw(
-    seed: str, player: int, number: int, faults: Sequence[Fault], *, cheap: bool, folder: bool = False
+    seed: str,
+    player: int,
+    number: int,
+    faults: Sequence[Fault],
+    *,
+    cheap: bool,
+    folder: bool = False,
 ) -> Plan:
     """The test event of this number; `cheap`: where a real build takes no longer than a tenth of a second or so;
     `folder`: of a player who has one, and may have empty folders in it.
@@ -106,7 +116,9 @@ def draw(
     fresh = number % LIFE == 0
     again = not fresh and random.random() < 0.15
     fault = random.choice(list(faults)) if faults and random.random() < 0.08 and not fresh else None
-    ending = Ending.PASSES if fresh else random.choices(list(Ending), (88, 6, 3, 0 if fault else 3))[0]
+    ending = (
+        Ending.PASSES if fresh else random.choices(list(Ending), (88, 6, 3, 0 if fault else 3))[0]
+    )
     quiet = again or random.random() < 0.2
     late: list[tuple[bytes, bytes]] = []
     if random.random() < 0.1:
@@ -114,7 +126,9 @@ def draw(
     return Plan(
         number,
         again,
-        [] if again else [edit(random, folder=folder) for _ in range(random.choice((0, 1, 1, 2, 4)))],
+        []
+        if again
+        else [edit(random, folder=folder) for _ in range(random.choice((0, 1, 1, 2, 4)))],
         [] if quiet else [deed(random) for _ in range(random.choice((0, 1, 2, 4)))],
         [random.choice(SOURCES)] if not quiet and random.random() < 0.1 else [],
         [] if quiet else late,
@@ -134,7 +148,9 @@ def edit(random: Random, *, folder: bool) -> Change:
     digits = b"%03d\n" % random.randrange(1000)
     if random.random() < 0.6:
         return Change(WRITE, random.choice(SOURCES), digits)
-    verb = random.choice((WRITE, WRITE, REMOVE, MOVE, LINKS, MODE, RENAME, *((FOLDER,) if folder else ())))
+    verb = random.choice(
+        (WRITE, WRITE, REMOVE, MOVE, LINKS, MODE, RENAME, *((FOLDER,) if folder else ()))
+    )
     if verb == RENAME:
         return Change(verb, random.choice(FOLDERS), random.choice((b"e", b"renamed", b"b")))
     other = {

@@ -29,7 +29,16 @@ from harness.verify.soak.download import Download, downloaded, without_set_id
 from harness.verify.soak.faults import Watched, possible
 from harness.verify.soak.folder import Folder, must_build
 from harness.verify.soak.plan import LIFE, SOURCES, Ending, Fault, Plan, draw
-from harness.verify.soak.script import FAILURE, HELLO, LEFT, MAKEFILE, PRODUCT, hello, sources, write
+from harness.verify.soak.script import (
+    FAILURE,
+    HELLO,
+    LEFT,
+    MAKEFILE,
+    PRODUCT,
+    hello,
+    sources,
+    write,
+)
 from harness.verify.soak.world import SCRIPT, SLACK_NS, Sent, World, folders_above
 from harness.verify.testing.sessions import MOVE, RENAME, Model, Node
 
@@ -60,7 +69,9 @@ class Violation:
 class Player:
     """Of one thread; the avatars that it plays live for LIFE test events each."""
 
-    def __init__(self, number: int, seed: str, variant: Variant, engine: Watched, runner: BaseRunner) -> None:
+    def __init__(
+        self, number: int, seed: str, variant: Variant, engine: Watched, runner: BaseRunner
+    ) -> None:
         self.number, self.seed, self.variant = number, seed, variant
         self.engine, self.runner = engine, runner
         claims = variant.claims(engine)
@@ -80,7 +91,12 @@ class Player:
     def play(self, number: int) -> Violation | None:
         """The test event of this number, and all that must be true after it."""
         plan = draw(
-            self.seed, self.number, number, self._faults, cheap=self._cheap, folder=bool(self._folder)
+            self.seed,
+            self.number,
+            number,
+            self._faults,
+            cheap=self._cheap,
+            folder=bool(self._folder),
         )
         if plan.fresh:
             self._begin(number)
@@ -88,7 +104,9 @@ class Player:
             self._press(plan)
         except (Refuted, HarnessError) as error:
             return self._violation(plan, str(error))
-        except Exception as error:  # of the katas, or of the soak: a thread that has ended would look clean
+        except (
+            Exception
+        ) as error:  # of the katas, or of the soak: a thread that has ended would look clean
             where = traceback.extract_tb(error.__traceback__)[-1]
             return self._violation(
                 plan, f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
@@ -98,7 +116,12 @@ class Player:
 
     def _violation(self, plan: Plan, said: str) -> Violation:
         return Violation(
-            self.variant.label, self.number, plan.number, " ".join(said.split()), str(plan), self._last
+            self.variant.label,
+            self.number,
+            plan.number,
+            " ".join(said.split()),
+            str(plan),
+            self._last,
         )
 
     def _begin(self, number: int) -> None:
@@ -107,7 +130,9 @@ class Player:
             with suppress(HarnessError):
                 self._katas.remove(self.avatar.kata, self.avatar.name)
         name = ("lion", "spider")[self.number // 2 % 2]
-        self.avatar = Avatar(f"{self.number % 2 + 10 * (self.number // 4):04d}{number // LIFE:06d}", name)
+        self.avatar = Avatar(
+            f"{self.number % 2 + 10 * (self.number // 4):04d}{number // LIFE:06d}", name
+        )
         claims = self._claims
         model = Model()
         model.visible = {
@@ -129,7 +154,10 @@ class Player:
             plan = replace(plan, deeds=(), before=(), late=())
         if Property.RENAMES not in self._claims:
             plan = replace(
-                plan, deeds=[replace(each, verb=MOVE) if each.verb == RENAME else each for each in plan.deeds]
+                plan,
+                deeds=[
+                    replace(each, verb=MOVE) if each.verb == RENAME else each for each in plan.deeds
+                ],
             )
         if plan.packs and pack(self.engine.unwrapped, self._katas, self.avatar, ALL):
             self.counts["references packed"] += 1
@@ -195,7 +223,11 @@ class Player:
             return None, "the harness was killed", True
         try:
             with self._striking(plan):
-                return self.runner.run(self.avatar, files, max_seconds=limit), "", self._struck(plan)
+                return (
+                    self.runner.run(self.avatar, files, max_seconds=limit),
+                    "",
+                    self._struck(plan),
+                )
         except HarnessError as error:
             return None, str(error), self._struck(plan)
 
@@ -237,7 +269,9 @@ class Player:
         world.ran(run.observed.after)
 
     def _accept(self, files: VisibleFiles, stdout: bytes) -> None:
-        sent = {name: (file.mode, file.read()) for name, file in files.items() if file.mode != FOLDER}
+        sent = {
+            name: (file.mode, file.read()) for name, file in files.items() if file.mode != FOLDER
+        }
         self.world.sent.append(Sent(sent, stdout))
 
     def _check_build(self, plan: Plan, run: Run) -> None:
@@ -291,11 +325,15 @@ class Player:
         names = (b"p/Makefile", *SOURCES)
         nodes = {name: model.tree[name] for name in names if name in model.tree}
         script = b"#!/bin/sh\nmake -s -C p product && cat p/product\n"
-        files = {name.decode(): node.content for name, node in nodes.items()} | {"cyber-dojo.sh": script}
+        files = {name.decode(): node.content for name, node in nodes.items()} | {
+            "cyber-dojo.sh": script
+        }
         other = Avatar(self.avatar.kata, f"fresh{self.number}-{plan.number}")
         run = self.runner.run(other, files, max_seconds=MOST_SECONDS)
         if run.stdout.encode() != sources(model):
-            raise Refuted(f"a build from nothing gave {run.stdout!r} and {run.reason or run.stderr!r}")
+            raise Refuted(
+                f"a build from nothing gave {run.stdout!r} and {run.reason or run.stderr!r}"
+            )
         self._katas.remove(other.kata, other.name)
         self.counts["builds from nothing"] += 1
 
@@ -311,7 +349,9 @@ class Player:
             self.counts["entries compared"] += len(found.sandbox)
             accepted = found.tag == len(world.sent) + 1
             if found.tag not in (len(world.sent), len(world.sent) + struck):
-                raise Refuted(f"{len(world.sent)} test events were accepted, and there are {found.tag} tags")
+                raise Refuted(
+                    f"{len(world.sent)} test events were accepted, and there are {found.tag} tags"
+                )
             if found.commits[: len(world.commits)] != world.commits:
                 raise Refuted("the history is not what it was")
             if accepted:
@@ -356,7 +396,11 @@ class Player:
                 continue
             if path in names:
                 nodes = (old.get(path), world.model.visible.get(path))
-                if was and now and replace(was, mtime_ns=0, mode=0) == replace(now, mtime_ns=0, mode=0):
+                if (
+                    was
+                    and now
+                    and replace(was, mtime_ns=0, mode=0) == replace(now, mtime_ns=0, mode=0)
+                ):
                     continue  # put back, or brought back to the clock
                 if any(_holds(node, now) for node in nodes):
                     continue

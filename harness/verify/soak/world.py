@@ -40,10 +40,14 @@ class World:
     keeps: bool  # what its runs make: whether the runner claims to
     exact: bool  # with stamps to the nanosecond
     model: Model = field(default_factory=Model)
-    entries: dict[bytes, Entry] = field(default_factory=dict)  # stamps and modes as they were seen last
+    entries: dict[bytes, Entry] = field(
+        default_factory=dict
+    )  # stamps and modes as they were seen last
     commits: tuple[str, ...] = ()
     sent: list[Sent] = field(default_factory=list)  # by tag, less one
-    had: dict[bytes, set[int]] = field(default_factory=dict)  # the stamps of a visible file since it was sent
+    had: dict[bytes, set[int]] = field(
+        default_factory=dict
+    )  # the stamps of a visible file since it was sent
     loose: dict[bytes, set[int]] = field(
         default_factory=dict
     )  # the stamps that what lies ahead of the clock may have
@@ -76,7 +80,9 @@ class World:
             node = model.tree[path]
             if node.kind == "f" and bool(found[path].mode & 0o100) != node.program:
                 words = "a" if node.program else "no"
-                raise Refuted(f"{show(path)} is {words} program, and has the mode {found[path].mode:04o}")
+                raise Refuted(
+                    f"{show(path)} is {words} program, and has the mode {found[path].mode:04o}"
+                )
         loose, self.loose = self.loose, {}
         if self.keeps and self.exact and before:
             self._check_stamps(found, pressed, loose, gone, changed_modes)
@@ -87,7 +93,11 @@ class World:
         """The run has ended, and left this."""
         self._compare("after the run", found)
         self.entries, self.downloaded = dict(found), False
-        links = {node.links: self.loose[path] for path, node in self.model.tree.items() if path in self.loose}
+        links = {
+            node.links: self.loose[path]
+            for path, node in self.model.tree.items()
+            if path in self.loose
+        }
         for path, node in self.model.tree.items():
             if node.links in links.keys() - {0}:  # it may have got the name in this run
                 self.loose[path] = links[node.links]
@@ -128,11 +138,17 @@ class World:
         sent = self.sent[tag - 1]
         if dict(files) != dict(sent.files):
             differ = sorted(
-                path for path in files.keys() | sent.files.keys() if files.get(path) != sent.files.get(path)
+                path
+                for path in files.keys() | sent.files.keys()
+                if files.get(path) != sent.files.get(path)
             )
-            raise Refuted(f"tag {tag} does not hold what was sent: {', '.join(map(show, differ[:3]))} differ")
+            raise Refuted(
+                f"tag {tag} does not hold what was sent: {', '.join(map(show, differ[:3]))} differ"
+            )
         if stdout != sent.stdout:
-            raise Refuted(f"tag {tag} says that {stdout[:60]!r} was printed, and it was {sent.stdout[:60]!r}")
+            raise Refuted(
+                f"tag {tag} says that {stdout[:60]!r} was printed, and it was {sent.stdout[:60]!r}"
+            )
 
     def adopt(self, download: Download, old: Mapping[bytes, Node], *, accepted: bool) -> None:
         """Go on from what was found after a test event that was cut off; `old` was sent before it."""
@@ -141,7 +157,8 @@ class World:
         self.model.emptied = {
             path
             for path, node in self.model.tree.items()
-            if node.kind == "d" and not any(name.startswith(path + b"/") for name in self.model.tree)
+            if node.kind == "d"
+            and not any(name.startswith(path + b"/") for name in self.model.tree)
         }
         entries = {path: _plain(entry) for path, entry in download.sandbox.items()}
         for path, entry in entries.items():
@@ -247,7 +264,11 @@ class World:
             stamps = {was.mtime_ns} | loose.get(path, set())
             if now.mtime_ns not in stamps:
                 # An edit brings what lies ahead of the clock back to it; it gets its stamp again once a run succeeded.
-                brought = self.edited and max(stamps) > pressed - SLACK_NS and now.mtime_ns <= time.time_ns()
+                brought = (
+                    self.edited
+                    and max(stamps) > pressed - SLACK_NS
+                    and now.mtime_ns <= time.time_ns()
+                )
                 if not brought:
                     raise Refuted(f"before the run {_changed(path, was, now)}")
                 stamps.add(now.mtime_ns)

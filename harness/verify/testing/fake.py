@@ -88,7 +88,9 @@ def shell(patience: float = 1.0) -> Player:
                 os.killpg(child.pid, signal.SIGKILL)
             child.communicate()
         return Played(
-            child.returncode % 256 if child.returncode >= 0 else 128 - child.returncode, stdout, stderr
+            child.returncode % 256 if child.returncode >= 0 else 128 - child.returncode,
+            stdout,
+            stderr,
         )
 
     return play
@@ -124,7 +126,9 @@ class FakeEngine(LocalEngine):
         return image or "none (the host's programs)"
 
     def refusal(self, mount: type[Mount]) -> str:
-        return "the fake engine has no kernel that merges layers" if issubclass(mount, Overlay) else ""
+        return (
+            "the fake engine has no kernel that merges layers" if issubclass(mount, Overlay) else ""
+        )
 
     def open(self, spec: SandboxSpec) -> Sandbox:
         return Sandbox(lambda: self._broken(self._guest(spec)), spec.limits)
@@ -178,7 +182,9 @@ class _FakeGuest:
             return 0, b""
         if self._never_ends:
             raise TimeoutError  # the limit has come: time is what this engine says it is
-        raise EngineError("nothing was asked of the fake run-container, so it would not answer for ever")
+        raise EngineError(
+            "nothing was asked of the fake run-container, so it would not answer for ever"
+        )
 
     def kill(self) -> None:
         self._gone = True

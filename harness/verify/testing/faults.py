@@ -16,7 +16,16 @@ from typing import TypeAlias
 from harness.engines.streams import Stream
 from harness.inside.errors import EngineError, StreamCut
 
-REQUESTS = (b"clock\n", b"unpack\n", b"ready\n", b"run ", b"observe\n", b"usage\n", b"pack\n", b"quit\n")
+REQUESTS = (
+    b"clock\n",
+    b"unpack\n",
+    b"ready\n",
+    b"run ",
+    b"observe\n",
+    b"usage\n",
+    b"pack\n",
+    b"quit\n",
+)
 """How the requests begin that a run-container is sent, each in one piece."""
 
 CALL = b'{"call"'

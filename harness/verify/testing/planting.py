@@ -27,7 +27,9 @@ class Planned:
     mtime_ns: int = 0
     content: bytes = b""  # of a file; of a symlink, where it points
     hole: int = 0  # bytes before the content that were never written
-    twin: bytes = b""  # for one more hard link: the path of the file, which comes earlier in order of path
+    twin: bytes = (
+        b""  # for one more hard link: the path of the file, which comes earlier in order of path
+    )
 
 
 Tree: TypeAlias = Mapping[bytes, Planned]

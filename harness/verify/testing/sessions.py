@@ -19,7 +19,14 @@ from harness.katas.visible import FOLDER as EMPTY_FOLDER
 from harness.verify.testing.planting import quote
 
 WRITE, LINKS, FOLDER, REMOVE, MOVE = "write", "link", "folder", "remove", "move"
-RENAME, HARD, APPEND, SPARSE, TOUCH, MODE = "rename", "hard link", "append", "sparse", "touch", "mode"
+RENAME, HARD, APPEND, SPARSE, TOUCH, MODE = (
+    "rename",
+    "hard link",
+    "append",
+    "sparse",
+    "touch",
+    "mode",
+)
 
 SHOWN = 60
 """Bytes of a path that are told."""
@@ -43,9 +50,7 @@ class Change:
 
     verb: str
     path: bytes
-    other: bytes = (
-        b""  # the content to write, where a symlink points, what a thing is moved to, a date, or a mode
-    )
+    other: bytes = b""  # the content to write, where a symlink points, what a thing is moved to, a date, or a mode
 
     def __str__(self) -> str:
         return {
@@ -71,7 +76,9 @@ class Press:
     deeds: Sequence[Change] = ()  # by the run, of whatever is in the sandbox
 
     def __str__(self) -> str:
-        said = [f"the player {each}" for each in self.edits] + [f"the run {each}" for each in self.deeds]
+        said = [f"the player {each}" for each in self.edits] + [
+            f"the run {each}" for each in self.deeds
+        ]
         return ", ".join(said) or "nothing is changed"
 
 
@@ -99,7 +106,11 @@ class Model:
     def copy(self) -> Model:
         """One that goes its own way."""
         model = Model()
-        model.visible, model.tree, model.emptied = dict(self.visible), dict(self.tree), set(self.emptied)
+        model.visible, model.tree, model.emptied = (
+            dict(self.visible),
+            dict(self.tree),
+            set(self.emptied),
+        )
         model.sent = dict(self.sent)
         return model
 
@@ -122,7 +133,9 @@ class Model:
                 if node and node.kind == "f":
                     self.visible[each.path] = replace(node, program=not node.program)
             else:
-                self._show(each.path, Node({LINKS: "l", FOLDER: "d"}.get(each.verb, "f"), each.other))
+                self._show(
+                    each.path, Node({LINKS: "l", FOLDER: "d"}.get(each.verb, "f"), each.other)
+                )
 
     def files(self) -> dict[bytes, VisibleFile]:
         """What is sent, but for cyber-dojo.sh."""
@@ -195,11 +208,15 @@ class Model:
                 moved = {name: node for name, node in self.tree.items() if _is_in(name, each.path)}
                 self._put(each.other, moved[each.path])
                 self._clear(each.path)
-                self.tree |= {each.other + name.removeprefix(each.path): node for name, node in moved.items()}
+                self.tree |= {
+                    each.other + name.removeprefix(each.path): node for name, node in moved.items()
+                }
                 how = b"mv -T -- " if each.verb == MOVE else b"rename "
                 lines += [*_make_way(each.other), how + path + b" " + other]
             elif each.verb == HARD:
-                if self.tree.get(each.other, Node("d")).kind != "f" or not self._apart(each.path, each.other):
+                if self.tree.get(each.other, Node("d")).kind != "f" or not self._apart(
+                    each.path, each.other
+                ):
                     continue
                 self._put(each.path, self._linked(each.other))
                 lines += [*_make_way(each.path), b"ln -- " + other + b" " + path]
@@ -256,7 +273,9 @@ class Model:
                 size=len(node.content) if node.kind == "f" else 0,
                 mtime_ns=there.mtime_ns if there else 0,
                 target=node.content if contents and node.kind == "l" else b"",
-                digest=hashlib.sha256(node.content).hexdigest() if contents and node.kind == "f" else "",
+                digest=hashlib.sha256(node.content).hexdigest()
+                if contents and node.kind == "f"
+                else "",
                 link=_first(names.get(node.links, [])) if contents else b"",
             )
         return expected
@@ -330,7 +349,9 @@ def _mode(node: Node, found: int) -> int:
 
 
 def _short(path: bytes) -> str:
-    return show(path) if len(path) <= SHOWN else f"{show(path[:SHOWN])[:-1]}...' of {len(path)} bytes"
+    return (
+        show(path) if len(path) <= SHOWN else f"{show(path[:SHOWN])[:-1]}...' of {len(path)} bytes"
+    )
 
 
 def beside(sessions: Sequence[Sequence[Press]]) -> list[Press]:
@@ -340,8 +361,16 @@ def beside(sessions: Sequence[Sequence[Press]]) -> list[Press]:
     longest = max(map(len, sessions))
     return [
         Press(
-            [_below(folder, each) for folder, press in _at(sessions, number) for each in press.edits],
-            [_below(folder, each) for folder, press in _at(sessions, number) for each in press.deeds],
+            [
+                _below(folder, each)
+                for folder, press in _at(sessions, number)
+                for each in press.edits
+            ],
+            [
+                _below(folder, each)
+                for folder, press in _at(sessions, number)
+                for each in press.deeds
+            ],
         )
         for number in range(longest)
     ]
@@ -349,7 +378,9 @@ def beside(sessions: Sequence[Sequence[Press]]) -> list[Press]:
 
 def _at(sessions: Sequence[Sequence[Press]], number: int) -> list[tuple[bytes, Press]]:
     return [
-        (b"%d" % place, session[number]) for place, session in enumerate(sessions, 1) if number < len(session)
+        (b"%d" % place, session[number])
+        for place, session in enumerate(sessions, 1)
+        if number < len(session)
     ]
 
 

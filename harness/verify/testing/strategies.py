@@ -132,7 +132,9 @@ def modes(*, readable: bool = False) -> SearchStrategy[int]:
 def contents() -> SearchStrategy[bytes]:
     """Of files: nothing, text, any bytes, and the zeros that look like the end of an archive."""
     zeros = tuple(bytes(size) for size in (1, 511, 512, 1024, 4096, 10_240))
-    return st.sampled_from((b"", b"text\n", b"#!/bin/sh\n", b"\xff\0\r\n", *zeros)) | st.binary(max_size=64)
+    return st.sampled_from((b"", b"text\n", b"#!/bin/sh\n", b"\xff\0\r\n", *zeros)) | st.binary(
+        max_size=64
+    )
 
 
 def trees(*, size: int = 6, readable: bool | None = None) -> SearchStrategy[Tree]:
@@ -145,7 +147,9 @@ def trees(*, size: int = 6, readable: bool | None = None) -> SearchStrategy[Tree
     twins = st.none() | st.integers(0, size)
     # A leaf brings the folders on its way, so that to leave it out is one step for Hypothesis.
     leaves = st.tuples(paths(), _leaves(readable), _folders(readable), twins)
-    return st.builds(_grow, _folders(readable), st.lists(leaves, max_size=size, unique_by=itemgetter(0)))
+    return st.builds(
+        _grow, _folders(readable), st.lists(leaves, max_size=size, unique_by=itemgetter(0))
+    )
 
 
 @st.composite
@@ -209,7 +213,9 @@ def changes(*verbs: str) -> SearchStrategy[Change]:
     }
     nothing = st.just(b"")
     return st.sampled_from(verbs).flatmap(
-        lambda verb: st.builds(Change, st.just(verb), st.sampled_from(PLACES), others.get(verb, nothing))
+        lambda verb: st.builds(
+            Change, st.just(verb), st.sampled_from(PLACES), others.get(verb, nothing)
+        )
     )
 
 
@@ -259,7 +265,8 @@ def _targets() -> SearchStrategy[bytes]:
     """No folder that is outside: whoever carries a tree and follows symlinks by mistake would carry a whole disk."""
     # The first of the sampled ones is the simplest, so that a counterexample is never left with an odd target.
     return (
-        st.sampled_from((b"a", b"../nowhere", b"../../nowhere", b"/nowhere", b"/dev/null", b"a//b")) | paths()
+        st.sampled_from((b"a", b"../nowhere", b"../../nowhere", b"/nowhere", b"/dev/null", b"a//b"))
+        | paths()
     )
 
 

@@ -8,4 +8,13 @@ from harness.engines.docker.images.builder import KEEPER_IMAGE, RUN_IMAGE, build
 from harness.engines.docker.images.facts import ImageFacts, problems, warnings
 from harness.engines.docker.images.prober import probe
 
-__all__ = ["KEEPER_IMAGE", "RUN_IMAGE", "ImageFacts", "build", "ensure", "probe", "problems", "warnings"]
+__all__ = [
+    "KEEPER_IMAGE",
+    "RUN_IMAGE",
+    "ImageFacts",
+    "build",
+    "ensure",
+    "probe",
+    "problems",
+    "warnings",
+]

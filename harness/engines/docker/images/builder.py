@@ -130,7 +130,9 @@ def _build_dockerfile(api: docker.APIClient, recipe: Recipe, report: Report) -> 
     _check(recipe.image, _reported(lines, recipe.image, report))
 
 
-def _reported(lines: Iterable[Mapping[str, Any]], name: str, report: Report) -> Iterator[Mapping[str, Any]]:
+def _reported(
+    lines: Iterable[Mapping[str, Any]], name: str, report: Report
+) -> Iterator[Mapping[str, Any]]:
     """The same lines; each step of the Dockerfile is reported on the way."""
     for line in lines:
         said = str(line.get("stream", "")).strip()
@@ -160,6 +162,10 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except docker.errors.APIError as error:
-        raise ImageError(f"the engine could not make {name}: {error.explanation or error}") from error
+        raise ImageError(
+            f"the engine could not make {name}: {error.explanation or error}"
+        ) from error
     except requests.exceptions.RequestException as error:
-        raise ImageError(f"the engine went away while it made {name} ({error}); try again") from error
+        raise ImageError(
+            f"the engine went away while it made {name} ({error}); try again"
+        ) from error

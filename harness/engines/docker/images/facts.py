@@ -52,7 +52,9 @@ class ImageFacts:
     sh: bool = False
     tar: str = ""  # flavour and version, such as "GNU tar 1.34"; empty when there is none
     exact_tar: bool = False  # a stamp came back to the nanosecond from a round trip through it
-    tools: frozenset[str] = frozenset()  # those that were tried with the options a run uses, and worked
+    tools: frozenset[str] = (
+        frozenset()
+    )  # those that were tried with the options a run uses, and worked
     make: str = ""  # version; empty when there is none
     gcc: str = ""
     volumes: tuple[str, ...] = ()  # the VOLUMEs that the image declares
@@ -80,10 +82,14 @@ class ImageFacts:
 def problems(facts: ImageFacts) -> list[str]:
     """What would go wrong in a run and what to install, a line each; empty when the image can be used."""
     if not facts.sh:
-        return ["no sh: nothing in it could be started by the harness; install a POSIX shell such as dash"]
+        return [
+            "no sh: nothing in it could be started by the harness; install a POSIX shell such as dash"
+        ]
     found = []
     if not facts.tar:
-        found.append("no tar: a source tree could neither enter nor leave; install GNU tar in the image")
+        found.append(
+            "no tar: a source tree could neither enter nor leave; install GNU tar in the image"
+        )
     elif not facts.exact_tar:
         found.append(
             f"{facts.tar}: stamps would be cut to whole seconds: an edit within the same second is missed; "

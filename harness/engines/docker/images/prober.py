@@ -139,7 +139,16 @@ def _container(
     untyped: Any = api  # the stubs leave some calls without types
     config = untyped.create_container_config(
         image,
-        entrypoint=[*SH, PROBE, "probe", _HERE, _THERE, " ".join(PACK), " ".join(UNPACK), player_path],
+        entrypoint=[
+            *SH,
+            PROBE,
+            "probe",
+            _HERE,
+            _THERE,
+            " ".join(PACK),
+            " ".join(UNPACK),
+            player_path,
+        ],
         command=[],
         user="0:0",
         working_dir="/",
@@ -182,7 +191,9 @@ def _recall(file: Path, image: str) -> ImageFacts | None:
     """The facts in a cache file; None unless it is there, whole and about this image."""
     try:
         kept: dict[str, Any] = json.loads(file.read_text())
-        facts = replace(ImageFacts(**kept), tools=frozenset(kept["tools"]), volumes=tuple(kept["volumes"]))
+        facts = replace(
+            ImageFacts(**kept), tools=frozenset(kept["tools"]), volumes=tuple(kept["volumes"])
+        )
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return facts if facts.image == image else None
