@@ -36,8 +36,8 @@ done = frame[frame["outcome"] == "completed"]
 builds = done[done["build"].isin(NOTES)]
 runners = {each for each in builds["runner"] if "#" not in each}  # not the same one a second time
 labels = [
-    *(each for each in palette.BUILT_IN if each in runners),
-    *sorted(runners - set(palette.BUILT_IN)),
+    *(each for each in palette.RUNNER_COLOURS if each in runners),
+    *sorted(runners - set(palette.RUNNER_COLOURS)),
 ]
 drawn = palette.styles(labels)
 

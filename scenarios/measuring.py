@@ -9,7 +9,7 @@ from harness import runners
 from harness.engines import Engine
 from harness.measure.compare import Comparison, compare
 from harness.measure.trees import TypicalTree
-from harness.measure.trials import FLOOR, INCREMENTAL, Plan, Sample
+from harness.measure.trials import FLOOR, INCREMENTAL, BlockPlan, Sample
 from harness.runners.base import COMMAND
 
 BLOCKS = 9
@@ -18,8 +18,8 @@ LIMIT_SECONDS = 300
 
 def measure(engine: Engine, tree: TypicalTree, *names: str, blocks: int = BLOCKS) -> list[Sample]:
     """The incremental samples of these runners and the floor, whose counters are right."""
-    variants = tuple(runners.parse(name) for name in names)
-    plan = Plan(budget_seconds=0, blocks=blocks)
+    variants = tuple(runners.parse_variant(name) for name in names)
+    plan = BlockPlan(budget_seconds=0, blocks=blocks)
     comparison = Comparison(tree, variants, engine, None, COMMAND, LIMIT_SECONDS, plan, seed=1)
     found = [each for each in compare(comparison) if each.build == INCREMENTAL]
     assert all(each.outcome == "completed" and each.right for each in found)

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.gate.budgets import METRICS, Budget, Sense, budget, intervals, parse, read_budgets
+from harness.gate.budgets import (
+    METRICS,
+    Budget,
+    Sense,
+    budget,
+    intervals,
+    parse_budgets,
+    read_budgets,
+)
 from harness.inside.errors import UsageError
 from tests.support import one_line
 
@@ -18,14 +26,14 @@ PIPE = "[katas-data-container.incremental]\n"
 
 def only(text: str, metric: str = "seconds") -> Budget:
     """The one budget of a sentence."""
-    (found,) = parse(tomllib.loads(f'{PIPE}{metric} = "{text}"'), "budgets.toml")
+    (found,) = parse_budgets(tomllib.loads(f'{PIPE}{metric} = "{text}"'), "budgets.toml")
     return found
 
 
 def refused(text: str) -> str:
     """The one line that a file with this text is refused with."""
     with pytest.raises(UsageError) as caught:
-        parse(tomllib.loads(text), "budgets.toml")
+        parse_budgets(tomllib.loads(text), "budgets.toml")
     assert one_line(caught.value).startswith("budgets.toml: ")
     return str(caught.value)
 
@@ -78,7 +86,7 @@ def test_a_budget_reads_as_a_sentence() -> None:
 
 def test_several_sentences_for_one_metric() -> None:
     """Only those that noise reaches share the confidence."""
-    found = parse(
+    found = parse_budgets(
         tomllib.loads(
             PIPE
             + 'seconds = ["at most 1.4 times katas-volume", "at most 1/10 of full"]\nrecompiled = "exactly 1"'
@@ -152,7 +160,7 @@ def test_a_bound_that_is_set_twice_is_refused() -> None:
 
 def test_budgets_that_agree_are_taken() -> None:
     """Both sides of a range, and a ratio and its inverse."""
-    found = parse(
+    found = parse_budgets(
         tomllib.loads(
             '[tmp.full]\nrecompiled = ["at least 1", "at most 3"]\nseconds = "at most 1.5 times katas-volume"\n'
             '[katas-volume.full]\nseconds = "at most 1.5 times tmp"'

@@ -14,9 +14,9 @@ from harness.inside.changes import (
     Folder,
     Listing,
     can_tell,
+    changes_between,
     parse_listing,
     suspects,
-    work_out,
 )
 from harness.inside.errors import StreamCut
 
@@ -43,7 +43,7 @@ def tree(tmp_path: Path) -> Path:
 def changes(
     before: Listing, after: Listing, *sent: bytes
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...], set[bytes]]:
-    found = work_out(before, sent, after)
+    found = changes_between(before, sent, after)
     return found.gone, found.brought, {each.path for each in found.folders}
 
 
@@ -51,7 +51,7 @@ def test_nothing_changed(tree: Path) -> None:
     """A read is no change."""
     before = listing(tree)
     (tree / "three").read_text()
-    assert work_out(before, (), listing(tree)) == Changes((), (), ())
+    assert changes_between(before, (), listing(tree)) == Changes((), (), ())
 
 
 def test_children_of_a_renamed_folder_come_along(tree: Path) -> None:
@@ -118,7 +118,7 @@ def test_modes_and_stamps_of_folders_are_those_after(tree: Path) -> None:
     before = listing(tree)
     (tree / "a").chmod(0o700)
     os.utime(tree / "a", ns=(5, 5))
-    found = work_out(before, (), listing(tree))
+    found = changes_between(before, (), listing(tree))
     assert [each for each in found.folders if each.path == b"a"] == [Folder(b"a", 0o700, 5)]
 
 
@@ -126,7 +126,7 @@ def test_sockets_are_left_behind() -> None:
     """As tar leaves them."""
     empty = Listing({b".": b"d 755 0 1.0 1.0 1 2"}, {b".": b"1.0"})
     after = Listing({**empty.records, b"s": b"s 755 0 1.0 2.0 3 1"}, {b".": b"1.0", b"s": b"2.0"})
-    assert work_out(empty, (), after) == Changes((), (), ())
+    assert changes_between(empty, (), after) == Changes((), (), ())
 
 
 def record(read: str, rest: str = "f 644 1 10.0 10.0 7 1") -> Listing:
@@ -198,7 +198,7 @@ def test_a_nest_costs_as_much_as_it_has_folders(monkeypatch: pytest.MonkeyPatch,
     empty = Listing({b".": b"d 755 0 1.0 1.0 1 2"}, {b".": b"1.0"})
     full = Listing(dict.fromkeys(paths, b"d 755 0 1.0 2.0 1 2"), dict.fromkeys(paths, b"1.0"))
     if what == "came":
-        assert len(work_out(empty, (), full).folders) == levels
+        assert len(changes_between(empty, (), full).folders) == levels
     else:
-        assert work_out(full, (), empty).gone == (b"d",)
+        assert changes_between(full, (), empty).gone == (b"d",)
     assert asked < 5 * levels

@@ -13,7 +13,14 @@ from children import unprivileged
 from hypothesis import given
 from support import on_disk
 
-from harness.inside.disk import ALL, exchange, open_file, open_folder, permit_all, remove_tree
+from harness.inside.disk import (
+    ALL_ACCESS,
+    exchange,
+    open_file,
+    open_folder,
+    permit_all,
+    remove_tree,
+)
 from harness.verify.testing.planting import Planned, planted
 from harness.verify.testing.strategies import trees
 
@@ -113,7 +120,7 @@ class TestOpenFolder:
         folder.chmod(0o500)
         os.close(open_folder(str(folder)))
         assert mode(folder) == 0o500
-        os.close(open_folder(str(folder), need=ALL))
+        os.close(open_folder(str(folder), need=ALL_ACCESS))
         assert mode(folder) == 0o700
 
     def test_root_grants_what_the_owner_lacks_too(self, tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from harness.engines.docker.engine import DockerEngine
 from harness.engines.doctor import (
     Diagnosis,
     Finding,
+    FindingGroup,
     Fitness,
-    Group,
     files,
     local,
     machine,
@@ -30,12 +30,12 @@ from harness.engines.doctor import (
     trip,
 )
 from harness.engines.doctor import docker as docker_doctor
-from harness.engines.doctor.finding import install, softly
+from harness.engines.doctor.finding import install_command, softly
 from harness.engines.guest import sandbox
 from harness.engines.local import cgroups
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
-from harness.engines.owner import LABEL, Owner
+from harness.engines.owner import OWNER_LABEL, Owner
 from harness.inside import tarpipe
 from harness.inside.errors import EngineError
 from harness.inside.tree import snapshot
@@ -110,9 +110,10 @@ def test_docker_is_examined_and_left_as_it_was(
     diagnosis = doctor.examine()
     assert {path: replace(entry, mtime_ns=0) for path, entry in snapshot(place).items()} == before
     labels = [
-        each["Labels"] for each in docker_engine.api.containers(all=True, filters={"label": LABEL})
+        each["Labels"]
+        for each in docker_engine.api.containers(all=True, filters={"label": OWNER_LABEL})
     ]
-    assert str(Owner.current()) not in [each[LABEL] for each in labels]
+    assert str(Owner.current()) not in [each[OWNER_LABEL] for each in labels]
 
     docker = found(diagnosis, "Docker")
     assert docker["engine"].state == "good"
@@ -193,7 +194,7 @@ def test_advice_for_an_engine_that_does_not_answer(
 
 def test_a_trip_is_exact_on_every_engine(engine: Engine) -> None:
     """The harness's own engines bring every entry back as it went, and have what builds C."""
-    taken = trip.take(engine, 2)
+    taken = trip.take_trip(engine, 2)
     assert taken.problem == ""
     assert taken.count == 2
     assert taken.lacks == ()
@@ -206,7 +207,7 @@ def test_a_tar_in_the_sandbox_that_cuts_stamps_is_found(
 ) -> None:
     """Not by its version: by what became of the stamps on the way back."""
     monkeypatch.setattr(sandbox, "PACK", CUTTING)
-    taken = trip.take(engine)
+    taken = trip.take_trip(engine)
     assert set(taken.changed) == {".", "folder", "folder/file", "link"}
     assert docker_doctor.tar_finding(taken).state == "missing"
     assert local.engine_finding(taken, isolates=True).state == "missing"
@@ -226,10 +227,10 @@ def test_a_sandbox_that_runs_nothing_is_an_error(
 ) -> None:
     """It says why, and no cost is told of an engine that does not work."""
     monkeypatch.setattr(trip, "READ_COMPILER", "exit 1")
-    assert trip.take(engine).read_seconds is None
+    assert trip.take_trip(engine).read_seconds is None
     monkeypatch.setattr(sandbox, "GUEST", "echo broken >&2; exit 1")
     with pytest.raises(EngineError):
-        trip.take(engine)
+        trip.take_trip(engine)
 
 
 @pytest.mark.parametrize(
@@ -364,9 +365,11 @@ def test_the_clock_of_a_file_system(tmp_path: Path) -> None:
 
 def test_a_coarse_clock_is_less_than_good() -> None:
     """Of two seconds, as on FAT, or one that never ticked; ticks that a busy machine made this process miss are not."""
-    assert files.clock_finding(files.Clock(2 * 10**9, 2 * 10**9, 2 * 10**9, 9, 9)).state == "fair"
-    assert files.clock_finding(files.Clock(None, None, 2 * 10**9, 9, 9)).state == "missing"
-    assert files.clock_finding(files.Clock(36 * 10**6, 40 * 10**6, 1, 9, 9)).state == "good"
+    assert (
+        files.clock_finding(files.FileClock(2 * 10**9, 2 * 10**9, 2 * 10**9, 9, 9)).state == "fair"
+    )
+    assert files.clock_finding(files.FileClock(None, None, 2 * 10**9, 9, 9)).state == "missing"
+    assert files.clock_finding(files.FileClock(36 * 10**6, 40 * 10**6, 1, 9, 9)).state == "good"
 
 
 def test_the_stamps_of_a_file_system(tmp_path: Path) -> None:
@@ -393,14 +396,14 @@ def test_what_is_said_of_stamps() -> None:
 
 def test_exchange_and_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exchanging is tried; where it fails the reason is told."""
-    assert files.exchange_finding(files.can_exchange(tmp_path)).state == "good"
+    assert files.exchange_finding(files.exchange_problem(tmp_path)).state == "good"
 
     def refuse(one: str, other: str) -> None:
         raise OSError(22, "Invalid argument", one, None, other)
 
     monkeypatch.setattr(files, "exchange", refuse)
     (tmp_path / "again").mkdir()
-    refused = files.exchange_finding(files.can_exchange(tmp_path / "again"))
+    refused = files.exchange_finding(files.exchange_problem(tmp_path / "again"))
     assert refused.state == "missing"
     assert "Invalid argument" in refused.what
     assert files.space_finding(files.LITTLE - 1).state == "fair"
@@ -450,11 +453,11 @@ def test_packages_are_installed_as_this_machine_does_it(monkeypatch: pytest.Monk
     """By its own package manager, with sudo for a user; by no name where there is none that we know."""
     monkeypatch.setattr(shutil, "which", lambda name: name if name == "dnf" else None)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert install("gcc", "make") == "sudo dnf install gcc make"
+    assert install_command("gcc", "make") == "sudo dnf install gcc make"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert install("gcc") == "dnf install gcc"
+    assert install_command("gcc") == "dnf install gcc"
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert install("gcc") == "install gcc"
+    assert install_command("gcc") == "install gcc"
 
 
 def test_the_verdict_names_the_engine_that_is_taken() -> None:
@@ -523,7 +526,7 @@ def test_the_table_fits_and_reads_without_colours(width: int) -> None:
     """No line is wider; states are words with signs, advice has its arrow, and square brackets come out as they
     went in.
     """
-    group = Group(
+    group = FindingGroup(
         "A group",
         (
             Finding("one", "good", "word " * 40),

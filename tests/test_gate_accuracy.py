@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.measure.compare import AGAIN
-from harness.measure.stats import LOOKS, State
+from harness.measure.stats import LOOKS, VerdictState
 from harness.measure.trials import FLOOR
 from scenarios.gate_accuracy import real, report, rules
 from scenarios.gate_accuracy.recording import NOISES, RUNNER, load
@@ -30,15 +30,15 @@ def recording(noise: float, ratio: float = 1.0) -> rules.Recording:
 def test_two_arms_are_equal_however_unlike_they_were_recorded() -> None:
     """Which of them is the new one is tossed in each block; else every gate would find what the recording had."""
     states, _ = rules.drawn_gates(recording(0.05, ratio=1.02), 1.0, 20, seed=1)
-    assert states[State.REGRESSED] == 0
-    assert states[State.PASSED] == 20
+    assert states[VerdictState.REGRESSED] == 0
+    assert states[VerdictState.PASSED] == 20
 
 
 def test_a_true_slowdown_is_found_and_more_blocks_are_drawn_where_it_is_hard() -> None:
     """Up to as many as a gate plays, and only as far as a look."""
     clear, few = rules.drawn_gates(recording(0.05), 1.2, 10, seed=1)
     hard, many = rules.drawn_gates(recording(0.1), 1.1, 10, seed=1)
-    assert clear[State.REGRESSED] == hard[State.REGRESSED] == 10
+    assert clear[VerdictState.REGRESSED] == hard[VerdictState.REGRESSED] == 10
     assert np.median(many) > np.median(few)
     assert {*few, *many} <= set(LOOKS)
 

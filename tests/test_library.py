@@ -15,7 +15,7 @@ from harness.engines.folders import sandboxes_home
 from harness.engines.local import cgroups
 from harness.engines.local import engine as local
 from harness.engines.local.bubblewrap import bubblewrap_problem
-from harness.engines.owner import LABEL, Owner
+from harness.engines.owner import OWNER_LABEL, Owner
 from harness.inside.errors import EngineError, UsageError
 
 FILES = {
@@ -45,7 +45,7 @@ def test_katas_that_are_named_are_there_the_next_time() -> None:
         assert (run.tag, run.stdout) == (tag, output)
     mine = [
         each
-        for each in sandboxes_home().glob(f"*/{LABEL}")
+        for each in sandboxes_home().glob(f"*/{OWNER_LABEL}")
         if each.read_text() == str(Owner.current())
     ]
     assert not mine

@@ -18,7 +18,7 @@ from harness.measure.compare import Comparison, compare
 from harness.measure.results import ResultFile, read_result
 from harness.measure.summary import summarize
 from harness.measure.trees import TypicalTree
-from harness.measure.trials import Plan
+from harness.measure.trials import BlockPlan
 from harness.measure.trials.sample import Sample
 from harness.runners.base import COMMAND
 
@@ -91,12 +91,12 @@ def test_every_line_that_is_written_is_in_the_schema(tmp_path: Path) -> None:
     with closing(LocalEngine(tmp_path / "home")) as engine:
         comparison = Comparison(
             TypicalTree("cost=0.01"),
-            [runners.parse("tmp")],
+            [runners.parse_variant("tmp")],
             engine,
             None,
             COMMAND,
             60,
-            Plan(0, 1),
+            BlockPlan(0, 1),
             1,
         )
         with ResultFile(tmp_path / "r.jsonl", comparison.facts()) as result:

@@ -12,7 +12,7 @@ from harness.engines.local.engine import LocalEngine
 from harness.inside.errors import UsageError
 from harness.measure import scale
 from harness.measure.compare import Comparison
-from harness.measure.trials import FLOOR, INCREMENTAL, Plan
+from harness.measure.trials import FLOOR, INCREMENTAL, BlockPlan
 from harness.runners.base import COMMAND
 from tests.test_results import sample
 
@@ -35,7 +35,9 @@ def test_blocks_are_numbered_through_and_know_their_tree(tmp_path: Path) -> None
     axes = scale.axes(["1.6MB", "3MB"], [], cost=0.01)
     with closing(LocalEngine(tmp_path)) as engine:
         comparisons = [
-            Comparison(tree, [runners.parse("tmp")], engine, None, COMMAND, 60, Plan(0, 1), 1)
+            Comparison(
+                tree, [runners.parse_variant("tmp")], engine, None, COMMAND, 60, BlockPlan(0, 1), 1
+            )
             for tree in axes[0].trees.values()
         ]
         shown: list[int] = []

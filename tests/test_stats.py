@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.measure import stats
-from harness.measure.stats import Interval, State
+from harness.measure.stats import Interval, VerdictState
 
 times = st.lists(st.floats(0.01, 100), min_size=1, max_size=40)
 pairs = st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=1, max_size=40)
@@ -102,24 +102,24 @@ def test_verdicts_are_monotone(found: list[tuple[float, float]], one: float, oth
     """What passes a limit passes every looser one, and what breaks it breaks every tighter one."""
     interval = stats.paired(*split(found), 0.9)
     tight, loose = sorted((one, other))
-    if interval.against(tight) is State.PASSED:
-        assert interval.against(loose) is State.PASSED
-    if interval.against(loose) is State.REGRESSED:
-        assert interval.against(tight) is State.REGRESSED
-    if interval.against(loose, at_least=True) is State.PASSED:
-        assert interval.against(tight, at_least=True) is State.PASSED
+    if interval.against(tight) is VerdictState.PASSED:
+        assert interval.against(loose) is VerdictState.PASSED
+    if interval.against(loose) is VerdictState.REGRESSED:
+        assert interval.against(tight) is VerdictState.REGRESSED
+    if interval.against(loose, at_least=True) is VerdictState.PASSED:
+        assert interval.against(tight, at_least=True) is VerdictState.PASSED
 
 
 @pytest.mark.parametrize(
     ("low", "high", "state"),
     [
-        (0.9, 1.05, State.PASSED),
-        (1.06, 1.2, State.REGRESSED),
-        (1.0, 1.06, State.INCONCLUSIVE),
-        (0.0, math.inf, State.INCONCLUSIVE),
+        (0.9, 1.05, VerdictState.PASSED),
+        (1.06, 1.2, VerdictState.REGRESSED),
+        (1.0, 1.06, VerdictState.INCONCLUSIVE),
+        (0.0, math.inf, VerdictState.INCONCLUSIVE),
     ],
 )
-def test_a_verdict_has_three_values(low: float, high: float, state: State) -> None:
+def test_a_verdict_has_three_values(low: float, high: float, state: VerdictState) -> None:
     """Passed and regressed only if the whole interval says so."""
     assert Interval(low, 1.0, high, 20, 0.99).against(1.05) is state
 

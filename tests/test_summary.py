@@ -144,7 +144,7 @@ def test_arms_come_in_as_many_tables_as_the_console_asks_for(
     ]
     table = {
         "compare": terminal.comparison(summarize(many, NINE_ARMS[1:])),
-        "load": terminal.load(levels(many, NINE_ARMS[1:])),
+        "load": terminal.load_table(levels(many, NINE_ARMS[1:])),
     }[command]
     out = io.StringIO()
     Console(file=out, width=width).print(table)

@@ -23,7 +23,7 @@ from harness.inside import tarpipe
 from harness.inside.errors import StreamCut
 from harness.inside.tarpipe import BLOCK, join, pack, unpack
 from harness.inside.tree import snapshot
-from harness.verify.testing.planting import Planned, expected, plant, planted, scratch
+from harness.verify.testing.planting import Planned, expected, plant, planted, scratch_folder
 from harness.verify.testing.strategies import trees
 
 SMALL = {
@@ -75,7 +75,7 @@ def small(tmp_path: Path) -> bytes:
 @given(trees(), st.integers(1, 3))
 def test_a_tree_comes_back_the_tree_that_it_was(tree: dict[bytes, Planned], rounds: int) -> None:
     """Every entry with its name, kind, content, mode, links and nanoseconds, however often it travels."""
-    with planted(tree) as folder, scratch() as elsewhere:
+    with planted(tree) as folder, scratch_folder() as elsewhere:
         there = folder
         for number in range(rounds):
             there = unpacked(Path(elsewhere, str(number)), packed(there))
@@ -114,7 +114,7 @@ def test_the_bytes_are_counted(tmp_path: Path) -> None:
 @given(st.data())
 def test_it_does_not_matter_where_a_stream_is_split(data: st.DataObject) -> None:
     """Engines hand over pieces of any size, empty ones included."""
-    with planted(SMALL) as folder, scratch() as elsewhere:
+    with planted(SMALL) as folder, scratch_folder() as elsewhere:
         archive = packed(folder)
         cuts = sorted(data.draw(st.lists(st.integers(0, len(archive)), max_size=6)))
         pieces = [

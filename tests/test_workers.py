@@ -39,7 +39,7 @@ def test_they_find_what_one_process_finds() -> None:
     """Each cell once, whichever comes first."""
     with closing(choose("local-plain").engine) as engine:
         asked = Verification(
-            [runners.parse("tmp")],
+            [runners.parse_variant("tmp")],
             {"local-plain": engine},
             [Property.RENAMES, Property.HISTORY, Property.FRESH],
             "ci",
@@ -67,7 +67,7 @@ def test_one_that_dies_is_told() -> None:
 
 def test_what_a_proof_raises_comes_through() -> None:
     """A token that is none."""
-    asked = task(runners.parse("tmp"), Property.HISTORY, replay="cases.Mg")
+    asked = task(runners.parse_variant("tmp"), Property.HISTORY, replay="cases.Mg")
     with pytest.raises(UsageError, match=r"cases[.]Mg"):
         list(spread([asked], 1))
 
@@ -76,7 +76,7 @@ def test_what_no_other_process_can_import_stays_here() -> None:
     class Local(Tmp):
         pass
 
-    assert can_travel([task(runners.parse("tmp"), Property.HISTORY)])
+    assert can_travel([task(runners.parse_variant("tmp"), Property.HISTORY)])
     assert not can_travel([task(Variant(Local, {}), Property.HISTORY)])
 
 

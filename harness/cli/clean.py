@@ -12,7 +12,7 @@ from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.engine import LocalEngine
 from harness.inside.errors import EngineError
 
-MOST = 8
+_MOST = 8
 """So many of those that are left alone for one reason are named."""
 
 
@@ -46,9 +46,9 @@ def _clean(options: argparse.Namespace) -> int:
     if not count:
         console.print("there is nothing to remove")
     for why, found in alone.items():
-        more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
+        more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
         errors.print(
-            f"left alone: {', '.join(found[:MOST])}{more}: {why}, so whether it is still needed cannot be told from here",
+            f"left alone: {', '.join(found[:_MOST])}{more}: {why}, so whether it is still needed cannot be told from here",
             markup=False,
             soft_wrap=True,
         )

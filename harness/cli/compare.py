@@ -31,7 +31,7 @@ from harness.measure.trials.scenario import SCENARIOS
 from harness.report import terminal
 from harness.runners.variant import Variant
 
-BUDGET_SECONDS = 75.0
+_BUDGET_SECONDS = 75.0
 
 
 def add(commands: Any) -> None:
@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--budget",
         type=positive,
-        default=BUDGET_SECONDS,
+        default=_BUDGET_SECONDS,
         metavar="SECONDS",
         help="as many blocks as fit, three incremental and a full one at least (default %(default)g)",
     )
@@ -80,7 +80,7 @@ def _compare(options: argparse.Namespace) -> int:
     again = _again(options.aa, [each.label for each in kinds])
     tree, seed = tree_and_seed(options)
     wanted = options.scenario or (trials.FULL, trials.INCREMENTAL)
-    plan = trials.Plan(
+    plan = trials.BlockPlan(
         options.budget, options.blocks, tuple(each for each in SCENARIOS if each in wanted)
     )
     if options.dask is not None:
@@ -100,7 +100,7 @@ def _spread(
     options: argparse.Namespace,
     tree: SourceTree,
     kinds: Sequence[Variant],
-    plan: trials.Plan,
+    plan: trials.BlockPlan,
     seed: int,
     again: str | None,
 ) -> int:
@@ -125,11 +125,11 @@ def _spread(
             rounds=0,
             seed=seed,
         )
-        facts = comparing.facts(machines, plan, stint)
+        facts = comparing.cluster_facts(machines, plan, stint)
         return record(
             options.out or default_out("compare", "dask"),
             facts,
-            comparing.compare(connected, machines, plan, stint, remark),
+            comparing.compare_on_workers(connected, machines, plan, stint, remark),
             lambda samples: _report(facts, samples),
         )
 
@@ -178,7 +178,7 @@ def _again(given: str | None, labels: Sequence[str]) -> str | None:
     """The runner that is compared with itself."""
     if not given:
         return labels[0] if given == "" else None
-    label = runners.parse(given).label
+    label = runners.parse_variant(given).label
     if label not in labels:
         raise UsageError(
             f"--aa {given} is none of the runners that are compared: {', '.join(labels)}"

@@ -11,7 +11,7 @@ from typing import Any
 from harness.cli.archive import write_archive
 from harness.cli.options import console, errors
 from harness.engines import Engine, Volume
-from harness.engines.choose import NAMES, choose
+from harness.engines.choose import ENGINE_NAMES, choose
 from harness.inside.errors import UsageError
 from harness.katas.kept import VolumeKatas
 from harness.report import terminal
@@ -29,7 +29,9 @@ def add(verbs: Any) -> None:
         name: str, help_text: str, function: Callable[[argparse.Namespace], int]
     ) -> argparse.ArgumentParser:
         found: argparse.ArgumentParser = actions.add_parser(name, help=help_text)
-        found.add_argument("--engine", choices=NAMES, default="auto", help="whose (default auto)")
+        found.add_argument(
+            "--engine", choices=ENGINE_NAMES, default="auto", help="whose (default auto)"
+        )
         found.set_defaults(command_function=function)
         return found
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # statistics are slow to import, and no other command needs t
     from harness.gate.budgets import Budget
 
 HEAD = "katas-data-container"
-BUDGET_SECONDS = 600.0
+_BUDGET_SECONDS = 600.0
 
 SENTENCES = {
     "seconds": "at most 5 % above the baseline",
@@ -80,7 +80,7 @@ def add(commands: Any) -> None:
     measuring.add_argument(
         "--budget",
         type=positive,
-        default=BUDGET_SECONDS,
+        default=_BUDGET_SECONDS,
         metavar="SECONDS",
         help="no longer than this; less, once every verdict is settled (default %(default)g)",
     )
@@ -117,7 +117,7 @@ def _gate(options: argparse.Namespace) -> int:
         raise UsageError(
             "give --budgets FILE, or --against BASE to measure a version beside another"
         )
-    head = runners.parse(options.runner or HEAD).label
+    head = runners.parse_variant(options.runner or HEAD).label
     budgets = (
         read_budgets(options.budgets)
         if options.budgets
@@ -149,7 +149,7 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
     wanted = Wanted.of(budgets, head, base)
     tree, seed = tree_and_seed(options)
     with engine_of(options) as engine:
-        plan = trials.Plan(options.budget, scenarios=wanted.scenarios)
+        plan = trials.BlockPlan(options.budget, scenarios=wanted.scenarios)
         comparison = comparison_of(options, tree, wanted.in_process(), engine, plan, seed)
         stop = early_stop(
             budgets, against=base.arm if base else None, most=options.blocks or LOOKS[-1]

@@ -13,20 +13,20 @@ from typing import Any, TypeVar
 from harness.cli import containers
 from harness.cli.archive import write_archive
 from harness.cli.options import USAGE, console, errors
-from harness.engines.choose import NAMES, choose
+from harness.engines.choose import ENGINE_NAMES, choose
 from harness.engines.folders import state_home
 from harness.inside.errors import NoSuchAvatar, UsageError
 from harness.inside.layout import Avatar, check_kata
 from harness.inside.store import FolderKatas, Increment, Katas
 from harness.katas import commits
-from harness.katas.places import PREFIX, open_volume
+from harness.katas.places import VOLUME_PREFIX, open_volume
 from harness.measure.units import size
 from harness.report import terminal
 from harness.report.plain import write_out
 
 Sought = TypeVar("Sought")
 
-WHOSE = {"KATA": "id of a kata, as `list` shows it", "AVATAR": "name of one of its avatars"}
+_WHOSE = {"KATA": "id of a kata, as `list` shows it", "AVATAR": "name of one of its avatars"}
 
 
 def add(commands: Any) -> None:
@@ -42,14 +42,14 @@ def add(commands: Any) -> None:
     ) -> argparse.ArgumentParser:
         found: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
         for argument in avatar:
-            found.add_argument(argument.lower(), metavar=argument, help=WHOSE[argument])
+            found.add_argument(argument.lower(), metavar=argument, help=_WHOSE[argument])
         found.add_argument(
             "--katas",
             metavar="PLACE",
             help="a folder, or volume:NAME (default: all that `harness run` keeps)",
         )
         found.add_argument(
-            "--engine", choices=NAMES, default="auto", help="whose volume (default auto)"
+            "--engine", choices=ENGINE_NAMES, default="auto", help="whose volume (default auto)"
         )
         found.set_defaults(command_function=function)
         return found
@@ -97,7 +97,7 @@ def _show(options: argparse.Namespace) -> int:
             console.print(terminal.increments(f"{avatar} in {katas.describe()}", increments))
             return 0
         with katas.history(avatar) as history:
-            record = commits.show(history, options.tag)
+            record = commits.read_commit(history, options.tag)
     when = datetime.fromtimestamp(record.time, UTC).isoformat()
     errors.print(
         f"{avatar} tag {record.tag}, {when}, exit status {record.status or 'none'}", markup=False
@@ -208,13 +208,13 @@ def _places(options: argparse.Namespace) -> Iterator[list[Katas]]:
     with ExitStack() as stack:
         named = options.katas
         found: list[Katas] = []
-        if named and not named.startswith(PREFIX):
+        if named and not named.startswith(VOLUME_PREFIX):
             if not Path(named).is_dir():
                 raise UsageError(f"there are no katas in {named}: there is no such folder")
             found.append(FolderKatas(named))
         else:
             engine = stack.enter_context(closing(choose(options.engine).engine))
-            wanted = named.removeprefix(PREFIX) if named else None
+            wanted = named.removeprefix(VOLUME_PREFIX) if named else None
             volumes = [
                 each.name
                 for each in engine.volumes()
@@ -231,6 +231,7 @@ def _places(options: argparse.Namespace) -> Iterator[list[Katas]]:
                     if each.is_dir()
                 ]
             found += [
-                stack.enter_context(closing(open_volume(engine, PREFIX + each))) for each in volumes
+                stack.enter_context(closing(open_volume(engine, VOLUME_PREFIX + each)))
+                for each in volumes
             ]
         yield found

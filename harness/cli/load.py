@@ -17,7 +17,7 @@ from harness.cli.measuring import (
     tree_and_seed,
     variants,
 )
-from harness.cli.options import console, count, counts, positive, remark
+from harness.cli.options import comma_counts, console, count, positive, remark
 from harness.measure import load, trials
 from harness.measure.trials.crowd import Crowds, levels
 from harness.report import terminal
@@ -25,9 +25,9 @@ from harness.report import terminal
 TREE = "typical:cost=0.1"
 """Its first builds, one for each avatar and none of them measured, are cheap; its incremental ones cost the same."""
 
-AVATARS = (1, 2, 4, 8, 16, 32)
-EVENTS = 20
-BUDGET_SECONDS = 300.0
+_AVATARS = (1, 2, 4, 8, 16, 32)
+_EVENTS = 20
+_BUDGET_SECONDS = 300.0
 
 
 def add(commands: Any) -> None:
@@ -41,15 +41,15 @@ def add(commands: Any) -> None:
     parser.set_defaults(tree=TREE)
     parser.add_argument(
         "--avatars",
-        type=counts,
-        default=AVATARS,
+        type=comma_counts,
+        default=_AVATARS,
         metavar="N,N,...",
-        help=f"how many at once (default {','.join(map(str, AVATARS))})",
+        help=f"how many at once (default {','.join(map(str, _AVATARS))})",
     )
     parser.add_argument(
         "--events",
         type=count,
-        default=EVENTS,
+        default=_EVENTS,
         metavar="N",
         help="test events of all avatars together in a block, fewer if the budget is short, but two of each at least "
         "(default %(default)d)",
@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--budget",
         type=positive,
-        default=BUDGET_SECONDS,
+        default=_BUDGET_SECONDS,
         metavar="SECONDS",
         help="for the first builds and as many blocks as fit, but one of each number of avatars at least (default %(default)g)",
     )
@@ -69,14 +69,14 @@ def _load(options: argparse.Namespace) -> int:
     kinds = variants(options)
     tree, seed = tree_and_seed(options)
     crowds = Crowds(sorted(set(options.avatars)), options.events, options.budget)
-    plan = trials.Plan(options.budget, scenarios=(trials.INCREMENTAL,))
+    plan = trials.BlockPlan(options.budget, scenarios=(trials.INCREMENTAL,))
     with engine_of(options) as engine, showing(plan) as show:
         comparison = comparison_of(options, tree, kinds, engine, plan, seed)
-        facts = load.facts(comparison, crowds)
+        facts = load.load_facts(comparison, crowds)
         return record(
             options.out or default_out("load", engine.name),
             facts,
-            load.load(comparison, crowds, show, remark),
+            load.measure_load(comparison, crowds, show, remark),
             lambda samples: _report(facts, samples),
         )
 
@@ -89,6 +89,6 @@ def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> None:
         markup=False,
         soft_wrap=True,
     )
-    console.print(terminal.load(levels(samples, facts["runners"])))
+    console.print(terminal.load_table(levels(samples, facts["runners"])))
     for line in dict.fromkeys(f"{each.runner}: {each.reason}" for each in samples if each.reason):
         console.print(f"note: {line}", markup=False, soft_wrap=True)

@@ -31,7 +31,7 @@ from harness.inside.errors import UsageError
 from harness.measure.compare import Comparison
 from harness.measure.results import ResultFile
 from harness.measure.trees import SourceTree, known, open_tree, recipes
-from harness.measure.trials import Plan, Sample
+from harness.measure.trials import BlockPlan, Sample
 from harness.runners.base import COMMAND
 from harness.runners.variant import Variant
 
@@ -104,7 +104,9 @@ def add_arms(parser: argparse.ArgumentParser, command: str) -> None:
 
 def variants(options: argparse.Namespace) -> list[Variant]:
     """The runners that were asked for, each once; those of the notes if none was. Raises UsageError."""
-    asked = [runners.parse(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)]
+    asked = [
+        runners.parse_variant(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)
+    ]
     if options.standby is None:
         return asked
     if not any(_may_stand_by(each) for each in asked):
@@ -113,7 +115,10 @@ def variants(options: argparse.Namespace) -> list[Variant]:
         variant
         for each in asked
         for variant in (
-            [runners.parse(_with(each.label, f"standby={kind}")) for kind in options.standby]
+            [
+                runners.parse_variant(_with(each.label, f"standby={kind}"))
+                for kind in options.standby
+            ]
             if _may_stand_by(each)
             else [each]
         )
@@ -153,7 +158,7 @@ def comparison_of(
     tree: SourceTree,
     kinds: Sequence[Variant],
     engine: Engine,
-    plan: Plan,
+    plan: BlockPlan,
     seed: int,
     again: str | None = None,
 ) -> Comparison:
@@ -206,7 +211,7 @@ class Shown(Protocol):
 
 
 @contextmanager
-def showing(plan: Plan | None = None) -> Iterator[Callable[[Shown], None]]:
+def showing(plan: BlockPlan | None = None) -> Iterator[Callable[[Shown], None]]:
     """Progress: a bar on a terminal, a line a block in a log. How long it takes is known of a plan with a
     budget.
     """

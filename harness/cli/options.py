@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable
 
 from harness import runners
-from harness.engines.choose import NAMES
+from harness.engines.choose import ENGINE_NAMES
 from harness.report.plain import PlainConsole
 
 USAGE = 2
@@ -20,7 +20,7 @@ errors = PlainConsole(stderr=True)
 def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
-        choices=NAMES,
+        choices=ENGINE_NAMES,
         default="auto",
         help="auto takes Docker when it answers (default)",
     )
@@ -30,7 +30,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_runner(parser: argparse.ArgumentParser, **options: object) -> None:
-    known = f"one of {', '.join(runners.names())}, with options as NAME:option=value"
+    known = f"one of {', '.join(runners.runner_names())}, with options as NAME:option=value"
     parser.add_argument("--runner", metavar="NAME", help=known, **options)  # type: ignore[arg-type]
 
 
@@ -71,7 +71,7 @@ def count(text: str) -> int:
     return int(text)
 
 
-def counts(text: str) -> list[int]:
+def comma_counts(text: str) -> list[int]:
     """Whole numbers greater than 0, with commas between them, for argparse."""
     return [count(each) for each in text.split(",")]
 

@@ -10,7 +10,7 @@ from harness.cli.options import errors, tell_incomplete
 from harness.inside.errors import UsageError
 from harness.measure.results import incomplete, load_results
 
-KINDS = ("phases", "distribution", "scaling", "load")
+_KINDS = ("phases", "distribution", "scaling", "load")
 SUFFIXES = (".png", ".svg")
 DOTS_AN_INCH = 150
 
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
         "size (scaling), or throughput against avatars at once (load).",
     )
     parser.add_argument("results", nargs="+", metavar="RESULT", help="a result file")
-    parser.add_argument("--kind", required=True, choices=KINDS, help="what to draw")
+    parser.add_argument("--kind", required=True, choices=_KINDS, help="what to draw")
     parser.add_argument(
         "--build", default="incremental", help="the kind of build (default %(default)s)"
     )
@@ -55,10 +55,10 @@ def _plot(options: argparse.Namespace) -> int:
         grows = next((each for each in plots.AXES if plots.grows(frame, each)), "tree_bytes")
         figure = plots.scaling(frame, build=options.build, of=grows)
     else:
-        figure = plots.KINDS[options.kind](frame, build=options.build)
-    metadata = {"Description": plots.describe(figure)}
+        figure = plots.PLOTS[options.kind](frame, build=options.build)
+    metadata = {"Description": plots.alt_text(figure)}
     figure.savefig(options.out, dpi=DOTS_AN_INCH, metadata=metadata)
-    errors.print(plots.describe(figure), markup=False, soft_wrap=True)
+    errors.print(plots.alt_text(figure), markup=False, soft_wrap=True)
     errors.print(f"written to {options.out}", markup=False, soft_wrap=True)
     return 0
 

@@ -17,8 +17,8 @@ from harness.engines.folders import state_home
 from harness.inside.errors import KatasError
 from harness.inside.layout import Avatar
 from harness.inside.store import Increment
-from harness.katas.gather import tell
-from harness.katas.places import PREFIX, VOLUME
+from harness.katas.gather import left_out_line
+from harness.katas.places import VOLUME, VOLUME_PREFIX
 from harness.katas.visible import VisibleFiles
 from harness.measure.trials import check_command
 from harness.measure.units import ago, seconds
@@ -26,7 +26,7 @@ from harness.report import terminal
 from harness.report.plain import shown_in_colour
 from harness.runners.base import COMMAND, BaseRunner
 from harness.runners.library import open_runner
-from harness.runners.products import tell as told
+from harness.runners.products import product_lines as told
 from harness.runners.run import Outcome, Run
 
 TIMED_OUT = 124
@@ -84,10 +84,10 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     place = default_place(options.runner) if options.katas is None else options.katas
-    stores = [state_home(), *([] if place.startswith(PREFIX) else [place])]
+    stores = [state_home(), *([] if place.startswith(VOLUME_PREFIX) else [place])]
     files = VisibleFiles.from_folder(options.folder, exclude=options.exclude, stores=stores)
     if files.left_out:
-        remark(tell(files.left_out))
+        remark(left_out_line(files.left_out))
     check_command(files, options.command, str(options.folder))
     avatar = Avatar(options.kata or kata_of(options.folder), options.avatar)
     with open_runner(
@@ -156,9 +156,9 @@ def kata_of(folder: Path) -> str:
 def default_place(runner: str) -> str:
     """Where this user's katas are kept: a volume for a data-container, else a folder."""
     # Not in the folder of another runner: a volume mount hands its katas over to the run's uid.
-    kind = runners.parse(runner).kind
+    kind = runners.parse_variant(runner).kind
     if kind.katas_in == VOLUME:
-        return f"{PREFIX}harness-katas"
+        return f"{VOLUME_PREFIX}harness-katas"
     return str(state_home() / "katas" / kind.name)
 
 
@@ -181,4 +181,4 @@ def _explain(run: Run, where: str, max_seconds: float) -> None:
         errors.print("the output was longer than 50 KiB a stream and was cut", markup=False)
     for each in run.remarks:
         errors.print(each, markup=False, soft_wrap=True)
-    errors.print(terminal.phases(run.phases))
+    errors.print(terminal.phases_table(run.phases))

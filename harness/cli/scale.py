@@ -17,13 +17,13 @@ from harness.cli.measuring import (
     showing,
     variants,
 )
-from harness.cli.options import console, count, counts, positive
+from harness.cli.options import comma_counts, console, count, positive
 from harness.inside.errors import UsageError
 from harness.measure import scale, trials
 from harness.report import terminal
 
-SIZES = ("1.6MB", "16MB", "160MB")
-FILES = (100, 1_000, 10_000)
+_SIZES = ("1.6MB", "16MB", "160MB")
+_FILES = (100, 1_000, 10_000)
 BLOCKS = 5
 
 
@@ -37,16 +37,16 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--sizes",
         type=_names,
-        default=SIZES,
+        default=_SIZES,
         metavar="SIZE,...",
-        help=f"of the built tree (default {','.join(SIZES)}); none to leave them out",
+        help=f"of the built tree (default {','.join(_SIZES)}); none to leave them out",
     )
     parser.add_argument(
         "--files",
-        type=lambda text: [] if text == "none" else counts(text),
-        default=FILES,
+        type=lambda text: [] if text == "none" else comma_counts(text),
+        default=_FILES,
         metavar="N,...",
-        help=f"in a tree of {scale.ROOM} (default {','.join(map(str, FILES))}); none to leave them out",
+        help=f"in a tree of {scale.ROOM} (default {','.join(map(str, _FILES))}); none to leave them out",
     )
     parser.add_argument(
         "--cost",
@@ -72,7 +72,7 @@ def _scale(options: argparse.Namespace) -> int:
     axes = scale.axes(options.sizes, options.files, options.cost)
     if not axes:
         raise UsageError("nothing is left to measure: give --sizes or --files")
-    plan = trials.Plan(0, options.blocks)
+    plan = trials.BlockPlan(0, options.blocks)
     seed = seed_of(options)
     with engine_of(options) as engine, showing() as show:
         comparisons = [
@@ -80,7 +80,7 @@ def _scale(options: argparse.Namespace) -> int:
             for axis in axes
             for tree in axis.trees.values()
         ]
-        facts = scale.facts(comparisons)
+        facts = scale.scale_facts(comparisons)
         return record(
             options.out or default_out("scale", engine.name),
             facts,

@@ -78,7 +78,7 @@ def only(text: str) -> tuple[int, int]:
 
 
 def _soak(options: argparse.Namespace) -> int:
-    from harness.verify.soak import replay_command, soak  # noqa: PLC0415 - what proves is slow to import, and no other command needs it
+    from harness.verify.soak import replay_soak_command, soak  # noqa: PLC0415 - what proves is slow to import, and no other command needs it
 
     seed = options.seed or secrets.token_hex(4)
     choice = choose(options.engine, image=options.image, report=remark)
@@ -94,7 +94,7 @@ def _soak(options: argparse.Namespace) -> int:
             raise UsageError(f"there is no avatar {options.only[0]}: they are numbered from 0")
 
         def words(violation: Violation) -> list[str]:
-            return _words(violation, replay_command(engine.name, variants, seed, violation))
+            return _words(violation, replay_soak_command(engine.name, variants, seed, violation))
 
         with _showing(options.minutes, words) as show:
             soaked = soak(
@@ -114,11 +114,11 @@ def _soak(options: argparse.Namespace) -> int:
 def _variants(names: list[str] | None, engine: Engine) -> list[Variant]:
     """Those that were named; else the notes', the one that stands by, and the overlay where it can be had."""
     if names:
-        return list({each.label: each for each in map(runners.parse, names)}.values())
+        return list({each.label: each for each in map(runners.parse_variant, names)}.values())
     wanted = [*runners.NOTES_NAMES, SEEDED]
     with suppress(EngineError):
         wanted += [] if engine.refusal(Overlay) else [KatasOverlay.name]
-    return [runners.parse(each) for each in wanted]
+    return [runners.parse_variant(each) for each in wanted]
 
 
 def _report(soaked: Soaked, words: Callable[[Violation], list[str]]) -> None:

@@ -22,14 +22,14 @@ from rich.progress import (
 from harness import runners
 from harness.cli.options import add_dask, add_runner, console, errors, remark, warn
 from harness.engines import Engine
-from harness.engines.choose import NAMES, choose
+from harness.engines.choose import ENGINE_NAMES, choose
 from harness.inside.errors import UsageError
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
 
 if TYPE_CHECKING:  # what proves is slow to import, and no other command needs it
     from harness.verify.matrix import Cell, Verification
-    from harness.verify.proofs import Finding
+    from harness.verify.proofs import ProofResult
 
 MOST_JOBS = 4
 """Properties at once unless more are asked for: where many containers start at once, proofs that wait for a limit fail."""
@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--engine",
         action="append",
-        choices=NAMES,
+        choices=ENGINE_NAMES,
         help="may be given again (default auto: Docker when it answers)",
     )
     parser.add_argument(
@@ -99,11 +99,12 @@ def add(commands: Any) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from harness.verify.matrix import Verification, judge, properties, verify  # noqa: PLC0415
+    from harness.verify.matrix import Verification, judge_matrix, properties, verify  # noqa: PLC0415
     from harness.verify.proofs import PROFILES  # noqa: PLC0415 - see above
 
     variants = {
-        each.label: each for each in map(runners.parse, options.runner or runners.NOTES_NAMES)
+        each.label: each
+        for each in map(runners.parse_variant, options.runner or runners.NOTES_NAMES)
     }
     wanted = [Property(each) for each in dict.fromkeys(options.property or properties())]
     if options.profile not in PROFILES:
@@ -130,7 +131,7 @@ def _verify(options: argparse.Namespace) -> int:
         asked = Verification(
             list(variants.values()), engines, wanted, options.profile, options.image, options.replay
         )
-        findings: list[Finding] = []
+        findings: list[ProofResult] = []
         try:
             with _showing(asked) as show:
                 for finding in verify(asked, show, jobs=options.jobs):
@@ -145,21 +146,21 @@ def _verify(options: argparse.Namespace) -> int:
             ]
             findings.sort(key=lambda each: order.index((each.engine, each.runner, each.name)))
             _report(asked.facts(), findings, options, of=asked.size)
-    return STATUS[judge(findings)]
+    return STATUS[judge_matrix(findings)]
 
 
 def _spread(options: argparse.Namespace, variants: list[Variant], wanted: list[Property]) -> int:
     """The same on the machines of a cluster, those with one kind of engine after those with the other."""
     from harness.measure import cluster  # noqa: PLC0415 - see above
     from harness.measure.cluster import verifying  # noqa: PLC0415
-    from harness.verify.matrix import Verification, judge  # noqa: PLC0415
+    from harness.verify.matrix import Verification, judge_matrix  # noqa: PLC0415
 
     if len(options.engine or []) > 1:
         raise UsageError(
             "on a cluster each worker has its own engine: give --engine once, or leave it out"
         )
     asked = Verification(variants, {}, wanted, options.profile, options.image, options.replay)
-    findings: list[Finding] = []
+    findings: list[ProofResult] = []
     with cluster.Cluster(options.dask, remark) as connected:
         machines = connected.machines((options.engine or ["auto"])[0], options.image)
         engines = verifying.by_engine(machines)
@@ -167,7 +168,7 @@ def _spread(options: argparse.Namespace, variants: list[Variant], wanted: list[P
         size = len(engines) * len(variants) * len(wanted)
         try:
             for name, each in engines.items():
-                for done in verifying.verify(
+                for done in verifying.verify_on_workers(
                     connected,
                     each,
                     [variant.label for variant in variants],
@@ -183,11 +184,15 @@ def _spread(options: argparse.Namespace, variants: list[Variant], wanted: list[P
             order = [(variant.label, name) for variant in variants for name in wanted]
             findings.sort(key=lambda each: (each.engine, order.index((each.runner, each.name))))
             _report(facts, findings, options, of=size)
-    return STATUS[judge(findings)]
+    return STATUS[judge_matrix(findings)]
 
 
 def _report(
-    facts: Mapping[str, Any], findings: Sequence[Finding], options: argparse.Namespace, *, of: int
+    facts: Mapping[str, Any],
+    findings: Sequence[ProofResult],
+    options: argparse.Namespace,
+    *,
+    of: int,
 ) -> None:
     """What was found, of so many that were asked for."""
     from harness.report import matrix  # noqa: PLC0415 - see above
@@ -203,7 +208,7 @@ def _report(
         console.print(f"written to {out}", markup=False, soft_wrap=True)
 
 
-def _tell(finding: Finding, *, debug: bool, where: str = "") -> None:
+def _tell(finding: ProofResult, *, debug: bool, where: str = "") -> None:
     """A line a finding in a log; and what a developer of proofs wants to see."""
     from harness.report import matrix  # noqa: PLC0415 - see above
 

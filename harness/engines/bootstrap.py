@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-LENGTH = struct.Struct(">Q")
+_LENGTH = struct.Struct(">Q")
 
 BOOTSTRAP = """
 import runpy, struct, sys, tempfile
@@ -23,4 +23,4 @@ with tempfile.TemporaryFile() as file:
 
 def send_program(zipapp: bytes) -> bytes:
     """What BOOTSTRAP expects first."""
-    return LENGTH.pack(len(zipapp)) + zipapp
+    return _LENGTH.pack(len(zipapp)) + zipapp

@@ -79,14 +79,14 @@ PERSONALITIES = (0, 8, 0x20000, 0x20008, 0xFFFFFFFF)
 
 AF_VSOCK = 40
 
-Comparison = Literal["equal", "unequal", "masked"]
+_Comparison = Literal["equal", "unequal", "masked"]
 
 
 @dataclass(frozen=True)
 class When:
     """A condition on the first argument: `equal` or `unequal` to the value, or `masked`: its bits in `mask` are the value's."""
 
-    comparison: Comparison
+    comparison: _Comparison
     value: int
     mask: int = 0
 

@@ -11,7 +11,7 @@ from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.engine import LocalEngine
 from harness.inside.errors import EngineError, UsageError
 
-NAMES = ("auto", "docker", "local", "local-plain")
+ENGINE_NAMES = ("auto", "docker", "local", "local-plain")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def choose(
     image of the user's own rules the local engine out. `local-plain` does without bubblewrap. What the engine leaves open is
     the choice's `warning`. Raises EngineError where there is none, and UsageError for an unknown name.
     """
-    if name not in NAMES:
-        raise UsageError(f"there is no engine {name}; there are: {', '.join(NAMES)}")
+    if name not in ENGINE_NAMES:
+        raise UsageError(f"there is no engine {name}; there are: {', '.join(ENGINE_NAMES)}")
     if name.startswith("local"):
         local = LocalEngine(bubblewrap=False if name == "local-plain" else None)
         asked = f"asked for; isolation: {local.note}"

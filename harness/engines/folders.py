@@ -24,11 +24,11 @@ from urllib.parse import quote, unquote
 
 import platformdirs
 
-from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
+from harness.engines.owner import KATAS, OWNER_LABEL, TEMPORARY, Owner
 from harness.inside.disk import remove_tree
 from harness.inside.errors import EngineError
 
-LONGEST = 4096
+_LONGEST = 4096
 """Bytes of a label; this much is read of it."""
 
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -152,7 +152,7 @@ class Shelf:
             ours = os.fstat(folder).st_uid == os.geteuid()
             if under_way := _UNDER_WAY.fullmatch(name):
                 return Labelled(name, unquote(under_way[1]), ours, under_way=True)
-            owner = _read(folder, LABEL)
+            owner = _read(folder, OWNER_LABEL)
             if owner is None:
                 return None
             katas = _read(folder, KATAS)
@@ -177,7 +177,7 @@ def _read(folder: int, label: str) -> tuple[str, bool] | None:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             return None
-        return os.read(file, LONGEST).decode(errors="replace"), status.st_uid == os.geteuid()
+        return os.read(file, _LONGEST).decode(errors="replace"), status.st_uid == os.geteuid()
     finally:
         os.close(file)
 
@@ -197,7 +197,7 @@ def scratch(kind: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def probe(home: Path) -> Iterator[Path]:
+def probe_volume(home: Path) -> Iterator[Path]:
     """The same in a home of volumes, to find out what can be done on its file system. Raises OSError."""
     home.mkdir(parents=True, exist_ok=True)
     with Shelf(home) as shelf:
@@ -230,7 +230,9 @@ def _make(shelf: Shelf, kind: str, labels: Mapping[str, str], inside: Mapping[st
     """A folder of this process's, under a name that nothing has; returns the name. Raises OSError."""
     while True:
         name = f"{kind}-{secrets.token_hex(4)}"
-        if shelf.make(name, {LABEL: str(Owner.current()), **labels}, mode=0o711, inside=inside):
+        if shelf.make(
+            name, {OWNER_LABEL: str(Owner.current()), **labels}, mode=0o711, inside=inside
+        ):
             return name
 
 

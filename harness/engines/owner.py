@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-LABEL = "harness.owner"
+OWNER_LABEL = "harness.owner"
 TEMPORARY = "harness.temporary"
 """Label of a volume that goes with its owner; katas that a user keeps do not carry it."""
 

@@ -11,7 +11,7 @@ from harness.inside.errors import UsageError
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
-MOST = 1 << 62
+_MOST = 1 << 62
 """No bound is as large: kernels and tools count in 64 bits, with a sign, and a little is added to some."""
 
 NOBODY = 65534
@@ -38,9 +38,9 @@ class Limits:
         for name, bound in vars(self).items():
             if not 0 < bound < math.inf:
                 raise UsageError(f"Limits: {name} must be a number above 0, not {bound:g}")
-            if name != "event_seconds" and not (isinstance(bound, int) and bound < MOST):
+            if name != "event_seconds" and not (isinstance(bound, int) and bound < _MOST):
                 raise UsageError(
-                    f"Limits: {name} must be a whole number below {MOST}, not {bound:g}"
+                    f"Limits: {name} must be a whole number below {_MOST}, not {bound:g}"
                 )
 
 

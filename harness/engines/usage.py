@@ -63,7 +63,7 @@ _TIMES = re.compile(rb"(\d+)m(\d+(?:\.\d+)?)s")
 
 
 @dataclass(frozen=True)
-class Usage:
+class ResourceUsage:
     """What was used so far; None where it is not counted."""
 
     processor_ns: int | None = None
@@ -75,7 +75,7 @@ class Usage:
     )
 
     @classmethod
-    def parse(cls, answer: bytes) -> Usage:
+    def parse(cls, answer: bytes) -> ResourceUsage:
         """From what the words of a control group or CHILDREN printed."""
         words = {word: int(number) for word, number in _WORDS.findall(answer)}
         if times := _TIMES.findall(answer):

@@ -12,21 +12,21 @@ from harness.gate.evidence import (
     Evidence,
     Figures,
     Samples,
-    arms,
-    check,
+    check_budgets,
     compared_with,
     counts,
     events,
     figures,
+    figures_by_block,
+    measured_arms,
     others,
-    series,
     untold,
 )
 from harness.gate.verdict import EXIT, Noise, Ruling, Verdict
 from harness.inside.errors import UsageError
 from harness.measure import stats
 from harness.measure.compare import AGAIN
-from harness.measure.stats import Interval, State
+from harness.measure.stats import Interval, VerdictState
 from harness.measure.trials.scenario import SCENARIOS
 
 __all__ = [
@@ -51,7 +51,7 @@ def judge(evidence: Evidence, budgets: Sequence[Budget]) -> Verdict:
     """The verdict. Raises UsageError, with the place, for a budget that names an arm, a scenario or a metric
     that was not measured, and where one block is all there is.
     """
-    check(evidence, budgets)
+    check_budgets(evidence, budgets)
     noise = tuple(_noise(evidence, budgets))
     rulings = (
         *(_completed(evidence, *each) for each in _headings(budgets)),
@@ -83,14 +83,14 @@ def settled(
         return False
     evidence = Evidence([samples], against=against)
     try:
-        return State.INCONCLUSIVE not in states(evidence, budgets)
+        return VerdictState.INCONCLUSIVE not in states(evidence, budgets)
     except UsageError:  # an arm that has not had its turn yet
         return False
 
 
-def states(evidence: Evidence, budgets: Sequence[Budget]) -> list[State]:
+def states(evidence: Evidence, budgets: Sequence[Budget]) -> list[VerdictState]:
     """What becomes of each budget, and nothing that explains it. Raises what `judge` raises."""
-    check(evidence, budgets)
+    check_budgets(evidence, budgets)
     return [each.state for each in _decide(evidence, budgets)]
 
 
@@ -110,7 +110,7 @@ class _Ratio:
     interval: Interval
 
     @property
-    def state(self) -> State:
+    def state(self) -> VerdictState:
         return self.interval.against(
             self.budget.amount, at_least=self.budget.sense is Sense.AT_LEAST
         )
@@ -135,7 +135,7 @@ def _completed(evidence: Evidence, runner: str, scenario: str) -> Ruling:
         how = first.outcome.replace("_", " ") if first.outcome != "completed" else "a wrong answer"
         why = f": {first.reason}" if first.reason else ""
         says = f"{len(failed)} of {len(samples)} did not, the first in block {first.block + 1}: {how}{why}"
-    state = State.REGRESSED if failed else State.PASSED
+    state = VerdictState.REGRESSED if failed else VerdictState.PASSED
     return Ruling(runner, scenario, "test events", COMPLETED, state, says, len(samples))
 
 
@@ -143,7 +143,10 @@ def _counted(evidence: Evidence, budget: Budget) -> Ruling:
     """What no noise reaches: every sample keeps to it, or it is broken."""
     if untold(evidence, budget):
         return _ruling(
-            budget, State.PASSED, "not counted on either side: the build makes no object files", 0
+            budget,
+            VerdictState.PASSED,
+            "not counted on either side: the build makes no object files",
+            0,
         )
     counted = counts(evidence, budget)
     bound = budget.amount
@@ -156,10 +159,12 @@ def _counted(evidence: Evidence, budget: Budget) -> Ruling:
         block, found = broken[0]
         says = f"{found:g} in block {block + 1}, not {budget.sense} {bound:g}"
         says += f"; broken in {len(broken)} of {len(counted)} blocks"
-    return _ruling(budget, State.REGRESSED if broken else State.PASSED, says, len(counted))
+    return _ruling(
+        budget, VerdictState.REGRESSED if broken else VerdictState.PASSED, says, len(counted)
+    )
 
 
-def _ruling(budget: Budget, state: State, says: str, blocks: int) -> Ruling:
+def _ruling(budget: Budget, state: VerdictState, says: str, blocks: int) -> Ruling:
     return Ruling(budget.runner, budget.scenario, budget.metric, budget.text, state, says, blocks)
 
 
@@ -208,7 +213,7 @@ def _explain(found: _Ratio) -> Ruling:
         outliers=len(stats.outliers(ratios)),
         warm_up=stats.warm_up(one),
     )
-    if found.state is not State.INCONCLUSIVE:
+    if found.state is not VerdictState.INCONCLUSIVE:
         return ruling
     few = not paired and budget.than in SCENARIOS and len(other) < len(one)
     return _advise(ruling, interval, f"{budget.than} blocks" if few else "blocks")
@@ -240,14 +245,14 @@ def _advise(ruling: Ruling, interval: Interval, blocks: str) -> Ruling:
 
 def _noise(evidence: Evidence, budgets: Sequence[Budget]) -> Iterator[Noise]:
     """The A/A pairs, in the scenarios that there are budgets for."""
-    pairs = [each for each in arms(evidence.runs) if each.endswith(AGAIN)]
+    pairs = [each for each in measured_arms(evidence.runs) if each.endswith(AGAIN)]
     for again in pairs:
         runner = again.removesuffix(AGAIN)
         for scenario in dict.fromkeys(each.scenario for each in budgets):
             one, other = [], []
             for samples in evidence.runs:
-                first = series(samples, runner, scenario, "seconds")
-                for block, found in series(samples, again, scenario, "seconds").items():
+                first = figures_by_block(samples, runner, scenario, "seconds")
+                for block, found in figures_by_block(samples, again, scenario, "seconds").items():
                     if block in first:
                         one.append(found)
                         other.append(first[block])

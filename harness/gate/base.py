@@ -45,8 +45,8 @@ def find_base(
     python = Path(text) / "bin" / "python"
     if python.exists():
         return Base(f"{head}@{Path(text).resolve().name}", head, python.absolute())
-    if text.partition(":")[0] in runners.names():
-        label = runners.parse(text).label
+    if text.partition(":")[0] in runners.runner_names():
+        label = runners.parse_variant(text).label
         if label == head:
             raise UsageError(
                 f"--against {text} is the runner itself; to see the noise, give compare --aa"
@@ -56,7 +56,7 @@ def find_base(
         revision = Revision.find(text, folder)
     except GitError as error:
         raise UsageError(
-            f"--against {text} is no folder of a virtual environment, no runner ({', '.join(runners.names())}) "
+            f"--against {text} is no folder of a virtual environment, no runner ({', '.join(runners.runner_names())}) "
             f"and no git revision here: {error}"
         ) from error
     return Base(f"{head}@{text}", head, _environment(revision, report))

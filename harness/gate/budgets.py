@@ -51,12 +51,12 @@ COUNTERS = (
 METRICS = (*TIMES, *COUNTERS, "memory")
 """The memory may be bounded on its own, as counters are, and compared with an interval, as times are."""
 
-SIZES = ("bytes_", "tree_bytes", "disk_", "memory")
+_SIZES = ("bytes_", "tree_bytes", "disk_", "memory")
 """What the metrics that are sizes, in bytes, begin with."""
 
 BASELINE = "baseline"
 
-UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 GRAMMAR = re.compile(
     r"(?P<sense>exactly|at most|at least) (?P<amount>\d+(?:\.\d+)?(?:/\d+)?)(?: ?(?P<unit>%|[a-zA-Z]?B))?"
@@ -103,14 +103,14 @@ def read_budgets(path: Path) -> tuple[Budget, ...]:
     """The budgets of a file. Raises UsageError, with the line or the key, for one that cannot be kept to."""
     try:
         with path.open("rb") as file:
-            return parse(tomllib.load(file), str(path))
+            return parse_budgets(tomllib.load(file), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: this is no TOML: {error}") from error
 
 
-def parse(tables: dict[str, Any], source: str) -> tuple[Budget, ...]:
+def parse_budgets(tables: dict[str, Any], source: str) -> tuple[Budget, ...]:
     """The budgets of the tables of `source`. Raises UsageError, with the key."""
     found = tuple(_budgets(tables, source))
     if not found:
@@ -138,7 +138,7 @@ def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Bu
     if (
         (unit == "%") != (how == "above")
         or (how and unit not in ("", "%"))
-        or unit not in (*UNITS, "%")
+        or unit not in (*_UNITS, "%")
     ):
         raise UsageError(f"{place}: {text!r} is no budget; {HELP}")
     if sense is Sense.EXACTLY and how:
@@ -158,9 +158,9 @@ def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Bu
         raise UsageError(
             f"{place}: {FLOOR} is what a baseline is compared by; it has no ratio to itself"
         )
-    if unit not in ("", "%") and not metric.startswith(SIZES):
+    if unit not in ("", "%") and not metric.startswith(_SIZES):
         raise UsageError(f"{place}: {metric} is a number, not a size: leave {unit} out")
-    amount = 1 + amount / 100 if unit == "%" else amount * UNITS[unit]
+    amount = 1 + amount / 100 if unit == "%" else amount * _UNITS[unit]
     return Budget(runner, scenario, metric, sense, amount, than, " ".join(text.split()), place)
 
 

@@ -45,9 +45,9 @@ class Figures:
         return min(len(self.one), len(self.other))
 
 
-def check(evidence: Evidence, budgets: Iterable[Budget]) -> None:
+def check_budgets(evidence: Evidence, budgets: Iterable[Budget]) -> None:
     """Raise UsageError for a budget that this evidence cannot answer."""
-    measured = arms(evidence.runs)
+    measured = measured_arms(evidence.runs)
     for each in budgets:
         if each.than == BASELINE and evidence.against is None:
             _check_baseline(evidence, each)
@@ -68,7 +68,7 @@ def _check_baseline(evidence: Evidence, budget: Budget) -> None:
     check_baseline_given(budget, given=bool(evidence.baseline))
     for arm in (budget.runner, *([FLOOR] if budget.metric in TIMES else [])):
         for where, runs in (("the baseline", [evidence.baseline]), ("the result", evidence.runs)):
-            _check_arm(arms(runs), arm, budget.scenario, budget.place, where)
+            _check_arm(measured_arms(runs), arm, budget.scenario, budget.place, where)
 
 
 def _check_arm(
@@ -81,7 +81,7 @@ def _check_arm(
         raise UsageError(f"{place}: {where} has no scenario {scenario} of {runner}; it has: {has}")
 
 
-def arms(runs: Iterable[Samples]) -> dict[str, set[str]]:
+def measured_arms(runs: Iterable[Samples]) -> dict[str, set[str]]:
     """The runners that were measured, and their scenarios."""
     found: dict[str, set[str]] = {}
     for samples in runs:
@@ -144,15 +144,15 @@ def figures(evidence: Evidence, budget: Budget) -> Figures:
     other: list[float] = []
     paired = scenario == budget.scenario
     for samples in evidence.runs:
-        mine = series(samples, budget.runner, budget.scenario, budget.metric)
-        theirs = series(samples, runner, scenario, budget.metric)
+        mine = figures_by_block(samples, budget.runner, budget.scenario, budget.metric)
+        theirs = figures_by_block(samples, runner, scenario, budget.metric)
         both = mine.keys() & theirs.keys()
         one += [found for block, found in mine.items() if block in both or not paired]
         other += [found for block, found in theirs.items() if block in both or not paired]
     return Figures(one, other, paired)
 
 
-def series(samples: Samples, runner: str, scenario: str, metric: str) -> dict[int, float]:
+def figures_by_block(samples: Samples, runner: str, scenario: str, metric: str) -> dict[int, float]:
     """The figures of an arm by block, of the test events that completed."""
     return {
         each.block: found
@@ -163,11 +163,11 @@ def series(samples: Samples, runner: str, scenario: str, metric: str) -> dict[in
 
 def _comparable(samples: Samples, budget: Budget) -> Iterator[float]:
     """Figures that mean the same on another day: times as ratios to the floor of their block."""
-    mine = series(samples, budget.runner, budget.scenario, budget.metric)
+    mine = figures_by_block(samples, budget.runner, budget.scenario, budget.metric)
     if budget.metric not in TIMES:
         yield from mine.values()
         return
-    floor = series(samples, FLOOR, budget.scenario, "seconds")
+    floor = figures_by_block(samples, FLOOR, budget.scenario, "seconds")
     yield from (found / floor[block] for block, found in mine.items() if block in floor)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from harness.gate.evidence import arms, series
+from harness.gate.evidence import figures_by_block, measured_arms
 from harness.measure import stats
 from harness.measure.results import Recording
-from harness.measure.stats import Change
+from harness.measure.stats import ChangePoint
 from harness.measure.trials.arms import FLOOR
 
 FEWEST = 5
@@ -33,7 +33,7 @@ class History:
     runner: str
     scenario: str
     points: tuple[Point, ...]
-    changes: tuple[Change, ...]  # `place` counts points
+    changes: tuple[ChangePoint, ...]  # `place` counts points
 
 
 def histories(recordings: Iterable[Recording], *, chance: float = 0.01) -> list[History]:
@@ -51,7 +51,7 @@ def histories(recordings: Iterable[Recording], *, chance: float = 0.01) -> list[
     ]
 
 
-def _changes(points: Sequence[Point], chance: float) -> list[Change]:
+def _changes(points: Sequence[Point], chance: float) -> list[ChangePoint]:
     return (
         stats.change_points([each.ratio for each in points], chance=chance)
         if len(points) >= FEWEST
@@ -61,10 +61,10 @@ def _changes(points: Sequence[Point], chance: float) -> list[Change]:
 
 def _ratios(recording: Recording) -> dict[tuple[str, str], float]:
     found = {}
-    for runner, scenarios in arms([recording.samples]).items():
+    for runner, scenarios in measured_arms([recording.samples]).items():
         for scenario in scenarios if runner != FLOOR else ():
-            floor = series(recording.samples, FLOOR, scenario, "seconds")
-            mine = series(recording.samples, runner, scenario, "seconds")
+            floor = figures_by_block(recording.samples, FLOOR, scenario, "seconds")
+            mine = figures_by_block(recording.samples, runner, scenario, "seconds")
             if ratios := [
                 seconds / floor[block] for block, seconds in mine.items() if block in floor
             ]:

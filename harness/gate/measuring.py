@@ -50,7 +50,7 @@ class Wanted:
         kinds = []
         for name in arms:
             try:
-                kinds.append(runners.parse(name))
+                kinds.append(runners.parse_variant(name))
             except UsageError as error:
                 raise UsageError(f"{names[name]}{error}") from error
             if name != kinds[-1].label:
@@ -68,7 +68,7 @@ class Wanted:
         """The runners of this process, a base of its own included."""
         if self.apart:
             return ()
-        return (*self.runners, *([runners.parse(self.base.runner)] if self.base else []))
+        return (*self.runners, *([runners.parse_variant(self.base.runner)] if self.base else []))
 
     def beside(self, comparison: Comparison, engine: str) -> list[Callable[[], Arm]]:
         """The runners that are children, each of its environment; `engine` is its name on the command line."""

@@ -36,12 +36,12 @@ def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evid
     remarks = []
     for each in rest:
         refuse_unlike(first, each, "they cannot be judged together")
-        remarks += differences(first, each)
+        remarks += _differences(first, each)
     before: Sequence[Sample] = ()
     if baseline is not None:
         read = read_result(baseline)
         refuse_unlike(first, read, NO_BASELINE)
-        if unlike := differences(first, read):
+        if unlike := _differences(first, read):
             remarks += [
                 *unlike,
                 "so only ratios to bare make are compared, and those of an unlike machine",
@@ -83,7 +83,7 @@ def refuse_unlike(one: Recording, other: Recording, why: str) -> None:
             )
 
 
-def differences(one: Recording, other: Recording) -> list[str]:
+def _differences(one: Recording, other: Recording) -> list[str]:
     """What differs, in words."""
     ours, theirs = _circumstances(one.facts), _circumstances(other.facts)
     return [

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.measure.stats import Interval, State
+from harness.measure.stats import Interval, VerdictState
 
-EXIT = {State.PASSED: 0, State.REGRESSED: 1, State.INCONCLUSIVE: 3}
+EXIT = {VerdictState.PASSED: 0, VerdictState.REGRESSED: 1, VerdictState.INCONCLUSIVE: 3}
 """Exit statuses of `harness gate`; 2 is what cannot be judged."""
 
 
@@ -20,7 +20,7 @@ class Ruling:
     scenario: str
     metric: str
     budget: str  # the sentence
-    state: State
+    state: VerdictState
     says: str  # what was found, in one line
     blocks: int
     interval: Interval | None = None  # of the ratio; None for what no noise reaches
@@ -55,11 +55,13 @@ class Verdict:
     facts: Mapping[str, Any]
 
     @property
-    def state(self) -> State:
+    def state(self) -> VerdictState:
         """The worst of all."""
         states = {each.state for each in self.rulings}
         return next(
-            each for each in (State.REGRESSED, State.INCONCLUSIVE, State.PASSED) if each in states
+            each
+            for each in (VerdictState.REGRESSED, VerdictState.INCONCLUSIVE, VerdictState.PASSED)
+            if each in states
         )
 
     @property

@@ -120,7 +120,7 @@ def suspects(before: Listing, after: Listing) -> tuple[bytes, ...]:
     )
 
 
-def work_out(
+def changes_between(
     before: Listing, sent: Collection[bytes], after: Listing, also: Collection[bytes] = ()
 ) -> Changes:
     """What turned the tree of `before` into that of `after`; `sent` are paths that were put there meanwhile, in the tree

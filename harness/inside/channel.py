@@ -14,8 +14,8 @@ from typing import Any
 
 from harness.inside.errors import StreamCut
 
-LENGTH = struct.Struct(">L")
-CUT = 0xFFFFFFFF
+_LENGTH = struct.Struct(">L")
+_CUT = 0xFFFFFFFF
 LARGE = 1 << 16
 """Bytes that cost more to copy than to send apart from their length."""
 
@@ -44,24 +44,24 @@ class Channel:
 
     def send(self, message: object) -> None:
         data = json.dumps(message).encode()
-        self._write(LENGTH.pack(len(data)) + data)
+        self._write(_LENGTH.pack(len(data)) + data)
 
     def receive(self) -> Any:
         """The next message; None at the end of the stream. Raises StreamCut inside one."""
-        header = self._read(LENGTH.size)
+        header = self._read(_LENGTH.size)
         if not header:
             return None
         return json.loads(self._exactly(self._length(header)))
 
     def send_piece(self, data: bytes) -> None:
         if len(data) > LARGE:
-            self._write(LENGTH.pack(len(data)))
+            self._write(_LENGTH.pack(len(data)))
             self._write(data)
         elif data:  # an empty piece would end the stream
-            self._write(LENGTH.pack(len(data)) + data)
+            self._write(_LENGTH.pack(len(data)) + data)
 
     def end_pieces(self, *, cut: bool = False) -> None:
-        self._write(LENGTH.pack(CUT if cut else 0))
+        self._write(_LENGTH.pack(_CUT if cut else 0))
 
     def send_pieces(self, pieces: Iterable[bytes]) -> None:
         """A whole stream; if `pieces` raises an Exception, the other end is told, and CutShort is raised from it. Anything
@@ -83,8 +83,8 @@ class Channel:
         """The pieces of a stream, which must be read to its end; not `whole`, they are cut as the bytes come, for
         whom the sender's pieces mean nothing. Raises StreamCut if the sender could not finish it.
         """
-        while left := self._length(self._read(LENGTH.size)):
-            if left == CUT:
+        while left := self._length(self._read(_LENGTH.size)):
+            if left == _CUT:
                 raise StreamCut("the sender could not finish the stream")
             while left:
                 piece = self._exactly(left) if whole else self._whole(self._read_some(left), 1)
@@ -100,5 +100,5 @@ class Channel:
         return data
 
     def _length(self, header: bytes) -> int:
-        length: int = LENGTH.unpack(self._whole(header, LENGTH.size))[0]
+        length: int = _LENGTH.unpack(self._whole(header, _LENGTH.size))[0]
         return length

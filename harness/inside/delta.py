@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from harness.inside.disk import open_file
 
-READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 18
 """Bytes that are asked for at once; it bounds what a file of any size costs in memory."""
 
 
@@ -46,7 +46,7 @@ class Delta:
         return self.changed + self.new + self.gone
 
 
-def work_out(
+def delta_between(
     manifest: Mapping[bytes, Stamped], sent: Mapping[bytes, Stamped], there: Collection[bytes]
 ) -> Delta:
     """The delta of the files of a manifest against those that were sent last.
@@ -130,7 +130,7 @@ def feed(digest: hashlib._Hash, folder: int, name: bytes, size: int) -> bool:
         if os.fstat(file).st_size != size:
             return False
         left = size
-        while piece := os.read(file, min(left + 1, READ_BYTES)):
+        while piece := os.read(file, min(left + 1, _READ_BYTES)):
             left -= len(piece)
             if left < 0:
                 return False
@@ -146,6 +146,6 @@ def read_all(file: int, size: int) -> bytes:
     if len(content) == size:
         return content
     pieces = [content]
-    while piece := os.read(file, READ_BYTES):
+    while piece := os.read(file, _READ_BYTES):
         pieces.append(piece)
     return b"".join(pieces)

@@ -29,7 +29,7 @@ HOLES = 1 << 30
 gigabyte of them takes some ten seconds, in which the kata's presses wait.
 """
 
-BLOCK = 512
+STAT_BLOCK = 512
 """Bytes of a block as stat(2) counts them."""
 
 FEW = 14
@@ -158,7 +158,7 @@ def outgrows(folder: str | bytes | os.PathLike[str], deepest: int, holes: int) -
             continue
         if met.status.st_nlink > 1:
             linked.add(met.status.st_ino)
-        left -= max(0, met.status.st_size - met.status.st_blocks * BLOCK)
+        left -= max(0, met.status.st_size - met.status.st_blocks * STAT_BLOCK)
         if left < 0:
             return f"files with holes of more than {holes} bytes"
     return ""

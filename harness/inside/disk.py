@@ -14,7 +14,7 @@ import sys
 
 from harness.inside.descent import Way, descend
 
-ALL = os.R_OK | os.W_OK | os.X_OK
+ALL_ACCESS = os.R_OK | os.W_OK | os.X_OK
 """What it takes to change a folder."""
 
 EXCHANGE, SYNC_FILE, SYNC_DISK = "harness.exchange", "harness.sync_file", "harness.sync_disk"
@@ -155,7 +155,7 @@ def remove_tree(folder: str | bytes | os.PathLike[str], *, parent: int | None = 
     """
     path = os.fsencode(folder)
     try:
-        top = open_folder(path, parent=parent, need=ALL)
+        top = open_folder(path, parent=parent, need=ALL_ACCESS)
     except FileNotFoundError:
         return
     way = Way(top)
@@ -168,7 +168,7 @@ def remove_tree(folder: str | bytes | os.PathLike[str], *, parent: int | None = 
 
 def empty_tree(folder: str | bytes | os.PathLike[str]) -> None:
     """Remove all that is in a folder; see `remove_tree`. Raises OSError."""
-    way = Way(open_folder(os.fsencode(folder), need=ALL))
+    way = Way(open_folder(os.fsencode(folder), need=ALL_ACCESS))
     try:
         _empty(way)
     finally:
@@ -181,7 +181,7 @@ def _empty(way: Way) -> None:
     while True:
         if way.waiting:
             name = way.waiting.pop()
-            way.down(name, open_folder(name, parent=way.here, need=ALL))
+            way.down(name, open_folder(name, parent=way.here, need=ALL_ACCESS))
             way.waiting.extend(_unlink_files(way.here))
         elif (left := way.up()) is not None:
             os.rmdir(left, dir_fd=way.here)

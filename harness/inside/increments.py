@@ -11,10 +11,10 @@ from typing import Any
 
 from harness.inside import whole
 
-END = b"\n ]"
+_END = b"\n ]"
 
 
-def read(path: str) -> dict[str, list[dict[str, Any]]]:
+def read_increments(path: str) -> dict[str, list[dict[str, Any]]]:
     """All of it; empty before the first test event. Raises OSError, and KatasError for a damaged file."""
     return _parse(path, whole.read(path))
 
@@ -49,7 +49,7 @@ def add(
 
 def drop(path: str, avatar: str) -> None:
     """Forget an avatar's test events. The caller holds the kata's lock. Raises as `read`."""
-    increments = read(path)
+    increments = read_increments(path)
     if increments.pop(avatar, None) is not None:
         whole.write(path, _dump(increments))
 
@@ -60,7 +60,7 @@ def _last_line(content: bytes, avatar: str) -> tuple[int, int, int] | None:
     """
     head = f'\n "{avatar}": [\n'.encode()
     begin = content.find(head)
-    end = content.find(END, begin)
+    end = content.find(_END, begin)
     if begin < 0 or end < 0 or not content.endswith(b"}\n"):
         return None
     start = content.rfind(b"\n  ", begin + len(head) - 1, end) + 3

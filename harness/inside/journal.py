@@ -111,7 +111,7 @@ def accept(
     staged = []
     for name, content in contents:
         if not durable:
-            objects.write(history, name, content)
+            objects.write_object(history, name, content)
         elif objects.stage(history, name, content, os.path.join(avatar, INCOMING)):
             staged.append(name)
     staging = os.path.join(avatar, STAGING)
@@ -123,7 +123,7 @@ def accept(
         "layers": layers,
     }
     if changes:
-        redo.check(os.path.join(avatar, SANDBOX), staging, changes)
+        redo.check_staged(os.path.join(avatar, SANDBOX), staging, changes)
         decided["changes"] = pack_changes(changes)
     elif os.path.isdir(staging):
         decided["staged"] = os.stat(staging).st_ino
@@ -159,7 +159,7 @@ def recover(avatar: str) -> None:
     durable = "objects" in decided
     if durable:
         for each in decided["objects"]:
-            objects.place(history, each, os.path.join(avatar, INCOMING))
+            objects.place_object(history, each, os.path.join(avatar, INCOMING))
         if decided["sent"] is not None:
             whole.write(os.path.join(avatar, VISIBLE), decided["sent"].encode())
     refs.write_tag(history, increment["tag"], decided["commit"])
@@ -229,8 +229,8 @@ def head(avatar: str) -> tuple[str | None, int]:
     history, (kata, name) = os.path.join(avatar, HISTORY), os.path.split(avatar)
     listing = os.path.join(kata, INCREMENTS)
     tag = increments.last(listing, name)
-    commit = refs.read(history, refs.BRANCH)
-    tagged = refs.read(history, refs.tag_name(tag or 1))
+    commit = refs.read_reference(history, refs.BRANCH)
+    tagged = refs.read_reference(history, refs.tag_name(tag or 1))
     if tag and commit and commit == tagged:
         return commit, tag
     if not (tag or commit or tagged):

@@ -23,10 +23,10 @@ from harness.inside.trial import TrialEvent
 
 PLAIN = "plain"
 
-KINDS = {PLAIN: FolderEvent, "trial": TrialEvent, "layered": LayeredEvent}
+_KINDS = {PLAIN: FolderEvent, "trial": TrialEvent, "layered": LayeredEvent}
 """The kinds of test event that a harness can ask for."""
 
-ID = 40
+_ID = 40
 """Length of a git object's id in hexadecimal."""
 
 
@@ -66,7 +66,7 @@ class Keeper:
         durable: bool = False,
         **how: Any,
     ) -> Any:
-        made = partial(KINDS[kind], **how)
+        made = partial(_KINDS[kind], **how)
         self._event = self._katas.event(Avatar(kata, name), made, seconds=seconds, durable=durable)
         return self._event.roots if kind == PLAIN else ()
 
@@ -126,7 +126,7 @@ class Keeper:
 
     def do_accept(self, commit: str, increment: Any, changes: Any) -> None:
         pieces = self._channel.receive_pieces()
-        objects = ((piece[:ID].decode(), piece[ID:]) for piece in pieces)
+        objects = ((piece[:_ID].decode(), piece[_ID:]) for piece in pieces)
         try:
             self._current.accept(
                 Acceptance(commit, objects, Increment(**increment)),

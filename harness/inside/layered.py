@@ -15,17 +15,24 @@ from typing import Any
 
 from harness.inside import journal, saving, whole
 from harness.inside.changes import Changes
-from harness.inside.delta import Delta, Stamped, same_kind, work_out
+from harness.inside.delta import Delta, Stamped, delta_between, same_kind
 from harness.inside.disk import open_folder, remove_tree, sync_disk, sync_file, sync_folder
 from harness.inside.layers import Layers, dress, split_path
 from harness.inside.layout import LAYERS, LISTED, SANDBOX, split_name
 from harness.inside.linked import copies, indexed
-from harness.inside.listed import Listed, layers_of, put_ahead_again, settle, survey, with_layer
+from harness.inside.listed import (
+    Listed,
+    fold_layers,
+    layers_of,
+    put_layers_ahead_again,
+    survey_layers,
+    with_layer,
+)
 from harness.inside.sent import Record, Sent
 from harness.inside.stamps import Ahead, is_ahead
-from harness.inside.store import Acceptance, Comparison, FolderEvent, Usage
+from harness.inside.store import Acceptance, DiskUsage, FolderEvent, SendPlan
 from harness.inside.tree import Entry, entries
-from harness.inside.upper import Owner, Upper
+from harness.inside.upper import Upper, UserAndGroup
 
 DEPTH = 10
 """The kernel takes the names of all layers in one page of 4 KiB."""
@@ -57,18 +64,18 @@ class LayeredEvent(FolderEvent):
     def _settle(self) -> None:
         if os.path.exists(self._staging):
             # A crash in the middle of that left each file with two names.
-            settle(self._folder, durable=self._durable)
+            fold_layers(self._folder, durable=self._durable)
         listed = Listed.read(self._folder)
         if listed:
-            put_ahead_again(self._folder, listed)
-        self._begin(listed or survey(self._sandbox, self._sent()))
+            put_layers_ahead_again(self._folder, listed)
+        self._begin(listed or survey_layers(self._sandbox, self._sent()))
         self._clear_layers()
 
     def _begin(self, listed: Listed) -> None:
         self._listed, self._now, self._newest = listed, listed.sent, listed.newest
         self._upper = Upper(f"{self._layer}.upper", layers_of(self._folder, listed))
 
-    def stack(self, owner: Owner | None) -> Stack:
+    def stack(self, owner: UserAndGroup | None) -> Stack:
         """Make the layer that this test event's run writes into, for a player who is to own the tree. Raises KatasError."""
         with self._saying("written"):
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
@@ -93,24 +100,28 @@ class LayeredEvent(FolderEvent):
             assert top is not None
             return os.stat(self._upper.path).st_ino, top.status.st_ino
 
-    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         with self._saying("read"):
             self._let_go()
             sent = self._listed.sent
             for path in self._listed.closed:
                 self._upper.folder(split_path(path))
             there = sent.keys() - set(self._listed.gone)
-            delta = work_out(manifest, {name: file.stamped for name, file in sent.items()}, there)
-            return Comparison(delta, *self._against(manifest.values()))
+            delta = delta_between(
+                manifest, {name: file.stamped for name, file in sent.items()}, there
+            )
+            return SendPlan(delta, *self._against(manifest.values()))
 
     def start_afresh(self) -> None:
         with self._saying("written"):
             self._flatten()
             self._clear_layers()
         super().start_afresh()
-        self._begin(survey(self._sandbox, {}))
+        self._begin(survey_layers(self._sandbox, {}))
 
-    def save(self, files: Iterable[saving.SavedFile], delta: Delta, *, owner: Owner | None) -> None:
+    def save(
+        self, files: Iterable[saving.SavedFile], delta: Delta, *, owner: UserAndGroup | None
+    ) -> None:
         with self._saying("written"):
             os.makedirs(self._incoming, exist_ok=True)
             sent = self._listed.sent
@@ -170,17 +181,17 @@ class LayeredEvent(FolderEvent):
             )
             return entries(walked, contents=contents)
 
-    def usage(self) -> Usage:
+    def usage(self) -> DiskUsage:
         with self._saying("read"):
             listed = Listed.read(self._folder) or self._listed
             folders = (*(f"{LAYERS}/{number}" for number, _ in listed.layers), SANDBOX)
-            return Usage.of(self._folder, listed.sent, folders)
+            return DiskUsage.of(self._folder, listed.sent, folders)
 
     def close(self) -> None:
         # A layer that is accepted but not listed yet, where the disk is full, must not go with those that were not accepted.
         if not journal.is_pending(str(self._folder)):
             with contextlib.suppress(OSError, ValueError):
-                put_ahead_again(
+                put_layers_ahead_again(
                     self._folder, self._listed
                 )  # of what was not accepted nothing is left
                 self._listed = Listed.read(self._folder) or self._listed
@@ -200,8 +211,8 @@ class LayeredEvent(FolderEvent):
     def _flatten(self) -> None:
         """Fold all layers into the sandbox."""
         sent = self._listed.sent
-        settle(self._folder, durable=self._durable)
-        self._begin(survey(self._sandbox, sent))
+        fold_layers(self._folder, durable=self._durable)
+        self._begin(survey_layers(self._sandbox, sent))
 
     def _copy_linked(self) -> None:
         """Copy what has several names, for a kernel that would copy only the one that a run writes to; one that keeps an index
@@ -227,7 +238,7 @@ class LayeredEvent(FolderEvent):
         return True
 
     def _put(
-        self, parts: list[bytes], temporary: str, file: saving.SavedFile, owner: Owner | None
+        self, parts: list[bytes], temporary: str, file: saving.SavedFile, owner: UserAndGroup | None
     ) -> bytes:
         """Put a file, or an empty folder, into the layer; returns its path."""
         if stat.S_ISDIR(file.mode):

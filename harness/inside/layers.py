@@ -23,38 +23,38 @@ OPAQUE = "user.overlay.opaque"
 WHITEOUT = os.makedev(0, 0)
 
 
-class Found(NamedTuple):
+class LayerEntry(NamedTuple):
     """What the layers show at one path."""
 
     path: bytes  # where it really is, in the topmost layer that has it
     status: os.stat_result
 
 
-class Place(NamedTuple):
+class _Place(NamedTuple):
     """One name of merged folders."""
 
     found: tuple[
-        Found, ...
+        LayerEntry, ...
     ]  # none: it is hidden; one that is no folder, or the folders that are merged, topmost first
     closed: bool  # nothing of what may be below these layers shines through
 
     @property
-    def shown(self) -> Found | None:
+    def shown(self) -> LayerEntry | None:
         return self.found[0] if self.found else None
 
-    def at(self, name: bytes) -> Place:
+    def at(self, name: bytes) -> _Place:
         """One of the names in these folders."""
         folders = (each.path for each in self.found if stat.S_ISDIR(each.status.st_mode))
         return _place(_look(os.path.join(each, name)) for each in folders)
 
-    def children(self) -> Iterator[tuple[bytes, Place]]:
+    def children(self) -> Iterator[tuple[bytes, _Place]]:
         """Every name in these folders, hidden ones included."""
-        names: dict[bytes, list[Found]] = {}
+        names: dict[bytes, list[LayerEntry]] = {}
         for each in self.found:
             if stat.S_ISDIR(each.status.st_mode):
                 with os.scandir(each.path) as entries:
                     for entry in entries:
-                        found = Found(entry.path, entry.stat(follow_symlinks=False))
+                        found = LayerEntry(entry.path, entry.stat(follow_symlinks=False))
                         names.setdefault(entry.name, []).append(found)
         for name, several in names.items():
             yield name, _place(several)
@@ -75,18 +75,18 @@ class Layers:
         """These with another one over them."""
         return Layers([top, *self._tops])
 
-    def place(self, parts: Sequence[bytes]) -> Place:
+    def place(self, parts: Sequence[bytes]) -> _Place:
         """What there is at this path; symlinks are not followed."""
-        place = Place(tuple(Found(each, os.lstat(each)) for each in self._tops), closed=False)
+        place = _Place(tuple(LayerEntry(each, os.lstat(each)) for each in self._tops), closed=False)
         for part in parts:
             place = place.at(part)
         return place
 
-    def find(self, parts: Sequence[bytes]) -> Found | None:
+    def find(self, parts: Sequence[bytes]) -> LayerEntry | None:
         """What of that is shown."""
         return self.place(parts).shown
 
-    def walk(self) -> Iterator[tuple[bytes, Found]]:
+    def walk(self) -> Iterator[tuple[bytes, LayerEntry]]:
         """Everything that is shown, as snapshots name it, parents before children. Raises OSError."""
         for path, place in self._places():
             if place.found:
@@ -124,7 +124,7 @@ class Layers:
             dress(there, status)
         return count
 
-    def _places(self) -> Iterator[tuple[bytes, Place]]:
+    def _places(self) -> Iterator[tuple[bytes, _Place]]:
         """Each path and what is there, hidden ones included."""
         top = self.place([])
         yield b".", top
@@ -146,7 +146,7 @@ class Links:
             tuple[int, int], list[bytes]
         ] = {}  # of a file of several names, those here
 
-    def link(self, found: Found, there: bytes) -> None:
+    def link(self, found: LayerEntry, there: bytes) -> None:
         """Raises OSError."""
         several = found.status.st_nlink > 1
         made = (
@@ -157,14 +157,14 @@ class Links:
         except OSError as error:
             if error.errno != errno.EMLINK:
                 raise
-            copy(found, there)
+            copy_entry(found, there)
             for each in made:
                 os.unlink(each)
                 os.link(there, each)
         made.append(there)
 
 
-def copy(found: Found, there: bytes) -> None:
+def copy_entry(found: LayerEntry, there: bytes) -> None:
     """Copy what is no folder, with its owner, mode and stamp. Raises OSError."""
     status = found.status
     if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
@@ -197,24 +197,24 @@ def is_opaque(folder: bytes) -> bool:
     return False
 
 
-def _look(path: bytes) -> Found | None:
+def _look(path: bytes) -> LayerEntry | None:
     try:
-        return Found(path, os.lstat(path))
+        return LayerEntry(path, os.lstat(path))
     except FileNotFoundError:
         return None
 
 
-def _place(several: Iterator[Found | None] | Sequence[Found]) -> Place:
+def _place(several: Iterator[LayerEntry | None] | Sequence[LayerEntry]) -> _Place:
     """What is shown of one name, of which these were found in the layers, the topmost first."""
-    folders: list[Found] = []
+    folders: list[LayerEntry] = []
     for each in several:
         if each is None:
             continue
         if is_whiteout(each.status):
-            return Place(tuple(folders), closed=True)
+            return _Place(tuple(folders), closed=True)
         if not stat.S_ISDIR(each.status.st_mode):
-            return Place(tuple(folders) or (each,), closed=True)
+            return _Place(tuple(folders) or (each,), closed=True)
         folders.append(each)
         if is_opaque(each.path):
-            return Place(tuple(folders), closed=True)
-    return Place(tuple(folders), closed=False)
+            return _Place(tuple(folders), closed=True)
+    return _Place(tuple(folders), closed=False)

@@ -66,7 +66,7 @@ def split_name(name: bytes) -> list[bytes]:
     parts = name.split(b"/")
     if name.startswith(b"/") or b".." in parts:
         raise UsageError(
-            f"the file name {show(name)} escapes its sandbox; names are relative to it"
+            f"the file name {printable_name(name)} escapes its sandbox; names are relative to it"
         )
     if (
         b"" in parts
@@ -75,11 +75,11 @@ def split_name(name: bytes) -> list[bytes]:
         or any(len(part) > NAME_BYTES for part in parts)
     ):
         raise UsageError(
-            f"{show(name)} is no file name: each part has 1 to {NAME_BYTES} bytes and is not ."
+            f"{printable_name(name)} is no file name: each part has 1 to {NAME_BYTES} bytes and is not ."
         )
     if len(name) > PATH_BYTES or len(parts) > PATH_PARTS:
         raise UsageError(
-            f"the file name {show(name[:60])}... is too long: at most {PATH_BYTES} bytes, {PATH_PARTS} parts"
+            f"the file name {printable_name(name[:60])}... is too long: at most {PATH_BYTES} bytes, {PATH_PARTS} parts"
         )
     return parts
 
@@ -98,6 +98,6 @@ def is_git_folder(part: bytes) -> bool:
     return text.partition(":")[0].rstrip(" .") in (".git", "git~1")
 
 
-def show(name: bytes) -> str:
+def printable_name(name: bytes) -> str:
     """For a message, which is one line of proper text whatever the name is made of."""
     return repr(name.decode(errors="backslashreplace"))

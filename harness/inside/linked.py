@@ -13,23 +13,23 @@ import os
 from collections.abc import Callable
 
 from harness.inside.errors import KatasError
-from harness.inside.layers import Found, copy, is_whiteout
+from harness.inside.layers import LayerEntry, copy_entry, is_whiteout
 
-INDEX = "index"
+_INDEX = "index"
 """The kernel's folder in the work folder."""
 
-HEADER = 21
+_HEADER = 21
 """Bytes before the file's handle in the name of an entry: version, magic number, length, flags, type and UUID (struct ovl_fb)."""
 
 TYPE = 4
 """Where the type of the handle is in it."""
 
 
-def indexed(work: str) -> dict[int, Found] | None:
+def indexed(work: str) -> dict[int, LayerEntry] | None:
     """The copies in the index of a mount with this work folder, each by the inode that it was copied from; None where the kernel
     keeps none. Raises OSError, and KatasError for a file system whose handles are not known here.
     """
-    folder = os.path.join(os.fsencode(work), os.fsencode(INDEX))
+    folder = os.path.join(os.fsencode(work), os.fsencode(_INDEX))
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -39,25 +39,25 @@ def indexed(work: str) -> dict[int, Found] | None:
         path = os.path.join(folder, name)
         status = os.lstat(path)
         if not is_whiteout(status):
-            found[_inode(name.decode())] = Found(path, status)
+            found[_inode(name.decode())] = LayerEntry(path, status)
     return found
 
 
-def copies(folder: str, *, only: int | None = None) -> Callable[[Found], Found | None]:
+def copies(folder: str, *, only: int | None = None) -> Callable[[LayerEntry], LayerEntry | None]:
     """Makes a copy in this folder, which need not exist, of each file that it is called with, once; or of one inode only. Raises
     OSError.
     """
-    made: dict[int, Found] = {}
+    made: dict[int, LayerEntry] = {}
 
-    def copied(found: Found) -> Found | None:
+    def copied(found: LayerEntry) -> LayerEntry | None:
         inode = found.status.st_ino
         if only not in (None, inode):
             return None
         if inode not in made:
             os.makedirs(folder, exist_ok=True)
             path = os.path.join(os.fsencode(folder), b"linked-%d" % inode)
-            copy(found, path)
-            made[inode] = Found(path, os.lstat(path))
+            copy_entry(found, path)
+            made[inode] = LayerEntry(path, os.lstat(path))
         return made[inode]
 
     return copied
@@ -66,7 +66,7 @@ def copies(folder: str, *, only: int | None = None) -> Callable[[Found], Found |
 def _inode(name: str) -> int:
     """The inode of a handle, as the file systems that can hold layers put it there."""
     data = bytes.fromhex(name)
-    kind, handle = data[TYPE], data[HEADER:]
+    kind, handle = data[TYPE], data[_HEADER:]
     if kind == 1 and len(handle) == 8:  # ext4, xfs, f2fs: inode and generation
         return int.from_bytes(handle[:4], "little")
     if kind == 1 and len(handle) == 12:  # tmpfs: generation and inode

@@ -19,10 +19,10 @@ from harness.inside.disk import exchange, lacks, remove_tree, sync_disk, sync_fo
 from harness.inside.errors import KatasError
 from harness.inside.layers import Layers, is_opaque, is_whiteout, split_path
 from harness.inside.layout import LAYERS, LISTED, SANDBOX, STAGING, VISIBLE
-from harness.inside.sent import Record, encode, pack, unpack
+from harness.inside.sent import Record, encode, record_from_json, record_to_json
 from harness.inside.tree import walk
 
-LONGEST = 4096 - 64
+_LONGEST = 4096 - 64
 """Bytes of a path of a layer at most: Linux's PATH_MAX, less what it may take more in another layer."""
 
 
@@ -56,7 +56,7 @@ class Listed:
             layers=tuple((number, count) for number, count in data["layers"]),
             next=data["next"],
             newest=data["newest"],
-            sent=unpack(data["sent"]),
+            sent=record_from_json(data["sent"]),
             gone=frozenset(_unpack(data["gone"])),
             closed=_unpack(data["closed"]),
             ahead={os.fsencode(path): stamp for path, stamp in data["ahead"].items()},
@@ -71,7 +71,7 @@ class Listed:
             "layers": self.layers,
             "next": self.next,
             "newest": self.newest,
-            "sent": pack(self.sent),
+            "sent": record_to_json(self.sent),
             "gone": _pack(self.gone),
             "closed": _pack(self.closed),
             "ahead": {os.fsdecode(path): stamp for path, stamp in self.ahead.items()},
@@ -93,7 +93,7 @@ class _Look:
     """What there is to know of a folder of the layers, found by walking it."""
 
     def __init__(self, folder: str, sent: Record) -> None:
-        self._room = LONGEST - len(os.fsencode(folder)) - 1
+        self._room = _LONGEST - len(os.fsencode(folder)) - 1
         self._on_the_way = {each for name in sent for each in above(name)}
         self.newest = self.count = 0
         self.closed: list[bytes] = []
@@ -116,7 +116,7 @@ class _Look:
             (self.linked if stat.S_ISREG(status.st_mode) else self.odd).append(path)
 
 
-def survey(sandbox: str, sent: Record) -> Listed:
+def survey_layers(sandbox: str, sent: Record) -> Listed:
     """The list of an avatar without layers, all of whose sandbox is looked through. Raises OSError and KatasError."""
     look, gone = _Look(sandbox, sent), set(sent)
     for path, status in walk(sandbox):
@@ -171,7 +171,7 @@ def with_layer(before: Listed, layer: str, shown: Layers, sent: Record) -> Liste
     )
 
 
-def put_ahead_again(avatar: Path, listed: Listed) -> None:
+def put_layers_ahead_again(avatar: Path, listed: Listed) -> None:
     """Give the stamps back that a test event took away which then was not accepted. Raises OSError."""
     layers = layers_of(avatar, listed)
     for path, stamp in listed.ahead.items():
@@ -179,7 +179,7 @@ def put_ahead_again(avatar: Path, listed: Listed) -> None:
             os.utime(found.path, ns=(stamp, stamp), follow_symlinks=False)
 
 
-def settle(avatar: Path, *, durable: bool = False) -> None:
+def fold_layers(avatar: Path, *, durable: bool = False) -> None:
     """Fold all layers of an avatar, whose lock the caller has, into its sandbox; with `durable` in such an order that no failure
     of the power loses any. Raises OSError, KatasError and ValueError.
     """
@@ -190,7 +190,7 @@ def settle(avatar: Path, *, durable: bool = False) -> None:
     )  # else a layer that is accepted and not listed yet would go with the others
     listed = Listed.read(avatar)
     assert listed is not None
-    put_ahead_again(avatar, listed)
+    put_layers_ahead_again(avatar, listed)
     if listed.layers:
         staging = str(avatar / STAGING)
         remove_tree(staging)

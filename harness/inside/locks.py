@@ -22,7 +22,7 @@ READ_SECONDS = 60.0
 STEP_SECONDS = 10.0
 """How long a step that takes milliseconds is waited for."""
 
-POLL_SECONDS = 0.001, 0.02
+_POLL_SECONDS = 0.001, 0.02
 """Between two tries: at first, and at most."""
 
 
@@ -33,7 +33,7 @@ def locked(folder: str, deadline: float | None = None) -> Iterator[None]:
     """
     began = time.monotonic()
     deadline = began + READ_SECONDS if deadline is None else deadline
-    pause, longest = POLL_SECONDS
+    pause, longest = _POLL_SECONDS
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         while True:

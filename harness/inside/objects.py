@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import IO
 
 from harness.inside import packs, whole
-from harness.inside.descent import BLOCK
+from harness.inside.descent import STAT_BLOCK
 
-CHUNK = 1 << 18
+_CHUNK = 1 << 18
 
 FANOUT, REST = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]{38}")
 
@@ -21,7 +21,7 @@ def path_of(history: str, name: str) -> str:
     return os.path.join(history, "objects", name[:2], name[2:])
 
 
-def write(history: str, name: str, content: bytes) -> None:
+def write_object(history: str, name: str, content: bytes) -> None:
     """Write one, already compressed, unless it is there. Raises OSError."""
     path = path_of(history, name)
     if not os.path.exists(path):
@@ -42,7 +42,7 @@ def stage(history: str, name: str, content: bytes, folder: str) -> bool:
     return True
 
 
-def place(history: str, name: str, folder: str) -> None:
+def place_object(history: str, name: str, folder: str) -> None:
     """Give one that was staged its place, unless it has it. Raises OSError."""
     if os.path.exists(_staged(folder, name)):
         path = path_of(history, name)
@@ -78,7 +78,7 @@ def weigh(history: str) -> int:
 
 def blocks(history: str) -> int:
     """What a history takes of the disk, in bytes, its folders included."""
-    return sum(BLOCK * status.st_blocks for status in _statuses(history, folders=True))
+    return sum(STAT_BLOCK * status.st_blocks for status in _statuses(history, folders=True))
 
 
 def _statuses(history: str, *, folders: bool = False) -> Iterator[os.stat_result]:
@@ -90,7 +90,7 @@ def _statuses(history: str, *, folders: bool = False) -> Iterator[os.stat_result
                 yield os.lstat(os.path.join(here, name))
 
 
-def remove(history: str, names: Iterable[str]) -> None:
+def remove_objects(history: str, names: Iterable[str]) -> None:
     """Remove these, which are packed, and the folders that get empty. Raises OSError."""
     folders = set()
     for name in names:
@@ -124,7 +124,7 @@ def _after(rest: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _inflated(file: IO[bytes]) -> Iterator[bytes]:
     inflate = zlib.decompressobj()
     try:
-        while data := file.read(CHUNK):
+        while data := file.read(_CHUNK):
             yield inflate.decompress(data)
         yield inflate.flush()
     except zlib.error as error:

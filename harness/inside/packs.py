@@ -22,16 +22,16 @@ DELTA = 6
 """An entry that tells how far before it is what it differs from."""
 
 HEADER, FANOUT = struct.Struct(">4sLL"), struct.Struct(">256L")
-INDEX = b"\xfftOc\0\0\0\x02"
+_INDEX = b"\xfftOc\0\0\0\x02"
 NAME, NUMBER, FAR = 20, 4, 8
 FAR_FLAG = 1 << 31
-MOST = 0xFFFFFF
+_MOST = 0xFFFFFF
 """The bytes that one instruction of a delta copies at most."""
-CHUNK = 1 << 20
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class _Entry:
     """What an index says of one object."""
 
     name: bytes
@@ -43,7 +43,7 @@ def folder_of(history: str) -> str:
     return os.path.join(history, "objects", "pack")
 
 
-def complete(history: str) -> list[str]:
+def complete_packs(history: str) -> list[str]:
     """The paths of all packs that have an index, without their endings. Raises OSError."""
     try:
         names = set(os.listdir(folder_of(history)))
@@ -56,7 +56,7 @@ def complete(history: str) -> list[str]:
 def holding(history: str, names: Iterable[str]) -> set[str]:
     """Those of these objects that are in packs. Raises OSError."""
     left, found = {bytes.fromhex(name): name for name in names}, set()
-    for pack in complete(history):
+    for pack in complete_packs(history):
         if not left:
             break
         for name in list(_in_index(pack, left)):
@@ -64,12 +64,12 @@ def holding(history: str, names: Iterable[str]) -> set[str]:
     return found
 
 
-def entries(pack: str) -> list[Entry]:
+def pack_entries(pack: str) -> list[_Entry]:
     """What an index lists, in the order of the pack. Raises OSError, and ValueError for an index that cannot be read."""
     with open(f"{pack}.idx", "rb") as file:
         data = file.read()
     count = _fanout(data)[255]
-    names = len(INDEX) + FANOUT.size
+    names = len(_INDEX) + FANOUT.size
     checks = names + count * NAME
     offsets = checks + count * NUMBER
     far = offsets + count * NUMBER
@@ -81,7 +81,7 @@ def entries(pack: str) -> list[Entry]:
         if offset & FAR_FLAG:
             (offset,) = struct.unpack_from(">Q", data, far + (offset ^ FAR_FLAG) * FAR)
         (check,) = struct.unpack_from(">L", data, checks + each * NUMBER)
-        found.append(Entry(data[names + each * NAME :][:NAME], check, offset))
+        found.append(_Entry(data[names + each * NAME :][:NAME], check, offset))
     return sorted(found, key=lambda each: each.offset)
 
 
@@ -91,7 +91,7 @@ class PackWriter:
     def __init__(self, file: BufferedRandom) -> None:
         """`file` is an empty one, to be written and read."""
         self._file = file
-        self._entries: dict[bytes, Entry] = {}
+        self._entries: dict[bytes, _Entry] = {}
         self._end = file.write(HEADER.pack(b"PACK", 2, 0))
 
     def __len__(self) -> int:
@@ -129,7 +129,7 @@ class PackWriter:
         """All objects of another pack, as they are: what they differ from comes along, as far before them. Raises OSError,
         and ValueError where the pack cannot be understood.
         """
-        listed = entries(pack)
+        listed = pack_entries(pack)
         with open(f"{pack}.pack", "rb") as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(HEADER.size)
@@ -138,14 +138,14 @@ class PackWriter:
             check = _sha1()
             check.update(head)
             left, moved = size - HEADER.size - NAME, self._end - HEADER.size
-            while left > 0 and (data := file.read(min(left, CHUNK))):
+            while left > 0 and (data := file.read(min(left, _CHUNK))):
                 check.update(data)
                 self._file.write(data)
                 left -= len(data)
             if file.read(NAME) != check.digest():
                 raise ValueError("it is not what it was when it was written")
         for each in listed:
-            self._entries[each.name] = Entry(each.name, each.check, each.offset + moved)
+            self._entries[each.name] = _Entry(each.name, each.check, each.offset + moved)
         self._end += size - HEADER.size - NAME
 
     def publish(self, folder: str, index: str) -> str:
@@ -187,7 +187,7 @@ class PackWriter:
         return zlib.crc32(data, crc), end + self._file.write(data)
 
     def _note(self, name: bytes, crc: int, end: int) -> None:
-        self._entries[name] = Entry(name, crc, self._end)
+        self._entries[name] = _Entry(name, crc, self._end)
         self._end = end
 
     def _index(self, trailer: bytes) -> bytes:
@@ -209,7 +209,7 @@ class PackWriter:
                 far.append(each.offset)
         data = b"".join(
             [
-                INDEX,
+                _INDEX,
                 FANOUT.pack(*sums),
                 *(each.name for each in listed),
                 struct.pack(f">{len(listed)}L", *(each.check for each in listed)),
@@ -221,7 +221,7 @@ class PackWriter:
         return data + hashlib.sha1(data, usedforsecurity=False).digest()
 
 
-def difference(base: bytes, content: bytes) -> bytes:
+def delta_instructions(base: bytes, content: bytes) -> bytes:
     """The instructions that make `content` of `base`."""
     most = min(len(base), len(content))
     front = _common(base, content, most)
@@ -252,7 +252,7 @@ def _common(one: bytes, other: bytes, most: int) -> int:
 
 def _copy(start: int, size: int) -> Iterator[bytes]:
     while size:
-        count = min(size, MOST)
+        count = min(size, _MOST)
         yield b"\xff" + struct.pack("<L", start) + struct.pack("<L", count)[:3]
         start, size = start + count, size - count
 
@@ -294,7 +294,7 @@ def _in_index(pack: str, names: Iterable[bytes]) -> Iterator[bytes]:
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
         ):
             sums = _fanout(data)
-            begin = len(INDEX) + FANOUT.size
+            begin = len(_INDEX) + FANOUT.size
             for name in names:
                 low, high = (
                     begin + NAME * (sums[each] if each >= 0 else 0)
@@ -310,9 +310,9 @@ def _in_index(pack: str, names: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _fanout(data: bytes | mmap.mmap) -> tuple[int, ...]:
-    if data[: len(INDEX)] != INDEX or len(data) < len(INDEX) + FANOUT.size:
+    if data[: len(_INDEX)] != _INDEX or len(data) < len(_INDEX) + FANOUT.size:
         raise ValueError("an index is of another version")
-    return FANOUT.unpack_from(data, len(INDEX))
+    return FANOUT.unpack_from(data, len(_INDEX))
 
 
 def _sha1() -> hashlib._Hash:

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from harness.inside.disk import open_file
 from harness.inside.errors import StreamCut
-from harness.inside.layout import show, split_name
-from harness.inside.saving import Folders, folders_of
+from harness.inside.layout import printable_name, split_name
+from harness.inside.saving import Folders, sandbox_folders
 from harness.inside.tarpipe import BLOCK, CHUNK, END, Write
 
 
@@ -22,7 +22,7 @@ def pick(sandbox: str, paths: Iterable[bytes], write: Write) -> int:
     """
     waiting = bytearray()
     count = 0
-    with folders_of(sandbox) as folders:
+    with sandbox_folders(sandbox) as folders:
         for path in paths:
             for piece in _member(folders, path):
                 waiting += piece
@@ -37,7 +37,7 @@ def _member(folders: Folders, path: bytes) -> Iterable[bytes]:
     *parts, last = [b"."] if path == b"." else split_name(path)
     folder = folders.find(parts)
     if folder is None:
-        raise StreamCut(f"{show(path)} has gone")
+        raise StreamCut(f"{printable_name(path)} has gone")
     status = os.lstat(last, dir_fd=folder)
     if stat.S_ISDIR(status.st_mode):
         yield _header(path, status, tarfile.DIRTYPE)
@@ -52,7 +52,7 @@ def _member(folders: Folders, path: bytes) -> Iterable[bytes]:
             while left:
                 piece = os.read(file, min(left, CHUNK))
                 if not piece:
-                    raise StreamCut(f"{show(path)} became shorter while it was read")
+                    raise StreamCut(f"{printable_name(path)} became shorter while it was read")
                 left -= len(piece)
                 yield piece
             yield bytes(-status.st_size % BLOCK)

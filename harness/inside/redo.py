@@ -11,25 +11,25 @@ import stat
 
 from harness.inside.changes import Changes
 from harness.inside.errors import KatasError
-from harness.inside.layout import show, split_name
-from harness.inside.saving import Folders, folders_of, remove
+from harness.inside.layout import printable_name, split_name
+from harness.inside.saving import Folders, remove_entry, sandbox_folders
 
 
-def check(sandbox: str, staging: str, changes: Changes) -> None:
+def check_staged(sandbox: str, staging: str, changes: Changes) -> None:
     """Raise KatasError unless all that was to be brought has been, under names that stay in the sandbox, and nothing there
     has a flag that forbids to change it.
     """
     for path in (*changes.gone, *(each.path for each in changes.folders if each.path != b".")):
         split_name(path)
-    with folders_of(sandbox) as folders:
+    with sandbox_folders(sandbox) as folders:
         for path in (*changes.gone, *changes.brought, *(each.path for each in changes.folders)):
             _check_flags(folders, path)
     if not changes.brought:
         return
-    with folders_of(staging) as staged:
+    with sandbox_folders(staging) as staged:
         for path in changes.brought:
             if _kind(staged, split_name(path)) in (0, stat.S_IFDIR):
-                raise KatasError(f"{show(path)} was to be brought back, and was not")
+                raise KatasError(f"{printable_name(path)} was to be brought back, and was not")
 
 
 def _check_flags(folders: Folders, path: bytes) -> None:
@@ -45,22 +45,23 @@ def _check_flags(folders: Folders, path: bytes) -> None:
         return
     if os.geteuid() == 0 or mode & stat.S_IWUSR:
         raise KatasError(
-            f"{show(path)} in the sandbox cannot be changed, whatever its mode; see lsattr(1) and the options of its mount"
+            f"{printable_name(path)} in the sandbox cannot be changed, whatever its mode; "
+            "see lsattr(1) and the options of its mount"
         )
 
 
 def carry_out(sandbox: str, staging: str, changes: Changes) -> None:
     """Make the sandbox what the run left. Raises OSError; what is not done yet is done by the next call."""
-    with folders_of(sandbox) as folders:
+    with sandbox_folders(sandbox) as folders:
         for path in changes.gone:
             *parts, last = path.split(b"/")
             if (folder := folders.find(parts)) is not None:
-                remove(folder, last)
+                remove_entry(folder, last)
         for each in changes.folders:
             if each.path != b".":
                 _make(folders, each.path.split(b"/"))
         if changes.brought and os.path.isdir(staging):
-            with folders_of(staging) as staged:
+            with sandbox_folders(staging) as staged:
                 for path in changes.brought:
                     _bring(staged, folders, path.split(b"/"))
         for each in reversed(changes.folders):
@@ -73,7 +74,7 @@ def _make(folders: Folders, parts: list[bytes]) -> None:
     if _kind(folders, parts) != stat.S_IFDIR:
         *above, last = parts
         folder = folders.make(above)
-        remove(folder, last)
+        remove_entry(folder, last)
         os.mkdir(last, 0o700, dir_fd=folder)
 
 
@@ -82,7 +83,7 @@ def _bring(staged: Folders, folders: Folders, parts: list[bytes]) -> None:
     if not _kind(staged, parts):
         return  # it was brought before a crash
     source, target = staged.find(above), folders.make(above)
-    remove(target, last, only_folders=True)
+    remove_entry(target, last, only_folders=True)
     os.rename(last, last, src_dir_fd=source, dst_dir_fd=target)
 
 

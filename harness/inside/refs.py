@@ -17,16 +17,16 @@ from harness.inside.locks import STEP_SECONDS
 
 BRANCH, TAGS, PACKED = "refs/heads/main", "refs/tags", "packed-refs"
 
-ID = re.compile(rb"[0-9a-f]{40}")
+_ID = re.compile(rb"[0-9a-f]{40}")
 
-POLL_SECONDS = 0.005
+_POLL_SECONDS = 0.005
 
 
 def tag_name(tag: int) -> str:
     return f"{TAGS}/{tag}"
 
 
-def read(history: str, name: str) -> str | None:
+def read_reference(history: str, name: str) -> str | None:
     """What a reference refers to, an annotated tag's commit included where git has noted it; None where there is none. Raises
     OSError, and KatasError for a reference that cannot be understood.
     """
@@ -34,7 +34,7 @@ def read(history: str, name: str) -> str | None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         with open(path, "rb") as file:
             found = file.read().strip()
-        if not ID.fullmatch(found):
+        if not _ID.fullmatch(found):
             raise KatasError(
                 f"{path} does not name a commit; see `git fsck`, and put it right with `git update-ref`"
             )
@@ -78,7 +78,7 @@ def pack_tags(history: str, tags: Iterable[int]) -> dict[int, bytes]:
     moved: dict[int, bytes] = {}
     for tag in tags:
         content = whole.read(os.path.join(history, tag_name(tag)))
-        if ID.fullmatch(content.strip()):
+        if _ID.fullmatch(content.strip()):
             moved[tag] = content
     path = os.path.join(history, PACKED)
     if moved:
@@ -147,7 +147,7 @@ def _link(ours: str, lock: str) -> None:
             return os.link(ours, lock)
         except FileExistsError:
             if time.monotonic() < deadline and _age(lock) < STEP_SECONDS:
-                time.sleep(POLL_SECONDS)
+                time.sleep(_POLL_SECONDS)
                 continue
         with contextlib.suppress(FileNotFoundError):
             os.unlink(lock)
@@ -170,7 +170,7 @@ def _packed(content: bytes, name: str) -> str | None:
     after = content[end + len(name) + 2 :][:41]
     if after.startswith(b"^"):
         found = after[1:]
-    if not ID.fullmatch(found):
+    if not _ID.fullmatch(found):
         raise KatasError(
             f"packed-refs does not say which commit {name} is; see `git fsck` in its history"
         )
@@ -181,5 +181,5 @@ def _lines(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Name and id of what packed-refs lists; neither its comments nor what annotated tags point to."""
     for line in content.splitlines():
         found, _, name = line.partition(b" ")
-        if ID.fullmatch(found):
+        if _ID.fullmatch(found):
             yield name, found

@@ -24,7 +24,7 @@ from harness.inside.locks import locked, packing
 EVERY = 50
 """Test events after which a history is packed: the files of so many take a megabyte, and packing them a tenth of a second."""
 
-DEEPEST = 50
+_DEEPEST = 50
 """The longest chain of differences, as in git."""
 
 SMALL = 1 << 20
@@ -62,7 +62,7 @@ def repack(avatar: str) -> None:
         merged = _write(history, names - packs.holding(history, names))
         moved = refs.pack_tags(history, refs.loose_tags(history))
         with locked(avatar):
-            objects.remove(history, packs.holding(history, names))
+            objects.remove_objects(history, packs.holding(history, names))
             for pack in merged:
                 for ending in (".idx", ".rev", ".pack"):
                     with contextlib.suppress(FileNotFoundError):
@@ -129,10 +129,10 @@ def _superfluous(history: str, count: int) -> list[str]:
     if os.path.exists(os.path.join(packs.folder_of(history), "multi-pack-index")):
         return []
     found = []
-    for pack in packs.complete(history):
+    for pack in packs.complete_packs(history):
         if not any(os.path.exists(pack + ending) for ending in OF_SOMEBODY):
             with contextlib.suppress(ValueError):  # not one that is understood here
-                found.append((pack, {each.name for each in packs.entries(pack)}))
+                found.append((pack, {each.name for each in packs.pack_entries(pack)}))
     merged: list[str] = []
     held: set[bytes] = set()
     for pack, names in sorted(found, key=lambda each: len(each[1])):
@@ -160,7 +160,7 @@ class _Sorter:
             self._add(None, name)
 
     def _commits(self) -> Iterator[tuple[str, str]]:
-        name = refs.read(self._history, refs.BRANCH)
+        name = refs.read_reference(self._history, refs.BRANCH)
         while name in self._left and (content := self._content(name, "commit")):
             lines = content.split(b"\n")
             yield name, lines[0].removeprefix(b"tree ").decode()
@@ -197,12 +197,12 @@ class _Sorter:
 
     def _difference(self, base: str, kind: str, name: str, content: bytes) -> bytes | None:
         """None where it is not worth it, or what is there is not what its name says."""
-        if self._depth.get(base, 0) >= DEEPEST or (before := self._content(base, kind)) is None:
+        if self._depth.get(base, 0) >= _DEEPEST or (before := self._content(base, kind)) is None:
             return None
         head = f"{kind} {len(content)}\0".encode()
         if hashlib.sha1(head + content, usedforsecurity=False).hexdigest() != name:
             return None
-        found = packs.difference(before, content)
+        found = packs.delta_instructions(before, content)
         return found if 2 * len(found) < len(content) else None
 
     def _content(self, name: str, wanted: str) -> bytes | None:

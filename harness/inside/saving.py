@@ -21,7 +21,7 @@ from harness.inside.changes import above
 from harness.inside.delta import feed, same_kind, stamped
 from harness.inside.descent import Met, descend, enter
 from harness.inside.disk import (
-    ALL,
+    ALL_ACCESS,
     CANNOT,
     exchange,
     give,
@@ -79,7 +79,7 @@ class Folders:
     def make(self, parts: list[bytes]) -> int:
         """The folder to write in, made where it is missing and in the place of whatever else is there."""
         folder = self._go(parts, self._make)
-        permit(folder, ALL)
+        permit(folder, ALL_ACCESS)
         return folder
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class Folders:
         try:
             self._enter(part)
         except (FileNotFoundError, NotADirectoryError):
-            permit(self._here, ALL)
+            permit(self._here, ALL_ACCESS)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part, dir_fd=self._here)
             _make_folder(self._here, part, self._owner)
@@ -125,7 +125,7 @@ def _make_folder(parent: int | None, name: bytes, owner: tuple[int, int] | None)
 def still_there(sandbox: str, sent: Record) -> set[bytes]:
     """The names at which the sandbox holds something of the kind that was sent."""
     found = set()
-    with folders_of(sandbox) as folders:
+    with sandbox_folders(sandbox) as folders:
         for name, file in sent.items():
             status = folders.look(split_name(name))
             if status is not None and same_kind(file.mode, status):
@@ -135,7 +135,7 @@ def still_there(sandbox: str, sent: Record) -> set[bytes]:
 
 def stamp_of(sandbox: str, name: bytes, mode: int) -> int | None:
     """The mtime of what is there, in nanoseconds; None where nothing of the kind of this mode, git's, is there."""
-    with folders_of(sandbox) as folders:
+    with sandbox_folders(sandbox) as folders:
         status = folders.look(split_name(name))
     return status.st_mtime_ns if status is not None and same_kind(mode, status) else None
 
@@ -143,7 +143,7 @@ def stamp_of(sandbox: str, name: bytes, mode: int) -> int | None:
 def survey(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Sent]:
     """What the sandbox holds at these names, as if it had been sent; nothing for a name where there is no file."""
     found = {}
-    with folders_of(sandbox) as folders:
+    with sandbox_folders(sandbox) as folders:
         for name in names:
             *parts, last = split_name(name)
             folder = folders.find(parts)
@@ -160,7 +160,7 @@ def digests(sandbox: str, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
     than the caller reckons with.
     """
     found = {}
-    with folders_of(sandbox) as folders:
+    with sandbox_folders(sandbox) as folders:
         for name, size in sizes.items():
             *parts, last = split_name(name)
             folder = folders.find(parts)
@@ -208,14 +208,14 @@ def save(
     touched: set[tuple[bytes, ...]] = set()
     if latest is None:
         latest = 0 if first else _newest(sandbox)
-    with folders_of(sandbox, owner) as folders:
+    with sandbox_folders(sandbox, owner) as folders:
         for name in deleted:
             *parts, last = split_name(name)
             if (folder := folders.find(parts)) is not None:
                 remove_sent(folder, last, sent.get(name))
                 touched.add(tuple(parts))
         _remove_emptied(folders, deleted, names)
-    with folders_of(sandbox, owner) as folders:
+    with sandbox_folders(sandbox, owner) as folders:
         for number, file in enumerate(files):
             *parts, last = split_name(file.name)
             folder = folders.make(parts)
@@ -285,13 +285,13 @@ def _put(
 def _swap(temporary: str, folder: int, name: bytes, *, was_folder: bool) -> None:
     """Put a file in the place of a folder, or the reverse, with neither missing in between where the file system can do so."""
     if was_folder:
-        os.close(open_folder(name, parent=folder, need=ALL))  # or it cannot be moved
+        os.close(open_folder(name, parent=folder, need=ALL_ACCESS))  # or it cannot be moved
     try:
         exchange(temporary, name, parent=folder)
     except OSError as error:
         if error.errno not in CANNOT:
             raise
-        remove(folder, name)
+        remove_entry(folder, name)
         os.rename(temporary, name, dst_dir_fd=folder)
         return
     if was_folder:
@@ -344,7 +344,7 @@ def remove_sent(folder: int, name: bytes, sent: Sent | None) -> None:
         with contextlib.suppress(OSError):
             os.rmdir(name, dir_fd=folder)
         return
-    remove(folder, name)
+    remove_entry(folder, name)
 
 
 def _remove_emptied(folders: Folders, deleted: Iterable[bytes], names: Iterable[bytes]) -> None:
@@ -483,7 +483,7 @@ def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
                 ages[path] = met.status.st_mtime_ns
             else:
                 latest = max(latest, met.status.st_mtime_ns)
-    with folders_of(sandbox) as folders:
+    with sandbox_folders(sandbox) as folders:
         return stamp_back(partial(_stamp, folders), ages, latest)
 
 
@@ -501,7 +501,7 @@ def put_ahead_again(sandbox: str, ahead: Ahead) -> None:
     """Give the stamps back that `bring_to_clock` took, to what a run left alone: it did not depend on the edit. Raises
     OSError.
     """
-    with folders_of(sandbox) as folders:
+    with sandbox_folders(sandbox) as folders:
         for path, moved in ahead.items():
             status = folders.look(path.split(b"/"))
             if status is not None and status.st_mtime_ns == moved.to:
@@ -542,7 +542,7 @@ def _write(out: FileIO, piece: bytes) -> None:
         rest = rest[out.write(rest) :]
 
 
-def remove(folder: int, name: bytes, *, only_folders: bool = False) -> None:
+def remove_entry(folder: int, name: bytes, *, only_folders: bool = False) -> None:
     """Remove what an open folder holds at `name`, if anything. Raises OSError."""
     status = _look(folder, name)
     if status is None:
@@ -550,7 +550,7 @@ def remove(folder: int, name: bytes, *, only_folders: bool = False) -> None:
     is_folder = stat.S_ISDIR(status.st_mode)
     if only_folders and not is_folder:
         return
-    permit(folder, ALL)
+    permit(folder, ALL_ACCESS)
     if is_folder:
         remove_tree(name, parent=folder)
     else:
@@ -558,7 +558,7 @@ def remove(folder: int, name: bytes, *, only_folders: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def folders_of(sandbox: str, owner: tuple[int, int] | None = None) -> Iterator[Folders]:
+def sandbox_folders(sandbox: str, owner: tuple[int, int] | None = None) -> Iterator[Folders]:
     """Its folders, let go of at the end of the block. Raises OSError."""
     folders = Folders(sandbox, owner)
     try:

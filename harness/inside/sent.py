@@ -32,26 +32,30 @@ class Sent(NamedTuple):
 Record = Mapping[bytes, Sent]
 
 
-def pack(record: Record) -> Any:
+def record_to_json(record: Record) -> Any:
     """As JSON."""
     return {os.fsdecode(name): each[: 4 if each.writing else 3] for name, each in record.items()}
 
 
-def unpack(data: Any) -> dict[bytes, Sent]:
+def record_from_json(data: Any) -> dict[bytes, Sent]:
     """What `pack` made JSON of."""
     return {os.fsencode(name): Sent(*each) for name, each in data.items()}
 
 
 def encode(record: Record) -> bytes:
     """The content of `visible.json`."""
-    return json.dumps(pack(record)).encode()
+    return json.dumps(record_to_json(record)).encode()
 
 
 def decode(content: bytes) -> dict[bytes, Sent] | list[bytes]:
     """What `encode` made. Versions up to 0.1 kept the names alone: then these. Raises ValueError for a damaged file."""
     data = json.loads(content)
     try:
-        return [os.fsencode(name) for name in data] if isinstance(data, list) else unpack(data)
+        return (
+            [os.fsencode(name) for name in data]
+            if isinstance(data, list)
+            else record_from_json(data)
+        )
     except (AttributeError, TypeError) as error:
         raise ValueError("it is not a record of files") from error
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from harness.inside import increments, journal, objects, removal, repack, saving, tarpipe, whole
 from harness.inside.changes import Changes
-from harness.inside.delta import Delta, Stamped, work_out
+from harness.inside.delta import Delta, Stamped, delta_between
 from harness.inside.descent import DEEPEST, HOLES, descend, outgrows
 from harness.inside.disk import empty_tree, remove_tree, sync_disk, sync_file, sync_folder
 from harness.inside.errors import HarnessError, KatasError, NoSuchAvatar
@@ -39,7 +39,7 @@ from harness.inside.layout import (
     check_kata,
     kata_folder,
 )
-from harness.inside.listed import Listed, settle
+from harness.inside.listed import Listed, fold_layers
 from harness.inside.locks import READ_SECONDS, STEP_SECONDS, locked, still
 from harness.inside.picking import pick
 from harness.inside.sent import Record, Sent, after_a_crash, begin_writing, decode, encode
@@ -60,7 +60,7 @@ RUNTIME = (INCOMING, STAGING, ACCEPTING, HELD, "*.lock")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SendPlan:
     """The visible files sent, against what the katas hold."""
 
     delta: Delta
@@ -95,7 +95,7 @@ class Increment:
 
 
 @dataclass(frozen=True)
-class Usage:
+class DiskUsage:
     """What an avatar takes of the disk, in bytes of content; a file of several hard links counts once."""
 
     visible: int
@@ -103,18 +103,20 @@ class Usage:
     history: int
     problem: str = ""  # why it could not be found out; the rest is 0 then
 
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
+    def __add__(self, other: DiskUsage) -> DiskUsage:
+        return DiskUsage(
             self.visible + other.visible, self.extra + other.extra, self.history + other.history
         )
 
-    def __sub__(self, other: Usage) -> Usage:
-        return Usage(
+    def __sub__(self, other: DiskUsage) -> DiskUsage:
+        return DiskUsage(
             self.visible - other.visible, self.extra - other.extra, self.history - other.history
         )
 
     @classmethod
-    def of(cls, avatar: Path, seen: Container[bytes], folders: Iterable[str] = (SANDBOX,)) -> Usage:
+    def of(
+        cls, avatar: Path, seen: Container[bytes], folders: Iterable[str] = (SANDBOX,)
+    ) -> DiskUsage:
         """What the avatar in this folder takes, whose files are in these folders below it; those `seen` are visible. Raises
         OSError.
         """
@@ -146,7 +148,7 @@ class Event(Protocol):
     def roots(self) -> tuple[int, ...]:
         """The inodes that the folder of the sandbox may have for a run that sees the katas: any other is not theirs."""
 
-    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison: ...
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan: ...
 
     def start_afresh(self) -> None:
         """Empty the sandbox, before anything is compared; the history goes on."""
@@ -193,7 +195,7 @@ class Event(Protocol):
 
     def snapshot(self, *, contents: bool = False) -> Mapping[bytes, Entry]: ...
 
-    def usage(self) -> Usage:
+    def usage(self) -> DiskUsage:
         """What the avatar takes of the disk now, with whatever is accepted but not folded yet."""
 
     def close(self) -> None: ...
@@ -233,7 +235,7 @@ class Katas(Protocol):
     def remove(self, kata: str, name: str | None = None) -> None:
         """Remove an avatar, or the whole kata, for good, once no test event of it is under way."""
 
-    def usage(self) -> Mapping[str, Mapping[str, Usage]]:
+    def usage(self) -> Mapping[str, Mapping[str, DiskUsage]]:
         """Kata to avatar to what it takes of the disk, or the problem of one that cannot be read."""
 
     def interrupt(self) -> None:
@@ -341,7 +343,7 @@ class FolderKatas:
         with _saying(f"{folder} cannot be removed"):
             (removal.remove_kata if name is None else removal.remove_avatar)(str(folder))
 
-    def usage(self) -> dict[str, dict[str, Usage]]:
+    def usage(self) -> dict[str, dict[str, DiskUsage]]:
         with _saying(f"the katas in {self.root} cannot be read"):
             return {
                 kata: {
@@ -376,7 +378,7 @@ class FolderKatas:
             )
         return folder
 
-    def _usage(self, avatar: Avatar) -> Usage:
+    def _usage(self, avatar: Avatar) -> DiskUsage:
         """Of one that cannot be read, its problem: others can."""
         folder = self.root / avatar_folder(avatar)
         try:
@@ -390,7 +392,7 @@ class FolderKatas:
                 with locked(str(folder)):
                     return _usage_of(folder)
         except HarnessError as error:
-            return Usage(0, 0, 0, str(error))
+            return DiskUsage(0, 0, 0, str(error))
 
     def _folders(self, one: str | None = None) -> Iterator[tuple[str, Path]]:
         """Each kata, or this one if it is there, and where it is."""
@@ -455,13 +457,15 @@ class FolderEvent:
         with self._saying("read"):
             return (os.stat(self._sandbox).st_ino,)
 
-    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         with self._saying("read"):
             self._let_go()
             sent = self._sent()
             there = saving.still_there(self._sandbox, sent)
-            delta = work_out(manifest, {name: file.stamped for name, file in sent.items()}, there)
-            return Comparison(delta, *self._against(manifest.values()))
+            delta = delta_between(
+                manifest, {name: file.stamped for name, file in sent.items()}, there
+            )
+            return SendPlan(delta, *self._against(manifest.values()))
 
     def start_afresh(self) -> None:
         with self._saying("written"):
@@ -586,9 +590,9 @@ class FolderEvent:
         with self._saying("read"):
             return snapshot(self._sandbox, contents=contents)
 
-    def usage(self) -> Usage:
+    def usage(self) -> DiskUsage:
         with self._saying("read"):
-            return Usage.of(self._folder, _visible(self._folder))
+            return DiskUsage.of(self._folder, _visible(self._folder))
 
     def close(self) -> None:
         with self._lock, contextlib.suppress(OSError):  # the next test event tries again
@@ -614,7 +618,7 @@ class FolderEvent:
         return self._staging if os.path.isdir(self._staging) else self._sandbox
 
     def _settle(self) -> None:
-        settle(self._folder, durable=self._durable)
+        fold_layers(self._folder, durable=self._durable)
 
     def _clear(self) -> None:
         pending = journal.is_pending(str(self._folder))
@@ -692,7 +696,7 @@ def _recover(kata: Path, avatars: str, deadline: float) -> None:
 def _increments(kata: Path, deadline: float) -> dict[str, list[Increment]]:
     """Each avatar's, of a kata in this folder."""
     _recover(kata, "*", deadline)
-    listed = increments.read(str(kata / INCREMENTS))
+    listed = increments.read_increments(str(kata / INCREMENTS))
     return {
         name: [_increment(kata, each) for each in listed.get(name, [])]
         for name in removal.avatars(str(kata))
@@ -706,12 +710,12 @@ def _increment(kata: Path, data: dict[str, Any]) -> Increment:
         raise whole.damaged(str(kata / INCREMENTS)) from error
 
 
-def _usage_of(avatar: Path) -> Usage:
+def _usage_of(avatar: Path) -> DiskUsage:
     listed = Listed.read(avatar)
     if listed is None:
-        return Usage.of(avatar, _visible(avatar))
+        return DiskUsage.of(avatar, _visible(avatar))
     folders = (*(f"{LAYERS}/{number}" for number, _ in listed.layers), SANDBOX)
-    return Usage.of(avatar, listed.sent, folders)
+    return DiskUsage.of(avatar, listed.sent, folders)
 
 
 @contextlib.contextmanager
@@ -723,7 +727,7 @@ def _still(kata: Path) -> Iterator[None]:
             avatar = kata / name
             stack.enter_context(still(str(avatar), deadline))
             journal.recover_if_possible(str(avatar))
-            settle(avatar)
+            fold_layers(avatar)
         yield
 
 

@@ -62,7 +62,7 @@ ends in zeros tells nothing: so does many a file, and tar takes its end for the 
 CHUNK = 1 << 20
 """Bytes of one piece of a stream; it bounds what a stream of any length costs in memory."""
 
-SAID = 1 << 16
+_SAID = 1 << 16
 """Bytes of tar's complaints that are looked at; the longest path is in them."""
 
 MOST_COMPLAINTS = 1 << 24
@@ -240,7 +240,7 @@ def read_chunks(stream: IO[bytes]) -> Iterator[bytes]:
 def _check(code: int, complaints: IO[bytes], what: str) -> None:
     if code:
         complaints.seek(0)
-        lines = complaints.read(SAID).decode(errors="replace").splitlines()
+        lines = complaints.read(_SAID).decode(errors="replace").splitlines()
         said = " ".join(" ".join(map(_shortened, lines)).split())[:500]
         raise StreamCut(f"{what} (exit {code}): {said or _unsaid(code)}")
 

@@ -8,10 +8,19 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
-from harness.inside.disk import ALL, open_folder, remove_tree
-from harness.inside.layers import OPAQUE, WHITEOUT, Found, Layers, Links, copy, dress, split_path
+from harness.inside.disk import ALL_ACCESS, open_folder, remove_tree
+from harness.inside.layers import (
+    OPAQUE,
+    WHITEOUT,
+    LayerEntry,
+    Layers,
+    Links,
+    copy_entry,
+    dress,
+    split_path,
+)
 
-Owner = tuple[int, int]
+UserAndGroup = tuple[int, int]
 """Uid and gid of a player who is to own what is made."""
 
 
@@ -29,7 +38,7 @@ class Upper:
         return max((os.lstat(each).st_mtime_ns for each in self._changed), default=0)
 
     def folder(
-        self, parts: Sequence[bytes], owner: Owner | None = None, *, to_look: bool = True
+        self, parts: Sequence[bytes], owner: UserAndGroup | None = None, *, to_look: bool = True
     ) -> bytes:
         """The path of a folder in this layer, brought up from below or made, into which its owner can look if that is why it is
         there. Raises OSError.
@@ -54,14 +63,14 @@ class Upper:
                 os.close(open_folder(here))
         return here
 
-    def put(self, parts: Sequence[bytes], temporary: str, owner: Owner | None) -> bytes:
+    def put(self, parts: Sequence[bytes], temporary: str, owner: UserAndGroup | None) -> bytes:
         """Move a file to this place, whatever is there; returns its path. Raises OSError."""
         path = self._room(parts, owner)
         self._clear(path)
         os.rename(temporary, path)
         return path
 
-    def make(self, parts: Sequence[bytes], owner: Owner | None) -> bytes:
+    def make(self, parts: Sequence[bytes], owner: UserAndGroup | None) -> bytes:
         """See to it that a folder is at this place; returns its path. Raises OSError."""
         self._room(parts, owner)
         return self.folder(parts, owner)
@@ -76,17 +85,19 @@ class Upper:
         if self.shown.find(parts):
             os.mknod(path, stat.S_IFCHR, WHITEOUT)
 
-    def bring_up(self, parts: Sequence[bytes], found: Found) -> bytes:
+    def bring_up(self, parts: Sequence[bytes], found: LayerEntry) -> bytes:
         """Copy a file that is shown into this layer, unless it is there; returns its path. Raises OSError."""
         folder = self.folder(parts[:-1])
-        os.close(open_folder(folder, need=ALL))
+        os.close(open_folder(folder, need=ALL_ACCESS))
         path = os.path.join(folder, parts[-1])
         if found.path != path:
             with self._unnoticed(folder):
-                copy(found, path)
+                copy_entry(found, path)
         return path
 
-    def link(self, names: Iterable[bytes], copied: Callable[[Found], Found | None]) -> None:
+    def link(
+        self, names: Iterable[bytes], copied: Callable[[LayerEntry], LayerEntry | None]
+    ) -> None:
         """Give copies of files of several names those of these names that still show what is below. Raises OSError."""
         links = Links()
         for above, several in groupby(sorted(names, key=os.path.dirname), os.path.dirname):
@@ -102,10 +113,10 @@ class Upper:
                     with self._unnoticed(folder):
                         links.link(source, os.path.join(folder, last))
 
-    def _room(self, parts: Sequence[bytes], owner: Owner | None) -> bytes:
+    def _room(self, parts: Sequence[bytes], owner: UserAndGroup | None) -> bytes:
         """The path of an entry that is about to be another, in a folder that its owner can change."""
         folder = self.folder(parts[:-1], owner)
-        os.close(open_folder(folder, need=ALL))
+        os.close(open_folder(folder, need=ALL_ACCESS))
         self._changed.add(folder)
         return os.path.join(folder, parts[-1])
 

@@ -11,7 +11,7 @@ from typing import Any
 from harness.inside import sent
 from harness.inside.delta import Delta, Stamped
 from harness.inside.saving import SavedFile
-from harness.inside.store import Comparison, Held, Increment, Usage
+from harness.inside.store import DiskUsage, Held, Increment, SendPlan
 from harness.inside.tree import Entry
 
 CONTENT, END = b"+", b"."
@@ -61,7 +61,7 @@ def unpack_delta(data: Any) -> Delta:
     return Delta(*(tuple(unpack_names(names)) for names in data))
 
 
-def pack_comparison(comparison: Comparison) -> Any:
+def pack_comparison(comparison: SendPlan) -> Any:
     return {
         "delta": pack_delta(comparison.delta),
         "missing": sorted(comparison.missing),
@@ -70,8 +70,8 @@ def pack_comparison(comparison: Comparison) -> Any:
     }
 
 
-def unpack_comparison(data: Any) -> Comparison:
-    return Comparison(
+def unpack_comparison(data: Any) -> SendPlan:
+    return SendPlan(
         unpack_delta(data["delta"]), frozenset(data["missing"]), data["head"], data["tag"]
     )
 
@@ -79,7 +79,7 @@ def unpack_comparison(data: Any) -> Comparison:
 def pack_held(held: Held) -> Any:
     return {
         "mark": held.mark,
-        "sent": sent.pack(held.sent),
+        "sent": sent.record_to_json(held.sent),
         "missing": sorted(held.missing),
         "head": held.head,
         "tag": held.tag,
@@ -89,7 +89,7 @@ def pack_held(held: Held) -> Any:
 def unpack_held(data: Any) -> Held:
     return Held(
         data["mark"],
-        sent.unpack(data["sent"]),
+        sent.record_from_json(data["sent"]),
         frozenset(data["missing"]),
         data["head"],
         data["tag"],
@@ -115,15 +115,16 @@ def unpack_listing(data: Any) -> tuple[dict[str, dict[str, list[Increment]]], di
     return katas, data["unread"]
 
 
-def pack_usage(usage: Mapping[str, Mapping[str, Usage]]) -> Any:
+def pack_usage(usage: Mapping[str, Mapping[str, DiskUsage]]) -> Any:
     return {
         kata: {name: asdict(each) for name, each in found.items()} for kata, found in usage.items()
     }
 
 
-def unpack_usage(data: Any) -> dict[str, dict[str, Usage]]:
+def unpack_usage(data: Any) -> dict[str, dict[str, DiskUsage]]:
     return {
-        kata: {name: Usage(**each) for name, each in found.items()} for kata, found in data.items()
+        kata: {name: DiskUsage(**each) for name, each in found.items()}
+        for kata, found in data.items()
     }
 
 

@@ -22,7 +22,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo, UnsupportedExtension, UnsupportedVersion
 
 from harness.inside.errors import HarnessError, KatasError, UsageError
-from harness.inside.store import Acceptance, Comparison, Increment
+from harness.inside.store import Acceptance, Increment, SendPlan
 from harness.katas.visible import FOLDER, VisibleFile
 
 AUTHOR = b"harness <harness@localhost>"
@@ -49,9 +49,9 @@ class TestEventRecord:
     status: str
 
 
-def build(
+def build_commit(
     files: Mapping[bytes, VisibleFile],
-    comparison: Comparison,
+    comparison: SendPlan,
     *,
     stdout: bytes,
     stderr: bytes,
@@ -102,7 +102,7 @@ def diff(history: Path, old: int, new: int) -> bytes:
         return b"".join(_patch(store, *change) for change in store.tree_changes(before, after))
 
 
-def show(history: Path, tag: int) -> TestEventRecord:
+def read_commit(history: Path, tag: int) -> TestEventRecord:
     """One accepted test event. Raises UsageError for an unknown tag."""
     with _reading(history) as repository:
         commit = _commit(repository, tag)

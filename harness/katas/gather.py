@@ -17,7 +17,7 @@ from dulwich.repo import Repo
 
 from harness.inside.changes import above
 from harness.inside.errors import UsageError
-from harness.inside.layout import STORE, is_git_folder, show
+from harness.inside.layout import STORE, is_git_folder, printable_name
 
 HISTORY = b".git"
 
@@ -25,7 +25,7 @@ IGNORED, EXCLUDED = ".gitignore", "--exclude"
 REPOSITORY, KATAS = "a repository of its own", "katas of the harness"
 POINTS_OUT, SPECIAL = "points out of the tree", "neither file, folder nor symlink"
 
-SHOWN = 3
+_SHOWN = 3
 """So many names are told for each reason."""
 
 
@@ -170,11 +170,11 @@ def _is_special(path: str) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISLNK(mode)
 
 
-def tell(left_out: Mapping[str, Iterable[bytes]]) -> str:
+def left_out_line(left_out: Mapping[str, Iterable[bytes]]) -> str:
     """What was left out and why, in one line; empty if nothing was."""
     parts = []
     for why, names in left_out.items():
-        first = [show(name)[1:-1] for name in list(names)[:SHOWN]]
+        first = [printable_name(name)[1:-1] for name in list(names)[:_SHOWN]]
         more = len(list(names)) - len(first)
         parts.append(", ".join(first) + (f" and {more} more" if more else "") + f" ({why})")
     return f"left out: {'; '.join(parts)}" if parts else ""

@@ -15,7 +15,7 @@ from harness.inside import tarpipe
 from harness.inside.errors import KatasError, NoSuchAvatar
 from harness.inside.layout import Avatar, check_kata
 from harness.inside.repack import Sizes
-from harness.inside.store import EVENT_SECONDS, Increment, Unread, Usage
+from harness.inside.store import EVENT_SECONDS, DiskUsage, Increment, Unread
 from harness.katas.kept import KeptEvent, VolumeKatas
 
 READY = 4
@@ -80,8 +80,8 @@ class GranularKatas:
         for each in self._holding(kata, name):
             each.remove(kata, name)
 
-    def usage(self) -> dict[str, dict[str, Usage]]:
-        found: dict[str, dict[str, Usage]] = {}
+    def usage(self) -> dict[str, dict[str, DiskUsage]]:
+        found: dict[str, dict[str, DiskUsage]] = {}
         for each in self._all():
             for kata, avatars in each.usage().items():
                 found.setdefault(kata, {}).update(avatars)

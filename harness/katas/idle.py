@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from harness.engines.streams.ending import close_all
 from harness.inside.errors import HarnessError
 
-MOST = 8
+_MOST = 8
 """So many wait at most; the one that has waited longest goes first."""
 
 SECONDS, LAST_SECONDS = 60.0, 900.0
@@ -25,23 +25,23 @@ class Waits(Protocol):
     def close(self) -> object: ...
 
 
-T = TypeVar("T", bound=Waits)
+_T = TypeVar("_T", bound=Waits)
 
 
-class Idle(list[T]):
+class Idle(list[_T]):
     """The latest is the last. For several threads."""
 
     def __init__(
-        self, most: int = MOST, seconds: float = SECONDS, last_seconds: float = LAST_SECONDS
+        self, most: int = _MOST, seconds: float = SECONDS, last_seconds: float = LAST_SECONDS
     ) -> None:
         super().__init__()
         self._most, self._seconds, self._last_seconds = most, seconds, last_seconds
         self._since: dict[int, float] = {}  # by the id of what waits
-        self._going: list[T] = []  # to be closed, by the thread that has nothing else to do
+        self._going: list[_T] = []  # to be closed, by the thread that has nothing else to do
         self._changed = threading.Condition()
         self._closes = False  # there is that thread
 
-    def take(self) -> T | None:
+    def take(self) -> _T | None:
         """The latest; None where there is none."""
         with self._changed:
             if not self:
@@ -49,7 +49,7 @@ class Idle(list[T]):
             self._since.pop(id(self[-1]), None)
             return self.pop()
 
-    def give(self, one: T) -> None:
+    def give(self, one: _T) -> None:
         """Let it wait. Does not wait for those that give way."""
         with self._changed:
             self.append(one)

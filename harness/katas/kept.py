@@ -34,11 +34,11 @@ from harness.inside.saving import SavedFile
 from harness.inside.store import (
     EVENT_SECONDS,
     Acceptance,
-    Comparison,
+    DiskUsage,
     Held,
     Increment,
+    SendPlan,
     Unread,
-    Usage,
 )
 from harness.inside.tree import Entry
 from harness.katas.idle import Idle
@@ -48,7 +48,7 @@ ANSWER_SECONDS = 120.0
 a whole tree of 160 MB takes it a second. A test event has its own limit.
 """
 
-GRACE_SECONDS = 2.0
+_GRACE_SECONDS = 2.0
 """A keeper that waited for an avatar in vain says so; for so long it is listened to."""
 
 
@@ -96,7 +96,7 @@ class VolumeKatas:
 
         def ask(link: _Link) -> None:
             left = max(deadline - time.monotonic(), 0.0)
-            link.deadline = time.monotonic() + left + GRACE_SECONDS
+            link.deadline = time.monotonic() + left + _GRACE_SECONDS
             roots[:] = link.call(
                 "event", kata=avatar.kata, name=avatar.name, kind=kind, seconds=left, **how
             )
@@ -136,7 +136,7 @@ class VolumeKatas:
         with self._link() as link:
             link.call("remove", kata=kata, name=name)
 
-    def usage(self) -> dict[str, dict[str, Usage]]:
+    def usage(self) -> dict[str, dict[str, DiskUsage]]:
         with self._link() as link:
             return wire.unpack_usage(link.call("usage"))
 
@@ -265,7 +265,7 @@ class KeptEvent:
         found, self._roots = self._with_roots("stack", owner=owner)
         return Stack(tuple(found["lower"]), found["upper"], found["work"])
 
-    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         return wire.unpack_comparison(
             self._link.call("compare", manifest=wire.pack_manifest(manifest))
         )
@@ -327,8 +327,8 @@ class KeptEvent:
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
         return wire.unpack_snapshot(self._link.call("snapshot", contents=contents))
 
-    def usage(self) -> Usage:
-        return Usage(**self._link.call("weigh"))
+    def usage(self) -> DiskUsage:
+        return DiskUsage(**self._link.call("weigh"))
 
     def _with_roots(self, request: str, **arguments: Any) -> tuple[Any, tuple[int, ...]]:
         answer, roots = self._link.call(request, **arguments)

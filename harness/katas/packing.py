@@ -8,10 +8,12 @@ import tarfile
 from collections.abc import Mapping
 
 from harness.inside.tarpipe import BLOCK, END, Write
-from harness.katas.visible import FOLDER, LINK, VisibleFile, folders_of
+from harness.katas.visible import FOLDER, LINK, VisibleFile, parent_folders
 
 
-def pack(files: Mapping[bytes, VisibleFile], write: Write, *, stamps: Mapping[bytes, int]) -> int:
+def pack_visible(
+    files: Mapping[bytes, VisibleFile], write: Write, *, stamps: Mapping[bytes, int]
+) -> int:
     """Pack the files and the folders above them; returns the bytes written. `stamps` has one for each file, in nanoseconds
     since 1970; folders get the latest of all. Raises UsageError for a file that has gone.
     """
@@ -33,7 +35,7 @@ def pack(files: Mapping[bytes, VisibleFile], write: Write, *, stamps: Mapping[by
             put(tarfile.TarInfo.create_pax_global_header({"mtime": f"{seconds}.{nanoseconds:09}"}))
 
     # A folder next to all that is in it: tar stamps it when it comes to something else.
-    for name in sorted(files.keys() | folders_of(files), key=lambda name: name.split(b"/")):
+    for name in sorted(files.keys() | parent_folders(files), key=lambda name: name.split(b"/")):
         file = files.get(name)
         if file is None or file.mode == FOLDER:
             stamp(latest)

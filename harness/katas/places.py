@@ -17,7 +17,7 @@ from harness.katas.kept import VolumeKatas
 FOLDER, VOLUME = "folder", "volume"
 """The kinds of place. A volume is named `volume:NAME`."""
 
-PREFIX = f"{VOLUME}:"
+VOLUME_PREFIX = f"{VOLUME}:"
 
 VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9]")
 """What Docker takes for a name, and every file system for a folder's."""
@@ -38,13 +38,13 @@ class TemporaryKatas(FolderKatas):
             remove_folder(self._folder)
 
 
-def open_folder(place: str | Path | None) -> Katas:
+def open_folder_katas(place: str | Path | None) -> Katas:
     """The katas in a folder; None: in a temporary one. Raises UsageError for a volume."""
     if place is None:
         return TemporaryKatas()
     if not str(place):
         raise UsageError("the place of the katas is empty: name a folder")
-    if str(place).startswith(PREFIX):
+    if str(place).startswith(VOLUME_PREFIX):
         raise UsageError(f"this runner keeps its katas in a folder, not in {place}")
     return FolderKatas(place)
 
@@ -63,10 +63,10 @@ def volume_name(place: str | Path | None) -> str:
     """NAME of `volume:NAME`; None: a new one. Raises UsageError for anything else."""
     if place is None:
         return f"harness-{secrets.token_hex(6)}"
-    name = str(place).removeprefix(PREFIX)
+    name = str(place).removeprefix(VOLUME_PREFIX)
     if name == str(place):
         raise UsageError(
-            f"this runner keeps its katas in a volume: give {PREFIX}NAME, not {place or 'nothing'}"
+            f"this runner keeps its katas in a volume: give {VOLUME_PREFIX}NAME, not {place or 'nothing'}"
         )
     if not VOLUME_NAME.fullmatch(name):
         raise UsageError(
@@ -80,5 +80,5 @@ def place_of(katas: Katas) -> str:
     if isinstance(katas, FolderKatas):
         return str(katas.root)
     if isinstance(katas, GranularKatas):
-        return f"{PREFIX}{katas.name}"
-    return f"{PREFIX}{katas.volume}" if isinstance(katas, VolumeKatas) else ""
+        return f"{VOLUME_PREFIX}{katas.name}"
+    return f"{VOLUME_PREFIX}{katas.volume}" if isinstance(katas, VolumeKatas) else ""

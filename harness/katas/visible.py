@@ -11,9 +11,9 @@ from pathlib import Path
 
 from harness.inside.delta import Stamped, blob_id, read_all
 from harness.inside.errors import UsageError
-from harness.inside.layout import is_git_folder, show, split_name
+from harness.inside.layout import is_git_folder, printable_name, split_name
 from harness.katas.contents import PIECE, Part, Spool
-from harness.katas.gather import Gathering, tell
+from harness.katas.gather import Gathering, left_out_line
 
 OF_ANOTHER_KIND = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENXIO)
 """What one is told who reads a file where something else is by now."""
@@ -139,17 +139,17 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
             name = _encode(key)
             if any(map(is_git_folder, split_name(name))):
                 raise UsageError(
-                    f"{show(name)} has git's own folder in its name, which no history can hold; leave it out"
+                    f"{printable_name(name)} has git's own folder in its name, which no history can hold; leave it out"
                 )
             found[name] = (
                 content
                 if isinstance(content, VisibleFile)
                 else VisibleFile(_content(name, content))
             )
-        for folder in folders_of(found):
+        for folder in parent_folders(found):
             if folder in found:
                 if found[folder].mode != FOLDER:
-                    raise UsageError(f"{show(folder)} is both a file and a folder")
+                    raise UsageError(f"{printable_name(folder)} is both a file and a folder")
                 del found[folder]  # it is not empty any more
         self._files = dict(sorted(found.items(), key=lambda item: item[0]))
         self.left_out = left_out or {}
@@ -185,7 +185,7 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         except OSError as error:
             raise UsageError(f"{_unreadable(error)}; to leave it out, --exclude it") from error
         if all(file.mode == FOLDER for file in files.values()):
-            told = tell(gathering.left_out)
+            told = left_out_line(gathering.left_out)
             raise UsageError(f"the folder {folder} is empty" + (f"; {told}" if told else ""))
         return cls(files, left_out=gathering.left_out)
 
@@ -262,11 +262,11 @@ def _kind(status: os.stat_result) -> int:
 
 def _unreadable(error: OSError, name: str | bytes = "a visible file") -> UsageError:
     return UsageError(
-        f"{show(os.fsencode(error.filename or name))} cannot be read: {error.strerror}"
+        f"{printable_name(os.fsencode(error.filename or name))} cannot be read: {error.strerror}"
     )
 
 
-def folders_of(names: Iterable[bytes]) -> set[bytes]:
+def parent_folders(names: Iterable[bytes]) -> set[bytes]:
     """All folders above these names, the top one left out."""
     found: set[bytes] = set()
     for name in names:
@@ -279,7 +279,9 @@ def folders_of(names: Iterable[bytes]) -> set[bytes]:
 
 def _content(name: bytes, content: object) -> bytes:
     if not isinstance(content, str | bytes):
-        raise UsageError(f"{show(name)} must be str or bytes, not {type(content).__name__}")
+        raise UsageError(
+            f"{printable_name(name)} must be str or bytes, not {type(content).__name__}"
+        )
     return _encode(content)
 
 

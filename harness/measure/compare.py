@@ -13,12 +13,12 @@ from typing import Any
 from harness.engines import Engine, Limits
 from harness.measure import machine
 from harness.measure.trees import SourceTree
-from harness.measure.trials import Plan, Sample, Step, play
+from harness.measure.trials import BlockPlan, Sample, Step, play
 from harness.measure.trials.arms import Arm, FloorArm, RunnerArm
 from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
 
-UNITS = {
+_UNITS = {
     "seconds": "s",
     "phases": "s",
     "at": "s",
@@ -51,7 +51,7 @@ class Comparison:
     image: str | None
     command: str
     max_seconds: float  # limit of one build
-    plan: Plan
+    plan: BlockPlan
     seed: int
     again: str | None = (
         None  # label of the runner that is there twice: an A/A pair, the noise floor
@@ -65,12 +65,14 @@ class Comparison:
     def arms(self) -> dict[str, Variant]:
         """The runners by the names of their arms, the floor left out."""
         kinds = {each.label: each for each in self.runners}
-        return {name: kinds[name.removesuffix(AGAIN)] for name in arms(list(kinds), self.again)}
+        return {
+            name: kinds[name.removesuffix(AGAIN)] for name in arm_names(list(kinds), self.again)
+        }
 
     def facts(self) -> dict[str, Any]:
         """The first line of its result file."""
         return {
-            **where([machine.describe(self.engine, self.image)]),
+            **measured_on([machine.describe_machine(self.engine, self.image)]),
             "created": self.created,
             "tree": self.tree.name,
             "command": self.command,
@@ -82,14 +84,14 @@ class Comparison:
         }
 
 
-def arms(runners: Sequence[str], again: str | None) -> list[str]:
+def arm_names(runners: Sequence[str], again: str | None) -> list[str]:
     """The names of the arms of these runners, one of which may be there twice; the floor left out."""
     return [
         name for each in runners for name in ((each, each + AGAIN) if each == again else (each,))
     ]
 
 
-def where(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def measured_on(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The facts of a result file that say where it was measured, and with what; what is said once is said of
     the first machine.
     """
@@ -99,7 +101,7 @@ def where(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "machine": first["id"],
         "machines": {each["id"]: each for each in machines},
         **{name: first[name] for name in ("engine", "image", "tar", "processors")},
-        "units": UNITS,
+        "units": _UNITS,
     }
 
 
@@ -112,12 +114,12 @@ def compare(
     """The samples, block by block, until the plan ends or they are `settled`; everything that was made for
     them is gone afterwards. `beside` opens arms that are none of the comparison's runners.
     """
-    here = machine.describe(comparison.engine, comparison.image)["id"]
+    here = machine.describe_machine(comparison.engine, comparison.image)["id"]
     with ExitStack() as stack:
         arms: list[Arm] = [stack.enter_context(closing(open_floor(comparison)))]
         opening: list[Callable[[], Arm]] = [
             *(
-                partial(RunnerArm, name, partial(open_runner, comparison, variant))
+                partial(RunnerArm, name, partial(open_arm, comparison, variant))
                 for name, variant in comparison.arms().items()
             ),
             *beside,
@@ -147,7 +149,7 @@ def open_floor(comparison: Comparison, *, observe: bool = True) -> FloorArm:
     )
 
 
-def open_runner(comparison: Comparison, variant: Variant, *, observe: bool = True) -> BaseRunner:
+def open_arm(comparison: Comparison, variant: Variant, *, observe: bool = True) -> BaseRunner:
     """One of its runners, with katas of its own."""
     return variant.open(
         comparison.engine,

@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from harness.measure.compare import Comparison, open_floor, open_runner
+from harness.measure.compare import Comparison, open_arm, open_floor
 from harness.measure.trials import Sample
 from harness.measure.trials.crowd import Crowds, CrowdStep, FloorTeam, RunnerTeam, Team, play_crowds
 
 
-def facts(comparison: Comparison, crowds: Crowds) -> dict[str, Any]:
+def load_facts(comparison: Comparison, crowds: Crowds) -> dict[str, Any]:
     """The first line of the result file."""
     return {
         **comparison.facts(),
@@ -23,7 +23,7 @@ def facts(comparison: Comparison, crowds: Crowds) -> dict[str, Any]:
     }
 
 
-def load(
+def measure_load(
     comparison: Comparison,
     crowds: Crowds,
     about_to: Callable[[CrowdStep], None] = lambda step: None,
@@ -38,7 +38,7 @@ def load(
         floor = FloorTeam(partial(open_floor, comparison, observe=False))
         teams: list[Team] = [stack.enter_context(closing(floor))]
         for name, variant in comparison.arms().items():
-            team = RunnerTeam(name, open_runner(comparison, variant, observe=False))
+            team = RunnerTeam(name, open_arm(comparison, variant, observe=False))
             teams.append(stack.enter_context(closing(team)))
         for sample in play_crowds(
             comparison.tree,

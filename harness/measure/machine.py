@@ -13,13 +13,13 @@ from typing import Any
 from harness.engines import Engine
 
 
-def describe(engine: Engine, image: str | None) -> dict[str, Any]:
+def describe_machine(engine: Engine, image: str | None) -> dict[str, Any]:
     """Facts for a result file: id, host, cpu, processors, memory (bytes), kernel, load (of the last 1, 5 and 15
     minutes), tar, engine and image. The host's name is only there as a hash. Raises ImageError.
     """
     facts = dict(engine.describe())
     return {
-        "id": identity(platform.node(), facts),
+        "id": _identity(platform.node(), facts),
         "host": _hash(platform.node()),
         "cpu": _processor(),
         "processors": os.cpu_count(),
@@ -34,7 +34,7 @@ def describe(engine: Engine, image: str | None) -> dict[str, Any]:
     }
 
 
-def identity(host: str, engine: Mapping[str, str]) -> str:
+def _identity(host: str, engine: Mapping[str, str]) -> str:
     """Eight hexadecimal digits: the same host with another engine or storage driver is another machine, since
     no figure of the one says anything about the other.
     """

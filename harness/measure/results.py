@@ -24,8 +24,8 @@ from harness.runners.run import PHASES
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 2
-READ = (1, SCHEMA)
+_SCHEMA = 2
+_READ = (1, _SCHEMA)
 """The versions that are read."""
 
 WHOLE = (
@@ -58,7 +58,7 @@ class ResultFile:
                 f"{path} cannot be written: {error.strerror}; give another --out"
             ) from error
         self._samples = 0
-        self._write({"kind": "start", "schema": SCHEMA, **facts})
+        self._write({"kind": "start", "schema": _SCHEMA, **facts})
 
     def add(self, sample: Sample) -> None:
         self._samples += 1
@@ -102,9 +102,9 @@ def read_result(path: Path) -> Recording:
         raise UsageError(
             f"{path}: this is no result file: its first line is not the start of a run"
         )
-    if (version := facts.get("schema")) not in READ:
+    if (version := facts.get("schema")) not in _READ:
         raise UsageError(
-            f"{path}: its schema is version {version}; this harness reads {_either(READ)}"
+            f"{path}: its schema is version {version}; this harness reads {_either(_READ)}"
         )
     if version == 1:
         facts = _as_version_2(facts)

@@ -42,7 +42,7 @@ def axes(sizes: Sequence[str], files: Sequence[int], cost: float = 1.0) -> list[
     return [each for each in found if each.trees]
 
 
-def facts(comparisons: Sequence[Comparison]) -> dict[str, Any]:
+def scale_facts(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """The first line of the result file."""
     return {**comparisons[0].facts(), "tree": " ".join(each.tree.name for each in comparisons)}
 

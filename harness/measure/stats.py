@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Figures: TypeAlias = Sequence[float] | NDArray[np.float64]
+_Figures: TypeAlias = Sequence[float] | NDArray[np.float64]
 
 CONFIDENCE = 0.99
 """That all intervals of one verdict hold together, at every look."""
@@ -41,7 +41,7 @@ OUTLIER = 3.5
 """Modified z-scores beyond this are outliers (Iglewicz and Hoaglin 1993)."""
 
 
-class State(StrEnum):
+class VerdictState(StrEnum):
     """What the figures say of a limit."""
 
     PASSED = "passed"  # the whole interval lies within
@@ -59,12 +59,18 @@ class Interval:
     blocks: int
     confidence: float
 
-    def against(self, limit: float, *, at_least: bool = False) -> State:
+    def against(self, limit: float, *, at_least: bool = False) -> VerdictState:
         """The verdict on a limit, that the ratio is to be at most or at least."""
         within, beyond = self.high <= limit, self.low > limit
         if at_least:
             within, beyond = self.low >= limit, self.high < limit
-        return State.PASSED if within else State.REGRESSED if beyond else State.INCONCLUSIVE
+        return (
+            VerdictState.PASSED
+            if within
+            else VerdictState.REGRESSED
+            if beyond
+            else VerdictState.INCONCLUSIVE
+        )
 
     def blocks_to_settle(self, limit: float) -> int | None:
         """So many blocks in all, the next look from there, settle it with 9 chances in 10 if the true ratio is
@@ -107,7 +113,7 @@ def least_blocks(confidence: float) -> int:
     return math.ceil(1 - math.log2(1 - confidence))
 
 
-def paired(one: Figures, other: Figures, confidence: float) -> Interval:
+def paired(one: _Figures, other: _Figures, confidence: float) -> Interval:
     """The ratio of `one` to `other`, block by block: both the same length, in the same order.
 
     The interval of the signed-rank test (Wilcoxon 1945; Tukey 1949 by way of Walsh's averages), see Hollander,
@@ -125,7 +131,7 @@ def paired(one: Figures, other: Figures, confidence: float) -> Interval:
     return _interval(walsh, below, count, confidence)
 
 
-def unpaired(one: Figures, other: Figures, confidence: float) -> Interval:
+def unpaired(one: _Figures, other: _Figures, confidence: float) -> Interval:
     """The ratio of `one` to `other` that were not measured in the same blocks, of any two lengths.
 
     The interval of the rank sum test (Mann and Whitney 1947; Lehmann 1963), section 4.3 of the same book.
@@ -172,7 +178,7 @@ def rank_sum_quantile(first: int, second: int, tail: float) -> int:
     return pairs
 
 
-def scatter(one: Figures, other: Figures) -> float:
+def scatter(one: _Figures, other: _Figures) -> float:
     """How far a block's ratio of the two typically lies from their usual one, as a factor above 1.
 
     From the median absolute deviation of the log-ratios, scaled to a standard deviation of normal noise.
@@ -181,7 +187,7 @@ def scatter(one: Figures, other: Figures) -> float:
     return float(np.exp(stats.median_abs_deviation(logs, scale="normal")))
 
 
-def outliers(figures: Figures) -> list[int]:
+def outliers(figures: _Figures) -> list[int]:
     """The places of figures that lie far from the rest. They are reported and never dropped.
 
     Modified z-scores of the logarithms, by the median and the median absolute deviation (Iglewicz and Hoaglin,
@@ -195,7 +201,7 @@ def outliers(figures: Figures) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangePoint:
     """A point in a series where its level changed."""
 
     place: int  # the first of the new level
@@ -203,7 +209,7 @@ class Change:
     chance: float  # of a jump as clear in a series that has none
 
 
-def change_point(figures: Figures, *, chance: float = 0.01, seed: int = 1) -> Change | None:
+def change_point(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> ChangePoint | None:
     """The clearest change of level in a series in order of time, if it is not likely chance.
 
     The largest standardized Mann-Whitney statistic over all places to cut (Pettitt 1979; standardized, so that
@@ -227,10 +233,10 @@ def change_point(figures: Figures, *, chance: float = 0.01, seed: int = 1) -> Ch
     if likely > chance:
         return None
     place = int(clearness.argmax()) + 1
-    return Change(place, float(np.median(values[place:]) / np.median(values[:place])), likely)
+    return ChangePoint(place, float(np.median(values[place:]) / np.median(values[:place])), likely)
 
 
-def change_points(figures: Figures, *, chance: float = 0.01, seed: int = 1) -> list[Change]:
+def change_points(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> list[ChangePoint]:
     """All changes of level, by cutting the series at the clearest and looking again at both parts."""
     found = change_point(figures, chance=chance, seed=seed)
     if found is None:
@@ -240,11 +246,11 @@ def change_points(figures: Figures, *, chance: float = 0.01, seed: int = 1) -> l
     return [
         *before,
         found,
-        *(Change(found.place + each.place, each.ratio, each.chance) for each in after),
+        *(ChangePoint(found.place + each.place, each.ratio, each.chance) for each in after),
     ]
 
 
-def warm_up(figures: Figures) -> int:
+def warm_up(figures: _Figures) -> int:
     """How many of the first figures were slower, or faster, than what they settled to; 0: it is not seen.
 
     A change of level within the first half (Barrett et al., Virtual Machine Warmup Blows Hot and Cold, 2017,
@@ -265,7 +271,7 @@ class PowerLaw:
     confidence: float
 
 
-def power_law(sizes: Figures, figures: Figures, confidence: float = 0.95) -> PowerLaw:
+def power_law(sizes: _Figures, figures: _Figures, confidence: float = 0.95) -> PowerLaw:
     """The exponent by which figures grow with the size: the median slope of the logarithms over all pairs.
 
     With the interval of Sen (1968), which is Theil's (1950) for sizes that come more than once. Raises

@@ -13,9 +13,9 @@ from harness.measure.trials.sample import Sample
 from harness.measure.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, NO_OP, SCENARIOS
 from harness.runners.run import PHASES
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
-EDITED = (INCREMENTAL, HEADER)
+_EDITED = (INCREMENTAL, HEADER)
 """Scenarios in which the player has edited something."""
 
 ABOUT = (INCREMENTAL, HEADER, NO_OP, FULL, FIRST)
@@ -69,7 +69,7 @@ def remarks(samples: Sequence[Sample]) -> list[str]:
         found.append(
             f"the command exited with status {', '.join(map(str, failed))}: are these builds that failed?"
         )
-    edited = [each for each in floor if each.outcome == "completed" and each.scenario in EDITED]
+    edited = [each for each in floor if each.outcome == "completed" and each.scenario in _EDITED]
     if edited and all(each.recompiled is None for each in edited):
         found.append(
             "files recompiled are not counted: what tells them is object files (*.o) that have the name of a source, and this "
@@ -249,8 +249,8 @@ def ratio_to_floor(
 
 
 def _by_scenario(
-    done: Sequence[Sample], figure: Callable[[Sequence[Sample]], T | None]
-) -> dict[str, T]:
+    done: Sequence[Sample], figure: Callable[[Sequence[Sample]], _T | None]
+) -> dict[str, _T]:
     """A figure for each scenario that was played and has one."""
     found = {}
     for name in SCENARIOS:
@@ -269,7 +269,7 @@ def _recompiled(done: Sequence[Sample], samples: Sequence[Sample]) -> dict[str, 
     floor = [each for each in samples if each.runner == FLOOR and each.outcome == "completed"]
     blind = {
         name
-        for name in EDITED
+        for name in _EDITED
         if not any(each.recompiled for each in floor if each.scenario == name)
         and any(each.scenario == name for each in floor)
     }

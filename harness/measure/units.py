@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-UNITS = {
+_UNITS = {
     "year": 31_557_600,
     "month": 2_629_800,
     "day": 86_400,
@@ -48,7 +48,7 @@ def ago(time: str, now: datetime | None = None) -> str:
     '1 minute ago'
     """
     past = ((now or datetime.now(UTC)) - datetime.fromisoformat(time)).total_seconds()
-    for name, length in UNITS.items():
+    for name, length in _UNITS.items():
         if past >= length:
             count = int(past // length)
             return f"{count} {name}{'s' if count > 1 else ''} ago"

@@ -9,10 +9,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.engines.doctor.finding import Diagnosis, Finding, State
-from harness.measure.cluster.worker import Report
+from harness.engines.doctor.finding import Diagnosis, Finding, FindingState
+from harness.measure.cluster.worker import WorkerReport
 
-_SIGNS: dict[State, tuple[str, str]] = {
+_SIGNS: dict[FindingState, tuple[str, str]] = {
     "good": ("+", "green"),
     "fair": ("~", "yellow"),
     "missing": ("!", "bold red"),
@@ -29,7 +29,7 @@ def diagnosis(found: Diagnosis) -> RenderableType:
     )
 
 
-def workers(found: Mapping[str, Report]) -> RenderableType:
+def workers(found: Mapping[str, WorkerReport]) -> RenderableType:
     """What each worker of a cluster has: its machine, its engine, and what the doctor says of it."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, min_width=len("! missing"))
@@ -41,7 +41,7 @@ def workers(found: Mapping[str, Report]) -> RenderableType:
     return table
 
 
-def _worker(report: Report) -> Text:
+def _worker(report: WorkerReport) -> Text:
     facts = report.machine
     if facts is None:
         return Text(report.problem)

@@ -15,10 +15,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.verify.matrix import Verdict, judge, replay_command
-from harness.verify.proofs import Finding, Status
+from harness.verify.matrix import MatrixVerdict, judge_matrix, replay_command
+from harness.verify.proofs import ProofResult, Status
 
-SCHEMA = 1
+_SCHEMA = 1
 
 WIDTH, GAP = 80, 2
 
@@ -41,17 +41,17 @@ _KINDS: dict[tuple[bool, Status], tuple[str, str, str]] = {
 }
 
 _VERDICTS = {
-    Verdict.AS_CLAIMED: (
+    MatrixVerdict.AS_CLAIMED: (
         "every claim is proved, and what is not claimed is shown not to hold",
         "green",
     ),
-    Verdict.REFUTED: ("not every claim holds", "bold red"),
-    Verdict.UNKNOWN: ("no claim is refuted, but not all is known", "yellow"),
+    MatrixVerdict.REFUTED: ("not every claim holds", "bold red"),
+    MatrixVerdict.UNKNOWN: ("no claim is refuted, but not all is known", "yellow"),
 }
 
 
 def report(
-    findings: Sequence[Finding], *, image: str | None = None, width: int = WIDTH
+    findings: Sequence[ProofResult], *, image: str | None = None, width: int = WIDTH
 ) -> RenderableType:
     """A table for each engine, a legend, and below it what was found: each counterexample in words and as the command
     that replays it, each unknown with its reason. Print it with `crop=False`: a command stays in one line.
@@ -70,11 +70,11 @@ def report(
 
 
 def as_json(
-    facts: Mapping[str, Any], findings: Sequence[Finding], *, complete: bool
+    facts: Mapping[str, Any], findings: Sequence[ProofResult], *, complete: bool
 ) -> dict[str, Any]:
     """All of it, for programs; `complete` says that it was not interrupted."""
     return {
-        "schema": SCHEMA,
+        "schema": _SCHEMA,
         **facts,
         "findings": [
             {
@@ -99,17 +99,17 @@ def as_json(
             for each in findings
         ],
         "complete": complete,
-        "verdict": str(judge(findings)),
+        "verdict": str(judge_matrix(findings)),
     }
 
 
-def cell(finding: Finding) -> str:
+def cell(finding: ProofResult) -> str:
     """What stands in the matrix: with the number of examples where that says how hard was looked."""
     words = _KINDS[finding.claimed, finding.status][0]
     return f"{words} {finding.examples}" if finding.status is Status.PROVED else words
 
 
-def _tables(engine: str, findings: Sequence[Finding], width: int) -> Iterator[RenderableType]:
+def _tables(engine: str, findings: Sequence[ProofResult], width: int) -> Iterator[RenderableType]:
     """As many tables below each other as it takes to fit."""
     here = {(each.name, each.runner): each for each in findings if each.engine == engine}
     names = _ordered(name for name, _ in here)
@@ -130,7 +130,7 @@ def _table(
     engine: str,
     names: Sequence[str],
     columns: Sequence[tuple[str, int]],
-    here: Mapping[tuple[Any, str], Finding],
+    here: Mapping[tuple[Any, str], ProofResult],
     first: int,
 ) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
@@ -143,11 +143,11 @@ def _table(
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
-def _styled(finding: Finding) -> Text:
+def _styled(finding: ProofResult) -> Text:
     return Text(cell(finding), _KINDS[finding.claimed, finding.status][1])
 
 
-def _legend(findings: Sequence[Finding]) -> RenderableType:
+def _legend(findings: Sequence[ProofResult]) -> RenderableType:
     kinds = [
         kind for kind in _KINDS if any((each.claimed, each.status) == kind for each in findings)
     ]
@@ -158,7 +158,7 @@ def _legend(findings: Sequence[Finding]) -> RenderableType:
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
-def _searched(findings: Sequence[Finding]) -> Iterator[RenderableType]:
+def _searched(findings: Sequence[ProofResult]) -> Iterator[RenderableType]:
     """The space that was searched for what is called proved: for each property, of all runners and engines together."""
     proved = [each for each in findings if each.status is Status.PROVED]
     if not proved:
@@ -184,7 +184,7 @@ def _searched(findings: Sequence[Finding]) -> Iterator[RenderableType]:
     yield Padding(table, (1, 0, 0, 0), expand=False)
 
 
-def _explained(finding: Finding, image: str | None) -> RenderableType | None:
+def _explained(finding: ProofResult, image: str | None) -> RenderableType | None:
     """What cannot be read off the cell."""
     sign = cell(finding).partition(" ")[0]
     title = Text(f"\n{sign} {finding.name} of {finding.runner} on {finding.engine}", "bold")
@@ -199,8 +199,8 @@ def _explained(finding: Finding, image: str | None) -> RenderableType | None:
     return None
 
 
-def _conclusion(findings: Sequence[Finding]) -> Text:
-    words, style = _VERDICTS[judge(findings)]
+def _conclusion(findings: Sequence[ProofResult]) -> Text:
+    words, style = _VERDICTS[judge_matrix(findings)]
     right = sum(each.as_claimed for each in findings)
     return Text(f"\n{words}: {right} of {len(findings)} as claimed", style)
 

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from harness.inside.store import Increment, Usage
+from harness.inside.store import DiskUsage, Increment
 from harness.measure.scale import Growth
 from harness.measure.summary import Row, Share
 from harness.measure.trials.crowd import Level
@@ -165,7 +165,7 @@ def growth(found: Sequence[Growth]) -> Table:
     return table
 
 
-def load(found: Sequence[Level]) -> ArmsTable:
+def load_table(found: Sequence[Level]) -> ArmsTable:
     """The table of `harness load`: a section a figure, with a row for each crowd."""
     figures: list[tuple[str, Callable[[Level], str]]] = [
         ("test events a second", lambda level: _ratio(level.throughput)),
@@ -189,7 +189,7 @@ def load(found: Sequence[Level]) -> ArmsTable:
     return ArmsTable("avatars at once", names, sections)
 
 
-def phases(found: Sequence[Phase]) -> Table:
+def phases_table(found: Sequence[Phase]) -> Table:
     """The steps of one test event."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("step")
@@ -217,10 +217,10 @@ def katas(place: str, found: Mapping[str, Mapping[str, Sequence[Increment]]]) ->
     return table
 
 
-def containers(found: Sequence[tuple[str, str, Sequence[Usage]]]) -> Table:
+def containers(found: Sequence[tuple[str, str, Sequence[DiskUsage]]]) -> Table:
     """Data-containers, each with the katas that it is a part of and what its avatars take: a row each, and their sum."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=len(found) > 1)
-    total = sum((each for _, _, several in found for each in several), Usage(0, 0, 0))
+    total = sum((each for _, _, several in found for each in several), DiskUsage(0, 0, 0))
     longest = max((len(name) for name, _, _ in found), default=0)  # to be typed again: never cut
     table.add_column("data-container", footer="all together", no_wrap=True, min_width=longest)
     table.add_column(
@@ -236,7 +236,7 @@ def containers(found: Sequence[tuple[str, str, Sequence[Usage]]]) -> Table:
     ):
         table.add_column(name, justify="right", footer=size(value))
     for name, katas_name, several in found:
-        each = sum(several, Usage(0, 0, 0))
+        each = sum(several, DiskUsage(0, 0, 0))
         table.add_row(
             escape(name),
             escape(katas_name),

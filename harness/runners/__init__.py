@@ -24,14 +24,14 @@ NOTES_NAMES = tuple(each.name for each in NOTES)
 GROUP = "harness.runners"
 
 
-def names() -> list[str]:
+def runner_names() -> list[str]:
     """All runners that are installed, the built-in ones first."""
     return [each.name for each in BUILT_IN] + sorted(
         each.name for each in entry_points(group=GROUP)
     )
 
 
-def parse(text: str) -> Variant:
+def parse_variant(text: str) -> Variant:
     """The runner that is named `NAME` or `NAME:option=value,...`. Raises UsageError for an unknown name or
     option, and for a plug-in that cannot be loaded.
     """
@@ -54,4 +54,4 @@ def find(name: str) -> type[BaseRunner]:
                 f"the runner {name} from {point.value} cannot be loaded: {error}"
             ) from error
         return found
-    raise UsageError(f"there is no runner {name}; there are: {', '.join(names())}")
+    raise UsageError(f"there is no runner {name}; there are: {', '.join(runner_names())}")

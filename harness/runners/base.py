@@ -13,11 +13,11 @@ from harness.engines import Engine, Limits, Sandbox, SandboxSpec
 from harness.engines.spec import Mount
 from harness.engines.streams.forks import Origin
 from harness.inside.errors import Busy, EngineError, HarnessError, UsageError
-from harness.inside.layout import Avatar, show
-from harness.inside.store import EVENT_SECONDS, Event, Katas, Usage
-from harness.katas.places import VOLUME, open_folder, open_volume
+from harness.inside.layout import Avatar, printable_name
+from harness.inside.store import EVENT_SECONDS, DiskUsage, Event, Katas
+from harness.katas.places import VOLUME, open_folder_katas, open_volume
 from harness.katas.visible import VisibleFiles
-from harness.runners.claims import ALL, Property
+from harness.runners.claims import ALL_PROPERTIES, Property
 from harness.runners.event import TestEvent
 from harness.runners.run import Output, Phase, Run
 from harness.runners.standby import Standing
@@ -104,7 +104,7 @@ class BaseRunner:
         if "\0" in command:
             raise UsageError("the command has a NUL in it, which no command line can")
         engine.check_image(image)
-        self._weighed: dict[Avatar, Usage] = {}
+        self._weighed: dict[Avatar, DiskUsage] = {}
         self._origin = Origin()
         self._under_way = UnderWay(self.name)
 
@@ -113,7 +113,7 @@ class BaseRunner:
         """The katas in a place of this runner's kind, with these options; None: in a temporary one, removed when closed.
         Raises UsageError for a place of another kind.
         """
-        return open_volume(engine, place) if cls.katas_in == VOLUME else open_folder(place)
+        return open_volume(engine, place) if cls.katas_in == VOLUME else open_folder_katas(place)
 
     @classmethod
     def check(cls, options: Mapping[str, str]) -> None:
@@ -122,7 +122,7 @@ class BaseRunner:
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
         """The properties that it claims with these options, on an engine that isolates."""
-        return ALL
+        return ALL_PROPERTIES
 
     @staticmethod
     def claims_durable(options: Mapping[str, str]) -> frozenset[Property]:
@@ -236,7 +236,7 @@ class BaseRunner:
             total += file.size
             if file.size > self.limits.file:
                 raise UsageError(
-                    f"{show(name)} has {file.size} bytes; the limit of a file is {self.limits.file}"
+                    f"{printable_name(name)} has {file.size} bytes; the limit of a file is {self.limits.file}"
                 )
         if total > self.limits.sandbox:
             raise UsageError(

@@ -32,7 +32,7 @@ class Property(StrEnum):
     BEHAVES = "behaves"  # what users of the original rely on
 
 
-ALL = frozenset(
+ALL_PROPERTIES = frozenset(
     {
         Property.EXACT_MTIMES,
         Property.NO_MISSED_EDIT,
@@ -48,7 +48,7 @@ ALL = frozenset(
 )
 """What a runner of another package claims that says ALL, or nothing. It never grows: what came later is claimed by name."""
 
-EVERYTHING = ALL | {Property.EDITS, Property.RENAMES, Property.HISTORY}
+EVERYTHING = ALL_PROPERTIES | {Property.EDITS, Property.RENAMES, Property.HISTORY}
 """What the built-in runners claim, but for what they say. What they do only when asked to is not in it."""
 
 OF_KEPT_TREES = frozenset(

@@ -9,20 +9,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from harness.engines import Execution, Sandbox
-from harness.engines.guest.caches import remarks
-from harness.engines.usage import Usage
+from harness.engines.guest.caches import cache_remarks
+from harness.engines.usage import ResourceUsage
 from harness.inside.changes import Changes
 from harness.inside.delta import Delta
 from harness.inside.errors import EngineError, HarnessError
 from harness.inside.saving import SavedFile
-from harness.inside.store import Comparison, Event, Increment
-from harness.inside.store import Usage as DiskUsage
+from harness.inside.store import DiskUsage, Event, Increment, SendPlan
 from harness.inside.tree import Snapshot
 from harness.katas import commits
 from harness.katas.visible import VisibleFiles
 from harness.runners.products import Products, listing_before
 from harness.runners.run import Observation, Outcome, Output, Phase, Run
-from harness.runners.seed import Edit, Seed
+from harness.runners.seed import Seed, SeedEdit
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Look:
     """A look at a sandbox, which no user pays for."""
 
     seen: Snapshot
-    usage: Usage
+    usage: ResourceUsage
     cost_ns: int  # processor time of the harness
 
     @classmethod
@@ -92,7 +91,7 @@ class TestEvent:
     answered: int | None = None
     phases: list[Phase] = field(default_factory=list)
     unseen: int = 0  # nanoseconds spent on observing, which no user pays
-    _comparison: Comparison | None = None
+    _comparison: SendPlan | None = None
 
     @contextmanager
     def phase(self, kind: str, step: str) -> Iterator[Timer]:
@@ -112,7 +111,7 @@ class TestEvent:
                 self.katas.save(self._to_write(delta), delta, owner=self.owner)
         return delta
 
-    def resume(self, step: str) -> Edit | None:
+    def resume(self, step: str) -> SeedEdit | None:
         """Copy what changed of the visible files into the katas, for a sandbox that holds all the rest: what has to be
         sent there. None if it no longer does, or if that is in doubt; nothing was copied then.
         """
@@ -187,7 +186,7 @@ class TestEvent:
                 status=self.execution.status,
             )
             self.katas.accept(
-                commits.build(
+                commits.build_commit(
                     self.files,
                     comparison,
                     stdout=self.execution.stdout,
@@ -226,7 +225,7 @@ class TestEvent:
             observed=self.observed,
             products=self.products,
             answered=self.answered,
-            remarks=remarks(execution.caches) if execution else (),
+            remarks=cache_remarks(execution.caches) if execution else (),
         )
 
     def _hand_out(self, execution: Execution) -> None:
@@ -246,7 +245,7 @@ class TestEvent:
             file = self.files[name]
             yield SavedFile(name, file.mode, file.blob, file.age, file.pieces())
 
-    def _compare(self) -> Comparison:
+    def _compare(self) -> SendPlan:
         if self._comparison is None:
             self._comparison = self.katas.compare(self.files.manifest())
         return self._comparison

@@ -23,7 +23,7 @@ from harness.katas.places import VOLUME, open_granular, open_volume
 from harness.runners.base import DURABLE, YES, BaseRunner
 from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
 from harness.runners.event import TestEvent
-from harness.runners.seed import Edit, Seed
+from harness.runners.seed import Seed, SeedEdit
 from harness.runners.standby import Standby, Standing
 
 KATAS, KATA, AVATAR = "katas", "kata", "avatar"
@@ -184,7 +184,7 @@ class KatasDataContainer(BaseRunner):
             with event.phase("pipe_in", "2nd D:katas -> R:tmp (all)") as piped:
                 piped.bytes_in = event.sandbox.unpack(event.katas.pack)
 
-    def _send_edit(self, event: TestEvent) -> Edit | None:
+    def _send_edit(self, event: TestEvent) -> SeedEdit | None:
         """What was sent; None where the sandbox that stood by is of no use, and another is on its way."""
         event.start()
         edit = event.resume("1st B -> D:katas (changed only)") if event.seed else None

@@ -41,7 +41,7 @@ def open_runner(
     >>> run.stdout, run.tag
     ('hello\\n', 1)
     """
-    variant = runners.parse(name)
+    variant = runners.parse_variant(name)
     choice = choose(engine, image=image, report=report)
     chosen = choice.engine
     with closing(chosen):

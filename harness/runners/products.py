@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from harness.engines import Sandbox
 from harness.inside.changes import FOLDER, SOCKET, Listing
 from harness.inside.errors import UsageError
-from harness.inside.layout import show
+from harness.inside.layout import printable_name
 
 
 class Products:
@@ -57,7 +57,7 @@ class Products:
         """
         key = os.fsencode(name)
         if key not in self.made and key not in self.changed:
-            raise UsageError(f"the run neither made nor changed {show(key)}")
+            raise UsageError(f"the run neither made nor changed {printable_name(key)}")
         with os.fdopen(os.dup(self._archive), "rb") as file:
             file.seek(0)
             with tarfile.open(fileobj=file, errors="surrogateescape") as archive:
@@ -81,7 +81,7 @@ def listing_before(sandbox: Sandbox) -> Listing:
     return sandbox.listing()
 
 
-def tell(products: Products) -> Iterator[str]:
+def product_lines(products: Products) -> Iterator[str]:
     """A line for each."""
     for what, names in (
         ("made", products.made),
@@ -89,4 +89,4 @@ def tell(products: Products) -> Iterator[str]:
         ("deleted", products.deleted),
     ):
         for name in names:
-            yield f"{what:8} {show(name)[1:-1]}"
+            yield f"{what:8} {printable_name(name)[1:-1]}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.inside.errors import HarnessError
-from harness.inside.store import Usage
+from harness.inside.store import DiskUsage
 from harness.inside.tree import Snapshot
 from harness.runners.products import Products
 
@@ -65,7 +65,9 @@ class Observation:
         None  # bytes that the run-container had at most, so far; None: nobody counts them
     )
     cost_ns: int = 0  # processor time that observing took the harness itself
-    grown: Usage | None = None  # by how much the avatar takes more of the disk; None: not accepted
+    grown: DiskUsage | None = (
+        None  # by how much the avatar takes more of the disk; None: not accepted
+    )
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ from harness.inside.changes import (
     Listing,
     above,
     can_tell,
+    changes_between,
     suspects,
-    work_out,
 )
 from harness.inside.delta import Delta, Stamped, usable
-from harness.inside.delta import work_out as work_out_delta
+from harness.inside.delta import delta_between as work_out_delta
 from harness.inside.errors import EngineError, StreamCut, UsageError
 from harness.inside.layout import split_name
-from harness.inside.store import Comparison, Event, Held
+from harness.inside.store import Event, Held, SendPlan
 from harness.inside.tree import KINDS
 
 MOST_FILES = 1000
@@ -44,7 +44,7 @@ def letter_of(mode: int) -> bytes:
 
 
 @dataclass(frozen=True)
-class Edit:
+class SeedEdit:
     """What has to be sent to a sandbox that holds all the rest."""
 
     sent: tuple[
@@ -73,7 +73,7 @@ class Seed:
             return None
         return cls(held, listing, file_system) if can_tell(file_system, marks, listing) else None
 
-    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison | None:
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan | None:
         """The visible files sent, against what is held; None where the copy could not be made what the katas will be."""
         held = self.held
         sent = {name: file.stamped for name, file in held.sent.items()}
@@ -82,7 +82,7 @@ class Seed:
         if not (self._can_write(delta, sent) and self._can_be_used(manifest, delta)):
             return None
         new = {manifest[name].blob for name in delta.written} - {""}
-        return Comparison(delta, held.missing | new, held.head, held.tag)
+        return SendPlan(delta, held.missing | new, held.head, held.tag)
 
     def _can_write(self, delta: Delta, sent: Mapping[bytes, Stamped]) -> bool:
         """Whether they go over nothing but files, in folders that the player may write in."""
@@ -112,17 +112,19 @@ class Seed:
         left = {os.path.dirname(name) or b"." for name in delta.deleted}
         return all(map(self._can_be_entered, ways)) and left <= folders
 
-    def edit(self, delta: Delta) -> Edit:
+    def edit(self, delta: Delta) -> SeedEdit:
         """What a delta makes of the copy, too."""
         folders = {each for name in delta.written for each in above(name)}
         folders |= {
             each for name in delta.deleted for each in above(name) if self.listing.kind(each)
         }
-        return Edit(
+        return SeedEdit(
             (*sorted(folders, key=lambda path: (path != b".", path)), *delta.written), delta.deleted
         )
 
-    def bring_back(self, sandbox: Sandbox, katas: Event, edit: Edit) -> tuple[Changes, int] | None:
+    def bring_back(
+        self, sandbox: Sandbox, katas: Event, edit: SeedEdit
+    ) -> tuple[Changes, int] | None:
         """Stage what the run changed; returns it and the bytes that were piped. None where that cannot be told: then the
         whole tree has to be brought back.
         """
@@ -130,7 +132,7 @@ class Seed:
             after = sandbox.listing()
             read = suspects(self.listing, after) if self.file_system in STAMPS_READS else ()
             also = _others(sandbox, katas, after, read) if read else ()
-            changes = work_out(self.listing, edit.sent, after, also)
+            changes = changes_between(self.listing, edit.sent, after, also)
             for path in (
                 *changes.gone,
                 *changes.brought,

@@ -32,7 +32,7 @@ class Tmp(BaseRunner):
         with event.phase("pipe_in", "1st B -> L:tmp (all, new), 2nd L:tmp -> R:tmp (all)") as piped:
             stamps = up_to(event.sandbox.clock(), event.files.ages())
             piped.bytes_in = event.sandbox.unpack(
-                lambda write: packing.pack(event.files, write, stamps=stamps)
+                lambda write: packing.pack_visible(event.files, write, stamps=stamps)
             )
         if event.run():
             event.save("3rd B -> katas (changed only)")

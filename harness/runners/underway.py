@@ -12,7 +12,7 @@ PAUSE_SECONDS = 0.05
 """Between two tries to end what was only being started at the first."""
 
 
-class Entry:
+class _Entry:
     """One test event."""
 
     def __init__(self) -> None:
@@ -28,14 +28,14 @@ class UnderWay:
     def __init__(self, name: str) -> None:
         """The name of the runner."""
         self._name = name
-        self._entries: set[Entry] = set()
+        self._entries: set[_Entry] = set()
         self._changed = threading.Condition()
         self._closed = False
 
     @contextmanager
-    def event(self) -> Iterator[Entry]:
+    def event(self) -> Iterator[_Entry]:
         """One test event more. Raises UsageError once closed."""
-        entry = Entry()
+        entry = _Entry()
         with self._changed:
             if self._closed:
                 raise UsageError(

@@ -15,11 +15,11 @@ from typing import Any
 from harness.engines import Engine
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
-from harness.verify.proofs import PROOFS, Finding, Status
+from harness.verify.proofs import PROOFS, ProofResult, Status
 from harness.verify.workers import Task, can_travel, spread
 
 
-class Verdict(StrEnum):
+class MatrixVerdict(StrEnum):
     """What a whole matrix says."""
 
     AS_CLAIMED = "as claimed"  # every claim was proved, and all else was shown not to hold
@@ -83,7 +83,7 @@ def verify(
     about_to: Callable[[Cell], None] = lambda cell: None,
     *,
     jobs: int = 1,
-) -> Iterator[Finding]:
+) -> Iterator[ProofResult]:
     """A finding for each cell: one engine and one runner after the other, or so many at once in processes of their own, as they
     come. Raises UsageError for a replay that is none.
     """
@@ -110,16 +110,16 @@ def verify(
         yield task.examine()
 
 
-def judge(findings: Sequence[Finding]) -> Verdict:
+def judge_matrix(findings: Sequence[ProofResult]) -> MatrixVerdict:
     """The verdict on all of them; nothing is known where there is none."""
     if any(each.claimed and each.status is Status.REFUTED for each in findings):
-        return Verdict.REFUTED
+        return MatrixVerdict.REFUTED
     if findings and all(each.as_claimed for each in findings):
-        return Verdict.AS_CLAIMED
-    return Verdict.UNKNOWN
+        return MatrixVerdict.AS_CLAIMED
+    return MatrixVerdict.UNKNOWN
 
 
-def replay_command(finding: Finding, *, image: str | None = None) -> str:
+def replay_command(finding: ProofResult, *, image: str | None = None) -> str:
     """What a user types to see this finding again: its counterexample, where it has one."""
     words = ["harness", "verify", "--runner", finding.runner, "--engine", finding.engine]
     words += ["--property", finding.name]

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from harness.engines import Engine
     from harness.runners.claims import Property
     from harness.runners.variant import Variant
-    from harness.verify.proofs import Finding
+    from harness.verify.proofs import ProofResult
 
 PROFILE = "dev"
 
 
 @dataclass(frozen=True)
-class Case:
+class _Case:
     """One test: a property of a runner on an engine."""
 
     variant: Variant
@@ -95,7 +95,7 @@ def harness_engine() -> Iterator[Callable[[str], Engine]]:
 
 
 @pytest.fixture
-def harness_finding(harness_case: Case, harness_engine: Callable[[str], Engine]) -> Finding:
+def harness_finding(harness_case: _Case, harness_engine: Callable[[str], Engine]) -> ProofResult:
     """What the search for a counterexample gave."""
     from harness.verify.proofs import PROFILES, Subject, examine  # noqa: PLC0415 - see above
 
@@ -105,10 +105,10 @@ def harness_finding(harness_case: Case, harness_engine: Callable[[str], Engine])
     return examine(subject, harness_case.name, PROFILES[harness_case.profile])
 
 
-def _cases(config: pytest.Config) -> list[Case]:
+def _cases(config: pytest.Config) -> list[_Case]:
     """Raises pytest.UsageError, which is one line and exit status 4."""
     from harness import runners  # noqa: PLC0415 - see above
-    from harness.engines.choose import NAMES  # noqa: PLC0415
+    from harness.engines.choose import ENGINE_NAMES  # noqa: PLC0415
     from harness.inside.errors import UsageError  # noqa: PLC0415
     from harness.verify.matrix import properties  # noqa: PLC0415
     from harness.verify.proofs import PROFILES  # noqa: PLC0415
@@ -120,16 +120,19 @@ def _cases(config: pytest.Config) -> list[Case]:
     )
     engines = config.getoption("harness_engine") or config.getini("harness_engines") or ["auto"]
     profile = config.getoption("harness_profile") or PROFILE
-    for given, known, what in ((engines, NAMES, "engine"), ([profile], list(PROFILES), "profile")):
+    for given, known, what in (
+        (engines, ENGINE_NAMES, "engine"),
+        ([profile], list(PROFILES), "profile"),
+    ):
         for each in given:
             if each not in known:
                 raise pytest.UsageError(f"there is no {what} {each}; there are: {', '.join(known)}")
     try:
-        variants = [runners.parse(each) for each in names]
+        variants = [runners.parse_variant(each) for each in names]
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     return [
-        Case(variant, engine, name, profile)
+        _Case(variant, engine, name, profile)
         for engine in dict.fromkeys(engines)
         for variant in {each.label: each for each in variants}.values()
         for name in properties()

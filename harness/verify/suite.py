@@ -26,13 +26,13 @@ from __future__ import annotations
 import pytest
 
 from harness.verify.matrix import replay_command
-from harness.verify.proofs import Finding, Status
+from harness.verify.proofs import ProofResult, Status
 
 __all__ = ["test_property"]
 
 
 @pytest.mark.harness
-def test_property(harness_finding: Finding, harness_case: object) -> None:
+def test_property(harness_finding: ProofResult, harness_case: object) -> None:
     """The property holds if the runner claims it; if not, a counterexample shows that it does not."""
     found = harness_finding
     if found.as_claimed:

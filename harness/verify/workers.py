@@ -20,7 +20,7 @@ from harness.inside.errors import EngineError
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
 from harness.verify.children import command
-from harness.verify.proofs import PROFILES, Finding, Subject, examine
+from harness.verify.proofs import PROFILES, ProofResult, Subject, examine
 
 ENDING_SECONDS = 30.0
 """How long a worker that is interrupted may take to tidy up."""
@@ -38,7 +38,7 @@ class Task:
     profile: str
     replay: str | None
 
-    def examine(self) -> Finding:
+    def examine(self) -> ProofResult:
         """Raises as `harness.verify.proofs.examine`."""
         subject = Subject(self.variant, self.engine, self.engine_name, self.image)
         return examine(subject, self.name, PROFILES[self.profile], replay=self.replay)
@@ -54,7 +54,7 @@ def can_travel(tasks: Sequence[Task]) -> bool:
 
 def spread(
     tasks: Sequence[Task], count: int, about_to: Callable[[int], None] = lambda number: None
-) -> Iterator[tuple[int, Finding]]:
+) -> Iterator[tuple[int, ProofResult]]:
     """The findings as they come, each with the place of its task, which `about_to` heard of when it began. Raises EngineError
     for a worker that has died, and what a proof raises.
     """
@@ -112,10 +112,10 @@ class _Worker:
         pickle.dump(task, self._tasks)
         self._tasks.flush()
 
-    def answer(self) -> tuple[int, Finding] | None:
+    def answer(self) -> tuple[int, ProofResult] | None:
         """The place of its task, and what it found; None when it is ready for the first one."""
         try:
-            answer: Finding | Exception | None = pickle.load(self.answers)
+            answer: ProofResult | Exception | None = pickle.load(self.answers)
         except (EOFError, pickle.UnpicklingError) as error:
             raise EngineError(
                 "a process that was proving has died; --jobs 1 shows where"
@@ -133,7 +133,7 @@ def main() -> None:
     )  # also where whoever started us ignores it
     tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    answer: Finding | Exception | None = None  # ready
+    answer: ProofResult | Exception | None = None  # ready
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
             pickle.dump(answer, answers)

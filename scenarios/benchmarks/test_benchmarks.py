@@ -12,7 +12,7 @@ from harness import runners
 from harness.engines.choose import choose
 from harness.measure.compare import Comparison, compare
 from harness.measure.trees import TypicalTree
-from harness.measure.trials import FLOOR, FULL, INCREMENTAL, Plan, Sample
+from harness.measure.trials import FLOOR, FULL, INCREMENTAL, BlockPlan, Sample
 from harness.runners.base import COMMAND
 from scenarios.benchmarks.replay import Replay, nothing
 
@@ -28,12 +28,12 @@ def recorded() -> Iterator[tuple[dict[str, Any], Sequence[Sample]]]:
     with closing(choose().engine) as engine:
         comparison = Comparison(
             TypicalTree("cost=0.1"),
-            [runners.parse(name) for name in runners.NOTES_NAMES],
+            [runners.parse_variant(name) for name in runners.NOTES_NAMES],
             engine,
             None,
             COMMAND,
             120,
-            Plan(0, blocks=BLOCKS, scenarios=(FULL, INCREMENTAL)),
+            BlockPlan(0, blocks=BLOCKS, scenarios=(FULL, INCREMENTAL)),
             seed=1,
         )
         yield comparison.facts(), list(compare(comparison))

@@ -16,10 +16,10 @@ from harness.engines.choose import choose
 from harness.gate import Evidence, states
 from harness.inside.layout import Avatar
 from harness.measure import stats
-from harness.measure.compare import Comparison, compare, open_runner
-from harness.measure.stats import State
+from harness.measure.compare import Comparison, compare, open_arm
+from harness.measure.stats import VerdictState
 from harness.measure.trees import TypicalTree
-from harness.measure.trials import INCREMENTAL, Plan, Sample
+from harness.measure.trials import INCREMENTAL, BlockPlan, Sample
 from harness.measure.trials.arms import Arm, RunnerArm
 from harness.runners.base import COMMAND
 from harness.runners.event import TestEvent
@@ -85,28 +85,26 @@ def play(path: Path, *, seconds: float) -> None:
     Blocks are played until all three are settled, or there are as many as there may be, or the time is up.
     """
     with closing(choose("local").engine) as engine:
-        plan = Plan(seconds, scenarios=(INCREMENTAL,))
+        plan = BlockPlan(seconds, scenarios=(INCREMENTAL,))
         tree = TypicalTree(TREE.partition(":")[2])
         comparison = Comparison(
             tree, (), engine, None, COMMAND, 120, plan, seed=time.time_ns() % 2**32
         )
         arms: list[Callable[[], Arm]] = [
-            partial(
-                RunnerArm, BASE, partial(open_runner, comparison, Variant.of(KatasDataContainer))
-            )
+            partial(RunnerArm, BASE, partial(open_arm, comparison, Variant.of(KatasDataContainer)))
         ]
         for kind, share in KINDS.items():
             delayed = type("Delayed", (Delayed,), {"share": share})
             arms.append(
-                partial(RunnerArm, kind, partial(open_runner, comparison, Variant.of(delayed)))
+                partial(RunnerArm, kind, partial(open_arm, comparison, Variant.of(delayed)))
             )
-        verdicts: dict[str, tuple[State, int]] = {}
+        verdicts: dict[str, tuple[VerdictState, int]] = {}
 
         def settled(played: Any) -> bool:
             blocks = len({each.block for each in played if each.scenario == INCREMENTAL})
             if stats.is_look(blocks):
                 for kind in KINDS.keys() - verdicts.keys():
-                    if (state := _state(played, kind)) is not State.INCONCLUSIVE:
+                    if (state := _state(played, kind)) is not VerdictState.INCONCLUSIVE:
                         verdicts[kind] = (state, blocks)
             return len(verdicts) == len(KINDS) or blocks >= stats.LOOKS[-1]
 
@@ -115,7 +113,7 @@ def play(path: Path, *, seconds: float) -> None:
     _write(path, samples, verdicts)
 
 
-def _state(samples: Any, kind: str) -> State:
+def _state(samples: Any, kind: str) -> VerdictState:
     return states(_evidence(samples, kind), BUDGETS)[0]
 
 
@@ -125,7 +123,9 @@ def _evidence(samples: Any, kind: str) -> Evidence:
     return Evidence([[*renamed, *(each for each in samples if each.runner == BASE)]], against=BASE)
 
 
-def _write(path: Path, samples: list[Sample], verdicts: dict[str, tuple[State, int]]) -> None:
+def _write(
+    path: Path, samples: list[Sample], verdicts: dict[str, tuple[VerdictState, int]]
+) -> None:
     new = not path.exists()
     times = {
         (each.runner, each.block): each.seconds for each in samples if each.scenario == INCREMENTAL
@@ -137,7 +137,7 @@ def _write(path: Path, samples: list[Sample], verdicts: dict[str, tuple[State, i
         if new:
             table.writerow(COLUMNS)
         for kind in KINDS:
-            state, count = verdicts.get(kind, (State.INCONCLUSIVE, len(blocks)))
+            state, count = verdicts.get(kind, (VerdictState.INCONCLUSIVE, len(blocks)))
             one, other = ([times[arm, block] for block in blocks[:count]] for arm in (kind, BASE))
             found = stats.paired(one, other, stats.share(1))
             row = (

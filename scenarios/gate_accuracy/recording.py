@@ -15,7 +15,7 @@ from harness import runners
 from harness.engines.choose import choose
 from harness.measure.compare import AGAIN, Comparison, compare
 from harness.measure.trees import TypicalTree
-from harness.measure.trials import FLOOR, INCREMENTAL, Plan, Sample
+from harness.measure.trials import FLOOR, INCREMENTAL, BlockPlan, Sample
 from harness.runners.base import COMMAND
 
 RUNNER = "katas-data-container"
@@ -51,10 +51,10 @@ NOISES: dict[str, Callable[[int], None] | None] = {
 def record(noise: str, path: Path, *, seconds: float, engine: str = "local") -> None:
     """As many blocks as fit into so many seconds, written to `path` as CSV below a line with the facts."""
     with closing(choose(engine).engine) as opened, _disturbed(NOISES[noise]):
-        plan = Plan(seconds, scenarios=(INCREMENTAL,))
+        plan = BlockPlan(seconds, scenarios=(INCREMENTAL,))
         comparison = Comparison(
             TypicalTree(TREE.partition(":")[2]),
-            [runners.parse(RUNNER)],
+            [runners.parse_variant(RUNNER)],
             opened,
             None,
             COMMAND,

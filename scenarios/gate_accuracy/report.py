@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.measure import stats
 from harness.measure.compare import AGAIN
-from harness.measure.stats import State
+from harness.measure.stats import VerdictState
 from scenarios.gate_accuracy import rules
 from scenarios.gate_accuracy.real import KINDS
 from scenarios.gate_accuracy.recording import NOISES, RUNNER, load
@@ -42,7 +42,7 @@ def _results(folder: Path, gates: int) -> Iterator[tuple[str, Any]]:
         for slowdown in AIMS:
             counts, blocks = rules.drawn_gates(recording, 1 + slowdown, gates, seed=number)
             drawn[f"{slowdown:g}"] = {
-                **{str(state): counts[state] / gates for state in State},
+                **{str(state): counts[state] / gates for state in VerdictState},
                 "median blocks": median(blocks),
             }
         yield (
@@ -81,7 +81,7 @@ def _real(path: Path) -> dict[str, Any]:
         states = Counter(row["state"] for row in mine)
         found[kind] = {
             "gates": len(mine),
-            **{str(state): states[state] for state in State},
+            **{str(state): states[state] for state in VerdictState},
             "median blocks": median(int(row["blocks"]) for row in mine),
             "median ratio": median(float(row["estimate"]) for row in mine),
         }
@@ -121,7 +121,11 @@ def _lines(found: Mapping[str, Any], gates: int) -> Iterator[str]:
             drawn = each["gates"][f"{slowdown:g}"]
             shares = " | ".join(
                 f"{drawn[state]:.1%}"
-                for state in (State.REGRESSED, State.INCONCLUSIVE, State.PASSED)
+                for state in (
+                    VerdictState.REGRESSED,
+                    VerdictState.INCONCLUSIVE,
+                    VerdictState.PASSED,
+                )
             )
             yield f"| {name} | {_words(slowdown)} | {shares} | {drawn['median blocks']:g} | {aim} |"
     yield from (
@@ -160,7 +164,8 @@ def _lines(found: Mapping[str, Any], gates: int) -> Iterator[str]:
     )
     for kind, each in found["real"].items():
         counts = " | ".join(
-            str(each[state]) for state in (State.REGRESSED, State.INCONCLUSIVE, State.PASSED)
+            str(each[state])
+            for state in (VerdictState.REGRESSED, VerdictState.INCONCLUSIVE, VerdictState.PASSED)
         )
         yield f"| {kind} | {each['gates']} | {counts} | {each['median blocks']:g} | {each['median ratio']:.3f} |"
 

@@ -13,7 +13,7 @@ from harness.gate import Evidence, states
 from harness.gate.budgets import Budget, budget
 from harness.measure import stats
 from harness.measure.compare import AGAIN
-from harness.measure.stats import State
+from harness.measure.stats import VerdictState
 from harness.measure.trials import INCREMENTAL, Sample
 from scenarios.gate_accuracy.recording import RUNNER
 
@@ -29,11 +29,11 @@ Recording = Mapping[str, Sequence[Sample]]
 
 def drawn_gate(
     recording: Recording, slowdown: float, random: np.random.Generator
-) -> tuple[State, int]:
+) -> tuple[VerdictState, int]:
     """The verdict of one gate, and its blocks: drawn until it is settled, or there are as many as there may be."""
     one, other = recording[RUNNER], recording[RUNNER + AGAIN]
     samples: list[Sample] = []
-    state = State.INCONCLUSIVE
+    state = VerdictState.INCONCLUSIVE
     for block in range(stats.LOOKS[-1]):
         drawn = int(random.integers(len(one)))
         pair = (one[drawn].seconds, other[drawn].seconds)
@@ -42,14 +42,14 @@ def drawn_gate(
         samples.append(replace(one[0], runner=BASE, block=block, seconds=old))
         if stats.is_look(block + 1):
             (state,) = states(Evidence([samples], against=BASE), BUDGETS)
-            if state is not State.INCONCLUSIVE:
+            if state is not VerdictState.INCONCLUSIVE:
                 break
     return state, block + 1
 
 
 def drawn_gates(
     recording: Recording, slowdown: float, count: int, seed: int
-) -> tuple[Counter[State], list[int]]:
+) -> tuple[Counter[VerdictState], list[int]]:
     """So many verdicts, and the blocks that each took."""
     random = np.random.default_rng(seed)
     found = [drawn_gate(recording, slowdown, random) for _ in range(count)]

@@ -11,7 +11,7 @@ import pytest
 from harness import runners
 from harness.engines.choose import choose
 from harness.inside.layout import Avatar
-from harness.inside.store import Usage
+from harness.inside.store import DiskUsage
 from harness.katas.granular import GranularKatas
 from harness.katas.kept import VolumeKatas
 from harness.katas.visible import VisibleFiles
@@ -35,7 +35,7 @@ def test_the_growth_of_a_test_event(
     name: str, figure: Callable[[str], None], tmp_path: Path
 ) -> None:
     """On the local engine: what is kept does not depend on the engine."""
-    tree, variant = TypicalTree("cost=0.1"), runners.parse(name)
+    tree, variant = TypicalTree("cost=0.1"), runners.parse_variant(name)
     tree.write(tmp_path / "tree")
     files = VisibleFiles.from_folder(tmp_path / "tree")
     usages = []
@@ -51,11 +51,12 @@ def test_the_growth_of_a_test_event(
     assert usages[-1].visible == sum(file.size for file in files.values())
     assert (usages[-1].extra == 0) == ("one-way" in name)
     figure(
-        f"{name}: the first test event takes {show(usages[0], Usage(0, 0, 0))}; one after an edit {show(usages[-1], usages[-2])}"
+        f"{name}: the first test event takes {show(usages[0], DiskUsage(0, 0, 0))}; "
+        f"one after an edit {show(usages[-1], usages[-2])}"
     )
 
 
-def show(after: Usage, before: Usage) -> str:
+def show(after: DiskUsage, before: DiskUsage) -> str:
     """The growth from one to the other, in bytes."""
     return ", ".join(
         f"{getattr(after, each) - getattr(before, each)} {each}"

@@ -79,7 +79,7 @@ def _piped(engine: Engine, folder: Path) -> dict[str, float]:
     volume = f"floor-{secrets.token_hex(4)}"
     engine.create_volume(volume, temporary=True)
     try:
-        with closing(runners.parse(COLD).open(engine)) as runner:
+        with closing(runners.parse_variant(COLD).open(engine)) as runner:
             assert runner.run(Avatar(), files, max_seconds=LIMIT_SECONDS).tag == 1
             built = folder / "built.tar"
             with closing(runner.katas.event(Avatar())) as event, built.open("wb") as archive:

@@ -19,7 +19,7 @@ from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFiles
 from harness.measure.compare import Comparison, compare
 from harness.measure.trees import TypicalTree
-from harness.measure.trials import FLOOR, INCREMENTAL, Plan
+from harness.measure.trials import FLOOR, INCREMENTAL, BlockPlan
 from harness.runners.base import COMMAND
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_volume import KatasVolume
@@ -34,7 +34,7 @@ def test_the_tar_pipe_against_the_volume_mount(
     docker: Engine, figure: Callable[[str], None]
 ) -> None:
     """Both are incremental and exact; the ratio of their times is printed."""
-    plan = Plan(budget_seconds=0, blocks=BLOCKS)
+    plan = BlockPlan(budget_seconds=0, blocks=BLOCKS)
     comparison = Comparison(
         TypicalTree(),
         (Variant.of(KatasVolume), Variant.of(KatasDataContainer)),

@@ -50,7 +50,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 def test_colours_can_be_told_apart(sight: str | None) -> None:
     """Those of the built-in runners and those of the phases, each among themselves, by everybody."""
     change = np.array(DEFICIENCIES[sight]) if sight else np.eye(3)
-    for colours in (palette.BUILT_IN, palette.PHASES):
+    for colours in (palette.RUNNER_COLOURS, palette.PHASE_COLOURS):
         for one, other in combinations(colours, 2):
             seen = (lab(change @ linear(colours[each])) for each in (one, other))
             assert np.linalg.norm(np.subtract(*seen)) > NOTICEABLE, (sight, one, other)
@@ -58,14 +58,14 @@ def test_colours_can_be_told_apart(sight: str | None) -> None:
 
 def test_lines_stand_out_from_white() -> None:
     """The colours of runners have a contrast of at least 2.5 to white, for points and lines on a page."""
-    for name, colour in palette.BUILT_IN.items():
+    for name, colour in palette.RUNNER_COLOURS.items():
         luminance = float(np.array([0.2126, 0.7152, 0.0722]) @ linear(colour))
         assert 1.05 / (luminance + 0.05) > 2.5, name
 
 
 def test_every_built_in_runner_has_its_own() -> None:
     """No runner of this package gets a colour by chance."""
-    assert set(runners.NOTES_NAMES) <= set(palette.BUILT_IN)
+    assert set(runners.NOTES_NAMES) <= set(palette.RUNNER_COLOURS)
 
 
 def test_a_runner_has_one_colour_everywhere() -> None:

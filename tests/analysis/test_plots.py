@@ -53,22 +53,22 @@ def made_for(kind: str) -> pd.DataFrame:
     return loads() if kind == "load" else frame()
 
 
-@pytest.mark.parametrize("kind", plots.KINDS)
+@pytest.mark.parametrize("kind", plots.PLOTS)
 def test_a_picture_says_what_it_shows(kind: str) -> None:
     """It has a title, units on its axes, and words for those who cannot see it that name every runner."""
     made = made_for(kind)
-    figure = plots.KINDS[kind](made)
+    figure = plots.PLOTS[kind](made)
     assert figure.axes[0].get_title(loc="left")
     assert any("seconds" in axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes)
     for runner in made["runner"].unique():
-        assert runner in plots.describe(figure)
+        assert runner in plots.alt_text(figure)
 
 
-@pytest.mark.parametrize("kind", plots.KINDS)
+@pytest.mark.parametrize("kind", plots.PLOTS)
 def test_the_same_frame_gives_the_same_picture(kind: str, tmp_path: Path) -> None:
     """No chance and no date in it, so that pictures can be compared and kept in git."""
     for name in ("one.png", "other.png"):
-        plots.KINDS[kind](made_for(kind)).savefig(tmp_path / name, metadata={"Software": None})
+        plots.PLOTS[kind](made_for(kind)).savefig(tmp_path / name, metadata={"Software": None})
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
 
 
@@ -82,7 +82,7 @@ def test_a_kind_of_build_that_was_not_measured_is_refused() -> None:
 
 def test_the_exponents_are_those_of_the_cost() -> None:
     """What grows in proportion has 1, what does not grow 0, as the legend and the words say."""
-    words = plots.describe(plots.scaling(sizes({"tmp": 1.0, "katas-overlay": 0.0})))
+    words = plots.alt_text(plots.scaling(sizes({"tmp": 1.0, "katas-overlay": 0.0})))
     exponents = dict(re.findall(r"(tmp|katas-overlay): exponent (-?\d+\.\d+)", words))
     assert float(exponents["tmp"]) == pytest.approx(1.0, abs=0.1)
     assert float(exponents["katas-overlay"]) == pytest.approx(0.0, abs=0.1)
@@ -93,7 +93,7 @@ def test_a_tree_may_grow_by_its_files_too() -> None:
     made = sizes({"tmp": 0.5})
     made = made.assign(tree_files=made["tree_bytes"] // 16_000, tree_bytes=32_000_000)
     assert (plots.grows(made, "tree_files"), plots.grows(made)) == (True, False)
-    words = plots.describe(plots.scaling(made, of="tree_files"))
+    words = plots.alt_text(plots.scaling(made, of="tree_files"))
     assert "against the files of the tree. tmp: exponent 0." in words
 
 
@@ -102,7 +102,7 @@ def test_any_two_sizes_can_be_drawn() -> None:
     made = sizes({"tmp": 0.5})
     made = made.assign(tree_bytes=made["tree_bytes"].rank(method="dense") * 1000 + 10_000)
     assert not plots.grows(made)
-    assert "exponent" in plots.describe(plots.scaling(made))
+    assert "exponent" in plots.alt_text(plots.scaling(made))
 
 
 def test_throughput_counts_what_was_done_in_the_time_it_took() -> None:
@@ -118,4 +118,4 @@ def test_throughput_counts_what_was_done_in_the_time_it_took() -> None:
 def test_one_size_makes_no_curve(kind: str, command: str) -> None:
     """With what to do next."""
     with pytest.raises(UsageError, match=command):
-        plots.KINDS[kind](frame())
+        plots.PLOTS[kind](frame())

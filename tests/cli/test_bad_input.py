@@ -15,7 +15,7 @@ import pytest
 
 from harness.cli import main
 from harness.engines.folders import sandboxes_home
-from harness.engines.owner import LABEL
+from harness.engines.owner import OWNER_LABEL
 from harness.inside.store import FolderKatas
 
 NOWHERE = "unix:///nonexistent/docker.sock"
@@ -333,7 +333,7 @@ def test_an_interruption(
     _, err = child.communicate(timeout=30)
     assert child.returncode == status
     assert err.strip().splitlines()[-1].startswith(f"harness: {said}")
-    owners = [each.read_text() for each in sandboxes_home().glob(f"*/{LABEL}")]
+    owners = [each.read_text() for each in sandboxes_home().glob(f"*/{OWNER_LABEL}")]
     assert not [owner for owner in owners if f"/{child.pid}/" in owner]
     assert (
         subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, check=False).returncode

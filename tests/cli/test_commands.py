@@ -16,7 +16,7 @@ from harness.cli import main
 from harness.engines.folders import state_home
 from harness.engines.local import engine as local
 from harness.engines.local.bubblewrap import bubblewrap_problem
-from harness.engines.owner import LABEL, TEMPORARY, Owner
+from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
 
 LOCAL = ("--engine", "local")
 SMALL = "typical:cost=0.1"
@@ -466,7 +466,7 @@ def test_clean_removes_what_a_dead_owner_left_and_nothing_else(
         ("odd", "me", True),
     ):
         (home / "volumes" / name).mkdir(parents=True)
-        (home / "volumes" / name / LABEL).write_text(owner.strip())
+        (home / "volumes" / name / OWNER_LABEL).write_text(owner.strip())
         if temporary:
             (home / "volumes" / name / TEMPORARY).touch()
     assert main(("clean", "--dry-run")) == 0
@@ -487,7 +487,7 @@ def test_clean_tells_what_it_leaves_alone_and_why(
     earlier = replace(Owner.current(), namespaces="", started=1)
     for name, owner in (*((f"v{number:02}", elsewhere) for number in range(10)), ("old", earlier)):
         (home / "volumes" / name).mkdir(parents=True)
-        (home / "volumes" / name / LABEL).write_text(str(owner))
+        (home / "volumes" / name / OWNER_LABEL).write_text(str(owner))
         (home / "volumes" / name / TEMPORARY).touch()
     assert main(("clean",)) == 0
     out, err = capfd.readouterr()

@@ -11,9 +11,9 @@ import pytest
 from harness.inside.errors import EngineError
 from harness.measure.cluster import MOST_DEATHS, _Work, unlike
 from harness.measure.cluster.comparing import stints
-from harness.measure.cluster.worker import Parcel, Stint, play
+from harness.measure.cluster.worker import Parcel, Stint, play_stint
 from harness.measure.trees import OwnTree, TypicalTree
-from harness.measure.trials import Plan
+from harness.measure.trials import BlockPlan
 
 MODEL = Stint(
     tree=Parcel("typical:cost=0.01"),
@@ -31,19 +31,19 @@ MODEL = Stint(
 
 def test_so_many_rounds_are_handed_out_as_were_asked_for() -> None:
     """Five a stint and the rest in the last; no two stints shuffle alike."""
-    handed = list(stints(Plan(0, 12), MODEL, machines=2))
+    handed = list(stints(BlockPlan(0, 12), MODEL, machines=2))
     assert [each.rounds for each in handed] == [5, 5, 2]
     assert len({each.seed for each in handed}) == 3
 
 
 def test_each_machine_has_a_stint_however_small_the_budget() -> None:
-    assert len(list(stints(Plan(1e-9), MODEL, machines=3))) == 3
+    assert len(list(stints(BlockPlan(1e-9), MODEL, machines=3))) == 3
 
 
 def test_a_stint_is_played_by_one_machine_and_begins_with_a_build_from_nothing() -> None:
     """It and its samples travel as values."""
-    (stint,) = stints(Plan(0, 1), MODEL, machines=1)
-    samples = pickle.loads(pickle.dumps(play(pickle.loads(pickle.dumps(stint)))))
+    (stint,) = stints(BlockPlan(0, 1), MODEL, machines=1)
+    samples = pickle.loads(pickle.dumps(play_stint(pickle.loads(pickle.dumps(stint)))))
     assert [each.scenario for each in samples] == ["full", "full", "incremental", "incremental"]
     assert all(each.right for each in samples)
     assert len({each.machine for each in samples}) == 1

@@ -15,7 +15,7 @@ from harness.engines import Limits, SandboxSpec
 from harness.engines.local import cgroups
 from harness.engines.local.apart import apart
 from harness.engines.local.bubblewrap import bubblewrap_problem
-from harness.engines.local.cgroups import Group, Place
+from harness.engines.local.cgroups import CgroupPlace, ControlGroup
 from harness.engines.local.engine import LocalEngine
 from harness.engines.spec import MIB
 from harness.inside.errors import EngineError
@@ -27,7 +27,7 @@ LIMITS = Limits(memory=64 * MIB, processes=40)
 
 
 @pytest.fixture
-def group() -> Iterator[Group]:
+def group() -> Iterator[ControlGroup]:
     """A group of this test's own."""
     made = cgroups.create(f"test/of/{os.getpid()}/0/group", LIMITS)
     yield made
@@ -41,7 +41,7 @@ def engine(tmp_path: Path) -> Iterator[LocalEngine]:
         yield opened
 
 
-def started(group: Group, script: str) -> subprocess.Popen[bytes]:
+def started(group: ControlGroup, script: str) -> subprocess.Popen[bytes]:
     """A shell in the group, that has said that it runs."""
     process = apart(
         lambda: subprocess.Popen(["sh", "-c", f"read go; {script}"], stdin=subprocess.PIPE),
@@ -55,7 +55,7 @@ def started(group: Group, script: str) -> subprocess.Popen[bytes]:
 
 
 @needs_groups
-def test_what_is_started_in_it_is_in_it_and_the_caller_is_not(group: Group) -> None:
+def test_what_is_started_in_it_is_in_it_and_the_caller_is_not(group: ControlGroup) -> None:
     own = Path("/proc/self/cgroup").read_text()
     process = started(group, "sleep 1000 & sleep 1000")
     eventually(lambda: len(group.processes()) == 3, "both sleeps are in it")
@@ -73,7 +73,7 @@ def test_what_is_started_in_it_is_in_it_and_the_caller_is_not(group: Group) -> N
         "trap '' TERM; while :; do setsid sh -c 'sleep 1000 &' & done",
     ],
 )
-def test_it_ends_what_forks_as_fast_as_it_can(group: Group, bomb: str) -> None:
+def test_it_ends_what_forks_as_fast_as_it_can(group: ControlGroup, bomb: str) -> None:
     """Also what left its session, and what ignores signals; nothing is there when the call returns."""
     process = started(group, f"exec 2>/dev/null; {bomb}")
     eventually(lambda: len(group.processes()) > 5, "it forks")
@@ -84,7 +84,7 @@ def test_it_ends_what_forks_as_fast_as_it_can(group: Group, bomb: str) -> None:
 
 
 @needs_groups
-def test_it_is_found_by_its_label_and_goes(group: Group) -> None:
+def test_it_is_found_by_its_label_and_goes(group: ControlGroup) -> None:
     """Whole: all that was made of it is removed."""
     found = {each.label: each for each in cgroups.found()}
     assert found[group.label].folders == group.folders
@@ -94,7 +94,7 @@ def test_it_is_found_by_its_label_and_goes(group: Group) -> None:
 
 
 @needs_groups
-def test_one_that_is_half_removed_is_found_and_removed(group: Group) -> None:
+def test_one_that_is_half_removed_is_found_and_removed(group: ControlGroup) -> None:
     next(iter(reversed(list(group.folders.values())))).rmdir()
     for each in cgroups.found():
         if each.label == group.label:
@@ -104,7 +104,7 @@ def test_one_that_is_half_removed_is_found_and_removed(group: Group) -> None:
 
 
 @needs_groups
-def test_a_label_that_is_taken_is_told(group: Group) -> None:
+def test_a_label_that_is_taken_is_told(group: ControlGroup) -> None:
     """In one line, and what was there is not harmed."""
     with pytest.raises(EngineError, match="no control group can be made"):
         cgroups.create(group.label, LIMITS)
@@ -127,7 +127,7 @@ def test_a_kill_reaches_all_of_a_group_of_version_2() -> None:
         folder.mkdir()
     if not (folder / "cgroup.procs").exists():
         pytest.skip("no group can be made there")
-    group = Group("test", 2, {"memory": folder, "pids": folder})
+    group = ControlGroup("test", 2, {"memory": folder, "pids": folder})
     try:
         process = started(group, "sleep 1000 & setsid sleep 1000 & sleep 1000")
         eventually(lambda: len(group.processes()) == 4, "all are in it")
@@ -159,8 +159,8 @@ def test_where_version_2_is_delegated_a_group_is_made(
     monkeypatch.setattr(cgroups, "_write", write)
     monkeypatch.setattr(cgroups, "_mounts", lambda: iter([cgroups._Mount(2, (), "/", tmp_path)]))
     monkeypatch.setattr(cgroups, "_own", lambda: {"": "/slice/own"})
-    place = cgroups.place.__wrapped__()
-    assert place == Place(2, dict.fromkeys(cgroups.NEEDED, slice_))
+    place = cgroups.cgroup_place.__wrapped__()
+    assert place == CgroupPlace(2, dict.fromkeys(cgroups.NEEDED, slice_))
     monkeypatch.setattr(Path, "exists", lambda path: True)
     cgroups._make(place.group("label"), LIMITS)
     assert written["memory.max"] == str(LIMITS.memory)
@@ -181,7 +181,7 @@ def test_where_none_can_be_made_it_is_told(
     mounts = [cgroups._Mount(1, controllers, "/", tmp_path / "gone")]
     monkeypatch.setattr(cgroups, "_mounts", lambda: iter(mounts))
     with pytest.raises(EngineError, match=why) as refused:
-        cgroups.place.__wrapped__()
+        cgroups.cgroup_place.__wrapped__()
     assert "\n" not in str(refused.value)
 
 

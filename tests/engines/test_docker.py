@@ -17,7 +17,7 @@ from harness.engines import Engine, SandboxSpec, Volume
 from harness.engines.docker import engine as docker_module
 from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
-from harness.engines.owner import LABEL, TEMPORARY, Owner
+from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
 from harness.inside.errors import EngineError, ImageError, UsageError
 
 pytestmark = pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
     """Containers and temporary volumes; nothing of a living owner or of one of whom that cannot be told, which is said,
     nothing that somebody else labelled or nobody did, and no katas that a user keeps.
     """
-    labels = {} if label is None else {LABEL: label}
+    labels = {} if label is None else {OWNER_LABEL: label}
     owner = Owner.parse(label or "")
     left = container(engine, labels)
     engine.api.create_volume(volume, labels={**labels, TEMPORARY: "yes"})

@@ -16,7 +16,7 @@ from support import one_line
 
 from harness.engines.folders import Shelf, remove_folder, sandboxes_home, scratch, temporary_folder
 from harness.engines.local.engine import LocalEngine
-from harness.engines.owner import LABEL, TEMPORARY, Owner
+from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
 from harness.inside.errors import EngineError, KatasError
 
 GONE = str(replace(Owner.current(), started=1))
@@ -39,7 +39,7 @@ def victim(tmp_path: Path) -> Path:
     folder = tmp_path / "precious"
     folder.mkdir()
     (folder / "file").touch()
-    (folder / LABEL).write_text(GONE)
+    (folder / OWNER_LABEL).write_text(GONE)
     return folder
 
 
@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_removed_is_told_and_still_found(
 ) -> None:
     """The sweep goes on with the others; and the next one finds it again, whatever is left of it."""
     for _ in range(3):
-        (temporary_folder("sandbox") / LABEL).write_text(GONE)
+        (temporary_folder("sandbox") / OWNER_LABEL).write_text(GONE)
     real, refusals = os.rmdir, 1
 
     def refuse(path: str, *, dir_fd: int | None = None) -> None:
@@ -182,7 +182,7 @@ def test_a_shared_folder_of_somebody_elses_is_left_alone_and_told(
 ) -> None:
     """In a shared /tmp anybody may make the folder before its user does, and change what is in it at any time."""
     (base / "sandbox-1").mkdir()
-    (base / "sandbox-1" / LABEL).write_text(GONE)
+    (base / "sandbox-1" / OWNER_LABEL).write_text(GONE)
     os.chown(base, STRANGER, STRANGER)
     assert not lying(engine)
     assert not engine.sweep()
@@ -212,24 +212,24 @@ def link_to_a_folder(folder: Path, victim: Path) -> None:
 
 def link_for_a_label(folder: Path, victim: Path) -> None:
     folder.mkdir()
-    (folder / LABEL).symlink_to(victim / LABEL)
+    (folder / OWNER_LABEL).symlink_to(victim / OWNER_LABEL)
 
 
 def pipe_for_a_label(folder: Path, victim: Path) -> None:
     folder.mkdir()
-    os.mkfifo(folder / LABEL)
+    os.mkfifo(folder / OWNER_LABEL)
 
 
 def socket_for_a_label(folder: Path, victim: Path) -> None:
     folder.mkdir()
     here = os.open(folder, os.O_PATH)
     with socket.socket(socket.AF_UNIX) as made:
-        made.bind(f"/proc/self/fd/{here}/{LABEL}")
+        made.bind(f"/proc/self/fd/{here}/{OWNER_LABEL}")
     os.close(here)
 
 
 def folder_for_a_label(folder: Path, victim: Path) -> None:
-    (folder / LABEL).mkdir(parents=True)
+    (folder / OWNER_LABEL).mkdir(parents=True)
 
 
 def link_in_a_name_of_one_being_removed(folder: Path, victim: Path) -> None:
@@ -238,7 +238,7 @@ def link_in_a_name_of_one_being_removed(folder: Path, victim: Path) -> None:
 
 def odd_bytes(folder: Path, victim: Path) -> None:
     folder.mkdir()
-    (folder / LABEL).write_bytes(b"\xff\0" * 5000)
+    (folder / OWNER_LABEL).write_bytes(b"\xff\0" * 5000)
 
 
 TRAPS = (
@@ -267,7 +267,7 @@ def test_what_is_no_folder_with_a_plain_label_is_left_alone(
     engine.left_alone()
     engine.volumes()
     assert left(home) == there
-    assert left(victim) == ["file", LABEL]
+    assert left(victim) == ["file", OWNER_LABEL]
 
 
 @needs_root
@@ -276,8 +276,8 @@ def test_what_is_somebody_elses_in_a_folder_of_ours_is_left_alone(
     base: Path, engine: LocalEngine, what: str
 ) -> None:
     folder = temporary_folder("sandbox")
-    (folder / LABEL).write_text(GONE)
-    os.chown(folder if what == "folder" else folder / LABEL, STRANGER, STRANGER)
+    (folder / OWNER_LABEL).write_text(GONE)
+    os.chown(folder if what == "folder" else folder / OWNER_LABEL, STRANGER, STRANGER)
     assert not engine.sweep()
     assert folder.exists()
     assert told(engine, base) == [(f"folder {folder}", "it is somebody else's")]
@@ -288,7 +288,7 @@ def test_volumes_of_somebody_elses_are_left_alone(base: Path, engine: LocalEngin
     """Root, with a user's HARNESS_HOME, may look; what is swept there is the user's to sweep."""
     engine.create_volume("v", temporary=True)
     volumes = engine.home / "volumes"
-    (volumes / "v" / LABEL).write_text(GONE)
+    (volumes / "v" / OWNER_LABEL).write_text(GONE)
     os.chown(volumes, STRANGER, STRANGER)
     assert [each.name for each in engine.volumes()] == ["v"]
     assert not engine.sweep()
@@ -304,6 +304,6 @@ def test_volumes_that_a_user_keeps_elsewhere_are_swept(
     engine.home.mkdir()
     (engine.home / "volumes").symlink_to(tmp_path / "large disk")
     engine.create_volume("v", temporary=True)
-    (tmp_path / "large disk" / "v" / LABEL).write_text(GONE)
+    (tmp_path / "large disk" / "v" / OWNER_LABEL).write_text(GONE)
     assert engine.sweep() == [f"volume {tmp_path / 'large disk' / 'v'}"]
     assert not left(tmp_path / "large disk")

@@ -31,7 +31,7 @@ from harness.engines.local.apart import JOIN_SESSION_KEYRING, leave_keyring
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import GUEST, PLAYER, LocalEngine
 from harness.engines.local.processes import _tells_children, end_tree, labels
-from harness.engines.owner import LABEL, TEMPORARY, Owner
+from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
 from harness.engines.spec import WholeVolume
 from harness.engines.streams import ProcessStream
 from harness.inside.disk import remove_tree
@@ -448,11 +448,11 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
     else labelled, and no katas that a user keeps.
     """
     folder = temporary_folder("sandbox")
-    (folder / LABEL).write_text(label)
+    (folder / OWNER_LABEL).write_text(label)
     (folder / "closed").mkdir(mode=0o000)
     for name in ("kept", "temporary"):
         engine.create_volume(name, temporary=name == "temporary")
-        (engine.home / "volumes" / name / LABEL).write_text(label)
+        (engine.home / "volumes" / name / OWNER_LABEL).write_text(label)
     players = [
         subprocess.Popen(
             ["sh", "-c", "sleep 1000 & wait"],
@@ -510,7 +510,7 @@ def test_temporary_katas_of_an_owner_that_has_gone_are_swept(
     (folder,) = sandboxes_home().iterdir()
     assert not engine.leftovers()
     assert not engine.traces()
-    (folder / LABEL).write_text(GONE)
+    (folder / OWNER_LABEL).write_text(GONE)
     assert engine.sweep() == [f"folder {folder}"]
     assert not katas.root.exists()
 
@@ -519,7 +519,7 @@ def test_a_folder_that_its_owner_is_just_removing_does_not_stop_a_sweep(
     temporary: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = temporary_folder("sandbox")
-    (folder / LABEL).write_text(GONE)
+    (folder / OWNER_LABEL).write_text(GONE)
     look = Shelf.labelled
 
     def late(shelf: Shelf) -> list[Labelled]:
@@ -537,7 +537,7 @@ def test_two_sweeps_at_once_are_not_in_each_other_s_way(
     """Proofs in several processes sweep whenever they have killed a harness: each folder is removed by one of them."""
     folders = [temporary_folder("sandbox") for _ in range(20)]
     for each in folders:
-        (each / LABEL).write_text(GONE)
+        (each / OWNER_LABEL).write_text(GONE)
     look = Shelf.labelled
 
     def slowly(shelf: Shelf) -> list[Labelled]:
@@ -672,7 +672,7 @@ def test_a_volume_stays_its_first_owners(tmp_path: Path) -> None:
     """Whoever else uses it and dies: a sweep leaves it to who lives."""
     with closing(LocalEngine(tmp_path)) as engine:
         engine.create_volume("katas", temporary=True)
-        label = tmp_path / "volumes" / "katas" / LABEL
+        label = tmp_path / "volumes" / "katas" / OWNER_LABEL
         label.write_text("somebody's")
         engine.create_volume("katas", temporary=False)
         assert label.read_text() == "somebody's"

@@ -28,12 +28,12 @@ from harness.cli import main
 from harness.engines.docker import engine as docker_module
 from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
-from harness.engines.docker.podman import Podman, explained, identity
+from harness.engines.docker.podman import Podman, engine_identity, explained
 from harness.engines.doctor import docker as docker_doctor
 from harness.engines.spec import Mount, Overlay, PartOfVolume, WholeVolume
 from harness.inside.errors import EngineError
 from harness.inside.layout import Avatar
-from harness.runners import parse
+from harness.runners import parse_variant
 from harness.runners.claims import Property
 from tests.conftest import PODMAN, make_engine, missing
 
@@ -197,7 +197,7 @@ def test_what_it_leaves_open_is_told_and_not_claimed(
     with closing(DockerEngine(answering(**facts))) as engine:
         assert len(engine.gaps) == len(gaps)
         assert all(gap.startswith(start) for gap, start in zip(engine.gaps, gaps, strict=True))
-        claimed = parse("katas-data-container").claims(engine)
+        claimed = parse_variant("katas-data-container").claims(engine)
         assert (Property.ISOLATED in claimed) == (not gaps)
         assert Property.FRESH in claimed
         assert bool(engine._filter) == ("Name" not in facts)
@@ -306,9 +306,9 @@ def test_a_folder_of_the_user_s_is_the_user_s_in_a_rootless_one() -> None:
 
 def test_what_was_found_out_of_an_image_stays_known() -> None:
     """Though Podman calls itself by another name each time that it is asked."""
-    assert identity(FOUND) == identity({**FOUND, "ID": "other"})
-    assert identity(FOUND) != identity({**FOUND, "DockerRootDir": "/elsewhere"})
-    assert identity(DOCKER) == "ABCD"
+    assert engine_identity(FOUND) == engine_identity({**FOUND, "ID": "other"})
+    assert engine_identity(FOUND) != engine_identity({**FOUND, "DockerRootDir": "/elsewhere"})
+    assert engine_identity(DOCKER) == "ABCD"
 
 
 def test_what_it_lacks_is_told_with_what_to_do() -> None:
@@ -382,7 +382,7 @@ KEYS = b"\x10\x11"
 def test_every_runner_that_it_takes_plays(name: str, podman: DockerEngine) -> None:
     """Builds are incremental where they should be, in a sandbox of the player's own; and any byte travels, both ways."""
     asked = "id -u; stat -c %u .; cat made 2>/dev/null; cp sent made; touch -d @1.000000001 made; [ ! -w /var/tmp ]"
-    with closing(parse(name).open(podman)) as runner:
+    with closing(parse_variant(name).open(podman)) as runner:
         for number in (1, 2, 3):
             run = completed(runner.run(Avatar(), script(asked, sent=EVERY_BYTE), max_seconds=60))
             assert (run.tag, run.status) == (number, 0)
@@ -426,7 +426,7 @@ def test_the_others_are_refused_by_name(
     with pytest.raises(
         EngineError, match=r"Podman \d.* ignores .*; take katas-data-container"
     ) as refused:
-        parse(name).open(podman)
+        parse_variant(name).open(podman)
     one_line(refused.value)
     with pytest.raises(EngineError, match="ignores"), harness.open_runner(name, engine="docker"):
         pass
@@ -469,7 +469,7 @@ def test_the_doctor_knows_it(podman: DockerEngine, monkeypatch: pytest.MonkeyPat
 
 def test_a_session_goes_on_after_a_time_out(podman: DockerEngine) -> None:
     """One that is killed leaves no container, and its katas as they were."""
-    with closing(parse("katas-data-container").open(podman)) as runner:
+    with closing(parse_variant("katas-data-container").open(podman)) as runner:
         play(runner, Avatar(), "echo kept >made")
         assert (
             runner.run(Avatar(), script("echo lost >made; sleep 1000.0078125"), max_seconds=1).tag

@@ -20,10 +20,10 @@ from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
 from harness.engines.docker import engine as docker_engine
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.guest import sandbox as sandbox_module
-from harness.engines.guest.caches import remarks
+from harness.engines.guest.caches import cache_remarks
 from harness.engines.local.processes import PLAYER
 from harness.engines.streams import ProcessStream, Stream
-from harness.engines.usage import Usage
+from harness.engines.usage import ResourceUsage
 from harness.inside import tarpipe
 from harness.inside.errors import EngineError, StreamCut, UsageError
 from harness.inside.tree import Snapshot, snapshot
@@ -322,7 +322,7 @@ def test_what_a_run_keeps_in_its_home_is_told(shared_engine: Engine) -> None:
     assert made.status == 3
     lost = shared_engine.isolates
     assert set(made.caches) == ({".cache", ".cargo"} if lost else set())
-    assert len(remarks(made.caches)) == lost
+    assert len(cache_remarks(made.caches)) == lost
 
 
 def test_python_sees_each_edit_of_a_second(fresh: Sandbox) -> None:
@@ -451,7 +451,7 @@ def test_the_guest_finds_out_itself_what_is_left(
     shared_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who ends the player's processes is the player's too, and may be made to say that it has."""
-    monkeypatch.setattr(docker_engine, "SWEEP", "exit 0")
+    monkeypatch.setattr(docker_engine, "SWEEPER", "exit 0")
     with closing(shared_engine.open(SandboxSpec())) as sandbox:
         execute(sandbox, "setsid sleep 1000.7 >/dev/null 2>&1 & sleep 0.1")
         assert not running("1000.7")
@@ -701,7 +701,11 @@ def test_what_the_processes_of_a_command_used_is_counted(fresh: Sandbox) -> None
 
 def test_usage_is_read_from_what_either_kind_of_control_group_and_the_shell_print() -> None:
     """What nobody counts is None, never 0."""
-    assert Usage.parse(b"processor 1234000\nmemory 4096\n") == Usage(1_234_000, 4096)
-    assert Usage.parse(b"processor 1234000\nmemory \n") == Usage(1_234_000, None)
-    assert Usage.parse(b"0m0.01s 0m0.02s\n1m2.50s 0m0.25s\n") == Usage(62_780_000_000, None)
-    assert Usage.parse(b"") == Usage(None, None)
+    assert ResourceUsage.parse(b"processor 1234000\nmemory 4096\n") == ResourceUsage(
+        1_234_000, 4096
+    )
+    assert ResourceUsage.parse(b"processor 1234000\nmemory \n") == ResourceUsage(1_234_000, None)
+    assert ResourceUsage.parse(b"0m0.01s 0m0.02s\n1m2.50s 0m0.25s\n") == ResourceUsage(
+        62_780_000_000, None
+    )
+    assert ResourceUsage.parse(b"") == ResourceUsage(None, None)

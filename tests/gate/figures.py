@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from harness.gate.budgets import Budget, parse
+from harness.gate.budgets import Budget, parse_budgets
 from harness.measure.trials.sample import Sample
 from tests.test_results import sample
 
@@ -16,7 +16,7 @@ PIPE = "katas-data-container"
 
 def budgets(text: str, heading: str = f"{PIPE}.incremental") -> tuple[Budget, ...]:
     """The lines under one heading."""
-    return parse(tomllib.loads(f"[{heading}]\n{text}\n"), "budgets.toml")
+    return parse_budgets(tomllib.loads(f"[{heading}]\n{text}\n"), "budgets.toml")
 
 
 def blocks(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from harness.gate import Evidence, early_stop, judge, settled
 from harness.inside.errors import UsageError
 from harness.measure import stats
-from harness.measure.stats import State
+from harness.measure.stats import VerdictState
 from tests.gate.figures import PIPE, blocks, budgets
 from tests.support import one_line
 
@@ -20,17 +20,21 @@ PIPED = {"katas-volume": 4.0, PIPE: 5.0}
 AT_MOST = 'seconds = "at most {} times katas-volume"'
 
 
-def states(evidence: Evidence, text: str) -> list[State]:
+def states(evidence: Evidence, text: str) -> list[VerdictState]:
     """Of the budgets, the one about the test events left out."""
     return [each.state for each in judge(evidence, budgets(text)).rulings[1:]]
 
 
 @pytest.mark.parametrize(
     ("limit", "state", "exit_status"),
-    [(1.4, State.PASSED, 0), (1.1, State.REGRESSED, 1), (1.25, State.INCONCLUSIVE, 3)],
+    [
+        (1.4, VerdictState.PASSED, 0),
+        (1.1, VerdictState.REGRESSED, 1),
+        (1.25, VerdictState.INCONCLUSIVE, 3),
+    ],
 )
 def test_a_ratio_is_judged_by_its_whole_interval(
-    limit: float, state: State, exit_status: int
+    limit: float, state: VerdictState, exit_status: int
 ) -> None:
     """Here it is 1.25, give or take."""
     verdict = judge(Evidence([blocks(PIPED)]), budgets(AT_MOST.format(limit)))
@@ -44,13 +48,16 @@ def test_counters_gate_hard() -> None:
     """One block in forty is one too many, and it is named."""
     samples = blocks(PIPED, recompiled=1, mtimes_changed=0)
     text = 'recompiled = "exactly 1"\nmtimes_changed = "exactly 0"'
-    assert states(Evidence([samples]), text) == [State.PASSED, State.PASSED]
+    assert states(Evidence([samples]), text) == [VerdictState.PASSED, VerdictState.PASSED]
     where = next(
         place for place, each in enumerate(samples) if each.runner == PIPE and each.block == 16
     )
     samples[where] = replace(samples[where], recompiled=24)
     verdict = judge(Evidence([samples]), budgets(text))
-    assert [each.state for each in verdict.rulings[1:]] == [State.REGRESSED, State.PASSED]
+    assert [each.state for each in verdict.rulings[1:]] == [
+        VerdictState.REGRESSED,
+        VerdictState.PASSED,
+    ]
     assert "24 in block 17" in verdict.rulings[1].says
     assert verdict.exit_status == 1
 
@@ -60,7 +67,7 @@ def test_files_recompiled_that_nobody_can_count_are_no_more_than_the_others() ->
     samples = blocks(PIPED, stats.LOOKS[0], recompiled=None)
     text = 'recompiled = "at most 1 times katas-volume"'
     verdict = judge(Evidence([samples]), budgets(text))
-    assert verdict.rulings[1].state is State.PASSED
+    assert verdict.rulings[1].state is VerdictState.PASSED
     assert "not counted on either side" in verdict.rulings[1].says
     assert settled(samples, budgets(text))
     one_side = [replace(each, recompiled=1) if each.runner == PIPE else each for each in samples]
@@ -73,10 +80,10 @@ def test_a_counter_may_be_compared() -> None:
     """With the most that the other needed."""
     samples = [replace(each, bytes_in=100 if each.runner == PIPE else 90) for each in blocks(PIPED)]
     assert states(Evidence([samples]), 'bytes_in = "at most 1.2 times katas-volume"') == [
-        State.PASSED
+        VerdictState.PASSED
     ]
     assert states(Evidence([samples]), 'bytes_in = "at most 1.1 times katas-volume"') == [
-        State.REGRESSED
+        VerdictState.REGRESSED
     ]
 
 
@@ -95,7 +102,7 @@ def test_a_test_event_that_failed_breaks_every_budget_s_heading(
     samples = blocks(PIPED)
     samples[-1] = replace(samples[-1], **changes)  # type: ignore[arg-type]
     verdict = judge(Evidence([samples]), budgets(AT_MOST.format(2)))
-    assert verdict.rulings[0].state is State.REGRESSED
+    assert verdict.rulings[0].state is VerdictState.REGRESSED
     assert said in verdict.rulings[0].says
     assert "1 of 40" in verdict.rulings[0].says
 
@@ -103,8 +110,10 @@ def test_a_test_event_that_failed_breaks_every_budget_s_heading(
 def test_another_scenario_of_the_same_runner() -> None:
     """A tenth of a full build, of which there are fewer blocks."""
     samples = blocks({PIPE: 5.0}) + blocks({PIPE: 150.0}, 10, scenario="full", first=40, seed=2)
-    assert states(Evidence([samples]), 'seconds = "at most 1/10 of full"') == [State.PASSED]
-    assert states(Evidence([samples]), 'seconds = "at most 1/80 of full"') == [State.REGRESSED]
+    assert states(Evidence([samples]), 'seconds = "at most 1/10 of full"') == [VerdictState.PASSED]
+    assert states(Evidence([samples]), 'seconds = "at most 1/80 of full"') == [
+        VerdictState.REGRESSED
+    ]
 
 
 def test_a_baseline_is_compared_by_ratios_to_bare_make() -> None:
@@ -113,15 +122,15 @@ def test_a_baseline_is_compared_by_ratios_to_bare_make() -> None:
     slower = [replace(each, seconds=4 * each.seconds) for each in blocks({PIPE: 6.5}, seed=2)]
     text = 'seconds = "at most 10 % above the baseline"'
     before = blocks({PIPE: 5.0}, seed=3)
-    assert states(Evidence([today], baseline=before), text) == [State.PASSED]
-    assert states(Evidence([slower], baseline=before), text) == [State.REGRESSED]
+    assert states(Evidence([today], baseline=before), text) == [VerdictState.PASSED]
+    assert states(Evidence([slower], baseline=before), text) == [VerdictState.REGRESSED]
 
 
 def test_a_baseline_in_the_same_blocks_is_paired_with_them() -> None:
     samples = blocks({PIPE: 5.0, "base": 5.0})
     text = 'seconds = "at most 10 % above the baseline"'
-    assert states(Evidence([samples], against="base"), text) == [State.PASSED]
-    assert states(Evidence([samples], against="bare-make"), text) == [State.REGRESSED]
+    assert states(Evidence([samples], against="base"), text) == [VerdictState.PASSED]
+    assert states(Evidence([samples], against="bare-make"), text) == [VerdictState.REGRESSED]
 
 
 def test_several_results_are_judged_together() -> None:
@@ -136,11 +145,11 @@ def test_what_is_inconclusive_says_how_many_blocks_would_settle_it() -> None:
     """And so many do settle it."""
     text = AT_MOST.format(1.3)
     ruling = judge(Evidence([blocks(PIPED)]), budgets(text)).rulings[1]
-    assert ruling.state is State.INCONCLUSIVE
+    assert ruling.state is VerdictState.INCONCLUSIVE
     assert ruling.to_settle is not None
     assert f"{ruling.to_settle - 40} more blocks" in ruling.says
     more = Evidence([blocks(PIPED, ruling.to_settle)])
-    assert states(more, text) == [State.PASSED]
+    assert states(more, text) == [VerdictState.PASSED]
 
 
 def test_a_machine_that_is_too_noisy_is_told_by_how_much() -> None:
@@ -153,7 +162,7 @@ def test_a_machine_that_is_too_noisy_is_told_by_how_much() -> None:
 
 def test_few_blocks_decide_nothing_and_say_so() -> None:
     ruling = judge(Evidence([blocks(PIPED, 5)]), budgets(AT_MOST.format(9))).rulings[1]
-    assert ruling.state is State.INCONCLUSIVE
+    assert ruling.state is VerdictState.INCONCLUSIVE
     assert "too few for an interval" in ruling.says
     assert ruling.to_settle == stats.LOOKS[0]
 
@@ -271,7 +280,7 @@ def test_it_is_not_settled_before_every_arm_had_its_turn() -> None:
 @given(st.floats(0.5, 2), st.floats(1, 3), st.integers(12, 40), st.integers(0, 1000))
 def test_a_verdict_is_monotone(ratio: float, slower: float, count: int, seed: int) -> None:
     """What has regressed has also if it is slower still; what passed has also if it is faster."""
-    order = [State.PASSED, State.INCONCLUSIVE, State.REGRESSED]
+    order = [VerdictState.PASSED, VerdictState.INCONCLUSIVE, VerdictState.REGRESSED]
     before = judge(Evidence([blocks({PIPE: ratio}, count, seed=seed)]), BARE).state
     after = judge(Evidence([blocks({PIPE: ratio * slower}, count, seed=seed)]), BARE).state
     assert order.index(before) <= order.index(after)

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from harness.gate import Evidence, Verdict, judge
-from harness.measure.stats import State
+from harness.measure.stats import VerdictState
 from harness.report.verdicts import document, github, junit, markdown, terminal
 from tests.gate.figures import PIPE, blocks, budgets
 
@@ -36,9 +36,9 @@ def awkward() -> Verdict:
 
 
 VERDICTS = {
-    State.PASSED: verdict(),
-    State.REGRESSED: verdict(1.1),
-    State.INCONCLUSIVE: verdict(1.25),
+    VerdictState.PASSED: verdict(),
+    VerdictState.REGRESSED: verdict(1.1),
+    VerdictState.INCONCLUSIVE: verdict(1.25),
 }
 
 
@@ -49,7 +49,7 @@ def on_terminal(found: Verdict, width: int = 80) -> str:
 
 
 @pytest.mark.parametrize("state", VERDICTS)
-def test_the_terminal_ends_with_the_verdict(state: State) -> None:
+def test_the_terminal_ends_with_the_verdict(state: VerdictState) -> None:
     """Each budget with its sign and what was found; it fits 80 columns and needs no colours."""
     text = on_terminal(VERDICTS[state])
     assert str(state) in text.splitlines()[-1] or str(state) in text.splitlines()[-2]
@@ -64,7 +64,7 @@ def test_the_terminal_ends_with_the_verdict(state: State) -> None:
 )
 def test_junit_is_red_unless_all_passed(state: str, counts: tuple[int, int]) -> None:
     """What is inconclusive is an error: a skipped test looks green."""
-    root = xml.fromstring(junit.render(VERDICTS[State(state)]))
+    root = xml.fromstring(junit.render(VERDICTS[VerdictState(state)]))
     assert (int(root.attrib["failures"]), int(root.attrib["errors"])) == counts
     cases = list(root.iter("testcase"))
     assert int(root.attrib["tests"]) == len(cases) == 3
@@ -85,14 +85,16 @@ def test_markdown_is_a_table_with_a_row_a_budget() -> None:
 )
 def test_annotations_are_one_line_each(state: str, start: str) -> None:
     """One for each budget that is not kept, or one notice."""
-    (line,) = github.render(VERDICTS[State(state)]).splitlines()
+    (line,) = github.render(VERDICTS[VerdictState(state)]).splitlines()
     assert line.startswith(start)
 
 
 def test_no_annotation_can_be_forged() -> None:
     """A line end in a name would begin a workflow command of its own."""
     lines = github.render(awkward()).splitlines()
-    assert len(lines) == len([each for each in awkward().rulings if each.state is not State.PASSED])
+    assert len(lines) == len(
+        [each for each in awkward().rulings if each.state is not VerdictState.PASSED]
+    )
     assert all(
         line.count("::") == 3 for line in lines
     )  # two of its own, and one that the message says

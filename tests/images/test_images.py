@@ -311,7 +311,7 @@ def test_an_outdated_image_of_ours_counts_as_missing(
 def test_a_current_image_is_not_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     monkeypatch.setattr(builder, "_make", lambda _api, recipe, _report: made.append(recipe.image))
-    engine: Any = OneImage({"harness.recipe": recipe.Recipe(images.RUN_IMAGE, "gcc").digest()})
+    engine: Any = OneImage({"harness.recipe": recipe.ImageRecipe(images.RUN_IMAGE, "gcc").digest()})
     images.ensure(engine, images.RUN_IMAGE, report=print)
     assert made == []
 
@@ -332,7 +332,7 @@ def test_the_dockerfile_makes_each_image_from_the_recipe_of_the_same_packages() 
         assert f"sh rootfs.sh {each.packages.name} >" in root
         (image,) = (stage for stage in stages if stage.startswith(f"scratch AS {each.target}\n"))
         assert f"COPY --from={each.target}-root /image /\n" in image
-        assert f"LABEL {builder.LABEL}=$RECIPE\n" in image
+        assert f"LABEL {builder.RECIPE_LABEL}=$RECIPE\n" in image
         assert 'CMD ["/bin/sh"]' in image
 
 
@@ -349,7 +349,7 @@ def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_root_file_system_is_made_once(kitchen: Path) -> None:
     """Two engines on one machine do not both pay for it; a changed recipe replaces it."""
-    tiny = recipe.Recipe("harness-test-tiny", "tiny")
+    tiny = recipe.ImageRecipe("harness-test-tiny", "tiny")
     (kitchen / "rootfs.sh").write_text("echo 'I: extracting archives...' >&2; cat $1; sleep 0.3")
     lines: list[str] = []
     with tiny.alone(lines.append):
@@ -368,7 +368,7 @@ def test_a_root_file_system_that_could_not_be_made_leaves_nothing(
     kitchen: Path, cache: Path
 ) -> None:
     """Half of one is never kept, and the reason is the one that mmdebstrap gave."""
-    tiny = recipe.Recipe("harness-test-tiny", "tiny")
+    tiny = recipe.ImageRecipe("harness-test-tiny", "tiny")
     (kitchen / "rootfs.sh").write_text(
         "cat $1; printf 'E: %s\\n' 'Unable to locate package hello' 'mmdebstrap failed to run' >&2; exit 25"
     )
@@ -382,7 +382,7 @@ def test_a_root_file_system_that_could_not_be_made_leaves_nothing(
 
 def test_builds_of_one_image_take_turns(kitchen: Path) -> None:
     """Whoever comes second waits, and then takes what the first one made."""
-    tiny = recipe.Recipe("harness-test-tiny", "tiny")
+    tiny = recipe.ImageRecipe("harness-test-tiny", "tiny")
     (kitchen / "rootfs.sh").write_text("cat $1")
     waiting, lines = threading.Event(), list[str]()
 
@@ -402,7 +402,7 @@ def test_builds_of_one_image_take_turns(kitchen: Path) -> None:
 
 def test_an_interrupted_build_stops_its_recipe(kitchen: Path, cache: Path, tmp_path: Path) -> None:
     """Ctrl-C leaves neither half a file nor a process behind."""
-    tiny = recipe.Recipe("harness-test-tiny", "tiny")
+    tiny = recipe.ImageRecipe("harness-test-tiny", "tiny")
     (kitchen / "rootfs.sh").write_text(f"echo $$ >{tmp_path}/pid; exec sleep 60")
 
     def interrupt(_line: str) -> None:

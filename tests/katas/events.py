@@ -16,7 +16,7 @@ from harness.engines.local.engine import LocalEngine
 from harness.inside import tarpipe
 from harness.inside.layout import Avatar
 from harness.inside.saving import SavedFile
-from harness.inside.store import Acceptance, Comparison, Event, FolderKatas, Increment, Katas
+from harness.inside.store import Acceptance, Event, FolderKatas, Increment, Katas, SendPlan
 from harness.inside.tree import Entry
 from harness.katas import commits
 from harness.katas.kept import VolumeKatas
@@ -54,7 +54,7 @@ def to_save(name: bytes, file: VisibleFile) -> SavedFile:
     return SavedFile(name, file.mode, file.blob, file.age, file.pieces())
 
 
-def save(event: Event, files: Files) -> Comparison:
+def save(event: Event, files: Files) -> SendPlan:
     """The first step of a test event: what changed is copied into the katas."""
     sent = visible(files)
     comparison = event.compare(sent.manifest())
@@ -84,10 +84,10 @@ def chunks_of(folder: str | Path) -> Iterator[bytes]:
 
 
 def acceptance(
-    files: Files, comparison: Comparison, *, stdout: bytes = b"", seconds: int = 1
+    files: Files, comparison: SendPlan, *, stdout: bytes = b"", seconds: int = 1
 ) -> Acceptance:
     increment = Increment(comparison.tag + 1, "2016-11-01T12:00:00.000+00:00", "completed", 0)
-    return commits.build(
+    return commits.build_commit(
         visible(files), comparison, stdout=stdout, stderr=b"", increment=increment, seconds=seconds
     )
 
@@ -100,7 +100,7 @@ def play(
     *,
     stdout: bytes = b"",
     durable: bool = False,
-) -> Comparison:
+) -> SendPlan:
     """A whole test event, accepted; without a run nothing is piped back."""
     with closing(katas.event(avatar, durable=durable)) as event:
         comparison = save(event, files)
@@ -110,7 +110,7 @@ def play(
     return comparison
 
 
-def time_out(katas: Katas, avatar: Avatar, files: Files) -> Comparison:
+def time_out(katas: Katas, avatar: Avatar, files: Files) -> SendPlan:
     """A test event that is not accepted: the visible files were copied in, and that is all."""
     with closing(katas.event(avatar)) as event:
         return save(event, files)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from harness.inside.channel import LARGE, Channel, CutShort
 from harness.inside.errors import StreamCut
-from harness.verify.testing.strategies import names
+from harness.verify.testing.strategies import file_names
 
 MESSAGES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text() | names().map(os.fsdecode),
+    st.none() | st.booleans() | st.integers() | st.text() | file_names().map(os.fsdecode),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )

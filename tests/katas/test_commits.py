@@ -16,11 +16,11 @@ from harness.inside import journal
 from harness.inside.delta import Delta
 from harness.inside.errors import KatasError, UsageError
 from harness.inside.layout import HISTORY, avatar_folder
-from harness.inside.store import Acceptance, Comparison, FolderKatas, Increment
+from harness.inside.store import Acceptance, FolderKatas, Increment, SendPlan
 from harness.katas import commits
 from harness.katas.commits import TestEventRecord
 from harness.katas.visible import FILE, LINK, PROGRAM, VisibleFile, VisibleFiles
-from harness.verify.testing.planting import scratch
+from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import visible_files
 
 NOTHING = Delta((), (), (), ())
@@ -47,8 +47,8 @@ def build(
     if missing is None:
         missing = frozenset(file.blob for file in sent.values())
     increment = Increment(7, "2016-11-01T12:00:00.000+00:00", "completed", 2)
-    comparison = Comparison(NOTHING, missing, head, 6)
-    return commits.build(
+    comparison = SendPlan(NOTHING, missing, head, 6)
+    return commits.build_commit(
         sent, comparison, stdout=b"out", stderr=b"err", increment=increment, seconds=1234
     )
 
@@ -101,7 +101,7 @@ class TestShow:
             }
         )
         play(katas, LION, files, stdout=b"out\xff")
-        assert commits.show(history, 1) == TestEventRecord(
+        assert commits.read_commit(history, 1) == TestEventRecord(
             tag=1,
             time=1,
             files={b"a/program": b"#!", b"file": b"\xff\0", b"link": b"a/program"},
@@ -113,14 +113,14 @@ class TestShow:
     def test_a_test_event_without_files_comes_back(self, katas: FolderKatas, history: Path) -> None:
         """A player may delete everything."""
         play(katas, LION, {})
-        assert commits.show(history, 1).files == {}
+        assert commits.read_commit(history, 1).files == {}
 
     @pytest.mark.parametrize("tag", [0, 2, -1])
     def test_an_unknown_tag_is_an_error(self, katas: FolderKatas, history: Path, tag: int) -> None:
         """Of one line that says how to find the others."""
         play(katas, LION, {"a": "1"})
         with pytest.raises(UsageError, match="harness katas show") as raised:
-            commits.show(history, tag)
+            commits.read_commit(history, tag)
         assert one_line(raised.value)
 
     @pytest.mark.parametrize("damage", [b"", b"no object", zlib.compress(b"blob 1\0x"), None])
@@ -135,7 +135,7 @@ class TestShow:
             if damage is not None:
                 path.write_bytes(damage)
             with pytest.raises(KatasError, match="is damaged") as raised:
-                commits.show(history, 1)
+                commits.read_commit(history, 1)
             assert one_line(raised.value)
             path.write_bytes(whole)
 
@@ -218,7 +218,7 @@ class TestGit:
         # git itself will have no file of its own name in a tree.
         assume(not any(b".git" in name.split(b"/") for name in files))
         sent = VisibleFiles({name: VisibleFile(content) for name, content in files.items()})
-        with scratch() as folder:
+        with scratch_folder() as folder:
             katas = FolderKatas(folder)
             play(katas, LION, sent)
             history = katas.root / avatar_folder(LION) / HISTORY
@@ -227,7 +227,7 @@ class TestGit:
                 :-1
             ]
             assert {os.fsencode(name) for name in listed} == set(files)
-            assert commits.show(history, 1).files == files
+            assert commits.read_commit(history, 1).files == files
 
     def test_the_log_is_the_story(self, katas: FolderKatas, history: Path) -> None:
         """A commit for each test event, on the one before, with its number, outcome, time and output."""
@@ -247,7 +247,7 @@ class TestGit:
         play(katas, LION, {"a": "1\n"})
         play(katas, LION, {"a": "2\n"})
         git(history, "gc", "--quiet")
-        assert commits.show(history, 1).files == {b"a": b"1\n"}
+        assert commits.read_commit(history, 1).files == {b"a": b"1\n"}
         assert b"+2" in commits.diff(history, 1, 2)
 
 
@@ -258,4 +258,4 @@ def test_a_clone_of_the_objects_is_a_history(tmp_path: Path) -> None:
     with closing(FolderKatas(tmp_path)):
         (tmp_path / "sandbox").mkdir()
         journal.accept(str(tmp_path), accepted.objects, accepted.commit, {"tag": 7})
-    assert commits.show(tmp_path / HISTORY, 7).files == {b"a": b"1"}
+    assert commits.read_commit(tmp_path / HISTORY, 7).files == {b"a": b"1"}

@@ -19,13 +19,13 @@ from harness.inside.delta import (
     Delta,
     Stamped,
     blob_id,
+    delta_between,
     feed,
     read_all,
     same_kind,
     stamped,
-    work_out,
 )
-from harness.verify.testing.strategies import contents, names
+from harness.verify.testing.strategies import contents, file_names
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 
@@ -49,7 +49,7 @@ def test_every_name_is_in_one_part(
     manifest: dict[bytes, Stamped], sent: dict[bytes, Stamped], there: set[bytes]
 ) -> None:
     """Those of the manifest are unchanged, changed, new or gone; deleted are those that were sent and are in it no more."""
-    delta = work_out(manifest, sent, there)
+    delta = delta_between(manifest, sent, there)
     parts = (delta.unchanged, delta.changed, delta.new, delta.gone)
     assert sorted(name for part in parts for name in part) == sorted(manifest)
     assert set(delta.deleted) == sent.keys() - manifest.keys()
@@ -62,7 +62,7 @@ def test_an_edit_is_what_differs_from_what_was_sent_last(
     manifest: dict[bytes, Stamped], sent: dict[bytes, Stamped], there: set[bytes]
 ) -> None:
     """Whatever a run made of it; the rest is only written where it is gone."""
-    delta = work_out(manifest, sent, there)
+    delta = delta_between(manifest, sent, there)
     same = {name for name in manifest.keys() & sent.keys() if manifest[name] == sent[name]}
     assert set(delta.unchanged) == same & there
     assert set(delta.gone) == same - there
@@ -76,21 +76,23 @@ def test_what_was_written_is_unchanged_next_time(
     manifest: dict[bytes, Stamped], sent: dict[bytes, Stamped], there: set[bytes]
 ) -> None:
     """However little of it was there, one save is enough."""
-    delta = work_out(manifest, sent, there)
+    delta = delta_between(manifest, sent, there)
     assert delta.names == (*delta.unchanged, *delta.written)
-    assert work_out(manifest, manifest, delta.names) == Delta(tuple(sorted(manifest)), (), (), ())
+    assert delta_between(manifest, manifest, delta.names) == Delta(
+        tuple(sorted(manifest)), (), (), ()
+    )
 
 
 def test_a_run_s_product_that_the_player_sends_too_is_written() -> None:
     """From then on it is the player's: deleted in the browser, it is deleted in the sandbox."""
-    assert work_out({b"a": Stamped(FILE, "1")}, {}, there=[b"a"]).written == (b"a",)
+    assert delta_between({b"a": Stamped(FILE, "1")}, {}, there=[b"a"]).written == (b"a",)
 
 
 @pytest.mark.parametrize("sent", [FILE, PROGRAM, LINK])
 @pytest.mark.parametrize("before", [FILE, PROGRAM, LINK])
 def test_a_change_of_kind_is_a_change(before: int, sent: int) -> None:
     """The permission to execute is the player's to give and to take."""
-    delta = work_out({b"a": Stamped(sent, "1")}, {b"a": Stamped(before, "1")}, [b"a"])
+    delta = delta_between({b"a": Stamped(sent, "1")}, {b"a": Stamped(before, "1")}, [b"a"])
     assert bool(delta.written) == (before != sent)
 
 
@@ -142,7 +144,7 @@ def test_a_file_that_its_owner_may_not_read_is_not_seen(tmp_path: Path, folder: 
 
 
 @settings(deadline=None, max_examples=20)
-@given(name=names())
+@given(name=file_names())
 def test_a_file_of_any_name_is_seen(tmp_path_factory: pytest.TempPathFactory, name: bytes) -> None:
     """Names are bytes."""
     path = tmp_path_factory.mktemp("folder")

@@ -29,11 +29,13 @@ def test_any_order_of_avatars_and_tags_is_kept(tmp_path: Path) -> None:
         for name in ("lion", "lion-2", "li", "a"):
             increments.add(path, name, event(tag))
             expected.setdefault(name, []).append(event(tag))
-            assert json.loads(Path(path).read_bytes()) == increments.read(path) == expected
+            assert (
+                json.loads(Path(path).read_bytes()) == increments.read_increments(path) == expected
+            )
             assert increments.last(path, name) == tag
     increments.drop(path, "lion")
     del expected["lion"]
-    assert increments.read(path) == expected
+    assert increments.read_increments(path) == expected
     assert increments.last(path, "lion") == 0
 
 
@@ -42,7 +44,7 @@ def test_the_same_test_event_is_listed_once(tmp_path: Path) -> None:
     path = str(tmp_path / "increments.json")
     for tag in (1, 1, 2, 2):
         increments.add(path, "lion", event(tag))
-    assert [each["tag"] for each in increments.read(path)["lion"]] == [1, 2]
+    assert [each["tag"] for each in increments.read_increments(path)["lion"]] == [1, 2]
 
 
 @pytest.mark.parametrize("indent", [None, 1, 4])
@@ -53,8 +55,8 @@ def test_what_another_wrote_is_read_and_goes_on(indent: int | None, tmp_path: Pa
     assert increments.last(str(path), "spider") == 2
     increments.add(str(path), "lion", event(2))
     increments.add(str(path), "lion", event(3))
-    assert [each["tag"] for each in increments.read(str(path))["lion"]] == [1, 2, 3]
-    assert [each["tag"] for each in increments.read(str(path))["spider"]] == [1, 2]
+    assert [each["tag"] for each in increments.read_increments(str(path))["lion"]] == [1, 2, 3]
+    assert [each["tag"] for each in increments.read_increments(str(path))["spider"]] == [1, 2]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"lion": 3}', '{"lion": [{"time": 1}]}', "\xff"])
@@ -63,7 +65,7 @@ def test_a_damaged_file_is_called_that(content: str, tmp_path: Path) -> None:
     path = tmp_path / "increments.json"
     path.write_bytes(content.encode("latin-1"))
     for ask in (
-        lambda: increments.read(str(path)),
+        lambda: increments.read_increments(str(path)),
         lambda: increments.last(str(path), "lion"),
         lambda: increments.add(str(path), "lion", event(1)),
     ):

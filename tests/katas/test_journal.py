@@ -61,7 +61,7 @@ class Prepared:
         return (
             snapshot(self.avatar / SANDBOX, contents=True),
             journal.head(str(self.avatar)),
-            increments.read(str(self.avatar.parent / INCREMENTS)),
+            increments.read_increments(str(self.avatar.parent / INCREMENTS)),
         )
 
     def close(self) -> None:
@@ -210,7 +210,7 @@ def test_before_the_first_test_event_there_is_nothing(tmp_path: Path) -> None:
     """No head, no tag, no increments."""
     journal.make_history(str(tmp_path / HISTORY))
     assert journal.head(str(tmp_path)) == (None, 0)
-    assert increments.read(str(tmp_path / INCREMENTS)) == {}
+    assert increments.read_increments(str(tmp_path / INCREMENTS)) == {}
 
 
 @needs_git

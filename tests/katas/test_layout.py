@@ -17,10 +17,10 @@ from harness.inside.layout import (
     avatar_folder,
     check_kata,
     kata_folder,
-    show,
+    printable_name,
     split_name,
 )
-from harness.verify.testing.planting import scratch
+from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import AWKWARD_NAMES, paths
 
 
@@ -105,7 +105,7 @@ def test_every_name_that_linux_allows_is_let_in(name: bytes) -> None:
 @given(paths())
 def test_what_is_let_in_stays_inside(name: bytes) -> None:
     """By the kernel's own reading of the name."""
-    with scratch() as folder:
+    with scratch_folder() as folder:
         root = os.fsencode(os.path.realpath(folder))
         here = root
         for part in split_name(name):
@@ -158,6 +158,6 @@ def test_the_longest_names_are_let_in_and_longer_ones_refused() -> None:
 @pytest.mark.parametrize("name", AWKWARD_NAMES)
 def test_a_message_shows_any_name_as_one_line_of_text(name: bytes) -> None:
     """No name can forge a second line, or break the terminal that it is printed on."""
-    shown = show(name)
+    shown = printable_name(name)
     assert shown.isprintable()
     shown.encode()

@@ -14,9 +14,9 @@ from support import on_disk, one_line
 from harness.inside import tarpipe
 from harness.inside.errors import UsageError
 from harness.inside.tree import walk
-from harness.katas.packing import pack
+from harness.katas.packing import pack_visible
 from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles
-from harness.verify.testing.planting import scratch
+from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import visible_files
 
 NOW = 1_795_623_432_896_353_547
@@ -25,7 +25,7 @@ NOW = 1_795_623_432_896_353_547
 def unpack(files: VisibleFiles, folder: str | Path, *, stamp: int = NOW) -> int:
     """Pack them and let tar unpack them into the folder; returns the bytes in between."""
     stream: list[bytes] = []
-    packed = pack(files, stream.append, stamps=dict.fromkeys(files, stamp))
+    packed = pack_visible(files, stream.append, stamps=dict.fromkeys(files, stamp))
     assert tarpipe.unpack(str(folder), stream) == packed
     return packed
 
@@ -38,7 +38,7 @@ def test_what_was_packed_can_be_sent_again(files: dict[bytes, bytes], stamp: int
     visible = VisibleFiles(
         {b"top/" + name: VisibleFile(content) for name, content in files.items()}
     )
-    with scratch() as folder:
+    with scratch_folder() as folder:
         unpack(visible, folder, stamp=stamp)
         assert VisibleFiles.from_folder(Path(folder)).manifest() == visible.manifest()
         assert {status.st_mtime_ns for path, status in walk(folder) if path != b"."} == {stamp}
@@ -48,7 +48,9 @@ def test_each_has_its_own_stamp_and_folders_the_latest(tmp_path: Path) -> None:
     """To the nanosecond, whatever came before it in the stream."""
     stamps = {b"a/late": NOW + 7, b"a/old": NOW - 7, b"b": NOW + 1}
     stream: list[bytes] = []
-    pack(VisibleFiles(dict.fromkeys(map(os.fsdecode, stamps), "x")), stream.append, stamps=stamps)
+    pack_visible(
+        VisibleFiles(dict.fromkeys(map(os.fsdecode, stamps), "x")), stream.append, stamps=stamps
+    )
     tarpipe.unpack(str(tmp_path), stream)
     found = {path: status.st_mtime_ns for path, status in walk(tmp_path) if path != b"."}
     assert found == {**stamps, b"a": NOW + 7}
@@ -95,7 +97,7 @@ def test_a_content_of_any_size(size: int, tmp_path: Path) -> None:
     """Large ones come in pieces, so that they are not in memory once more as a whole."""
     pieces: list[bytes] = []
     content = os.urandom(size)
-    pack(VisibleFiles({"file": content}), pieces.append, stamps={b"file": NOW})
+    pack_visible(VisibleFiles({"file": content}), pieces.append, stamps={b"file": NOW})
     assert max(map(len, pieces)) <= tarpipe.CHUNK
     tarpipe.unpack(str(tmp_path), pieces)
     assert (tmp_path / "file").read_bytes() == content
@@ -108,5 +110,5 @@ def test_a_file_that_has_gone(tmp_path: Path) -> None:
     (tmp_path / "file").unlink()
 
     with pytest.raises(UsageError) as refused:
-        pack(visible, [].append, stamps={b"file": NOW})
+        pack_visible(visible, [].append, stamps={b"file": NOW})
     one_line(refused.value)

@@ -13,7 +13,7 @@ from harness.inside import picking, tarpipe
 from harness.inside.disk import permit_all
 from harness.inside.errors import StreamCut
 from harness.inside.tree import snapshot
-from harness.verify.testing.planting import Planned, planted, scratch
+from harness.verify.testing.planting import Planned, planted, scratch_folder
 from harness.verify.testing.strategies import trees
 
 
@@ -27,7 +27,7 @@ def pick(sandbox: str | Path, *paths: bytes) -> list[bytes]:
 @given(trees())
 def test_tar_makes_of_it_what_was_picked(tree: dict[bytes, Planned]) -> None:
     """Any name, content, mode and stamp, to the nanosecond, of files, folders and symlinks."""
-    with planted(tree) as sandbox, scratch() as folder:
+    with planted(tree) as sandbox, scratch_folder() as folder:
         permit_all(sandbox)
         before = snapshot(sandbox, contents=True)
         paths = [path for path, entry in before.items() if entry.kind in "dlf"]

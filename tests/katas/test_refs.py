@@ -75,7 +75,7 @@ def test_a_history_goes_on_however_its_references_are_kept(how: str, katas: Fold
     assert play(katas, LION, FILES).tag == 3
     assert play(katas, LION, {"a": "5"}).tag == 4
     with katas.history(LION) as history:
-        assert commits.show(history, 3).files == {b"a": b"2"}
+        assert commits.read_commit(history, 3).files == {b"a": b"2"}
         assert b"+5" in commits.diff(history, 2, 5)
     assert [each.tag for each in katas.list()[LION.kata][LION.name]] == [1, 2, 3, 4, 5]
 
@@ -163,7 +163,7 @@ def test_a_broken_history_is_told_in_the_harness_s_words(broken: str, katas: Fol
     path = history / "objects" if broken == "objects" else history / "objects" / name[:2] / name[2:]
     path.rename(history.parent / "away")
     with pytest.raises(KatasError) as told:
-        commits.show(history, 2)
+        commits.read_commit(history, 2)
     line = one_line(told.value)
     assert "Error" not in line
     assert "(" not in line

@@ -46,7 +46,9 @@ def test_an_avatar_goes_and_its_team_stays(katas: Katas, root: Path) -> None:
     team = snapshot(root / avatar_folder(SPIDER), contents=True)
     katas.remove(LION.kata, LION.name)
     assert set(katas.list()[LION.kata]) == {SPIDER.name}
-    assert LION.name not in increments.read(str(root / kata_folder(LION.kata) / "increments.json"))
+    assert LION.name not in increments.read_increments(
+        str(root / kata_folder(LION.kata) / "increments.json")
+    )
     assert snapshot(root / avatar_folder(SPIDER), contents=True) == team
     assert play(katas, LION, FILES).tag == 0
     assert [each.tag for each in katas.list()[LION.kata][LION.name]] == [1]

@@ -60,7 +60,7 @@ def test_nothing_is_lost_and_next_to_nothing_is_left(katas: FolderKatas) -> None
     assert told(history) == before
     assert objects.loose(str(history)) == set()
     assert refs.loose_tags(str(history)) == []
-    (pack,) = packs.complete(str(history))
+    (pack,) = packs.complete_packs(str(history))
     git(history, "verify-pack", f"{pack}.idx")
     assert "chain length" in git(history, "verify-pack", "-v", f"{pack}.idx")
     comparison = play(katas, LION, {"a": "1"})
@@ -117,7 +117,7 @@ def test_packs_stay_few(katas: FolderKatas) -> None:
     for number in range(12):
         press(katas, EVENTS + number)
         repack.repack(str(lion(katas)))
-    assert len(packs.complete(str(lion(katas) / HISTORY))) <= 3
+    assert len(packs.complete_packs(str(lion(katas) / HISTORY))) <= 3
     told(lion(katas) / HISTORY)
 
 
@@ -187,7 +187,7 @@ def test_a_difference_makes_the_content() -> None:
     contents += [contents[-1][:500] + b"new" + contents[-1][500:], contents[-1][1000:]]
     for base in contents:
         for content in contents:
-            assert applied(base, packs.difference(base, content)) == content
+            assert applied(base, packs.delta_instructions(base, content)) == content
 
 
 def applied(base: bytes, delta: bytes) -> bytes:

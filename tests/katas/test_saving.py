@@ -25,7 +25,7 @@ from harness.inside.saving import SavedFile
 from harness.inside.sent import Sent
 from harness.inside.stamps import Ahead
 from harness.inside.tree import Entry, difference, newest, snapshot
-from harness.verify.testing.planting import scratch
+from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import visible_files
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
@@ -168,7 +168,7 @@ class TestNoMissedEdit:
         """
         if disk and not os.access(disk, os.W_OK):
             pytest.skip(f"there is no {disk} here")
-        with scratch(disk) as folder:
+        with scratch_folder(disk) as folder:
             box = Box(Path(folder) / "box")
             box.save({"source": "0"})
             last = box.sandbox / ("" if kind == "sandbox" else "last")
@@ -329,7 +329,7 @@ class TestExact:
     @given(visible_files())
     def test_files_of_any_name_are_saved_seen_and_deleted(self, files: dict[bytes, bytes]) -> None:
         """Whatever bytes are in names and contents."""
-        with scratch() as folder:
+        with scratch_folder() as folder:
             box = Box(Path(folder) / "box")
             box.save_these(saved_file(name, FILE, content) for name, content in files.items())
             assert saving.still_there(str(box.sandbox), box.sent) == files.keys()

@@ -63,7 +63,7 @@ from harness.inside.tree import difference, snapshot
 from harness.katas import commits, kept
 from harness.katas.kept import VolumeKatas
 from harness.katas.visible import FILE, PROGRAM, VisibleFile, VisibleFiles
-from harness.verify.testing.planting import Planned, expected, planted, scratch
+from harness.verify.testing.planting import Planned, expected, planted, scratch_folder
 from harness.verify.testing.strategies import trees
 
 KINDS = ("folder", "volume")
@@ -224,7 +224,7 @@ class TestDelta:
         play(katas, LION, files, run=build)
         assert play(katas, LION, files).delta.written == ()
         with katas.history(LION) as history:
-            assert commits.show(history, 2).files == {
+            assert commits.read_commit(history, 2).files == {
                 name: file.read() for name, file in files.items()
             }
 
@@ -612,7 +612,7 @@ class TestHistory:
         play(katas, LION, FILES, stdout=b"first\xff")
         play(katas, LION, {"a": "2"}, stdout=b"second")
         with katas.history(LION) as history:
-            first, second = commits.show(history, 1), commits.show(history, 2)
+            first, second = commits.read_commit(history, 1), commits.read_commit(history, 2)
         assert (first.stdout, second.stdout) == (b"first\xff", b"second")
         assert first.files == {name.encode(): text.encode() for name, text in FILES.items()}
         assert second.files == {b"a": b"2"}
@@ -916,7 +916,7 @@ class TestUnprivileged:
             (lion / SANDBOX / "src").chmod(0)
             with closing(katas.event(LION)) as event:
                 comparison = event.compare({})
-                with scratch() as folder:
+                with scratch_folder() as folder:
                     event.stage(chunks_of(folder))
                 event.accept(acceptance({}, comparison))
             eventually(lambda: not (lion / STAGING).exists(), "the old tree has gone")

@@ -21,9 +21,9 @@ from harness.inside.errors import UsageError
 from harness.inside.layout import Avatar
 from harness.inside.store import FolderKatas
 from harness.katas.contents import Spool
-from harness.katas.gather import tell
+from harness.katas.gather import left_out_line
 from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles
-from harness.verify.testing.planting import scratch
+from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import visible_files
 
 
@@ -145,7 +145,7 @@ class TestWrite:
         files = {name: content for name, content in files.items() if name.split(b"/")[0] != b".git"}
         assume(files)
         visible = VisibleFiles({name: VisibleFile(content) for name, content in files.items()})
-        with scratch() as folder:
+        with scratch_folder() as folder:
             visible.write(folder)
             assert VisibleFiles.from_folder(Path(folder)).manifest() == visible.manifest()
 
@@ -357,9 +357,9 @@ class TestFromFolder:
     def test_what_was_left_out_is_told_in_one_line(self) -> None:
         """With three names for each reason, as text that a terminal can print."""
         names = [b"a\x1b[31m", b"b", b"c", b"d", b"e"]
-        told = tell({".gitignore": names, "--exclude": [b"x"]})
+        told = left_out_line({".gitignore": names, "--exclude": [b"x"]})
         assert told == "left out: a\\x1b[31m, b, c and 2 more (.gitignore); x (--exclude)"
-        assert tell({}) == ""
+        assert left_out_line({}) == ""
 
     def test_a_missing_folder_is_refused(self, tmp_path: Path) -> None:
         """So is a file in its place."""

@@ -10,24 +10,24 @@ from dataclasses import replace
 from typing import Any
 
 from harness.inside import saving
-from harness.inside.delta import Delta, Stamped, work_out
+from harness.inside.delta import Delta, Stamped, delta_between
 from harness.inside.layout import Avatar
 from harness.inside.saving import SavedFile
-from harness.inside.store import Comparison
+from harness.inside.store import SendPlan
 from harness.katas.visible import FILE, LINK, VisibleFiles
 from harness.runners.run import Run
 from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
 
 
 class SandboxEvent(HonestEvent):
-    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         comparison = super().compare(manifest)
         there = {
             name: file.stamped for name, file in saving.survey(self._sandbox, manifest).items()
         }
         known = {name: file for name, file in there.items() if name in self._sent()}
         gone = {name: Stamped(0, "") for name in self._sent() if name not in there}
-        return replace(comparison, delta=work_out(manifest, {**known, **gone}, there.keys()))
+        return replace(comparison, delta=delta_between(manifest, {**known, **gone}, there.keys()))
 
 
 class SandboxKatas(HonestKatas):
@@ -202,7 +202,7 @@ class DeltaEvent(HonestEvent):
     def instead(self, delta: Delta) -> Delta:
         raise NotImplementedError
 
-    def compare(self, manifest: Mapping[bytes, Stamped]) -> Comparison:
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         comparison = super().compare(manifest)
         return replace(comparison, delta=self.instead(comparison.delta))
 

@@ -18,7 +18,7 @@ from harness.engines.docker.engine import DockerEngine
 from harness.engines.local import cgroups
 from harness.engines.local import engine as local
 from harness.engines.local.bubblewrap import bubblewrap_problem, enclose
-from harness.engines.local.cgroups import Group
+from harness.engines.local.cgroups import ControlGroup
 from harness.engines.local.engine import LocalEngine
 from harness.inside.errors import EngineError
 from harness.runners.event import TestEvent
@@ -134,7 +134,7 @@ class CallsUnfiltered(Honest):
 class LooseEngine(LocalEngine):
     """Bounds what it can for each process, and nothing for all of a run."""
 
-    def _group(self, label: str, limits: Limits) -> Group | None:
+    def _group(self, label: str, limits: Limits) -> ControlGroup | None:
         return None
 
 
@@ -226,10 +226,10 @@ class NewCallLetThrough(Honest):
 class AddressEngine(LocalEngine):
     """Bounds the address space of each process, and how many they are."""
 
-    def _group(self, label: str, limits: Limits) -> Group | None:
+    def _group(self, label: str, limits: Limits) -> ControlGroup | None:
         return super()._group(label, replace(limits, memory=1 << 50))
 
-    def _bounded(self, start: Callable[[], Any], group: Group | None, limits: Limits) -> Any:
+    def _bounded(self, start: Callable[[], Any], group: ControlGroup | None, limits: Limits) -> Any:
         stream = super()._bounded(start, group, limits)
         resource.prlimit(stream.process.pid, resource.RLIMIT_AS, (limits.memory, limits.memory))
         return stream
@@ -252,10 +252,10 @@ class UserEngine(LocalEngine):
             list(Path("/proc").glob("[0-9]*"))
         )  # all of them: some may be the user's
 
-    def _group(self, label: str, limits: Limits) -> Group | None:
+    def _group(self, label: str, limits: Limits) -> ControlGroup | None:
         return super()._group(label, replace(limits, processes=1 << 20))
 
-    def _bounded(self, start: Callable[[], Any], group: Group | None, limits: Limits) -> Any:
+    def _bounded(self, start: Callable[[], Any], group: ControlGroup | None, limits: Limits) -> Any:
         stream = super()._bounded(start, group, limits)
         most = self._running + limits.processes
         resource.prlimit(stream.process.pid, resource.RLIMIT_NPROC, (most, most))

@@ -317,7 +317,7 @@ STARVES = (
         [
             Change(
                 "inside/store.py",
-                "            return Usage(0, 0, 0, str(error))\n",
+                "            return DiskUsage(0, 0, 0, str(error))\n",
                 "            raise error\n",
             )
         ],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.runners.claims import Property
-from harness.verify.proofs import PROOFS, Finding, Status, examine
+from harness.verify.proofs import PROOFS, ProofResult, Status, examine
 from harness.verify.proofs.search import Effort
 from tests.mutants.catalogue import CONTROL, MUTANTS
 from tests.mutants.hostile import SPOILED
@@ -46,7 +46,7 @@ class Row:
     """What became of one mutant."""
 
     mutant: Mutant
-    findings: Mapping[Property, Finding]
+    findings: Mapping[Property, ProofResult]
     skipped: str = ""  # why it was not tried here
 
     @property
@@ -90,7 +90,9 @@ def measure(
     return [rows[each.name] for each in mutants]
 
 
-def _findings(mutant: str, properties: Sequence[Property]) -> tuple[str, dict[Property, Finding]]:
+def _findings(
+    mutant: str, properties: Sequence[Property]
+) -> tuple[str, dict[Property, ProofResult]]:
     """Why it cannot be tried here, or else what each proof gave; in a process of its own."""
     (found,) = (each for each in (CONTROL, *MUTANTS) if each.name == mutant)
     if why := found.needs():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.docker.images import RUN_IMAGE
-from harness.engines.owner import LABEL, Owner
+from harness.engines.owner import OWNER_LABEL, Owner
 from harness.inside import tarpipe
 from harness.inside.disk import remove_tree
 from harness.inside.errors import HarnessError
@@ -150,7 +150,7 @@ def through_a_container(chunks: Iterable[bytes]) -> Iterator[bytes]:
         whole: list[bytes] = []
         tarpipe.pack(folder, whole.append, what=("tree",))
         container = engine.api.create_container(
-            RUN_IMAGE, "true", labels={LABEL: str(Owner.current())}
+            RUN_IMAGE, "true", labels={OWNER_LABEL: str(Owner.current())}
         )["Id"]
         try:
             engine.api.put_archive(container, "/", b"".join(whole))

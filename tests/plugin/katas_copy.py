@@ -18,7 +18,7 @@ from harness.inside.layout import Avatar
 from harness.inside.store import Event, FolderKatas, Katas
 from harness.katas.places import FOLDER
 from harness.runners.base import BaseRunner
-from harness.runners.claims import ALL, Property
+from harness.runners.claims import ALL_PROPERTIES, Property
 from harness.runners.event import TestEvent
 
 
@@ -37,7 +37,7 @@ class KatasCopy(BaseRunner):
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
         """The copy is a folder of the host, which the run's uid must own."""
-        return ALL - {Property.OWNERSHIP}
+        return ALL_PROPERTIES - {Property.OWNERSHIP}
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         self._playing.avatar = avatar

@@ -11,9 +11,9 @@ from harness.engines import Engine
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
-from harness.verify.proofs import PROFILES, Finding, Subject, examine
+from harness.verify.proofs import PROFILES, ProofResult, Subject, examine
 
-Examine = Callable[..., Finding]
+Examine = Callable[..., ProofResult]
 
 # A test here is of a proof, and needs an engine at hand; on Docker the runners are proved by `make verify`.
 on_bubblewrap = pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
@@ -31,8 +31,8 @@ def examined(shared_engine: Engine, request: pytest.FixtureRequest) -> Examine:
         *,
         engine: Engine = shared_engine,
         replay: str | None = None,
-    ) -> Finding:
-        variant = runners.parse(runner) if isinstance(runner, str) else Variant(runner, {})
+    ) -> ProofResult:
+        variant = runners.parse_variant(runner) if isinstance(runner, str) else Variant(runner, {})
         return examine(Subject(variant, engine, name), what, PROFILES["ci"], replay=replay)
 
     return run

@@ -12,7 +12,7 @@ import pytest
 from harness.engines import Engine
 from harness.inside import increments, objects, store, tarpipe
 from harness.inside.store import Acceptance, Changes, FolderEvent, Katas
-from harness.katas.places import open_folder
+from harness.katas.places import open_folder_katas
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Run
@@ -63,7 +63,7 @@ class WithoutAStage(KatasDataContainer):
 
     @classmethod
     def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
-        return open_folder(place)
+        return open_folder_katas(place)
 
     def run(self, *arguments: object, **options: object) -> Run:  # type: ignore[override]
         with events_are(ExtractsInPlace):
@@ -85,7 +85,7 @@ class CommitsInPlace(FolderEvent):
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
         for name, content in acceptance.objects:
-            objects.write(os.path.join(str(self._folder), ".git"), name, content)
+            objects.write_object(os.path.join(str(self._folder), ".git"), name, content)
         history = self._folder / ".git"
         tag = str(acceptance.increment.tag)
         (history / "refs" / "tags" / tag).write_text(f"{acceptance.commit}\n")

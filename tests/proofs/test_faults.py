@@ -21,21 +21,21 @@ from harness.verify.proofs.faults import (
     KEEPER,
     RUN,
     TO,
-    Fault,
     FaultyEngine,
-    Place,
+    StreamPlace,
+    TimedFault,
 )
 from tests.support import an_avatar, make_runner, script
 
 pytestmark = pytest.mark.parametrize("shared_engine", ["local-plain", "docker"], indirect=True)
 
 FAULTS = [
-    Fault(RUN, KILLED, Place(RUN, FROM, 1)),
-    Fault(RUN, CUT, Place(KEEPER, FROM, 3000)),
-    Fault(KEEPER, KILLED, Place(RUN, TO, 100)),
-    Fault(KEEPER, CUT, Place(KEEPER, TO, 300)),
-    Fault(KEEPER, KILLED, change=3),
-    Fault(KEEPER, FULL, change=20),
+    TimedFault(RUN, KILLED, StreamPlace(RUN, FROM, 1)),
+    TimedFault(RUN, CUT, StreamPlace(KEEPER, FROM, 3000)),
+    TimedFault(KEEPER, KILLED, StreamPlace(RUN, TO, 100)),
+    TimedFault(KEEPER, CUT, StreamPlace(KEEPER, TO, 300)),
+    TimedFault(KEEPER, KILLED, change=3),
+    TimedFault(KEEPER, FULL, change=20),
 ]
 
 
@@ -57,7 +57,7 @@ def avatar() -> Avatar:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_fault_strikes_once(
-    faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar, fault: Fault
+    faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar, fault: TimedFault
 ) -> None:
     """The test event in which it waits is faulty, for a reason in one line; the next is an ordinary one."""
     with faulty.armed(fault):
@@ -70,7 +70,7 @@ def test_a_fault_strikes_once(
 def test_a_fault_that_is_not_reached_does_nothing(
     faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar
 ) -> None:
-    with faulty.armed(Fault(RUN, KILLED, Place(RUN, FROM, 10**9))):
+    with faulty.armed(TimedFault(RUN, KILLED, StreamPlace(RUN, FROM, 10**9))):
         assert runner.run(avatar, script("true"), max_seconds=60).tag == 1
     assert runner.run(avatar, script("true"), max_seconds=60).tag == 2
 
@@ -91,11 +91,11 @@ def test_a_test_event_is_listened_to(
     assert set(ends) == {(RUN, TO), (RUN, FROM), (KEEPER, TO), (KEEPER, FROM)}
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, Fault(HARNESS, KILLED, change=1)], ids=str)
-def test_a_fault_in_words_can_be_read_again(fault: Fault, shared_engine: Engine) -> None:
-    assert Fault.parse(str(fault)) == fault
+@pytest.mark.parametrize("fault", [*FAULTS, TimedFault(HARNESS, KILLED, change=1)], ids=str)
+def test_a_fault_in_words_can_be_read_again(fault: TimedFault, shared_engine: Engine) -> None:
+    assert TimedFault.parse(str(fault)) == fault
 
 
 def test_words_that_are_no_fault(shared_engine: Engine) -> None:
     with pytest.raises(UsageError, match="is no fault"):
-        Fault.parse("the run-container is tired at byte 1")
+        TimedFault.parse("the run-container is tired at byte 1")

@@ -14,8 +14,17 @@ from harness.runners.event import TestEvent
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.verify.proofs import Status
 from harness.verify.proofs.incremental_equals_full import GCC_SESSION
-from harness.verify.proofs.project import EDITS, GCC, SCRIPT, Edit, Project, needs, sources, visible
-from harness.verify.testing.planting import scratch
+from harness.verify.proofs.project import (
+    EDITS,
+    GCC,
+    SCRIPT,
+    Project,
+    ProjectEdit,
+    needs,
+    sources,
+    visible,
+)
+from harness.verify.testing.planting import scratch_folder
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 from tests.support import on_disk
 
@@ -89,14 +98,14 @@ def test_a_wrong_runner_is_found_out(
 
 def built(project: Project, compiler: bytes) -> subprocess.CompletedProcess[str]:
     """From nothing, here."""
-    with scratch() as folder:
+    with scratch_folder() as folder:
         visible(project.files(), compiler, hang=False).write(folder)
         return subprocess.run(
             ["./cyber-dojo.sh"], cwd=folder, capture_output=True, text=True, check=False
         )
 
 
-def edited(session: Sequence[Sequence[Edit]]) -> Project:
+def edited(session: Sequence[Sequence[ProjectEdit]]) -> Project:
     project = Project()
     for edits in session:
         for each in edits:
@@ -104,7 +113,7 @@ def edited(session: Sequence[Sequence[Edit]]) -> Project:
     return project
 
 
-def check_output(session: Sequence[Sequence[Edit]], compiler: bytes) -> None:
+def check_output(session: Sequence[Sequence[ProjectEdit]], compiler: bytes) -> None:
     project = edited(session)
     build, expected = built(project, compiler), project.output()
     assert (build.returncode == 0) == (expected is not None), build.stderr
@@ -117,14 +126,16 @@ def check_output(session: Sequence[Sequence[Edit]], compiler: bytes) -> None:
 
 @on_disk
 @given(st.lists(EDITS, max_size=4))
-def test_the_oracle_knows_what_a_build_from_nothing_prints(session: list[list[Edit]]) -> None:
+def test_the_oracle_knows_what_a_build_from_nothing_prints(
+    session: list[list[ProjectEdit]],
+) -> None:
     """Or that it fails, whatever was edited; and then it is for an include of what is not there."""
     check_output(session, SCRIPT)
 
 
 @settings(on_disk, max_examples=3)
 @given(st.lists(EDITS, min_size=1, max_size=4))
-def test_gcc_builds_the_same(session: list[list[Edit]]) -> None:
+def test_gcc_builds_the_same(session: list[list[ProjectEdit]]) -> None:
     check_output(session, GCC)
 
 

@@ -19,7 +19,7 @@ from harness.runners.event import TestEvent
 from harness.runners.katas_volume import KatasVolume
 from harness.verify.proofs import Status
 from harness.verify.proofs.words import differences
-from harness.verify.testing.planting import scratch
+from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.sessions import FOLDER, LINKS, MOVE, REMOVE, WRITE, Change, Model, Press
 from harness.verify.testing.strategies import sessions
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
@@ -104,7 +104,7 @@ def test_a_run_removes_nothing_through_a_symlink(tmp_path: Path) -> None:
 @given(sessions())
 def test_what_a_run_does_is_what_the_model_says(session: list[Press]) -> None:
     """The shell is the judge: where the player edits nothing, a disk holds in the end what the model does."""
-    with scratch() as folder:
+    with scratch_folder() as folder:
         model = played(
             [Press(deeds=[*press.edits, *press.deeds]) for press in session], Path(folder)
         )

@@ -16,7 +16,7 @@ from harness.inside.layout import Avatar
 from harness.inside.store import FolderKatas
 from harness.inside.tree import snapshot
 from harness.verify.proofs.disks import make
-from harness.verify.proofs.outage import Course, Model, Moment
+from harness.verify.proofs.outage import CrashModel, Moment, RecordedCalls
 from harness.verify.proofs.power import Case
 from harness.verify.proofs.recordings import recorded
 from tests.katas.events import play
@@ -39,13 +39,13 @@ def texts(folder: Path) -> Texts:
     }
 
 
-def moment(root: Path, do: Callable[[], object], model: Model = Model.STRICT) -> Moment:
+def moment(root: Path, do: Callable[[], object], model: CrashModel = CrashModel.STRICT) -> Moment:
     """When the power fails after this was done to a folder that is on the disk for sure."""
     with recorded(root) as (recorder, records):
         _sync_all(root)
         do()
         recorder.mark("done")
-    course = Course(records)
+    course = RecordedCalls(records)
     return course.at(course.marks("done")[0], model)
 
 
@@ -76,14 +76,14 @@ def replace(root: Path, *, sync: bool) -> None:
     os.rename(root / "new", root / "file")
 
 
-@pytest.mark.parametrize("model", Model)
+@pytest.mark.parametrize("model", CrashModel)
 def test_a_careful_program_leaves_a_file_old_or_new(
-    root: Path, tmp_path: Path, model: Model
+    root: Path, tmp_path: Path, model: CrashModel
 ) -> None:
     (root / "file").write_text("old")
     states = left(root, tmp_path, moment(root, lambda: replace(root, sync=True), model))
     assert {state["file"] for state in states} == (
-        {"old", "12"} if model is Model.STRICT else {"12"}
+        {"old", "12"} if model is CrashModel.STRICT else {"12"}
     )
 
 
@@ -93,7 +93,9 @@ def test_a_careless_one_leaves_it_empty_or_cut_off(root: Path, tmp_path: Path) -
     states = left(root, tmp_path, moment(root, lambda: replace(root, sync=False)))
     assert {state["file"] for state in states} == {"old", "", "1", "12"}
     (root / "file").write_text("old")
-    states = left(root, tmp_path, moment(root, lambda: replace(root, sync=False), Model.ORDERED))
+    states = left(
+        root, tmp_path, moment(root, lambda: replace(root, sync=False), CrashModel.ORDERED)
+    )
     assert {state["file"] for state in states} == {"12"}
 
 
@@ -164,7 +166,7 @@ def test_what_is_done_later_may_land_sooner(root: Path, tmp_path: Path) -> None:
         (root / "second").write_text("")
         (root / "third").write_text("")
 
-    states = [set(state) for state in left(root, tmp_path, moment(root, do, Model.ORDERED))]
+    states = [set(state) for state in left(root, tmp_path, moment(root, do, CrashModel.ORDERED))]
     assert {"named", "third"} in states
     assert all("named" in state for state in states)
     shutil.rmtree(root)
@@ -210,7 +212,7 @@ def test_with_all_landed_it_is_what_was_there(root: Path, tmp_path: Path) -> Non
 
 
 def test_a_case_says_which_it_is() -> None:
-    case = Case(Model.ORDERED, 3, 17, 0x1F)
+    case = Case(CrashModel.ORDERED, 3, 17, 0x1F)
     assert Case.parse(str(case)) == case
 
 

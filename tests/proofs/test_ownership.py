@@ -12,7 +12,7 @@ from harness.engines import Engine, SandboxSpec
 from harness.inside import disk
 from harness.inside.layout import Avatar
 from harness.inside.store import Event, Katas
-from harness.katas.places import open_folder
+from harness.katas.places import open_folder_katas
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_volume import KatasVolume
@@ -85,7 +85,7 @@ def test_katas_that_do_not_open_what_a_run_closed(
 
         @classmethod
         def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
-            return open_folder(place)
+            return open_folder_katas(place)
 
     found = examined(InAFolder, Property.OWNERSHIP)
     assert found.counterexample is not None

@@ -18,7 +18,7 @@ from harness.runners.claims import Property
 from harness.verify import proofs
 from harness.verify.proofs import (
     PROFILES,
-    Finding,
+    ProofResult,
     Refuted,
     Search,
     Status,
@@ -34,14 +34,14 @@ Prove = Callable[[Subject, Search], None]
 @pytest.fixture
 def subject(tmp_path: Path) -> Iterator[Subject]:
     with closing(LocalEngine(tmp_path, bubblewrap=False)) as engine:
-        yield Subject(runners.parse("tmp"), engine, "local-plain")
+        yield Subject(runners.parse_variant("tmp"), engine, "local-plain")
 
 
 @pytest.fixture
-def examined(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finding]:
+def examined(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ProofResult]:
     """Examines one property by a proof of the test's own."""
 
-    def run(prove: Prove, profile: str = "ci", replay: str | None = None) -> Finding:
+    def run(prove: Prove, profile: str = "ci", replay: str | None = None) -> ProofResult:
         monkeypatch.setattr(proofs, "proof", lambda name: prove)
         return examine(subject, Property.ATOMIC, PROFILES[profile], replay=replay)
 
@@ -85,7 +85,7 @@ def played(subject: Subject, search: Search) -> None:
     [(drawn, "10 is too large"), (listed, "10: 10 is too large"), (played, "three steps")],
 )
 def test_a_counterexample_is_the_smallest_and_can_be_replayed(
-    prove: Prove, words: str, examined: Callable[..., Finding]
+    prove: Prove, words: str, examined: Callable[..., ProofResult]
 ) -> None:
     """However it is searched for; a replay tries nothing else."""
     found = examined(prove)
@@ -98,7 +98,7 @@ def test_a_counterexample_is_the_smallest_and_can_be_replayed(
 
 
 def test_a_counterexample_that_was_mended_no_longer_refutes(
-    examined: Callable[..., Finding],
+    examined: Callable[..., ProofResult],
 ) -> None:
     """Then its replay says so, as one example."""
     found = examined(drawn)
@@ -115,7 +115,7 @@ def test_a_counterexample_that_was_mended_no_longer_refutes(
     "word", ["rubbish", "numbers.rubbish", "numbers.", "others.MTI", "numbers.Ni4xIEFBQQ"]
 )
 def test_a_word_that_is_no_counterexample_is_refused(
-    word: str, examined: Callable[..., Finding]
+    word: str, examined: Callable[..., ProofResult]
 ) -> None:
     """In one line; an empty one searches anew, which is how a race is replayed."""
     if word == "numbers.":
@@ -126,7 +126,7 @@ def test_a_word_that_is_no_counterexample_is_refused(
     assert one_line(error.value)
 
 
-def test_a_race_that_is_lost_only_once_is_lost(examined: Callable[..., Finding]) -> None:
+def test_a_race_that_is_lost_only_once_is_lost(examined: Callable[..., ProofResult]) -> None:
     """Hypothesis calls such a failure flaky; a property that holds most of the time does not hold."""
     times = iter(range(1000))
 
@@ -145,7 +145,7 @@ def test_a_race_that_is_lost_only_once_is_lost(examined: Callable[..., Finding])
 
 @pytest.mark.parametrize("prove", [drawn, played])
 def test_making_a_counterexample_smaller_has_its_time(
-    prove: Prove, examined: Callable[..., Finding], monkeypatch: pytest.MonkeyPatch
+    prove: Prove, examined: Callable[..., ProofResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond it nothing more is tried; the smallest that there was is shown, and can be replayed."""
     monkeypatch.setitem(PROFILES, "ci", replace(PROFILES["ci"], shrink_seconds=0.0))
@@ -167,7 +167,7 @@ def test_making_a_counterexample_smaller_has_its_time(
 )
 @pytest.mark.parametrize("inside", [False, True])
 def test_what_goes_wrong_leaves_it_unknown(
-    error: Exception, reason: str, inside: bool, examined: Callable[..., Finding]
+    error: Exception, reason: str, inside: bool, examined: Callable[..., ProofResult]
 ) -> None:
     """Before the examples or in one of them, with the reason in one line; only what was unexpected has a traceback."""
 
@@ -184,13 +184,13 @@ def test_what_goes_wrong_leaves_it_unknown(
     assert bool(found.traceback) == isinstance(error, ZeroDivisionError)
 
 
-def test_nothing_tried_is_nothing_proved(examined: Callable[..., Finding]) -> None:
+def test_nothing_tried_is_nothing_proved(examined: Callable[..., ProofResult]) -> None:
     """A proof that lists no case at all has not shown anything."""
     found = examined(lambda subject, search: search.listed("none", (), too_large))
     assert (found.status, found.reason) == (Status.UNKNOWN, "nothing was tried")
 
 
-def test_the_ci_profile_tries_the_same_each_time(examined: Callable[..., Finding]) -> None:
+def test_the_ci_profile_tries_the_same_each_time(examined: Callable[..., ProofResult]) -> None:
     """And thorough tries seventeen times as many as one usually does."""
     seen: list[list[int]] = []
 

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from harness.report import matrix
 from harness.runners.claims import Property
-from harness.verify.matrix import Verdict, judge, replay_command
-from harness.verify.proofs import Finding, Status
+from harness.verify.matrix import MatrixVerdict, judge_matrix, replay_command
+from harness.verify.proofs import ProofResult, Status
 from harness.verify.proofs.verdict import Counterexample
 
 
@@ -23,16 +23,16 @@ def finding(
     engine: str = "docker",
     claimed: bool = True,
     **more: object,
-) -> Finding:
+) -> ProofResult:
     fields: dict[str, object] = {"examples": 12, "seconds": 1.0}
     if status is Status.REFUTED:
         fields["counterexample"] = Counterexample("one [b]file[/b] was lost", "cuts.MTI")
     if status is Status.UNKNOWN:
         fields["reason"] = "no Docker here"
-    return Finding(name, runner, engine, claimed, status, **{**fields, **more})  # type: ignore[arg-type]
+    return ProofResult(name, runner, engine, claimed, status, **{**fields, **more})  # type: ignore[arg-type]
 
 
-def shown(findings: list[Finding], *, colour: bool = False, width: int = 80) -> str:
+def shown(findings: list[ProofResult], *, colour: bool = False, width: int = 80) -> str:
     out = io.StringIO()
     console = Console(
         file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False
@@ -119,15 +119,15 @@ def test_a_command_can_be_pasted_into_a_shell() -> None:
 @pytest.mark.parametrize(
     ("findings", "verdict"),
     [
-        ([], Verdict.UNKNOWN),
-        ([finding()], Verdict.AS_CLAIMED),
-        ([finding(), finding(status=Status.REFUTED, claimed=False)], Verdict.AS_CLAIMED),
-        ([finding(), finding(claimed=False)], Verdict.UNKNOWN),
-        ([finding(), finding(status=Status.UNKNOWN)], Verdict.UNKNOWN),
-        ([finding(), finding(status=Status.UNKNOWN, claimed=False)], Verdict.UNKNOWN),
-        ([finding(status=Status.UNKNOWN), finding(status=Status.REFUTED)], Verdict.REFUTED),
+        ([], MatrixVerdict.UNKNOWN),
+        ([finding()], MatrixVerdict.AS_CLAIMED),
+        ([finding(), finding(status=Status.REFUTED, claimed=False)], MatrixVerdict.AS_CLAIMED),
+        ([finding(), finding(claimed=False)], MatrixVerdict.UNKNOWN),
+        ([finding(), finding(status=Status.UNKNOWN)], MatrixVerdict.UNKNOWN),
+        ([finding(), finding(status=Status.UNKNOWN, claimed=False)], MatrixVerdict.UNKNOWN),
+        ([finding(status=Status.UNKNOWN), finding(status=Status.REFUTED)], MatrixVerdict.REFUTED),
     ],
 )
-def test_the_verdict(findings: list[Finding], verdict: Verdict) -> None:
+def test_the_verdict(findings: list[ProofResult], verdict: MatrixVerdict) -> None:
     """A refuted claim outweighs what is unknown, and that outweighs what is as claimed."""
-    assert judge(findings) is verdict
+    assert judge_matrix(findings) is verdict

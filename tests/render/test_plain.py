@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.gate.verdict import Ruling, Verdict
-from harness.measure.stats import State
+from harness.measure.stats import VerdictState
 from harness.report.plain import PlainConsole, shown, shown_name, write_out
 from harness.report.verdicts import github
 
@@ -89,7 +89,7 @@ def test_a_program_s_output_is_raw_for_a_file_and_shown_to_a_person(data: str | 
 def test_a_job_s_log_is_a_person_s_terminal() -> None:
     """An annotation of GitHub is shown there too, and stays one line."""
     ruling = Ruling(
-        "tmp", "full", "test events", "right", State.REGRESSED, f"1 did not: {HOSTILE}\n", 1
+        "tmp", "full", "test events", "right", VerdictState.REGRESSED, f"1 did not: {HOSTILE}\n", 1
     )
     line = github.render(Verdict((ruling,), (), (), {}))
     assert not COMMANDS.search(line.rstrip("\n"))

@@ -176,7 +176,7 @@ def test_what_runs_make_takes_the_disk_only_if_it_is_kept(runner: BaseRunner) ->
 )
 def test_what_makes_no_sense_together_is_refused(options: str) -> None:
     with pytest.raises(UsageError) as refused:
-        runners.parse(f"katas-data-container:{options}")
+        runners.parse_variant(f"katas-data-container:{options}")
     assert "granularity=kata" in one_line(refused.value)
 
 

@@ -17,7 +17,7 @@ from harness.engines import Engine, Sandbox, SandboxSpec
 from harness.engines.spec import PartOfVolume, WholeVolume
 from harness.inside.errors import EngineError
 from harness.inside.layout import Avatar
-from harness.runners import parse
+from harness.runners import parse_variant
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
 
@@ -53,7 +53,7 @@ def open_mounting(shared_engine: Engine) -> Iterator[Callable[[str], BaseRunner]
 
         def open_it(name: str) -> BaseRunner:
             try:
-                return opened.enter_context(closing(parse(name).open(shared_engine)))
+                return opened.enter_context(closing(parse_variant(name).open(shared_engine)))
             except EngineError as error:
                 pytest.skip(str(error))
 

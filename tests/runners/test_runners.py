@@ -54,7 +54,7 @@ on_plain_processes = pytest.mark.parametrize("shared_engine", ["local-plain"], i
 
 def test_the_runners_of_the_notes_are_found_by_name() -> None:
     assert runners.NOTES_NAMES == ("tmp", "katas-volume", "katas-data-container")
-    assert [runners.find(name) for name in runners.names()[:3]] == list(runners.NOTES)
+    assert [runners.find(name) for name in runners.runner_names()[:3]] == list(runners.NOTES)
     with pytest.raises(
         UsageError, match="there is no runner fast; there are: tmp, katas-volume, katas-data-"
     ):
@@ -72,7 +72,7 @@ def test_a_runner_of_somebody_elses_is_found(monkeypatch: pytest.MonkeyPatch) ->
         return [each for each in points if wanted.get("name", each.name) == each.name]
 
     monkeypatch.setattr(runners, "entry_points", installed)
-    assert runners.names() == [*(each.name for each in runners.BUILT_IN), "broken", "mine"]
+    assert runners.runner_names() == [*(each.name for each in runners.BUILT_IN), "broken", "mine"]
     assert runners.find("mine") is Tmp
     with pytest.raises(
         UsageError, match="the runner broken from no_such_module:Runner cannot be loaded"

@@ -575,10 +575,12 @@ def test_what_was_not_brought_is_not_accepted(tmp_path: Path) -> None:
     for name in ("sandbox", "staging"):
         tmp_path.joinpath(name).mkdir()
     with pytest.raises(KatasError, match="'a/b' was to be brought back, and was not") as refused:
-        redo.check(str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((), (b"a/b",), ()))
+        redo.check_staged(
+            str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((), (b"a/b",), ())
+        )
     one_line(refused.value)
     with pytest.raises(UsageError, match="escapes its sandbox"):
-        redo.check(
+        redo.check_staged(
             str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((b"../b",), (), ())
         )
 
@@ -608,4 +610,4 @@ def test_a_head_start_is_for_a_pipe_both_ways() -> None:
     """Else there is nothing to be had from it."""
     for options in ("standby=seeded,pipe=one-way", "standby=warm,granularity=avatar"):
         with pytest.raises(UsageError, match="a head start is for pipe=two-way"):
-            runners.parse(f"{NAME}:{options}")
+            runners.parse_variant(f"{NAME}:{options}")

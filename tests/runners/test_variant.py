@@ -30,7 +30,7 @@ def test_options_are_parsed_and_printed_alike() -> None:
     variant = Variant.of(Adjustable, "speed=fast,depth=2")
     assert variant.options == {"speed": "fast", "depth": "2"}
     assert variant.label == "adjustable:speed=fast,depth=2"
-    assert runners.parse("tmp").label == "tmp"
+    assert runners.parse_variant("tmp").label == "tmp"
 
 
 @pytest.mark.parametrize(
@@ -49,23 +49,23 @@ def test_what_a_runner_does_not_take_is_refused(text: str) -> None:
 def test_a_runner_without_options_says_so() -> None:
     """`katas-volume:speed=fast` is an error, not a silent tmp."""
     with pytest.raises(UsageError, match="katas-volume has no option speed at all"):
-        runners.parse("katas-volume:speed=fast")
+        runners.parse_variant("katas-volume:speed=fast")
 
 
 def test_what_is_asked_for_is_claimed_and_nothing_else_is(shared_engine: object) -> None:
     """A runner whose runs change the katas themselves is not even asked."""
     for name in ("tmp", "katas-data-container", "katas-subpath", "katas-overlay"):
         for value in ("yes", "no"):
-            claimed = runners.parse(f"{name}:durable={value}").claims(shared_engine)  # type: ignore[arg-type]
+            claimed = runners.parse_variant(f"{name}:durable={value}").claims(shared_engine)  # type: ignore[arg-type]
             assert (Property.DURABLE in claimed) == (value == "yes")
-        assert Property.DURABLE not in runners.parse(name).claims(shared_engine)  # type: ignore[arg-type]
+        assert Property.DURABLE not in runners.parse_variant(name).claims(shared_engine)  # type: ignore[arg-type]
     for text in ("katas-volume:durable=yes", "katas-data-container:granularity=avatar,durable=yes"):
         with pytest.raises(UsageError, match="durable"):
-            runners.parse(text)
+            runners.parse_variant(text)
 
 
 def test_no_runner_claims_isolation_where_the_engine_has_none(shared_engine: object) -> None:
     """The data-container claims everything, if it is asked for what takes asking, on an engine that isolates."""
-    claimed = runners.parse("katas-data-container:durable=yes").claims(shared_engine)  # type: ignore[arg-type]
+    claimed = runners.parse_variant("katas-data-container:durable=yes").claims(shared_engine)  # type: ignore[arg-type]
     isolates = shared_engine.isolates  # type: ignore[attr-defined]
     assert claimed == frozenset(Property) - (frozenset() if isolates else NEEDS_ISOLATION)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.verify.soak.plan import LIFE, Ending, Fault, draw
+from harness.verify.soak.plan import LIFE, Ending, SoakFault, draw
 
-FAULTS = list(Fault)
+FAULTS = list(SoakFault)
 
 
 def test_the_same_seed_plays_the_same_again() -> None:
@@ -24,7 +24,7 @@ def test_another_seed_and_another_avatar_play_something_else() -> None:
 def test_an_hour_has_all_kinds_of_fault_and_ending() -> None:
     """And the first test event of an avatar has none: there would be nothing to lose."""
     plans = [draw("a", 0, number, FAULTS, cheap=True, folder=True) for number in range(2000)]
-    assert {plan.fault for plan in plans} == {None, *Fault}
+    assert {plan.fault for plan in plans} == {None, *SoakFault}
     assert {plan.ending for plan in plans} == set(Ending)
     assert all(plan.fault is None for plan in plans[::LIFE])
     assert any(plan.packs for plan in plans)

@@ -11,7 +11,7 @@ from harness.inside.errors import EngineError
 from harness.runners.base import BaseRunner
 from harness.runners.event import TestEvent
 from harness.runners.variant import Variant
-from harness.verify.soak import ENOUGH, Soaked, replay_command, soak
+from harness.verify.soak import ENOUGH, Soaked, replay_soak_command, soak
 from tests.mutants.edits import AgainstTheSandbox, SendsAll
 from tests.mutants.mutant import Honest
 
@@ -20,7 +20,7 @@ SEED = "test"
 
 def soaked(kind: type[BaseRunner] | str, home: Path, *, until: int) -> Soaked:
     """One avatar's test events up to this number."""
-    variant = runners.parse(kind) if isinstance(kind, str) else Variant(kind, {})
+    variant = runners.parse_variant(kind) if isinstance(kind, str) else Variant(kind, {})
     with closing(LocalEngine(home)) as engine:
         return soak(engine, [variant], seconds=300, seed=SEED, avatars=1, only=(0, until))
 
@@ -42,7 +42,7 @@ def test_a_mistake_is_found_and_can_be_played_again(tmp_path: Path) -> None:
         first = found.violations[0]
         again = soaked(kind, tmp_path, until=first.number)
         assert [each.number for each in again.violations] == [first.number]
-        command = replay_command("local", [runners.parse("tmp")], SEED, first)
+        command = replay_soak_command("local", [runners.parse_variant("tmp")], SEED, first)
         assert command.endswith(f"--only 0:{first.number}")
         assert f"--seed {SEED}" in command
 

@@ -20,7 +20,7 @@ from harness.runners.claims import Property
 from harness.runners.run import Outcome
 from harness.verify.proofs import Effort, Status, Subject, examine
 from harness.verify.testing.fake import Clock, FakeEngine, Played
-from harness.verify.testing.faults import CutInput, CutOutput, Fault, KillAt, Refuse
+from harness.verify.testing.faults import CutInput, CutOutput, KillAt, Refuse, StreamFault
 from tests.support import completed, fill, make_runner, play, script, snapshot
 
 HOUR_NS = 3600 * 10**9
@@ -149,7 +149,7 @@ def test_tmp_stamps_by_the_clock_of_its_engine(
     assert all(now - HOUR_NS // 2 < each <= now for each in stamps)
 
 
-FAULTS: list[Fault] = [
+FAULTS: list[StreamFault] = [
     Refuse(),
     *(KillAt(request) for request in (1, 2, 3, 4)),
     *(CutOutput(at) for at in (0, 1, 60, 700, 5000)),
@@ -160,7 +160,7 @@ FAULTS: list[Fault] = [
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 @pytest.mark.parametrize("keeper", [False, True], ids=["run-container", "keeper"])
 def test_a_fault_makes_the_test_event_faulty_and_nothing_else(
-    fault: Fault, keeper: bool, fake: FakeEngine, opened: Callable[[str], BaseRunner]
+    fault: StreamFault, keeper: bool, fake: FakeEngine, opened: Callable[[str], BaseRunner]
 ) -> None:
     """Whatever breaks, and wherever: it is not accepted, or it is, whole; the next test event works."""
     runner = opened("katas-data-container")
@@ -204,7 +204,7 @@ def test_a_fault_breaks_a_real_engine_too(tmp_path: Path) -> None:
 
 def test_proofs_can_be_tried_on_it(fake: FakeEngine) -> None:
     """As on any engine, and it promises no isolation."""
-    subject = Subject(runners.parse("katas-data-container"), fake, "fake")
+    subject = Subject(runners.parse_variant("katas-data-container"), fake, "fake")
     assert not subject.variant.claims(fake) & {Property.ISOLATED, Property.FRESH}
     found = examine(subject, Property.NO_MISSED_EDIT, Effort(0.2, deterministic=True))
     assert found.status is Status.PROVED, found

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from harness.inside.errors import TreeError, UsageError
-from harness.measure.trees.recipe import Recipe, RecipeTree, edit, load, write
+from harness.measure.trees.recipe import RecipeTree, TreeRecipe, edit, load_recipe, write_tree
 from harness.measure.trees.sdist import Sdist, fetch, pip_download
-from harness.measure.trees.source import Edit, SourceTree
+from harness.measure.trees.source import SourceTree, TreeEdit
 
 RECIPES = Path(__file__).parents[2] / "fixtures" / "trees"
 
@@ -69,13 +69,13 @@ def packed(path: Path, members: Mapping[str, bytes | tarfile.TarInfo] = MEMBERS)
     return path
 
 
-def parsed(folder: Path, text: str = TINY) -> Recipe:
+def parsed(folder: Path, text: str = TINY) -> TreeRecipe:
     path = folder / "tiny.toml"
     path.write_text(text)
-    return load(path)
+    return load_recipe(path)
 
 
-def fitting(recipe: Recipe, sdist: Path) -> Recipe:
+def fitting(recipe: TreeRecipe, sdist: Path) -> TreeRecipe:
     """The recipe, for this very sdist."""
     digest = hashlib.sha256(sdist.read_bytes()).hexdigest()
     return replace(recipe, source=replace(recipe.source, sha256=digest))
@@ -144,16 +144,16 @@ def test_a_bad_recipe_is_refused_in_one_line_with_the_place(
 
 def test_an_unknown_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"lua6\.toml: No such file"):
-        load(tmp_path / "lua6.toml")
+        load_recipe(tmp_path / "lua6.toml")
 
 
 def test_edits_are_numbered(tmp_path: Path) -> None:
     recipe = parsed(tmp_path)
 
-    assert edit(recipe, b"a { return 6; } \xff", 1) == Edit(
+    assert edit(recipe, b"a { return 6; } \xff", 1) == TreeEdit(
         "lib/six.c", b"a { return 6 + 1; } \xff", "answer: 6 + 1"
     )
-    assert edit(recipe, b"{ return 6; }", 12) == Edit(
+    assert edit(recipe, b"{ return 6; }", 12) == TreeEdit(
         "lib/six.c", b"{ return 6 + 12; }", "answer: 6 + 12"
     )
 
@@ -173,7 +173,9 @@ def test_a_tree_is_the_wanted_folder_and_the_supplied_files(tmp_path: Path) -> N
     assert files(tmp_path / "tree") == {"lib/six.c", "docs.c", "cyber-dojo.sh", "extra/notes.txt"}
     assert (tmp_path / "tree" / "cyber-dojo.sh").stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "tree" / "extra" / "notes.txt").stat().st_mode & 0o777 == 0o644
-    assert tree.edit(3) == Edit("lib/six.c", b"int six(void) { return 6 + 3; }\n", "answer: 6 + 3")
+    assert tree.edit(3) == TreeEdit(
+        "lib/six.c", b"int six(void) { return 6 + 3; }\n", "answer: 6 + 3"
+    )
 
 
 def test_a_recipe_that_does_not_fit_its_sdist_is_refused(tmp_path: Path) -> None:
@@ -181,7 +183,7 @@ def test_a_recipe_that_does_not_fit_its_sdist_is_refused(tmp_path: Path) -> None
 
     elsewhere = replace(recipe, source=replace(recipe.source, folder="src/huge"))
     with pytest.raises(UsageError, match="recipe tiny: the sdist has no folder src/huge"):
-        write(elsewhere, sdist, tmp_path / "tree")
+        write_tree(elsewhere, sdist, tmp_path / "tree")
     misdirected = replace(recipe, change=replace(recipe.change, path="lib/seven.c"))
     with pytest.raises(UsageError, match=r"recipe tiny: edit\.path: no file lib/seven\.c"):
         RecipeTree(misdirected, sdist).edit(1)
@@ -214,7 +216,7 @@ def test_an_sdist_cannot_write_outside(
 ) -> None:
     sdist = packed(tmp_path / "sdist", {**MEMBERS, **hostile})
     with pytest.raises(TreeError, match=reason):
-        write(parsed(tmp_path), sdist, tmp_path / "below" / "tree")
+        write_tree(parsed(tmp_path), sdist, tmp_path / "below" / "tree")
     assert files(tmp_path) <= {"sdist", "tiny.toml", "below/tree/lib/six.c", "below/tree/docs.c"}
 
 
@@ -224,7 +226,7 @@ def test_a_torn_sdist_is_refused(tmp_path: Path) -> None:
     )
     sdist.write_bytes(sdist.read_bytes()[:-2000])
     with pytest.raises(TreeError, match="cannot write tiny from"):
-        write(parsed(tmp_path), sdist, tmp_path / "tree")
+        write_tree(parsed(tmp_path), sdist, tmp_path / "tree")
 
 
 def test_an_sdist_is_fetched_once_and_again_if_torn(tmp_path: Path) -> None:
@@ -319,7 +321,7 @@ def objects(folder: Path) -> set[tuple[str, int]]:
 @pytest.mark.skipif(not (shutil.which("gcc") and shutil.which("make")), reason="needs gcc and make")
 @pytest.mark.parametrize("name", ["lua", "zstd"])
 def test_a_real_project_builds_and_an_edit_recompiles_one_object(name: str, tmp_path: Path) -> None:
-    recipe = load(RECIPES / f"{name}.toml")
+    recipe = load_recipe(RECIPES / f"{name}.toml")
     try:
         tree = RecipeTree(recipe, fetch(recipe.source, tmp_path / "cache", print))
     except TreeError as error:

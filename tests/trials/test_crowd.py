@@ -15,7 +15,7 @@ from harness.katas.visible import VisibleFiles
 from harness.measure import load
 from harness.measure.compare import Comparison
 from harness.measure.trees import OwnTree, TypicalTree
-from harness.measure.trials import FLOOR, Plan, Sample
+from harness.measure.trials import FLOOR, BlockPlan, Sample
 from harness.measure.trials.crowd import Crowds, CrowdStep, levels, percentile, play_crowds
 from harness.runners.base import COMMAND
 from harness.runners.run import Outcome, Run
@@ -26,9 +26,9 @@ def play(
     tree: TypicalTree | OwnTree, home: Path, crowds: Crowds, *names: str, limit: float = 60
 ) -> list[Sample]:
     with closing(LocalEngine(home)) as engine:
-        kinds = [runners.parse(each) for each in names]
-        asked = Comparison(tree, kinds, engine, None, COMMAND, limit, Plan(0), 1)
-        return list(load.load(asked, crowds))
+        kinds = [runners.parse_variant(each) for each in names]
+        asked = Comparison(tree, kinds, engine, None, COMMAND, limit, BlockPlan(0), 1)
+        return list(load.measure_load(asked, crowds))
 
 
 class Hourglass:

@@ -14,9 +14,9 @@ from harness.engines import Engine
 from harness.engines.local.engine import LocalEngine
 from harness.inside.errors import BuildFailed
 from harness.measure.compare import Comparison, compare
-from harness.measure.load import load
+from harness.measure.load import measure_load
 from harness.measure.trees import OwnTree
-from harness.measure.trials import FLOOR, Plan, Sample, by_the_floor
+from harness.measure.trials import FLOOR, BlockPlan, Sample, by_the_floor
 from harness.measure.trials.crowd import Crowds
 from harness.measure.trials.failing import SHOWN_LINES, check_built
 from harness.runners.base import COMMAND
@@ -53,9 +53,9 @@ def comparison(tree: Path, engine: Engine, script: str) -> Comparison:
     (tree / "cyber-dojo.sh").write_text(f"#!/bin/sh\n{script}\n")
     (tree / "cyber-dojo.sh").chmod(0o755)
     (tree / "source").write_text("one\n")
-    plan = Plan(0, blocks=9)
+    plan = BlockPlan(0, blocks=9)
     return Comparison(
-        OwnTree(tree, "source"), [runners.parse("tmp")], engine, None, COMMAND, 60, plan, 1
+        OwnTree(tree, "source"), [runners.parse_variant("tmp")], engine, None, COMMAND, 60, plan, 1
     )
 
 
@@ -113,7 +113,7 @@ def test_a_crowd_does_not_play_builds_that_fail(
 ) -> None:
     crowds = Crowds((1, 2), events=4, budget_seconds=0.1)
     with pytest.raises(BuildFailed, match=words):
-        list(load(comparison(tmp_path, local, script), crowds))
+        list(measure_load(comparison(tmp_path, local, script), crowds))
 
 
 def test_a_failed_build_is_no_reference() -> None:

@@ -14,7 +14,7 @@ from harness.engines.local.engine import LocalEngine
 from harness.inside.errors import UsageError
 from harness.measure.compare import Comparison, compare
 from harness.measure.trees import OwnTree, SourceTree, TypicalTree
-from harness.measure.trials import FLOOR, Plan, Sample
+from harness.measure.trials import FLOOR, BlockPlan, Sample
 from harness.measure.trials.scenario import (
     FIRST,
     FULL,
@@ -37,17 +37,25 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def comparison(
-    tree: SourceTree, engine: Engine, plan: Plan, *names: str, again: str | None = None
+    tree: SourceTree, engine: Engine, plan: BlockPlan, *names: str, again: str | None = None
 ) -> Comparison:
     return Comparison(
-        tree, [runners.parse(each) for each in names], engine, None, COMMAND, 60, plan, 1, again
+        tree,
+        [runners.parse_variant(each) for each in names],
+        engine,
+        None,
+        COMMAND,
+        60,
+        plan,
+        1,
+        again,
     )
 
 
 @pytest.fixture(scope="module")
 def samples(local: Engine) -> list[Sample]:
     """A block of every scenario, with one runner against itself."""
-    plan = Plan(0, blocks=1, scenarios=ALL)
+    plan = BlockPlan(0, blocks=1, scenarios=ALL)
     asked = comparison(
         TypicalTree("cost=0.05"), local, plan, *INCREMENTALS, "tmp", again="katas-volume"
     )
@@ -122,7 +130,7 @@ def test_both_moments_and_the_growth_of_the_katas_are_measured(samples: list[Sam
 def test_what_is_prepared_is_ready_before_another_arm_plays(local: Engine) -> None:
     """Every incremental build finds its tree piped in, and nothing but the edit is left to be sent."""
     name = "katas-data-container:standby=seeded"
-    asked = comparison(TypicalTree("cost=0.01"), local, Plan(0, blocks=3), name)
+    asked = comparison(TypicalTree("cost=0.01"), local, BlockPlan(0, blocks=3), name)
     sent = [
         each.bytes_in
         for each in compare(asked)
@@ -134,7 +142,7 @@ def test_what_is_prepared_is_ready_before_another_arm_plays(local: Engine) -> No
 
 def test_a_verdict_that_is_settled_ends_the_run(local: Engine) -> None:
     """After the block that settled it, whole, however many more were asked for."""
-    asked = comparison(TypicalTree("cost=0.01"), local, Plan(0, blocks=50), "tmp")
+    asked = comparison(TypicalTree("cost=0.01"), local, BlockPlan(0, blocks=50), "tmp")
     heard: list[int] = []
 
     def settled(samples: list[Sample]) -> bool:
@@ -154,7 +162,7 @@ def test_a_header_of_a_tree_of_one_s_own_is_edited_if_it_is_named(
     (tmp_path / "Makefile").write_text("built: source header\n\tcat source header >built\n")
     (tmp_path / "source").write_text("one\n")
     (tmp_path / "header").write_text("two\n")
-    plan = Plan(0, blocks=1, scenarios=(FULL, INCREMENTAL, HEADER))
+    plan = BlockPlan(0, blocks=1, scenarios=(FULL, INCREMENTAL, HEADER))
     with pytest.raises(UsageError, match="--edit-header FILE"):
         next(iter(compare(comparison(OwnTree(tmp_path, "source"), local, plan, "tmp"))))
     tree = OwnTree(tmp_path, "source", header="header")

@@ -28,8 +28,8 @@ from harness.engines.docker.images.lookup import find_image
 from harness.engines.docker.podman import (
     Filter,
     Podman,
+    engine_identity,
     explained,
-    identity,
     is_going,
     is_momentary,
 )
@@ -37,7 +37,7 @@ from harness.engines.guest.caches import Caches
 from harness.engines.guest.environment import players, trusted
 from harness.engines.guest.sandbox import Sandbox, guest_arguments
 from harness.engines.overlays import overlay_options, overlay_refusal
-from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
+from harness.engines.owner import KATAS, OWNER_LABEL, TEMPORARY, Owner
 from harness.engines.seccomp import profile
 from harness.engines.spec import (
     NOBODY,
@@ -75,7 +75,7 @@ KEEPER_SECONDS = 60.0
 SUBPATH_API = "1.45"
 """The first version of the engine's interface that knows volume-subpath."""
 
-SWEEP = """
+SWEEPER = """
 while kill -9 -1; do
     for each in /proc/[0-9]*; do
         [ ! -O "$each" ] || [ "$each" = "/proc/$$" ] || continue 2
@@ -176,8 +176,8 @@ class DockerEngine:
             facts = images.probe(
                 self.api,
                 name,
-                labels={LABEL: self._owner},
-                engine=identity(self._facts),
+                labels={OWNER_LABEL: self._owner},
+                engine=engine_identity(self._facts),
                 translate=self._translate,
             )
         if found := images.problems(facts):
@@ -228,7 +228,7 @@ class DockerEngine:
         return ""
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
-        labels = {LABEL: self._owner, KATAS: katas or name} | (
+        labels = {OWNER_LABEL: self._owner, KATAS: katas or name} | (
             {TEMPORARY: "yes"} if temporary else {}
         )
         with _speaking(f"the volume {name} cannot be made"):
@@ -237,12 +237,12 @@ class DockerEngine:
             except docker.errors.NotFound:
                 self.api.create_volume(name, labels=labels)
             else:
-                if LABEL not in (found.get("Labels") or {}):
+                if OWNER_LABEL not in (found.get("Labels") or {}):
                     raise UsageError(f"the volume {name} is not the harness's; choose another name")
 
     def volumes(self) -> Sequence[Volume]:
         with _speaking("the volumes cannot be listed"):
-            found = self.api.volumes(filters={"label": LABEL})["Volumes"] or []
+            found = self.api.volumes(filters={"label": OWNER_LABEL})["Volumes"] or []
         return [
             Volume(
                 each["Name"],
@@ -353,7 +353,7 @@ class DockerEngine:
             private=PRIVATE,
             shown=sandbox,
             limits=limits,
-            sweep=f'exec "$@" /bin/sh -c {shlex.quote(SWEEP)}',
+            sweep=f'exec "$@" /bin/sh -c {shlex.quote(SWEEPER)}',
             swept=SWEPT,
             usage=CONTAINER,
             caches=Caches.seen(environment),
@@ -464,7 +464,7 @@ class DockerEngine:
             user="0:0",
             working_dir="/",
             stdin_open=True,
-            labels={LABEL: self._owner},
+            labels={OWNER_LABEL: self._owner},
             environment=trusted(variables),
             healthcheck=docker.types.Healthcheck(test=["NONE"]) if checked else None,
             host_config=self.api.create_host_config(
@@ -503,7 +503,7 @@ class DockerEngine:
                 time.sleep(0.05)
 
     def _containers(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.api.containers(all=True, filters={"label": LABEL})
+        found: list[dict[str, Any]] = self.api.containers(all=True, filters={"label": OWNER_LABEL})
         return found
 
     def _alive(self) -> set[str]:
@@ -529,7 +529,7 @@ class DockerEngine:
 
 
 def _owner(found: Mapping[str, Any]) -> Owner | None:
-    return Owner.parse((found.get("Labels") or {}).get(LABEL, ""))
+    return Owner.parse((found.get("Labels") or {}).get(OWNER_LABEL, ""))
 
 
 def _filters(facts: Mapping[str, Any]) -> bool:

@@ -24,7 +24,7 @@ from harness.engines.seccomp import profile
 from harness.engines.spec import Mount, Overlay, PartOfVolume
 from harness.inside.errors import EngineError
 
-LEAST = (4, 3)
+_LEAST = (4, 3)
 """The oldest version that was tried."""
 
 GIVE_UP = ["setpriv", "--inh-caps=-chown", "--bounding-set=-chown", "--"]
@@ -61,10 +61,10 @@ class Podman:
             return None
         version, rootless = str(facts["ServerVersion"]), bool(facts.get("Rootless"))
         numbers = re.match(r"(\d+)\.(\d+)", version)
-        if not numbers or tuple(map(int, numbers.groups())) < LEAST:
+        if not numbers or tuple(map(int, numbers.groups())) < _LEAST:
             raise EngineError(
                 f"Podman {version} at {host} is older than any that was tried, and may mount or isolate otherwise than it is "
-                f"asked to; take Podman {'.'.join(map(str, LEAST))} or later, or Docker"
+                f"asked to; take Podman {'.'.join(map(str, _LEAST))} or later, or Docker"
             )
         groups = not rootless or (
             facts.get("CgroupVersion") == "2" and facts.get("CgroupDriver") == "systemd"
@@ -144,7 +144,7 @@ def is_podman(facts: Mapping[str, Any]) -> bool:
     return "BuildahVersion" in facts
 
 
-def identity(facts: Mapping[str, Any]) -> str:
+def engine_identity(facts: Mapping[str, Any]) -> str:
     """Which engine it is. Podman gives itself another id with each answer."""
     return f"{facts['Name']}:{facts['DockerRootDir']}" if is_podman(facts) else str(facts["ID"])
 

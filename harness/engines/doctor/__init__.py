@@ -12,11 +12,26 @@ from contextlib import closing
 
 from harness.engines import Engine, Limits, SandboxSpec
 from harness.engines.doctor import docker, files, local, machine, programs
-from harness.engines.doctor.finding import Diagnosis, Finding, Fitness, Group, State, builds_nothing
-from harness.engines.doctor.trip import SECONDS, lacking, read_compiler
+from harness.engines.doctor.finding import (
+    Diagnosis,
+    Finding,
+    FindingGroup,
+    FindingState,
+    Fitness,
+    builds_nothing,
+)
+from harness.engines.doctor.trip import TRIP_SECONDS, lacking, read_compiler
 from harness.inside.errors import EngineError
 
-__all__ = ["Diagnosis", "Finding", "Fitness", "Group", "State", "check_builds", "examine"]
+__all__ = [
+    "Diagnosis",
+    "Finding",
+    "FindingGroup",
+    "FindingState",
+    "Fitness",
+    "check_builds",
+    "examine",
+]
 
 MEASURED = 5
 """Containers that are started to measure: the median of so many stands a noisy machine."""
@@ -24,7 +39,7 @@ MEASURED = 5
 
 def check_builds(engine: Engine, image: str | None) -> None:
     """Raise EngineError, with what to do, for an engine whose sandboxes build no C: the doctor's own question, of one engine."""
-    spec = SandboxSpec(image=image, limits=Limits(event_seconds=SECONDS))
+    spec = SandboxSpec(image=image, limits=Limits(event_seconds=TRIP_SECONDS))
     with closing(engine.open(spec)) as sandbox:
         lacks = lacking(sandbox)
     if lacks:
@@ -48,10 +63,10 @@ def examine(
     program_findings = programs.examine()
     report("file systems")
     groups = (
-        Group("Docker engine", docker_findings),
-        Group("Local engine", local_findings),
-        Group("Programs on this machine", program_findings),
+        FindingGroup("Docker engine", docker_findings),
+        FindingGroup("Local engine", local_findings),
+        FindingGroup("Programs on this machine", program_findings),
         *files.examine(),
-        Group("Machine", machine.examine()),
+        FindingGroup("Machine", machine.examine()),
     )
     return Diagnosis(groups, {"docker": docker_fitness, "local": local_fitness})

@@ -12,27 +12,27 @@ import docker.utils
 
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.docker.images import KEEPER_IMAGE, RUN_IMAGE
-from harness.engines.docker.images.builder import LABEL
+from harness.engines.docker.images.builder import RECIPE_LABEL
 from harness.engines.docker.images.lookup import find_image
-from harness.engines.docker.images.recipe import Recipe
+from harness.engines.docker.images.recipe import ImageRecipe
 from harness.engines.doctor.finding import (
     Finding,
+    FindingState,
     Fitness,
-    State,
     as_root,
     explain,
-    install,
+    install_command,
     softly,
 )
-from harness.engines.doctor.trip import Trip, take
+from harness.engines.doctor.trip import Trip, take_trip
 from harness.engines.spec import Overlay, PartOfVolume
 from harness.inside.errors import ImageError
 
-SUBPATH_API = "1.45"
+_SUBPATH_API = "1.45"
 """The first API that knows volume-subpath: Docker 26."""
 
 _GOOD_DRIVERS = ("overlay2", "overlayfs", "overlay")
-_RECIPES = (Recipe(RUN_IMAGE, "gcc"), Recipe(KEEPER_IMAGE, "keeper"))
+_RECIPES = (ImageRecipe(RUN_IMAGE, "gcc"), ImageRecipe(KEEPER_IMAGE, "keeper"))
 
 
 def examine(
@@ -81,7 +81,10 @@ def unreachable(reason: str) -> Finding:
     elif shutil.which("dockerd"):
         advice = as_root("systemctl start docker")
     else:
-        advice = install("docker.io" if shutil.which("apt-get") else "docker") + ", then start it"
+        advice = (
+            install_command("docker.io" if shutil.which("apt-get") else "docker")
+            + ", then start it"
+        )
     return Finding("engine", "missing", reason, "Without it only the local engine is left.", advice)
 
 
@@ -90,7 +93,7 @@ def images_finding(ages: dict[str, str]) -> Finding:
     behind = [f"{name} is {age}" for name, age in ages.items() if age != "current"]
     if not behind:
         return Finding("images", "good", f"{' and '.join(ages)} are here and up to date")
-    state: State = "missing" if "missing" in ages.values() else "fair"
+    state: FindingState = "missing" if "missing" in ages.values() else "fair"
     return Finding(
         "images",
         state,
@@ -154,14 +157,14 @@ def overlay_finding(refusal: str) -> Finding:
 
 def subpath_finding(api: str, refusal: str = "") -> Finding:
     """Whether a sub-folder of a volume can be mounted."""
-    if refusal and docker.utils.version_gte(api, SUBPATH_API):
+    if refusal and docker.utils.version_gte(api, _SUBPATH_API):
         return Finding(
             "volume-subpath",
             "fair",
             f"not possible: {refusal}",
             "The harness does without; katas-subpath is refused here.",
         )
-    if docker.utils.version_gte(api, SUBPATH_API):
+    if docker.utils.version_gte(api, _SUBPATH_API):
         return Finding(
             "volume-subpath",
             "good",
@@ -170,7 +173,7 @@ def subpath_finding(api: str, refusal: str = "") -> Finding:
     return Finding(
         "volume-subpath",
         "fair",
-        f"not possible: API {api}, needs {SUBPATH_API} (Docker 26)",
+        f"not possible: API {api}, needs {_SUBPATH_API} (Docker 26)",
         "The harness does without. A runner of yours must ask first: this engine ignores the option without "
         "a word and mounts the whole volume.",
     )
@@ -183,7 +186,7 @@ def _try(
     try:
         if find_image(engine.api, RUN_IMAGE) is None:
             return None, ""
-        trip = take(engine, count, report)
+        trip = take_trip(engine, count, report)
         return trip, trip.problem
     except Exception as error:
         return None, explain(error)
@@ -212,7 +215,7 @@ def _engine(engine: DockerEngine, problem: str) -> Finding:
     )
 
 
-def _age(engine: DockerEngine, recipe: Recipe) -> str:
+def _age(engine: DockerEngine, recipe: ImageRecipe) -> str:
     found = find_image(engine.api, recipe.image)
     if found is None:
         return "missing"
@@ -220,7 +223,11 @@ def _age(engine: DockerEngine, recipe: Recipe) -> str:
         digest = recipe.digest()
     except (ImageError, OSError):
         return "current"  # nothing to compare with
-    return "current" if (found["Config"].get("Labels") or {}).get(LABEL) == digest else "outdated"
+    return (
+        "current"
+        if (found["Config"].get("Labels") or {}).get(RECIPE_LABEL) == digest
+        else "outdated"
+    )
 
 
 def _maker() -> Finding:
@@ -239,7 +246,7 @@ def _maker() -> Finding:
         "fair",
         "no mmdebstrap: images are built from fixtures/images/Dockerfile",
         "That needs a registry which the engine can pull from (not tried here).",
-        install("mmdebstrap") if shutil.which("apt-get") else "",
+        install_command("mmdebstrap") if shutil.which("apt-get") else "",
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from harness.engines.doctor.finding import Finding, Group, softly
+from harness.engines.doctor.finding import Finding, FindingGroup, softly
 from harness.engines.folders import state_home
 from harness.inside.disk import exchange
 
@@ -33,7 +33,7 @@ _STEPS = 5
 
 
 @dataclass(frozen=True)
-class Clock:
+class FileClock:
     """How finely files are stamped as they are written."""
 
     smallest_ns: (
@@ -54,7 +54,7 @@ class Stamps:
     last_ns: int
 
 
-def examine() -> tuple[Group, ...]:
+def examine() -> tuple[FindingGroup, ...]:
     """A group for each file system: where temporary katas are, and where those that are kept."""
     try:
         homes = [
@@ -62,14 +62,14 @@ def examine() -> tuple[Group, ...]:
             (_existing(state_home()), "kept katas"),
         ]
     except OSError as error:
-        return (Group("File system", (_closed(error),)),)
+        return (FindingGroup("File system", (_closed(error),)),)
     systems: dict[int, list[tuple[Path, str]]] = {}
     for path, use in homes:
         systems.setdefault(path.stat().st_dev, []).append((path, use))
     return tuple(_examine(places) for places in systems.values())
 
 
-def measure_clock(folder: Path) -> Clock:
+def measure_clock(folder: Path) -> FileClock:
     """Write files until the clock has ticked a few times."""
     began = time.monotonic()
     pairs: list[tuple[int, int]] = []
@@ -86,7 +86,7 @@ def measure_clock(folder: Path) -> Clock:
         time.sleep(0.0005 if spent < _SAMPLE_SECONDS else 0.02)
     stamps = sorted(seen)
     steps = [later - earlier for earlier, later in itertools.pairwise(stamps)]
-    return Clock(
+    return FileClock(
         min(steps, default=None),
         _tick(steps),
         math.gcd(*stamps),
@@ -108,7 +108,7 @@ def measure_stamps(folder: Path) -> Stamps:
     return Stamps(back(usual) == usual, back(EARLY_NS), back(LATE_NS))
 
 
-def can_exchange(folder: Path) -> str:
+def exchange_problem(folder: Path) -> str:
     """Why two folders cannot be exchanged there; empty when they can."""
     for name in ("one", "other"):
         (folder / name).mkdir()
@@ -120,7 +120,7 @@ def can_exchange(folder: Path) -> str:
     return "" if (folder / "one" / "other").exists() else "nothing was exchanged"
 
 
-def clock_finding(clock: Clock) -> Finding:
+def clock_finding(clock: FileClock) -> Finding:
     """What make can tell apart."""
     if clock.smallest_ns is None or clock.typical_ns is None:
         what = f"no two stamps differed in {_PATIENCE_SECONDS:g} s"
@@ -201,14 +201,14 @@ def space_finding(free: int) -> Finding:
     return Finding("free space", "good", what)
 
 
-def _examine(places: list[tuple[Path, str]]) -> Group:
+def _examine(places: list[tuple[Path, str]]) -> FindingGroup:
     where = ", ".join(f"{use} in {path}" for path, use in places)
     folder = places[0][0]
     try:
         findings = _probe(folder)
     except OSError as error:
         findings = (_closed(error),)
-    return Group(f"File system: {where} ({_kind(folder)})", findings)
+    return FindingGroup(f"File system: {where} ({_kind(folder)})", findings)
 
 
 def _probe(place: Path) -> tuple[Finding, ...]:
@@ -217,7 +217,7 @@ def _probe(place: Path) -> tuple[Finding, ...]:
         return (
             softly("clock", lambda: clock_finding(measure_clock(folder))),
             softly("stamps", lambda: stamps_finding(measure_stamps(folder))),
-            softly("exchange", lambda: exchange_finding(can_exchange(folder))),
+            softly("exchange", lambda: exchange_finding(exchange_problem(folder))),
             softly("free space", lambda: space_finding(shutil.disk_usage(folder).free)),
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-State: TypeAlias = Literal["good", "fair", "missing"]
+FindingState: TypeAlias = Literal["good", "fair", "missing"]
 """Good: nothing to do. Fair: it works, and something is lost. Missing: it is not there or does not work."""
 
 
@@ -17,14 +17,14 @@ class Finding:
     """One thing that was looked at."""
 
     subject: str
-    state: State
+    state: FindingState
     what: str  # what was found
     follows: str = ""  # what that means for a run or a measurement
     advice: str = ""  # what to install or do for more; empty when there is nothing to do
 
 
 @dataclass(frozen=True)
-class Group:
+class FindingGroup:
     """Findings that belong together."""
 
     title: str
@@ -47,7 +47,7 @@ class Fitness:
 class Diagnosis:
     """Everything that was found."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[FindingGroup, ...]
     engines: Mapping[str, Fitness]
 
     @property
@@ -124,7 +124,7 @@ _INSTALLERS = {
 }
 
 
-def install(*packages: str) -> str:
+def install_command(*packages: str) -> str:
     """The command by which this machine's packages are installed, for the user to type."""
     names = " ".join(packages)
     for program, command in _INSTALLERS.items():
@@ -136,7 +136,9 @@ def install(*packages: str) -> str:
 def toolchain() -> str:
     """The command that installs what C is built with."""
     return (
-        install("gcc", "libc6-dev", "make") if shutil.which("apt-get") else install("gcc", "make")
+        install_command("gcc", "libc6-dev", "make")
+        if shutil.which("apt-get")
+        else install_command("gcc", "make")
     )
 
 

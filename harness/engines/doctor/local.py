@@ -11,8 +11,15 @@ from contextlib import closing
 from pathlib import Path
 
 from harness.engines import seccomp
-from harness.engines.doctor.finding import Finding, Fitness, explain, install, softly, toolchain
-from harness.engines.doctor.trip import Trip, take
+from harness.engines.doctor.finding import (
+    Finding,
+    Fitness,
+    explain,
+    install_command,
+    softly,
+    toolchain,
+)
+from harness.engines.doctor.trip import Trip, take_trip
 from harness.engines.folders import sandboxes_home
 from harness.engines.local import cgroups
 from harness.engines.local.bubblewrap import bubblewrap_problem
@@ -68,7 +75,7 @@ def engine_finding(trip: Trip, *, isolates: bool, gaps: Sequence[str] = ()) -> F
             "missing",
             trip.problem,
             "Builds would go stale.",
-            f"GNU tar: {install('tar')}",
+            f"GNU tar: {install_command('tar')}",
         )
     what = f"runs this machine's own programs; a sandbox answers after {trip.start_seconds * 1000:.0f} ms"
     follows = (
@@ -96,7 +103,7 @@ def mounts_finding(refused: str) -> Finding:
         "missing",
         refused,
         "katas-volume cannot play, which is one of the three that `harness compare` takes.",
-        "" if shutil.which("mount") else install("mount"),
+        "" if shutil.which("mount") else install_command("mount"),
     )
 
 
@@ -113,7 +120,7 @@ def calls_finding(problem: str) -> Finding:
         "missing",
         f"not filtered: {problem}",
         "A run can make namespaces, where it is root, and reach keyrings, io_uring and AF_VSOCK; isolated is not claimed.",
-        install("libseccomp2" if shutil.which("apt-get") else "libseccomp"),
+        install_command("libseccomp2" if shutil.which("apt-get") else "libseccomp"),
     )
 
 
@@ -123,7 +130,7 @@ def groups_finding(problem: str) -> Finding:
         return Finding(
             "control groups",
             "good",
-            f"version {cgroups.place().version}: memory and processes of a run are bounded",
+            f"version {cgroups.cgroup_place().version}: memory and processes of a run are bounded",
         )
     return Finding(
         "control groups",
@@ -141,7 +148,7 @@ def _try() -> tuple[Trip, bool, tuple[str, ...], str]:
     was_there = base.exists()
     try:
         with closing(LocalEngine()) as engine:
-            return take(engine), engine.isolates, engine.gaps, engine.refusal(Path)
+            return take_trip(engine), engine.isolates, engine.gaps, engine.refusal(Path)
     finally:
         if not was_there:
             with contextlib.suppress(OSError):  # another process's sandboxes are in it by now
@@ -150,7 +157,7 @@ def _try() -> tuple[Trip, bool, tuple[str, ...], str]:
 
 def _cure(problem: str) -> str:
     if "GNU tar" in problem:
-        return install("tar")
+        return install_command("tar")
     return ""
 
 
@@ -158,9 +165,9 @@ def _bubblewrap(problem: str) -> Finding:
     if not problem:
         return Finding("bubblewrap", "good", f"{_first_line('bwrap', '--version')} works")
     if not shutil.which("bwrap"):
-        return Finding("bubblewrap", "missing", problem, "", install("bubblewrap"))
+        return Finding("bubblewrap", "missing", problem, "", install_command("bubblewrap"))
     if "setpriv" in problem:
-        return Finding("bubblewrap", "missing", problem, "", install("util-linux"))
+        return Finding("bubblewrap", "missing", problem, "", install_command("util-linux"))
     return Finding(
         "bubblewrap",
         "missing",

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness.engines.doctor.finding import Finding, install, softly, toolchain
+from harness.engines.doctor.finding import Finding, install_command, softly, toolchain
 from harness.engines.doctor.trip import exact_pipe, flavour
 from harness.engines.guest.environment import PATH
 from harness.inside.errors import StreamCut
@@ -32,7 +32,9 @@ def examine() -> tuple[Finding, ...]:
 
 def _tar() -> Finding:
     if not shutil.which("tar"):
-        return Finding("tar", "missing", "not installed", "Nothing can be piped.", install("tar"))
+        return Finding(
+            "tar", "missing", "not installed", "Nothing can be piped.", install_command("tar")
+        )
     name = flavour(_say("tar", "--version"))
     try:
         changed = exact_pipe()
@@ -44,7 +46,7 @@ def _tar() -> Finding:
             "missing",
             f"{name} did not bring back as they went: {', '.join(changed)}",
             "Stamps are cut to whole seconds: an edit within the same second is missed, and builds go stale.",
-            f"GNU tar: {install('tar')}",
+            f"GNU tar: {install_command('tar')}",
         )
     return Finding(
         "tar",
@@ -78,7 +80,7 @@ def _make() -> Finding:
     make = shutil.which("make", path=_WHERE)
     if not make:
         why = "The local engine builds with it; Docker does not need it, its image has one."
-        return Finding("make", "missing", "not installed", why, install("make"))
+        return Finding("make", "missing", "not installed", why, install_command("make"))
     said = _say(make, "--version")
     if "GNU Make" not in said:
         return Finding(
@@ -90,7 +92,7 @@ def _make() -> Finding:
 def _git() -> Finding:
     why = "Optional, to look at histories with; the harness writes them without it."
     if not shutil.which("git"):
-        return Finding("git", "fair", "not installed", why, install("git"))
+        return Finding("git", "fair", "not installed", why, install_command("git"))
     return Finding("git", "good", _say("git", "--version").strip(), why)
 
 

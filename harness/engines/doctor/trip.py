@@ -18,7 +18,7 @@ from harness.inside import tarpipe
 from harness.inside.errors import EngineError
 from harness.inside.tree import Snapshot, difference, snapshot
 
-SECONDS = 60.0
+TRIP_SECONDS = 60.0
 """What the whole trip may take, on a slow storage driver too."""
 
 READ_COMPILER = "date +%s%N && gcc -S -x c -o - /dev/null >/dev/null && date +%s%N"
@@ -56,7 +56,9 @@ class Trip:
         return f"{self.tar} did not bring back as they went: {', '.join(self.changed)}"
 
 
-def take(engine: Engine, count: int = 1, report: Callable[[str], None] = lambda line: None) -> Trip:
+def take_trip(
+    engine: Engine, count: int = 1, report: Callable[[str], None] = lambda line: None
+) -> Trip:
     """Send a tree through `count` fresh sandboxes, one after the other. Raises EngineError when one fails."""
     changed: set[str] = set()
     starts, reads = [], []
@@ -66,17 +68,19 @@ def take(engine: Engine, count: int = 1, report: Callable[[str], None] = lambda 
         report(f"{engine.name}: sandbox {number + 1} of {count}")
         began = time.monotonic()
         with contextlib.closing(
-            engine.open(SandboxSpec(limits=Limits(event_seconds=SECONDS)))
+            engine.open(SandboxSpec(limits=Limits(event_seconds=TRIP_SECONDS)))
         ) as sandbox:
-            answered = sandbox.execute(":", SECONDS)
+            answered = sandbox.execute(":", TRIP_SECONDS)
             if answered.status != 0:
                 raise EngineError(
                     f"a sandbox cannot run a command: {_said(answered.stderr, answered.reason)}"
                 )
             starts.append(time.monotonic() - began)
-            read = sandbox.execute(READ_COMPILER, SECONDS)
+            read = sandbox.execute(READ_COMPILER, TRIP_SECONDS)
             reads += _between(read.stdout) if read.status == 0 else []
-            tar = flavour(sandbox.execute("tar --version", SECONDS).stdout.decode(errors="replace"))
+            tar = flavour(
+                sandbox.execute("tar --version", TRIP_SECONDS).stdout.decode(errors="replace")
+            )
             lacks = lacking(sandbox)
             changed |= _there_and_back(sandbox)
     return Trip(
@@ -91,11 +95,11 @@ def take(engine: Engine, count: int = 1, report: Callable[[str], None] = lambda 
 
 def lacking(sandbox: Sandbox) -> tuple[str, ...]:
     """What it lacks to build C, by trying it: BUILDERS that are not there, or why they build nothing."""
-    done = sandbox.execute(BUILD, SECONDS)
+    done = sandbox.execute(BUILD, TRIP_SECONDS)
     if done.status == 0:
         return ()
     missing = [
-        each for each in BUILDERS if sandbox.execute(f"{each} --version", SECONDS).status != 0
+        each for each in BUILDERS if sandbox.execute(f"{each} --version", TRIP_SECONDS).status != 0
     ]
     said = done.stderr.decode(errors="replace").splitlines()
     telling = next((each for each in said if "error" in each), _said(done.stderr, done.reason))
@@ -112,7 +116,7 @@ def read_compiler(count: int) -> float | None:
                 capture_output=True,
                 stdin=subprocess.DEVNULL,
                 env=players(),
-                timeout=SECONDS,
+                timeout=TRIP_SECONDS,
                 check=False,
             )
             reads += _between(done.stdout) if done.returncode == 0 else []

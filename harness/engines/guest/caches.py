@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.engines.guest.environment import HOME
 
-NAMES = (
+_NAMES = (
     *(
         ".cache",
         ".bundle",
@@ -59,7 +59,7 @@ def _look(home: str) -> str:
         return ":"  # in the sandbox, and lasts, or in the image, and cannot be written to
     quoted = shlex.quote(home)
     return (
-        f"for each in {' '.join(NAMES)}; do [ ! -d {quoted}/$each ] || caches=$caches$each,; done"
+        f"for each in {' '.join(_NAMES)}; do [ ! -d {quoted}/$each ] || caches=$caches$each,; done"
     )
 
 
@@ -70,10 +70,10 @@ TELL = f'caches=; {_look(HOME)}; {{ echo "$caches" >&4; }} 2>/dev/null'
 def named(answer: bytes) -> tuple[str, ...]:
     """What was found, from the guest's answer; a player may have had a hand in it."""
     found = answer.decode(errors="replace").split(",")
-    return tuple(each for each in NAMES if each in found)
+    return tuple(each for each in _NAMES if each in found)
 
 
-def remarks(caches: tuple[str, ...]) -> tuple[str, ...]:
+def cache_remarks(caches: tuple[str, ...]) -> tuple[str, ...]:
     """What to tell whoever ran it: a line, or none."""
     if not caches:
         return ()

@@ -14,7 +14,7 @@ from importlib import resources
 from harness.engines.guest.caches import Caches, named
 from harness.engines.spec import Limits
 from harness.engines.streams import Stream, take
-from harness.engines.usage import Usage
+from harness.engines.usage import ResourceUsage
 from harness.inside.changes import Listing, parse_listing
 from harness.inside.errors import EngineError, StreamCut, UsageError
 from harness.inside.tarpipe import CHUNK, PACK, UNPACK, Write
@@ -28,10 +28,10 @@ GRACE_SECONDS = 30
 
 OUTPUT, COMPLAINTS = 1, 2
 
-PIECE = 1 << 18
+_PIECE = 1 << 18
 """Bytes that are passed on at once while a tree is packed."""
 
-AT_ONCE = 1 << 15
+_AT_ONCE = 1 << 15
 """Bytes that the pipe to a guest takes even if it reads none of them."""
 
 LISTING = 1 << 24
@@ -210,12 +210,12 @@ class Sandbox:
         answer = self._until(OUTPUT, b"observed", self._deadline, found.extend)
         return parse_find(bytes(found)) if answer == b"0" else {}
 
-    def usage(self) -> Usage:
+    def usage(self) -> ResourceUsage:
         """What the processes in the run-container have used so far."""
         self._request(b"usage")
         found = bytearray()
         self._until(OUTPUT, b"used", self._deadline, found.extend)
-        return Usage.parse(bytes(found))
+        return ResourceUsage.parse(bytes(found))
 
     def clock(self) -> int:
         """The stamp of a file that is made there now, in nanoseconds since 1970: an engine may have another clock than this
@@ -324,7 +324,7 @@ class Sandbox:
                 self._send(b"%d\n" % len(piece) + piece)
             self._send(b"0\n")
 
-        if len(data) <= AT_ONCE:
+        if len(data) <= _AT_ONCE:
             send()
             yield
             return
@@ -348,7 +348,7 @@ class Sandbox:
                 finished = self._next(OUTPUT, word, self._deadline, waiting.append)
             except TimeoutError as error:
                 raise self._too_long() from error
-            if finished or sum(map(len, waiting)) >= PIECE:
+            if finished or sum(map(len, waiting)) >= _PIECE:
                 piece = b"".join(waiting)
                 waiting.clear()
                 left -= len(piece)

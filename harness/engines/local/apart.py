@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
 """The number of the system call, by machine (asm/unistd.h); the C library has no name for it."""
@@ -22,9 +22,9 @@ JOIN_SESSION_KEYRING = 1
 """keyctl(2): with no name, a new and empty one, which goes with the last process that has it."""
 
 
-def apart(start: Callable[[], T], enter: Callable[[], object] = lambda: None) -> T:
+def apart(start: Callable[[], _T], enter: Callable[[], object] = lambda: None) -> _T:
     """What `start` gives, called by a thread of its own, which has an empty session keyring and has called `enter`."""
-    started: Future[T] = Future()
+    started: Future[_T] = Future()
 
     def work() -> None:
         try:

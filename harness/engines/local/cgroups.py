@@ -25,36 +25,36 @@ from harness.engines.spec import Limits
 from harness.engines.usage import group_usage
 from harness.inside.errors import EngineError
 
-PREFIX = "harness."
+_PREFIX = "harness."
 
 NEEDED = ("memory", "pids")
 WANTED = ("cpu", "cpuacct")
 """What is bounded; and what is fairly shared, and counted, where it can be."""
 
-KILL_SECONDS = 10.0
+_KILL_SECONDS = 10.0
 """How long to wait for killed processes to end: one that hangs in a device never does."""
 
-REMOVAL_SECONDS = 2.0
+_REMOVAL_SECONDS = 2.0
 """How long a group may go on being in use when its last process has ended."""
 
 
 @dataclass(frozen=True)
-class Place:
+class CgroupPlace:
     """Where groups can be made: a folder for each controller, in version 2 always the same."""
 
     version: int
     folders: Mapping[str, Path]
 
-    def group(self, label: str) -> Group:
+    def group(self, label: str) -> ControlGroup:
         """The group of this label, whether it is there or not."""
-        name = PREFIX + quote(label, safe="")
-        return Group(
+        name = _PREFIX + quote(label, safe="")
+        return ControlGroup(
             label, self.version, {what: folder / name for what, folder in self.folders.items()}
         )
 
 
 @dataclass(frozen=True)
-class Group:
+class ControlGroup:
     """The processes of one run-container."""
 
     label: str
@@ -99,7 +99,7 @@ class Group:
                 FileNotFoundError
             ):  # the second is of version 2, since Linux 5.14
                 _write(self.folders["pids"] / file, word)
-        deadline = time.monotonic() + KILL_SECONDS
+        deadline = time.monotonic() + _KILL_SECONDS
         while (doomed := self.processes()) and time.monotonic() < deadline:
             for each in doomed:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -110,7 +110,7 @@ class Group:
 
     def remove(self) -> None:
         """Raises OSError when processes are left in it."""
-        deadline = time.monotonic() + REMOVAL_SECONDS
+        deadline = time.monotonic() + _REMOVAL_SECONDS
         for folder in self._folders():
             while True:
                 try:
@@ -134,9 +134,9 @@ class Group:
         return list(dict.fromkeys(self.folders.values()))
 
 
-def create(label: str, limits: Limits) -> Group:
+def create(label: str, limits: Limits) -> ControlGroup:
     """A group without processes, which `limits` bound. Raises EngineError where none can be made."""
-    group = place().group(label)
+    group = cgroup_place().group(label)
     try:
         _make(group, limits)
     except OSError as error:
@@ -152,14 +152,14 @@ def create(label: str, limits: Limits) -> Group:
 def problem() -> str:
     """Why no groups can be made here; empty when they can."""
     try:
-        place()
+        cgroup_place()
     except EngineError as error:
         return str(error)
     return ""
 
 
 @functools.cache
-def place() -> Place:
+def cgroup_place() -> CgroupPlace:
     """Where this process makes groups. Raises EngineError where it may not."""
     mounts, own = list(_mounts()), _own()
     first = {
@@ -169,7 +169,7 @@ def place() -> Place:
         if mount.version == 1 and what in (*NEEDED, *WANTED) and what in own
     }
     if set(NEEDED) <= set(first):
-        tried = Place(1, first)
+        tried = CgroupPlace(1, first)
         if why := _try(tried):
             raise EngineError(why)
         return tried
@@ -177,14 +177,14 @@ def place() -> Place:
     for mount in mounts:
         if mount.version == 2:
             for folder in _upwards(_below(mount, own.get("", "/")), mount.point):
-                tried = Place(2, dict.fromkeys(NEEDED, folder))
+                tried = CgroupPlace(2, dict.fromkeys(NEEDED, folder))
                 why = _enable(folder) or _try(tried)
                 if not why:
                     return tried
     raise EngineError(why)
 
 
-def found() -> Iterator[Group]:
+def found() -> Iterator[ControlGroup]:
     """All groups on this machine that harnesses have made, this one and others."""
     seen: dict[str, tuple[int, dict[str, Path]]] = {}
     for mount in _mounts():
@@ -193,13 +193,13 @@ def found() -> Iterator[Group]:
         ]
         for folder, inside, _ in os.walk(mount.point) if what else ():
             for name in inside:
-                if name.startswith(PREFIX):
+                if name.startswith(_PREFIX):
                     _, folders = seen.setdefault(name, (mount.version, {}))
                     folders.update(dict.fromkeys(what, Path(folder, name)))
     for name, (version, folders) in seen.items():
         # One that is half made or half removed lacks some, which does not keep the others from being removed.
         whole = dict.fromkeys(NEEDED, next(iter(folders.values()))) | folders
-        yield Group(unquote(name.removeprefix(PREFIX)), version, whole)
+        yield ControlGroup(unquote(name.removeprefix(_PREFIX)), version, whole)
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ def _enable(folder: Path) -> str:
     return ""
 
 
-def _try(place: Place) -> str:
+def _try(place: CgroupPlace) -> str:
     """Why a process cannot be put into a group there; empty when it can."""
     group = place.group(f"try/{os.getpid()}")
     try:
@@ -277,24 +277,24 @@ def _try(place: Place) -> str:
     return ""
 
 
-def _make(group: Group, limits: Limits) -> None:
+def _make(group: ControlGroup, limits: Limits) -> None:
     for folder in group._folders():
         folder.mkdir()
-    bounds: Callable[[Group, Limits], Mapping[str, int]] = (
+    bounds: Callable[[ControlGroup, Limits], Mapping[str, int]] = (
         _bounds_1 if group.version == 1 else _bounds_2
     )
     for name, bound in bounds(group, limits).items():
         _write(group.folders[name.partition(".")[0]] / name, str(bound))
 
 
-def _bounds_1(group: Group, limits: Limits) -> Mapping[str, int]:
+def _bounds_1(group: ControlGroup, limits: Limits) -> Mapping[str, int]:
     bounds = {"memory.limit_in_bytes": limits.memory, "pids.max": limits.processes}
     if (group.folders["memory"] / "memory.memsw.limit_in_bytes").exists():
         bounds["memory.memsw.limit_in_bytes"] = limits.memory  # with what was swapped
     return bounds
 
 
-def _bounds_2(group: Group, limits: Limits) -> Mapping[str, int]:
+def _bounds_2(group: ControlGroup, limits: Limits) -> Mapping[str, int]:
     bounds = {"memory.max": limits.memory, "pids.max": limits.processes}
     if (group.folders["memory"] / "memory.swap.max").exists():
         bounds["memory.swap.max"] = 0

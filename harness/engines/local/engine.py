@@ -33,7 +33,7 @@ from harness.engines.guest.sandbox import Sandbox, guest_arguments
 from harness.engines.local import cgroups
 from harness.engines.local.apart import apart
 from harness.engines.local.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
-from harness.engines.local.cgroups import Group
+from harness.engines.local.cgroups import ControlGroup
 from harness.engines.local.mounts import (
     bind,
     bind_problem,
@@ -55,7 +55,7 @@ from harness.engines.local.processes import (
     strays,
 )
 from harness.engines.overlays import overlay_options
-from harness.engines.owner import KATAS, LABEL, TEMPORARY, Owner
+from harness.engines.owner import KATAS, OWNER_LABEL, TEMPORARY, Owner
 from harness.engines.spec import (
     NOBODY,
     Limits,
@@ -158,9 +158,9 @@ class LocalEngine:
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
         folder = self._volume(name)
-        if (folder / LABEL).exists():  # and stays its owner's, who may outlive this process
+        if (folder / OWNER_LABEL).exists():  # and stays its owner's, who may outlive this process
             return
-        labels = {KATAS: katas or name, LABEL: str(self._owner)} | (
+        labels = {KATAS: katas or name, OWNER_LABEL: str(self._owner)} | (
             {TEMPORARY: ""} if temporary else {}
         )
         try:
@@ -172,7 +172,7 @@ class LocalEngine:
             raise KatasError(
                 f"the volume {name} cannot be made in {folder}: {error.strerror}"
             ) from error
-        if not made and not (folder / LABEL).exists():
+        if not made and not (folder / OWNER_LABEL).exists():
             raise KatasError(
                 f"{folder} is in the way of the volume {name}: the harness has not made it"
             )
@@ -349,12 +349,12 @@ class LocalEngine:
         calls.write_bytes(seccomp.program())
         return calls
 
-    def _group(self, label: str, limits: Limits) -> Group | None:
+    def _group(self, label: str, limits: Limits) -> ControlGroup | None:
         """The control group of a run-container; None where none can be made."""
         return None if cgroups.problem() else cgroups.create(label, limits)
 
     def _bounded(
-        self, start: Callable[[], _LocalStream], group: Group | None, limits: Limits
+        self, start: Callable[[], _LocalStream], group: ControlGroup | None, limits: Limits
     ) -> _LocalStream:
         """A guest without the keys of this session that is bounded before it is spoken to: until then it starts nothing of the
         player's.
@@ -369,7 +369,7 @@ class LocalEngine:
             raise
         return stream
 
-    def _discard(self, folder: Path, group: Group | None) -> None:
+    def _discard(self, folder: Path, group: ControlGroup | None) -> None:
         def discard() -> None:
             if group:
                 with contextlib.suppress(OSError):  # `harness clean` finds it
@@ -414,7 +414,7 @@ class _LocalStream(ProcessStream):
     """A guest whose processes are all ended with it, those that left its process group included."""
 
     def __init__(
-        self, arguments: list[str], label: str, group: Group | None, *, adopts: bool
+        self, arguments: list[str], label: str, group: ControlGroup | None, *, adopts: bool
     ) -> None:
         super().__init__(arguments, environment={**TRUSTED, GUEST: label}, adopts=adopts)
         self._label = label
@@ -452,7 +452,7 @@ def _gaps(*, isolates: bool) -> Iterator[str]:
         yield f"memory, processes and processor time of a run are not bounded together ({why})"
 
 
-def _abandoned() -> Iterator[Group]:
+def _abandoned() -> Iterator[ControlGroup]:
     """This user's groups whose owner has gone."""
     for group in cgroups.found():
         owner = Owner.parse(group.label.rpartition("/")[0])

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.engines.folders import probe, scratch
+from harness.engines.folders import probe_volume, scratch
 from harness.engines.local.bubblewrap import unshare
 from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
@@ -32,11 +32,11 @@ def overlay(options: str, target: Path) -> list[str]:
 def overlay_problem(home: Path) -> str:
     """Why no overlay can be mounted of folders below `home`; empty when it can."""
     try:
-        with probe(home) as folder:
+        with probe_volume(home) as folder:
             for each in ("lower", "upper", "work", "merged"):
                 (folder / each).mkdir()
             options = overlay_options(str(folder), Overlay("", ("lower",), "upper", "work"))
-            return problem([*overlay(options, folder / "merged"), "true"])
+            return _problem([*overlay(options, folder / "merged"), "true"])
     except OSError as error:
         return f"{home}: {error.strerror}"
 
@@ -53,17 +53,17 @@ def empty(target: Path, size: int, owner: tuple[int, int] | None = None) -> list
 def empty_problem() -> str:
     """Why no such folder is to be had here; empty when it is."""
     with scratch("probe") as folder:
-        return problem([*empty(folder, 1 << 20), "true"])
+        return _problem([*empty(folder, 1 << 20), "true"])
 
 
 @functools.cache
 def bind_problem() -> str:
     """Why nothing can be mounted here; empty when it can."""
     with scratch("probe") as folder:
-        return problem([*bind(folder, folder), "true"])
+        return _problem([*bind(folder, folder), "true"])
 
 
-def problem(command: Sequence[str]) -> str:
+def _problem(command: Sequence[str]) -> str:
     """What a command complains of when it fails; empty when it works."""
     try:
         tried = subprocess.run(command, capture_output=True, text=True, check=False)

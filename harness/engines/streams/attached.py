@@ -17,7 +17,7 @@ from typing import Any
 from harness.engines.streams import READ_BYTES, remaining, send_all
 from harness.engines.streams.forks import Origin
 
-KILL_SECONDS = 10.0
+_KILL_SECONDS = 10.0
 """How long a container that is being killed may say nothing before it is no longer listened to."""
 
 HEADER = struct.Struct(">BxxxL")
@@ -79,7 +79,7 @@ class DockerStream:
         killing.start()
         if self._reading.acquire(blocking=False):  # else another thread reads it
             with contextlib.suppress(TimeoutError):
-                while self._receive(time.monotonic() + KILL_SECONDS):
+                while self._receive(time.monotonic() + _KILL_SECONDS):
                     self._start = self._end
             self._reading.release()
         killing.join()

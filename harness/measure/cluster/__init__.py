@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from harness.inside.errors import EngineError, HarnessError, UsageError
-from harness.measure.cluster.worker import Report, look
+from harness.measure.cluster.worker import WorkerReport, inspect_worker
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 10.0
 """How long a scheduler may take to answer."""
 
 LOOK_SECONDS = 300.0
@@ -98,9 +98,11 @@ class Cluster:
 
     def __exit__(self, *error: object) -> None:
         with self._stack, contextlib.suppress(Exception):
-            self._client.close(timeout=ANSWER_SECONDS)
+            self._client.close(timeout=_ANSWER_SECONDS)
 
-    def reports(self, function: Callable[..., Report], *arguments: Any) -> dict[str, Report]:
+    def reports(
+        self, function: Callable[..., WorkerReport], *arguments: Any
+    ) -> dict[str, WorkerReport]:
         """What each worker says of itself, by its address. Raises EngineError where there is none."""
         addresses = self._addresses()
         if not addresses:
@@ -118,7 +120,7 @@ class Cluster:
     def machines(self, engine: str, image: str | None = None) -> list[Machine]:
         """The workers that can play, one a machine, on this engine. Raises EngineError where there is none."""
         found: dict[str, Machine] = {}
-        for address, each in self.reports(look, engine, image).items():
+        for address, each in self.reports(inspect_worker, engine, image).items():
             if each.machine is None:
                 self._report(f"the worker at {address} cannot be used: {each.problem}")
                 continue
@@ -198,21 +200,21 @@ class Cluster:
             retries=0,
         )
 
-    def _heard(self, address: str, future: Future, deadline: float) -> Report:
+    def _heard(self, address: str, future: Future, deadline: float) -> WorkerReport:
         """The report of one worker, or why there is none."""
         never = threading.Event()
         try:
             if not self._wait(address, future, never, deadline):
-                return Report(problem="it has gone")
-            found: Report = future.result()
+                return WorkerReport(problem="it has gone")
+            found: WorkerReport = future.result()
         except TimeoutError:
-            return Report(problem=f"it did not answer in {LOOK_SECONDS:g} seconds")
+            return WorkerReport(problem=f"it did not answer in {LOOK_SECONDS:g} seconds")
         except ImportError as error:
-            return Report(
+            return WorkerReport(
                 problem=f"it cannot import the harness ({error}); install {PACKAGE} there"
             )
         except Exception as error:
-            return Report(problem=str(error) or type(error).__name__)
+            return WorkerReport(problem=str(error) or type(error).__name__)
         return found
 
     def _wait(
@@ -316,7 +318,7 @@ def _connect(address: str) -> Client:
         ) from None
     try:
         _knock(address)
-        return Client(address, timeout=ANSWER_SECONDS, set_as_default=False, name="harness")
+        return Client(address, timeout=_ANSWER_SECONDS, set_as_default=False, name="harness")
     except (OSError, TimeoutError, ValueError) as error:
         why = (
             getattr(error, "strerror", None)
@@ -335,7 +337,7 @@ def _knock(address: str) -> None:
     where = urlsplit(address if "://" in address else f"tcp://{address}")
     if where.scheme not in SCHEMES or not where.hostname or not where.port:
         raise ValueError("that is no address")
-    socket.create_connection((where.hostname, where.port), ANSWER_SECONDS).close()
+    socket.create_connection((where.hostname, where.port), _ANSWER_SECONDS).close()
 
 
 def _clear(error: BaseException) -> BaseException:

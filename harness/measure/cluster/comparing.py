@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.measure.cluster import Cluster, Machine
-from harness.measure.cluster.worker import Stint, play
-from harness.measure.compare import arms, where
-from harness.measure.trials import Plan, Sample
+from harness.measure.cluster.worker import Stint, play_stint
+from harness.measure.compare import arm_names, measured_on
+from harness.measure.trials import BlockPlan, Sample
 from harness.measure.trials.plan import ROUNDS_TO_A_FULL
 
 
-def stints(plan: Plan, model: Stint, machines: int) -> Iterator[Stint]:
+def stints(plan: BlockPlan, model: Stint, machines: int) -> Iterator[Stint]:
     """Stints of a full build and five rounds each, until so many rounds were handed out, or the budget would
     not last for one more, by the longest so far; one a machine always is.
     """
@@ -42,14 +42,14 @@ def stints(plan: Plan, model: Stint, machines: int) -> Iterator[Stint]:
         handed += 1
 
 
-def facts(machines: Sequence[Machine], plan: Plan, model: Stint) -> dict[str, Any]:
+def cluster_facts(machines: Sequence[Machine], plan: BlockPlan, model: Stint) -> dict[str, Any]:
     """The first line of the result file."""
     return {
-        **where([each.facts for each in machines]),
+        **measured_on([each.facts for each in machines]),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tree": model.tree.name,
         "command": model.command,
-        "runners": arms(model.runners, model.again),
+        "runners": arm_names(model.runners, model.again),
         "again": model.again,
         "max_seconds": model.max_seconds,
         "seed": model.seed,
@@ -57,10 +57,10 @@ def facts(machines: Sequence[Machine], plan: Plan, model: Stint) -> dict[str, An
     }
 
 
-def compare(
+def compare_on_workers(
     cluster: Cluster,
     machines: Sequence[Machine],
-    plan: Plan,
+    plan: BlockPlan,
     model: Stint,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Sample]:
@@ -69,7 +69,7 @@ def compare(
     """
     blocks = 0
     started = time.monotonic()
-    for done in cluster.spread(machines, play, stints(plan, model, len(machines))):
+    for done in cluster.spread(machines, play_stint, stints(plan, model, len(machines))):
         begun = blocks
         for sample in done.result:
             blocks = max(blocks, begun + sample.block + 1)

@@ -10,7 +10,7 @@ from harness import runners
 from harness.engines.choose import choose
 from harness.measure.cluster import Cluster, Done, Machine
 from harness.runners.claims import Property
-from harness.verify.proofs import PROFILES, Finding, Subject, examine
+from harness.verify.proofs import PROFILES, ProofResult, Subject, examine
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Claim:
     replay: str | None
 
 
-def prove(claim: Claim) -> Finding:
+def prove(claim: Claim) -> ProofResult:
     """What a worker finds, on its own engine."""
     with closing(choose(claim.engine, image=claim.image).engine) as engine:
-        subject = Subject(runners.parse(claim.runner), engine, claim.engine, claim.image)
+        subject = Subject(runners.parse_variant(claim.runner), engine, claim.engine, claim.image)
         return examine(subject, claim.name, PROFILES[claim.profile], replay=claim.replay)
 
 
@@ -43,7 +43,7 @@ def by_engine(machines: Sequence[Machine]) -> dict[str, list[Machine]]:
     return found
 
 
-def verify(
+def verify_on_workers(
     cluster: Cluster,
     machines: Sequence[Machine],
     labels: Sequence[str],
@@ -53,7 +53,7 @@ def verify(
     profile: str,
     image: str | None,
     replay: str | None,
-) -> Iterator[Done[Claim, Finding]]:
+) -> Iterator[Done[Claim, ProofResult]]:
     """The findings as they come, of these machines, which all have this engine."""
     claims = (
         Claim(label, engine, name, profile, image, replay)

@@ -17,11 +17,11 @@ from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.measure import machine
 from harness.measure.compare import Comparison, compare
 from harness.measure.trees import OwnTree, SourceTree, open_tree
-from harness.measure.trials import Plan, Sample
+from harness.measure.trials import BlockPlan, Sample
 
 
 @dataclass(frozen=True)
-class Report:
+class WorkerReport:
     """What a worker has."""
 
     # The facts of harness.measure.machine; None: it has no engine that works.
@@ -31,19 +31,19 @@ class Report:
     verdict: str = ""  # the doctor's
 
 
-def look(engine: str = "auto", image: str | None = None) -> Report:
+def inspect_worker(engine: str = "auto", image: str | None = None) -> WorkerReport:
     """What this worker has, if it is asked for this engine."""
     installed = version("tarpipe-harness")
     try:
         with closing(choose(engine, image=image).engine) as opened:
-            return Report(machine.describe(opened, image), harness=installed)
+            return WorkerReport(machine.describe_machine(opened, image), harness=installed)
     except HarnessError as error:
-        return Report(problem=str(error), harness=installed)
+        return WorkerReport(problem=str(error), harness=installed)
 
 
-def examine() -> Report:
+def examine() -> WorkerReport:
     """The same, by the doctor: a few seconds."""
-    return replace(look(), verdict=doctor.examine().verdict())
+    return replace(inspect_worker(), verdict=doctor.examine().verdict())
 
 
 @dataclass(frozen=True)
@@ -92,19 +92,19 @@ class Stint:
     seed: int
 
 
-def play(stint: Stint) -> list[Sample]:
+def play_stint(stint: Stint) -> list[Sample]:
     """The samples of a stint, all of them or none: a machine that dies has played nothing."""
     with ExitStack() as stack:
         folder = stack.enter_context(scratch("parcel"))
         engine = stack.enter_context(closing(choose(stint.engine, image=stint.image).engine))
         comparison = Comparison(
             stint.tree.open(folder),
-            [runners.parse(each) for each in stint.runners],
+            [runners.parse_variant(each) for each in stint.runners],
             engine,
             stint.image,
             stint.command,
             stint.max_seconds,
-            Plan(0, stint.rounds, stint.scenarios),
+            BlockPlan(0, stint.rounds, stint.scenarios),
             stint.seed,
             stint.again,
         )

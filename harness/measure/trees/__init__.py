@@ -9,18 +9,18 @@ import platformdirs
 
 from harness.engines.fixtures import fixture
 from harness.inside.errors import UsageError
-from harness.katas.gather import tell
+from harness.katas.gather import left_out_line
 from harness.measure.trees.own import OwnTree
-from harness.measure.trees.recipe import RecipeTree, load
+from harness.measure.trees.recipe import RecipeTree, load_recipe
 from harness.measure.trees.sdist import fetch
-from harness.measure.trees.source import Edit, SourceTree
+from harness.measure.trees.source import SourceTree, TreeEdit
 from harness.measure.trees.typical import TypicalTree
 
 __all__ = [
-    "Edit",
     "OwnTree",
     "RecipeTree",
     "SourceTree",
+    "TreeEdit",
     "TypicalTree",
     "known",
     "open_tree",
@@ -60,7 +60,7 @@ def open_tree(
                 )
         if kind == "typical":
             return TypicalTree(parameters)
-        recipe = load(recipes()[name])
+        recipe = load_recipe(recipes()[name])
         return RecipeTree(
             recipe, fetch(recipe.source, platformdirs.user_cache_path("harness") / "trees", report)
         )
@@ -72,5 +72,5 @@ def open_tree(
         raise UsageError(f"which file of {name} shall be edited? give --edit FILE, relative to it")
     tree = OwnTree(Path(name), edit, header=header, exclude=exclude)
     if tree.files.left_out:
-        report(tell(tree.files.left_out))
+        report(left_out_line(tree.files.left_out))
     return tree

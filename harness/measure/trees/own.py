@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.inside.errors import TreeError, UsageError
 from harness.katas.visible import LINK, VisibleFiles
-from harness.measure.trees.source import Edit
+from harness.measure.trees.source import TreeEdit
 
 
 class OwnTree:
@@ -41,11 +41,11 @@ class OwnTree:
                 f"{self._folder} cannot be copied to {folder}: {error.strerror}"
             ) from error
 
-    def edit(self, number: int, *, headers: int = 0) -> Edit:
+    def edit(self, number: int, *, headers: int = 0) -> TreeEdit:
         """Edit 1, 2, 3, ...: by turns one empty line more and one less."""
         return lengthened(self._source, number)
 
-    def edit_header(self, number: int, *, sources: int = 0) -> Edit:
+    def edit_header(self, number: int, *, sources: int = 0) -> TreeEdit:
         """The same of the header. Raises UsageError if none was named."""
         if self._header is None:
             raise UsageError(
@@ -53,7 +53,7 @@ class OwnTree:
             )
         return lengthened(self._header, number)
 
-    def _find(self, edit: str) -> Edit:
+    def _find(self, edit: str) -> TreeEdit:
         """The named file as it is."""
         path = os.path.normpath(edit)
         if (name := os.fsencode(path)) not in self.files:
@@ -64,9 +64,9 @@ class OwnTree:
             raise UsageError(
                 f"{edit} is a symlink: an edit would change where it points; name the file itself"
             )
-        return Edit(path, self.files[name].read(), None)
+        return TreeEdit(path, self.files[name].read(), None)
 
 
-def lengthened(unedited: Edit, number: int) -> Edit:
+def lengthened(unedited: TreeEdit, number: int) -> TreeEdit:
     """The same file with one empty line more at its end, or two, by turns."""
     return replace(unedited, content=unedited.content + b"\n" * (1 + number % 2))

@@ -22,9 +22,9 @@ from typing import TypeAlias
 from harness.inside.errors import TreeError, UsageError
 from harness.measure.trees.own import lengthened
 from harness.measure.trees.sdist import Sdist
-from harness.measure.trees.source import Edit
+from harness.measure.trees.source import TreeEdit
 
-SCRIPT = "cyber-dojo.sh"
+_SCRIPT = "cyber-dojo.sh"
 
 _Kind: TypeAlias = tuple[str, str]  # what a text of a recipe must match, and how to call that
 _DIGEST = (r"[0-9a-f]{64}", "64 hexadecimal digits, in lower case")
@@ -41,7 +41,7 @@ _EDIT = {"path": _PATH, "find": _TEXT, "replace": _NUMBERED, "answer": _NUMBERED
 
 
 @dataclass(frozen=True)
-class Change:
+class _Change:
     """What an edit does; "{n}" in `replace` and `answer` stands for its number."""
 
     path: str
@@ -51,7 +51,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TreeRecipe:
     """What a recipe says; every path is relative, with "/" between folders."""
 
     name: str
@@ -60,13 +60,13 @@ class Recipe:
     source: Sdist
     omit: tuple[str, ...]  # files and folders of `source.folder` to leave out
     files: Mapping[str, str]  # path to text, added to the fetched ones
-    change: Change
+    change: _Change
     header: str | None = (
         None  # a file that many objects depend on, and that minds no empty line at its end
     )
 
 
-def load(path: Path) -> Recipe:
+def load_recipe(path: Path) -> TreeRecipe:
     """The recipe at `path`; raises UsageError, with the place, if it cannot be read or is not valid."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -79,20 +79,20 @@ def load(path: Path) -> Recipe:
     )
     if not isinstance(omit, list):
         raise UsageError(f"{path}: omit: expected a list of paths")
-    if not isinstance(files, dict) or SCRIPT not in files:
-        raise UsageError(f"{path}: files: {SCRIPT} is missing")
+    if not isinstance(files, dict) or _SCRIPT not in files:
+        raise UsageError(f"{path}: files: {_SCRIPT} is missing")
     kinds = {_text(key, f"{path}: files: {key!r}", _PATH): _TEXT for key in files}
-    return Recipe(
+    return TreeRecipe(
         **_texts(data, f"{path}", _TOP),
         source=Sdist(**_texts(source, f"{path}: source", _SOURCE)),
         omit=tuple(_text(each, f"{path}: omit: {each!r}", _PATH) for each in omit),
         files=MappingProxyType(_texts(files, f"{path}: files", kinds)),
-        change=Change(**_texts(change, f"{path}: edit", _EDIT)),
+        change=_Change(**_texts(change, f"{path}: edit", _EDIT)),
         header=None if header is None else _text(header, f"{path}: header", _PATH),
     )
 
 
-def write(recipe: Recipe, sdist: Path, folder: Path) -> None:
+def write_tree(recipe: TreeRecipe, sdist: Path, folder: Path) -> None:
     """Lays the unedited tree into `folder`.
 
     Raises TreeError if the sdist is damaged, has members that would leave the folder, or cannot be written;
@@ -112,14 +112,14 @@ def write(recipe: Recipe, sdist: Path, folder: Path) -> None:
             file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(text.encode())
-            file.chmod(0o755 if path == SCRIPT else 0o644)
+            file.chmod(0o755 if path == _SCRIPT else 0o644)
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise TreeError(f"cannot write {recipe.name} from {sdist} to {folder}: {error}") from error
     if not taken:
         raise UsageError(f"recipe {recipe.name}: the sdist has no folder {recipe.source.folder}")
 
 
-def edit(recipe: Recipe, original: bytes, number: int) -> Edit:
+def edit(recipe: TreeRecipe, original: bytes, number: int) -> TreeEdit:
     """Edit `number`, from 1 on, of the file whose unedited content is `original`.
 
     Raises UsageError if the recipe's text to find is not there exactly once.
@@ -131,25 +131,25 @@ def edit(recipe: Recipe, original: bytes, number: int) -> Edit:
             f"recipe {recipe.name}: edit.find occurs {found} times in {change.path}, not once"
         )
     content = original.replace(change.find.encode(), change.replace.replace("{n}", digits).encode())
-    return Edit(change.path, content, change.answer.replace("{n}", digits))
+    return TreeEdit(change.path, content, change.answer.replace("{n}", digits))
 
 
 class RecipeTree:
     """A `SourceTree` made of a recipe and its fetched sdist; its methods raise what `write` and `edit` do."""
 
-    def __init__(self, recipe: Recipe, sdist: Path) -> None:
+    def __init__(self, recipe: TreeRecipe, sdist: Path) -> None:
         self.name = recipe.name
         self.answer: str | None = recipe.answer
         self._recipe = recipe
         self._sdist = sdist
 
     def write(self, folder: Path) -> None:
-        write(self._recipe, self._sdist, folder)
+        write_tree(self._recipe, self._sdist, folder)
 
-    def edit(self, number: int, *, headers: int = 0) -> Edit:
+    def edit(self, number: int, *, headers: int = 0) -> TreeEdit:
         return edit(self._recipe, self._originals[self._recipe.change.path], number)
 
-    def edit_header(self, number: int, *, sources: int = 0) -> Edit:
+    def edit_header(self, number: int, *, sources: int = 0) -> TreeEdit:
         """One or two empty lines at the end of the recipe's header, by turns: every object that includes it is
         compiled again, and the answer stays.
         """
@@ -157,7 +157,7 @@ class RecipeTree:
         if path is None:
             raise UsageError(f"recipe {self.name} names no header to edit: add header = PATH to it")
         answer = self.edit(sources).answer if sources else self.answer
-        return lengthened(Edit(path, self._originals[path], answer), number)
+        return lengthened(TreeEdit(path, self._originals[path], answer), number)
 
     @cached_property
     def _originals(self) -> dict[str, bytes]:
@@ -176,7 +176,7 @@ class RecipeTree:
         return found
 
 
-def _placed(recipe: Recipe, member: str) -> str:
+def _placed(recipe: TreeRecipe, member: str) -> str:
     """Where a member of the sdist goes in the tree; empty: nowhere."""
     _, _, below = member.partition("/")  # an sdist has one top folder, NAME-VERSION
     path = below.removeprefix(f"{recipe.source.folder}/")

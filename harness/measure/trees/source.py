@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Edit:
+class TreeEdit:
     """One known edit of a source tree: the file, its whole new content, and what the program then prints
     last."""
 
@@ -29,10 +29,10 @@ class SourceTree(Protocol):
 
     def write(self, folder: Path) -> None: ...
 
-    def edit(self, number: int, *, headers: int = 0) -> Edit:
+    def edit(self, number: int, *, headers: int = 0) -> TreeEdit:
         """Edit `number` of a source that one object depends on, after so many edits of the header."""
 
-    def edit_header(self, number: int, *, sources: int = 0) -> Edit:
+    def edit_header(self, number: int, *, sources: int = 0) -> TreeEdit:
         """Edit `number` of a header that many objects depend on, after so many edits of the source. Raises
         UsageError for a tree that is not known to have one.
         """

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.engines.fixtures import fixture
 from harness.inside.errors import TreeError, UsageError
-from harness.measure.trees.source import Edit
+from harness.measure.trees.source import TreeEdit
 
 
 class TypicalTree:
@@ -35,17 +35,19 @@ class TypicalTree:
                 f"the typical tree cannot be written to {folder}: {error.strerror}"
             ) from error
 
-    def edit(self, number: int, *, headers: int = 0) -> Edit:
+    def edit(self, number: int, *, headers: int = 0) -> TreeEdit:
         """Edit 1, 2, 3, ... of the one module that is cheap to compile."""
         return self._edit(number, "source", source=number, header=headers)
 
-    def edit_header(self, number: int, *, sources: int = 0) -> Edit:
+    def edit_header(self, number: int, *, sources: int = 0) -> TreeEdit:
         """Edit 1, 2, 3, ... of the header that `fanout` modules include."""
         return self._edit(number, "header", source=sources, header=number)
 
-    def _edit(self, number: int, kind: str, **edits: int) -> Edit:
+    def _edit(self, number: int, kind: str, **edits: int) -> TreeEdit:
         found = self._generator.edit(self._parameters, number, kind)
-        return Edit(found.path, found.content, self._generator.answer(self._parameters, **edits))
+        return TreeEdit(
+            found.path, found.content, self._generator.answer(self._parameters, **edits)
+        )
 
 
 @cache

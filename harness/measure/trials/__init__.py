@@ -15,13 +15,13 @@ from harness.katas.visible import FILE, VisibleFiles
 from harness.measure.trees import OwnTree, SourceTree
 from harness.measure.trials.arms import FLOOR, Arm
 from harness.measure.trials.failing import check_built
-from harness.measure.trials.plan import Plan
+from harness.measure.trials.plan import BlockPlan
 from harness.measure.trials.sample import Circumstances, Sample, reduce
 from harness.measure.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, SCENARIOS
 from harness.runners.base import COMMAND
 from harness.runners.run import Outcome, Run
 
-__all__ = ["FLOOR", "FULL", "INCREMENTAL", "Plan", "Sample", "Step", "play"]
+__all__ = ["FLOOR", "FULL", "INCREMENTAL", "BlockPlan", "Sample", "Step", "play"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Player:
 def play(
     tree: SourceTree,
     arms: Sequence[Arm],
-    plan: Plan,
+    plan: BlockPlan,
     *,
     seed: int,
     max_seconds: float,

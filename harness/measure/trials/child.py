@@ -24,20 +24,20 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints, prints elsewhere
     with ExitStack() as stack:
         try:
-            player = Player(json.loads(sys.stdin.readline()), stack)
+            player = _Player(json.loads(sys.stdin.readline()), stack)
         except Exception as error:
-            return tell(answers, {"error": one_line(error)})
-        tell(answers, {"ready": version("tarpipe-harness")})
+            return _tell(answers, {"error": one_line(error)})
+        _tell(answers, {"ready": version("tarpipe-harness")})
         for line in sys.stdin:
             try:
                 answer = player.play(**json.loads(line))
             except Exception as error:
                 answer = {"error": one_line(error)}
-            tell(answers, answer)
+            _tell(answers, answer)
     return None
 
 
-class Player:
+class _Player:
     """A runner, and the avatars that have played with it."""
 
     def __init__(self, wanted: dict[str, Any], stack: ExitStack) -> None:
@@ -89,7 +89,7 @@ def plain(value: Any) -> Any:
     return os.fsdecode(value) if isinstance(value, bytes) else value
 
 
-def tell(answers: TextIO, answer: dict[str, Any]) -> None:
+def _tell(answers: TextIO, answer: dict[str, Any]) -> None:
     print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -14,7 +14,7 @@ ROUNDS_TO_A_FULL = 5
 
 
 @dataclass(frozen=True)
-class Plan:
+class BlockPlan:
     """One block of each scenario that builds from nothing, then five rounds of the others, and again.
 
     A build needs one to begin from: where no scenario builds from nothing, one full block comes first all the

@@ -13,7 +13,7 @@ from harness.inside.tree import Snapshot
 
 OBJECT = b".o"
 
-SOURCES = frozenset(
+_SOURCES = frozenset(
     b".c .cc .cp .cpp .cxx .c++ .C .CPP .i .ii .m .mm .M .s .S .sx .asm .cu .f .for .ftn .f77 .f90 .f95 .f03 .f08 .F .FOR "
     b".F77 .F90 .F95 .F03 .F08 .adb .ads .d .hs .lhs .ml .rs .zig .swift .nim .pas .v .cob .mod".split()
 )
@@ -44,7 +44,7 @@ def _sources(tree: Snapshot) -> _Sources:
     found: _Sources = {}
     for path, entry in tree.items():
         stem, suffix = os.path.splitext(os.path.basename(path))
-        if suffix in SOURCES and entry.kind in "fl":
+        if suffix in _SOURCES and entry.kind in "fl":
             for name in (stem, stem + suffix):
                 found.setdefault(name, []).append(path)
     return found

@@ -15,13 +15,13 @@ from typing import Any
 from harness.engines import Limits
 from harness.engines.folders import scratch
 from harness.inside.errors import EngineError, UsageError
-from harness.inside.store import Usage
+from harness.inside.store import DiskUsage
 from harness.inside.tree import Entry, Snapshot
 from harness.katas.visible import VisibleFiles
 from harness.measure.trials import child
 from harness.runners.run import Observation, Outcome, Phase, Run
 
-PATIENCE = 30.0
+_PATIENCE = 30.0
 """Seconds that a child has to tidy up once its input has ended."""
 
 
@@ -94,7 +94,7 @@ class RemoteArm:
         with contextlib.suppress(BrokenPipeError):  # it has gone already
             self._child.stdin.close()
         try:
-            self._child.wait(PATIENCE)
+            self._child.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
@@ -145,7 +145,7 @@ def _run(answer: Mapping[str, Any]) -> Run:
     known["phases"] = tuple(Phase(**_known(Phase, each)) for each in answer["phases"])
     if seen := answer.get("observed"):
         snapshots = {name: _snapshot(seen[name]) for name in ("before", "after")}
-        grown = Usage(**seen["grown"]) if seen.get("grown") else None
+        grown = DiskUsage(**seen["grown"]) if seen.get("grown") else None
         known["observed"] = Observation(
             **{**_known(Observation, seen), **snapshots, "grown": grown}
         )

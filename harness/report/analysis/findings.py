@@ -12,7 +12,7 @@ from harness.inside.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
+_SCHEMA = 1
 
 COLUMNS = (
     "engine",
@@ -54,9 +54,9 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         raise UsageError(f"{path}: this is no file of harness verify --json: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("findings"), list):
         raise UsageError(f"{path}: this is no file of harness verify --json: it has no findings")
-    if document.get("schema") != SCHEMA:
+    if document.get("schema") != _SCHEMA:
         raise UsageError(
-            f"{path}: its schema is version {document.get('schema')}; this harness reads {SCHEMA}"
+            f"{path}: its schema is version {document.get('schema')}; this harness reads {_SCHEMA}"
         )
     try:
         return [_row(each, document["engines"]) for each in document["findings"]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 FLOOR_COLOUR = "#4d4d4d"
 
-BUILT_IN = {
+RUNNER_COLOURS = {
     "bare-make": FLOOR_COLOUR,
     "tmp": "#d55e00",
     "katas-volume": "#0072b2",
@@ -26,7 +26,7 @@ OTHERS = ("#7b3294", "#1b7837", "#8c510a", "#2166ac", "#b2182b", "#35978f")
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
-PHASES = {
+PHASE_COLOURS = {
     "open": "#bbbbbb",
     "save": "#e69f00",
     "start": "#56b4e9",
@@ -68,6 +68,6 @@ def styles(labels: Iterable[str]) -> dict[str, Style]:
 
 def colour(kind: str) -> str:
     """The colour of a kind of runner."""
-    if kind in BUILT_IN:
-        return BUILT_IN[kind]
+    if kind in RUNNER_COLOURS:
+        return RUNNER_COLOURS[kind]
     return OTHERS[hashlib.sha256(kind.encode()).digest()[0] % len(OTHERS)]

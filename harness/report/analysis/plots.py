@@ -51,7 +51,7 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
                 labels,
                 widths,
                 left=left,
-                color=palette.PHASES[kind],
+                color=palette.PHASE_COLOURS[kind],
                 label=PHASE_WORDS[kind],
                 height=0.7,
             )
@@ -296,7 +296,7 @@ def throughput(frame: pd.DataFrame) -> pd.DataFrame:
     return rates.rename("throughput").to_frame().assign(tail=tails).reset_index()
 
 
-def describe(figure: Figure) -> str:
+def alt_text(figure: Figure) -> str:
     """What a figure of this module shows, in words."""
     return " ".join(said(figure))
 
@@ -346,7 +346,7 @@ def _a(build: str) -> str:
     return f"an {build} build" if build[0] in "aeiou" else f"a {build} build"
 
 
-KINDS: dict[str, Callable[..., Figure]] = {
+PLOTS: dict[str, Callable[..., Figure]] = {
     "phases": phases,
     "distribution": distribution,
     "scaling": scaling,
@@ -355,8 +355,8 @@ KINDS: dict[str, Callable[..., Figure]] = {
 """The pictures by the name that `harness plot --kind` takes."""
 
 __all__: Sequence[str] = (
-    "KINDS",
-    "describe",
+    "PLOTS",
+    "alt_text",
     "distribution",
     "load",
     "phases",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.report.export.series import series
+from harness.report.export.series import frame_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def export(frame: pd.DataFrame) -> bytes:
     """`BUILD/RUNNER` to its median latency; over several engines or trees these come first in the name."""
-    found = list(series(frame))
+    found = list(frame_series(frame))
     several = len({(each.engine, each.tree) for each in found}) > 1
     metrics = {}
     for each in found:

@@ -9,7 +9,7 @@ import json
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from harness.report.export.series import Series, series
+from harness.report.export.series import Series, frame_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def export(frame: pd.DataFrame) -> bytes:
     """A result for each series; its command is `BUILD/RUNNER`."""
     return (
-        json.dumps({"results": [_result(each) for each in series(frame)]}, indent=2).encode()
+        json.dumps({"results": [_result(each) for each in frame_series(frame)]}, indent=2).encode()
         + b"\n"
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.report.export.series import Series, series
+from harness.report.export.series import Series, frame_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ FENCE = 1.5
 
 def export(frame: pd.DataFrame) -> bytes:
     """A benchmark for each series."""
-    found = list(series(frame))
+    found = list(frame_series(frame))
     return (
         json.dumps(
             {

@@ -33,7 +33,7 @@ class Series:
         return f"{self.build}/{self.runner}"
 
 
-def series(frame: pd.DataFrame) -> Iterator[Series]:
+def frame_series(frame: pd.DataFrame) -> Iterator[Series]:
     """A series for each runner and kind of build, of each engine and tree. Raises UsageError where no sample
     has completed.
     """

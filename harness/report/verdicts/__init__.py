@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections import Counter
 
 from harness.gate.verdict import Ruling, Verdict
-from harness.measure.stats import State
+from harness.measure.stats import VerdictState
 
 HEADLINES = {
-    State.PASSED: "passed: every budget is kept",
-    State.REGRESSED: "regressed: not every budget is kept",
-    State.INCONCLUSIVE: "inconclusive: no budget is broken, but not all can be decided",
+    VerdictState.PASSED: "passed: every budget is kept",
+    VerdictState.REGRESSED: "regressed: not every budget is kept",
+    VerdictState.INCONCLUSIVE: "inconclusive: no budget is broken, but not all can be decided",
 }
 
 
 def headline(verdict: Verdict) -> str:
     """The verdict in one line."""
     states = Counter(each.state for each in verdict.rulings)
-    counts = ", ".join(f"{states[state]} {state}" for state in State if states[state])
+    counts = ", ".join(f"{states[state]} {state}" for state in VerdictState if states[state])
     return f"{HEADLINES[verdict.state]} ({counts})"
 
 
-def where(verdict: Verdict) -> str:
+def measured_where(verdict: Verdict) -> str:
     """What was measured, on what, in one line; empty where it is not known."""
     facts, engine = verdict.facts, verdict.facts.get("engine", {})
     parts = (facts.get("tree"), engine.get("engine"), engine.get("storage driver"))
@@ -35,10 +35,10 @@ def notes(verdict: Verdict) -> list[str]:
         f"({each.interval.low:.3f} to {each.interval.high:.3f}), from block to block {each.scatter - 1:.0%}"
         for each in verdict.noise
     ]
-    return [*found, *(line for each in verdict.rulings for line in seen(each)), *verdict.remarks]
+    return [*found, *(line for each in verdict.rulings for line in _seen(each)), *verdict.remarks]
 
 
-def seen(ruling: Ruling) -> list[str]:
+def _seen(ruling: Ruling) -> list[str]:
     """What was seen in its blocks; none of them was left out."""
     found = []
     if ruling.outliers:

@@ -9,13 +9,13 @@ from typing import Any
 
 from harness.gate.verdict import Verdict
 
-SCHEMA = 1
+_SCHEMA = 1
 
 
 def render(verdict: Verdict) -> str:
     """All of it. An interval that is open at the top has `null` there, since JSON has no infinity."""
     document = {
-        "schema": SCHEMA,
+        "schema": _SCHEMA,
         "verdict": verdict.state,
         "exit_status": verdict.exit_status,
         "rulings": [asdict(each) for each in verdict.rulings],

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from harness.gate.verdict import Verdict
-from harness.measure.stats import State
+from harness.measure.stats import VerdictState
 from harness.report.plain import shown
 from harness.report.verdicts import headline
 
-_COMMANDS = {State.PASSED: "notice", State.REGRESSED: "error", State.INCONCLUSIVE: "warning"}
+_COMMANDS = {
+    VerdictState.PASSED: "notice",
+    VerdictState.REGRESSED: "error",
+    VerdictState.INCONCLUSIVE: "warning",
+}
 
 
 def render(verdict: Verdict) -> str:
     """An annotation for each budget that is not kept, or one notice that all are."""
-    found = [each for each in verdict.rulings if each.state is not State.PASSED]
+    found = [each for each in verdict.rulings if each.state is not VerdictState.PASSED]
     lines = [_command(each.state, each.name, each.says) for each in found]
-    return "".join(lines or [_command(State.PASSED, "Performance gate", headline(verdict))])
+    return "".join(lines or [_command(VerdictState.PASSED, "Performance gate", headline(verdict))])
 
 
-def _command(state: State, title: str, message: str) -> str:
+def _command(state: VerdictState, title: str, message: str) -> str:
     return f"::{_COMMANDS[state]} title={_escape(title, ':,')}::{_escape(message)}\n"
 
 

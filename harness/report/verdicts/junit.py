@@ -9,18 +9,18 @@ import re
 from xml.etree import ElementTree as xml
 
 from harness.gate.verdict import Ruling, Verdict
-from harness.measure.stats import State
-from harness.report.verdicts import headline, notes, where
+from harness.measure.stats import VerdictState
+from harness.report.verdicts import headline, measured_where, notes
 
-_TAGS = {State.REGRESSED: "failure", State.INCONCLUSIVE: "error"}
+_TAGS = {VerdictState.REGRESSED: "failure", VerdictState.INCONCLUSIVE: "error"}
 
 
 def render(verdict: Verdict) -> str:
     """One test suite; the notes are its output."""
     counts = {
         "tests": len(verdict.rulings),
-        "failures": sum(each.state is State.REGRESSED for each in verdict.rulings),
-        "errors": sum(each.state is State.INCONCLUSIVE for each in verdict.rulings),
+        "failures": sum(each.state is VerdictState.REGRESSED for each in verdict.rulings),
+        "errors": sum(each.state is VerdictState.INCONCLUSIVE for each in verdict.rulings),
     }
     attributes = {name: str(count) for name, count in counts.items()}
     root = xml.Element("testsuites", attributes)
@@ -30,7 +30,7 @@ def render(verdict: Verdict) -> str:
     for each in verdict.rulings:
         _case(suite, each)
     xml.SubElement(suite, "system-out").text = _clean(
-        "\n".join([headline(verdict), where(verdict), *notes(verdict)])
+        "\n".join([headline(verdict), measured_where(verdict), *notes(verdict)])
     )
     xml.indent(root, " ")
     return (

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from harness.gate.verdict import Ruling, Verdict
-from harness.measure.stats import State
-from harness.report.verdicts import headline, notes, where
+from harness.measure.stats import VerdictState
+from harness.report.verdicts import headline, measured_where, notes
 
 _SIGNS = {
-    State.PASSED: "✅ passed",
-    State.REGRESSED: "❌ regressed",
-    State.INCONCLUSIVE: "❔ inconclusive",
+    VerdictState.PASSED: "✅ passed",
+    VerdictState.REGRESSED: "❌ regressed",
+    VerdictState.INCONCLUSIVE: "❔ inconclusive",
 }
 
 
 def render(verdict: Verdict) -> str:
     """A table with a row a budget, and the notes below."""
     lines = [f"### Performance gate: {headline(verdict)}", ""]
-    if place := where(verdict):
+    if place := measured_where(verdict):
         lines += [_escape(place), ""]
     lines += ["| | runner, scenario | budget | found |", "|---|---|---|---|"]
     lines += [_row(each) for each in verdict.rulings]

@@ -9,13 +9,13 @@ from rich.padding import Padding
 from rich.text import Text
 
 from harness.gate.verdict import Ruling, Verdict
-from harness.measure.stats import State
-from harness.report.verdicts import headline, notes, where
+from harness.measure.stats import VerdictState
+from harness.report.verdicts import headline, measured_where, notes
 
 _SIGNS = {
-    State.PASSED: ("+ passed", "green"),
-    State.REGRESSED: ("! regressed", "bold red"),
-    State.INCONCLUSIVE: ("? inconclusive", "yellow"),
+    VerdictState.PASSED: ("+ passed", "green"),
+    VerdictState.REGRESSED: ("! regressed", "bold red"),
+    VerdictState.INCONCLUSIVE: ("? inconclusive", "yellow"),
 }
 
 
@@ -25,7 +25,7 @@ def render(verdict: Verdict) -> RenderableType:
 
 
 def _parts(verdict: Verdict) -> Iterator[RenderableType]:
-    if place := where(verdict):
+    if place := measured_where(verdict):
         yield Text(place, "dim")
     headings = dict.fromkeys((each.runner, each.scenario) for each in verdict.rulings)
     for runner, scenario in headings:

@@ -14,9 +14,9 @@ from importlib import import_module
 
 from harness.inside.errors import HarnessError, UsageError
 from harness.runners.claims import Property
-from harness.verify.proofs.search import PROFILES, Effort, Found, Search
+from harness.verify.proofs.search import PROFILES, CounterexampleFound, Effort, Search
 from harness.verify.proofs.subject import Subject
-from harness.verify.proofs.verdict import Finding, Refuted, Status, Untried
+from harness.verify.proofs.verdict import ProofResult, Refuted, Status, Untried
 
 PROOFS = {
     Property.EXACT_MTIMES: "exact_mtimes",
@@ -36,7 +36,7 @@ PROOFS = {
 }
 """Property to the module of its proof."""
 
-SAID = 300
+_SAID = 300
 """Characters that are kept of what an unexpected exception says."""
 
 
@@ -50,7 +50,7 @@ def proof(name: Property) -> Callable[[Subject, Search], None]:
 
 def examine(
     subject: Subject, name: Property, effort: Effort, *, replay: str | None = None
-) -> Finding:
+) -> ProofResult:
     """Search for a counterexample. Raises UsageError for a `replay` that is none; whatever else goes wrong, in the
     proof or in the runner, leaves it unknown.
     """
@@ -60,14 +60,14 @@ def examine(
     status, counterexample, reason, trace = Status.PROVED, None, "", ""
     try:
         proof(name)(subject, search)
-    except Found as found:
+    except CounterexampleFound as found:
         status, counterexample = Status.REFUTED, found.counterexample
     except (Untried, HarnessError) as error:
         if replay and isinstance(error, UsageError):
             raise
         status, reason = Status.UNKNOWN, str(error)
     except Exception as error:
-        said = " ".join(str(error).split())[:SAID]
+        said = " ".join(str(error).split())[:_SAID]
         status, reason = Status.UNKNOWN, f"the proof broke off: {type(error).__name__}: {said}"
         trace = traceback.format_exc()
     if status is Status.PROVED and not search.examples:
@@ -76,7 +76,7 @@ def examine(
                 f"{replay} is no counterexample to {name}: give the property that it came with"
             )
         status, reason = Status.UNKNOWN, "nothing was tried"
-    return Finding(
+    return ProofResult(
         name=name,
         runner=subject.variant.label,
         engine=subject.engine_name,
@@ -97,7 +97,7 @@ __all__ = [
     "PROFILES",
     "PROOFS",
     "Effort",
-    "Finding",
+    "ProofResult",
     "Refuted",
     "Search",
     "Status",

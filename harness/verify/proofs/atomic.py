@@ -34,14 +34,14 @@ from harness.verify.proofs.faults import (
     KEEPER,
     RUN,
     Course,
-    Fault,
     FaultyEngine,
-    Place,
+    StreamPlace,
+    TimedFault,
 )
-from harness.verify.proofs.outage import Model
+from harness.verify.proofs.outage import CrashModel
 from harness.verify.proofs.outside import eventually
 from harness.verify.proofs.search import Search
-from harness.verify.proofs.state import State, changed, holds, look, products
+from harness.verify.proofs.state import AvatarState, avatar_state, changed, holds, products
 from harness.verify.proofs.subject import SECONDS, Subject, complete
 from harness.verify.proofs.verdict import OwnKind, Refuted
 
@@ -54,10 +54,10 @@ NEAR = 2
 DISKS = 8
 """How many others are tried for each time that the search is harder."""
 
-STATES = 1000
+_STATES = 1000
 """How many failures of the power are tried by default; one costs a hundredth of a test event."""
 
-SAID = 4000
+_SAID = 4000
 """Bytes that a run prints in the middle of its work, and gives whoever is to kill it some time."""
 
 PARTS, LONG = 8, 1000
@@ -66,13 +66,13 @@ PARTS, LONG = 8, 1000
 FIRST = 1000
 """Number of the edit before the first one: they all have as many digits, so that a byte is the same in each test event."""
 
-EDITS = 20
+_EDITS = 20
 """How many test events an avatar plays before another one does."""
 
 BIG = 400_000
 """Bytes of a product: enough for a stream to come in pieces."""
 
-SCRIPT = f"""#!/bin/sh
+_SCRIPT = f"""#!/bin/sh
 was=$(cat product/number 2>/dev/null)
 edit=$(cat edit)
 mkdir -p product
@@ -80,14 +80,14 @@ rm -rf product/new.* swap
 echo "$edit" >product/number
 echo "$edit" >"product/new.$edit"
 echo "$was then $edit"
-head -c {SAID} /dev/zero | tr '\\0' .
+head -c {_SAID} /dev/zero | tr '\\0' .
 sleep 0.05
 if [ $((edit % 2)) = 0 ]; then mkdir swap; echo 1 >swap/inside; else echo 1 >swap; fi
 yes "$edit" | head -c {BIG} >product/big
 """
 """Changes what it finds in each way there is: contents, names, and a file that becomes a folder."""
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 def prove(subject: Subject, search: Search) -> None:
@@ -95,9 +95,13 @@ def prove(subject: Subject, search: Search) -> None:
     engine = FaultyEngine(subject.engine)
     with replace(subject, engine=cast(Engine, engine)).runner(observe=False) as runner:
         game = _Game(subject, engine, runner)
-        search.listed("faults", game.faults(search.effort.factor), game.check, parse=Fault.parse)
+        search.listed(
+            "faults", game.faults(search.effort.factor), game.check, parse=TimedFault.parse
+        )
     with contextlib.suppress(OwnKind):
-        power.tried(subject, search, Model.ORDERED, states=round(STATES * search.effort.factor))
+        power.tried(
+            subject, search, CrashModel.ORDERED, states=round(_STATES * search.effort.factor)
+        )
 
 
 class _Game:
@@ -107,7 +111,7 @@ class _Game:
         self.subject, self.engine, self.runner = subject, engine, runner
         self.avatar = subject.avatar()
         self.edit = FIRST
-        self.now: State | None = None  # where it is known
+        self.now: AvatarState | None = None  # where it is known
         self.files = _files(FIRST)
         self.accepted = False  # the last test event in which there was a fault
         self.keeps = False  # what a run has made
@@ -117,7 +121,7 @@ class _Game:
         """Now and then with another avatar, since a long history takes long to be looked at: the first test event finds no
         product, the second one of another type.
         """
-        if self.edit > FIRST + EDITS:
+        if self.edit > FIRST + _EDITS:
             self.avatar, self.edit, self.now = self.subject.avatar(), FIRST, None
             self.files = _files(FIRST)
         if self.edit == FIRST:
@@ -126,11 +130,11 @@ class _Game:
             self.keeps = bool(products(self.state().sandbox, self.files))
             self.settled = len(self.runner.engine.traces())
 
-    def state(self) -> State:
+    def state(self) -> AvatarState:
         with contextlib.suppress(HarnessError):
             # What stands by for the next test event was not left behind; and this look would take another keeper.
             self.runner.prepare(self.avatar)
-        return look(self.runner.katas, self.avatar)
+        return avatar_state(self.runner.katas, self.avatar)
 
     def play(self) -> str:
         """An ordinary test event; what it printed."""
@@ -138,7 +142,7 @@ class _Game:
         self.files = _files(self.edit)
         return complete(self.runner, self.avatar, self.files).stdout
 
-    def faults(self, factor: float) -> Iterator[Fault]:
+    def faults(self, factor: float) -> Iterator[TimedFault]:
         """Spread evenly over a test event that was listened to."""
         self.begin()
         with self.engine.recording() as course:
@@ -150,39 +154,43 @@ class _Game:
         yield from self._at_the_disk(KEEPER, course.changes, factor)
         if not victim.can_play(self.subject, self.runner):
             return
-        deaths = [Fault(HARNESS, KILLED, place) for _, place in _places(course, parts)]
+        deaths = [TimedFault(HARNESS, KILLED, place) for _, place in _places(course, parts)]
         yield from _spread(deaths, round(DEATHS * factor))
         self.edit, self.now = self.edit + 1, None
         self.files = _files(self.edit)
-        told = victim.play(self.subject, self.runner, self.avatar, _plain(self.files), None)
+        told = victim.play_with_fault(
+            self.subject, self.runner, self.avatar, _plain(self.files), None
+        )
         if told is None or told.outcome != "completed":
             raise Refuted(
                 f"a test event of another process was not completed: {told.reason if told else 'killed'}"
             )
         yield from self._at_the_disk(HARNESS, told.changes, factor)
 
-    def _at_the_disk(self, whom: str, changes: int, factor: float) -> Iterator[Fault]:
+    def _at_the_disk(self, whom: str, changes: int, factor: float) -> Iterator[TimedFault]:
         """Where acceptance is, found by halving: what is wrong about it shows there. The rest only if there is time."""
         early, late = 0, changes + 1  # too early to be accepted, and late enough
         killed = set()
         while late - early > 1:
             change = (early + late) // 2
             killed.add(change)
-            yield Fault(whom, KILLED, change=change)
+            yield TimedFault(whom, KILLED, change=change)
             early, late = (early, change) if self.accepted else (change, late)
         reach = NEAR if factor >= 1 else 1
         near = range(max(1, late - reach), min(changes, late + reach) + 1)
-        yield from (Fault(whom, KILLED, change=change) for change in near if change not in killed)
-        yield from (Fault(whom, FULL, change=change) for change in near)
+        yield from (
+            TimedFault(whom, KILLED, change=change) for change in near if change not in killed
+        )
+        yield from (TimedFault(whom, FULL, change=change) for change in near)
         if factor > 1:
             everywhere = [
-                Fault(whom, action, change=each + 1)
+                TimedFault(whom, action, change=each + 1)
                 for each in range(changes)
                 for action in (KILLED, FULL)
             ]
             yield from _spread(everywhere, round(DISKS * factor))
 
-    def check(self, fault: Fault) -> None:
+    def check(self, fault: TimedFault) -> None:
         self.begin()
         before, old = self.now or self.state(), self.files
         self.now = None
@@ -203,11 +211,13 @@ class _Game:
             raise Refuted(f"the tag {before.tag} became {after.tag}")
         self._next(before if after.tag == before.tag else after)
 
-    def _strike(self, fault: Fault, sent: VisibleFiles) -> bool:
+    def _strike(self, fault: TimedFault, sent: VisibleFiles) -> bool:
         """Play the test event with the fault in it; whether it is said to be accepted."""
         if fault.victim == HARNESS:
             before = set(self.subject.engine.leftovers())
-            told = victim.play(self.subject, self.runner, self.avatar, _plain(sent), fault)
+            told = victim.play_with_fault(
+                self.subject, self.runner, self.avatar, _plain(sent), fault
+            )
             if told and told.outcome == "broken":
                 raise Refuted(f"the harness broke off: {told.reason}")
             self._sweep(before)
@@ -229,7 +239,7 @@ class _Game:
         if not eventually(lambda: not left & set(self.subject.engine.leftovers())):
             raise Refuted(f"it left behind what is not swept: {', '.join(sorted(left))}")
 
-    def _incomplete(self, after: State, sent: VisibleFiles) -> str:
+    def _incomplete(self, after: AvatarState, sent: VisibleFiles) -> str:
         for name, file in sent.items():
             entry = after.sandbox.get(name)
             if not entry or not holds(entry, file.read()):
@@ -241,7 +251,7 @@ class _Game:
                 return f"{path!r} is not as the run left it"
         return ""
 
-    def _next(self, was: State) -> None:
+    def _next(self, was: AvatarState) -> None:
         """An ordinary test event, which finds the state."""
         number = was.sandbox.get(b"product/number")
         printed = self.play().partition("\n")[0]
@@ -263,7 +273,7 @@ class _Game:
 
 def _files(edit: int) -> VisibleFiles:
     return VisibleFiles(
-        {"cyber-dojo.sh": SCRIPT, "edit": f"{edit}\n", f"source.{edit}": "1" * 5000}
+        {"cyber-dojo.sh": _SCRIPT, "edit": f"{edit}\n", f"source.{edit}": "1" * 5000}
     )
 
 
@@ -290,7 +300,7 @@ def _made(edit: int) -> dict[bytes, Callable[..., bool]]:
     }
 
 
-def _places(course: Course, parts: int) -> Iterator[tuple[int, Place]]:
+def _places(course: Course, parts: int) -> Iterator[tuple[int, StreamPlace]]:
     """The first and the last byte of what one side says until another does, and those that part a long one; with the number
     of this turn.
     """
@@ -302,18 +312,18 @@ def _places(course: Course, parts: int) -> Iterator[tuple[int, Place]]:
             else set()
         )
         for byte in sorted({turn.start + 1, *between, turn.end}):
-            yield number, Place(turn.stream, turn.way, byte)
+            yield number, StreamPlace(turn.stream, turn.way, byte)
 
 
-def _half_a_tree(course: Course) -> Iterator[Fault]:
+def _half_a_tree(course: Course) -> Iterator[TimedFault]:
     """The stream that brings the tree back, cut in its middle: the mistake that is made most."""
     turns = [turn for turn in course.turns if (turn.stream, turn.way) == (RUN, FROM)]
     if turns:
         longest = max(turns, key=lambda turn: turn.end - turn.start)
-        yield Fault(RUN, CUT, Place(RUN, FROM, (longest.start + longest.end) // 2))
+        yield TimedFault(RUN, CUT, StreamPlace(RUN, FROM, (longest.start + longest.end) // 2))
 
 
-def _in_the_streams(course: Course, parts: int) -> Iterator[Fault]:
+def _in_the_streams(course: Course, parts: int) -> Iterator[TimedFault]:
     """At each place all that can happen there, each time in another order."""
     for number, (turn, place) in enumerate(_places(course, parts)):
         happens = [
@@ -323,10 +333,10 @@ def _in_the_streams(course: Course, parts: int) -> Iterator[Fault]:
             if course.opened.get(whom, turn + 1) <= turn
         ]
         for each in range(len(happens)):
-            yield Fault(*happens[(each + number) % len(happens)], place)
+            yield TimedFault(*happens[(each + number) % len(happens)], place)
 
 
-def _spread(items: Sequence[Item], most: int) -> list[Item]:
+def _spread(items: Sequence[_Item], most: int) -> list[_Item]:
     """At most so many of them, evenly spread, the first and the last among them."""
     if len(items) <= most:
         return list(items)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from harness.engines import Limits
 from harness.engines.spec import MIB
-from harness.inside.layout import Avatar, show
+from harness.inside.layout import Avatar, printable_name
 from harness.inside.tree import Snapshot, difference
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
@@ -22,17 +22,17 @@ from harness.verify.proofs.subject import Subject, complete, kept, seen
 from harness.verify.proofs.verdict import Refuted
 from harness.verify.proofs.words import differences
 
-SCRIPT = b"cyber-dojo.sh"
+_SCRIPT = b"cyber-dojo.sh"
 
 KEPT = 50 * 1024
 """Bytes of each output, as the notes have it."""
 
-LIMITS = Limits(memory=64 * MIB, file=8 * MIB, temporary=8 * MIB, processes=50, open_files=100)
+_LIMITS = Limits(memory=64 * MIB, file=8 * MIB, temporary=8 * MIB, processes=50, open_files=100)
 """Of runs that take whatever they can get."""
 
 
 @dataclass
-class Player:
+class _Player:
     """One avatar with its runner."""
 
     subject: Subject
@@ -50,7 +50,7 @@ class Player:
         return kept(self.runner, self.avatar)
 
 
-Case = Callable[[Player], None]
+_Case = Callable[[_Player], None]
 
 
 def prove(subject: Subject, search: Search) -> None:
@@ -59,24 +59,24 @@ def prove(subject: Subject, search: Search) -> None:
         search.listed(
             "cases",
             [case for case, needed in CASES.items() if needed is None or subject.claims(needed)],
-            lambda case: case(Player(subject, runner, subject.avatar())),
+            lambda case: case(_Player(subject, runner, subject.avatar())),
             show=words,
         )
         search.listed(
             "prints",
             search.some(PRINTS),
-            lambda name: prints(Player(subject, runner, subject.avatar()), name),
+            lambda name: prints(_Player(subject, runner, subject.avatar()), name),
         )
     if subject.claims(Property.ISOLATED):
-        with subject.runner(limits=LIMITS) as runner:
+        with subject.runner(limits=_LIMITS) as runner:
             search.listed(
                 "bombs",
                 BOMBS,
-                lambda bomb: explode(Player(subject, runner, subject.avatar()), bomb),
+                lambda bomb: explode(_Player(subject, runner, subject.avatar()), bomb),
             )
 
 
-def words(case: Case) -> str:
+def words(case: _Case) -> str:
     """What must be true of a case."""
     return " ".join((case.__doc__ or "").split()).rstrip(".")
 
@@ -90,7 +90,7 @@ def says(run: Run, stdout: str) -> None:
     expect(run.stdout == stdout, f"it printed {run.stdout!r}, not {stdout!r}")
 
 
-def completes(player: Player) -> None:
+def completes(player: _Player) -> None:
     """A run completes whatever its exit status, 137 too, and is accepted with the next tag."""
     for tag, status in enumerate((0, 137), 1):
         run = player.play(f"echo out; echo err >&2; exit {status}")
@@ -114,7 +114,7 @@ def completes(player: Player) -> None:
     )
 
 
-def unchanged(player: Player) -> None:
+def unchanged(player: _Player) -> None:
     """Two test events with no change: the stat of every file is the same."""
     files: dict[str, str | bytes] = {"a/b.c": "1", "c": b"\xff\0"}
     first = player.play("ls -R >/dev/null", **files)
@@ -126,7 +126,7 @@ def unchanged(player: Player) -> None:
         raise Refuted(f"in the sandbox {said}")
 
 
-def edits(player: Player) -> None:
+def _edits(player: _Player) -> None:
     """Of an edit, a new file and a deleted one nothing else changes; the new stamps are the latest, with a fraction."""
     player.play("true", changes="1", stays="1", goes="1", **{"sub/stays": "1"})
     before = player.kept()
@@ -145,7 +145,7 @@ def edits(player: Player) -> None:
     expect(after[b"new"].mtime_ns % 10**9, "the stamp of the new file has no fraction of a second")
 
 
-def artefacts(player: Player) -> None:
+def artefacts(player: _Player) -> None:
     """What a run built is there next time, with its stamp; what a run deleted stays deleted."""
     script = "if [ -e built ]; then echo built; rm built; else echo 1 >built; fi"
     runs = [player.play(script) for _ in range(3)]
@@ -157,7 +157,7 @@ def artefacts(player: Player) -> None:
     expect(left == found, differences({b"built": left}, {b"built": found}))
 
 
-def future(player: Player) -> None:
+def future(player: _Player) -> None:
     """An edit is later than whatever a run left, files from the future too."""
     script = (
         "[ -e late ] && exec find . -newer late || touch -d '2191-02-03 04:05:06.987654321' late"
@@ -166,7 +166,7 @@ def future(player: Player) -> None:
     says(player.play(script, edited="2"), "./edited\n")
 
 
-def output(player: Player) -> None:
+def output(player: _Player) -> None:
     """75 KB of output is cut at 50 KiB and flagged; what is no UTF-8 is cleaned."""
     run = player.play(
         "printf 'a\\377b\\n'; head -c 76800 /dev/zero | tr '\\0' x; printf '\\303' >&2"
@@ -176,7 +176,7 @@ def output(player: Player) -> None:
     expect(run.stderr == "\ufffd", f"stderr was {run.stderr!r}")
 
 
-def endless(player: Player) -> None:
+def endless(player: _Player) -> None:
     """A run that never ends times out, what it printed until then is kept, and the next is an ordinary one."""
     player.play("echo 1 >made")
     run = player.runner.run(
@@ -195,7 +195,7 @@ def endless(player: Player) -> None:
         says(after, "1\n" if player.subject.claims(Property.MIRROR) else "gone\n")
 
 
-def endless_printer(player: Player) -> None:
+def endless_printer(player: _Player) -> None:
     """A run that prints without end times out, and its output is cut."""
     run = player.runner.run(
         player.avatar, player.files("while :; do echo x; done"), max_seconds=1.0
@@ -227,7 +227,7 @@ PRINTS = {
 """What is printed to stdout and to stderr, and the exit status."""
 
 
-def prints(player: Player, name: str) -> None:
+def prints(player: _Player, name: str) -> None:
     """What a run prints comes as it is, but for what is no UTF-8 and what is too much."""
     stdout, stderr, status = PRINTS[name]
     run = player.play(f"cat out; cat err >&2; exit {status}", out=stdout, err=stderr)
@@ -241,7 +241,7 @@ def prints(player: Player, name: str) -> None:
         expect(found == wanted, f"it printed {found[:60]!r}, and {wanted[:60]!r} was sent")
 
 
-NAMES = (
+_NAMES = (
     ".hidden",
     "a folder/nested/deep/file",
     "&",
@@ -262,11 +262,11 @@ NAMES = (
 )
 
 
-def names(player: Player) -> None:
+def _names(player: _Player) -> None:
     """Files of any name arrive, empty ones too; an edit and a deletion find them again."""
-    files = dict.fromkeys(NAMES, b"1") | {"empty": b""}
+    files = dict.fromkeys(_NAMES, b"1") | {"empty": b""}
     run = player.play("true", **files)
-    edited = dict.fromkeys(NAMES, b"22") | {"empty": b""}
+    edited = dict.fromkeys(_NAMES, b"22") | {"empty": b""}
     del edited["-rf"]
     again = player.play("true", **edited)
     for sent, found in (
@@ -278,15 +278,18 @@ def names(player: Player) -> None:
         there = {
             path: entry.size
             for path, entry in found.items()
-            if entry.kind == "f" and path != SCRIPT
+            if entry.kind == "f" and path != _SCRIPT
         }
         differ = sorted(
             path for path in wanted.keys() | there.keys() if wanted.get(path) != there.get(path)
         )
-        expect(not differ, f"{', '.join(map(show, differ))} did not arrive, or should not be there")
+        expect(
+            not differ,
+            f"{', '.join(map(printable_name, differ))} did not arrive, or should not be there",
+        )
 
 
-def neighbours(player: Player) -> None:
+def neighbours(player: _Player) -> None:
     """Two avatars of one kata do not get each other's files; who is isolated from the other cannot read them either."""
     spider = replace(player, avatar=replace(player.avatar, name="spider"))
     says(player.play("echo the first >secret; cat secret"), "the first\n")
@@ -296,7 +299,7 @@ def neighbours(player: Player) -> None:
     expect(b"secret" not in spider.kept(), "the other one's file is in its katas")
 
 
-def no_command(player: Player) -> None:
+def no_command(player: _Player) -> None:
     """An image without the command: faulty, with the reason in one line; the next is an ordinary one."""
     run = player.runner.run(player.avatar, {"cyber-dojo.sh": "#!/usr/bin/env gnat\n", "a": "1"})
     expect(
@@ -309,16 +312,16 @@ def no_command(player: Player) -> None:
     expect(again.tag == 1, f"the next had the tag {again.tag}")
 
 
-CASES: dict[Case, Property | None] = {
+CASES: dict[_Case, Property | None] = {
     completes: None,
     unchanged: Property.EXACT_MTIMES,
-    edits: None,
+    _edits: None,
     artefacts: Property.MIRROR,
     future: Property.MIRROR,
     output: None,
     endless: None,
     endless_printer: None,
-    names: None,
+    _names: None,
     neighbours: None,
     no_command: None,
 }
@@ -337,7 +340,7 @@ BOMBS = {
 FOPEN = '#include <stdio.h>\nint main(void) { int n = 0; while (fopen("/dev/null", "r")) n++; return n < 3; }\n'
 
 
-def explode(player: Player, bomb: str) -> None:
+def explode(player: _Player, bomb: str) -> None:
     """It is bounded and reported, and the next test event is an ordinary one."""
     files: dict[str, str | bytes] = {"a": "1", "fopen.c": FOPEN}
     run = player.runner.run(player.avatar, player.files(BOMBS[bomb], **files), max_seconds=30)

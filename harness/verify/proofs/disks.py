@@ -16,9 +16,9 @@ from harness.engines.folders import scratch
 from harness.inside.disk import can_exchange, remove_tree
 from harness.inside.layout import ACCEPTING
 from harness.verify.proofs.outage import ROOT, Disk
-from harness.verify.proofs.recorder import OPAQUE
+from harness.verify.proofs.recorder import OPAQUE_ATTRIBUTE
 
-MEMORY = Path("/dev/shm")
+_MEMORY = Path("/dev/shm")
 """Where a disk that is made and opened a thousand times costs next to nothing, however busy the real one is."""
 
 
@@ -29,17 +29,17 @@ def in_memory() -> Iterator[Path]:
     """
     prefix = f"harness-{os.geteuid()}-outage-"
     with contextlib.suppress(OSError):
-        for each in MEMORY.glob(f"{prefix}*"):
+        for each in _MEMORY.glob(f"{prefix}*"):
             if each.lstat().st_uid == os.geteuid():
                 with contextlib.suppress(BlockingIOError), _held(each):
                     remove_tree(each)
     with contextlib.ExitStack() as stack:
         try:
-            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=MEMORY))
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_MEMORY))
             stack.callback(remove_tree, folder)
             stack.enter_context(_held(folder))
-            os.setxattr(folder, OPAQUE, b"y")
-            os.removexattr(folder, OPAQUE)
+            os.setxattr(folder, OPAQUE_ATTRIBUTE, b"y")
+            os.removexattr(folder, OPAQUE_ATTRIBUTE)
             fit = can_exchange(str(folder))
         except OSError:
             fit = False
@@ -69,7 +69,7 @@ def make(disk: Disk, place: Path) -> None:
         folders.append((path, folder))
         numbers[disk.inodes[folder].number] = os.lstat(path).st_ino
         if disk.part(folder, "opaque"):
-            os.setxattr(path, OPAQUE, b"y")
+            os.setxattr(path, OPAQUE_ATTRIBUTE, b"y")
         for name, inode in disk.names.get(folder, {}).items():
             below = os.path.join(path, os.fsencode(name))
             if stat.S_ISDIR(disk.inodes[inode].kind):

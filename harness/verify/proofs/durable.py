@@ -8,7 +8,7 @@ See `harness.verify.proofs.power`. That what is left is whole where the file sys
 from __future__ import annotations
 
 from harness.verify.proofs import power
-from harness.verify.proofs.outage import Model
+from harness.verify.proofs.outage import CrashModel
 from harness.verify.proofs.search import Search
 from harness.verify.proofs.subject import Subject
 
@@ -16,5 +16,8 @@ from harness.verify.proofs.subject import Subject
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first state that is torn, or has lost what was accepted."""
     power.tried(
-        subject, search, Model.STRICT, states=round(power.STATES * max(1.0, search.effort.factor))
+        subject,
+        search,
+        CrashModel.STRICT,
+        states=round(power.STATES * max(1.0, search.effort.factor)),
     )

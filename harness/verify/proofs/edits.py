@@ -34,9 +34,9 @@ from harness.verify.proofs.subject import SECONDS, Subject, complete, seen
 from harness.verify.proofs.verdict import Refuted, Untried
 from harness.verify.testing.strategies import several
 
-SECOND = 10**9
+_SECOND = 10**9
 
-MAKEFILE = b"""\
+_MAKEFILE = b"""\
 program: a.o b.o
 \t@cat a.o b.o >$@ && echo built $@ >&2
 a.o: a.c gen.h
@@ -47,10 +47,10 @@ gen.h: gen.src
 \t@(printf gen; cat gen.src) >$@ && echo built $@ >&2
 """
 
-SOURCES = (b"a.c", b"b.c", b"gen.src")
-MADE = (b"gen.h", b"a.o", b"b.o", b"program")
+_SOURCES = (b"a.c", b"b.c", b"gen.src")
+_MADE = (b"gen.h", b"a.o", b"b.o", b"program")
 
-AGES = (-3600 * SECOND, -SECOND, -1000, -1, 0, 2 * SECOND, 3600 * SECOND)
+_AGES = (-3600 * _SECOND, -_SECOND, -1000, -1, 0, 2 * _SECOND, 3600 * _SECOND)
 """Of files in the player's folder, in nanoseconds from now."""
 
 DEEDS = {
@@ -77,7 +77,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Step:
+class _Step:
     """What the player edits before a press, and what its run does."""
 
     edits: frozenset[bytes]
@@ -86,42 +86,42 @@ class Step:
 
 STARTS = st.builds(
     Start,
-    st.fixed_dictionaries({name: st.sampled_from(AGES) for name in SOURCES}),
-    st.dictionaries(st.sampled_from(MADE), st.sampled_from(AGES), max_size=4),
+    st.fixed_dictionaries({name: st.sampled_from(_AGES) for name in _SOURCES}),
+    st.dictionaries(st.sampled_from(_MADE), st.sampled_from(_AGES), max_size=4),
 )
-STEPS = st.lists(
+_STEPS = st.lists(
     st.builds(
-        Step,
-        st.frozensets(st.sampled_from(SOURCES), max_size=2),
+        _Step,
+        st.frozensets(st.sampled_from(_SOURCES), max_size=2),
         st.sampled_from(sorted(DEEDS, key=list(DEEDS).index)),
     ),
     min_size=1,
     max_size=3,
 )
-SESSIONS = several(st.tuples(STARTS, STEPS))
+_SESSIONS = several(st.tuples(STARTS, _STEPS))
 
 
-Session = tuple[Start, Sequence[Step]]
+Session = tuple[Start, Sequence[_Step]]
 
-OLD = Start({b"a.c": -10 * SECOND, b"b.c": -10 * SECOND, b"gen.src": -10 * SECOND}, {})
+OLD = Start({b"a.c": -10 * _SECOND, b"b.c": -10 * _SECOND, b"gen.src": -10 * _SECOND}, {})
 BUILT = Start(
     OLD.ages,
-    {b"gen.h": -9 * SECOND, b"a.o": -8 * SECOND, b"b.o": -8 * SECOND, b"program": -7 * SECOND},
+    {b"gen.h": -9 * _SECOND, b"a.o": -8 * _SECOND, b"b.o": -8 * _SECOND, b"program": -7 * _SECOND},
 )
-AHEAD = Start({**OLD.ages, b"a.c": 3600 * SECOND}, BUILT.made)
-STALE = Start({**OLD.ages, b"b.c": -SECOND}, BUILT.made)
+_AHEAD = Start({**OLD.ages, b"a.c": 3600 * _SECOND}, BUILT.made)
+STALE = Start({**OLD.ages, b"b.c": -_SECOND}, BUILT.made)
 
 NOTHING = frozenset[bytes]()
 ONE = frozenset({b"b.c"})
 
 
-def _steps(*steps: tuple[frozenset[bytes], str]) -> list[Step]:
-    return [Step(*each) for each in steps]
+def _steps(*steps: tuple[frozenset[bytes], str]) -> list[_Step]:
+    return [_Step(*each) for each in steps]
 
 
-KINDS: Mapping[str, Session] = {
+_KINDS: Mapping[str, Session] = {
     "objects that are older than a source": (STALE, _steps((NOTHING, "nothing"))),
-    "a source from the future": (AHEAD, _steps((NOTHING, "nothing"), (NOTHING, "nothing"))),
+    "a source from the future": (_AHEAD, _steps((NOTHING, "nothing"), (NOTHING, "nothing"))),
     "a run that rewrites a source": (
         OLD,
         _steps((NOTHING, "rewrites a source"), (NOTHING, "nothing"), (NOTHING, "nothing")),
@@ -169,13 +169,13 @@ class Twin:
         both = {**start.ages, **start.made}
         ahead = sorted({age for age in both.values() if age > 0})
         for name, age in both.items():
-            content = b"000\n" if name in SOURCES else b"host " + name + b"\n"
+            content = b"000\n" if name in _SOURCES else b"host " + name + b"\n"
             _write(folder / os.fsdecode(name), content, now + age)
             # What lies ahead of the clock is brought to it, in its order: in place it would hide every edit.
             self.stamps[name] = now + (1 + ahead.index(age) if age > 0 else age)
             _write(twin / os.fsdecode(name), content, self.stamps[name])
         for root in (folder, twin):
-            _write(root / "Makefile", MAKEFILE, now - 7200 * SECOND)
+            _write(root / "Makefile", _MAKEFILE, now - 7200 * _SECOND)
 
     def edit(self, names: frozenset[bytes], *, others: bool) -> None:
         """In both, to as many bytes as before. In the twin what lies ahead of the clock is brought to it until the build is over,
@@ -221,7 +221,7 @@ class Twin:
         if done.returncode == 0:
             for path, (was, now) in self.brought.items():
                 left = path.exists() and path.lstat().st_mtime_ns == now
-                if left and os.fsencode(path.name) not in SOURCES:
+                if left and os.fsencode(path.name) not in _SOURCES:
                     os.utime(path, ns=(was, was))
         return done.stdout, _built(done.stderr)
 
@@ -277,12 +277,12 @@ def prove(subject: Subject, search: Search) -> None:
                                 f"{story}: project {name} built {', '.join(sorted(more))}, and make in place did not"
                             )
 
-        search.listed("kinds", KINDS, lambda name: check([KINDS[name]]))
-        search.listed("cases", CASES, lambda name: CASES[name](subject))
-        search.drawn("sessions", SESSIONS, alone_too(check), most=subject.most(33, 5), weigh=len)
+        search.listed("kinds", _KINDS, lambda name: check([_KINDS[name]]))
+        search.listed("cases", _CASES, lambda name: _CASES[name](subject))
+        search.drawn("sessions", _SESSIONS, alone_too(check), most=subject.most(33, 5), weigh=len)
 
 
-def _script(going: Sequence[tuple[Twin, Step]]) -> bytes:
+def _script(going: Sequence[tuple[Twin, _Step]]) -> bytes:
     lines = [b"#!/bin/sh"]
     for twin, step in going:
         deed = DEEDS[step.deed] or b":"
@@ -301,7 +301,7 @@ def _built(stderr: str) -> set[str]:
     }
 
 
-def _tell(press: int, going: Sequence[tuple[Twin, Step]], sessions: Sequence[Session]) -> str:
+def _tell(press: int, going: Sequence[tuple[Twin, _Step]], sessions: Sequence[Session]) -> str:
     said = []
     for twin, step in going:
         number = int(twin.folder.name)
@@ -316,11 +316,11 @@ def _tell(press: int, going: Sequence[tuple[Twin, Step]], sessions: Sequence[Ses
 def _ages(start: Start) -> str:
     both = {**start.ages, **start.made}
     return "stamps " + ", ".join(
-        f"{os.fsdecode(name)} {age / SECOND:+g} s" for name, age in both.items()
+        f"{os.fsdecode(name)} {age / _SECOND:+g} s" for name, age in both.items()
     )
 
 
-def _labels(start: Start, steps: Sequence[Step]) -> Iterator[str]:
+def _labels(start: Start, steps: Sequence[_Step]) -> Iterator[str]:
     both = [*start.ages.values(), *start.made.values()]
     if any(age > 0 for age in both):
         yield "ahead of the clock"
@@ -394,7 +394,7 @@ def _frozen(subject: Subject) -> None:
         if run.tag != 1:
             raise Refuted(f"a test event was {run.outcome}: {run.reason}")
         with runner.katas.history(avatar) as history:
-            kept = commits.show(history, 1).files
+            kept = commits.read_commit(history, 1).files
         if kept.get(b"source") != b"1\n" or b"cyber-dojo.sh" not in kept:
             raise Refuted(f"tag 1 holds {kept!r}, and the run printed {run.stdout!r}")
 
@@ -419,7 +419,7 @@ def _same_second(subject: Subject) -> None:
                 )
 
 
-CASES = {
+_CASES = {
     "what travels": _travels,
     "the folder changes while the run goes on": _frozen,
     "Python within the same second": _same_second,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from harness.inside.layout import show
+from harness.inside.layout import printable_name
 from harness.inside.tree import Entry, Snapshot
 from harness.runners.run import Run
 from harness.verify.proofs.search import Search
@@ -29,7 +29,7 @@ PLANTS = """#!/bin/sh
 
 FOREST = several(trees(size=4, readable=False))
 
-SECOND = 10**9
+_SECOND = 10**9
 
 
 def prove(subject: Subject, search: Search) -> None:
@@ -75,17 +75,17 @@ def prove(subject: Subject, search: Search) -> None:
         search.drawn("twenty-trips", grown, lambda forest: check(forest, 20), most=1, weigh=len)
 
 
-KINDS = {"f": "file", "d": "folder", "l": "symlink", "p": "fifo"}
+_KINDS = {"f": "file", "d": "folder", "l": "symlink", "p": "fifo"}
 
 
 def _labels(tree: Tree) -> Iterator[str]:
     for entry in tree.values():
-        yield KINDS[entry.kind]
+        yield _KINDS[entry.kind]
         if entry.twin:
             yield "hard link"
         if entry.hole:
             yield "hole"
-        if entry.mtime_ns < 0 or entry.mtime_ns > 2**32 * SECOND:
+        if entry.mtime_ns < 0 or entry.mtime_ns > 2**32 * _SECOND:
             yield "date of another age"
         if not entry.mode & 0o400:
             yield "unreadable"
@@ -102,7 +102,7 @@ def _check_planted(run: Run, plan: Snapshot) -> None:
         raise Untried(f"the trees could not be planted: {' '.join(run.stderr.split())}")
     for path, entry in plan.items():
         stamp = left[path].mtime_ns
-        if stamp != entry.mtime_ns and abs(stamp - entry.mtime_ns) < SECOND:
+        if stamp != entry.mtime_ns and abs(stamp - entry.mtime_ns) < _SECOND:
             raise Untried(
-                f"the sandbox cannot hold the stamp {decimal(entry.mtime_ns)} of {show(path)}: it has {decimal(stamp)}"
+                f"the sandbox cannot hold the stamp {decimal(entry.mtime_ns)} of {printable_name(path)}: it has {decimal(stamp)}"
             )

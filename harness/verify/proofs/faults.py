@@ -24,14 +24,14 @@ RUN, KEEPER, HARNESS = "run-container", "keeper", "harness"
 TO, FROM = "to", "from"
 CUT = "cut off"
 
-WORDS = re.compile(
+_WORDS = re.compile(
     rf"the (?P<victim>{RUN}|{KEEPER}|{HARNESS}) is (?P<action>{KILLED}|{CUT}|{FULL}) "
     rf"(?:at byte (?P<byte>\d+) (?P<way>{TO}|{FROM}) the (?P<stream>{RUN}|{KEEPER})|at change (?P<change>\d+) of its disk)"
 )
 
 
 @dataclass(frozen=True)
-class Place:
+class StreamPlace:
     """So many bytes of what goes to a container, or comes from it, in one test event."""
 
     stream: str
@@ -40,12 +40,12 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Fault:
+class TimedFault:
     """What happens to whom, and when: after so many bytes, or before so many changes of the victim's disk."""
 
     victim: str
     action: str
-    place: Place | None = None
+    place: StreamPlace | None = None
     change: int = 0
 
     def __str__(self) -> str:
@@ -57,9 +57,9 @@ class Fault:
         )
 
     @classmethod
-    def parse(cls, words: str) -> Fault:
+    def parse(cls, words: str) -> TimedFault:
         """The fault that `str(fault)` wrote. Raises UsageError for anything else."""
-        found = WORDS.fullmatch(words)
+        found = _WORDS.fullmatch(words)
         if not found:
             raise UsageError(f"{words!r} is no fault")
         if found["change"]:
@@ -67,7 +67,7 @@ class Fault:
         return cls(
             found["victim"],
             found["action"],
-            Place(found["stream"], found["way"], int(found["byte"])),
+            StreamPlace(found["stream"], found["way"], int(found["byte"])),
         )
 
 
@@ -110,7 +110,7 @@ class FaultyEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._fault: Fault | None = None
+        self._fault: TimedFault | None = None
         self._counting = False
         self._course = Course()
         self._streams: dict[str, list[_Watched]] = {RUN: [], KEEPER: []}
@@ -135,7 +135,7 @@ class FaultyEngine:
         return stream
 
     @contextmanager
-    def armed(self, fault: Fault) -> Iterator[None]:
+    def armed(self, fault: TimedFault) -> Iterator[None]:
         """The fault waits for its moment in the test event of this block."""
         renew = fault.victim == KEEPER and not fault.place
         if renew:
@@ -212,7 +212,7 @@ class FaultyEngine:
             stream.cut()
             stream.kill()
 
-    def _spoiled(self, program: bytes, fault: Fault | None) -> bytes:
+    def _spoiled(self, program: bytes, fault: TimedFault | None) -> bytes:
         if self._counting:
             call = f"install({COUNTED!r}, 0, lambda: os.write(2, b'.'))"
         elif fault and fault.victim == KEEPER and not fault.place:

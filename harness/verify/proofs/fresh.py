@@ -65,7 +65,7 @@ echo "umask $(umask), HOME $HOME, open files $(ulimit -n), nice $(nice)" >&2
 
 
 @dataclass(frozen=True)
-class Case:
+class _Case:
     """One thing that must not survive, after one kind of test event."""
 
     what: str
@@ -96,14 +96,14 @@ SURVIVORS: Mapping[str, str] = {
 
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first thing that is still there."""
-    cases = [Case(what, after) for after in AFTER for what in SURVIVORS]
+    cases = [_Case(what, after) for after in AFTER for what in SURVIVORS]
     with subject.runner(observe=False) as runner:
 
         @cache
         def survivors(after: str) -> Mapping[str, str]:
             return _survivors(runner, subject, AFTER[after])
 
-        def check(case: Case) -> None:
+        def check(case: _Case) -> None:
             if how := survivors(case.after).get(case.what):
                 raise Refuted(how)
 

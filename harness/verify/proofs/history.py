@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from harness.katas import commits
-from harness.verify.proofs.packed import ALL, NONE, TAGS, pack
+from harness.verify.proofs.packed import ALL, NONE, TAGS, pack_references
 from harness.verify.proofs.search import Search
-from harness.verify.proofs.state import look
+from harness.verify.proofs.state import avatar_state
 from harness.verify.proofs.subject import Subject, complete
 from harness.verify.proofs.verdict import Refuted, Untried
 
@@ -28,7 +28,9 @@ def prove(subject: Subject, search: Search) -> None:
         def check(packings: Sequence[str]) -> None:
             avatar, sent = subject.avatar(), []
             for number, packing in enumerate((NONE, *packings), 1):
-                if packing != NONE and not pack(subject.engine, runner.katas, avatar, packing):
+                if packing != NONE and not pack_references(
+                    subject.engine, runner.katas, avatar, packing
+                ):
                     raise Untried(
                         "what this engine keeps cannot be reached from here to pack its references"
                     )
@@ -42,12 +44,12 @@ def prove(subject: Subject, search: Search) -> None:
                         f"{', '.join(packings)} packed: tag {run.tag} came after {number - 1}"
                     )
                 sent.append(script.encode())
-            state = look(runner.katas, avatar)
+            state = avatar_state(runner.katas, avatar)
             if state.tag != len(sent):
                 raise Refuted(f"there are {state.tag} tags after {len(sent)} test events")
             with runner.katas.history(avatar) as history:
                 for tag, script_sent in enumerate(sent, 1):
-                    record = commits.show(history, tag)
+                    record = commits.read_commit(history, tag)
                     search.tally.entries += len(record.files)
                     if record.files != {
                         b"cyber-dojo.sh": script_sent,

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from harness.inside.layout import show
+from harness.inside.layout import printable_name
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
@@ -28,40 +28,40 @@ from harness.verify.proofs.project import (
     EDITS,
     GCC,
     SCRIPT,
-    Edit,
     Files,
     Project,
+    ProjectEdit,
     needs,
     sources,
     visible,
 )
 from harness.verify.proofs.search import Search
 from harness.verify.proofs.subject import Subject, complete, seen
-from harness.verify.proofs.together import join, part
+from harness.verify.proofs.together import join_projects, part
 from harness.verify.proofs.verdict import Refuted, Untried
 from harness.verify.testing.strategies import several
 
 TIMES_OUT_AFTER = 1.0
 
-STEPS = 4
+_STEPS = 4
 """Test events of a session, but for the first and one that times out."""
 
-GCC_SESSION: Sequence[Sequence[Edit]] = (
+GCC_SESSION: Sequence[Sequence[ProjectEdit]] = (
     [],
-    [Edit("header", 1, 7)],
-    [Edit("shape", 1, 1), Edit("module includes", 1, 1)],
-    [Edit("rename header", 1, 3), Edit("module", 2, 5)],
-    [Edit("delete header", 3, 0)],
-    [Edit("header", 3, 1), Edit("delete module", 0, 0)],
+    [ProjectEdit("header", 1, 7)],
+    [ProjectEdit("shape", 1, 1), ProjectEdit("module includes", 1, 1)],
+    [ProjectEdit("rename header", 1, 3), ProjectEdit("module", 2, 5)],
+    [ProjectEdit("delete header", 3, 0)],
+    [ProjectEdit("header", 3, 1), ProjectEdit("delete module", 0, 0)],
 )
 """No edit; a header's; a symlink and a new dependency; a new name; a header too few; and all whole again."""
 
 
 @dataclass(frozen=True)
-class Step:
+class _Step:
     """What a player does before a test event: some edits, or all is as at an old tag again."""
 
-    edits: Sequence[Edit] = ()
+    edits: Sequence[ProjectEdit] = ()
     back: int | None = None
 
 
@@ -69,33 +69,33 @@ class Step:
 class Game:
     """Sessions side by side, and before which of their test events there is one that times out."""
 
-    sessions: Sequence[Sequence[Step]]
+    sessions: Sequence[Sequence[_Step]]
     times_out: int | None = None
 
 
-SESSIONS = several(
+_SESSIONS = several(
     st.lists(
-        st.builds(Step, EDITS) | st.builds(Step, st.just(()), st.integers(0, 3)),
+        st.builds(_Step, EDITS) | st.builds(_Step, st.just(()), st.integers(0, 3)),
         min_size=1,
-        max_size=STEPS,
+        max_size=_STEPS,
     ),
     most=16,
 )
-GAMES = st.builds(Game, SESSIONS, st.none() | st.none() | st.integers(1, STEPS))
+GAMES = st.builds(Game, _SESSIONS, st.none() | st.none() | st.integers(1, _STEPS))
 
 
 def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first test event of a session that built something else, compiled too little or too much."""
     with subject.runner() as runner:
 
-        def with_gcc(session: Sequence[Sequence[Edit]]) -> None:
-            table = Table(subject, runner, [Play(subject, GCC)])
+        def with_gcc(session: Sequence[Sequence[ProjectEdit]]) -> None:
+            table = Table(subject, runner, [_Play(subject, GCC)])
             for edits in session:
                 table.plays[0].edit(edits)
                 table.test()
 
         def together(game: Game) -> None:
-            table = Table(subject, runner, [Play(subject, SCRIPT) for _ in game.sessions])
+            table = Table(subject, runner, [_Play(subject, SCRIPT) for _ in game.sessions])
             table.test()
             for press in range(max(map(len, game.sessions))):
                 for play, session in zip(table.plays, game.sessions, strict=True):
@@ -130,7 +130,7 @@ def prove(subject: Subject, search: Search) -> None:
 class Table:
     """Players who play side by side, in one sandbox."""
 
-    def __init__(self, subject: Subject, runner: BaseRunner, plays: Sequence[Play]) -> None:
+    def __init__(self, subject: Subject, runner: BaseRunner, plays: Sequence[_Play]) -> None:
         self.plays = plays
         self._subject, self._runner, self._avatar = subject, runner, subject.avatar()
         self._names = [str(number) for number in range(1, len(plays) + 1)]
@@ -155,12 +155,12 @@ class Table:
             play.timed_out(run)
 
     def _files(self, *, hang: bool) -> VisibleFiles:
-        return join(
+        return join_projects(
             {name: play.send(hang=hang) for name, play in zip(self._names, self.plays, strict=True)}
         )
 
 
-class Play:
+class _Play:
     """One player's session: what was sent, and what each object was last compiled from."""
 
     def __init__(self, subject: Subject, compiler: bytes) -> None:
@@ -177,7 +177,7 @@ class Play:
         ] = {}  # source to all it needed then
         self._perhaps_kept = False  # what a run past its limit compiled
 
-    def edit(self, edits: Sequence[Edit]) -> None:
+    def edit(self, edits: Sequence[ProjectEdit]) -> None:
         for each in edits:
             self.project, words = each.apply(self.project)
             self._edits += [words] if words else []
@@ -190,7 +190,7 @@ class Play:
             )
             self.project = self.tags[tag]
 
-    def step(self, step: Step) -> None:
+    def step(self, step: _Step) -> None:
         if step.back is None:
             self.edit(step.edits)
         else:
@@ -277,4 +277,4 @@ class Play:
 
 
 def _list(names: list[bytes]) -> str:
-    return ", ".join(map(show, names)) + (" was" if len(names) == 1 else " were")
+    return ", ".join(map(printable_name, names)) + (" was" if len(names) == 1 else " were")

@@ -35,19 +35,19 @@ from harness.verify.proofs.search import Search
 from harness.verify.proofs.subject import SECONDS, Subject
 from harness.verify.proofs.verdict import Refuted, Untried
 
-LIMITS = Limits(
+_LIMITS = Limits(
     memory=256 * MIB, sandbox=24 * MIB, temporary=4 * MIB, file=4 * MIB, processes=60, open_files=64
 )
 """So small that a run gets to them at once, and no smaller than a compiler needs."""
 
 BOUNDS = {
-    "open files": 4 * LIMITS.open_files,
-    "a file": 4 * LIMITS.file,
-    "/tmp": 4 * LIMITS.temporary,
-    "the sandbox": 3 * LIMITS.sandbox,
-    "processes": 4 * LIMITS.processes,
-    "memory": 4 * LIMITS.memory,
-    "memory without a name": 4 * LIMITS.memory,
+    "open files": 4 * _LIMITS.open_files,
+    "a file": 4 * _LIMITS.file,
+    "/tmp": 4 * _LIMITS.temporary,
+    "the sandbox": 3 * _LIMITS.sandbox,
+    "processes": 4 * _LIMITS.processes,
+    "memory": 4 * _LIMITS.memory,
+    "memory without a name": 4 * _LIMITS.memory,
 }
 """How much is taken of each: much more than there may be."""
 
@@ -177,7 +177,7 @@ def prove(subject: Subject, search: Search) -> None:
     """Refuted by the first thing that a run reached, or took too much of."""
     engine = _Listening(subject.engine)
     with replace(subject, engine=cast(Engine, engine)).runner(
-        observe=False, limits=LIMITS
+        observe=False, limits=_LIMITS
     ) as runner:
         trial = _Trial(subject, runner, engine)
 
@@ -261,11 +261,11 @@ class _Trial:
         """What came through to the harness when the run had used up all that it may print."""
         self.engine.heard.clear()
         script = FORGE + (TRACE if self.runner.engine.isolates else ":")
-        run = self._play(self._avatar, script.format(fill=LIMITS.output + 8192, token=self.token))
+        run = self._play(self._avatar, script.format(fill=_LIMITS.output + 8192, token=self.token))
         found = {}
         if f"forged-{self.token}".encode() in bytes(self.engine.heard):
             found["the harness's streams"] = "what it wrote into them arrived"
-        if not run.truncated or max(len(run.stdout), len(run.stderr)) > LIMITS.output:
+        if not run.truncated or max(len(run.stdout), len(run.stderr)) > _LIMITS.output:
             found["output without end"] = ""
         return found
 

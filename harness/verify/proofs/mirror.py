@@ -40,9 +40,9 @@ from harness.verify.testing.sessions import (
 )
 from harness.verify.testing.strategies import DEEP, sessions, several
 
-SCRIPT = b"cyber-dojo.sh"
+_SCRIPT = b"cyber-dojo.sh"
 
-MADE = tuple(
+_MADE = tuple(
     Change(WRITE, path, b"1\n")
     for path in (b"gone", b"old", b"file", b"folder/in", b"link", b"deep/x/y")
 )
@@ -98,8 +98,8 @@ LONG, SHORT = 26, 8
 event is dear, it is a shorter one.
 """
 
-CASES = {
-    "what the player changes": (Press(edits=MADE), Press(edits=CHANGED), Press()),
+_CASES = {
+    "what the player changes": (Press(edits=_MADE), Press(edits=CHANGED), Press()),
     "a folder that the run renames": (
         Press(deeds=(Change(WRITE, b"folder/in/file", b"1\n"),)),
         Press(deeds=(Change(MOVE, b"folder", b"renamed"),)),
@@ -161,7 +161,7 @@ CASES = {
         Press(),
     ),
     "what the run changes": (
-        Press(deeds=MADE),
+        Press(deeds=_MADE),
         Press(deeds=(*CHANGED, Change(REMOVE, b"deep/x"))),
         Press(),
     ),
@@ -198,7 +198,7 @@ def prove(subject: Subject, search: Search) -> None:
             def compare(
                 where: str, model: Model, found: Snapshot, *, contents: bool = False
             ) -> None:
-                tree = {path: entry for path, entry in found.items() if path not in (b".", SCRIPT)}
+                tree = {path: entry for path, entry in found.items() if path not in (b".", _SCRIPT)}
                 model.settle(tree)
                 search.tally.compared(tree)
                 if said := differences(model.entries(tree, contents=contents), tree):
@@ -210,7 +210,7 @@ def prove(subject: Subject, search: Search) -> None:
                 model.arrive()
                 arrived = model.copy()
                 script = model.run(press.deeds)
-                files = VisibleFiles({**model.files(), SCRIPT: VisibleFile(script)})
+                files = VisibleFiles({**model.files(), _SCRIPT: VisibleFile(script)})
                 run = complete(runner, avatar, files, story=story)
                 compare("before the run", arrived, seen(run).before)
                 if run.status:
@@ -231,7 +231,7 @@ def prove(subject: Subject, search: Search) -> None:
                 )
             check(beside(several))
 
-        search.listed("cases", CASES, lambda case: check(CASES[case]))
+        search.listed("cases", _CASES, lambda case: check(_CASES[case]))
         length = subject.most(LONG, LONG if subject.variant.kind.mounts is Overlay else SHORT)
         search.listed(
             "long",

@@ -20,10 +20,10 @@ GAPS = st.lists(
 )
 """Seconds between the end of a test event and the edit: within a tick of the kernel's clock, around it, and beyond."""
 
-AHEAD = ("1 second", "1 hour", "1 year")
+_AHEAD = ("1 second", "1 hour", "1 year")
 """How far the clock runs ahead that a build's product is stamped from: every edit seems to be older than it."""
 
-FILES = {
+_FILES = {
     "cyber-dojo.sh": "#!/bin/sh\nmake --silent && cat product\n",
     "Makefile": "product: source\n\tcp source product\n",
 }
@@ -37,7 +37,7 @@ SEVERAL = {
 }
 
 
-def sources(edit: int) -> dict[str, str]:
+def _sources(edit: int) -> dict[str, str]:
     """All of them, edited so often."""
     return {f"{each}.source": f"{each} edit {edit:03}\n" for each in PAIRS}
 
@@ -48,11 +48,11 @@ def prove(subject: Subject, search: Search) -> None:
 
         def check(gaps: list[float]) -> None:
             avatar = subject.avatar()
-            complete(runner, avatar, {**SEVERAL, **sources(0)})
+            complete(runner, avatar, {**SEVERAL, **_sources(0)})
             search.tally.label(*(f"{gap * 1000:g} ms" for gap in gaps))
             for number, gap in enumerate(gaps, 1):
                 time.sleep(gap)
-                edited = sources(number)
+                edited = _sources(number)
                 run = complete(runner, avatar, {**SEVERAL, **edited})
                 if run.stdout != "".join(edited.values()):
                     raise Refuted(
@@ -61,10 +61,10 @@ def prove(subject: Subject, search: Search) -> None:
 
         def check_ahead(ahead: str) -> None:
             avatar = subject.avatar()
-            makefile = f"{FILES['Makefile']}\ttouch -d '{ahead}' product\n"
+            makefile = f"{_FILES['Makefile']}\ttouch -d '{ahead}' product\n"
             for number in range(3):
                 edited: dict[str, str | bytes] = {
-                    **FILES,
+                    **_FILES,
                     "Makefile": makefile,
                     "source": f"edit {number}\n",
                 }
@@ -73,7 +73,7 @@ def prove(subject: Subject, search: Search) -> None:
                     raise Refuted(f"edit {number} was missed: make gave {run.stdout!r}")
 
         search.listed(
-            "ahead", AHEAD, check_ahead, show=lambda ahead: f"products from a clock {ahead} ahead"
+            "ahead", _AHEAD, check_ahead, show=lambda ahead: f"products from a clock {ahead} ahead"
         )
         search.drawn(
             "gaps", GAPS, check, most=subject.most(17, 4), weigh=lambda gaps: len(gaps) * len(PAIRS)

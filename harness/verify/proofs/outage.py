@@ -29,9 +29,9 @@ from harness.verify.proofs.recorder import MARK
 ROOT = 1
 """The number of the folder itself: it is looked at first."""
 
-EVERYTHING = 0
+_EVERYTHING = 0
 
-RENAMES = frozenset({"os.rename", "harness.exchange"})
+_RENAMES = frozenset({"os.rename", "harness.exchange"})
 
 BARE = {"content": b"", "mode": 0o600, "mtime": 10**9, "opaque": False}
 """What an inode has of which nothing has landed but that it is there; a folder's mode has what it takes to enter."""
@@ -40,7 +40,7 @@ HALVED = 2
 """Bytes of a content that can be cut in two."""
 
 
-class Model(StrEnum):
+class CrashModel(StrEnum):
     """Of what lands."""
 
     STRICT = "strict"
@@ -58,7 +58,7 @@ class Inode:
 
 
 @dataclass(frozen=True)
-class Change:
+class _Change:
     """What lands as a whole or not at all."""
 
     inode: int  # 0 where it is about names
@@ -86,7 +86,7 @@ class Mark:
     name: str
 
 
-Item = Change | Forced | Mark
+_Item = _Change | Forced | Mark
 
 
 @dataclass
@@ -114,7 +114,7 @@ class Disk:
             folder = above
         return True
 
-    def apply(self, change: Change, *, forced: bool = False) -> None:
+    def apply(self, change: _Change, *, forced: bool = False) -> None:
         """Let it land; what was not `forced` to the disk does not without the folders that it is in."""
         if change.part:
             self.parts[change.inode, change.part] = change.value
@@ -138,16 +138,16 @@ class Disk:
         return Disk(self.inodes, dict(self.parts), names, dict(self._above))
 
 
-class Course:
+class RecordedCalls:
     """What was done to a folder, as it was recorded."""
 
     def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:
         """`records` are a Recorder's."""
         self.inodes: dict[int, Inode] = {}
-        self.items: list[Item] = []
+        self.items: list[_Item] = []
         self.calls: list[str] = []  # the names of the calls, in order
         # Whoever asks for one moment after the other does not begin anew.
-        self._so_far: dict[Model, tuple[int, Disk, list[Change]]] = {}
+        self._so_far: dict[CrashModel, tuple[int, Disk, list[_Change]]] = {}
         nodes: dict[int, Mapping[str, Any]] = {}
         call, number = "", 0
         for record in records:
@@ -173,18 +173,20 @@ class Course:
         """Where these are."""
         return [place for place, item in enumerate(self.items) if item == Mark(name)]
 
-    def at(self, place: int, model: Model) -> Moment:
+    def at(self, place: int, model: CrashModel) -> Moment:
         """What may have landed when the power fails just before this item."""
         begin, sure, unsure = self._so_far.get(model, (0, Disk(self.inodes), []))
         if place < begin:
             begin, sure, unsure = 0, Disk(self.inodes), []
         for item in self.items[begin:place]:
-            if isinstance(item, Change):
+            if isinstance(item, _Change):
                 unsure.append(item)
-                if model is Model.ORDERED and item.barrier:
-                    unsure = _land(sure, unsure, EVERYTHING)
+                if model is CrashModel.ORDERED and item.barrier:
+                    unsure = _land(sure, unsure, _EVERYTHING)
             elif isinstance(item, Forced):
-                unsure = _land(sure, unsure, EVERYTHING if model is Model.ORDERED else item.what)
+                unsure = _land(
+                    sure, unsure, _EVERYTHING if model is CrashModel.ORDERED else item.what
+                )
         self._so_far[model] = (place, sure, unsure)
         return Moment(sure.copy(), tuple(unsure))
 
@@ -194,13 +196,13 @@ def _inode(node: Mapping[str, Any]) -> Inode:
     return Inode(node["kind"], node["inode"], node["device"], target)
 
 
-def _land(sure: Disk, unsure: Sequence[Change], what: int) -> list[Change]:
+def _land(sure: Disk, unsure: Sequence[_Change], what: int) -> list[_Change]:
     """Let what is forced there land, with what it came after at the same places; returns what stays unsure."""
     places: set[tuple[int, str]] = set()
     landing = []
     for change in reversed(unsure):
         here = {(folder, name) for folder, name, _ in change.names}
-        forced = what in (EVERYTHING, change.inode) or any(folder == what for folder, _ in here)
+        forced = what in (_EVERYTHING, change.inode) or any(folder == what for folder, _ in here)
         landing.append(forced or not places.isdisjoint(here))
         if landing[-1]:
             places |= here
@@ -218,7 +220,7 @@ class Moment:
     """When the power fails."""
 
     sure: Disk
-    unsure: tuple[Change, ...]
+    unsure: tuple[_Change, ...]
 
     def disk(self, landed: int) -> Disk:
         """What is on the disk, if of the unsure those have landed whose bits are set."""
@@ -228,7 +230,7 @@ class Moment:
                 disk.apply(change)
         return disk
 
-    def makes_folder(self, change: Change) -> bool:
+    def makes_folder(self, change: _Change) -> bool:
         """Whether it gives a new folder its name, and does nothing else."""
         inode = change.names[0][2] if len(change.names) == 1 else None
         return inode is not None and stat.S_ISDIR(self.sure.inodes[inode].kind)
@@ -244,14 +246,14 @@ class Moment:
         if not off:
             return "all before it is on the disk"
         few = on if len(on) <= len(off) else off
-        some = "; ".join(dict.fromkeys(each.words for each in few[:MANY]))
-        some += f"; and {len(few) - MANY} more" if len(few) > MANY else ""
+        some = "; ".join(dict.fromkeys(each.words for each in few[:_MANY]))
+        some += f"; and {len(few) - _MANY} more" if len(few) > _MANY else ""
         if few is on:
             return f"nothing is on the disk that was not forced there, but {some}"
         return f"all before it is on the disk, but {some}"
 
 
-MANY = 3
+_MANY = 3
 """Changes that are told; the others are counted."""
 
 
@@ -260,7 +262,7 @@ def _changes(
     after: Mapping[int, Mapping[str, Any]],
     call: str,
     number: int,
-) -> Iterator[Change]:
+) -> Iterator[_Change]:
     """What differs, in an order in which it can be made."""
     paths = _paths(after) | {key: path for key, path in _paths(before).items() if key not in after}
     names: list[tuple[int, str, int | None]] = []
@@ -271,7 +273,7 @@ def _changes(
             if old.get(name) != new.get(name):
                 names += [(folder, name, new.get(name))]
     moved: list[tuple[int, str, int | None]] = []
-    if call in RENAMES:
+    if call in _RENAMES:
         kept = {inode for _, _, inode in names if inode in before}
         moved = [
             each
@@ -285,7 +287,7 @@ def _changes(
         ]
     if moved:
         what = " and ".join(os.path.join(paths.get(folder, "?"), name) for folder, name, _ in moved)
-        yield Change(
+        yield _Change(
             0,
             "",
             names=tuple(moved),
@@ -297,23 +299,23 @@ def _changes(
         if (folder, name, inode) not in moved:
             path = os.path.join(paths.get(folder, "?"), name)
             words = f"the name {path}" if inode is not None else f"that {path} is gone"
-            yield Change(0, "", names=((folder, name, inode),), call=number, words=words)
+            yield _Change(0, "", names=((folder, name, inode),), call=number, words=words)
     for key, node in sorted(after.items(), key=lambda item: paths.get(item[0], "")):
         yield from _parts(key, before.get(key), node, paths.get(key, "?"), number)
 
 
 def _parts(
     key: int, old: Mapping[str, Any] | None, new: Mapping[str, Any], path: str, number: int
-) -> Iterator[Change]:
+) -> Iterator[_Change]:
     if (old or {"content": ""})["content"] != new["content"] and not stat.S_ISLNK(new["kind"]):
         content = base64.b64decode(new["content"])
         if len(content) >= HALVED:
             half = content[: len(content) // 2]
-            yield Change(key, "content", half, call=number, words=f"half of the content of {path}")
-        yield Change(key, "content", content, call=number, words=f"the content of {path}")
+            yield _Change(key, "content", half, call=number, words=f"half of the content of {path}")
+        yield _Change(key, "content", content, call=number, words=f"the content of {path}")
     for part, words in (("mode", "mode"), ("mtime", "stamp"), ("opaque", "mark")):
         if (old[part] if old else BARE[part]) != new[part]:
-            yield Change(key, part, new[part], call=number, words=f"the {words} of {path}")
+            yield _Change(key, part, new[part], call=number, words=f"the {words} of {path}")
 
 
 def _paths(nodes: Mapping[int, Mapping[str, Any]]) -> dict[int, str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Example = TypeVar("Example")
+_Example = TypeVar("_Example")
 
 PATIENCE = 20.0
 """Seconds that an engine may take to remove what has ended."""
@@ -28,7 +28,7 @@ def eventually(true: Callable[[], object]) -> bool:
     return True
 
 
-def at_once(examples: Sequence[Example], check: Callable[[Example], object]) -> None:
+def at_once(examples: Sequence[_Example], check: Callable[[_Example], object]) -> None:
     """Check these side by side, each in a thread; raises what the first of them raised, when all have ended."""
     with ThreadPoolExecutor(len(examples)) as pool:
         for each in [pool.submit(check, example) for example in examples]:

@@ -20,12 +20,12 @@ from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.verify.proofs.outside import at_once
 from harness.verify.proofs.search import Search
-from harness.verify.proofs.state import look
+from harness.verify.proofs.state import avatar_state
 from harness.verify.proofs.subject import Subject, complete
 from harness.verify.proofs.verdict import Refuted
 from harness.verify.testing.strategies import several
 
-WHOSE = 'id -u; find . ! -uid "$(id -u)"; mkdir folder; echo 1 >folder/product; ln -s product folder/link'
+_WHOSE = 'id -u; find . ! -uid "$(id -u)"; mkdir folder; echo 1 >folder/product; ln -s product folder/link'
 
 MAKE = "mkdir -p product/folder; echo 1 >product/folder/file; echo 1 >product/file; echo 1 >sub/product"
 
@@ -44,7 +44,7 @@ PATHS = (
 
 MODES = (0, 0o111, 0o200, 0o400, 0o644, 0o755, 0o1777, 0o2755, 0o4755, 0o6000, 0o7777)
 
-READ = "cat edit sub/edit"
+_READ = "cat edit sub/edit"
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Chmod:
         return f"chmod {self.mode:04o} {self.path}"
 
 
-AT_ONCE = 4
+_AT_ONCE = 4
 """Avatars."""
 
-EDITED = ((), ("edit",), ("sub/edit",), ("edit", "sub/edit"))
+_EDITED = ((), ("edit",), ("sub/edit",), ("edit", "sub/edit"))
 """Visible files that the next test event edits; those that it does not, it reads as they were left."""
 
 CHMODS = st.lists(
@@ -79,20 +79,20 @@ def prove(subject: Subject, search: Search) -> None:
 
         def shut(name: str) -> None:
             at_once(
-                EDITED, lambda edited: _modes(runner, subject.avatar(), [CLOSED[name]], edited, ())
+                _EDITED, lambda edited: _modes(runner, subject.avatar(), [CLOSED[name]], edited, ())
             )
 
-        search.listed("closed", CLOSED, shut, weigh=lambda name: len(EDITED))
+        search.listed("closed", CLOSED, shut, weigh=lambda name: len(_EDITED))
 
         def check(several: Sequence[tuple[list[Chmod], Sequence[str]]]) -> None:
             at_once(several, lambda drawn: _modes(runner, subject.avatar(), *drawn))
 
-        modes = several(st.tuples(CHMODS, st.sampled_from(EDITED)), most=AT_ONCE)
+        modes = several(st.tuples(CHMODS, st.sampled_from(_EDITED)), most=_AT_ONCE)
         search.drawn("modes", modes, check, most=subject.most(80, 8), weigh=len)
 
 
 def _inside(runner: BaseRunner, avatar: Avatar) -> None:
-    run = complete(runner, avatar, _files(WHOSE))
+    run = complete(runner, avatar, _files(_WHOSE))
     uid, *others = run.stdout.splitlines()
     if uid == "0" and runner.engine.isolates:
         raise Refuted("the run is root")
@@ -101,7 +101,7 @@ def _inside(runner: BaseRunner, avatar: Avatar) -> None:
 
 
 def _in_the_katas(runner: BaseRunner, avatar: Avatar) -> None:
-    complete(runner, avatar, _files(WHOSE))
+    complete(runner, avatar, _files(_WHOSE))
     archive = io.BytesIO()
     runner.katas.download(avatar.kata, archive.write)
     archive.seek(0)
@@ -145,9 +145,9 @@ def _modes(
     commands = "; ".join(
         f"chmod {each.mode:04o} {shlex.quote(each.path)}" for each in deepest_first
     )
-    script = f"[ -e given ] || {{ {MAKE}; echo 1 >given; {commands}; exit; }}; {READ}"
+    script = f"[ -e given ] || {{ {MAKE}; echo 1 >given; {commands}; exit; }}; {_READ}"
     complete(runner, avatar, _files(script))
-    given = look(runner.katas, avatar)
+    given = avatar_state(runner.katas, avatar)
     for each in deepest_first:
         entry = given.sandbox.get(each.path.encode())
         if "product" in each.path and entry and entry.mode != each.mode:

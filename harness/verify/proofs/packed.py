@@ -20,7 +20,7 @@ from harness.inside.store import FolderKatas
 
 NONE, TAGS, ALL = "none", "tags", "all"
 
-PACK = """
+_PACK = """
 import os, sys, time
 folder, below = sys.argv[1], "refs/tags" if sys.argv[2] == "tags" else "refs"
 refs = {}
@@ -65,7 +65,7 @@ for path, content in loose.items():
 """What `git pack-refs` does, with git's lock, wherever there is a Python and no git."""
 
 
-def pack(engine: Engine, katas: Any, avatar: Avatar, which: str) -> bool:
+def pack_references(engine: Engine, katas: Any, avatar: Avatar, which: str) -> bool:
     """Pack these references of an avatar's history; False where that cannot be done from here."""
     engine = getattr(engine, "unwrapped", engine)
     folder = f"{avatar_folder(avatar)}/{HISTORY}"
@@ -79,7 +79,7 @@ def pack(engine: Engine, katas: Any, avatar: Avatar, which: str) -> bool:
         return False
     if not os.path.isdir(path):
         return False
-    subprocess.run([sys.executable, "-c", PACK, path, which], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", _PACK, path, which], check=True, capture_output=True)
     return True
 
 
@@ -90,7 +90,7 @@ def _in_a_keeper(engine: DockerEngine, volume: str, folder: str, which: str) -> 
         ):  # Podman says whose it is before
             with contextlib.suppress(docker.errors.APIError):
                 made = engine.api.exec_create(
-                    each["Id"], ["python3", "-I", "-c", PACK, folder, which]
+                    each["Id"], ["python3", "-I", "-c", _PACK, folder, which]
                 )
                 engine.api.exec_start(made["Id"])
                 return bool(engine.api.exec_inspect(made["Id"])["ExitCode"] == 0)

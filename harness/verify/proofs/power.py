@@ -26,7 +26,7 @@ from harness.inside.disk import remove_tree
 from harness.inside.errors import HarnessError, UsageError
 from harness.inside.journal import CONFIG
 from harness.inside.layered import DEPTH
-from harness.inside.layout import HISTORY, Avatar, avatar_folder, show
+from harness.inside.layout import HISTORY, Avatar, avatar_folder, printable_name
 from harness.inside.store import FolderKatas
 from harness.katas.granular import GranularKatas
 from harness.katas.kept import VolumeKatas
@@ -34,10 +34,10 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.runners.run import Output
 from harness.verify.proofs.disks import in_memory, make
-from harness.verify.proofs.outage import Course, Disk, Mark, Model, Moment
+from harness.verify.proofs.outage import CrashModel, Disk, Mark, Moment, RecordedCalls
 from harness.verify.proofs.recordings import ACCEPTED, RecordingEngine, recorded
 from harness.verify.proofs.search import Search
-from harness.verify.proofs.state import State, changed, holds, look
+from harness.verify.proofs.state import AvatarState, avatar_state, changed, holds
 from harness.verify.proofs.subject import SECONDS, Subject, complete
 from harness.verify.proofs.verdict import OwnKind, Refuted, Untried
 from harness.verify.proofs.words import differences
@@ -45,7 +45,7 @@ from harness.verify.proofs.words import differences
 STATES = 1000
 """How many are made at least."""
 
-EVENTS = 4
+_EVENTS = 4
 """Test events that each do something else; an overlay folds its layers after more of them."""
 
 GIVEN_UP = 3
@@ -59,7 +59,7 @@ NAME = "power"
 SHRINKING = 200
 """States that are tried at most to tell a counterexample by fewer changes."""
 
-SCRIPT = """#!/bin/sh
+_SCRIPT = """#!/bin/sh
 step=$(cat step)
 mkdir -p product
 case $step in
@@ -79,7 +79,7 @@ echo "$step"
 """
 """Makes files, folders, links, and changes what it finds in each way there is."""
 
-WORDS = re.compile(
+_WORDS = re.compile(
     r"the power fails at point (?P<point>\d+) of test event (?P<event>\d+), (?P<model>strict|ordered), "
     r"(?P<landed>[0-9a-f]+) landed"
 )
@@ -89,7 +89,7 @@ WORDS = re.compile(
 class Case:
     """One state that may be left."""
 
-    model: Model
+    model: CrashModel
     event: int  # during which one, from 1; the one after the last is what comes after it
     point: int  # before which of its changes, calls and marks, from 0
     landed: int  # a bit for each change that is not on the disk for sure
@@ -100,18 +100,18 @@ class Case:
     @classmethod
     def parse(cls, words: str) -> Case:
         """The case that `str(case)` wrote. Raises UsageError for anything else."""
-        found = WORDS.fullmatch(words)
+        found = _WORDS.fullmatch(words)
         if not found:
             raise UsageError(f"{words!r} is no failure of the power")
         return cls(
-            Model(found["model"]),
+            CrashModel(found["model"]),
             int(found["event"]),
             int(found["point"]),
             int(found["landed"], 16),
         )
 
 
-AT_ONCE = Case(Model.STRICT, 2, 0, 0)
+_AT_ONCE = Case(CrashModel.STRICT, 2, 0, 0)
 """The first test event is accepted, and only what was forced is on the disk. What runs do later has no part in it, so it is tried
 even where that could not all be recorded: a run in a mounted folder is seen only when the harness next looks.
 """
@@ -122,7 +122,7 @@ def files_of(event: int, *, given_up: bool = False, ahead: bool = False) -> Visi
     future.
     """
     texts: dict[str, str | bytes] = {
-        "cyber-dojo.sh": SCRIPT,
+        "cyber-dojo.sh": _SCRIPT,
         "step": f"{event}\n",
         "deep/down": "1\n",
     }
@@ -139,7 +139,7 @@ def files_of(event: int, *, given_up: bool = False, ahead: bool = False) -> Visi
     return VisibleFiles(texts)
 
 
-def tried(subject: Subject, search: Search, model: Model, *, states: int) -> None:
+def tried(subject: Subject, search: Search, model: CrashModel, *, states: int) -> None:
     """Refuted by the first state, of so many, that is neither as before nor as after, or has lost what was accepted. Raises
     Untried where what is done to the katas cannot be seen.
     """
@@ -150,7 +150,7 @@ def tried(subject: Subject, search: Search, model: Model, *, states: int) -> Non
         judge = _Judge(play, folder)
 
         def check(case: Case) -> None:
-            if case != AT_ONCE:
+            if case != _AT_ONCE:
                 judge.trust()
             try:
                 judge.check(case)
@@ -162,14 +162,14 @@ def tried(subject: Subject, search: Search, model: Model, *, states: int) -> Non
 
 
 @dataclass(frozen=True, eq=False)
-class Play:
+class _Play:
     """What was played and recorded."""
 
     avatar: Avatar
-    course: Course
+    course: RecordedCalls
     files: Mapping[int, VisibleFiles]  # by test event; 0 is before the first
     given_up: VisibleFiles
-    after: State  # what the katas hold in the end, as they themselves tell
+    after: AvatarState  # what the katas hold in the end, as they themselves tell
 
     @functools.cached_property
     def points(self) -> dict[int, list[int]]:
@@ -188,7 +188,7 @@ class Play:
         return found
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - it goes with the proof
-    def at(self, event: int, point: int, model: Model) -> Moment:
+    def at(self, event: int, point: int, model: CrashModel) -> Moment:
         """Raises UsageError for what is not there."""
         try:
             return self.course.at(self.points[event][point], model)
@@ -196,12 +196,12 @@ class Play:
             raise UsageError(f"test event {event} has no point {point}") from None
 
 
-def _play(subject: Subject) -> Play:
+def _play(subject: Subject) -> _Play:
     """Play and record."""
     engine = RecordingEngine(subject.engine)
     with replace(subject, engine=cast(Engine, engine)).runner(observe=False) as runner:
         records: list[dict[str, Any]] = engine.records
-        avatar, events, layered = subject.avatar(), EVENTS, runner.mounts is Overlay
+        avatar, events, layered = subject.avatar(), _EVENTS, runner.mounts is Overlay
         if layered:
             events = int(subject.variant.options.get("layers", DEPTH)) + 2
         # A crash leaves a tree without layers as it was brought back to the clock.
@@ -231,13 +231,13 @@ def _play(subject: Subject) -> Play:
                 "what this runner does to its katas cannot be recorded: they are of its own kind"
             )
         engine.recording = False
-        course = Course(list(records))
-        after = look(runner.katas, avatar)
+        course = RecordedCalls(list(records))
+        after = avatar_state(runner.katas, avatar)
     if len(course.marks(ACCEPTED)) != events:
         raise Untried(
             f"{len(course.marks(ACCEPTED))} of {events} accepted test events were recorded"
         )
-    return Play(avatar, course, {0: VisibleFiles({}), **files}, given_up, after)
+    return _Play(avatar, course, {0: VisibleFiles({}), **files}, given_up, after)
 
 
 class _GivenUp(HarnessError):
@@ -255,43 +255,43 @@ def _give_up(runner: BaseRunner, avatar: Avatar, files: VisibleFiles) -> None:
         raise Untried("a test event was accepted whose output nobody took")
 
 
-def _cases(play: Play, model: Model, states: int) -> Iterator[Case]:
+def _cases(play: _Play, model: CrashModel, states: int) -> Iterator[Case]:
     """At each point at least one, unless a few states are enough; first of all what was accepted and not forced to the disk, as
     that is lost the soonest.
     """
-    if model is Model.STRICT:
-        yield AT_ONCE
+    if model is CrashModel.STRICT:
+        yield _AT_ONCE
     draw = random.Random(SEED)
     points = [
         (event, point) for event in _interesting(play) for point in range(len(play.points[event]))
     ]
     count = turn = 0
     every = max(
-        1, LEAST * len(points) // (2 * states) + 1
+        1, _LEAST * len(points) // (2 * states) + 1
     )  # so many of them in turn, where there are many
-    while count < states or turn < LEAST:
+    while count < states or turn < _LEAST:
         for number, (event, point) in enumerate(points[turn % every :: every]):
             moment = play.at(event, point, model)
             yield Case(
                 model,
                 event,
                 point,
-                _mask(draw, moment, turn if turn < LEAST else LEAST + number % 4),
+                _mask(draw, moment, turn if turn < _LEAST else _LEAST + number % 4),
             )
             count += 1
         turn += 1
 
 
-LEAST = 3
+_LEAST = 3
 """How often the power fails at each point: with nothing on the disk but what was done last, with nearly all, and with all names
 but nothing of what they name.
 """
 
 
-def _interesting(play: Play) -> list[int]:
+def _interesting(play: _Play) -> list[int]:
     """All test events but those that only bring others near."""
     events = sorted(play.points)
-    return [each for each in events if each <= EVENTS or each >= len(events) - 1]
+    return [each for each in events if each <= _EVENTS or each >= len(events) - 1]
 
 
 def _mask(draw: random.Random, moment: Moment, style: int) -> int:
@@ -346,13 +346,13 @@ def _smaller(judge: _Judge, case: Case, refuted: Refuted, seconds: float) -> tup
 class _Judge:
     """Makes states and looks at them."""
 
-    def __init__(self, play: Play, folder: Path) -> None:
+    def __init__(self, play: _Play, folder: Path) -> None:
         """In this folder."""
         self.play, self._folder = play, folder
         self._count = 0
-        self._wanted = {0: State({}, ())}
+        self._wanted = {0: AvatarState({}, ())}
         for event, place in enumerate(play.course.marks(ACCEPTED), 1):
-            everything = play.course.at(place, Model.STRICT)
+            everything = play.course.at(place, CrashModel.STRICT)
             self._wanted[event] = self._open(everything.disk(-1))[0]
 
     def trust(self) -> None:
@@ -403,12 +403,12 @@ class _Judge:
                 entry = state.sandbox.get(name)
                 if name not in written and not (entry and holds(entry, file.read())):
                     raise Refuted(
-                        f"{show(name)} would be taken for what it is not by the next test event"
+                        f"{printable_name(name)} would be taken for what it is not by the next test event"
                     )
 
     def _open(
         self, disk: Disk, sent: tuple[VisibleFiles, ...] = ()
-    ) -> tuple[State, list[tuple[VisibleFiles, frozenset[bytes]]]]:
+    ) -> tuple[AvatarState, list[tuple[VisibleFiles, frozenset[bytes]]]]:
         """What the ordinary code finds on it, and what a test event that sends these files would write."""
         self._count += 1
         place = self._folder / str(self._count)
@@ -416,7 +416,7 @@ class _Judge:
             make(disk, place)
             katas = FolderKatas(place)
             try:
-                state = look(katas, self.play.avatar)
+                state = avatar_state(katas, self.play.avatar)
                 _check_history(place / avatar_folder(self.play.avatar) / HISTORY)
             except (
                 OSError,

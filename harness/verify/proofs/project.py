@@ -26,7 +26,7 @@ status=$?
 exit $status
 """
 
-MAKEFILE = b"""\
+_MAKEFILE = b"""\
 objects = $(patsubst %.c,%.o,$(sort $(wildcard *.c)))
 program: $(objects)
 \t./cc link $@ $(objects)
@@ -170,7 +170,7 @@ def visible(files: Files, compiler: bytes, *, hang: bool) -> VisibleFiles:
     all_files = {
         **{name: VisibleFile(content, mode) for name, (content, mode) in files.items()},
         b"cyber-dojo.sh": VisibleFile(CYBER_DOJO),
-        b"Makefile": VisibleFile(MAKEFILE),
+        b"Makefile": VisibleFile(_MAKEFILE),
         b"cc": VisibleFile(compiler),
     }
     return VisibleFiles(all_files | ({b"hang": VisibleFile(b"")} if hang else {}))
@@ -196,7 +196,7 @@ def needs(files: Files, source: bytes) -> frozenset[bytes] | None:
 
 
 @dataclass(frozen=True)
-class Edit:
+class ProjectEdit:
     """One edit of a project by its player; numbers are taken as they fit."""
 
     verb: str  # one of VERBS
@@ -298,9 +298,9 @@ VERBS = {
     "shape": _shape_header,
 }
 
-EDITS: SearchStrategy[list[Edit]] = st.lists(
+EDITS: SearchStrategy[list[ProjectEdit]] = st.lists(
     st.builds(
-        Edit,
+        ProjectEdit,
         st.sampled_from(sorted(VERBS, key=list(VERBS).index)),
         st.integers(0, 3),
         st.integers(0, 3),

@@ -28,17 +28,17 @@ CALLS = frozenset(
 
 OPEN, MARK = "open", "mark"
 
-PREFIX = b"harness-recording "
+RECORD_PREFIX = b"harness-recording "
 """Begins each line that a keeper tells of on its stderr."""
 
-OPAQUE = "user.overlay.opaque"
+OPAQUE_ATTRIBUTE = "user.overlay.opaque"
 
 SETTLED_NS = 100_000_000
 """So long after a change the clock that files are stamped from has moved on, so that a later one has another stamp."""
 
 TRIES = 20
 
-Node = dict[str, Any]
+_Node = dict[str, Any]
 
 
 class Recorder:
@@ -53,7 +53,7 @@ class Recorder:
         self._looking = False
         self._count = 0
         self._numbers: dict[tuple[int, int], int] = {}
-        self._nodes: dict[int, Node] = {}
+        self._nodes: dict[int, _Node] = {}
         self._contents: dict[tuple[int, int], tuple[tuple[int, int], str]] = {}
         self.active = True
 
@@ -92,7 +92,7 @@ class Recorder:
         finally:
             self._looking = False
 
-    def _look_again(self) -> tuple[dict[int, Node], dict[tuple[int, int], int]]:
+    def _look_again(self) -> tuple[dict[int, _Node], dict[tuple[int, int], int]]:
         """What another process removed meanwhile is not there."""
         for _ in range(TRIES):
             try:
@@ -101,8 +101,8 @@ class Recorder:
                 continue
         return self._look()
 
-    def _look(self) -> tuple[dict[int, Node], dict[tuple[int, int], int]]:
-        nodes: dict[int, Node] = {}
+    def _look(self) -> tuple[dict[int, _Node], dict[tuple[int, int], int]]:
+        nodes: dict[int, _Node] = {}
         numbers: dict[tuple[int, int], int] = {}
         waiting = [(self._root, os.lstat(self._root))]
         while waiting:
@@ -111,7 +111,7 @@ class Recorder:
             number = self._number(key, numbers, stat.S_IFMT(status.st_mode))
             if number in nodes:
                 continue
-            node: Node = {
+            node: _Node = {
                 "kind": stat.S_IFMT(status.st_mode),
                 "inode": status.st_ino,
                 "device": status.st_rdev,
@@ -172,7 +172,7 @@ def _scan(folder: str) -> Iterator[tuple[str, os.stat_result]]:
 
 def _is_opaque(folder: str) -> bool:
     try:
-        return os.getxattr(folder, OPAQUE) == b"y"
+        return os.getxattr(folder, OPAQUE_ATTRIBUTE) == b"y"
     except OSError:
         return False
 
@@ -188,7 +188,7 @@ def install_in_keeper() -> None:
     sys.addaudithook(recorder.hook)
 
     def tell() -> None:
-        data = b"".join(PREFIX + json.dumps(each).encode() + b"\n" for each in records)
+        data = b"".join(RECORD_PREFIX + json.dumps(each).encode() + b"\n" for each in records)
         records.clear()
         while data:
             data = data[os.write(2, data[: 1 << 16]) :]

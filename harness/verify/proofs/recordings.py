@@ -14,7 +14,7 @@ from harness.engines import Engine
 from harness.engines.streams import Stream
 from harness.inside.errors import EngineError
 from harness.verify.proofs.faults import beginning_with, source_of
-from harness.verify.proofs.recorder import PREFIX, Recorder
+from harness.verify.proofs.recorder import RECORD_PREFIX, Recorder
 
 ACCEPTED = "accepted"
 """The mark of a test event that was told as accepted."""
@@ -84,8 +84,8 @@ class _Telling:
             *lines, self._said = (self._said + data).split(b"\n")
             other = []
             for line in lines:
-                if line.startswith(PREFIX):
-                    self._records.append(json.loads(line.removeprefix(PREFIX)))
+                if line.startswith(RECORD_PREFIX):
+                    self._records.append(json.loads(line.removeprefix(RECORD_PREFIX)))
                 else:
                     other.append(line + b"\n")
             if other:

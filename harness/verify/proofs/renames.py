@@ -18,13 +18,13 @@ from harness.verify.proofs.words import differences
 from harness.verify.testing.sessions import APPEND, RENAME, WRITE, Change, Model, Press, beside
 from harness.verify.testing.strategies import changes, several
 
-SCRIPT = b"cyber-dojo.sh"
+_SCRIPT = b"cyber-dojo.sh"
 
 SENT = (Change(WRITE, b"sent/in/file", b"1\n"), Change(WRITE, b"sent/file", b"1\n"))
-MADE = (Change(WRITE, b"made/in/file", b"1\n"), Change(WRITE, b"made/file", b"1\n"))
+_MADE = (Change(WRITE, b"made/in/file", b"1\n"), Change(WRITE, b"made/file", b"1\n"))
 
-CASES: dict[str, Sequence[Press]] = {
-    "what this run made": (Press(deeds=(*MADE, Change(RENAME, b"made", b"renamed"))),),
+_CASES: dict[str, Sequence[Press]] = {
+    "what this run made": (Press(deeds=(*_MADE, Change(RENAME, b"made", b"renamed"))),),
     "what was sent": (Press(edits=SENT, deeds=(Change(RENAME, b"sent", b"renamed"),)),),
     "what was sent before": (
         Press(edits=SENT),
@@ -34,7 +34,7 @@ CASES: dict[str, Sequence[Press]] = {
         ),
     ),
     "what an earlier run made": (
-        Press(deeds=MADE),
+        Press(deeds=_MADE),
         Press(deeds=(Change(RENAME, b"made", b"renamed"),)),
         Press(
             deeds=(
@@ -44,14 +44,14 @@ CASES: dict[str, Sequence[Press]] = {
         ),
     ),
     "a folder that was renamed before": (
-        Press(deeds=MADE),
+        Press(deeds=_MADE),
         Press(deeds=(Change(RENAME, b"made", b"one"), Change(RENAME, b"one/in", b"two"))),
         Press(deeds=(Change(RENAME, b"one", b"two/in"), Change(RENAME, b"two", b"three"))),
     ),
 }
 
 
-RENAMES = several(
+_RENAMES = several(
     st.lists(
         st.builds(
             Press,
@@ -75,12 +75,12 @@ def prove(subject: Subject, search: Search) -> None:
                 model.arrive()
                 script = model.run(press.deeds)
                 run = complete(
-                    runner, avatar, VisibleFiles({**model.files(), SCRIPT: VisibleFile(script)})
+                    runner, avatar, VisibleFiles({**model.files(), _SCRIPT: VisibleFile(script)})
                 )
                 if run.status:
                     raise Refuted(f"{press}: {' '.join(run.stderr.split())}")
             found = kept(runner, avatar)
-            tree = {path: entry for path, entry in found.items() if path not in (b".", SCRIPT)}
+            tree = {path: entry for path, entry in found.items() if path not in (b".", _SCRIPT)}
             search.tally.compared(tree)
             model.settle(tree)
             if said := differences(model.entries(tree, contents=True), tree):
@@ -93,7 +93,7 @@ def prove(subject: Subject, search: Search) -> None:
                 )
             check(beside(several))
 
-        search.listed("cases", CASES, lambda name: check(CASES[name]))
+        search.listed("cases", _CASES, lambda name: check(_CASES[name]))
         search.drawn(
-            "sessions", RENAMES, alone_too(check_several), most=subject.most(33, 4), weigh=len
+            "sessions", _RENAMES, alone_too(check_several), most=subject.most(33, 4), weigh=len
         )

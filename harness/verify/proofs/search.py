@@ -24,7 +24,7 @@ from harness.inside.errors import HarnessError, UsageError
 from harness.verify.proofs.tally import Tally
 from harness.verify.proofs.verdict import Counterexample, Refuted, Untried
 
-Example = TypeVar("Example")
+_Example = TypeVar("_Example")
 
 BLOB = re.compile(r"@reproduce_failure\('([^']+)', b'([^']+)'\)")
 """How Hypothesis says that an example can be had again (`print_blob`)."""
@@ -50,7 +50,7 @@ RACES = 5
 """How often a race is run again, to be lost once."""
 
 
-class Found(Exception):
+class CounterexampleFound(Exception):
     """A counterexample was found, and made as small as could be."""
 
     def __init__(self, counterexample: Counterexample) -> None:
@@ -70,17 +70,17 @@ class Search:
     def drawn(
         self,
         name: str,
-        strategy: SearchStrategy[Example],
-        check: Callable[[Example], None],
+        strategy: SearchStrategy[_Example],
+        check: Callable[[_Example], None],
         *,
         most: int,
-        weigh: Callable[[Example], int] = lambda example: 1,
+        weigh: Callable[[_Example], int] = lambda example: 1,
     ) -> None:
         """Let `check` raise Refuted for some of `most` draws; raises Found with the smallest one. Where a draw has several
         examples, side by side in one sandbox, `weigh` counts them.
         """
 
-        def counted(example: Example) -> None:
+        def counted(example: _Example) -> None:
             with self.attempt() as wanted:
                 if wanted:
                     self.examples += weigh(example)
@@ -110,12 +110,12 @@ class Search:
     def listed(
         self,
         name: str,
-        cases: Iterable[Example],
-        check: Callable[[Example], None],
+        cases: Iterable[_Example],
+        check: Callable[[_Example], None],
         *,
-        show: Callable[[Example], str] = str,
-        parse: Callable[[str], Example] | None = None,
-        weigh: Callable[[Example], int] = lambda example: 1,
+        show: Callable[[_Example], str] = str,
+        parse: Callable[[str], _Example] | None = None,
+        weigh: Callable[[_Example], int] = lambda example: 1,
     ) -> None:
         """The same for cases that can be listed, the simplest first; `show` says one in words, and `weigh` counts the examples
         in it. Where the list is another one
@@ -127,7 +127,9 @@ class Search:
             try:
                 case = next(listed, None)
             except Refuted as refuted:  # by what had to be played to list them
-                raise Found(Counterexample(str(refuted), token(name, ""))) from refuted
+                raise CounterexampleFound(
+                    Counterexample(str(refuted), token(name, ""))
+                ) from refuted
             if case is None:
                 return
             if wanted is None or (wanted and wanted != show(case)):
@@ -137,9 +139,11 @@ class Search:
                 check(case)
             except Refuted as refuted:
                 words = f"{show(case)}: {refuted}"
-                raise Found(Counterexample(words, token(name, show(case)))) from refuted
+                raise CounterexampleFound(
+                    Counterexample(words, token(name, show(case)))
+                ) from refuted
 
-    def some(self, cases: Iterable[Example]) -> list[Example]:
+    def some(self, cases: Iterable[_Example]) -> list[_Example]:
         """Those that there is time for, evenly spread; all of them unless the search is a light one."""
         every = list(cases)
         most = max(1, round(len(every) * min(1, self.effort.factor)))
@@ -204,13 +208,15 @@ class Search:
                 ),
                 wanted,
             )
-            raise Found(Counterexample(str(error), token(name, blob))) from error
+            raise CounterexampleFound(Counterexample(str(error), token(name, blob))) from error
         except FlakyFailure as flaky:
             # A race that is lost only now and then is lost all the same. Replaying it is searching for it again.
             refuted = next((each for each in flaky.exceptions if isinstance(each, Refuted)), None)
             if refuted is None:
                 raise
-            raise Found(Counterexample(f"{refuted} (not every time)", token(name, ""))) from refuted
+            raise CounterexampleFound(
+                Counterexample(f"{refuted} (not every time)", token(name, ""))
+            ) from refuted
         except DidNotReproduce as error:
             if self.examples == before:
                 raise UsageError(f"this counterexample can no longer be had: {error}") from error
@@ -220,12 +226,12 @@ class Search:
             raise UsageError(f"this counterexample cannot be replayed: {error}") from error
 
 
-def alone_too(check: Callable[[Sequence[Example]], None]) -> Callable[[Sequence[Example]], None]:
+def alone_too(check: Callable[[Sequence[_Example]], None]) -> Callable[[Sequence[_Example]], None]:
     """The check of several examples that stand side by side in one sandbox: where it fails, one of them that fails alone is
     told.
     """
 
-    def run(examples: Sequence[Example]) -> None:
+    def run(examples: Sequence[_Example]) -> None:
         try:
             check(examples)
         except Refuted:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dulwich.repo import Repo
 
 from harness.inside.errors import HarnessError
-from harness.inside.layout import Avatar, show
+from harness.inside.layout import Avatar, printable_name
 from harness.inside.store import Katas
 from harness.inside.tree import Entry, Snapshot
 from harness.katas import commits
@@ -20,7 +20,7 @@ from harness.verify.proofs.verdict import Refuted
 
 
 @dataclass(frozen=True)
-class State:
+class AvatarState:
     """The katas of one avatar between two test events."""
 
     sandbox: Snapshot  # contents included
@@ -32,7 +32,7 @@ class State:
         return len(self.commits)
 
 
-def look(katas: Katas, avatar: Avatar) -> State:
+def avatar_state(katas: Katas, avatar: Avatar) -> AvatarState:
     """The state of an avatar that has been played; Refuted where its parts do not agree with each other."""
     try:
         with closing(katas.event(avatar)) as event:
@@ -50,7 +50,7 @@ def look(katas: Katas, avatar: Avatar) -> State:
                 if name.startswith("refs/tags/")
             }
             if tags:
-                commits.show(history, max(tags))
+                commits.read_commit(history, max(tags))
     except HarnessError as error:
         raise Refuted(f"the katas cannot be read: {error}") from error
     if sorted(tags) != list(range(1, len(tags) + 1)) or head != tags.get(len(tags)):
@@ -59,10 +59,10 @@ def look(katas: Katas, avatar: Avatar) -> State:
         )
     if increments != sorted(tags):
         raise Refuted(f"the history has the tags {sorted(tags)}, increments.json has {increments}")
-    return State(sandbox, tuple(tags[tag] for tag in sorted(tags)))
+    return AvatarState(sandbox, tuple(tags[tag] for tag in sorted(tags)))
 
 
-def changed(before: State, after: State, old: VisibleFiles, *sent: VisibleFiles) -> str:
+def changed(before: AvatarState, after: AvatarState, old: VisibleFiles, *sent: VisibleFiles) -> str:
     """In what `after` differs from `before`, but for the visible files, which were `old` and each of which may be as it was
     `sent` once: in words, or empty.
     """
@@ -80,7 +80,7 @@ def changed(before: State, after: State, old: VisibleFiles, *sent: VisibleFiles)
             if now and any(path in files and holds(now, files[path].read()) for files in sent):
                 continue
         what = "is gone" if not now else "is there" if not was else "differs"
-        return f"{show(path)} {what}"
+        return f"{printable_name(path)} {what}"
     return ""
 
 

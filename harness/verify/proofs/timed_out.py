@@ -20,7 +20,7 @@ from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
 from harness.verify.proofs.outside import alive, at_once, eventually, marker
 from harness.verify.proofs.search import Search
-from harness.verify.proofs.state import changed, look
+from harness.verify.proofs.state import avatar_state, changed
 from harness.verify.proofs.subject import Subject, complete
 from harness.verify.proofs.verdict import Refuted
 from harness.verify.testing.sessions import WRITE, Change, Model
@@ -34,8 +34,8 @@ DRAWN, LONGEST = 15, 9
 histories that grow.
 """
 
-MADE = tuple(Change(WRITE, name, b"1\n") for name in (b"made", b"goes", b"turns", b"a/x/z", b"b"))
-FOUND = os.fsdecode(Model().run(MADE))
+_MADE = tuple(Change(WRITE, name, b"1\n") for name in (b"made", b"goes", b"turns", b"a/x/z", b"b"))
+FOUND = os.fsdecode(Model().run(_MADE))
 """What a run makes for the next one to find, and the script that makes it."""
 
 WRITES = {
@@ -48,7 +48,7 @@ WRITES = {
 }
 """What it does to the sandbox before."""
 
-AT_ONCE = 5
+_AT_ONCE = 5
 """Avatars."""
 
 ENDLESS = {
@@ -68,7 +68,7 @@ def prove(subject: Subject, search: Search) -> None:
 
         def begin() -> _Table:
             return _Table(
-                [_Player(runner, subject.avatar(), seconds) for _ in range(AT_ONCE)], runner.engine
+                [_Player(runner, subject.avatar(), seconds) for _ in range(_AT_ONCE)], runner.engine
             )
 
         def session(rounds: Sequence[Sequence[Sequence[Change]]]) -> None:
@@ -80,25 +80,25 @@ def prove(subject: Subject, search: Search) -> None:
         search.listed(
             "endless",
             search.some(WRITES),
-            lambda writes: players.play([WRITES[writes]] * AT_ONCE),
+            lambda writes: players.play([WRITES[writes]] * _AT_ONCE),
             show=lambda writes: f"of runs that do not end each {writes}",
-            weigh=lambda writes: AT_ONCE,
+            weigh=lambda writes: _AT_ONCE,
         )
         if subject.cheap:
-            several = st.lists(st.lists(deeds(), max_size=4), min_size=AT_ONCE, max_size=AT_ONCE)
+            several = st.lists(st.lists(deeds(), max_size=4), min_size=_AT_ONCE, max_size=_AT_ONCE)
             search.drawn(
                 "drawn",
                 st.lists(several, min_size=1, max_size=LONGEST),
                 session,
                 most=DRAWN,
-                weigh=lambda rounds: AT_ONCE * len(rounds),
+                weigh=lambda rounds: _AT_ONCE * len(rounds),
             )
 
 
 def _script(drawn: Sequence[Change]) -> str:
     """What does this to what a run finds."""
     model = Model()
-    model.run(MADE)
+    model.run(_MADE)
     return os.fsdecode(model.run(drawn))
 
 
@@ -141,14 +141,16 @@ class _Player:
         )  # what stands by for the next test event was not left behind
 
     def time_out(self, writes: str, how: str) -> None:
-        before = look(self._runner.katas, self._avatar)
+        before = avatar_state(self._runner.katas, self._avatar)
         sent = _files(f"{writes}\n{ENDLESS[how].replace('MARK', self.mark)}", how)
         run = self._runner.run(self._avatar, sent, max_seconds=self._seconds)
         if run.outcome is not Outcome.TIMED_OUT or run.tag is not None:
             raise Refuted(
                 f"one that {how} was {run.outcome} past its limit: {run.reason or 'no reason was given'}"
             )
-        if difference := changed(before, look(self._runner.katas, self._avatar), self._old, sent):
+        if difference := changed(
+            before, avatar_state(self._runner.katas, self._avatar), self._old, sent
+        ):
             raise Refuted(f"one that {how} left a trace in the katas: {difference}")
         self._tag, self._how = before.tag, how
 

@@ -14,10 +14,10 @@ from harness.verify.proofs.verdict import Refuted
 START, STATUS = "\x1e", "\x1f"
 """What stands before the output of each project, and before its exit status."""
 
-SCRIPT = b"cyber-dojo.sh"
+_SCRIPT = b"cyber-dojo.sh"
 
 
-def join(projects: Mapping[str, VisibleFiles]) -> VisibleFiles:
+def join_projects(projects: Mapping[str, VisibleFiles]) -> VisibleFiles:
     """All of them, each in the folder of its name, and a script that runs theirs one after the other. A single one stays as
     it is.
     """
@@ -28,7 +28,7 @@ def join(projects: Mapping[str, VisibleFiles]) -> VisibleFiles:
         for name in projects
     ]
     script = "\n".join(["#!/bin/sh", *lines, ""]).encode()
-    files: dict[bytes, VisibleFile] = {SCRIPT: VisibleFile(script)}
+    files: dict[bytes, VisibleFile] = {_SCRIPT: VisibleFile(script)}
     for name, project in projects.items():
         files |= {name.encode() + b"/" + path: file for path, file in project.items()}
     return VisibleFiles(files)

@@ -38,7 +38,7 @@ class Counterexample:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ProofResult:
     """One cell of the matrix: a property of a runner on an engine."""
 
     name: Property

@@ -19,12 +19,12 @@ from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
 from harness.verify.children import command
 from harness.verify.proofs import doom
-from harness.verify.proofs.faults import Fault, FaultyEngine
+from harness.verify.proofs.faults import FaultyEngine, TimedFault
 from harness.verify.proofs.subject import SECONDS, Subject
 
 
 @dataclass(frozen=True)
-class Play:
+class _Play:
     """What the process is told."""
 
     variant: Variant
@@ -33,7 +33,7 @@ class Play:
     place: str
     avatar: Avatar
     files: dict[str, str | bytes]
-    fault: Fault | None  # None: count the changes of the disk
+    fault: TimedFault | None  # None: count the changes of the disk
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ def can_play(subject: Subject, runner: BaseRunner) -> bool:
     return bool(place_of(runner.katas))
 
 
-def play(
+def play_with_fault(
     subject: Subject,
     runner: BaseRunner,
     avatar: Avatar,
     files: dict[str, str | bytes],
-    fault: Fault | None,
+    fault: TimedFault | None,
 ) -> Told | None:
     """One test event of another process, with the katas of this runner; None where that process was killed."""
-    told = Play(
+    told = _Play(
         subject.variant, subject.engine, subject.image, place_of(runner.katas), avatar, files, fault
     )
     done = subprocess.run(
@@ -84,7 +84,7 @@ def play(
 
 def main() -> None:
     """Entry point of the process."""
-    told: Play = pickle.load(sys.stdin.buffer)
+    told: _Play = pickle.load(sys.stdin.buffer)
     changes = 0
 
     def count() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from harness.inside.layout import show
+from harness.inside.layout import printable_name
 from harness.inside.tree import Entry, Snapshot, difference
 from harness.verify.testing.planting import decimal
 
-KINDS = {
+_KINDS = {
     "f": "file",
     "d": "folder",
     "l": "symlink",
@@ -18,27 +18,28 @@ KINDS = {
     "b": "block device",
 }
 
-MANY = 3
+_MANY = 3
 """Differences that are told; the others are counted."""
 
 
 def differences(before: Snapshot, after: Snapshot) -> str:
     """What has become of each entry, the first few in order of path; empty where there is no difference."""
     differ = difference(before, after)
-    said = [f"the {_kind(before[path])} {show(path)} is gone" for path in differ.removed]
+    said = [f"the {_kind(before[path])} {printable_name(path)} is gone" for path in differ.removed]
     said += [
-        f"there is a {_kind(after[path])} {show(path)} that was not there" for path in differ.added
+        f"there is a {_kind(after[path])} {printable_name(path)} that was not there"
+        for path in differ.added
     ]
     said += [
-        f"the {_kind(before[path])} {show(path)} {_change(before[path], after[path])}"
+        f"the {_kind(before[path])} {printable_name(path)} {_change(before[path], after[path])}"
         for path in differ.changed
     ]
-    more = f"; and {len(said) - MANY} more" if len(said) > MANY else ""
-    return "; ".join(said[:MANY]) + more
+    more = f"; and {len(said) - _MANY} more" if len(said) > _MANY else ""
+    return "; ".join(said[:_MANY]) + more
 
 
 def _kind(entry: Entry) -> str:
-    return KINDS[entry.kind]
+    return _KINDS[entry.kind]
 
 
 def _change(before: Entry, after: Entry) -> str:
@@ -58,7 +59,7 @@ def _value(entry: Entry, name: str) -> str:
         return decimal(value)
     if name == "mode":
         return f"{value:04o}"
-    return show(value) if isinstance(value, bytes) else str(value)
+    return printable_name(value) if isinstance(value, bytes) else str(value)
 
 
 def _moved(before: Entry, after: Entry) -> str:

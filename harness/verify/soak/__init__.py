@@ -18,13 +18,13 @@ from harness.katas.places import place_of
 from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
 from harness.verify.soak.faults import Watched
-from harness.verify.soak.plan import LIFE, Fault
-from harness.verify.soak.player import Player, Violation
+from harness.verify.soak.plan import LIFE, SoakFault
+from harness.verify.soak.player import SoakPlayer, Violation
 
 ENOUGH = 20
 """Violations after which it ends: an engine that does nothing right would go on to tell so for an hour."""
 
-AVATARS = 4
+_AVATARS = 4
 """At once, if there are not more runners than that."""
 
 
@@ -44,7 +44,7 @@ class Soaked:
     @property
     def faults(self) -> dict[str, int]:
         """By kind."""
-        return {each: self.counts[each] for each in Fault if self.counts[each]}
+        return {each: self.counts[each] for each in SoakFault if self.counts[each]}
 
 
 def soak(
@@ -54,7 +54,7 @@ def soak(
     seconds: float,
     seed: str,
     image: str | None = None,
-    avatars: int = AVATARS,
+    avatars: int = _AVATARS,
     only: tuple[int, int] | None = None,
     report: Callable[[Soaked], None] = lambda soaked: None,
 ) -> Soaked:
@@ -68,7 +68,7 @@ def soak(
         if only:
             players = [each for each in players if each.number == only[0]]
 
-        def play(player: Player) -> None:
+        def play(player: SoakPlayer) -> None:
             number = only[1] // LIFE * LIFE if only else 0
             while not stop.is_set() and not (only and number > only[1]):
                 before = Counter(player.counts)
@@ -102,7 +102,7 @@ def soak(
     return soaked
 
 
-def replay_command(
+def replay_soak_command(
     engine: str, variants: Sequence[Variant], seed: str, violation: Violation
 ) -> str:
     """What a user types to see a violation again."""
@@ -120,7 +120,7 @@ def _open(
     seed: str,
     image: str | None,
     avatars: int,
-) -> list[Player]:
+) -> list[SoakPlayer]:
     """The players, each with a runner of its own; those of one kind share their katas."""
     first: dict[str, BaseRunner] = {}
     players = []
@@ -134,7 +134,7 @@ def _open(
             closing(variant.open(watched, place, image=image, observe=True))
         )
         first.setdefault(variant.label, runner)
-        player = Player(number, seed, variant, watched, runner)
+        player = SoakPlayer(number, seed, variant, watched, runner)
         stack.callback(player.close)
         players.append(player)
     # A harness that was killed may have asked for a container that came after all, and holds a volume.

@@ -17,11 +17,11 @@ from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.runners.variant import Variant
 from harness.verify.children import command
 
-SECONDS = 120.0
+_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Play:
+class ChildPlay:
     """What the process is told."""
 
     variant: Variant
@@ -33,7 +33,7 @@ class Play:
     max_seconds: float
 
 
-def play(told: Play, after: float) -> bool:
+def play_child(told: ChildPlay, after: float) -> bool:
     """Let it play, and kill it so many seconds after it began; whether it had come to its end."""
     with subprocess.Popen(
         command(__name__),
@@ -52,12 +52,12 @@ def play(told: Play, after: float) -> bool:
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
-        return process.wait(SECONDS) == 0
+        return process.wait(_SECONDS) == 0
 
 
 def main() -> None:
     """Entry point of the process."""
-    told: Play = pickle.load(sys.stdin.buffer)
+    told: ChildPlay = pickle.load(sys.stdin.buffer)
     files = VisibleFiles(
         {
             name: VisibleFile(content, mode, age=age)

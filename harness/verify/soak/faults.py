@@ -21,7 +21,7 @@ from harness.engines.streams import Stream
 from harness.inside.store import FolderKatas, Katas
 from harness.verify.proofs.doom import FULL
 from harness.verify.proofs.faults import spoil
-from harness.verify.soak.plan import Fault
+from harness.verify.soak.plan import SoakFault
 
 STOPPED_SECONDS = 0.3
 """How long a process of the local engine is stopped before it is ended: what waits for it must not take it for dead."""
@@ -49,7 +49,7 @@ class Watched:
             program = spoil(program, f"install({FULL!r}, {self._full})")
         return _keep(self._keepers, self._engine.open_keeper(volume, program))
 
-    def strike(self, fault: Fault) -> None:
+    def strike(self, fault: SoakFault) -> None:
         """The fault happens now."""
         whom, _, how = fault.partition(" ")
         streams = self._runs if whom == "run-container" else self._keepers
@@ -108,13 +108,13 @@ def _stop(stream: Stream) -> None:
         stopped.wait(STOPPED_SECONDS)
 
 
-def possible(engine: Engine, katas: Katas) -> Sequence[Fault]:
+def possible(engine: Engine, katas: Katas) -> Sequence[SoakFault]:
     """What can go wrong with a runner that has its katas there."""
     keeps = not isinstance(katas, FolderKatas)
     removes = isinstance(engine, DockerEngine)
     return [
         each
-        for each in Fault
-        if (keeps or not (each.startswith("keeper") or each is Fault.DISK_FULL))
+        for each in SoakFault
+        if (keeps or not (each.startswith("keeper") or each is SoakFault.DISK_FULL))
         and (removes or not each.endswith("removed"))
     ]

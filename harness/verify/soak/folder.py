@@ -14,15 +14,15 @@ from harness.verify.soak.plan import SOURCES
 from harness.verify.soak.script import PRODUCT
 from harness.verify.testing.sessions import Model, Node
 
-SECOND = 10**9
+_SECOND = 10**9
 
-AGES = (-3600 * SECOND, -SECOND, -2, -1, 0, 2 * SECOND, 3600 * SECOND)
+_AGES = (-3600 * _SECOND, -_SECOND, -2, -1, 0, 2 * _SECOND, 3600 * _SECOND)
 """Nanoseconds from now: of what a player has, some files are ahead of the clock."""
 
 IGNORED = ("ignored.o", "nested/.git/HEAD")
 
 
-class Folder:
+class PlayerFolder:
     """One player's; written anew before each press, so that the stamp of what is not edited is another one each time."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Folder:
                 with open(full, "wb") as file:
                     file.write(node.content)
                 os.chmod(full, 0o755 if node.program else 0o644)
-            stamps[path] = now + random.choice(AGES)
+            stamps[path] = now + random.choice(_AGES)
             os.utime(full, ns=(stamps[path], stamps[path]), follow_symlinks=False)
         self.stamps = stamps
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from harness.inside.layout import show
+from harness.inside.layout import printable_name
 from harness.verify.testing.sessions import (
     APPEND,
     FOLDER,
@@ -32,7 +32,7 @@ LIFE = 60
 ROOMS = (*PLACES, b"b/y", b"e/f/g")
 """Where edits and deeds are: so few that one is soon in the way of another."""
 
-FOLDERS = (b"a", b"b", b"e", b"a/x", b"e/f")
+_FOLDERS = (b"a", b"b", b"e", b"a/x", b"e/f")
 
 SOURCES = (b"p/1.txt", b"p/2.txt")
 """What the product is made of; here files have as many bytes after an edit as before, most of the time."""
@@ -50,7 +50,7 @@ class Ending(StrEnum):
     HANGS = "hangs"  # past the limit
 
 
-class Fault(StrEnum):
+class SoakFault(StrEnum):
     """What goes wrong in a test event, or just before it."""
 
     HARNESS_KILLED = "harness killed"
@@ -65,7 +65,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class PressPlan:
     """One test event."""
 
     number: int  # of the avatar's thread, from 0
@@ -78,7 +78,7 @@ class Plan:
     ] = ()  # what the run touches after the build, and with what date
     ending: Ending = Ending.PASSES
     compiles: bool = False  # a real build with gcc too
-    fault: Fault | None = None
+    fault: SoakFault | None = None
     moment: float = 0.0  # when the fault comes, as a part of what a test event takes
     change: int = 0  # of the keeper's disk from which on it is full
     packs: bool = False  # the references of the history are packed before it
@@ -89,8 +89,11 @@ class Plan:
         said = [f"the player {each}" for each in self.edits] + [
             f"the run {each}" for each in self.deeds
         ]
-        said += [f"the run makes {show(each)} anew" for each in self.before]
-        said += [f"the run touches {show(path)} with {date.decode()}" for path, date in self.late]
+        said += [f"the run makes {printable_name(each)} anew" for each in self.before]
+        said += [
+            f"the run touches {printable_name(path)} with {date.decode()}"
+            for path, date in self.late
+        ]
         if self.packs:
             said.insert(0, "references are packed")
         if self.again:
@@ -104,11 +107,11 @@ def draw(
     seed: str,
     player: int,
     number: int,
-    faults: Sequence[Fault],
+    faults: Sequence[SoakFault],
     *,
     cheap: bool,
     folder: bool = False,
-) -> Plan:
+) -> PressPlan:
     """The test event of this number; `cheap`: where a real build takes no longer than a tenth of a second or so;
     `folder`: of a player who has one, and may have empty folders in it.
     """
@@ -123,12 +126,12 @@ def draw(
     late: list[tuple[bytes, bytes]] = []
     if random.random() < 0.1:
         late.append((random.choice((b"p/product", *SOURCES)), random.choice(FUTURE)))
-    return Plan(
+    return PressPlan(
         number,
         again,
         []
         if again
-        else [edit(random, folder=folder) for _ in range(random.choice((0, 1, 1, 2, 4)))],
+        else [_edit(random, folder=folder) for _ in range(random.choice((0, 1, 1, 2, 4)))],
         [] if quiet else [deed(random) for _ in range(random.choice((0, 1, 2, 4)))],
         [random.choice(SOURCES)] if not quiet and random.random() < 0.1 else [],
         [] if quiet else late,
@@ -143,7 +146,7 @@ def draw(
     )
 
 
-def edit(random: Random, *, folder: bool) -> Change:
+def _edit(random: Random, *, folder: bool) -> Change:
     """What a player does; two in three are of what the product is made of."""
     digits = b"%03d\n" % random.randrange(1000)
     if random.random() < 0.6:
@@ -152,7 +155,7 @@ def edit(random: Random, *, folder: bool) -> Change:
         (WRITE, WRITE, REMOVE, MOVE, LINKS, MODE, RENAME, *((FOLDER,) if folder else ()))
     )
     if verb == RENAME:
-        return Change(verb, random.choice(FOLDERS), random.choice((b"e", b"renamed", b"b")))
+        return Change(verb, random.choice(_FOLDERS), random.choice((b"e", b"renamed", b"b")))
     other = {
         WRITE: random.choice((b"", digits, digits * 20)),
         LINKS: random.choice((b"a", b"b", b"nowhere")),
@@ -169,7 +172,9 @@ def deed(random: Random) -> Change:
     )
     path = random.choice(ROOMS)
     if verb == RENAME:
-        return Change(verb, random.choice(FOLDERS), random.choice((b"e", b"renamed", b"c", b"b/z")))
+        return Change(
+            verb, random.choice(_FOLDERS), random.choice((b"e", b"renamed", b"c", b"b/z"))
+        )
     other = {
         WRITE: random.choice((b"", digits, digits * 50)),
         APPEND: digits,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from harness.inside.errors import HarnessError
-from harness.inside.layout import Avatar, show
+from harness.inside.layout import Avatar, printable_name
 from harness.inside.tree import Entry
 from harness.katas.places import place_of
 from harness.katas.visible import FOLDER, VisibleFiles
@@ -20,26 +20,26 @@ from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.run import Outcome, Run
 from harness.runners.variant import Variant
-from harness.verify.proofs.packed import ALL, pack
+from harness.verify.proofs.packed import ALL, pack_references
 from harness.verify.proofs.state import holds
 from harness.verify.proofs.verdict import Refuted
 from harness.verify.proofs.words import differences
 from harness.verify.soak import child
 from harness.verify.soak.download import Download, downloaded, without_set_id
 from harness.verify.soak.faults import Watched, possible
-from harness.verify.soak.folder import Folder, must_build
-from harness.verify.soak.plan import LIFE, SOURCES, Ending, Fault, Plan, draw
+from harness.verify.soak.folder import PlayerFolder, must_build
+from harness.verify.soak.plan import LIFE, SOURCES, Ending, PressPlan, SoakFault, draw
 from harness.verify.soak.script import (
     FAILURE,
     HELLO,
     LEFT,
     MAKEFILE,
     PRODUCT,
+    expected_product,
     hello,
-    sources,
-    write,
+    write_script,
 )
-from harness.verify.soak.world import SCRIPT, SLACK_NS, Sent, World, folders_above
+from harness.verify.soak.world import SCRIPT_NAME, SLACK_NS, SentEvent, World, folders_above
 from harness.verify.testing.sessions import MOVE, RENAME, Model, Node
 
 CHECKED, SEARCHED, BUILT = 4, 20, 40
@@ -66,7 +66,7 @@ class Violation:
     before: str  # the test event before it, and how it ended
 
 
-class Player:
+class SoakPlayer:
     """Of one thread; the avatars that it plays live for LIFE test events each."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Player:
         self._faults = possible(engine.unwrapped, runner.katas)
         self._cheap = engine.name == "local"
         self._pace = 0.3  # seconds that a test event takes, on the whole
-        self._folder = Folder() if number % 2 and Property.MIRROR in claims else None
+        self._folder = PlayerFolder() if number % 2 and Property.MIRROR in claims else None
         self.counts: Counter[str] = Counter()
         self.avatar = Avatar()
         self._begin(0)
@@ -114,7 +114,7 @@ class Player:
         self.counts["events"] += 1
         return None
 
-    def _violation(self, plan: Plan, said: str) -> Violation:
+    def _violation(self, plan: PressPlan, said: str) -> Violation:
         return Violation(
             self.variant.label,
             self.number,
@@ -148,7 +148,7 @@ class Player:
         self._last = "it is the first of its avatar"
         self._checked = CHECKED if number // LIFE % 2 == 0 else SELDOM
 
-    def _press(self, plan: Plan) -> None:
+    def _press(self, plan: PressPlan) -> None:
         world, model = self.world, self.world.model
         if world.doubt or not world.keeps:
             plan = replace(plan, deeds=(), before=(), late=())
@@ -159,7 +159,7 @@ class Player:
                     replace(each, verb=MOVE) if each.verb == RENAME else each for each in plan.deeds
                 ],
             )
-        if plan.packs and pack(self.engine.unwrapped, self._katas, self.avatar, ALL):
+        if plan.packs and pack_references(self.engine.unwrapped, self._katas, self.avatar, ALL):
             self.counts["references packed"] += 1
         old = dict(model.sent)
         model.edit(plan.edits)
@@ -167,7 +167,7 @@ class Player:
             model.visible[HELLO] = Node("f", hello(plan.number))
             self.counts["builds with gcc"] += 1
         predicted = self._predict(plan)
-        model.visible[SCRIPT] = Node("f", write(plan, predicted), program=True)
+        model.visible[SCRIPT_NAME] = Node("f", write_script(plan, predicted), program=True)
         files = self._files(plan)
         pressed = time.time_ns()
         run, why, struck = self._run(plan, files)
@@ -187,7 +187,7 @@ class Player:
         self.counts[f"it {plan.ending}"] += 1
         self._last = f"{plan}; {run.outcome if run else why}, with {len(world.sent)} tags then"
 
-    def _predict(self, plan: Plan) -> Model:
+    def _predict(self, plan: PressPlan) -> Model:
         """The model of the sandbox just before the run, where nothing is in doubt."""
         predicted = self.world.model.copy()
         if not self.world.keeps:
@@ -195,7 +195,7 @@ class Player:
         predicted.arrive()
         return predicted
 
-    def _files(self, plan: Plan) -> VisibleFiles:
+    def _files(self, plan: PressPlan) -> VisibleFiles:
         model = self.world.model
         if self._folder:
             self._folder.write(model, Random(plan.stamps))
@@ -205,11 +205,11 @@ class Player:
             return VisibleFiles.from_folder(self._folder.path)
         return VisibleFiles(model.files())
 
-    def _run(self, plan: Plan, files: VisibleFiles) -> tuple[Run | None, str, bool]:
+    def _run(self, plan: PressPlan, files: VisibleFiles) -> tuple[Run | None, str, bool]:
         """The run, or why there is none; and whether there was a fault that excuses it."""
         limit = HANGS_SECONDS + self._pace if plan.ending is Ending.HANGS else MOST_SECONDS
-        if plan.fault is Fault.HARNESS_KILLED:
-            told = child.Play(
+        if plan.fault is SoakFault.HARNESS_KILLED:
+            told = child.ChildPlay(
                 self.variant,
                 self.engine.unwrapped,
                 self.runner.image,
@@ -218,7 +218,7 @@ class Player:
                 {name: (file.mode, file.read(), file.age) for name, file in files.items()},
                 limit,
             )
-            finished = child.play(told, self._pace * plan.moment)
+            finished = child.play_child(told, self._pace * plan.moment)
             self.counts[plan.fault] += not finished
             return None, "the harness was killed", True
         try:
@@ -231,20 +231,20 @@ class Player:
         except HarnessError as error:
             return None, str(error), self._struck(plan)
 
-    def _struck(self, plan: Plan) -> bool:
-        return plan.fault is not None and plan.fault is not Fault.IDLE_KILLED
+    def _struck(self, plan: PressPlan) -> bool:
+        return plan.fault is not None and plan.fault is not SoakFault.IDLE_KILLED
 
     @contextmanager
-    def _striking(self, plan: Plan) -> Iterator[None]:
+    def _striking(self, plan: PressPlan) -> Iterator[None]:
         if plan.fault is None:
             yield
             return
         self.counts[plan.fault] += 1
-        if plan.fault is Fault.DISK_FULL:
+        if plan.fault is SoakFault.DISK_FULL:
             with self.engine.disk_full(plan.change):
                 yield
             return
-        if plan.fault is Fault.IDLE_KILLED:
+        if plan.fault is SoakFault.IDLE_KILLED:
             self.engine.end_keepers()
             yield
             return
@@ -256,14 +256,14 @@ class Player:
             timer.cancel()
             timer.join()
 
-    def _completed(self, plan: Plan, run: Run, files: VisibleFiles, pressed: int) -> None:
+    def _completed(self, plan: PressPlan, run: Run, files: VisibleFiles, pressed: int) -> None:
         world, model = self.world, self.world.model
         if run.observed is None or not run.observed.after:
             raise Refuted("the runner does not observe the sandbox")
         if run.tag != len(world.sent) + 1:
             raise Refuted(f"it got the tag {run.tag} after {len(world.sent)}")
         world.arrive(run.observed.before, pressed)
-        write(plan, model)  # what the run leaves
+        write_script(plan, model)  # what the run leaves
         self._check_build(plan, run)
         self._accept(files, run.stdout.encode())
         world.ran(run.observed.after)
@@ -272,9 +272,9 @@ class Player:
         sent = {
             name: (file.mode, file.read()) for name, file in files.items() if file.mode != FOLDER
         }
-        self.world.sent.append(Sent(sent, stdout))
+        self.world.sent.append(SentEvent(sent, stdout))
 
-    def _check_build(self, plan: Plan, run: Run) -> None:
+    def _check_build(self, plan: PressPlan, run: Run) -> None:
         """The output is that of a build from nothing, and no more was built than by make in place."""
         world, model = self.world, self.world.model
         edited = world.edited & set(SOURCES)
@@ -290,7 +290,7 @@ class Player:
         built = "built\n" in run.stderr
         if must or built:
             self._host, self._torn = False, None
-        wanted = HOST_PRODUCT if self._host else sources(model)
+        wanted = HOST_PRODUCT if self._host else expected_product(model)
         if self._torn is not None:
             wanted = self._torn
         if built:
@@ -305,7 +305,7 @@ class Player:
         self._must = self._may = False
         self._ahead |= {path for path, date in plan.late if path in SOURCES}
 
-    def _check(self, plan: Plan) -> None:
+    def _check(self, plan: PressPlan) -> None:
         with downloaded(self._katas, self.avatar) as found:
             self.counts["downloads checked"] += 1
             self.counts["entries compared"] += len(found.sandbox)
@@ -319,7 +319,7 @@ class Player:
         if plan.number % BUILT == 0:
             self._build_from_nothing(plan)
 
-    def _build_from_nothing(self, plan: Plan) -> None:
+    def _build_from_nothing(self, plan: PressPlan) -> None:
         """What another avatar builds of the same sources, with nothing there yet."""
         model = self.world.model
         names = (b"p/Makefile", *SOURCES)
@@ -330,7 +330,7 @@ class Player:
         }
         other = Avatar(self.avatar.kata, f"fresh{self.number}-{plan.number}")
         run = self.runner.run(other, files, max_seconds=MOST_SECONDS)
-        if run.stdout.encode() != sources(model):
+        if run.stdout.encode() != expected_product(model):
             raise Refuted(
                 f"a build from nothing gave {run.stdout!r} and {run.reason or run.stderr!r}"
             )
@@ -338,11 +338,17 @@ class Player:
         self.counts["builds from nothing"] += 1
 
     def _cut_off(
-        self, plan: Plan, files: VisibleFiles, old: dict[bytes, Node], pressed: int, *, struck: bool
+        self,
+        plan: PressPlan,
+        files: VisibleFiles,
+        old: dict[bytes, Node],
+        pressed: int,
+        *,
+        struck: bool,
     ) -> None:
         """Before or after, whole; then the session goes on from what was found."""
         world = self.world
-        if plan.fault is Fault.HARNESS_KILLED:
+        if plan.fault is SoakFault.HARNESS_KILLED:
             self.engine.sweep()
         with downloaded(self._katas, self.avatar) as found:
             self.counts["downloads checked"] += 1
@@ -410,19 +416,19 @@ class Player:
                 ahead_again = now.mtime_ns in loose
                 if brought_back or ahead_again:
                     continue
-            what = f"{show(path)} {'is there' if now else 'is gone'}"
+            what = f"{printable_name(path)} {'is there' if now else 'is gone'}"
             if was and now:
                 what = differences({path: was}, {path: now})
             raise Refuted(f"the test event was not accepted, but {what}")
 
-    def _check_accepted(self, plan: Plan, found: Download) -> None:
+    def _check_accepted(self, plan: PressPlan, found: Download) -> None:
         world = self.world
         if not world.keeps or world.doubt:
             return
         after = self._predict(plan)
-        write(plan, after)
+        write_script(plan, after)
         product = found.nodes().get(PRODUCT)
-        if product and product.content == sources(after):
+        if product and product.content == expected_product(after):
             after.tree[PRODUCT] = Node("f", product.content)
         tree = {path: entry for path, entry in found.sandbox.items() if path != b"."}
         after.settle(tree)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.verify.soak.plan import SOURCES, Ending, Plan
+from harness.verify.soak.plan import SOURCES, Ending, PressPlan
 from harness.verify.testing.planting import quote
 from harness.verify.testing.sessions import Model, Node
 
@@ -19,12 +19,12 @@ FAILURE, LEFT = 3, 4
 """The exit status of a run that fails, and of one that leaves at once."""
 
 
-def sources(model: Model) -> bytes:
+def expected_product(model: Model) -> bytes:
     """What a product that is built from nothing holds."""
     return b"".join(model.tree[name].content for name in SOURCES)
 
 
-def write(plan: Plan, model: Model) -> bytes:
+def write_script(plan: PressPlan, model: Model) -> bytes:
     """The script; the model goes on to what it leaves, but for the product of the build."""
     if plan.ending is Ending.LEAVES:
         return b"#!/bin/sh\nexit %d\n" % LEFT

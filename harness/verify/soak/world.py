@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from harness.inside.layout import show
+from harness.inside.layout import printable_name
 from harness.inside.tree import Entry, Snapshot
 from harness.verify.proofs.verdict import Refuted
 from harness.verify.proofs.words import differences
@@ -22,11 +22,11 @@ from harness.verify.testing.sessions import Model, Node
 SLACK_NS = 50_000_000
 """By which the clock that stamps files may be behind that of the harness."""
 
-SCRIPT = b"cyber-dojo.sh"
+SCRIPT_NAME = b"cyber-dojo.sh"
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentEvent:
     """What an accepted test event sent, and printed."""
 
     files: Mapping[bytes, tuple[int, bytes]]  # git's mode and content
@@ -44,7 +44,7 @@ class World:
         default_factory=dict
     )  # stamps and modes as they were seen last
     commits: tuple[str, ...] = ()
-    sent: list[Sent] = field(default_factory=list)  # by tag, less one
+    sent: list[SentEvent] = field(default_factory=list)  # by tag, less one
     had: dict[bytes, set[int]] = field(
         default_factory=dict
     )  # the stamps of a visible file since it was sent
@@ -81,7 +81,7 @@ class World:
             if node.kind == "f" and bool(found[path].mode & 0o100) != node.program:
                 words = "a" if node.program else "no"
                 raise Refuted(
-                    f"{show(path)} is {words} program, and has the mode {found[path].mode:04o}"
+                    f"{printable_name(path)} is {words} program, and has the mode {found[path].mode:04o}"
                 )
         loose, self.loose = self.loose, {}
         if self.keeps and self.exact and before:
@@ -143,7 +143,7 @@ class World:
                 if files.get(path) != sent.files.get(path)
             )
             raise Refuted(
-                f"tag {tag} does not hold what was sent: {', '.join(map(show, differ[:3]))} differ"
+                f"tag {tag} does not hold what was sent: {', '.join(map(printable_name, differ[:3]))} differ"
             )
         if stdout != sent.stdout:
             raise Refuted(
@@ -282,14 +282,15 @@ class World:
         for path in self.edited:
             if path in found and found[path].mtime_ns <= latest and found[path].kind != "d":
                 raise Refuted(
-                    f"the edited {show(path)} has the mtime {decimal(found[path].mtime_ns)}, and {show(newest)}, "
+                    f"the edited {printable_name(path)} has the mtime "
+                    f"{decimal(found[path].mtime_ns)}, and {printable_name(newest)}, "
                     f"which was there, {decimal(latest)}"
                 )
         for path in self.put_back:
             if path in found and self.had.get(path) and found[path].mtime_ns not in self.had[path]:
                 had = ", ".join(map(decimal, sorted(self.had[path])))
                 raise Refuted(
-                    f"{show(path)} was put back with the mtime {decimal(found[path].mtime_ns)}, and had {had}"
+                    f"{printable_name(path)} was put back with the mtime {decimal(found[path].mtime_ns)}, and had {had}"
                 )
 
 
@@ -325,4 +326,6 @@ def _plain(entry: Entry) -> Entry:
 
 
 def _changed(path: bytes, was: Entry, now: Entry) -> str:
-    return differences({path: _plain(was)}, {path: _plain(now)}) or f"{show(path)} differs"
+    return (
+        differences({path: _plain(was)}, {path: _plain(now)}) or f"{printable_name(path)} differs"
+    )

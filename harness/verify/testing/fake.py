@@ -37,7 +37,7 @@ from harness.inside.channel import Channel
 from harness.inside.errors import EngineError, HarnessError, StreamCut
 from harness.inside.keeper import Keeper
 from harness.inside.tree import snapshot, walk
-from harness.verify.testing.faults import Fault
+from harness.verify.testing.faults import StreamFault
 
 __all__ = ["Clock", "FakeEngine", "Played", "Volume", "shell"]
 
@@ -51,7 +51,7 @@ class Played:
     stderr: bytes = b""
 
 
-Player = Callable[[Path, str], Played | None]
+_Player = Callable[[Path, str], Played | None]
 """Plays a command line in a sandbox; None if it never ends, which is found out at once and without waiting for any limit."""
 
 
@@ -66,7 +66,7 @@ class Clock:
         return (real_ns + self.ahead_ns) // self.tick_ns * self.tick_ns
 
 
-def shell(patience: float = 1.0) -> Player:
+def shell(patience: float = 1.0) -> _Player:
     """Plays a command line by sh, as this process's own user; after `patience` seconds it is taken for one that never ends."""
 
     def play(sandbox: Path, command: str) -> Played | None:
@@ -102,7 +102,7 @@ class FakeEngine(LocalEngine):
     name = "fake"
 
     def __init__(
-        self, home: Path | None = None, *, player: Player | None = None, room: int | None = None
+        self, home: Path | None = None, *, player: _Player | None = None, room: int | None = None
     ) -> None:
         """`room` is how many bytes each sandbox can be sent before its disk is full. `home` is LocalEngine's."""
         super().__init__(home, bubblewrap=False)
@@ -110,12 +110,12 @@ class FakeEngine(LocalEngine):
         self.clock = Clock()
         self.room = room
         self.player = None
-        self._faults: dict[bool, deque[Fault]] = {False: deque(), True: deque()}
+        self._faults: dict[bool, deque[StreamFault]] = {False: deque(), True: deque()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.home,)
 
-    def inject(self, *faults: Fault, keeper: bool = False) -> None:
+    def inject(self, *faults: StreamFault, keeper: bool = False) -> None:
         """Break the next run-containers, or keepers, that are opened: one fault for each, in this order."""
         self._faults[keeper].extend(faults)
 

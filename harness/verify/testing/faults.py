@@ -86,7 +86,7 @@ class Refuse:
         return "refused"
 
 
-Fault: TypeAlias = CutOutput | CutInput | KillAt | Refuse
+StreamFault: TypeAlias = CutOutput | CutInput | KillAt | Refuse
 
 
 class _Broken(ABC):

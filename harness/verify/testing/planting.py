@@ -93,7 +93,7 @@ def decimal(nanoseconds: int) -> str:
 @contextmanager
 def planted(tree: Tree) -> Iterator[str]:
     """A temporary folder in which the tree is; its own parent is empty but for it."""
-    with scratch() as folder:
+    with scratch_folder() as folder:
         root = os.path.join(folder, "tree")
         os.mkdir(root)
         plant(tree, root)
@@ -101,7 +101,7 @@ def planted(tree: Tree) -> Iterator[str]:
 
 
 @contextmanager
-def scratch(disk: str | None = None) -> Iterator[str]:
+def scratch_folder(disk: str | None = None) -> Iterator[str]:
     """A temporary folder, on a disk of your choice, that is removed whatever modes are in it: one for each
     example of a property.
     """

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.inside.layout import show
+from harness.inside.layout import printable_name
 from harness.inside.tree import Entry, Snapshot
 from harness.katas.visible import FILE, LINK, PROGRAM, VisibleFile
 from harness.katas.visible import FOLDER as EMPTY_FOLDER
@@ -28,7 +28,7 @@ RENAME, HARD, APPEND, SPARSE, TOUCH, MODE = (
     "mode",
 )
 
-SHOWN = 60
+_SHOWN = 60
 """Bytes of a path that are told."""
 
 HOLE = 1 << 16
@@ -350,7 +350,9 @@ def _mode(node: Node, found: int) -> int:
 
 def _short(path: bytes) -> str:
     return (
-        show(path) if len(path) <= SHOWN else f"{show(path[:SHOWN])[:-1]}...' of {len(path)} bytes"
+        printable_name(path)
+        if len(path) <= _SHOWN
+        else f"{printable_name(path[:_SHOWN])[:-1]}...' of {len(path)} bytes"
     )
 
 

@@ -107,7 +107,7 @@ AWKWARD_STAMPS = (
 """Stamps at which seconds, their sign or their size change; floats cannot hold most of them."""
 
 
-def names() -> SearchStrategy[bytes]:
+def file_names() -> SearchStrategy[bytes]:
     """Names of a file, of every kind that Linux allows."""
     arbitrary = st.binary(min_size=1, max_size=8).map(_possible)
     return st.sampled_from(ORDINARY_NAMES) | st.sampled_from(AWKWARD_NAMES) | arbitrary
@@ -115,7 +115,7 @@ def names() -> SearchStrategy[bytes]:
 
 def paths(*, depth: int = 3) -> SearchStrategy[bytes]:
     """Paths of at most this many names, relative to a tree."""
-    return st.lists(names(), min_size=1, max_size=depth).map(b"/".join)
+    return st.lists(file_names(), min_size=1, max_size=depth).map(b"/".join)
 
 
 def stamps() -> SearchStrategy[int]:
@@ -182,7 +182,7 @@ DEEP = b"/".join([b"d" * 200] * 12)
 """A path near the limits: half of it is gone if a folder of another name is above it."""
 
 
-def edits() -> SearchStrategy[Change]:
+def _edits() -> SearchStrategy[Change]:
     """What a player does with visible files; folders are empty ones."""
     return changes(WRITE, REMOVE, MOVE, LINKS, FOLDER, MODE, RENAME)
 
@@ -194,7 +194,7 @@ def deeds() -> SearchStrategy[Change]:
 
 def sessions(*, length: int = 4) -> SearchStrategy[list[Press]]:
     """At most so many test events of one player, each with a few edits before it and deeds in it."""
-    some = st.builds(Press, st.lists(edits(), max_size=4), st.lists(deeds(), max_size=4))
+    some = st.builds(Press, st.lists(_edits(), max_size=4), st.lists(deeds(), max_size=4))
     return st.lists(some, min_size=1, max_size=length)
 
 

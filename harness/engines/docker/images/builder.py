@@ -16,7 +16,7 @@ import docker.errors
 import requests.exceptions
 
 from harness.engines.docker.images.lookup import find_image
-from harness.engines.docker.images.recipe import MB, Recipe, Report
+from harness.engines.docker.images.recipe import MB, ImageRecipe, ReportProgress
 from harness.engines.fixtures import fixture
 from harness.inside.errors import ImageError, UsageError
 
@@ -26,10 +26,13 @@ RUN_IMAGE = "harness-gcc"
 KEEPER_IMAGE = "harness-keeper"
 """Python and GNU tar: what a keeper is made of."""
 
-LABEL = "harness.recipe"
+RECIPE_LABEL = "harness.recipe"
 """Label with the digest of the recipe that an image was made by."""
 
-RECIPES = {RUN_IMAGE: Recipe(RUN_IMAGE, "gcc"), KEEPER_IMAGE: Recipe(KEEPER_IMAGE, "keeper")}
+RECIPES = {
+    RUN_IMAGE: ImageRecipe(RUN_IMAGE, "gcc"),
+    KEEPER_IMAGE: ImageRecipe(KEEPER_IMAGE, "keeper"),
+}
 
 _INSTALL = (
     ["apt-get", "update"],
@@ -37,7 +40,7 @@ _INSTALL = (
 )
 
 
-def ensure(api: docker.APIClient, name: str, *, report: Report) -> None:
+def ensure(api: docker.APIClient, name: str, *, report: ReportProgress) -> None:
     """Build `name` unless this engine has it; one of ours that an older recipe made counts as missing.
 
     Raises ImageError when it cannot be built, and for a missing image that is not the harness's own.
@@ -53,7 +56,7 @@ def ensure(api: docker.APIClient, name: str, *, report: Report) -> None:
                     _make(api, recipe, report)
 
 
-def build(api: docker.APIClient, name: str, *, report: Report) -> None:
+def build(api: docker.APIClient, name: str, *, report: ReportProgress) -> None:
     """Make one of the harness's own images on this engine; an older one of its name goes unless in use.
 
     `report` gets a short line at each stage, and every second or two while a stage lasts.
@@ -67,12 +70,15 @@ def build(api: docker.APIClient, name: str, *, report: Report) -> None:
         _make(api, recipe, report)
 
 
-def _is_current(api: docker.APIClient, recipe: Recipe) -> bool:
+def _is_current(api: docker.APIClient, recipe: ImageRecipe) -> bool:
     image = find_image(api, recipe.image)
-    return image is not None and (image["Config"].get("Labels") or {}).get(LABEL) == recipe.digest()
+    return (
+        image is not None
+        and (image["Config"].get("Labels") or {}).get(RECIPE_LABEL) == recipe.digest()
+    )
 
 
-def _make(api: docker.APIClient, recipe: Recipe, report: Report) -> None:
+def _make(api: docker.APIClient, recipe: ImageRecipe, report: ReportProgress) -> None:
     started = time.monotonic()
     before = find_image(api, recipe.image)
     if _have_mmdebstrap(report):
@@ -84,7 +90,7 @@ def _make(api: docker.APIClient, recipe: Recipe, report: Report) -> None:
     report(f"{recipe.image}: made in {time.monotonic() - started:.0f} s")
 
 
-def _have_mmdebstrap(report: Report) -> bool:
+def _have_mmdebstrap(report: ReportProgress) -> bool:
     """Whether mmdebstrap is there, or could be installed: by root, on Debian and its descendants."""
     if shutil.which("mmdebstrap"):
         return True
@@ -102,7 +108,7 @@ def _have_mmdebstrap(report: Report) -> bool:
     return True
 
 
-def _import(api: docker.APIClient, recipe: Recipe, report: Report) -> None:
+def _import(api: docker.APIClient, recipe: ImageRecipe, report: ReportProgress) -> None:
     root = recipe.root_tar(report)
     report(f"{recipe.image}: importing {root.stat().st_size / MB:.0f} MB")
     # Given a file's name, docker-py sends it piece by piece, and waits for as long as the engine needs.
@@ -110,12 +116,12 @@ def _import(api: docker.APIClient, recipe: Recipe, report: Report) -> None:
         str(root),
         repository=recipe.image,
         tag="latest",
-        changes=['CMD ["/bin/sh"]', f"LABEL {LABEL}={recipe.digest()}"],
+        changes=['CMD ["/bin/sh"]', f"LABEL {RECIPE_LABEL}={recipe.digest()}"],
     )
     _check(recipe.image, (json.loads(line) for line in answer.splitlines()))
 
 
-def _build_dockerfile(api: docker.APIClient, recipe: Recipe, report: Report) -> None:
+def _build_dockerfile(api: docker.APIClient, recipe: ImageRecipe, report: ReportProgress) -> None:
     arguments = {"RECIPE": recipe.digest()}
     if suite := os.environ.get("SUITE"):
         arguments["SUITE"] = suite
@@ -131,7 +137,7 @@ def _build_dockerfile(api: docker.APIClient, recipe: Recipe, report: Report) -> 
 
 
 def _reported(
-    lines: Iterable[Mapping[str, Any]], name: str, report: Report
+    lines: Iterable[Mapping[str, Any]], name: str, report: ReportProgress
 ) -> Iterator[Mapping[str, Any]]:
     """The same lines; each step of the Dockerfile is reported on the way."""
     for line in lines:

@@ -23,8 +23,8 @@ import platformdirs
 
 from harness.engines.docker.images.facts import ImageFacts, foreign
 from harness.engines.docker.images.lookup import find_image
+from harness.engines.docker.podman import engine_identity as which
 from harness.engines.docker.podman import explained
-from harness.engines.docker.podman import identity as which
 from harness.engines.guest.environment import players, trusted
 from harness.engines.streams.attached import DockerStream
 from harness.inside.errors import ImageError

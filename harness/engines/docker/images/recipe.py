@@ -30,7 +30,7 @@ REPORT_SECONDS = 1.5
 
 MB = 10**6
 
-Report: TypeAlias = Callable[[str], None]
+ReportProgress: TypeAlias = Callable[[str], None]
 
 _STAGE = re.compile(r"^I: (.*)\.\.\.$", re.MULTILINE)
 _REASON = re.compile(r"^(?:E|rootfs\.sh): (.*)$", re.MULTILINE)
@@ -38,7 +38,7 @@ _REASON = re.compile(r"^(?:E|rootfs\.sh): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ImageRecipe:
     """How one image is made."""
 
     image: str  # "harness-gcc"
@@ -58,7 +58,7 @@ class Recipe:
             ) from error
         return hashlib.sha256(recipe).hexdigest()
 
-    def root_tar(self, report: Report) -> Path:
+    def root_tar(self, report: ReportProgress) -> Path:
         """The root file system, made unless it is kept already; needs mmdebstrap, some 15 s and 200 MB.
 
         Hold `alone` around it. Raises ImageError when it cannot be made. What is kept is always whole: it
@@ -83,7 +83,7 @@ class Recipe:
         return kept
 
     @contextlib.contextmanager
-    def alone(self, report: Report) -> Iterator[None]:
+    def alone(self, report: ReportProgress) -> Iterator[None]:
         """Wait until no other process of this user makes the image; one that dies loses its lock."""
         with contextlib.ExitStack() as stack:
             with _writing_to_the_cache(self.image):
@@ -97,7 +97,7 @@ class Recipe:
             yield
 
 
-def _make(recipe: Recipe, output: IO[bytes], report: Report) -> None:
+def _make(recipe: ImageRecipe, output: IO[bytes], report: ReportProgress) -> None:
     """Run rootfs.sh into `output`, with a line of progress every REPORT_SECONDS."""
     started = time.monotonic()
     with tempfile.TemporaryFile() as log:
