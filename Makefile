@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Two targets of one command line would let two pips loose on one environment.
 .NOTPARALLEL:
 
-.PHONY: compare test check benchmark gate-accuracy verify mutants docs notebooks clean
+.PHONY: compare test check benchmark gate-accuracy verify mutants docs picture notebooks clean
 
 compare: $(VENV)/.installed ## the three runners side by side; ARGS="--budget 60" and the like
 	$(BIN)/harness compare $(ARGS)
@@ -33,6 +33,9 @@ mutants: $(VENV)/.tested ## whether the proofs have teeth: writes docs/reference
 
 docs: $(VENV)/.documented ## the documentation in build/docs; the notebooks are executed on the way
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+
+picture: $(VENV)/.installed ## draw the README's picture anew, from results/recordings
+	$(BIN)/python docs/picture.py
 
 notebooks: $(VENV)/.documented ## open the notebooks in Jupyter; it works on copies in build/notebooks
 	@$(BIN)/pip install --quiet --editable '.[notebooks]'

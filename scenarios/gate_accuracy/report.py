@@ -92,16 +92,16 @@ def _lines(found: Mapping[str, Any], gates: int) -> Iterator[str]:
     yield from (
         "# How often the gate is wrong",
         "",
-        "Written by `make gate-accuracy`; [the scenario](../../scenarios/gate_accuracy/README.md) says how. The budget is "
-        f"`{rules.TOLERANCE}`, the confidence {stats.CONFIDENCE:.0%} at all looks together, after "
-        f"{', '.join(map(str, stats.LOOKS))} blocks.",
+        "`make gate-accuracy` writes this page; [the scenario](../../scenarios/gate_accuracy/README.md) explains the method. "
+        f"The budget is `{rules.TOLERANCE}`. The gate looks after {', '.join(map(str, stats.LOOKS))} blocks. All looks share "
+        f"the confidence of {stats.CONFIDENCE:.0%}.",
         "",
     )
     recorded = {name: each for name, each in found.items() if name != "real"}
     yield from (
         "## The recordings",
         "",
-        "| | engine | load average at the start | blocks | a test event | from block to block |",
+        "| | engine | load average at the start | blocks | median test event | scatter between blocks |",
         "|---|---|---|---|---|---|",
     )
     for name, each in recorded.items():
@@ -111,7 +111,7 @@ def _lines(found: Mapping[str, Any], gates: int) -> Iterator[str]:
         )
     yield from (
         "",
-        f"## {gates} gates drawn from each",
+        f"## {gates} gates drawn from each recording",
         "",
         "| recording | the new version is | regressed | inconclusive | passed | median blocks | aim |",
         "|---|---|---|---|---|---|---|",
@@ -144,7 +144,7 @@ def _lines(found: Mapping[str, Any], gates: int) -> Iterator[str]:
         "",
         "## The signed-rank interval and a bootstrap of the median",
         "",
-        "At 95 %, on draws from the recordings in which the true ratio is 1: how often the interval covers it, and its typical "
+        "How often an interval of 95 % covers 1, on draws from the recordings in which the true ratio is 1, and its typical "
         "width in the logarithm.",
         "",
         "| recording | blocks | signed-rank covers | width | bootstrap covers | width |",
