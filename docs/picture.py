@@ -37,7 +37,7 @@ def main() -> None:
     axes.set_yticks(
         axes.get_yticks(), [each.get_text().replace(":", ",\n") for each in axes.get_yticklabels()]
     )
-    axes.set_title("After one edit: how long until the result is back and stored", loc="left")
+    axes.set_title("After one edit: time until the result is stored", loc="left")
     axes.set_xlabel("twelve samples each; a bar marks the median (logarithmic)")
     drawn = inline(figure, "incremental")
     for page, style in PAGES.items():

@@ -15,9 +15,9 @@
 # # Incremental builds, then and now
 #
 # In 2016 the author of the notes timed a typical exercise by hand: *"Incremental build is less than one second (23-42 ms).
-# Full build is about 3-4 seconds (1904-2568-2873 ms). This looks promising."* The figures were those of make itself; what a
-# player would wait for, with a container to start and two tar-pipes to cross, was a hope. This notebook puts beside them what
-# was measured here, on a tree of the same size: 1.6 MB with its products, 24 modules.
+# Full build is about 3-4 seconds (1904-2568-2873 ms). This looks promising."* Those are the times of make itself. Nobody knew
+# how long a player would wait, with a container to start and two tar-pipes to cross. This notebook puts the times that
+# were measured here beside those of the notes, on a tree of the same size: 1.6 MB with its products, 24 modules.
 
 # %%
 # %matplotlib inline
@@ -70,8 +70,8 @@ figure
 # %% [markdown]
 # ## How much an incremental build saves
 #
-# The notes' figures give a full build of 45 to 125 times an incremental one. That is the saving of `make`; a runner adds the
-# same cost to both, so it keeps less of it. A runner without incremental builds keeps nothing.
+# By the notes' figures a full build takes 45 to 125 times as long as an incremental one. That is what `make` saves. A runner adds the
+# same cost to both, so it saves less. A runner without incremental builds saves nothing.
 
 # %%
 medians = builds.groupby(["runner", "build"])["seconds"].median().unstack().reindex(labels)

@@ -13,9 +13,9 @@
 # %% [markdown]
 # # What each transport does to a stamp
 #
-# `make` decides by date-time stamps alone: it rebuilds a product if a source is *strictly newer*. So whoever copies a tree
-# with its products into a container and back must keep the stamps, every digit of them. This notebook copies a small tree
-# with the usual transports, live, on the machine that it runs on, and then lets the most usual one give a stale build.
+# `make` decides by timestamps alone: it rebuilds a product if a source is *strictly newer*. If you copy a tree
+# with its products into a container and back, you must keep every digit of the stamps. This notebook copies a small tree
+# with the usual transports, live, on the machine that it runs on. Then it shows a stale build with the most usual one.
 
 # %%
 import io
@@ -121,13 +121,13 @@ arrived.style.format("{:,}", subset=["file", "folder", "symlink"]).map(
 # %% [markdown]
 # GNU tar's default format, and ustar, keep whole seconds: the file arrives up to a second *older* than it was. Python's
 # tarfile keeps a float, which cannot tell two stamps apart that are less than 238 ns from each other. Only the pax format of
-# POSIX, written and read by GNU tar, is exact; that is what the harness pipes, and what it checks an image for.
+# POSIX, written and read by GNU tar, is exact. The harness pipes that format, and checks that an image can read and write it.
 
 # %% [markdown]
 # ## The stale build
 #
-# Why less than a second matters: build, send the tree through the pipe in whole seconds, and edit within the same second, as
-# an agent or a quick player does. The product was built at, say, 12:00:00.2 and the edit comes at 12:00:00.6. The pipe makes
+# Fractions of a second matter. Build, send the tree through a pipe that keeps whole seconds, and edit within the same second, as
+# an agent or a quick player does. Say the product was built at 12:00:00.2 and the edit comes at 12:00:00.6. The pipe makes
 # both of them 12:00:00, and the source is no longer newer.
 
 

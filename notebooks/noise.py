@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Why the gate interleaves
 #
-# The same runner twice: two arms that are equal beyond doubt, recorded block by block on a shared machine with two cores,
-# with nothing added, with one core kept busy, and with the disk kept busy. Whatever differs between them is noise. This
+# The same runner was recorded twice, block by block, on a shared machine with two cores: with nothing added, with one core
+# kept busy, and with the disk kept busy. The two arms are certainly equal, so any difference between them is noise. This
 # notebook asks each way of comparing two versions how often it would have called these two different.
 
 # %%
@@ -47,7 +47,7 @@ arms = {
 # ## What noise looks like
 #
 # One point a block, for each of the two equal arms. Noise comes in stretches: the machine is slow for a while, then fast
-# again. Whoever measures one version after the other measures two different stretches.
+# again. If you measure one version after the other, you measure two different stretches.
 
 # %%
 figure = Figure(figsize=(9, 6), layout="constrained")
@@ -73,7 +73,7 @@ figure
 #
 # Each rule is asked 400 times, from each recording. *One after the other* takes 20 measurements of one arm and then, from the
 # 20 blocks after these, 20 of the other, as most benchmark scripts do. *In blocks* takes both arms from the same 20 blocks,
-# and tosses which of them is called the new one, as the shuffled order does.
+# and tosses a coin in each block for which of them is called the new one, as the shuffled order does.
 
 # %%
 ASKED, ROUNDS = 400, 20

@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Which runner should I choose?
 #
-# Say how large your trees are, how often each avatar edits, how many of them play at once, and how long a player is willing
-# to wait. The answer comes from recorded figures and proofs alone; change the parameters and run the notebook again.
+# Say how large your trees are, how often each avatar edits, how many avatars play at once, and how long a player is willing
+# to wait. The answer comes only from recorded figures and proofs. Change the parameters and run the notebook again.
 
 # %%
 # %matplotlib inline
@@ -53,9 +53,9 @@ Markdown(
 )
 
 # %% [markdown]
-# ## What each runner may be relied on for, and what it costs
+# ## What each runner keeps, and what it costs
 #
-# The proofs are of a search for counterexamples; *not tried* means that nobody looked. Times are of the typical tree of 1.6
+# A proof is a search for counterexamples; *not tried* means that nobody searched. Times are for the typical tree of 1.6
 # MB.
 
 # %%
@@ -80,7 +80,7 @@ costs.style.format(
 # %% [markdown]
 # ## At your size of tree
 #
-# The lines join the medians of the sizes that were measured; the dashed line is your tree, the dotted one your limit.
+# Lines join the medians of the sizes that were measured. The dashed line is your tree, the dotted line is your limit.
 
 # %%
 incremental = scale[(scale["scenario"] == "incremental") & (scale["outcome"] == "completed")]
@@ -114,9 +114,9 @@ figure
 # %% [markdown]
 # ## How many processors that takes
 #
-# Most of it is the engine's own, which nothing but a full machine tells: with many avatars at once on two processors, so many
-# test events a second were reached. A processor that is busy more than about two thirds of the time makes people wait for one
-# another. Of the rest, the time of the command itself is yours to shorten.
+# The engine itself needs most of the processor time, and only a full machine shows how much. The table says how many test
+# events a second two processors reached with many avatars at once. If a processor is busy more than about two thirds of the
+# time, people wait for one another. You can shorten the time of the command itself.
 
 # %%
 PROCESSORS = 2  # of the machine that was full
@@ -154,9 +154,9 @@ if fast:
 elif ready:
     best = min(ready, key=lambda runner: ready[runner])
     answer = (
-        f"**None keeps to {LIMIT_SECONDS:g} s.** The fastest of which everything was proved is {best}, with about "
+        f"**No runner keeps to {LIMIT_SECONDS:g} s.** The fastest runner with all proofs is {best}, with about "
         f"{seconds(ready[best])}; bare make itself takes about {seconds(expected[FLOOR])}."
     )
 else:
-    answer = "**Of no runner was everything proved** on the engine of this recording."
+    answer = "**No runner has all proofs** on the engine of this recording."
 Markdown(answer)
