@@ -70,8 +70,8 @@ figure
 # %% [markdown]
 # ## How much an incremental build saves
 #
-# By the notes' figures a full build takes 45 to 125 times as long as an incremental one. That is what `make` saves. A runner adds the
-# same cost to both, so it saves less. A runner without incremental builds saves nothing.
+# By the notes' figures a full build takes 45 to 125 times as long as an incremental one. That is what `make` saves. A runner
+# adds the same cost to both, so it saves less. A runner without incremental builds saves nothing.
 
 # %%
 medians = builds.groupby(["runner", "build"])["seconds"].median().unstack().reindex(labels)
