@@ -92,7 +92,7 @@ def _run(told: IO[bytes], test: Callable[[], None]) -> NoReturn:
         os.setgroups([])
         os.setresgid(STRANGER, STRANGER, STRANGER)
         os.setresuid(STRANGER, STRANGER, STRANGER)
-        for found in (bubblewrap.unshare, cgroups.cgroup_place, cgroups.problem):
+        for found in (bubblewrap.unshare, cgroups.cgroup_place, cgroups.cgroup_problem):
             found.cache_clear()  # for root
         if not os.access(sys.executable, os.X_OK):
             sys.executable = (

@@ -23,11 +23,11 @@ from harness.engines.doctor import (
     Finding,
     FindingGroup,
     Fitness,
-    files,
+    file_systems,
     local,
     machine,
     programs,
-    trip,
+    round_trip,
 )
 from harness.engines.doctor import docker as docker_doctor
 from harness.engines.doctor.finding import install_command, softly
@@ -48,7 +48,9 @@ NOWHERE = "unix:///nowhere/docker.sock"
 
 STATES = {"good", "fair", "missing"}
 
-A_TRIP = trip.Trip(changed=(), tar="GNU tar 1.34", start_seconds=0.5, read_seconds=0.06, count=1)
+A_TRIP = round_trip.RoundTrip(
+    changed=(), tar="GNU tar 1.34", start_seconds=0.5, read_seconds=0.06, count=1
+)
 
 
 @pytest.fixture
@@ -194,7 +196,7 @@ def test_advice_for_an_engine_that_does_not_answer(
 
 def test_a_trip_is_exact_on_every_engine(engine: Engine) -> None:
     """The harness's own engines bring every entry back as it went, and have what builds C."""
-    taken = trip.take_trip(engine, 2)
+    taken = round_trip.make_round_trip(engine, 2)
     assert taken.problem == ""
     assert taken.count == 2
     assert taken.lacks == ()
@@ -207,7 +209,7 @@ def test_a_tar_in_the_sandbox_that_cuts_stamps_is_found(
 ) -> None:
     """Not by its version: by what became of the stamps on the way back."""
     monkeypatch.setattr(sandbox, "PACK", CUTTING)
-    taken = trip.take_trip(engine)
+    taken = round_trip.make_round_trip(engine)
     assert set(taken.changed) == {".", "folder", "folder/file", "link"}
     assert docker_doctor.tar_finding(taken).state == "missing"
     assert local.engine_finding(taken, isolates=True).state == "missing"
@@ -215,7 +217,7 @@ def test_a_tar_in_the_sandbox_that_cuts_stamps_is_found(
 
 def test_a_tar_on_this_machine_that_cuts_stamps_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tar-pipe's own is exact; one that cuts is missing, with the consequence."""
-    assert trip.exact_pipe() == ()
+    assert round_trip.exact_pipe() == ()
     monkeypatch.setattr(tarpipe, "PACK", CUTTING)
     tar = {each.subject: each for each in programs.examine()}["tar"]
     assert tar.state == "missing"
@@ -226,11 +228,11 @@ def test_a_sandbox_that_runs_nothing_is_an_error(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says why, and no cost is told of an engine that does not work."""
-    monkeypatch.setattr(trip, "READ_COMPILER", "exit 1")
-    assert trip.take_trip(engine).read_seconds is None
+    monkeypatch.setattr(round_trip, "READ_COMPILER", "exit 1")
+    assert round_trip.make_round_trip(engine).read_seconds is None
     monkeypatch.setattr(sandbox, "GUEST", "echo broken >&2; exit 1")
     with pytest.raises(EngineError):
-        trip.take_trip(engine)
+        round_trip.make_round_trip(engine)
 
 
 @pytest.mark.parametrize(
@@ -247,10 +249,14 @@ def test_an_engine_that_builds_no_c_is_not_ready(
     asks the same.
     """
     if without == "make -s":
-        monkeypatch.setattr(trip, "BUILD", trip.BUILD.replace("make -s", "no-such-make -s"))
-        monkeypatch.setattr(trip, "BUILDERS", ("gcc", "no-such-make"))
+        monkeypatch.setattr(
+            round_trip, "BUILD", round_trip.BUILD.replace("make -s", "no-such-make -s")
+        )
+        monkeypatch.setattr(round_trip, "BUILDERS", ("gcc", "no-such-make"))
     else:
-        monkeypatch.setattr(trip, "BUILD", trip.BUILD.replace("gcc -o", "gcc -nostdinc -o"))
+        monkeypatch.setattr(
+            round_trip, "BUILD", round_trip.BUILD.replace("gcc -o", "gcc -nostdinc -o")
+        )
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
     diagnosis = doctor.examine()
     assert not diagnosis.ready
@@ -271,7 +277,7 @@ def test_what_is_tried_leaves_nothing(engine: Engine) -> None:
     """Every engine of the harness's own builds C, and the sandbox is empty afterwards."""
     doctor.check_builds(engine, None)
     with closing(engine.open(SandboxSpec())) as sandbox:
-        assert trip.lacking(sandbox) == ()
+        assert round_trip.lacking(sandbox) == ()
         assert sandbox.execute("ls -A", 60).stdout == b""
 
 
@@ -286,7 +292,7 @@ def test_what_is_tried_leaves_nothing(engine: Engine) -> None:
 )
 def test_the_flavour_of_a_tar(said: str, name: str) -> None:
     """Short, and whatever the tar."""
-    assert trip.flavour(said) == name
+    assert round_trip.flavour(said) == name
 
 
 @pytest.mark.parametrize(
@@ -348,33 +354,42 @@ def test_what_the_local_engine_leaves_open() -> None:
         assert "isolated is not claimed" in told.follows
         assert told.advice
     assert local.calls_finding("").state == "good"
-    if not cgroups.problem():
+    if not cgroups.cgroup_problem():
         assert local.groups_finding("").state == "good"
 
 
 def test_the_clock_of_a_file_system(tmp_path: Path) -> None:
     """Steps are above zero, the smallest is the smallest, and pairs that share a stamp are among the pairs."""
-    clock = files.measure_clock(tmp_path)
+    clock = file_systems.measure_clock(tmp_path)
     assert clock.smallest_ns is not None
     assert clock.typical_ns is not None
     assert clock.smallest_ns > 0
     assert clock.smallest_ns % clock.format_ns == 0
     assert 0 <= clock.shared <= clock.pairs
-    assert files.clock_finding(clock).state == "good"
+    assert file_systems.clock_finding(clock).state == "good"
 
 
 def test_a_coarse_clock_is_less_than_good() -> None:
     """Of two seconds, as on FAT, or one that never ticked; ticks that a busy machine made this process miss are not."""
     assert (
-        files.clock_finding(files.FileClock(2 * 10**9, 2 * 10**9, 2 * 10**9, 9, 9)).state == "fair"
+        file_systems.clock_finding(
+            file_systems.FileClock(2 * 10**9, 2 * 10**9, 2 * 10**9, 9, 9)
+        ).state
+        == "fair"
     )
-    assert files.clock_finding(files.FileClock(None, None, 2 * 10**9, 9, 9)).state == "missing"
-    assert files.clock_finding(files.FileClock(36 * 10**6, 40 * 10**6, 1, 9, 9)).state == "good"
+    assert (
+        file_systems.clock_finding(file_systems.FileClock(None, None, 2 * 10**9, 9, 9)).state
+        == "missing"
+    )
+    assert (
+        file_systems.clock_finding(file_systems.FileClock(36 * 10**6, 40 * 10**6, 1, 9, 9)).state
+        == "good"
+    )
 
 
 def test_the_stamps_of_a_file_system(tmp_path: Path) -> None:
     """What is read back from beyond the limits is what the file system really keeps: setting it changes nothing."""
-    stamps = files.measure_stamps(tmp_path)
+    stamps = file_systems.measure_stamps(tmp_path)
     assert stamps.exact
     for stamp in (stamps.first_ns, stamps.last_ns):
         os.utime(tmp_path, ns=(stamp, stamp))
@@ -383,41 +398,52 @@ def test_the_stamps_of_a_file_system(tmp_path: Path) -> None:
 
 def test_what_is_said_of_stamps() -> None:
     """A range is told by its dates; no range, no word of one; whole seconds are not enough."""
-    limited = files.stamps_finding(files.Stamps(True, -(2**31) * 10**9, 15_032_385_535 * 10**9))
+    limited = file_systems.stamps_finding(
+        file_systems.Stamps(True, -(2**31) * 10**9, 15_032_385_535 * 10**9)
+    )
     assert "from 1901-12-13 to 2446-05-10" in limited.what
     assert (
-        "any date" in files.stamps_finding(files.Stamps(True, files.EARLY_NS, files.LATE_NS)).what
+        "any date"
+        in file_systems.stamps_finding(
+            file_systems.Stamps(True, file_systems.EARLY_NS, file_systems.LATE_NS)
+        ).what
     )
-    assert files.stamps_finding(files.Stamps(True, files.LATE_NS, 0)).state == "fair"
     assert (
-        files.stamps_finding(files.Stamps(False, files.EARLY_NS, files.LATE_NS)).state == "missing"
+        file_systems.stamps_finding(file_systems.Stamps(True, file_systems.LATE_NS, 0)).state
+        == "fair"
+    )
+    assert (
+        file_systems.stamps_finding(
+            file_systems.Stamps(False, file_systems.EARLY_NS, file_systems.LATE_NS)
+        ).state
+        == "missing"
     )
 
 
 def test_exchange_and_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exchanging is tried; where it fails the reason is told."""
-    assert files.exchange_finding(files.exchange_problem(tmp_path)).state == "good"
+    assert file_systems.exchange_finding(file_systems.exchange_problem(tmp_path)).state == "good"
 
     def refuse(one: str, other: str) -> None:
         raise OSError(22, "Invalid argument", one, None, other)
 
-    monkeypatch.setattr(files, "exchange", refuse)
+    monkeypatch.setattr(file_systems, "exchange", refuse)
     (tmp_path / "again").mkdir()
-    refused = files.exchange_finding(files.exchange_problem(tmp_path / "again"))
+    refused = file_systems.exchange_finding(file_systems.exchange_problem(tmp_path / "again"))
     assert refused.state == "missing"
     assert "Invalid argument" in refused.what
-    assert files.space_finding(files.LITTLE - 1).state == "fair"
+    assert file_systems.space_finding(file_systems.LITTLE - 1).state == "fair"
 
 
 def test_places_on_one_file_system_are_examined_once(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder that is not made yet is on the file system of the nearest that is; it is not made for that."""
-    (group,) = files.examine()
+    (group,) = file_systems.examine()
     assert str(place / "state") in group.title
     assert not (place / "state" / "not").exists()
     monkeypatch.setenv("HARNESS_HOME", "/proc/nothing/here")
-    assert [each.findings[0].state for each in files.examine()] == ["good", "missing"]
+    assert [each.findings[0].state for each in file_systems.examine()] == ["good", "missing"]
 
 
 def test_a_compiler_that_cannot_compile_is_missing(

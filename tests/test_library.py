@@ -103,7 +103,7 @@ def test_who_trusts_the_code_says_so(options: dict[str, Any]) -> None:
 @pytest.mark.skipif(bool(bubblewrap_problem()), reason=bubblewrap_problem())
 def test_a_gap_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """What isolates and does not bound plays, and says what is open."""
-    monkeypatch.setattr(cgroups, "problem", lambda: "not here")
+    monkeypatch.setattr(cgroups, "cgroup_problem", lambda: "not here")
     heard: list[str] = []
     with harness.open_runner("tmp", engine="local", report=heard.append) as runner:
         assert runner.run(harness.Avatar(), FILES).tag == 1

@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from harness import runners
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.inside.errors import EngineError, UsageError
 from harness.runners.claims import Property
 from harness.runners.tmp import Tmp

@@ -11,7 +11,7 @@ from typing import Any
 from harness.cli.archive import write_archive
 from harness.cli.options import console, errors
 from harness.engines import Engine, Volume
-from harness.engines.choose import ENGINE_NAMES, choose
+from harness.engines.choice import ENGINE_NAMES, choose
 from harness.inside.errors import UsageError
 from harness.katas.kept import VolumeKatas
 from harness.report import terminal

@@ -156,7 +156,11 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
         )
         facts = wanted.facts(comparison)
         for each in budgets:
-            if each.metric == "memory" and engine.name == "local" and (why := cgroups.problem()):
+            if (
+                each.metric == "memory"
+                and engine.name == "local"
+                and (why := cgroups.cgroup_problem())
+            ):
                 raise UsageError(
                     f"{each.place}: the local engine counts no memory without control groups ({why}); leave it out, or take "
                     "--engine docker"

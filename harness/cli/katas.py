@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from harness.cli import containers
 from harness.cli.archive import write_archive
 from harness.cli.options import USAGE, console, errors
-from harness.engines.choose import ENGINE_NAMES, choose
+from harness.engines.choice import ENGINE_NAMES, choose
 from harness.engines.folders import state_home
 from harness.inside.errors import NoSuchAvatar, UsageError
 from harness.inside.layout import Avatar, check_kata

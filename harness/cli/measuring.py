@@ -25,7 +25,7 @@ from harness.cli.options import (
     warn,
 )
 from harness.engines import Engine
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.engines.doctor import check_builds
 from harness.inside.errors import UsageError
 from harness.measure.compare import Comparison

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable
 
 from harness import runners
-from harness.engines.choose import ENGINE_NAMES
+from harness.engines.choice import ENGINE_NAMES
 from harness.report.plain import PlainConsole
 
 USAGE = 2

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from harness import runners
 from harness.cli.options import add_engine, add_exclude, add_runner, errors, positive, remark, warn
 from harness.engines import Limits
-from harness.engines.choose import warning
+from harness.engines.choice import warning
 from harness.engines.folders import state_home
 from harness.inside.errors import KatasError
 from harness.inside.layout import Avatar

@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from harness import runners
 from harness.cli.options import add_engine, add_runner, console, count, errors, positive, remark
 from harness.engines import Engine
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.engines.spec import Overlay
 from harness.inside.errors import EngineError, UsageError
 from harness.runners.katas_overlay import KatasOverlay

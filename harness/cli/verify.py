@@ -22,7 +22,7 @@ from rich.progress import (
 from harness import runners
 from harness.cli.options import add_dask, add_runner, console, errors, remark, warn
 from harness.engines import Engine
-from harness.engines.choose import ENGINE_NAMES, choose
+from harness.engines.choice import ENGINE_NAMES, choose
 from harness.inside.errors import UsageError
 from harness.runners.claims import Property
 from harness.runners.variant import Variant

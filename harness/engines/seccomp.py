@@ -12,7 +12,7 @@ import json
 import os
 import platform
 
-from harness.engines.calls import DEFAULT, RULES, SECOND_ABI, Rule, When
+from harness.engines.system_calls import DEFAULT, RULES, SECOND_ABI, Rule, When
 from harness.inside.errors import EngineError
 
 LIBRARY = "libseccomp.so.2"
@@ -37,7 +37,7 @@ class _Comparison(ctypes.Structure):
 
 
 @functools.cache
-def problem() -> str:
+def filter_problem() -> str:
     """Why no filter can be compiled here; empty when one can."""
     try:
         program()

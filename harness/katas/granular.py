@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.engines import Engine
-from harness.engines.streams.ending import close_all
+from harness.engines.streams.closing import close_all
 from harness.inside import tarpipe
 from harness.inside.errors import KatasError, NoSuchAvatar
 from harness.inside.layout import Avatar, check_kata

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Protocol, TypeVar
 
-from harness.engines.streams.ending import close_all
+from harness.engines.streams.closing import close_all
 from harness.inside.errors import HarnessError
 
 _MOST = 8

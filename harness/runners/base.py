@@ -17,11 +17,11 @@ from harness.inside.layout import Avatar, printable_name
 from harness.inside.store import EVENT_SECONDS, DiskUsage, Event, Katas
 from harness.katas.places import VOLUME, open_folder_katas, open_volume
 from harness.katas.visible import VisibleFiles
+from harness.runners.active_events import ActiveEvents
 from harness.runners.claims import ALL_PROPERTIES, Property
 from harness.runners.event import TestEvent
 from harness.runners.run import Output, Phase, Run
 from harness.runners.standby import Standing
-from harness.runners.underway import UnderWay
 
 COMMAND = "./cyber-dojo.sh"
 
@@ -106,7 +106,7 @@ class BaseRunner:
         engine.check_image(image)
         self._weighed: dict[Avatar, DiskUsage] = {}
         self._origin = Origin()
-        self._under_way = UnderWay(self.name)
+        self._under_way = ActiveEvents(self.name)
 
     @classmethod
     def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:

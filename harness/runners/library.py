@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import runners
 from harness.engines import Limits
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.inside.errors import EngineError
 from harness.runners.base import COMMAND, BaseRunner
 

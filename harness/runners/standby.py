@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from harness.engines import Sandbox
-from harness.engines.streams.ending import close_all
+from harness.engines.streams.closing import close_all
 from harness.inside.errors import HarnessError
 from harness.inside.layout import Avatar
 from harness.runners.seed import Seed

@@ -74,7 +74,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def harness_engine() -> Iterator[Callable[[str], Engine]]:
     """Opens an engine by its name, once; skips the test with the reason where it is not to be had."""
-    from harness.engines.choose import choose  # noqa: PLC0415 - see above
+    from harness.engines.choice import choose  # noqa: PLC0415 - see above
     from harness.inside.errors import EngineError  # noqa: PLC0415
 
     with ExitStack() as stack:
@@ -108,7 +108,7 @@ def harness_finding(harness_case: _Case, harness_engine: Callable[[str], Engine]
 def _cases(config: pytest.Config) -> list[_Case]:
     """Raises pytest.UsageError, which is one line and exit status 4."""
     from harness import runners  # noqa: PLC0415 - see above
-    from harness.engines.choose import ENGINE_NAMES  # noqa: PLC0415
+    from harness.engines.choice import ENGINE_NAMES  # noqa: PLC0415
     from harness.inside.errors import UsageError  # noqa: PLC0415
     from harness.verify.matrix import properties  # noqa: PLC0415
     from harness.verify.proofs import PROFILES  # noqa: PLC0415

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import runners
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.measure.compare import Comparison, compare
 from harness.measure.trees import TypicalTree
 from harness.measure.trials import FLOOR, FULL, INCREMENTAL, BlockPlan, Sample

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.gate import Evidence, states
 from harness.inside.layout import Avatar
 from harness.measure import stats

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from harness import runners
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.measure.compare import AGAIN, Comparison, compare
 from harness.measure.trees import TypicalTree
 from harness.measure.trials import FLOOR, INCREMENTAL, BlockPlan, Sample

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import runners
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.inside.layout import Avatar
 from harness.inside.store import DiskUsage
 from harness.katas.granular import GranularKatas

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import runners
 from harness.engines import Engine
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.inside import tarpipe
 from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFiles

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from harness.engines import Engine
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.engines.spec import Overlay
 from harness.measure.trees import TypicalTree
 from harness.measure.trials import FLOOR

@@ -217,7 +217,7 @@ def test_what_cannot_be_answered_is_refused_before_it_is_measured(
     unlike = record("unlike.jsonl", blocks({PIPE: 5.0}))
     assert "its tree is typical" in refused(capsys, *above, "--baseline", unlike, *tree)
     with monkeypatch.context() as without:
-        without.setattr(cgroups, "problem", lambda: "not here")
+        without.setattr(cgroups, "cgroup_problem", lambda: "not here")
         line = refused(capsys, "--budgets", budget('memory = "at most 60 MB"'), *tree)
     assert "counts no memory without control groups (not here)" in line
     (tmp_path / "typo.toml").write_text('[katas-data-contaner.full]\nrecompiled = "exactly 1"\n')

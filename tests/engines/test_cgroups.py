@@ -13,14 +13,14 @@ from support import PATIENCE, eventually
 
 from harness.engines import Limits, SandboxSpec
 from harness.engines.local import cgroups
-from harness.engines.local.apart import apart
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.cgroups import CgroupPlace, ControlGroup
 from harness.engines.local.engine import LocalEngine
+from harness.engines.local.launch import launch
 from harness.engines.spec import MIB
 from harness.inside.errors import EngineError
 
-needs_groups = pytest.mark.skipif(bool(cgroups.problem()), reason=cgroups.problem())
+needs_groups = pytest.mark.skipif(bool(cgroups.cgroup_problem()), reason=cgroups.cgroup_problem())
 needs_bubblewrap = pytest.mark.skipif(bool(bubblewrap_problem()), reason=bubblewrap_problem())
 
 LIMITS = Limits(memory=64 * MIB, processes=40)
@@ -43,7 +43,7 @@ def engine(tmp_path: Path) -> Iterator[LocalEngine]:
 
 def started(group: ControlGroup, script: str) -> subprocess.Popen[bytes]:
     """A shell in the group, that has said that it runs."""
-    process = apart(
+    process = launch(
         lambda: subprocess.Popen(["sh", "-c", f"read go; {script}"], stdin=subprocess.PIPE),
         group.enter,
     )
@@ -86,17 +86,17 @@ def test_it_ends_what_forks_as_fast_as_it_can(group: ControlGroup, bomb: str) ->
 @needs_groups
 def test_it_is_found_by_its_label_and_goes(group: ControlGroup) -> None:
     """Whole: all that was made of it is removed."""
-    found = {each.label: each for each in cgroups.found()}
+    found = {each.label: each for each in cgroups.harness_groups()}
     assert found[group.label].folders == group.folders
     found[group.label].remove()
-    assert group.label not in {each.label for each in cgroups.found()}
+    assert group.label not in {each.label for each in cgroups.harness_groups()}
     assert not any(each.exists() for each in group.folders.values())
 
 
 @needs_groups
 def test_one_that_is_half_removed_is_found_and_removed(group: ControlGroup) -> None:
     next(iter(reversed(list(group.folders.values())))).rmdir()
-    for each in cgroups.found():
+    for each in cgroups.harness_groups():
         if each.label == group.label:
             each.kill()
             each.remove()
@@ -209,9 +209,10 @@ def test_the_processes_of_one_run_are_not_counted_in_another(engine: LocalEngine
 def test_a_group_goes_with_its_run(engine: LocalEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
         assert sandbox.execute(":", PATIENCE).status == 0
-        assert any(str(engine._owner) in each.label for each in cgroups.found())
+        assert any(str(engine._owner) in each.label for each in cgroups.harness_groups())
     eventually(
-        lambda: not any(str(engine._owner) in each.label for each in cgroups.found()), "it goes"
+        lambda: not any(str(engine._owner) in each.label for each in cgroups.harness_groups()),
+        "it goes",
     )
 
 
@@ -220,7 +221,7 @@ def test_where_there_are_none_the_engine_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It isolates still, and tells what it leaves open."""
-    monkeypatch.setattr(cgroups, "problem", lambda: "not here")
+    monkeypatch.setattr(cgroups, "cgroup_problem", lambda: "not here")
     with closing(LocalEngine(tmp_path)) as engine, closing(engine.open(SandboxSpec())) as sandbox:
         assert engine.isolates
         assert [each for each in engine.gaps if "(not here)" in each]

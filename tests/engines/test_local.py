@@ -27,9 +27,9 @@ from harness.engines.guest.caches import NOT_RUN
 from harness.engines.guest.environment import TRUSTED
 from harness.engines.local import cgroups
 from harness.engines.local import engine as local
-from harness.engines.local.apart import JOIN_SESSION_KEYRING, leave_keyring
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import GUEST, PLAYER, LocalEngine
+from harness.engines.local.launch import JOIN_SESSION_KEYRING, leave_keyring
 from harness.engines.local.processes import _tells_children, end_tree, labels
 from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
 from harness.engines.spec import WholeVolume
@@ -284,7 +284,7 @@ def test_a_run_has_no_key_of_the_session(tmp_path: Path, monkeypatch: pytest.Mon
     """Though nothing filters its system calls, as where there is no libseccomp."""
     if platform.machine() != "x86_64":
         pytest.skip("the numbers of the calls are not known here")
-    monkeypatch.setattr(seccomp, "problem", lambda: "not here")
+    monkeypatch.setattr(seccomp, "filter_problem", lambda: "not here")
     libc = ctypes.CDLL(None)
     if libc.syscall(250, JOIN_SESSION_KEYRING, None) < 0:
         pytest.skip("the kernel has no keyrings, or this container may not use them")
@@ -577,7 +577,7 @@ def test_what_a_killed_harness_left_is_found_and_ended(
     child.kill()
     child.wait()
     left = set(engine.leftovers()) - before
-    kinds = {"process", "folder"} | (set() if cgroups.problem() else {"control"})
+    kinds = {"process", "folder"} | (set() if cgroups.cgroup_problem() else {"control"})
     assert {line.partition(" ")[0] for line in left} == kinds
     assert left <= set(engine.sweep())
     assert not left & set(engine.leftovers())

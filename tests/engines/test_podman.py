@@ -139,8 +139,8 @@ def answering(tmp_path: Path) -> Iterator[Callable[..., str]]:
 
 def test_it_is_told_from_docker(host: str) -> None:
     """By its answer, and not by its socket, which may have any name."""
-    assert Podman.found(DOCKER, host) is None
-    assert Podman.found(FOUND, host) == ROOTFUL
+    assert Podman.detect(DOCKER, host) is None
+    assert Podman.detect(FOUND, host) == ROOTFUL
     assert str(ROOTFUL) == "podman 4.3.1"
     assert str(ROOTLESS) == "podman 4.3.1, rootless"
 
@@ -235,15 +235,15 @@ def test_what_it_cannot_mount_is_refused(podman: Podman, mount: type[Mount], why
 
 def test_a_user_s_socket_is_of_another_user(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is behind it cannot mount what is this user's, unless it is root."""
-    own = Podman.found(FOUND, host)
+    own = Podman.detect(FOUND, host)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    other = Podman.found(FOUND, host)
+    other = Podman.detect(FOUND, host)
     assert own
     assert other
     assert (own.ours, other.ours) == (True, os.getuid() == 0)
     assert other.here
     for nowhere in ("unix:///nowhere/podman.sock", "tcp://127.0.0.1:1"):
-        gone = Podman.found(FOUND, nowhere)
+        gone = Podman.detect(FOUND, nowhere)
         assert gone
         assert not gone.ours
 

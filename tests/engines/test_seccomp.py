@@ -12,23 +12,23 @@ import pytest
 from support import PATIENCE, fill
 
 from harness.engines import Engine, SandboxSpec, seccomp
-from harness.engines.calls import ALLOWED, NAMESPACES, REFUSED, RULES
+from harness.engines.system_calls import ALLOWED, NAMESPACES, REFUSED, RULES
 from harness.inside.errors import EngineError
 
 LONGEST = 4096
 """Instructions that the kernel takes."""
 
-needs_library = pytest.mark.skipif(bool(seccomp.problem()), reason=seccomp.problem())
+needs_library = pytest.mark.skipif(bool(seccomp.filter_problem()), reason=seccomp.filter_problem())
 
 
 @pytest.fixture
 def no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine without libseccomp."""
     monkeypatch.setattr(seccomp, "LIBRARY", "libnowhere.so.0")
-    for each in (seccomp.problem, seccomp.program):
+    for each in (seccomp.filter_problem, seccomp.program):
         each.cache_clear()
     yield
-    for each in (seccomp.problem, seccomp.program):
+    for each in (seccomp.filter_problem, seccomp.program):
         each.cache_clear()
 
 
@@ -70,7 +70,7 @@ def test_docker_gets_the_same_table() -> None:
 
 
 def test_without_the_library_it_is_told(no_library: None) -> None:
-    assert seccomp.problem() == "libnowhere.so.0 is not installed"
+    assert seccomp.filter_problem() == "libnowhere.so.0 is not installed"
     with pytest.raises(EngineError, match="is not installed"):
         seccomp.program()
 

@@ -13,13 +13,13 @@ from unittest import mock
 import docker
 
 from harness.engines import Limits, Sandbox, SandboxSpec, seccomp
-from harness.engines.calls import RULES, Rule
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.local import cgroups
 from harness.engines.local import engine as local
 from harness.engines.local.bubblewrap import bubblewrap_problem, enclose
 from harness.engines.local.cgroups import ControlGroup
 from harness.engines.local.engine import LocalEngine
+from harness.engines.system_calls import RULES, Rule
 from harness.inside.errors import EngineError
 from harness.runners.event import TestEvent
 from tests.mutants.mutant import Honest
@@ -289,7 +289,7 @@ class SharedMemoryKept(Honest):
 
 def no_bounds() -> str:
     """Why the local engine does not bound and filter here, mistake or not."""
-    return bubblewrap_problem() or seccomp.problem() or cgroups.problem()
+    return bubblewrap_problem() or seccomp.filter_problem() or cgroups.cgroup_problem()
 
 
 class ForgetfulEngine(LocalEngine):

@@ -125,7 +125,7 @@ REACHES = (
         [
             Change(
                 "engines/local/engine.py",
-                "        stream = apart(start, group.enter if group else lambda: None)\n",
+                "        stream = launch(start, group.enter if group else lambda: None)\n",
                 "        with ThreadPoolExecutor(1) as alone:\n"
                 "            alone.submit(group.enter if group else lambda: None).result()\n"
                 "            stream = alone.submit(start).result()\n",
@@ -137,8 +137,8 @@ REACHES = (
         "no-keyring-of-its-own",
         "A thread that starts a guest joins no keyring: all that is said of keys depends on a filter of system calls "
         "then, which not every machine can compile.",
-        [Change("engines/local/apart.py", "            leave_keyring()\n", "")],
-        "tests/engines/test_apart.py::test_keys_of_the_session_stay_behind",
+        [Change("engines/local/launch.py", "            leave_keyring()\n", "")],
+        "tests/engines/test_launch.py::test_keys_of_the_session_stay_behind",
         dear=True,
     ),
     Spoiled(

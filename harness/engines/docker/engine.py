@@ -137,7 +137,7 @@ class DockerEngine:
                 base_url=self.host, version="auto", timeout=60, tls=self._endpoint.tls or False
             )
             self._facts = self.api.info()
-            self._podman = Podman.found(self._facts, self.host)
+            self._podman = Podman.detect(self._facts, self.host)
         self._filter: Filter | None = None
         self._origin = Origin()
         self._security = ["no-new-privileges"]

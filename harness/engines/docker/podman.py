@@ -53,7 +53,7 @@ class Podman:
     ours: bool  # whether it is this user's own, or root's
 
     @classmethod
-    def found(cls, facts: Mapping[str, Any], host: str) -> Podman | None:
+    def detect(cls, facts: Mapping[str, Any], host: str) -> Podman | None:
         """By what the engine at this host answers when it is asked what it is; None for Docker. Raises EngineError for one that
         is too old.
         """

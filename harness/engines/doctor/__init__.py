@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from harness.engines import Engine, Limits, SandboxSpec
-from harness.engines.doctor import docker, files, local, machine, programs
+from harness.engines.doctor import docker, file_systems, local, machine, programs
 from harness.engines.doctor.finding import (
     Diagnosis,
     Finding,
@@ -20,7 +20,7 @@ from harness.engines.doctor.finding import (
     Fitness,
     builds_nothing,
 )
-from harness.engines.doctor.trip import TRIP_SECONDS, lacking, read_compiler
+from harness.engines.doctor.round_trip import TRIP_SECONDS, lacking, read_compiler
 from harness.inside.errors import EngineError
 
 __all__ = [
@@ -66,7 +66,7 @@ def examine(
         FindingGroup("Docker engine", docker_findings),
         FindingGroup("Local engine", local_findings),
         FindingGroup("Programs on this machine", program_findings),
-        *files.examine(),
+        *file_systems.examine(),
         FindingGroup("Machine", machine.examine()),
     )
     return Diagnosis(groups, {"docker": docker_fitness, "local": local_fitness})

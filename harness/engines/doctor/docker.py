@@ -24,7 +24,7 @@ from harness.engines.doctor.finding import (
     install_command,
     softly,
 )
-from harness.engines.doctor.trip import Trip, take_trip
+from harness.engines.doctor.round_trip import RoundTrip, make_round_trip
 from harness.engines.spec import Overlay, PartOfVolume
 from harness.inside.errors import ImageError
 
@@ -103,7 +103,7 @@ def images_finding(ages: dict[str, str]) -> Finding:
     )
 
 
-def tar_finding(trip: Trip) -> Finding:
+def tar_finding(trip: RoundTrip) -> Finding:
     """The tar in the image, by what a tree lost on its way in and out."""
     if trip.problem:
         return Finding(
@@ -120,7 +120,7 @@ def tar_finding(trip: Trip) -> Finding:
     )
 
 
-def driver_finding(driver: str, trip: Trip | None, host_seconds: float | None) -> Finding:
+def driver_finding(driver: str, trip: RoundTrip | None, host_seconds: float | None) -> Finding:
     """What the storage driver costs: measured where a container could be started, and what is known of it."""
     what = f"{driver}: {_cost(trip, host_seconds)}" if trip else driver
     if driver in _GOOD_DRIVERS:
@@ -181,12 +181,12 @@ def subpath_finding(api: str, refusal: str = "") -> Finding:
 
 def _try(
     engine: DockerEngine, count: int, report: Callable[[str], None]
-) -> tuple[Trip | None, str]:
+) -> tuple[RoundTrip | None, str]:
     """A trip through containers of the harness's own image if it is there, and why the engine does not work."""
     try:
         if find_image(engine.api, RUN_IMAGE) is None:
             return None, ""
-        trip = take_trip(engine, count, report)
+        trip = make_round_trip(engine, count, report)
         return trip, trip.problem
     except Exception as error:
         return None, explain(error)
@@ -274,7 +274,7 @@ def bounds_finding(engine: DockerEngine) -> Finding:
     return Finding("bounds", "good", f"{groups}: memory, swap and processes of a run are bounded")
 
 
-def _cost(trip: Trip, host_seconds: float | None) -> str:
+def _cost(trip: RoundTrip, host_seconds: float | None) -> str:
     tries = "one try" if trip.count == 1 else f"median of {trip.count}"
     text = f"a container answers after {trip.start_seconds:.2f} s"
     if trip.read_seconds is not None:

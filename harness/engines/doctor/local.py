@@ -19,7 +19,7 @@ from harness.engines.doctor.finding import (
     softly,
     toolchain,
 )
-from harness.engines.doctor.trip import Trip, take_trip
+from harness.engines.doctor.round_trip import RoundTrip, make_round_trip
 from harness.engines.folders import sandboxes_home
 from harness.engines.local import cgroups
 from harness.engines.local.bubblewrap import bubblewrap_problem
@@ -62,12 +62,12 @@ def examine() -> tuple[tuple[Finding, ...], Fitness]:
         softly("bubblewrap", lambda: _bubblewrap(bubblewrap_problem())),
         softly("user namespaces", _namespaces),
         *mounts,
-        softly("system calls", lambda: calls_finding(seccomp.problem())),
-        softly("control groups", lambda: groups_finding(cgroups.problem())),
+        softly("system calls", lambda: calls_finding(seccomp.filter_problem())),
+        softly("control groups", lambda: groups_finding(cgroups.cgroup_problem())),
     ), fitness
 
 
-def engine_finding(trip: Trip, *, isolates: bool, gaps: Sequence[str] = ()) -> Finding:
+def engine_finding(trip: RoundTrip, *, isolates: bool, gaps: Sequence[str] = ()) -> Finding:
     """An engine that ran a command: whether it is exact, isolates and leaves no gap, and builds C."""
     if trip.problem:
         return Finding(
@@ -143,12 +143,12 @@ def groups_finding(problem: str) -> Finding:
     )
 
 
-def _try() -> tuple[Trip, bool, tuple[str, ...], str]:
+def _try() -> tuple[RoundTrip, bool, tuple[str, ...], str]:
     base = sandboxes_home()
     was_there = base.exists()
     try:
         with closing(LocalEngine()) as engine:
-            return take_trip(engine), engine.isolates, engine.gaps, engine.refusal(Path)
+            return make_round_trip(engine), engine.isolates, engine.gaps, engine.refusal(Path)
     finally:
         if not was_there:
             with contextlib.suppress(OSError):  # another process's sandboxes are in it by now

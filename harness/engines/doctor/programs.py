@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from harness.engines.doctor.finding import Finding, install_command, softly, toolchain
-from harness.engines.doctor.trip import exact_pipe, flavour
+from harness.engines.doctor.round_trip import exact_pipe, flavour
 from harness.engines.guest.environment import PATH
 from harness.inside.errors import StreamCut
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from harness.engines.local.apart import apart
+from harness.engines.local.launch import launch
 from harness.engines.spec import Limits
 from harness.engines.usage import group_usage
 from harness.inside.errors import EngineError
@@ -149,7 +149,7 @@ def create(label: str, limits: Limits) -> ControlGroup:
 
 
 @functools.cache
-def problem() -> str:
+def cgroup_problem() -> str:
     """Why no groups can be made here; empty when they can."""
     try:
         cgroup_place()
@@ -184,7 +184,7 @@ def cgroup_place() -> CgroupPlace:
     raise EngineError(why)
 
 
-def found() -> Iterator[ControlGroup]:
+def harness_groups() -> Iterator[ControlGroup]:
     """All groups on this machine that harnesses have made, this one and others."""
     seen: dict[str, tuple[int, dict[str, Path]]] = {}
     for mount in _mounts():
@@ -261,7 +261,7 @@ def _try(place: CgroupPlace) -> str:
     group = place.group(f"try/{os.getpid()}")
     try:
         _make(group, Limits())
-        process = apart(
+        process = launch(
             lambda: subprocess.Popen(["/bin/sh", "-c", "read -r end"], stdin=subprocess.PIPE),
             group.enter,
         )

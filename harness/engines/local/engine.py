@@ -31,9 +31,9 @@ from harness.engines.guest.caches import Caches
 from harness.engines.guest.environment import TRUSTED, players
 from harness.engines.guest.sandbox import Sandbox, guest_arguments
 from harness.engines.local import cgroups
-from harness.engines.local.apart import apart
 from harness.engines.local.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
 from harness.engines.local.cgroups import ControlGroup
+from harness.engines.local.launch import launch
 from harness.engines.local.mounts import (
     bind,
     bind_problem,
@@ -107,7 +107,7 @@ class LocalEngine:
         self._origin = Origin()
         self._owner = Owner.current()
         self._folders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="harness-local")
-        if self.isolates and not seccomp.problem():
+        if self.isolates and not seccomp.filter_problem():
             self._folders.submit(seccomp.program)  # before it is needed
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -343,7 +343,7 @@ class LocalEngine:
 
     def _calls(self, folder: Path) -> Path | None:
         """A file with the filter of system calls; None where none can be compiled."""
-        if seccomp.problem():
+        if seccomp.filter_problem():
             return None
         calls = folder / "calls"
         calls.write_bytes(seccomp.program())
@@ -351,7 +351,7 @@ class LocalEngine:
 
     def _group(self, label: str, limits: Limits) -> ControlGroup | None:
         """The control group of a run-container; None where none can be made."""
-        return None if cgroups.problem() else cgroups.create(label, limits)
+        return None if cgroups.cgroup_problem() else cgroups.create(label, limits)
 
     def _bounded(
         self, start: Callable[[], _LocalStream], group: ControlGroup | None, limits: Limits
@@ -359,7 +359,7 @@ class LocalEngine:
         """A guest without the keys of this session that is bounded before it is spoken to: until then it starts nothing of the
         player's.
         """
-        stream = apart(start, group.enter if group else lambda: None)
+        stream = launch(start, group.enter if group else lambda: None)
         try:
             if group:
                 group.take(stream.process.pid)
@@ -446,15 +446,15 @@ class _LocalStream(ProcessStream):
 
 def _gaps(*, isolates: bool) -> Iterator[str]:
     """What bounds runs elsewhere and does not here, with the reason."""
-    if isolates and (why := seccomp.problem()):
+    if isolates and (why := seccomp.filter_problem()):
         yield f"system calls are not filtered ({why})"
-    if why := cgroups.problem():
+    if why := cgroups.cgroup_problem():
         yield f"memory, processes and processor time of a run are not bounded together ({why})"
 
 
 def _abandoned() -> Iterator[ControlGroup]:
     """This user's groups whose owner has gone."""
-    for group in cgroups.found():
+    for group in cgroups.harness_groups():
         owner = Owner.parse(group.label.rpartition("/")[0])
         if owner and owner.has_gone() and group.is_ours():
             yield group

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from harness import runners
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.measure.cluster import Cluster, Done, Machine
 from harness.runners.claims import Property
 from harness.verify.proofs import PROFILES, ProofResult, Subject, examine

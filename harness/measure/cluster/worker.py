@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import runners
 from harness.engines import doctor
-from harness.engines.choose import choose
+from harness.engines.choice import choose
 from harness.engines.folders import scratch
 from harness.inside.errors import HarnessError
 from harness.katas.visible import VisibleFile, VisibleFiles

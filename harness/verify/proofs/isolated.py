@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.engines import Engine, Limits, Sandbox, SandboxSpec
-from harness.engines.calls import REFUSED
 from harness.engines.spec import MIB
 from harness.engines.streams import Stream
+from harness.engines.system_calls import REFUSED
 from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome, Run
@@ -88,7 +88,7 @@ BESIDE: Mapping[str, str] = {
     "the memory policy of others": "`mbind`, `move_pages` and `migrate_pages`",
     "what processes share": "`kcmp` and `pidfd_getfd`",
     "another personality": "`personality` without random addresses",
-    "any other refused call": "each of `harness.engines.calls` with arguments that do no harm",
+    "any other refused call": "each of `harness.engines.system_calls` with arguments that do no harm",
     "the first process": "`ptrace`, and its memory",
     "processes": "as many forks as it gets in half a second, beside a run that starts processes too",
 }

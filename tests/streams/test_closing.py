@@ -7,7 +7,7 @@ import threading
 import pytest
 from support import PATIENCE
 
-from harness.engines.streams.ending import AT_ONCE, close_all
+from harness.engines.streams.closing import AT_ONCE, close_all
 from harness.inside.errors import EngineError
 
 

@@ -22,7 +22,7 @@ JOIN_SESSION_KEYRING = 1
 """keyctl(2): with no name, a new and empty one, which goes with the last process that has it."""
 
 
-def apart(start: Callable[[], _T], enter: Callable[[], object] = lambda: None) -> _T:
+def launch(start: Callable[[], _T], enter: Callable[[], object] = lambda: None) -> _T:
     """What `start` gives, called by a thread of its own, which has an empty session keyring and has called `enter`."""
     started: Future[_T] = Future()
 
@@ -34,7 +34,7 @@ def apart(start: Callable[[], _T], enter: Callable[[], object] = lambda: None) -
         except BaseException as error:
             started.set_exception(error)
 
-    thread = threading.Thread(target=work, name="harness-apart")
+    thread = threading.Thread(target=work, name="harness-launch")
     thread.start()
     thread.join()  # it has left by then whatever it entered
     return started.result()

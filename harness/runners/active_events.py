@@ -22,7 +22,7 @@ class _Entry:
         )  # may be called at any time, by another thread
 
 
-class UnderWay:
+class ActiveEvents:
     """For several threads."""
 
     def __init__(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What is started apart inherits neither the keys nor the control group of who starts it."""
+"""What a thread of its own starts inherits neither the keys nor the control group of its caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.engines.local.apart import JOIN_SESSION_KEYRING, KEYCTL, apart, leave_keyring
+from harness.engines.local.launch import JOIN_SESSION_KEYRING, KEYCTL, launch, leave_keyring
 
 CALLS = {"x86_64": (248, 249), "aarch64": (217, 218)}
 """The numbers of add_key and request_key."""
@@ -51,7 +51,7 @@ def secret() -> Iterator[bytes]:
 def test_keys_of_the_session_stay_behind(secret: bytes) -> None:
     """The caller has them still, and so do its other threads."""
     assert found(secret)
-    assert not apart(lambda: found(secret))
+    assert not launch(lambda: found(secret))
     assert found(secret)
 
 
@@ -61,20 +61,20 @@ print(ctypes.CDLL(None).syscall(int(sys.argv[1]), b"user", sys.argv[2].encode(),
 """
 
 
-def test_keys_are_not_found_by_a_process_that_is_started_apart(secret: bytes) -> None:
+def test_a_launched_process_finds_no_keys(secret: bytes) -> None:
     """One that is started as usual finds them."""
     command = [sys.executable, "-c", SEARCH, str(CALLS[platform.machine()][1]), secret.decode()]
     assert subprocess.check_output(command) == b"True\n"
-    assert apart(lambda: subprocess.check_output(command)) == b"False\n"
+    assert launch(lambda: subprocess.check_output(command)) == b"False\n"
 
 
 def test_it_enters_before_it_starts_and_is_gone_afterwards() -> None:
     """In one thread, which is not the caller's."""
     seen: list[int] = []
-    started = apart(threading.get_ident, lambda: seen.append(threading.get_ident()))
+    started = launch(threading.get_ident, lambda: seen.append(threading.get_ident()))
     assert seen == [started]
     assert started != threading.get_ident()
-    assert "harness-apart" not in [each.name for each in threading.enumerate()]
+    assert "harness-launch" not in [each.name for each in threading.enumerate()]
 
 
 def test_what_goes_wrong_is_the_callers_to_know() -> None:
@@ -82,6 +82,6 @@ def test_what_goes_wrong_is_the_callers_to_know() -> None:
         raise ProcessLookupError(3, "No such process")
 
     with pytest.raises(ProcessLookupError):
-        apart(fail)
+        launch(fail)
     with pytest.raises(ProcessLookupError):
-        apart(lambda: None, fail)
+        launch(lambda: None, fail)

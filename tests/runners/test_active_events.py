@@ -120,7 +120,7 @@ from harness import runners
 
 kind, home, how = sys.argv[1:]
 engine = make_engine(kind, Path(home))
-variant = runners.parse("katas-data-container:standby=seeded")
+variant = runners.parse_variant("katas-data-container:standby=seeded")
 files = {"cyber-dojo.sh": "#!/bin/sh\\necho $$ >>made; wc -l <made"}
 
 def fork(runner):

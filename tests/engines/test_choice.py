@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from support import one_line
 
-from harness.engines import choose as choosing
-from harness.engines.choose import Choice, choose
+from harness.engines import choice as choosing
+from harness.engines.choice import Choice, choose
 from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.engine import LocalEngine

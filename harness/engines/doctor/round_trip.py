@@ -36,7 +36,7 @@ BUILD = (
 
 
 @dataclass(frozen=True)
-class Trip:
+class RoundTrip:
     """What came of it."""
 
     changed: tuple[str, ...]  # what came back other than it went; empty when all was exact
@@ -56,9 +56,9 @@ class Trip:
         return f"{self.tar} did not bring back as they went: {', '.join(self.changed)}"
 
 
-def take_trip(
+def make_round_trip(
     engine: Engine, count: int = 1, report: Callable[[str], None] = lambda line: None
-) -> Trip:
+) -> RoundTrip:
     """Send a tree through `count` fresh sandboxes, one after the other. Raises EngineError when one fails."""
     changed: set[str] = set()
     starts, reads = [], []
@@ -83,7 +83,7 @@ def take_trip(
             )
             lacks = lacking(sandbox)
             changed |= _there_and_back(sandbox)
-    return Trip(
+    return RoundTrip(
         tuple(sorted(changed)),
         tar,
         statistics.median(starts),
