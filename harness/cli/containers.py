@@ -13,7 +13,7 @@ from harness.cli.options import console, errors
 from harness.engines import Engine, Volume
 from harness.engines.choice import ENGINE_NAMES, choose
 from harness.inside.errors import UsageError
-from harness.katas.kept import VolumeKatas
+from harness.katas.volume_katas import VolumeKatas
 from harness.report import terminal
 
 

@@ -15,7 +15,7 @@ PAGE = 4096
 
 FLAGS = "userxattr,volatile,index=on"
 """Volatile: nothing is forced to the disk at the end, which would wait for everybody's writes. With an index, which a mounter
-without privileges does not get, hard links stay: see `harness.inside.linked`.
+without privileges does not get, hard links stay: see `harness.inside.hard_links`.
 """
 
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from harness.inside import whole
+from harness.inside import atomic_file
 
 _END = b"\n ]"
 
 
 def read_increments(path: str) -> dict[str, list[dict[str, Any]]]:
     """All of it; empty before the first test event. Raises OSError, and KatasError for a damaged file."""
-    return _parse(path, whole.read(path))
+    return _parse(path, atomic_file.read(path))
 
 
 def last(path: str, avatar: str) -> int:
     """The tag of an avatar's last test event; 0 before the first. Raises as `read`."""
-    content = whole.read(path)
+    content = atomic_file.read(path)
     if found := _last_line(content, avatar):
         return found[2]
     events = _parse(path, content).get(avatar, [])
@@ -29,29 +29,29 @@ def last(path: str, avatar: str) -> int:
 
 
 def add(
-    path: str, avatar: str, increment: dict[str, Any], *, sync: whole.Sync | None = None
+    path: str, avatar: str, increment: dict[str, Any], *, sync: atomic_file.Sync | None = None
 ) -> None:
     """Add a test event, or put it in the place of the one of the same tag. The caller holds the kata's lock. Raises as
     `read`.
     """
-    content = whole.read(path)
+    content = atomic_file.read(path)
     if found := _last_line(content, avatar):
         start, end, tag = found
         line = json.dumps(increment).encode()
         if tag != increment["tag"]:
             line = content[start:end] + b",\n  " + line
-        whole.write(path, content[:start] + line + content[end:], sync=sync)
+        atomic_file.write(path, content[:start] + line + content[end:], sync=sync)
         return
     increments = _parse(path, content)
     kept = [each for each in increments.get(avatar, []) if each["tag"] != increment["tag"]]
-    whole.write(path, _dump({**increments, avatar: [*kept, increment]}), sync=sync)
+    atomic_file.write(path, _dump({**increments, avatar: [*kept, increment]}), sync=sync)
 
 
 def drop(path: str, avatar: str) -> None:
     """Forget an avatar's test events. The caller holds the kata's lock. Raises as `read`."""
     increments = read_increments(path)
     if increments.pop(avatar, None) is not None:
-        whole.write(path, _dump(increments))
+        atomic_file.write(path, _dump(increments))
 
 
 def _last_line(content: bytes, avatar: str) -> tuple[int, int, int] | None:
@@ -71,13 +71,13 @@ def _last_line(content: bytes, avatar: str) -> tuple[int, int, int] | None:
 
 
 def _parse(path: str, content: bytes) -> dict[str, list[dict[str, Any]]]:
-    found = whole.parse_json(path, content) if content else {}
+    found = atomic_file.parse_json(path, content) if content else {}
     try:
         for events in found.values():
             for each in events:
                 int(each["tag"])
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise whole.damaged(path) from error
+        raise atomic_file.damaged(path) from error
     return dict(found)
 
 

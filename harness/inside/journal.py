@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from harness.inside import increments, objects, redo, refs, whole
+from harness.inside import atomic_file, increments, objects, refs, staged_changes
 from harness.inside.changes import Changes, Folder
 from harness.inside.disk import (
     can_exchange,
@@ -37,7 +37,7 @@ from harness.inside.layout import (
     HISTORY,
     INCOMING,
     INCREMENTS,
-    LISTED,
+    LAYER_LIST,
     SANDBOX,
     STAGING,
     VISIBLE,
@@ -123,14 +123,14 @@ def accept(
         "layers": layers,
     }
     if changes:
-        redo.check_staged(os.path.join(avatar, SANDBOX), staging, changes)
+        staged_changes.check_staged(os.path.join(avatar, SANDBOX), staging, changes)
         decided["changes"] = pack_changes(changes)
     elif os.path.isdir(staging):
         decided["staged"] = os.stat(staging).st_ino
     if durable:
         decided |= {"objects": staged, "sent": None if sent is None else sent.decode()}
     content = json.dumps(decided).encode()
-    whole.write(os.path.join(avatar, ACCEPTING), content, sync=sync_disk if durable else None)
+    atomic_file.write(os.path.join(avatar, ACCEPTING), content, sync=sync_disk if durable else None)
     if durable:
         sync_folder(avatar)
     with contextlib.suppress(OSError, Busy):  # accepted already: a full disk only puts off the rest
@@ -152,16 +152,16 @@ def recover(avatar: str) -> None:
     if decided["staged"] is not None and _inode(sandbox) != decided["staged"]:
         _take_the_place(sandbox, staging)
     if decided["changes"] is not None:
-        redo.carry_out(sandbox, staging, unpack_changes(decided["changes"]))
+        staged_changes.carry_out(sandbox, staging, unpack_changes(decided["changes"]))
     if decided["layers"] is not None:
-        whole.write(os.path.join(avatar, LISTED), json.dumps(decided["layers"]).encode())
+        atomic_file.write(os.path.join(avatar, LAYER_LIST), json.dumps(decided["layers"]).encode())
     history, increment = os.path.join(avatar, HISTORY), decided["increment"]
     durable = "objects" in decided
     if durable:
         for each in decided["objects"]:
             objects.place_object(history, each, os.path.join(avatar, INCOMING))
         if decided["sent"] is not None:
-            whole.write(os.path.join(avatar, VISIBLE), decided["sent"].encode())
+            atomic_file.write(os.path.join(avatar, VISIBLE), decided["sent"].encode())
     refs.write_tag(history, increment["tag"], decided["commit"])
     refs.write_branch(history, decided["commit"])
     kata, name = os.path.split(avatar)
@@ -176,7 +176,7 @@ def recover(avatar: str) -> None:
 
 
 def _decided(path: str) -> dict[str, Any]:
-    decided = whole.parse_json(path, whole.read(path))
+    decided = atomic_file.parse_json(path, atomic_file.read(path))
     parts = {"commit", "increment", "staged", "changes", "layers"}
     of_durable = {"objects", "sent"}
     if (
@@ -184,7 +184,7 @@ def _decided(path: str) -> dict[str, Any]:
         or decided.keys() not in (parts, parts | of_durable)
         or "tag" not in decided["increment"]
     ):
-        raise whole.damaged(path)
+        raise atomic_file.damaged(path)
     return decided
 
 
@@ -260,9 +260,9 @@ def make_history(folder: str, *, durable: bool = False) -> None:
         return
     for each in ("objects", "refs/heads", "refs/tags"):
         os.makedirs(os.path.join(folder, each), exist_ok=True)
-    whole.write(os.path.join(folder, "config"), CONFIG)
+    atomic_file.write(os.path.join(folder, "config"), CONFIG)
     head = f"ref: {refs.BRANCH}\n".encode()
-    whole.write(os.path.join(folder, "HEAD"), head, sync=sync_disk if durable else None)
+    atomic_file.write(os.path.join(folder, "HEAD"), head, sync=sync_disk if durable else None)
 
 
 def pack_changes(changes: Changes) -> dict[str, Any]:

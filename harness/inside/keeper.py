@@ -1,6 +1,6 @@
 """The keeper's side: serves the katas in one folder to the harness, over its stdin and stdout.
 
-Each request is one call of `harness.inside.store`; see `harness.katas.kept` for the other side.
+Each request is one call of `harness.inside.store`; see `harness.katas.volume_katas` for the other side.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 
 from harness.inside import errors, journal, tarpipe, wire
 from harness.inside.channel import Channel
+from harness.inside.copy_event import CopyEvent
 from harness.inside.errors import HarnessError, KatasError
-from harness.inside.layered import LayeredEvent
+from harness.inside.layered_event import LayeredEvent
 from harness.inside.layout import Avatar
 from harness.inside.store import EVENT_SECONDS, Acceptance, FolderEvent, FolderKatas, Increment
-from harness.inside.trial import TrialEvent
 
 PLAIN = "plain"
 
-_KINDS = {PLAIN: FolderEvent, "trial": TrialEvent, "layered": LayeredEvent}
+_KINDS = {PLAIN: FolderEvent, "copy": CopyEvent, "layered": LayeredEvent}
 """The kinds of test event that a harness can ask for."""
 
 _ID = 40
@@ -71,11 +71,11 @@ class Keeper:
         return self._event.roots if kind == PLAIN else ()
 
     def do_place(self) -> Any:
-        assert isinstance(self._event, TrialEvent)
+        assert isinstance(self._event, CopyEvent)
         return self._event.place(), self._event.roots
 
     def do_copy(self, owner: Any) -> None:
-        assert isinstance(self._event, TrialEvent)
+        assert isinstance(self._event, CopyEvent)
         self._event.copy(_owner(owner))
 
     def do_stack(self, owner: Any) -> Any:

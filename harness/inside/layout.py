@@ -21,7 +21,7 @@ PATH_BYTES, PATH_PARTS = 3072, 256
 katas."""
 
 SANDBOX, HISTORY, VISIBLE, INCREMENTS = "sandbox", ".git", "visible.json", "increments.json"
-LAYERS, LISTED = "layers", "layers.json"
+LAYERS, LAYER_LIST = "layers", "layers.json"
 STORE = ".harness-katas"
 """Marks a folder that holds katas, so that a tree that it lies in is sent without it."""
 INCOMING, STAGING, ACCEPTING, HELD = "incoming", "staging", "accepting.json", "held"

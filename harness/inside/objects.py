@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from harness.inside import packs, whole
+from harness.inside import atomic_file, packs
 from harness.inside.descent import STAT_BLOCK
 
 _CHUNK = 1 << 18
@@ -26,7 +26,7 @@ def write_object(history: str, name: str, content: bytes) -> None:
     path = path_of(history, name)
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        whole.write(path, content, os.path.join(history, "objects", "tmp_obj_harness"))
+        atomic_file.write(path, content, os.path.join(history, "objects", "tmp_obj_harness"))
 
 
 def stage(history: str, name: str, content: bytes, folder: str) -> bool:

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from harness.inside import whole
+from harness.inside import atomic_file
 from harness.inside.disk import sync_file, sync_folder
 from harness.inside.errors import KatasError
 from harness.inside.locks import STEP_SECONDS
@@ -44,14 +44,14 @@ def read_reference(history: str, name: str) -> str | None:
             f"the references of {history} are kept in git's reftable, which a harness does not read; "
             "`git refs migrate --ref-format=files` in it brings them back"
         )
-    return _packed(whole.read(os.path.join(history, PACKED)), name)
+    return _packed(atomic_file.read(os.path.join(history, PACKED)), name)
 
 
 def write_tag(history: str, tag: int, commit: str) -> None:
     """Raises OSError."""
     path = os.path.join(history, tag_name(tag))
     os.makedirs(os.path.dirname(path), exist_ok=True)  # git removes it when it is empty
-    whole.write(path, commit.encode() + b"\n")
+    atomic_file.write(path, commit.encode() + b"\n")
 
 
 def write_branch(history: str, commit: str) -> None:
@@ -77,13 +77,13 @@ def pack_tags(history: str, tags: Iterable[int]) -> dict[int, bytes]:
     """
     moved: dict[int, bytes] = {}
     for tag in tags:
-        content = whole.read(os.path.join(history, tag_name(tag)))
+        content = atomic_file.read(os.path.join(history, tag_name(tag)))
         if _ID.fullmatch(content.strip()):
             moved[tag] = content
     path = os.path.join(history, PACKED)
     if moved:
         with _locked(path, sync=sync_file) as publish:
-            known = dict(_lines(whole.read(path)))
+            known = dict(_lines(atomic_file.read(path)))
             known |= {tag_name(tag).encode(): content.strip() for tag, content in moved.items()}
             # Without the mark "peeled" git looks for itself what an annotated tag points to.
             lines = [
@@ -101,12 +101,14 @@ def drop_tags(history: str, moved: dict[int, bytes]) -> None:
     """
     for tag, content in moved.items():
         path = os.path.join(history, tag_name(tag))
-        if whole.read(path) == content:
+        if atomic_file.read(path) == content:
             os.unlink(path)
 
 
 @contextlib.contextmanager
-def _locked(path: str, *, sync: whole.Sync | None = None) -> Iterator[Callable[[bytes], None]]:
+def _locked(
+    path: str, *, sync: atomic_file.Sync | None = None
+) -> Iterator[Callable[[bytes], None]]:
     """Holds a file of references as git does, by the name that it gets in the making, and yields what replaces it. Raises
     OSError.
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 
+from harness.inside.atomic_file import Sync
 from harness.inside.changes import above
 from harness.inside.delta import feed, same_kind, stamped
 from harness.inside.descent import Met, descend, enter
@@ -33,10 +34,9 @@ from harness.inside.disk import (
 )
 from harness.inside.errors import KatasError
 from harness.inside.layout import PATH_PARTS, split_name
-from harness.inside.sent import Record, Sent
+from harness.inside.sent_record import Record, Sent
 from harness.inside.stamps import TICK_NS, Ahead, Moved, as_sent, file_time, in_order, is_ahead
 from harness.inside.tree import newest
-from harness.inside.whole import Sync
 
 
 @dataclass(frozen=True)

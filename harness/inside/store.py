@@ -15,12 +15,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.inside import increments, journal, objects, removal, repack, saving, tarpipe, whole
+from harness.inside import (
+    atomic_file,
+    increments,
+    journal,
+    objects,
+    removal,
+    repack,
+    saving,
+    tarpipe,
+)
 from harness.inside.changes import Changes
 from harness.inside.delta import Delta, Stamped, delta_between
 from harness.inside.descent import DEEPEST, HOLES, descend, outgrows
 from harness.inside.disk import empty_tree, remove_tree, sync_disk, sync_file, sync_folder
 from harness.inside.errors import HarnessError, KatasError, NoSuchAvatar
+from harness.inside.layer_list import LayerList, fold_layers
 from harness.inside.layout import (
     ACCEPTING,
     HELD,
@@ -39,10 +49,9 @@ from harness.inside.layout import (
     check_kata,
     kata_folder,
 )
-from harness.inside.listed import Listed, fold_layers
 from harness.inside.locks import READ_SECONDS, STEP_SECONDS, locked, still
-from harness.inside.picking import pick
-from harness.inside.sent import Record, Sent, after_a_crash, begin_writing, decode, encode
+from harness.inside.partial_tar import pick
+from harness.inside.sent_record import Record, Sent, after_a_crash, begin_writing, decode, encode
 from harness.inside.stamps import Ahead, is_ahead
 from harness.inside.tree import Entry, snapshot
 
@@ -528,7 +537,7 @@ class FolderEvent:
             mark = self._held()
             if not mark:
                 mark = secrets.token_hex(16)
-                whole.write(path, mark.encode())
+                atomic_file.write(path, mark.encode())
             sent = self._sent()
             return Held(mark, sent, *self._against(file.stamped for file in sent.values()))
 
@@ -647,10 +656,10 @@ class FolderEvent:
     def _write_sent(self, record: Record) -> None:
         self._write_visible(encode(record), sync_file if self._durable else None)
 
-    def _write_visible(self, content: bytes, sync: whole.Sync | None) -> None:
+    def _write_visible(self, content: bytes, sync: atomic_file.Sync | None) -> None:
         os.makedirs(self._incoming, exist_ok=True)
         path = str(self._folder / VISIBLE)
-        whole.write(path, content, os.path.join(self._incoming, VISIBLE), sync=sync)
+        atomic_file.write(path, content, os.path.join(self._incoming, VISIBLE), sync=sync)
 
     def _saying(self, what: str) -> AbstractContextManager[None]:
         return _saying(f"the katas in {self._folder} cannot be {what}")
@@ -707,11 +716,11 @@ def _increment(kata: Path, data: dict[str, Any]) -> Increment:
     try:
         return Increment(**data)
     except TypeError as error:
-        raise whole.damaged(str(kata / INCREMENTS)) from error
+        raise atomic_file.damaged(str(kata / INCREMENTS)) from error
 
 
 def _usage_of(avatar: Path) -> DiskUsage:
-    listed = Listed.read(avatar)
+    listed = LayerList.read(avatar)
     if listed is None:
         return DiskUsage.of(avatar, _visible(avatar))
     folders = (*(f"{LAYERS}/{number}" for number, _ in listed.layers), SANDBOX)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from harness.inside import sent
+from harness.inside import sent_record
 from harness.inside.delta import Delta, Stamped
 from harness.inside.saving import SavedFile
 from harness.inside.store import DiskUsage, Held, Increment, SendPlan
@@ -79,7 +79,7 @@ def unpack_comparison(data: Any) -> SendPlan:
 def pack_held(held: Held) -> Any:
     return {
         "mark": held.mark,
-        "sent": sent.record_to_json(held.sent),
+        "sent": sent_record.record_to_json(held.sent),
         "missing": sorted(held.missing),
         "head": held.head,
         "tag": held.tag,
@@ -89,7 +89,7 @@ def pack_held(held: Held) -> Any:
 def unpack_held(data: Any) -> Held:
     return Held(
         data["mark"],
-        sent.record_from_json(data["sent"]),
+        sent_record.record_from_json(data["sent"]),
         frozenset(data["missing"]),
         data["head"],
         data["tag"],

@@ -11,8 +11,8 @@ from harness.engines.folders import remove_folder, temporary_folder
 from harness.engines.streams.forks import Origin
 from harness.inside.errors import UsageError
 from harness.inside.store import FolderKatas, Katas
-from harness.katas.granular import GranularKatas
-from harness.katas.kept import VolumeKatas
+from harness.katas.granular_katas import GranularKatas
+from harness.katas.volume_katas import VolumeKatas
 
 FOLDER, VOLUME = "folder", "volume"
 """The kinds of place. A volume is named `volume:NAME`."""

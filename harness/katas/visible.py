@@ -12,8 +12,8 @@ from pathlib import Path
 from harness.inside.delta import Stamped, blob_id, read_all
 from harness.inside.errors import UsageError
 from harness.inside.layout import is_git_folder, printable_name, split_name
-from harness.katas.contents import PIECE, Part, Spool
 from harness.katas.gather import Gathering, left_out_line
+from harness.katas.spool import PIECE, Part, Spool
 
 OF_ANOTHER_KIND = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENXIO)
 """What one is told who reads a file where something else is by now."""

@@ -17,9 +17,9 @@ from harness.engines.spec import WholeVolume
 from harness.inside.errors import EngineError, UsageError
 from harness.inside.layout import SANDBOX, Avatar, avatar_folder
 from harness.inside.store import Event, Katas
-from harness.katas.granular import GranularKatas
-from harness.katas.kept import VolumeKatas
+from harness.katas.granular_katas import GranularKatas
 from harness.katas.places import VOLUME, open_granular, open_volume
+from harness.katas.volume_katas import VolumeKatas
 from harness.runners.base import DURABLE, YES, BaseRunner
 from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
 from harness.runners.event import TestEvent

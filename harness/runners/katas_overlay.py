@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 from harness.engines import Engine, SandboxSpec
 from harness.engines.spec import Overlay
-from harness.inside.layered import DEPTH
+from harness.inside.layered_event import DEPTH
 from harness.inside.layout import Avatar, avatar_folder
 from harness.inside.store import EVENT_SECONDS, Event, Katas
-from harness.katas.kept import KeptEvent, VolumeKatas
 from harness.katas.places import VOLUME
+from harness.katas.volume_katas import VolumeEvent, VolumeKatas
 from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
@@ -53,11 +53,11 @@ class KatasOverlay(BaseRunner):
         super().__init__(engine, katas, **arguments)
         self._layers = int(layers)
 
-    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> KeptEvent:
+    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> VolumeEvent:
         return self.katas.event(avatar, "layered", seconds=seconds, depth=self._layers, **self.how)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
-        assert isinstance(katas, KeptEvent)
+        assert isinstance(katas, VolumeEvent)
         stack = katas.stack(self.engine.player)
         folder = avatar_folder(avatar)
         mount = Overlay(

@@ -12,8 +12,8 @@ from harness.engines import SandboxSpec
 from harness.engines.spec import PartOfVolume
 from harness.inside.layout import Avatar, avatar_folder
 from harness.inside.store import EVENT_SECONDS, Event
-from harness.katas.kept import KeptEvent, VolumeKatas
 from harness.katas.places import VOLUME
+from harness.katas.volume_katas import VolumeEvent, VolumeKatas
 from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
@@ -33,17 +33,17 @@ class KatasSubpath(BaseRunner):
         """The sandboxes have the player's uid, in the volume and in what is downloaded from it."""
         return EVERYTHING - {Property.OWNERSHIP} | cls.claims_durable(options)
 
-    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> KeptEvent:
-        return self.katas.event(avatar, "trial", seconds=seconds, **self.how)
+    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> VolumeEvent:
+        return self.katas.event(avatar, "copy", seconds=seconds, **self.how)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
-        assert isinstance(katas, KeptEvent)
+        assert isinstance(katas, VolumeEvent)
         folder = f"{avatar_folder(avatar)}/{katas.place()}"
         mount = PartOfVolume(self.katas.container(avatar), folder)
         return replace(super().spec(avatar, katas), mount=mount, roots=katas.roots)
 
     def play(self, event: TestEvent) -> None:
-        assert isinstance(event.katas, KeptEvent)
+        assert isinstance(event.katas, VolumeEvent)
         event.save("1st B -> D:katas (changed only)")
         with event.phase("save", "2nd D:katas -> D:katas, beside the sandbox (all)"):
             event.katas.copy(event.owner)

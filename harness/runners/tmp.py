@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from harness.inside.stamps import up_to
-from harness.katas import packing
+from harness.katas import visible_tar
 from harness.katas.places import FOLDER
 from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
@@ -32,7 +32,7 @@ class Tmp(BaseRunner):
         with event.phase("pipe_in", "1st B -> L:tmp (all, new), 2nd L:tmp -> R:tmp (all)") as piped:
             stamps = up_to(event.sandbox.clock(), event.files.ages())
             piped.bytes_in = event.sandbox.unpack(
-                lambda write: packing.pack_visible(event.files, write, stamps=stamps)
+                lambda write: visible_tar.pack_visible(event.files, write, stamps=stamps)
             )
         if event.run():
             event.save("3rd B -> katas (changed only)")

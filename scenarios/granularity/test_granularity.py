@@ -12,9 +12,9 @@ from harness import runners
 from harness.engines.choice import choose
 from harness.inside.layout import Avatar
 from harness.inside.store import DiskUsage
-from harness.katas.granular import GranularKatas
-from harness.katas.kept import VolumeKatas
+from harness.katas.granular_katas import GranularKatas
 from harness.katas.visible import VisibleFiles
+from harness.katas.volume_katas import VolumeKatas
 from harness.measure.trees import TypicalTree
 
 EDITS = 3

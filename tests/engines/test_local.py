@@ -37,8 +37,8 @@ from harness.engines.streams import ProcessStream
 from harness.inside.disk import remove_tree
 from harness.inside.errors import EngineError, ImageError, KatasError, UsageError
 from harness.inside.layout import Avatar
-from harness.katas.kept import VolumeKatas
 from harness.katas.places import TemporaryKatas
+from harness.katas.volume_katas import VolumeKatas
 
 GONE = str(replace(Owner.current(), started=1))
 """An owner that this machine knows to have ended."""
@@ -217,7 +217,7 @@ KEEPING = """
 import os, sys
 from pathlib import Path
 from harness.engines.local.engine import LocalEngine
-from harness.katas.kept import VolumeKatas
+from harness.katas.volume_katas import VolumeKatas
 from harness.inside.layout import Avatar
 
 event = VolumeKatas(LocalEngine(Path(sys.argv[1]), bubblewrap=False), "katas").event(Avatar())

@@ -19,8 +19,8 @@ from harness.inside.saving import SavedFile
 from harness.inside.store import Acceptance, Event, FolderKatas, Increment, Katas, SendPlan
 from harness.inside.tree import Entry
 from harness.katas import commits
-from harness.katas.kept import VolumeKatas
 from harness.katas.visible import VisibleFile, VisibleFiles
+from harness.katas.volume_katas import VolumeKatas
 
 LION, SPIDER = Avatar("4A6C1FBFE1", "lion"), Avatar("4A6C1FBFE1", "spider")
 

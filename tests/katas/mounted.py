@@ -14,7 +14,7 @@ from events import acceptance, save
 from harness.engines.local.mounts import overlay, overlay_problem
 from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
-from harness.inside.layered import LayeredEvent
+from harness.inside.layered_event import LayeredEvent
 from harness.inside.tree import Entry
 
 needs_overlays = pytest.mark.skipif(

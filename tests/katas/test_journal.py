@@ -19,7 +19,7 @@ import pytest
 from children import killed_before
 from events import LION, SPIDER, acceptance, git, needs_git, play, save, stage
 
-from harness.inside import increments, journal, locks, whole
+from harness.inside import atomic_file, increments, journal, locks
 from harness.inside.layout import (
     ACCEPTING,
     HISTORY,
@@ -247,9 +247,9 @@ def test_a_user_s_git_gc_does_no_harm(prepared: Prepared) -> None:
 def test_a_file_is_old_or_new(tmp_path: Path) -> None:
     """Never half of it, and nothing is left beside it."""
     path = tmp_path / "file"
-    whole.write(str(path), b"old")
+    atomic_file.write(str(path), b"old")
     for step in range(2):
-        killed_before(step, lambda: whole.write(str(path), b"new" * 1000))
+        killed_before(step, lambda: atomic_file.write(str(path), b"new" * 1000))
         assert path.read_bytes() == (b"old" if step == 0 else b"new" * 1000)
     assert os.listdir(tmp_path) == ["file"]
 

@@ -33,7 +33,7 @@ from harness.inside.keeper import Keeper, rebuild_error
 from harness.inside.saving import SavedFile
 from harness.inside.store import Acceptance
 from harness.inside.tree import difference
-from harness.katas.kept import KeptEvent, VolumeKatas, bundle
+from harness.katas.volume_katas import VolumeEvent, VolumeKatas, bundle
 
 FILES = {"a": "1", "b": "1"}
 
@@ -67,7 +67,7 @@ def ask(keeper: Channel, call: str, **arguments: object) -> object:
     return answer["answer"] if "answer" in answer else answer["error"]
 
 
-def kill(event: KeptEvent) -> None:
+def kill(event: VolumeEvent) -> None:
     """Kill the keeper, as the kernel does when memory runs out."""
     process = event._link._stream.process  # type: ignore[attr-defined]
     process.kill()
@@ -162,7 +162,7 @@ class TestErrors:
         assert len(katas._idle) == 1
 
 
-def in_the_middle_of_a_save(event: KeptEvent) -> None:
+def in_the_middle_of_a_save(event: VolumeEvent) -> None:
     def files() -> Iterator[SavedFile]:
         yield SavedFile(b"a", 0o100644, blob_id(b"2"), None, [b"2"])
         kill(event)
@@ -171,7 +171,7 @@ def in_the_middle_of_a_save(event: KeptEvent) -> None:
     event.save(files(), Delta((), (b"a", b"b"), (), ()), owner=None)
 
 
-def in_the_middle_of_a_stage(event: KeptEvent) -> None:
+def in_the_middle_of_a_stage(event: VolumeEvent) -> None:
     data = b"".join(packed(event))
 
     def chunks() -> Iterator[bytes]:
@@ -183,11 +183,11 @@ def in_the_middle_of_a_stage(event: KeptEvent) -> None:
     event.stage(chunks())
 
 
-def in_the_middle_of_a_pack(event: KeptEvent) -> None:
+def in_the_middle_of_a_pack(event: VolumeEvent) -> None:
     event.pack(lambda data: kill(event))
 
 
-def in_the_middle_of_an_acceptance(event: KeptEvent) -> None:
+def in_the_middle_of_an_acceptance(event: VolumeEvent) -> None:
     accepted = acceptance({"a": "2"}, event.compare({}))
 
     def objects() -> Iterator[tuple[str, bytes]]:
@@ -197,7 +197,7 @@ def in_the_middle_of_an_acceptance(event: KeptEvent) -> None:
     event.accept(Acceptance(accepted.commit, objects(), accepted.increment))
 
 
-def before_a_question(event: KeptEvent) -> None:
+def before_a_question(event: VolumeEvent) -> None:
     kill(event)
     event.compare({})
 
@@ -221,7 +221,7 @@ class TestDeath:
         ],
     )
     def test_it_is_an_error_and_the_next_test_event_has_a_new_one(
-        self, katas: VolumeKatas, dies: Callable[[KeptEvent], None]
+        self, katas: VolumeKatas, dies: Callable[[VolumeEvent], None]
     ) -> None:
         """The katas are as they were before, but for visible files that were copied in."""
         more_than_a_pipe_holds = random.Random(1).randbytes(4 << 20)
@@ -260,7 +260,7 @@ class TestDeath:
             pass
         assert len(katas._idle) == 2
         for link in katas._idle:
-            kill(KeptEvent(link, lambda link: None))
+            kill(VolumeEvent(link, lambda link: None))
         ask(katas)
         assert len(katas._idle) == 1
 

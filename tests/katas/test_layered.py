@@ -16,9 +16,9 @@ from mounted import needs_overlays, press, tree
 
 from harness.inside import journal
 from harness.inside.errors import KatasError
-from harness.inside.layered import DEPTH, LayeredEvent
+from harness.inside.layered_event import DEPTH, LayeredEvent
 from harness.inside.layers import WHITEOUT
-from harness.inside.layout import LAYERS, LISTED, SANDBOX
+from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX
 from harness.inside.stamps import file_time
 from harness.inside.store import FolderEvent
 
@@ -59,7 +59,7 @@ def names(folder: Path) -> set[str]:
 
 
 def depth(folder: Path) -> int:
-    return len(json.loads((folder / LISTED).read_text())["layers"])
+    return len(json.loads((folder / LAYER_LIST).read_text())["layers"])
 
 
 def test_an_accepted_layer_is_part_of_the_tree(folder: Path) -> None:
@@ -360,7 +360,7 @@ def test_a_crash_in_the_middle_of_a_fold_does_no_harm(
         raise OSError(f"at {path.name} by a test")
 
     monkeypatch.setattr(Path, "unlink", crash)
-    with pytest.raises(OSError, match=f"at {LISTED} by a test"):
+    with pytest.raises(OSError, match=f"at {LAYER_LIST} by a test"):
         FolderEvent(folder)
     monkeypatch.undo()
     assert (folder / SANDBOX / "a").read_text() == "2"
@@ -371,7 +371,7 @@ def test_a_crash_in_the_middle_of_a_fold_does_no_harm(
 
 def test_a_damaged_list_is_told_and_nothing_is_lost(folder: Path) -> None:
     play(folder, {"a": "1"}, {"made": "x"})
-    (folder / LISTED).write_text("{")
+    (folder / LAYER_LIST).write_text("{")
     for kind in (LayeredEvent, FolderEvent):
         with pytest.raises((KatasError, ValueError)):
             kind(folder)

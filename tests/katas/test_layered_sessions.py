@@ -21,7 +21,7 @@ from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
 from harness.inside import journal
 from harness.inside.delta import Delta
-from harness.inside.layered import LayeredEvent
+from harness.inside.layered_event import LayeredEvent
 from harness.inside.layout import SANDBOX
 from harness.inside.store import FolderEvent
 from harness.inside.tree import Entry

@@ -19,7 +19,7 @@ from harness.inside import locks
 from harness.inside.errors import Busy, EngineError, HarnessError
 from harness.inside.layout import avatar_folder
 from harness.inside.store import FolderKatas
-from harness.katas.kept import KeptEvent
+from harness.katas.volume_katas import VolumeEvent
 
 HOLD = """
 import sys, time
@@ -105,7 +105,7 @@ def test_a_keeper_that_was_stopped_is_given_up_and_ended(tmp_path: Path) -> None
     """Within the time of the test event; the next one has another keeper, and the avatar."""
     with opened("volume", tmp_path) as katas:
         event = katas.event(LION, seconds=1.0)
-        assert isinstance(event, KeptEvent)
+        assert isinstance(event, VolumeEvent)
         process = event._link._stream.process  # type: ignore[attr-defined]
         with closing(event):
             os.kill(process.pid, signal.SIGSTOP)

@@ -22,7 +22,7 @@ from harness.inside.delta import blob_id
 from harness.inside.descent import Met, descend
 from harness.inside.layout import PATH_PARTS
 from harness.inside.saving import SavedFile
-from harness.inside.sent import Sent
+from harness.inside.sent_record import Sent
 from harness.inside.stamps import Ahead
 from harness.inside.tree import Entry, difference, newest, snapshot
 from harness.verify.testing.planting import scratch_folder

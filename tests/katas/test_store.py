@@ -50,7 +50,7 @@ from harness.inside.layout import (
     HISTORY,
     INCOMING,
     INCREMENTS,
-    LISTED,
+    LAYER_LIST,
     SANDBOX,
     STAGING,
     VISIBLE,
@@ -60,9 +60,9 @@ from harness.inside.layout import (
 )
 from harness.inside.store import FolderKatas, Katas
 from harness.inside.tree import difference, snapshot
-from harness.katas import commits, kept
-from harness.katas.kept import VolumeKatas
+from harness.katas import commits, volume_katas
 from harness.katas.visible import FILE, PROGRAM, VisibleFile, VisibleFiles
+from harness.katas.volume_katas import VolumeKatas
 from harness.verify.testing.planting import Planned, expected, planted, scratch_folder
 from harness.verify.testing.strategies import trees
 
@@ -737,7 +737,7 @@ class TestRefusals:
         if damage == "visible":
             (lion / VISIBLE).write_text("{")
         elif damage == "layers":
-            (lion / LISTED).write_text("{")
+            (lion / LAYER_LIST).write_text("{")
         else:
             remove_tree(lion / HISTORY)
         found = katas.usage()[LION.kata]
@@ -927,10 +927,10 @@ def test_an_interruption_in_the_middle_of_a_piece_leaves_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the keeper, for the rest of the piece, nor whoever pressed ctrl-C, for the keeper's answer."""
-    monkeypatch.setattr(kept, "ANSWER_SECONDS", 20.0)
+    monkeypatch.setattr(volume_katas, "ANSWER_SECONDS", 20.0)
     with opened("volume", tmp_path) as katas:
         event = katas.event(LION)
-        assert isinstance(event, kept.KeptEvent)
+        assert isinstance(event, volume_katas.VolumeEvent)
         stream = event._link._stream
         write = stream.write
 

@@ -20,8 +20,8 @@ from harness.inside.delta import Stamped, blob_id
 from harness.inside.errors import UsageError
 from harness.inside.layout import Avatar
 from harness.inside.store import FolderKatas
-from harness.katas.contents import Spool
 from harness.katas.gather import left_out_line
+from harness.katas.spool import Spool
 from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles
 from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import visible_files
@@ -482,7 +482,7 @@ class TestFreeze:
         expected = content[: max(size + change, 0)]
         assert b"".join(part.pieces()) == expected
         assert (part.size, part.blob) == (len(expected), blob_id(expected))
-        monkeypatch.setattr("harness.katas.contents.MEMORY", 0)
+        monkeypatch.setattr("harness.katas.spool.MEMORY", 0)
         frozen = VisibleFiles.from_folder(tmp_path).freeze()[b"file"]
         assert (frozen.read(), frozen.blob, frozen.size) == (content, blob_id(content), size)
 

@@ -260,13 +260,13 @@ class WholeSeconds(Honest):
     katas_kind = SizeKatas
 
 
-class KeptEvent(DeltaEvent):
+class VolumeEvent(DeltaEvent):
     def instead(self, delta: Delta) -> Delta:
         return replace(delta, deleted=())
 
 
 class KeptKatas(HonestKatas):
-    event_kind = KeptEvent
+    event_kind = VolumeEvent
 
 
 class DeletionUnsent(Honest):

@@ -240,7 +240,7 @@ STARVES = (
         "holes-frozen",
         "The holes of a sparse file are written out where files are frozen, as `cp` without --sparse does: one of 511 MB "
         "takes as much of the harness's disk.",
-        [Change("katas/contents.py", 'if piece.strip(b"\\0"):', "if True:")],
+        [Change("katas/spool.py", 'if piece.strip(b"\\0"):', "if True:")],
         "tests/katas/test_visible.py::TestFreeze::test_holes_take_no_room",
     ),
     Spoiled(

@@ -26,7 +26,7 @@ POWER = (
         "renamed-before-data",
         "A file gets its name before what is in it is on the disk, as half of all programs did that ext4's delayed "
         "allocation left with empty files in 2009: a rename is no promise about contents.",
-        "inside/whole.py",
+        "inside/atomic_file.py",
         "            if sync:\n                file.flush()\n                sync(file.fileno())\n"
         "        os.rename(temporary, path)\n",
         "            if sync:\n                file.flush()\n        os.rename(temporary, path)\n        if sync:\n"
@@ -124,7 +124,7 @@ POWER = (
     forgotten(
         "layers-listed-too-soon",
         "Layers that were folded into one are listed as that before it is on the disk: what runs made in ten of them is gone.",
-        "inside/layered.py",
+        "inside/layered_event.py",
         "self._write(self._listed, sync_disk)",
         "self._write(self._listed, sync_file)",
         LAYERED,
@@ -133,7 +133,7 @@ POWER = (
         "layers-gone-before-the-list",
         "Layers that were folded are removed before the list without them has its name on the disk; and stamps are brought "
         "back to the clock before it is on the disk what they were.",
-        "inside/layered.py",
+        "inside/layered_event.py",
         "        if self._durable:\n            sync_folder(str(self._folder))\n",
         "",
         LAYERED,
@@ -142,7 +142,7 @@ POWER = (
         "list-torn",
         "The list of layers is written anew for stamps that lie ahead of the clock, and gets its name before its content is "
         "on the disk: the avatar cannot be read.",
-        "inside/layered.py",
+        "inside/layered_event.py",
         "self._write(self._listed, sync_file)",
         "self._write(self._listed, os.fstat)",
         LAYERED,
@@ -152,11 +152,11 @@ POWER = (
         "A tree that all layers are folded into takes the sandbox's place before it is on the disk, and its files are empty.",
         [
             Change(
-                "inside/listed.py",
+                "inside/layer_list.py",
                 "sync=sync_disk if durable else None)",
                 "sync=sync_file if durable else None)",
             ),
-            Change("inside/listed.py", "sync_disk, sync_folder\n", "sync_file, sync_folder\n"),
+            Change("inside/layer_list.py", "sync_disk, sync_folder\n", "sync_file, sync_folder\n"),
         ],
         LAYERED,
         SECONDS,
@@ -165,17 +165,17 @@ POWER = (
     forgotten(
         "list-gone-before-the-exchange",
         "The list of layers goes before the tree that has them in it is the sandbox: what is left is what was below them.",
-        "inside/listed.py",
-        "    if durable:\n        sync_folder(str(avatar))\n    (avatar / LISTED).unlink()\n",
-        "    (avatar / LISTED).unlink()\n",
+        "inside/layer_list.py",
+        "    if durable:\n        sync_folder(str(avatar))\n    (avatar / LAYER_LIST).unlink()\n",
+        "    (avatar / LAYER_LIST).unlink()\n",
         LAYERED,
     ),
     forgotten(
         "layers-gone-before-their-list-has",
         "Layers are removed before it is on the disk that nobody lists them any more: what is listed is not there.",
-        "inside/listed.py",
-        "    (avatar / LISTED).unlink()\n    if durable:\n        sync_folder(str(avatar))\n",
-        "    (avatar / LISTED).unlink()\n",
+        "inside/layer_list.py",
+        "    (avatar / LAYER_LIST).unlink()\n    if durable:\n        sync_folder(str(avatar))\n",
+        "    (avatar / LAYER_LIST).unlink()\n",
         LAYERED,
     ),
     forgotten(

@@ -15,8 +15,8 @@ from harness import runners
 from harness.engines import Engine
 from harness.inside.errors import EngineError, NoSuchAvatar, UsageError
 from harness.inside.layout import Avatar
-from harness.katas.granular import READY, GranularKatas
-from harness.katas.kept import VolumeKatas
+from harness.katas.granular_katas import READY, GranularKatas
+from harness.katas.volume_katas import VolumeKatas
 from harness.runners.base import BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.katas_data_container import KatasDataContainer

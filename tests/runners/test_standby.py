@@ -34,7 +34,7 @@ from harness import runners
 from harness.engines import Engine, Sandbox
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.engine import LocalEngine
-from harness.inside import redo
+from harness.inside import staged_changes
 from harness.inside.changes import Changes, Folder, Listing
 from harness.inside.errors import EngineError, HarnessError, KatasError, UsageError
 from harness.inside.layout import Avatar
@@ -550,9 +550,9 @@ def test_a_crash_between_any_two_steps_is_made_good(
         for name in calls:
             monkeypatch.setattr(os, name, dying(name))
         with suppress(Crash):
-            redo.carry_out(sandbox, staging, decided)
+            staged_changes.carry_out(sandbox, staging, decided)
         monkeypatch.undo()
-        redo.carry_out(sandbox, staging, decided)
+        staged_changes.carry_out(sandbox, staging, decided)
         results.append(look(sandbox, contents=True))
         if left > 0:
             break
@@ -575,12 +575,12 @@ def test_what_was_not_brought_is_not_accepted(tmp_path: Path) -> None:
     for name in ("sandbox", "staging"):
         tmp_path.joinpath(name).mkdir()
     with pytest.raises(KatasError, match="'a/b' was to be brought back, and was not") as refused:
-        redo.check_staged(
+        staged_changes.check_staged(
             str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((), (b"a/b",), ())
         )
     one_line(refused.value)
     with pytest.raises(UsageError, match="escapes its sandbox"):
-        redo.check_staged(
+        staged_changes.check_staged(
             str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((b"../b",), (), ())
         )
 

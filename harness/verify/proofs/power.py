@@ -25,12 +25,12 @@ from harness.inside import objects, refs
 from harness.inside.disk import remove_tree
 from harness.inside.errors import HarnessError, UsageError
 from harness.inside.journal import CONFIG
-from harness.inside.layered import DEPTH
+from harness.inside.layered_event import DEPTH
 from harness.inside.layout import HISTORY, Avatar, avatar_folder, printable_name
 from harness.inside.store import FolderKatas
-from harness.katas.granular import GranularKatas
-from harness.katas.kept import VolumeKatas
+from harness.katas.granular_katas import GranularKatas
 from harness.katas.visible import VisibleFiles
+from harness.katas.volume_katas import VolumeKatas
 from harness.runners.base import BaseRunner
 from harness.runners.run import Output
 from harness.verify.proofs.disks import in_memory, make

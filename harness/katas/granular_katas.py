@@ -16,7 +16,7 @@ from harness.inside.errors import KatasError, NoSuchAvatar
 from harness.inside.layout import Avatar, check_kata
 from harness.inside.repack import Sizes
 from harness.inside.store import EVENT_SECONDS, DiskUsage, Increment, Unread
-from harness.katas.kept import KeptEvent, VolumeKatas
+from harness.katas.volume_katas import VolumeEvent, VolumeKatas
 
 READY = 4
 """Data-containers whose keepers are kept waiting for the next test event; the others' are ended, as each takes some memory."""
@@ -45,7 +45,7 @@ class GranularKatas:
 
     def event(
         self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False
-    ) -> KeptEvent:
+    ) -> VolumeEvent:
         return self._katas(self.container(avatar)).event(avatar, seconds=seconds, durable=durable)
 
     def list(

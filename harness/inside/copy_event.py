@@ -12,7 +12,7 @@ from harness.inside.layout import STAGING
 from harness.inside.store import Acceptance, FolderEvent
 
 
-class TrialEvent(FolderEvent):
+class CopyEvent(FolderEvent):
     """One test event in a copy."""
 
     def place(self) -> str:

@@ -27,7 +27,7 @@ from harness.inside.delta import Delta, Stamped
 from harness.inside.errors import EngineError, HarnessError, KatasError, StreamCut
 from harness.inside.journal import pack_changes
 from harness.inside.keeper import rebuild_error
-from harness.inside.layered import Stack
+from harness.inside.layered_event import Stack
 from harness.inside.layout import HISTORY, Avatar
 from harness.inside.repack import Sizes
 from harness.inside.saving import SavedFile
@@ -41,7 +41,7 @@ from harness.inside.store import (
     Unread,
 )
 from harness.inside.tree import Entry
-from harness.katas.idle import Idle
+from harness.katas.idle_keepers import IdleKeepers
 
 ANSWER_SECONDS = 120.0
 """How long a keeper may say nothing to one who looks into the katas: half of it may go by until a test event has ended, and
@@ -65,7 +65,7 @@ class VolumeKatas:
         """
         self._engine, self.volume, self._temporary = engine, volume, temporary
         engine.create_volume(volume, temporary=temporary, katas=part_of)
-        self._idle: Idle[_Link] = Idle()
+        self._idle: IdleKeepers[_Link] = IdleKeepers()
         self._busy: set[_Link] = set()
         self._lock = threading.Lock()
         self._origin = Origin()
@@ -86,7 +86,7 @@ class VolumeKatas:
         seconds: float = EVENT_SECONDS,
         durable: bool = False,
         **how: int,
-    ) -> KeptEvent:
+    ) -> VolumeEvent:
         """`kind` is one of the keeper's KINDS, `how` what that takes. The seconds are for all of the test event that a keeper
         takes.
         """
@@ -101,7 +101,7 @@ class VolumeKatas:
                 "event", kata=avatar.kata, name=avatar.name, kind=kind, seconds=left, **how
             )
 
-        return KeptEvent(self._reach(ask, deadline), self._give_back, tuple(roots))
+        return VolumeEvent(self._reach(ask, deadline), self._give_back, tuple(roots))
 
     def list(
         self, kata: str | None = None, *, unread: Unread | None = None
@@ -240,7 +240,7 @@ def _close_late(started: Future[Stream]) -> None:
         started.result().close()
 
 
-class KeptEvent:
+class VolumeEvent:
     """One test event of an avatar whose katas a keeper holds."""
 
     def __init__(self, link: _Link, give_back: Any, roots: tuple[int, ...] = ()) -> None:
@@ -251,13 +251,13 @@ class KeptEvent:
         return self._roots
 
     def place(self) -> str:
-        """See TrialEvent."""
+        """See CopyEvent."""
         folder: str
         folder, self._roots = self._with_roots("place")
         return folder
 
     def copy(self, owner: tuple[int, int] | None) -> None:
-        """See TrialEvent."""
+        """See CopyEvent."""
         self._link.call("copy", owner=owner)
 
     def stack(self, owner: tuple[int, int] | None) -> Stack:

@@ -13,9 +13,9 @@ from mounted import mounted, needs_overlays, press, tree
 from harness.engines import overlays
 from harness.engines.spec import Overlay
 from harness.inside.errors import KatasError
-from harness.inside.layered import LayeredEvent
+from harness.inside.hard_links import indexed
+from harness.inside.layered_event import LayeredEvent
 from harness.inside.layout import LAYERS
-from harness.inside.linked import indexed
 
 pytestmark = needs_overlays
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from harness.inside.layers import Layers, is_opaque, is_whiteout
-from harness.inside.upper import Upper
+from harness.inside.upper_layer import UpperLayer
 
 OLD = 10**18
 """A stamp of 2001, in nanoseconds."""
 
 
 @pytest.fixture
-def upper(tmp_path: Path) -> Upper:
+def upper(tmp_path: Path) -> UpperLayer:
     """Over a layer with d/e/f, d/g and the file a."""
     below = tmp_path / "below"
     (below / "d/e").mkdir(parents=True)
@@ -25,27 +25,27 @@ def upper(tmp_path: Path) -> Upper:
     for each in (below / "d/e", below / "d"):
         os.utime(each, ns=(OLD, OLD))
     (tmp_path / "upper").mkdir()
-    return Upper(str(tmp_path / "upper"), Layers([str(below)]))
+    return UpperLayer(str(tmp_path / "upper"), Layers([str(below)]))
 
 
-def shown(upper: Upper) -> set[bytes]:
+def shown(upper: UpperLayer) -> set[bytes]:
     return {path for path, _ in upper.shown.walk()} - {b"."}
 
 
-def new(upper: Upper, text: str = "new") -> str:
+def new(upper: UpperLayer, text: str = "new") -> str:
     """A file to be put."""
     path = Path(os.fsdecode(upper.path)).parent / "incoming"
     path.write_text(text)
     return str(path)
 
 
-def stamp(upper: Upper, *parts: bytes) -> int:
+def stamp(upper: UpperLayer, *parts: bytes) -> int:
     found = upper.shown.find(parts)
     assert found
     return found.status.st_mtime_ns
 
 
-def test_a_folder_that_is_brought_up_is_the_same_one(upper: Upper) -> None:
+def test_a_folder_that_is_brought_up_is_the_same_one(upper: UpperLayer) -> None:
     """With its stamp, its mode, and all that is in it; opened, if it was closed to its owner."""
     os.chmod(upper.below.place([b"d"]).found[0].path, 0o1005)
     before = shown(upper)
@@ -56,7 +56,7 @@ def test_a_folder_that_is_brought_up_is_the_same_one(upper: Upper) -> None:
     assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o1705
 
 
-def test_what_is_put_takes_the_place_of_whatever_is_there(upper: Upper) -> None:
+def test_what_is_put_takes_the_place_of_whatever_is_there(upper: UpperLayer) -> None:
     """Of a file, of a folder with all that is in it, and of a file where a folder is needed."""
     upper.put([b"d"], new(upper), None)
     assert shown(upper) == {b"a", b"d"}
@@ -67,14 +67,16 @@ def test_what_is_put_takes_the_place_of_whatever_is_there(upper: Upper) -> None:
     assert shown(upper) == {b"a", b"d", b"d/x"}
 
 
-def test_only_the_folder_that_something_is_put_into_gets_a_new_stamp(upper: Upper) -> None:
+def test_only_the_folder_that_something_is_put_into_gets_a_new_stamp(upper: UpperLayer) -> None:
     assert upper.newest() == 0
     upper.put([b"d", b"e", b"f"], new(upper), None)
     assert stamp(upper, b"d") == OLD
     assert upper.newest() == stamp(upper, b"d", b"e") > OLD
 
 
-def test_what_is_hidden_has_gone_and_leaves_a_mark_only_over_what_it_hides(upper: Upper) -> None:
+def test_what_is_hidden_has_gone_and_leaves_a_mark_only_over_what_it_hides(
+    upper: UpperLayer,
+) -> None:
     upper.put([b"n", b"x"], new(upper), None)
     for parts in ([b"n", b"x"], [b"d", b"g"], [b"never"]):
         upper.hide(parts)
@@ -83,7 +85,7 @@ def test_what_is_hidden_has_gone_and_leaves_a_mark_only_over_what_it_hides(upper
     assert is_whiteout(os.lstat(os.path.join(upper.path, b"d/g")))
 
 
-def test_a_folder_is_hidden_as_an_empty_one_only_if_it_is(upper: Upper) -> None:
+def test_a_folder_is_hidden_as_an_empty_one_only_if_it_is(upper: UpperLayer) -> None:
     """Whatever the layers have in it that does not show."""
     for parts in ([b"d", b"e"], [b"a"]):
         upper.hide(parts, only_empty=True)
@@ -93,7 +95,7 @@ def test_a_folder_is_hidden_as_an_empty_one_only_if_it_is(upper: Upper) -> None:
     assert shown(upper) == {b"a", b"d", b"d/g"}
 
 
-def test_a_file_that_is_brought_up_is_a_copy_with_everything(upper: Upper) -> None:
+def test_a_file_that_is_brought_up_is_a_copy_with_everything(upper: UpperLayer) -> None:
     """And its folder keeps its stamp."""
     below = upper.shown.find([b"d", b"g"])
     assert below
@@ -110,7 +112,7 @@ def test_a_file_that_is_brought_up_is_a_copy_with_everything(upper: Upper) -> No
     assert upper.bring_up([b"d", b"g"], again) == path
 
 
-def test_an_empty_folder_is_made_or_is_there(upper: Upper) -> None:
+def test_an_empty_folder_is_made_or_is_there(upper: UpperLayer) -> None:
     for parts in ([b"d", b"e"], [b"a"], [b"n", b"m"]):
         assert os.path.isdir(upper.make(parts, None))
     assert shown(upper) == {b"a", b"d", b"d/e", b"d/e/f", b"d/g", b"n", b"n/m"}

@@ -8,7 +8,7 @@ import pytest
 from support import PATIENCE, eventually
 
 from harness.inside.errors import EngineError
-from harness.katas.idle import Idle
+from harness.katas.idle_keepers import IdleKeepers
 
 
 class Keeper:
@@ -27,7 +27,7 @@ class Keeper:
 
 def test_the_latest_is_taken_first_and_the_oldest_gives_way() -> None:
     closed: list[str] = []
-    idle: Idle[Keeper] = Idle(most=2, seconds=PATIENCE)
+    idle: IdleKeepers[Keeper] = IdleKeepers(most=2, seconds=PATIENCE)
     assert idle.take() is None
     keepers = [Keeper(name, closed) for name in "abcd"]
     for each in keepers:
@@ -42,13 +42,13 @@ def test_the_latest_is_taken_first_and_the_oldest_gives_way() -> None:
 def test_after_a_while_they_go_the_last_one_later() -> None:
     """A player may think for long."""
     closed: list[str] = []
-    idle: Idle[Keeper] = Idle(seconds=0.02, last_seconds=PATIENCE)
+    idle: IdleKeepers[Keeper] = IdleKeepers(seconds=0.02, last_seconds=PATIENCE)
     for name in "abc":
         idle.give(Keeper(name, closed))
     eventually(lambda: closed == ["a", "b"] or sorted(closed) == ["a", "b"], "all but the last go")
     assert len(idle) == 1
     idle.clear()
-    short: Idle[Keeper] = Idle(seconds=0.02, last_seconds=0.05)
+    short: IdleKeepers[Keeper] = IdleKeepers(seconds=0.02, last_seconds=0.05)
     short.give(Keeper("d", closed))
     eventually(lambda: "d" in closed, "the last goes too")
     short.give(Keeper("e", closed))
@@ -59,7 +59,7 @@ def test_who_gives_one_back_does_not_wait_for_those_that_go() -> None:
     """But who wants all of them closed does, for those too that are going already."""
     closed: list[str] = []
     may_end = threading.Event()
-    idle: Idle[Keeper] = Idle(most=1, seconds=PATIENCE)
+    idle: IdleKeepers[Keeper] = IdleKeepers(most=1, seconds=PATIENCE)
     for name in "abc":
         idle.give(Keeper(name, closed, may_end))
     assert closed == []
@@ -81,7 +81,7 @@ def test_one_that_cannot_be_closed_keeps_no_other_from_it() -> None:
             super().close()
             raise EngineError("by a test")
 
-    idle: Idle[Keeper] = Idle()
+    idle: IdleKeepers[Keeper] = IdleKeepers()
     for kind, name in ((Broken, "a"), (Keeper, "b"), (Broken, "c")):
         idle.give(kind(name, closed))
     idle.clear()
@@ -92,7 +92,7 @@ def test_one_that_cannot_be_closed_keeps_no_other_from_it() -> None:
 def test_for_several_threads(threads: int) -> None:
     """Each is with one at a time, and none gets lost."""
     closed: list[str] = []
-    idle: Idle[Keeper] = Idle(most=3, seconds=0.001, last_seconds=0.001)
+    idle: IdleKeepers[Keeper] = IdleKeepers(most=3, seconds=0.001, last_seconds=0.001)
     made = []
 
     def work(name: str) -> None:

@@ -13,26 +13,26 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.inside import journal, saving, whole
+from harness.inside import atomic_file, journal, saving
 from harness.inside.changes import Changes
 from harness.inside.delta import Delta, Stamped, delta_between, same_kind
 from harness.inside.disk import open_folder, remove_tree, sync_disk, sync_file, sync_folder
-from harness.inside.layers import Layers, dress, split_path
-from harness.inside.layout import LAYERS, LISTED, SANDBOX, split_name
-from harness.inside.linked import copies, indexed
-from harness.inside.listed import (
-    Listed,
+from harness.inside.hard_links import copies, indexed
+from harness.inside.layer_list import (
+    LayerList,
     fold_layers,
     layers_of,
     put_layers_ahead_again,
     survey_layers,
     with_layer,
 )
-from harness.inside.sent import Record, Sent
+from harness.inside.layers import Layers, dress, split_path
+from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX, split_name
+from harness.inside.sent_record import Record, Sent
 from harness.inside.stamps import Ahead, is_ahead
 from harness.inside.store import Acceptance, DiskUsage, FolderEvent, SendPlan
 from harness.inside.tree import Entry, entries
-from harness.inside.upper import Upper, UserAndGroup
+from harness.inside.upper_layer import UpperLayer, UserAndGroup
 
 DEPTH = 10
 """The kernel takes the names of all layers in one page of 4 KiB."""
@@ -50,7 +50,7 @@ class Stack:
 class LayeredEvent(FolderEvent):
     """One test event in a layer of its own."""
 
-    _listed: Listed
+    _listed: LayerList
     _now: Record  # the visible files of this test event
     _newest: int  # no stamp in the tree is later, this test event's edit aside
 
@@ -65,15 +65,15 @@ class LayeredEvent(FolderEvent):
         if os.path.exists(self._staging):
             # A crash in the middle of that left each file with two names.
             fold_layers(self._folder, durable=self._durable)
-        listed = Listed.read(self._folder)
+        listed = LayerList.read(self._folder)
         if listed:
             put_layers_ahead_again(self._folder, listed)
         self._begin(listed or survey_layers(self._sandbox, self._sent()))
         self._clear_layers()
 
-    def _begin(self, listed: Listed) -> None:
+    def _begin(self, listed: LayerList) -> None:
         self._listed, self._now, self._newest = listed, listed.sent, listed.newest
-        self._upper = Upper(f"{self._layer}.upper", layers_of(self._folder, listed))
+        self._upper = UpperLayer(f"{self._layer}.upper", layers_of(self._folder, listed))
 
     def stack(self, owner: UserAndGroup | None) -> Stack:
         """Make the layer that this test event's run writes into, for a player who is to own the tree. Raises KatasError."""
@@ -174,7 +174,9 @@ class LayeredEvent(FolderEvent):
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
         with self._saying("read"):
-            listed = Listed.read(self._folder) or self._listed  # of what is accepted meanwhile too
+            listed = (
+                LayerList.read(self._folder) or self._listed
+            )  # of what is accepted meanwhile too
             walked = (
                 (path, None, found.path, found.status)
                 for path, found in layers_of(self._folder, listed).walk()
@@ -183,7 +185,7 @@ class LayeredEvent(FolderEvent):
 
     def usage(self) -> DiskUsage:
         with self._saying("read"):
-            listed = Listed.read(self._folder) or self._listed
+            listed = LayerList.read(self._folder) or self._listed
             folders = (*(f"{LAYERS}/{number}" for number, _ in listed.layers), SANDBOX)
             return DiskUsage.of(self._folder, listed.sent, folders)
 
@@ -194,7 +196,7 @@ class LayeredEvent(FolderEvent):
                 put_layers_ahead_again(
                     self._folder, self._listed
                 )  # of what was not accepted nothing is left
-                self._listed = Listed.read(self._folder) or self._listed
+                self._listed = LayerList.read(self._folder) or self._listed
                 self._fold()
                 self._clear_layers()
         super().close()
@@ -282,11 +284,11 @@ class LayeredEvent(FolderEvent):
                 os.utime(found.path, ns=(moved.back, moved.back), follow_symlinks=False)
                 self._newest = max(self._newest, moved.back)
 
-    def _with_layer(self) -> Listed:
+    def _with_layer(self) -> LayerList:
         """The list once what the run left is a layer in it."""
         before, index = self._listed, indexed(self._work)
         if index:  # what the edit changed is stamped by now, and has to stay so
-            left = Upper(os.fsdecode(self._upper.path), self._upper.below)
+            left = UpperLayer(os.fsdecode(self._upper.path), self._upper.below)
             left.link(before.linked, lambda found: index.get(found.status.st_ino))
         self._detach()
         shown = self._upper.below.under(self._layer)
@@ -328,10 +330,12 @@ class LayeredEvent(FolderEvent):
         )
         self._write(self._listed, sync_disk)
 
-    def _write(self, listed: Listed, sync: whole.Sync) -> None:
+    def _write(self, listed: LayerList, sync: atomic_file.Sync) -> None:
         """Where it is to be durable, what it lists is on the disk before it, and it before anything that it is needed for."""
         content = json.dumps(listed.pack()).encode()
-        whole.write(str(self._folder / LISTED), content, sync=sync if self._durable else None)
+        atomic_file.write(
+            str(self._folder / LAYER_LIST), content, sync=sync if self._durable else None
+        )
         if self._durable:
             sync_folder(str(self._folder))
 

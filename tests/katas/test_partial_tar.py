@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from support import on_disk, one_line
 
-from harness.inside import picking, tarpipe
+from harness.inside import partial_tar, tarpipe
 from harness.inside.disk import permit_all
 from harness.inside.errors import StreamCut
 from harness.inside.tree import snapshot
@@ -19,7 +19,7 @@ from harness.verify.testing.strategies import trees
 
 def pick(sandbox: str | Path, *paths: bytes) -> list[bytes]:
     pieces: list[bytes] = []
-    assert picking.pick(str(sandbox), paths, pieces.append) == sum(map(len, pieces))
+    assert partial_tar.pick(str(sandbox), paths, pieces.append) == sum(map(len, pieces))
     return pieces
 
 

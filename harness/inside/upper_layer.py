@@ -24,7 +24,7 @@ UserAndGroup = tuple[int, int]
 """Uid and gid of a player who is to own what is made."""
 
 
-class Upper:
+class UpperLayer:
     """A folder over the layers `below`."""
 
     def __init__(self, path: str, below: Layers) -> None:

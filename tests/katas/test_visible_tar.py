@@ -14,8 +14,8 @@ from support import on_disk, one_line
 from harness.inside import tarpipe
 from harness.inside.errors import UsageError
 from harness.inside.tree import walk
-from harness.katas.packing import pack_visible
 from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles
+from harness.katas.visible_tar import pack_visible
 from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import visible_files
 

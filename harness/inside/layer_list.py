@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.inside import journal, whole
+from harness.inside import atomic_file, journal
 from harness.inside.changes import above
 from harness.inside.delta import same_kind
 from harness.inside.disk import exchange, lacks, remove_tree, sync_disk, sync_folder
 from harness.inside.errors import KatasError
 from harness.inside.layers import Layers, is_opaque, is_whiteout, split_path
-from harness.inside.layout import LAYERS, LISTED, SANDBOX, STAGING, VISIBLE
-from harness.inside.sent import Record, encode, record_from_json, record_to_json
+from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX, STAGING, VISIBLE
+from harness.inside.sent_record import Record, encode, record_from_json, record_to_json
 from harness.inside.tree import walk
 
 _LONGEST = 4096 - 64
@@ -27,7 +27,7 @@ _LONGEST = 4096 - 64
 
 
 @dataclass(frozen=True)
-class Listed:
+class LayerList:
     """What layers.json holds."""
 
     layers: tuple[tuple[int, int], ...] = ()  # number and count of entries, the topmost first
@@ -46,10 +46,10 @@ class Listed:
     indexed: bool = False  # whether the kernel kept an index for the last run
 
     @classmethod
-    def read(cls, avatar: Path) -> Listed | None:
+    def read(cls, avatar: Path) -> LayerList | None:
         """Raises OSError, and ValueError for a damaged file; None where there is none."""
         try:
-            data = json.loads((avatar / LISTED).read_bytes())
+            data = json.loads((avatar / LAYER_LIST).read_bytes())
         except FileNotFoundError:
             return None
         return cls(
@@ -116,14 +116,14 @@ class _Look:
             (self.linked if stat.S_ISREG(status.st_mode) else self.odd).append(path)
 
 
-def survey_layers(sandbox: str, sent: Record) -> Listed:
+def survey_layers(sandbox: str, sent: Record) -> LayerList:
     """The list of an avatar without layers, all of whose sandbox is looked through. Raises OSError and KatasError."""
     look, gone = _Look(sandbox, sent), set(sent)
     for path, status in walk(sandbox):
         look.take(path, status)
         if path in gone and same_kind(sent[path].mode, status):
             gone.remove(path)
-    return Listed(
+    return LayerList(
         newest=look.newest,
         sent=sent,
         gone=gone,
@@ -133,7 +133,7 @@ def survey_layers(sandbox: str, sent: Record) -> Listed:
     )
 
 
-def with_layer(before: Listed, layer: str, shown: Layers, sent: Record) -> Listed:
+def with_layer(before: LayerList, layer: str, shown: Layers, sent: Record) -> LayerList:
     """The list with one more layer, over which these are `shown`; only that is looked through. Raises OSError and KatasError."""
     look = _Look(layer, sent)
     touched: set[bytes] = set()
@@ -171,7 +171,7 @@ def with_layer(before: Listed, layer: str, shown: Layers, sent: Record) -> Liste
     )
 
 
-def put_layers_ahead_again(avatar: Path, listed: Listed) -> None:
+def put_layers_ahead_again(avatar: Path, listed: LayerList) -> None:
     """Give the stamps back that a test event took away which then was not accepted. Raises OSError."""
     layers = layers_of(avatar, listed)
     for path, stamp in listed.ahead.items():
@@ -183,32 +183,34 @@ def fold_layers(avatar: Path, *, durable: bool = False) -> None:
     """Fold all layers of an avatar, whose lock the caller has, into its sandbox; with `durable` in such an order that no failure
     of the power loses any. Raises OSError, KatasError and ValueError.
     """
-    if Listed.read(avatar) is None:
+    if LayerList.read(avatar) is None:
         return
     journal.recover(
         str(avatar)
     )  # else a layer that is accepted and not listed yet would go with the others
-    listed = Listed.read(avatar)
+    listed = LayerList.read(avatar)
     assert listed is not None
     put_layers_ahead_again(avatar, listed)
     if listed.layers:
         staging = str(avatar / STAGING)
         remove_tree(staging)
         layers_of(avatar, listed).fold(staging)
-    whole.write(str(avatar / VISIBLE), encode(listed.sent), sync=sync_disk if durable else None)
+    atomic_file.write(
+        str(avatar / VISIBLE), encode(listed.sent), sync=sync_disk if durable else None
+    )
     if listed.layers:
         # Layers over a tree that has them in it already show the same tree: a crash in between does no harm.
         exchange(str(avatar / SANDBOX), str(avatar / STAGING))
     if durable:
         sync_folder(str(avatar))
-    (avatar / LISTED).unlink()
+    (avatar / LAYER_LIST).unlink()
     if durable:
         sync_folder(str(avatar))
     remove_tree(avatar / STAGING)
     remove_tree(avatar / LAYERS)
 
 
-def layers_of(avatar: Path, listed: Listed) -> Layers:
+def layers_of(avatar: Path, listed: LayerList) -> Layers:
     """The tree of an avatar: its layers over its sandbox."""
     return Layers(
         [

@@ -28,7 +28,7 @@ class Waits(Protocol):
 _T = TypeVar("_T", bound=Waits)
 
 
-class Idle(list[_T]):
+class IdleKeepers(list[_T]):
     """The latest is the last. For several threads."""
 
     def __init__(

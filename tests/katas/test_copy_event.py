@@ -10,15 +10,15 @@ import pytest
 from events import acceptance, save
 from support import one_line
 
+from harness.inside.copy_event import CopyEvent
 from harness.inside.errors import KatasError
-from harness.inside.trial import TrialEvent
 
 
 @pytest.mark.parametrize(("levels", "fits"), [(15, True), (30, False)])
 def test_what_no_copy_can_be_made_of_is_refused(tmp_path: Path, levels: int, fits: bool) -> None:
     """A nest of folders that is deeper than any path; the next test event is as before."""
     folder = tmp_path / "01" / "23456789" / "lion"
-    with closing(TrialEvent(folder)) as event:
+    with closing(CopyEvent(folder)) as event:
         comparison = save(event, {"file": "1"})
         here = os.open(folder / event.place(), os.O_RDONLY)
         event.copy(None)
@@ -34,7 +34,7 @@ def test_what_no_copy_can_be_made_of_is_refused(tmp_path: Path, levels: int, fit
             with pytest.raises(KatasError, match="of which no copy can be made") as raised:
                 event.accept(acceptance({"file": "1"}, comparison))
             one_line(raised.value)
-    with closing(TrialEvent(folder)) as event:
+    with closing(CopyEvent(folder)) as event:
         assert event.place()
         event.copy(None)
         assert len(event.snapshot()) == 2 + levels * fits
