@@ -6,7 +6,7 @@ import pickle
 import subprocess
 import sys
 
-from harness.verify.children import command
+from harness.verify.child_process import command
 
 
 def test_it_calls_the_main_of_a_module_of_this_process_s() -> None:

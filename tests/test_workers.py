@@ -19,7 +19,7 @@ from harness.runners.tmp import Tmp
 from harness.runners.variant import Variant
 from harness.verify.matrix import Verification, verify
 from harness.verify.proofs import Status
-from harness.verify.proofs.outside import eventually
+from harness.verify.proofs.shared.waiting import eventually
 from harness.verify.workers import Task, can_travel, spread
 
 

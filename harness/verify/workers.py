@@ -19,7 +19,7 @@ from harness.engines import Engine
 from harness.inside.errors import EngineError
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
-from harness.verify.children import command
+from harness.verify.child_process import command
 from harness.verify.proofs import PROFILES, ProofResult, Subject, examine
 
 ENDING_SECONDS = 30.0

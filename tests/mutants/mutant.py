@@ -23,8 +23,9 @@ from harness.runners.base import BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 from harness.runners.variant import Variant
-from harness.verify.proofs import Subject, outside
-from harness.verify.proofs.search import token
+from harness.verify.proofs import Subject
+from harness.verify.proofs.shared import waiting
+from harness.verify.proofs.shared.search import token
 
 
 class HonestEvent(FolderEvent):
@@ -125,8 +126,8 @@ class Mutant:
     @contextmanager
     def subject(self, home: Path) -> Iterator[Subject]:
         """It, ready to be examined; `home` is for a local engine."""
-        patience = outside.PATIENCE if self.patience is None else self.patience
-        with closing(self.engine(home)) as engine, mock.patch.object(outside, "PATIENCE", patience):
+        patience = waiting.PATIENCE if self.patience is None else self.patience
+        with closing(self.engine(home)) as engine, mock.patch.object(waiting, "PATIENCE", patience):
             yield Subject(Variant.of(self.kind), engine, self.engine_name)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.runners.claims import Property
 from harness.verify.proofs import PROOFS, ProofResult, Status, examine
-from harness.verify.proofs.search import Effort
+from harness.verify.proofs.shared.search import Effort
 from tests.mutants.catalogue import CONTROL, MUTANTS
 from tests.mutants.hostile import SPOILED
 from tests.mutants.mutant import Mutant

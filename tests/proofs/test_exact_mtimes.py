@@ -10,7 +10,7 @@ from harness.engines.guest import sandbox
 from harness.inside.tree import Entry
 from harness.runners.claims import Property
 from harness.verify.proofs import Status
-from harness.verify.proofs.words import differences
+from harness.verify.proofs.shared.tree_differences import differences
 from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 
 

@@ -14,7 +14,7 @@ from harness.runners.event import TestEvent
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.verify.proofs import Status
 from harness.verify.proofs.incremental_equals_full import GCC_SESSION
-from harness.verify.proofs.project import (
+from harness.verify.proofs.shared.c_project import (
     EDITS,
     GCC,
     SCRIPT,

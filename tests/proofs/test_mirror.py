@@ -18,7 +18,7 @@ from harness.runners.claims import Property
 from harness.runners.event import TestEvent
 from harness.runners.katas_volume import KatasVolume
 from harness.verify.proofs import Status
-from harness.verify.proofs.words import differences
+from harness.verify.proofs.shared.tree_differences import differences
 from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.sessions import FOLDER, LINKS, MOVE, REMOVE, WRITE, Change, Model, Press
 from harness.verify.testing.strategies import sessions

@@ -12,7 +12,7 @@ from harness.report import matrix
 from harness.runners.claims import Property
 from harness.verify.matrix import MatrixVerdict, judge_matrix, replay_command
 from harness.verify.proofs import ProofResult, Status
-from harness.verify.proofs.verdict import Counterexample
+from harness.verify.proofs.shared.verdict import Counterexample
 
 
 def finding(

@@ -14,9 +14,9 @@ from importlib import import_module
 
 from harness.inside.errors import HarnessError, UsageError
 from harness.runners.claims import Property
-from harness.verify.proofs.search import PROFILES, CounterexampleFound, Effort, Search
-from harness.verify.proofs.subject import Subject
-from harness.verify.proofs.verdict import ProofResult, Refuted, Status, Untried
+from harness.verify.proofs.shared.search import PROFILES, CounterexampleFound, Effort, Search
+from harness.verify.proofs.shared.subject import Subject
+from harness.verify.proofs.shared.verdict import ProofResult, Refuted, Status, Untried
 
 PROOFS = {
     Property.EXACT_MTIMES: "exact_mtimes",

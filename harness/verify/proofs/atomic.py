@@ -25,9 +25,9 @@ from harness.engines import Engine
 from harness.inside.errors import HarnessError
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
-from harness.verify.proofs import power, victim
-from harness.verify.proofs.doom import FULL, KILLED
-from harness.verify.proofs.faults import (
+from harness.verify.proofs.faults import killed_harness
+from harness.verify.proofs.faults.disk_faults import FULL, KILLED
+from harness.verify.proofs.faults.faulty_engine import (
     CUT,
     FROM,
     HARNESS,
@@ -38,12 +38,19 @@ from harness.verify.proofs.faults import (
     StreamPlace,
     TimedFault,
 )
-from harness.verify.proofs.outage import CrashModel
-from harness.verify.proofs.outside import eventually
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.state import AvatarState, avatar_state, changed, holds, products
-from harness.verify.proofs.subject import SECONDS, Subject, complete
-from harness.verify.proofs.verdict import OwnKind, Refuted
+from harness.verify.proofs.power import power_failures
+from harness.verify.proofs.power.crash_model import CrashModel
+from harness.verify.proofs.shared.avatar_state import (
+    AvatarState,
+    avatar_state,
+    changed,
+    holds,
+    products,
+)
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.subject import SECONDS, Subject, complete
+from harness.verify.proofs.shared.verdict import OwnKind, Refuted
+from harness.verify.proofs.shared.waiting import eventually
 
 STREAMS, DEATHS = 12, 6
 """How many faults are tried by default in the streams, and how many deaths of the harness there."""
@@ -99,7 +106,7 @@ def prove(subject: Subject, search: Search) -> None:
             "faults", game.faults(search.effort.factor), game.check, parse=TimedFault.parse
         )
     with contextlib.suppress(OwnKind):
-        power.tried(
+        power_failures.tried(
             subject, search, CrashModel.ORDERED, states=round(_STATES * search.effort.factor)
         )
 
@@ -152,13 +159,13 @@ class _Game:
         yield from _half_a_tree(course)
         yield from _spread(list(_in_the_streams(course, parts)), round(STREAMS * factor))
         yield from self._at_the_disk(KEEPER, course.changes, factor)
-        if not victim.can_play(self.subject, self.runner):
+        if not killed_harness.can_play(self.subject, self.runner):
             return
         deaths = [TimedFault(HARNESS, KILLED, place) for _, place in _places(course, parts)]
         yield from _spread(deaths, round(DEATHS * factor))
         self.edit, self.now = self.edit + 1, None
         self.files = _files(self.edit)
-        told = victim.play_with_fault(
+        told = killed_harness.play_with_fault(
             self.subject, self.runner, self.avatar, _plain(self.files), None
         )
         if told is None or told.outcome != "completed":
@@ -215,7 +222,7 @@ class _Game:
         """Play the test event with the fault in it; whether it is said to be accepted."""
         if fault.victim == HARNESS:
             before = set(self.subject.engine.leftovers())
-            told = victim.play_with_fault(
+            told = killed_harness.play_with_fault(
                 self.subject, self.runner, self.avatar, _plain(sent), fault
             )
             if told and told.outcome == "broken":

@@ -17,10 +17,10 @@ from harness.inside.tree import Snapshot, difference
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.run import Outcome, Run
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.subject import Subject, complete, kept, seen
-from harness.verify.proofs.verdict import Refuted
-from harness.verify.proofs.words import differences
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.subject import Subject, complete, kept, seen
+from harness.verify.proofs.shared.tree_differences import differences
+from harness.verify.proofs.shared.verdict import Refuted
 
 _SCRIPT = b"cyber-dojo.sh"
 

@@ -29,9 +29,9 @@ from harness.inside.disk import remove_tree
 from harness.inside.errors import HarnessError
 from harness.katas import commits
 from harness.katas.visible import VisibleFiles
-from harness.verify.proofs.search import Search, alone_too
-from harness.verify.proofs.subject import SECONDS, Subject, complete, seen
-from harness.verify.proofs.verdict import Refuted, Untried
+from harness.verify.proofs.shared.search import Search, alone_too
+from harness.verify.proofs.shared.subject import SECONDS, Subject, complete, seen
+from harness.verify.proofs.shared.verdict import Refuted, Untried
 from harness.verify.testing.strategies import several
 
 _SECOND = 10**9

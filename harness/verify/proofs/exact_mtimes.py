@@ -16,10 +16,10 @@ from dataclasses import replace
 from harness.inside.layout import printable_name
 from harness.inside.tree import Entry, Snapshot
 from harness.runners.run import Run
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.subject import Subject, complete, kept, seen
-from harness.verify.proofs.verdict import Refuted, Untried
-from harness.verify.proofs.words import differences
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.subject import Subject, complete, kept, seen
+from harness.verify.proofs.shared.tree_differences import differences
+from harness.verify.proofs.shared.verdict import Refuted, Untried
 from harness.verify.testing.planting import Tree, decimal, expected, recipe
 from harness.verify.testing.strategies import several, trees
 

@@ -15,10 +15,11 @@ from functools import cache
 from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
-from harness.verify.proofs.outside import alive, eventually, marker
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.subject import Subject, complete
-from harness.verify.proofs.verdict import Refuted
+from harness.verify.proofs.shared.processes import alive, marker
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.subject import Subject, complete
+from harness.verify.proofs.shared.verdict import Refuted
+from harness.verify.proofs.shared.waiting import eventually
 
 FOLDERS = (
     "/tmp",

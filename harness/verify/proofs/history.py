@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from harness.katas import commits
-from harness.verify.proofs.packed import ALL, NONE, TAGS, pack_references
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.state import avatar_state
-from harness.verify.proofs.subject import Subject, complete
-from harness.verify.proofs.verdict import Refuted, Untried
+from harness.verify.proofs.faults.packed_references import ALL, NONE, TAGS, pack_references
+from harness.verify.proofs.shared.avatar_state import avatar_state
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.subject import Subject, complete
+from harness.verify.proofs.shared.verdict import Refuted, Untried
 
 PACKINGS = st.lists(st.sampled_from((NONE, TAGS, ALL)), min_size=1, max_size=10)
 

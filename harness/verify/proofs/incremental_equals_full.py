@@ -24,7 +24,7 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.run import Outcome, Run
-from harness.verify.proofs.project import (
+from harness.verify.proofs.shared.c_project import (
     EDITS,
     GCC,
     SCRIPT,
@@ -35,10 +35,10 @@ from harness.verify.proofs.project import (
     sources,
     visible,
 )
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.subject import Subject, complete, seen
-from harness.verify.proofs.together import join_projects, part
-from harness.verify.proofs.verdict import Refuted, Untried
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.side_by_side import join_projects, part
+from harness.verify.proofs.shared.subject import Subject, complete, seen
+from harness.verify.proofs.shared.verdict import Refuted, Untried
 from harness.verify.testing.strategies import several
 
 TIMES_OUT_AFTER = 1.0

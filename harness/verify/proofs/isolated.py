@@ -30,10 +30,10 @@ from harness.engines.system_calls import REFUSED
 from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome, Run
-from harness.verify.proofs.outside import marker
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.subject import SECONDS, Subject
-from harness.verify.proofs.verdict import Refuted, Untried
+from harness.verify.proofs.shared.processes import marker
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.subject import SECONDS, Subject
+from harness.verify.proofs.shared.verdict import Refuted, Untried
 
 _LIMITS = Limits(
     memory=256 * MIB, sandbox=24 * MIB, temporary=4 * MIB, file=4 * MIB, processes=60, open_files=64

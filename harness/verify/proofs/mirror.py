@@ -19,10 +19,10 @@ from harness.engines.spec import Overlay
 from harness.inside.tree import Snapshot
 from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.runners.claims import Property
-from harness.verify.proofs.search import Search, alone_too
-from harness.verify.proofs.subject import Subject, complete, kept, seen
-from harness.verify.proofs.verdict import Refuted
-from harness.verify.proofs.words import differences
+from harness.verify.proofs.shared.search import Search, alone_too
+from harness.verify.proofs.shared.subject import Subject, complete, kept, seen
+from harness.verify.proofs.shared.tree_differences import differences
+from harness.verify.proofs.shared.verdict import Refuted
 from harness.verify.testing.sessions import (
     APPEND,
     FOLDER,

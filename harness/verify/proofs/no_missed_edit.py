@@ -11,9 +11,9 @@ import time
 
 from hypothesis import strategies as st
 
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.subject import Subject, complete
-from harness.verify.proofs.verdict import Refuted
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.subject import Subject, complete
+from harness.verify.proofs.shared.verdict import Refuted
 
 GAPS = st.lists(
     st.sampled_from([0.0, 0.0005, 0.002, 0.004, 0.01, 0.1, 0.4, 1.0]), min_size=1, max_size=4

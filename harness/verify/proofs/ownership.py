@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
-from harness.verify.proofs.outside import at_once
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.state import avatar_state
-from harness.verify.proofs.subject import Subject, complete
-from harness.verify.proofs.verdict import Refuted
+from harness.verify.proofs.shared.avatar_state import avatar_state
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.subject import Subject, complete
+from harness.verify.proofs.shared.verdict import Refuted
+from harness.verify.proofs.shared.waiting import at_once
 from harness.verify.testing.strategies import several
 
 _WHOSE = 'id -u; find . ! -uid "$(id -u)"; mkdir folder; echo 1 >folder/product; ln -s product folder/link'

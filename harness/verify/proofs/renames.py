@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from harness.katas.visible import VisibleFile, VisibleFiles
-from harness.verify.proofs.search import Search, alone_too
-from harness.verify.proofs.subject import Subject, complete, kept
-from harness.verify.proofs.verdict import Refuted
-from harness.verify.proofs.words import differences
+from harness.verify.proofs.shared.search import Search, alone_too
+from harness.verify.proofs.shared.subject import Subject, complete, kept
+from harness.verify.proofs.shared.tree_differences import differences
+from harness.verify.proofs.shared.verdict import Refuted
 from harness.verify.testing.sessions import APPEND, RENAME, WRITE, Change, Model, Press, beside
 from harness.verify.testing.strategies import changes, several
 

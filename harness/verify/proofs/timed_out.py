@@ -18,11 +18,12 @@ from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
-from harness.verify.proofs.outside import alive, at_once, eventually, marker
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.state import avatar_state, changed
-from harness.verify.proofs.subject import Subject, complete
-from harness.verify.proofs.verdict import Refuted
+from harness.verify.proofs.shared.avatar_state import avatar_state, changed
+from harness.verify.proofs.shared.processes import alive, marker
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.subject import Subject, complete
+from harness.verify.proofs.shared.verdict import Refuted
+from harness.verify.proofs.shared.waiting import at_once, eventually
 from harness.verify.testing.sessions import WRITE, Change, Model
 from harness.verify.testing.strategies import deeds
 

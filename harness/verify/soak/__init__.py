@@ -17,9 +17,9 @@ from harness.engines import Engine
 from harness.katas.places import place_of
 from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
-from harness.verify.soak.faults import Watched
-from harness.verify.soak.plan import LIFE, SoakFault
+from harness.verify.soak.fault_injection import Watched
 from harness.verify.soak.player import SoakPlayer, Violation
+from harness.verify.soak.presses import LIFE, SoakFault
 
 ENOUGH = 20
 """Violations after which it ends: an engine that does nothing right would go on to tell so for an hour."""

@@ -19,7 +19,7 @@ from harness.inside.disk import remove_tree
 from harness.inside.layout import HISTORY, INCREMENTS, SANDBOX, Avatar
 from harness.inside.store import Katas
 from harness.inside.tree import Entry, Snapshot, snapshot
-from harness.verify.proofs.verdict import Refuted
+from harness.verify.proofs.shared.verdict import Refuted
 from harness.verify.testing.sessions import Node
 
 SET_ID = 0o6000

@@ -20,15 +20,16 @@ from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.run import Outcome, Run
 from harness.runners.variant import Variant
-from harness.verify.proofs.packed import ALL, pack_references
-from harness.verify.proofs.state import holds
-from harness.verify.proofs.verdict import Refuted
-from harness.verify.proofs.words import differences
-from harness.verify.soak import child
+from harness.verify.proofs.faults.packed_references import ALL, pack_references
+from harness.verify.proofs.shared.avatar_state import holds
+from harness.verify.proofs.shared.tree_differences import differences
+from harness.verify.proofs.shared.verdict import Refuted
+from harness.verify.soak import harness_process
 from harness.verify.soak.download import Download, downloaded, without_set_id
-from harness.verify.soak.faults import Watched, possible
-from harness.verify.soak.folder import PlayerFolder, must_build
-from harness.verify.soak.plan import LIFE, SOURCES, Ending, PressPlan, SoakFault, draw
+from harness.verify.soak.fault_injection import Watched, possible
+from harness.verify.soak.model import SCRIPT_NAME, SLACK_NS, SentEvent, World, folders_above
+from harness.verify.soak.player_folder import PlayerFolder, must_build
+from harness.verify.soak.presses import LIFE, SOURCES, Ending, PressPlan, SoakFault, draw
 from harness.verify.soak.script import (
     FAILURE,
     HELLO,
@@ -39,7 +40,6 @@ from harness.verify.soak.script import (
     hello,
     write_script,
 )
-from harness.verify.soak.world import SCRIPT_NAME, SLACK_NS, SentEvent, World, folders_above
 from harness.verify.testing.sessions import MOVE, RENAME, Model, Node
 
 CHECKED, SEARCHED, BUILT = 4, 20, 40
@@ -209,7 +209,7 @@ class SoakPlayer:
         """The run, or why there is none; and whether there was a fault that excuses it."""
         limit = HANGS_SECONDS + self._pace if plan.ending is Ending.HANGS else MOST_SECONDS
         if plan.fault is SoakFault.HARNESS_KILLED:
-            told = child.ChildPlay(
+            told = harness_process.ChildPlay(
                 self.variant,
                 self.engine.unwrapped,
                 self.runner.image,
@@ -218,7 +218,7 @@ class SoakPlayer:
                 {name: (file.mode, file.read(), file.age) for name, file in files.items()},
                 limit,
             )
-            finished = child.play_child(told, self._pace * plan.moment)
+            finished = harness_process.play_child(told, self._pace * plan.moment)
             self.counts[plan.fault] += not finished
             return None, "the harness was killed", True
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.verify.soak.plan import SOURCES, Ending, PressPlan
+from harness.verify.soak.presses import SOURCES, Ending, PressPlan
 from harness.verify.testing.planting import quote
 from harness.verify.testing.sessions import Model, Node
 

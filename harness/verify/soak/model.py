@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from harness.inside.layout import printable_name
 from harness.inside.tree import Entry, Snapshot
-from harness.verify.proofs.verdict import Refuted
-from harness.verify.proofs.words import differences
+from harness.verify.proofs.shared.tree_differences import differences
+from harness.verify.proofs.shared.verdict import Refuted
 from harness.verify.soak.download import SET_ID, Download, without_set_id
 from harness.verify.testing.planting import decimal
 from harness.verify.testing.sessions import Model, Node

@@ -16,7 +16,7 @@ from harness.inside.store import Katas
 from harness.inside.tree import Entry, Snapshot
 from harness.katas import commits
 from harness.katas.visible import VisibleFiles
-from harness.verify.proofs.verdict import Refuted
+from harness.verify.proofs.shared.verdict import Refuted
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from harness.inside.errors import HarnessError
 from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.runners.variant import Variant
-from harness.verify.children import command
+from harness.verify.child_process import command
 
 _SECONDS = 120.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from harness.inside.disk import remove_tree
-from harness.verify.soak.plan import SOURCES
+from harness.verify.soak.presses import SOURCES
 from harness.verify.soak.script import PRODUCT
 from harness.verify.testing.sessions import Model, Node
 

@@ -18,7 +18,7 @@ from typing import Any
 from harness.engines import Engine, Sandbox, SandboxSpec
 from harness.engines.streams import Stream
 from harness.inside.errors import StreamCut, UsageError
-from harness.verify.proofs.doom import COUNTED, FULL, KILLED
+from harness.verify.proofs.faults.disk_faults import COUNTED, FULL, KILLED
 
 RUN, KEEPER, HARNESS = "run-container", "keeper", "harness"
 TO, FROM = "to", "from"
@@ -223,8 +223,8 @@ class FaultyEngine:
 
 
 def spoil(program: bytes, call: str) -> bytes:
-    """A keeper's program that makes this call of harness.verify.proofs.doom before anything else."""
-    return beginning_with(program, source_of("doom.py"), call.encode())
+    """A keeper's program that makes this call of harness.verify.proofs.faults.disk_faults before anything else."""
+    return beginning_with(program, source_of("faults/disk_faults.py"), call.encode())
 
 
 def source_of(module: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.verify.soak.plan import LIFE, Ending, SoakFault, draw
+from harness.verify.soak.presses import LIFE, Ending, SoakFault, draw
 
 FAULTS = list(SoakFault)
 

@@ -17,10 +17,10 @@ from harness.inside.layout import Avatar
 from harness.katas.places import place_of
 from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
-from harness.verify.children import command
-from harness.verify.proofs import doom
-from harness.verify.proofs.faults import FaultyEngine, TimedFault
-from harness.verify.proofs.subject import SECONDS, Subject
+from harness.verify.child_process import command
+from harness.verify.proofs.faults import disk_faults
+from harness.verify.proofs.faults.faulty_engine import FaultyEngine, TimedFault
+from harness.verify.proofs.shared.subject import SECONDS, Subject
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ def main() -> None:
         closing(told.variant.open(cast(Engine, faulty), told.place, image=told.image)) as runner,
     ):
         if told.fault is None:
-            doom.install(doom.COUNTED, 0, count)
+            disk_faults.install(disk_faults.COUNTED, 0, count)
         elif not told.fault.place:
-            doom.install(told.fault.action, told.fault.change)
+            disk_faults.install(told.fault.action, told.fault.change)
         try:
             if told.fault and told.fault.place:
                 with faulty.armed(told.fault):

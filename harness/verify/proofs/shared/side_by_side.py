@@ -8,8 +8,8 @@ from dataclasses import replace
 from harness.inside.tree import Snapshot
 from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.runners.run import Run
-from harness.verify.proofs.subject import seen
-from harness.verify.proofs.verdict import Refuted
+from harness.verify.proofs.shared.subject import seen
+from harness.verify.proofs.shared.verdict import Refuted
 
 START, STATUS = "\x1e", "\x1f"
 """What stands before the output of each project, and before its exit status."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from harness.engines.folders import scratch
 from harness.inside.disk import can_exchange, remove_tree
 from harness.inside.layout import ACCEPTING
-from harness.verify.proofs.outage import ROOT, Disk
-from harness.verify.proofs.recorder import OPAQUE_ATTRIBUTE
+from harness.verify.proofs.power.crash_model import ROOT, Disk
+from harness.verify.proofs.power.recorder import OPAQUE_ATTRIBUTE
 
 _MEMORY = Path("/dev/shm")
 """Where a disk that is made and opened a thousand times costs next to nothing, however busy the real one is."""

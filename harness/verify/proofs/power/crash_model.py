@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from harness.verify.proofs.recorder import MARK
+from harness.verify.proofs.power.recorder import MARK
 
 ROOT = 1
 """The number of the folder itself: it is looked at first."""

@@ -1,5 +1,5 @@
 """What a failure of the power may leave of the katas: a few test events are played and what they do to the disk is recorded; then
-`proofs.outage` says what may have landed at each moment of them, and each such disk is made in a scratch folder and
+`crash_model` says what may have landed at each moment of them, and each such disk is made in a scratch folder and
 opened by the ordinary code.
 
 A state costs some ten milliseconds; a test event, as everywhere, what the engine takes.
@@ -33,14 +33,14 @@ from harness.katas.visible import VisibleFiles
 from harness.katas.volume_katas import VolumeKatas
 from harness.runners.base import BaseRunner
 from harness.runners.run import Output
-from harness.verify.proofs.disks import in_memory, make
-from harness.verify.proofs.outage import CrashModel, Disk, Mark, Moment, RecordedCalls
-from harness.verify.proofs.recordings import ACCEPTED, RecordingEngine, recorded
-from harness.verify.proofs.search import Search
-from harness.verify.proofs.state import AvatarState, avatar_state, changed, holds
-from harness.verify.proofs.subject import SECONDS, Subject, complete
-from harness.verify.proofs.verdict import OwnKind, Refuted, Untried
-from harness.verify.proofs.words import differences
+from harness.verify.proofs.power.crash_disks import in_memory, make
+from harness.verify.proofs.power.crash_model import CrashModel, Disk, Mark, Moment, RecordedCalls
+from harness.verify.proofs.power.recording_engine import ACCEPTED, RecordingEngine, recorded
+from harness.verify.proofs.shared.avatar_state import AvatarState, avatar_state, changed, holds
+from harness.verify.proofs.shared.search import Search
+from harness.verify.proofs.shared.subject import SECONDS, Subject, complete
+from harness.verify.proofs.shared.tree_differences import differences
+from harness.verify.proofs.shared.verdict import OwnKind, Refuted, Untried
 
 STATES = 1000
 """How many are made at least."""

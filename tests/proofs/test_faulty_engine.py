@@ -13,8 +13,8 @@ from harness.inside.errors import UsageError
 from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
-from harness.verify.proofs.doom import FULL, KILLED
-from harness.verify.proofs.faults import (
+from harness.verify.proofs.faults.disk_faults import FULL, KILLED
+from harness.verify.proofs.faults.faulty_engine import (
     CUT,
     FROM,
     HARNESS,

@@ -19,9 +19,9 @@ from harness.engines.docker.engine import DockerEngine
 from harness.engines.docker.images import KEEPER_IMAGE
 from harness.engines.streams import Stream
 from harness.inside.store import FolderKatas, Katas
-from harness.verify.proofs.doom import FULL
-from harness.verify.proofs.faults import spoil
-from harness.verify.soak.plan import SoakFault
+from harness.verify.proofs.faults.disk_faults import FULL
+from harness.verify.proofs.faults.faulty_engine import spoil
+from harness.verify.soak.presses import SoakFault
 
 STOPPED_SECONDS = 0.3
 """How long a process of the local engine is stopped before it is ended: what waits for it must not take it for dead."""

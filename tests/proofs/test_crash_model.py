@@ -15,10 +15,10 @@ from harness.inside.disk import exchange, sync_disk, sync_file, sync_folder
 from harness.inside.layout import Avatar
 from harness.inside.store import FolderKatas
 from harness.inside.tree import snapshot
-from harness.verify.proofs.disks import make
-from harness.verify.proofs.outage import CrashModel, Moment, RecordedCalls
-from harness.verify.proofs.power import Case
-from harness.verify.proofs.recordings import recorded
+from harness.verify.proofs.power.crash_disks import make
+from harness.verify.proofs.power.crash_model import CrashModel, Moment, RecordedCalls
+from harness.verify.proofs.power.power_failures import Case
+from harness.verify.proofs.power.recording_engine import recorded
 from tests.katas.events import play
 
 Texts = dict[str, str | None]
@@ -235,7 +235,7 @@ CALLS = {
 PROGRAM = """
 import sys
 from pathlib import Path
-from tests.proofs.test_outage import accepted
+from tests.proofs.test_crash_model import accepted
 accepted(Path(sys.argv[1]))
 """
 

@@ -13,8 +13,8 @@ from typing import Any
 from harness.engines import Engine
 from harness.engines.streams import Stream
 from harness.inside.errors import EngineError
-from harness.verify.proofs.faults import beginning_with, source_of
-from harness.verify.proofs.recorder import RECORD_PREFIX, Recorder
+from harness.verify.proofs.faults.faulty_engine import beginning_with, source_of
+from harness.verify.proofs.power.recorder import RECORD_PREFIX, Recorder
 
 ACCEPTED = "accepted"
 """The mark of a test event that was told as accepted."""
@@ -62,7 +62,7 @@ class RecordingEngine:
             return self._engine.open_keeper(volume, program)
         if self.records:
             raise EngineError("another keeper was wanted while one is being recorded")
-        telling = beginning_with(program, source_of("recorder.py"), b"install_in_keeper()")
+        telling = beginning_with(program, source_of("power/recorder.py"), b"install_in_keeper()")
         return _Telling(self._engine.open_keeper(volume, telling), self.records)
 
 

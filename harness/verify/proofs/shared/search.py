@@ -21,8 +21,8 @@ from hypothesis.strategies import SearchStrategy
 
 from harness.engines.folders import state_home
 from harness.inside.errors import HarnessError, UsageError
-from harness.verify.proofs.tally import Tally
-from harness.verify.proofs.verdict import Counterexample, Refuted, Untried
+from harness.verify.proofs.shared.counts import Tally
+from harness.verify.proofs.shared.verdict import Counterexample, Refuted, Untried
 
 _Example = TypeVar("_Example")
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from harness.inside.tree import Entry
-from harness.verify.proofs.verdict import Refuted
-from harness.verify.soak.world import World
+from harness.verify.proofs.shared.verdict import Refuted
+from harness.verify.soak.model import World
 from harness.verify.testing.sessions import Model, Node
 
 OLD = 1_500_000_000_000_000_001

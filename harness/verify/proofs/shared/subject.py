@@ -16,8 +16,8 @@ from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.run import Observation, Outcome, Run
 from harness.runners.variant import Variant
-from harness.verify.proofs.tally import Tally
-from harness.verify.proofs.verdict import Refuted, Untried
+from harness.verify.proofs.shared.counts import Tally
+from harness.verify.proofs.shared.verdict import Refuted, Untried
 
 SECONDS = 60.0
 """Limit of a test event in which nothing should take long: on a slow engine a build of three files takes five."""
