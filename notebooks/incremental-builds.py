@@ -19,7 +19,7 @@
 # how long a player would wait, with a container to start and two tar-pipes to cross. This notebook puts the times that
 # were measured here beside those of the notes, on a tree of the same size: 1.6 MB with its products, 24 modules.
 
-# %%
+# %% tags=["hide-input"]
 # %matplotlib inline
 import pandas as pd
 from IPython.display import Markdown
@@ -46,7 +46,7 @@ drawn = palette.styles(labels)
 #
 # The grey bands are the notes' ranges. Each point is one build; crosses are full builds, dots incremental ones.
 
-# %%
+# %% tags=["hide-input"]
 figure = Figure(figsize=(9, 4.5), layout="constrained")
 axes = figure.subplots()
 for least, most in NOTES.values():
@@ -73,7 +73,7 @@ figure
 # By the notes' figures a full build takes 45 to 125 times as long as an incremental one. That is what `make` saves. A runner
 # adds the same cost to both, so it saves less. A runner without incremental builds saves nothing.
 
-# %%
+# %% tags=["hide-input"]
 medians = builds.groupby(["runner", "build"])["seconds"].median().unstack().reindex(labels)
 counts = (
     builds[builds["build"] == "incremental"]
@@ -91,7 +91,7 @@ table = pd.DataFrame(
 )
 table
 
-# %%
+# %% tags=["hide-input"]
 floor = medians.loc["bare-make"]
 incremental = {
     label: medians.loc[label, "incremental"]

@@ -17,7 +17,7 @@
 # with its products into a container and back, you must keep every digit of the stamps. This notebook copies a small tree
 # with the usual transports, live, on the machine that it runs on. Then it shows a stale build with the most usual one.
 
-# %%
+# %% tags=["hide-input"]
 import io
 import os
 import shutil
@@ -39,7 +39,7 @@ work = Path(tempfile.mkdtemp(prefix="harness-notebook-"))
 #
 # A file, a folder and a symlink, each with a stamp to the nanosecond.
 
-# %%
+# %% tags=["hide-input"]
 STAMP = 1_234_567_890_123_456_789  # nanoseconds since 1970: a Friday in February 2009
 
 
@@ -97,7 +97,7 @@ if busybox := shutil.which("busybox"):
 #
 # How far each stamp is off after one trip, in nanoseconds; 0 is exact.
 
-# %%
+# %% tags=["hide-input"]
 rows = []
 for name, copy in transports.items():
     source, target = (
@@ -131,7 +131,7 @@ arrived.style.format("{:,}", subset=["file", "folder", "symlink"]).map(
 # both of them 12:00:00, and the source is no longer newer.
 
 
-# %%
+# %% tags=["hide-input"]
 def round_trip(options: list[str]) -> tuple[str, str]:
     """What the program prints after the edit, and what make said."""
     home, container = Path(tempfile.mkdtemp(dir=work)), Path(tempfile.mkdtemp(dir=work))
@@ -161,7 +161,7 @@ for name, options in {"GNU tar's default": [], "--format=posix": ["--format=posi
 stale = pd.DataFrame(outcomes)
 stale.groupby(["pipe", "program prints", "make says"]).size().rename("times").reset_index()
 
-# %%
+# %% tags=["hide-input"]
 lost = stale["program prints"].eq("old").groupby(stale["pipe"]).agg(["sum", "size"])
 default, exact = lost.loc["GNU tar's default"], lost.loc["--format=posix"]
 shutil.rmtree(work)

@@ -18,7 +18,7 @@
 # kept busy, and with the disk kept busy. The two arms are certainly equal, so any difference between them is noise. This
 # notebook asks each way of comparing two versions how often it would have called these two different.
 
-# %%
+# %% tags=["hide-input"]
 # %matplotlib inline
 from pathlib import Path
 
@@ -49,7 +49,7 @@ arms = {
 # One point a block, for each of the two equal arms. Noise comes in stretches: the machine is slow for a while, then fast
 # again. If you measure one version after the other, you measure two different stretches.
 
-# %%
+# %% tags=["hide-input"]
 figure = Figure(figsize=(9, 6), layout="constrained")
 panels = figure.subplots(len(arms), 1, sharex=False)
 for axes, (name, pairs) in zip(panels, arms.items(), strict=True):
@@ -75,7 +75,7 @@ figure
 # 20 blocks after these, 20 of the other, as most benchmark scripts do. *In blocks* takes both arms from the same 20 blocks,
 # and tosses a coin in each block for which of them is called the new one, as the shuffled order does.
 
-# %%
+# %% tags=["hide-input"]
 ASKED, ROUNDS = 400, 20
 random = np.random.default_rng(1)
 
@@ -121,7 +121,7 @@ alarms.pivot(index=["rule", "measured"], columns="recording", values="false alar
     "{:.1%}"
 )
 
-# %%
+# %% tags=["hide-input"]
 by_rule = alarms.groupby(["rule", "measured"])["false alarms"].max()
 worst = by_rule.xs("one after the other", level="measured")
 gate = by_rule["interval of the paired ratio beyond 5 %", "in blocks"]

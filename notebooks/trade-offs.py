@@ -17,7 +17,7 @@
 # Say how large your trees are, how often each avatar edits, how many avatars play at once, and how long a player is willing
 # to wait. The answer comes only from recorded figures and proofs. Change the parameters and run the notebook again.
 
-# %%
+# %% tags=["hide-input"]
 # %matplotlib inline
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ EDITS_AN_HOUR = 120  # of each avatar: a player's 30, a coding agent's 600
 AVATARS = 200  # at once
 LIMIT_SECONDS = 0.5  # that a player is willing to wait for an incremental build
 
-# %%
+# %% tags=["hide-input"]
 RECORDINGS = "../results/recordings"
 typical = harness.load_results(f"{RECORDINGS}/typical-docker.jsonl")
 scale = harness.load_results(f"{RECORDINGS}/scale-docker.jsonl")
@@ -58,15 +58,16 @@ Markdown(
 # A proof is a search for counterexamples; *not tried* means that nobody searched. Times are for the typical tree of 1.6
 # MB.
 
-# %%
+# %% tags=["hide-input"]
 table = trade_offs(typical, findings).drop(columns="engine").set_index("runner")
 table[list(PROVEN)].style.map(
-    lambda value: {"proved": "color: #00614a; font-weight: bold", "refuted": "color: #a03000"}.get(
-        value, ""
-    )
+    lambda value: {
+        "proved": "color: var(--proved, #00614a); font-weight: bold",
+        "refuted": "color: var(--refuted, #a03000)",
+    }.get(value, "")
 )
 
-# %%
+# %% tags=["hide-input"]
 costs = table.drop(columns=list(PROVEN)).dropna(axis="columns", how="all")
 costs.style.format(
     {
@@ -82,7 +83,7 @@ costs.style.format(
 #
 # Lines join the medians of the sizes that were measured. The dashed line is your tree, the dotted line is your limit.
 
-# %%
+# %% tags=["hide-input"]
 incremental = scale[(scale["scenario"] == "incremental") & (scale["outcome"] == "completed")]
 sizes = incremental.groupby("tree")["tree_bytes"].median()
 medians = incremental.groupby(["runner", incremental["tree"].map(sizes)])["seconds"].median()
@@ -112,13 +113,13 @@ axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1
 figure
 
 # %% [markdown]
-# ## How many processors that takes
+# ## How many processors you need
 #
 # The engine itself needs most of the processor time, and only a full machine shows how much. The table says how many test
 # events a second two processors reached with many avatars at once. If a processor is busy more than about two thirds of the
 # time, people wait for one another. You can shorten the time of the command itself.
 
-# %%
+# %% tags=["hide-input"]
 PROCESSORS = 2  # of the machine that was full
 crowds = harness.load_results("../results/recordings/load-docker.jsonl")
 ended = crowds[(crowds["scenario"] == "incremental") & (crowds["outcome"] == "completed")]
@@ -130,7 +131,7 @@ pd.DataFrame(
     {
         "processor time of the command": used.map(seconds),
         f"test events a second, {PROCESSORS} processors": reached.map("{:.1f}".format),
-        f"processors to have for {rate:.1f} a second": np.ceil(
+        f"processors needed for {rate:.1f} a second": np.ceil(
             rate / (reached / PROCESSORS) / (2 / 3)
         ).astype(int),
     }
@@ -139,7 +140,7 @@ pd.DataFrame(
 # %% [markdown]
 # ## The answer
 
-# %%
+# %% tags=["hide-input"]
 proven = table.index[(table[list(PROVEN)] == "proved").all(axis=1)]
 ready = {runner: cost for runner, cost in expected.items() if runner in proven}
 fast = {runner: cost for runner, cost in ready.items() if cost <= LIMIT_SECONDS}
