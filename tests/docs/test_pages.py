@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from pydoc import locate
 
 import pytest
 
@@ -50,3 +51,12 @@ def test_each_file_that_contributing_names_is_there() -> None:
     )
     assert named
     assert [each for each in named if "NAME" not in each and not (ROOT / each).exists()] == []
+
+
+@pytest.mark.parametrize("page", [str(each.relative_to(ROOT)) for each in PAGES])
+def test_each_module_that_a_page_names_is_there(page: str) -> None:
+    """The name is a module's, or that of something in one."""
+    if page == "CHANGELOG.md":
+        return  # it also has names of the past
+    named = re.findall(r"\bharness\.\w+\.\w+(?:\.\w+)*", (ROOT / page).read_text())
+    assert [each for each in named if locate(each) is None] == []
