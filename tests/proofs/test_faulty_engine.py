@@ -97,5 +97,5 @@ def test_a_fault_in_words_can_be_read_again(fault: TimedFault, shared_engine: En
 
 
 def test_words_that_are_no_fault(shared_engine: Engine) -> None:
-    with pytest.raises(UsageError, match="is no fault"):
+    with pytest.raises(UsageError, match="is not a fault"):
         TimedFault.parse("the run-container is tired at byte 1")

@@ -25,7 +25,7 @@ def test_what_a_volume_mount_leaves(examined: Examine) -> None:
     found = examined("katas-volume", Property.TIMED_OUT)
     assert found.counterexample is not None
     assert found.counterexample.words == (
-        "of runs that do not end each changes all that it finds: one that loops left a trace in the katas: 'goes' is gone"
+        "of runs that do not end each changes all that it finds: a run that loops left a trace in the katas: 'goes' is gone"
     )
     again = examined("katas-volume", Property.TIMED_OUT, replay=found.counterexample.token)
     assert again.counterexample == found.counterexample
@@ -45,4 +45,4 @@ class CommitsWhatTimedOut(KatasVolume):
 def test_a_commit_of_a_run_past_its_limit(examined: Examine) -> None:
     found = examined(CommitsWhatTimedOut, Property.TIMED_OUT)
     assert found.counterexample is not None
-    assert "one that loops was completed past its limit" in found.counterexample.words
+    assert "a run that loops was completed past its limit" in found.counterexample.words

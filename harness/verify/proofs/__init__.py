@@ -1,7 +1,11 @@
-"""What is proved: a file for each property of `harness.runners.claims`, each with one function, `prove`.
+"""The proofs: a module for each property of `harness.runners.claims`, with one function, `prove`.
 
-A proof searches for a counterexample. It raises Refuted (through `Search`, which makes it as small as can be) where it finds
-one, Untried where the engine at hand cannot show it, and returns where there was none.
+A proof searches for a counterexample. If it finds one it raises Refuted, through `Search`, which
+makes the counterexample as small as possible. It raises Untried if it cannot be tried on the
+engine at hand, and returns if there is no counterexample.
+
+`shared` holds what proofs have in common, `faults` what they inject, and `power` the model of power
+failures.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ _SAID = 300
 
 
 def proof(name: Property) -> Callable[[Subject, Search], None]:
-    """The proof of a property."""
+    """Return the proof of a property."""
     prove: Callable[[Subject, Search], None] = import_module(
         f"harness.verify.proofs.{PROOFS[name]}"
     ).prove
@@ -51,8 +55,10 @@ def proof(name: Property) -> Callable[[Subject, Search], None]:
 def examine(
     subject: Subject, name: Property, effort: Effort, *, replay: str | None = None
 ) -> ProofResult:
-    """Search for a counterexample. Raises UsageError for a `replay` that is none; whatever else goes wrong, in the
-    proof or in the runner, leaves it unknown.
+    """Search for a counterexample.
+
+    Raises UsageError if `replay` is not the token of one. Any other error, in the proof or in the
+    runner, makes the status unknown.
     """
     search = Search(effort, replay=replay)
     subject = replace(subject, tally=search.tally)

@@ -1,17 +1,24 @@
-"""Atomic: at whatever moment of a test event something dies, the katas are the state before it or the state after it, whole:
-the sandbox, the history and increments.json agree. The next test event is an ordinary one, and nothing is left behind. Only
-the visible files, as the notes say, may have been copied in before the run.
+"""Atomic: whatever dies during a test event, the katas hold the state before it or the one after.
 
-A test event is played once and listened to. Then it is played again and again, and each time the run-container or the keeper
-is killed, or the harness is cut off from it, after some byte that goes to one of them or comes from it; the harness itself is
-killed there, in a process of its own; and the keeper, or such a harness, is killed at a change that it makes to its disk, or
-finds that disk full from there on, most of all around the change that accepts the test event.
+Either state is whole: the sandbox, the history and increments.json agree. The next test event is
+an ordinary one, and nothing is left behind. As the notes say, only the visible files may have been
+copied in before the run.
 
-Last the power fails, on a file system that keeps renames in order: whatever landed of what lies between two of them, the katas
-are the state before or after, the newest test events lost or not (see `proofs.power`; that none is lost is *durable*).
+The proof plays a test event once and records its streams. Then it plays the test event again and
+again, each time with one fault:
 
-An example costs two test events, a keeper to be replaced and a look at the katas: on Docker a second or two, and another one
-where the harness dies.
+- The run-container or the keeper is killed, or cut off from the harness, after some byte that goes
+  to one of them or comes from it.
+- The harness itself, in a process of its own, is killed there.
+- The keeper, or such a harness, is killed at a change that it makes to its disk, or its disk is
+  full from that change on. Most of these faults are near the change that accepts the test event.
+
+Last the power fails, on a file system that keeps renames in order. Whichever changes between two
+renames have landed, the katas hold the state before or after; the newest test events may be lost
+(see `proofs.power`; *durable* proves that none is).
+
+An example costs two test events, a new keeper and a look at the katas: a second or two on Docker,
+and another second if the harness dies.
 """
 
 from __future__ import annotations
@@ -53,31 +60,31 @@ from harness.verify.proofs.shared.verdict import OwnKind, Refuted
 from harness.verify.proofs.shared.waiting import eventually
 
 STREAMS, DEATHS = 12, 6
-"""How many faults are tried by default in the streams, and how many deaths of the harness there."""
+"""Faults that are tried by default: in the streams, and deaths of the harness there."""
 
 NEAR = 2
-"""How many changes of the disk before and after acceptance are tried by default."""
+"""Changes of the disk before and after acceptance at which faults are tried by default."""
 
 DISKS = 8
-"""How many others are tried for each time that the search is harder."""
+"""Other changes of the disk that are tried for each multiple of the default effort."""
 
 _STATES = 1000
-"""How many failures of the power are tried by default; one costs a hundredth of a test event."""
+"""Power failures that are tried by default; one costs a hundredth of a test event."""
 
 _SAID = 4000
-"""Bytes that a run prints in the middle of its work, and gives whoever is to kill it some time."""
+"""Bytes that a run prints in the middle of its work, which leaves time to kill it."""
 
 PARTS, LONG = 8, 1000
-"""Into how many parts what goes by is parted by default, if it has so many bytes."""
+"""Into how many parts a turn is split by default, and the bytes that it must have for that."""
 
 FIRST = 1000
-"""Number of the edit before the first one: they all have as many digits, so that a byte is the same in each test event."""
+"""The number before the first edit; all have four digits, so every test event has equal bytes."""
 
 _EDITS = 20
-"""How many test events an avatar plays before another one does."""
+"""Test events that an avatar plays before another one takes over."""
 
 BIG = 400_000
-"""Bytes of a product: enough for a stream to come in pieces."""
+"""Bytes of a product: enough to arrive in several pieces."""
 
 _SCRIPT = f"""#!/bin/sh
 was=$(cat product/number 2>/dev/null)
@@ -92,13 +99,13 @@ sleep 0.05
 if [ $((edit % 2)) = 0 ]; then mkdir swap; echo 1 >swap/inside; else echo 1 >swap; fi
 yes "$edit" | head -c {BIG} >product/big
 """
-"""Changes what it finds in each way there is: contents, names, and a file that becomes a folder."""
+"""Changes what it finds in every way: contents, names, and a file that becomes a folder."""
 
 _Item = TypeVar("_Item")
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first fault after which the katas are neither as before nor as after, or the next test event fails."""
+    """Refute by a fault that leaves another state, or after which the next test event fails."""
     engine = FaultyEngine(subject.engine)
     with replace(subject, engine=cast(Engine, engine)).runner(observe=False) as runner:
         game = _Game(subject, engine, runner)
@@ -118,15 +125,21 @@ class _Game:
         self.subject, self.engine, self.runner = subject, engine, runner
         self.avatar = subject.avatar()
         self.edit = FIRST
-        self.now: AvatarState | None = None  # where it is known
+        # None if it is not known.
+        self.now: AvatarState | None = None
         self.files = _files(FIRST)
-        self.accepted = False  # the last test event in which there was a fault
-        self.keeps = False  # what a run has made
-        self.settled = 0  # how much an engine has running between two test events
+        # Whether the last test event with a fault was accepted.
+        self.accepted = False
+        # Whether the katas keep what a run makes.
+        self.keeps = False
+        # How many traces the engine has between two test events.
+        self.settled = 0
 
     def begin(self) -> None:
-        """Now and then with another avatar, since a long history takes long to be looked at: the first test event finds no
-        product, the second one of another type.
+        """Play the first two test events of an avatar, and take a new avatar now and then.
+
+        A long history takes long to read. The first test event finds no product; the second finds
+        one of another type.
         """
         if self.edit > FIRST + _EDITS:
             self.avatar, self.edit, self.now = self.subject.avatar(), FIRST, None
@@ -139,18 +152,18 @@ class _Game:
 
     def state(self) -> AvatarState:
         with contextlib.suppress(HarnessError):
-            # What stands by for the next test event was not left behind; and this look would take another keeper.
+            # What stands by for the next test event is not left over; reading needs a keeper too.
             self.runner.prepare(self.avatar)
         return avatar_state(self.runner.katas, self.avatar)
 
     def play(self) -> str:
-        """An ordinary test event; what it printed."""
+        """Play an ordinary test event and return what it printed."""
         self.edit, self.now = self.edit + 1, None
         self.files = _files(self.edit)
         return complete(self.runner, self.avatar, self.files).stdout
 
     def faults(self, factor: float) -> Iterator[TimedFault]:
-        """Spread evenly over a test event that was listened to."""
+        """Yield faults, spread evenly over a recorded test event."""
         self.begin()
         with self.engine.recording() as course:
             self.play()
@@ -169,14 +182,17 @@ class _Game:
             self.subject, self.runner, self.avatar, _plain(self.files), None
         )
         if told is None or told.outcome != "completed":
-            raise Refuted(
-                f"a test event of another process was not completed: {told.reason if told else 'killed'}"
-            )
+            why = told.reason if told else "killed"
+            raise Refuted(f"a test event of another process was not completed: {why}")
         yield from self._at_the_disk(HARNESS, told.changes, factor)
 
     def _at_the_disk(self, whom: str, changes: int, factor: float) -> Iterator[TimedFault]:
-        """Where acceptance is, found by halving: what is wrong about it shows there. The rest only if there is time."""
-        early, late = 0, changes + 1  # too early to be accepted, and late enough
+        """Find the change that accepts the test event by halving, then try the changes near it.
+
+        Mistakes in acceptance show there. Other changes are tried only with more effort.
+        """
+        # `early` is too early to be accepted; `late` is late enough.
+        early, late = 0, changes + 1
         killed = set()
         while late - early > 1:
             change = (early + late) // 2
@@ -191,8 +207,8 @@ class _Game:
         yield from (TimedFault(whom, FULL, change=change) for change in near)
         if factor > 1:
             everywhere = [
-                TimedFault(whom, action, change=each + 1)
-                for each in range(changes)
+                TimedFault(whom, action, change=change + 1)
+                for change in range(changes)
                 for action in (KILLED, FULL)
             ]
             yield from _spread(everywhere, round(DISKS * factor))
@@ -219,7 +235,7 @@ class _Game:
         self._next(before if after.tag == before.tag else after)
 
     def _strike(self, fault: TimedFault, sent: VisibleFiles) -> bool:
-        """Play the test event with the fault in it; whether it is said to be accepted."""
+        """Play the test event with the fault; return whether it was reported as accepted."""
         if fault.victim == HARNESS:
             before = set(self.subject.engine.leftovers())
             told = killed_harness.play_with_fault(
@@ -236,8 +252,9 @@ class _Game:
                 return False
             finally:
                 if fault.action == FULL:
+                    # Wait until the keeper with the full disk has tidied up.
                     with contextlib.suppress(HarnessError):
-                        self.runner.katas.list()  # until the keeper whose disk is full has tidied up
+                        self.runner.katas.list()
         return run.tag is not None
 
     def _sweep(self, before: set[str]) -> None:
@@ -259,7 +276,7 @@ class _Game:
         return ""
 
     def _next(self, was: AvatarState) -> None:
-        """An ordinary test event, which finds the state."""
+        """Play an ordinary test event, which must find the state `was`."""
         number = was.sandbox.get(b"product/number")
         printed = self.play().partition("\n")[0]
         found = [
@@ -289,7 +306,7 @@ def _plain(files: VisibleFiles) -> dict[str, str | bytes]:
 
 
 def _made(edit: int) -> dict[bytes, Callable[..., bool]]:
-    """What the run leaves, and how it is told."""
+    """Return a check for each path that the run leaves."""
     line = b"%d\n" % edit
     contents = {
         b"product/number": line,
@@ -308,8 +325,9 @@ def _made(edit: int) -> dict[bytes, Callable[..., bool]]:
 
 
 def _places(course: Course, parts: int) -> Iterator[tuple[int, StreamPlace]]:
-    """The first and the last byte of what one side says until another does, and those that part a long one; with the number
-    of this turn.
+    """Yield places in the streams, each with the number of its turn.
+
+    They are the first and the last byte of each turn, and bytes that split a long turn.
     """
     for number, turn in enumerate(course.turns):
         size = turn.end - turn.start
@@ -323,7 +341,7 @@ def _places(course: Course, parts: int) -> Iterator[tuple[int, StreamPlace]]:
 
 
 def _half_a_tree(course: Course) -> Iterator[TimedFault]:
-    """The stream that brings the tree back, cut in its middle: the mistake that is made most."""
+    """Yield a cut in the middle of the returning tree: the mistake that is made most often."""
     turns = [turn for turn in course.turns if (turn.stream, turn.way) == (RUN, FROM)]
     if turns:
         longest = max(turns, key=lambda turn: turn.end - turn.start)
@@ -331,7 +349,7 @@ def _half_a_tree(course: Course) -> Iterator[TimedFault]:
 
 
 def _in_the_streams(course: Course, parts: int) -> Iterator[TimedFault]:
-    """At each place all that can happen there, each time in another order."""
+    """Yield every fault that can happen at each place, each time in another order."""
     for number, (turn, place) in enumerate(_places(course, parts)):
         happens = [
             (whom, action)
@@ -339,12 +357,12 @@ def _in_the_streams(course: Course, parts: int) -> Iterator[TimedFault]:
             for action in (KILLED, CUT)
             if course.opened.get(whom, turn + 1) <= turn
         ]
-        for each in range(len(happens)):
-            yield TimedFault(*happens[(each + number) % len(happens)], place)
+        for first in range(len(happens)):
+            yield TimedFault(*happens[(first + number) % len(happens)], place)
 
 
 def _spread(items: Sequence[_Item], most: int) -> list[_Item]:
-    """At most so many of them, evenly spread, the first and the last among them."""
+    """Return at most `most` of the items, evenly spread, the first and the last among them."""
     if len(items) <= most:
         return list(items)
     return [items[round(number * (len(items) - 1) / max(1, most - 1))] for number in range(most)]

@@ -1,7 +1,8 @@
-"""Behaves: what users of the original rely on, case by case; the docstring of each says what must be true.
+"""Behaves: what users of the original rely on, case by case; each docstring says what must be true.
 
-What depends on the sandbox being kept is asked only of runners that claim to keep it, and what a run without bounds would do to
-the machine only of those that claim to isolate. A case is one to four test events, half a second each on Docker.
+Cases that need a kept sandbox are only for runners that claim to keep it. Cases that would harm
+the machine are only for runners that claim to isolate. A case is one to four test events, half a
+second each on Docker.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from harness.verify.proofs.shared.verdict import Refuted
 _SCRIPT = b"cyber-dojo.sh"
 
 KEPT = 50 * 1024
-"""Bytes of each output, as the notes have it."""
+"""Bytes that are kept of each output, as in the notes."""
 
 _LIMITS = Limits(memory=64 * MIB, file=8 * MIB, temporary=8 * MIB, processes=50, open_files=100)
-"""Of runs that take whatever they can get."""
+"""For runs that take whatever they can get."""
 
 
 @dataclass
@@ -43,7 +44,7 @@ class _Player:
         return {"cyber-dojo.sh": "#!/bin/sh\n" + script, **files}
 
     def play(self, script: str, **files: str | bytes) -> Run:
-        """A test event, which must complete."""
+        """Play a test event, which must complete."""
         return complete(self.runner, self.avatar, self.files(script, **files))
 
     def kept(self) -> Snapshot:
@@ -54,7 +55,7 @@ _Case = Callable[[_Player], None]
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first case that went otherwise."""
+    """Refute by the first case whose docstring does not hold."""
     with subject.runner() as runner:
         search.listed(
             "cases",
@@ -77,11 +78,12 @@ def prove(subject: Subject, search: Search) -> None:
 
 
 def words(case: _Case) -> str:
-    """What must be true of a case."""
+    """Return what must be true of a case, without the full stop."""
     return " ".join((case.__doc__ or "").split()).rstrip(".")
 
 
 def expect(true: object, otherwise: str) -> None:
+    """Raise Refuted unless `true`."""
     if not true:
         raise Refuted(otherwise)
 
@@ -108,14 +110,12 @@ def completes(player: _Player) -> None:
         .get(player.avatar.kata, {})
         .get(player.avatar.name, ())
     )
-    expect(
-        [each.tag for each in listed] == [1, 2],
-        f"the katas list the tags {[each.tag for each in listed]}",
-    )
+    tags = [increment.tag for increment in listed]
+    expect(tags == [1, 2], f"the katas list the tags {tags}")
 
 
 def unchanged(player: _Player) -> None:
-    """Two test events with no change: the stat of every file is the same."""
+    """After two test events without a change, the stat of every file is the same."""
     files: dict[str, str | bytes] = {"a/b.c": "1", "c": b"\xff\0"}
     first = player.play("ls -R >/dev/null", **files)
     before = player.kept()
@@ -127,7 +127,7 @@ def unchanged(player: _Player) -> None:
 
 
 def _edits(player: _Player) -> None:
-    """Of an edit, a new file and a deleted one nothing else changes; the new stamps are the latest, with a fraction."""
+    """An edit, a new file and a deletion change nothing else; new stamps are the latest."""
     player.play("true", changes="1", stays="1", goes="1", **{"sub/stays": "1"})
     before = player.kept()
     player.play("true", changes="2", stays="1", new="1", **{"sub/stays": "1"})
@@ -142,11 +142,12 @@ def _edits(player: _Player) -> None:
     expect(
         after[b"changes"].mtime_ns > latest, "the edited file is not later than all that was there"
     )
+    # A whole second would come from a clock that is too coarse to order edits.
     expect(after[b"new"].mtime_ns % 10**9, "the stamp of the new file has no fraction of a second")
 
 
 def artefacts(player: _Player) -> None:
-    """What a run built is there next time, with its stamp; what a run deleted stays deleted."""
+    """What a run built is there in the next run, with its stamp; what it deleted stays deleted."""
     script = "if [ -e built ]; then echo built; rm built; else echo 1 >built; fi"
     runs = [player.play(script) for _ in range(3)]
     expect(
@@ -158,7 +159,7 @@ def artefacts(player: _Player) -> None:
 
 
 def future(player: _Player) -> None:
-    """An edit is later than whatever a run left, files from the future too."""
+    """An edit is later than everything that a run left, even files from the future."""
     script = (
         "[ -e late ] && exec find . -newer late || touch -d '2191-02-03 04:05:06.987654321' late"
     )
@@ -167,7 +168,7 @@ def future(player: _Player) -> None:
 
 
 def output(player: _Player) -> None:
-    """75 KB of output is cut at 50 KiB and flagged; what is no UTF-8 is cleaned."""
+    """Output of 75 KB is cut at 50 KiB and flagged; bytes that are not UTF-8 are replaced."""
     run = player.play(
         "printf 'a\\377b\\n'; head -c 76800 /dev/zero | tr '\\0' x; printf '\\303' >&2"
     )
@@ -177,7 +178,7 @@ def output(player: _Player) -> None:
 
 
 def endless(player: _Player) -> None:
-    """A run that never ends times out, what it printed until then is kept, and the next is an ordinary one."""
+    """A run that never ends times out, its output until then is kept, and the next is ordinary."""
     player.play("echo 1 >made")
     run = player.runner.run(
         player.avatar,
@@ -213,22 +214,22 @@ PRINTS = {
     "carriage returns": (b"a\r\nb\r", b"\r", 0),
     "control characters": (b"\1\33[31m\177\7", b"\33]0;title\7", 3),
     "zeros": (b"\0a\0\0b", b"\0", 0),
-    "no UTF-8": (b"\303(\377", b"\200", 4),
+    "bytes that are not UTF-8": (b"\303(\377", b"\200", 4),
     "half a character at the end": (b"a\342\202", b"\360\237", 0),
     "characters of four bytes": ("\U0001f600\u00e9".encode() * 500, b"", 5),
-    "what looks like an end": (b"--\nHARNESS\n.\n", b"EOF\n", 0),
+    "text that looks like an end marker": (b"--\nHARNESS\n.\n", b"EOF\n", 0),
     "as much as is kept": (b"x" * 51200, b"y" * 51200, 0),
-    "a byte more than is kept": (b"x" * 51201, b"", 0),
+    "one byte more than is kept": (b"x" * 51201, b"", 0),
     "much more to stderr": (b"a\n", b"z" * 70_000, 0),
     "the exit status of a signal": (b"a", b"b", 143),
     "the exit status 126": (b"a\n", b"", 126),
     "the exit status 255": (b"", b"b\n", 255),
 }
-"""What is printed to stdout and to stderr, and the exit status."""
+"""What a run prints to stdout and to stderr, and its exit status, by name."""
 
 
 def prints(player: _Player, name: str) -> None:
-    """What a run prints comes as it is, but for what is no UTF-8 and what is too much."""
+    """The output arrives as it was printed, but for bytes that are not UTF-8 and what is cut."""
     stdout, stderr, status = PRINTS[name]
     run = player.play(f"cat out; cat err >&2; exit {status}", out=stdout, err=stderr)
     expect(run.status == status, f"its exit status was {run.status}")
@@ -263,7 +264,7 @@ _NAMES = (
 
 
 def _names(player: _Player) -> None:
-    """Files of any name arrive, empty ones too; an edit and a deletion find them again."""
+    """Files of any name arrive, even empty ones; edits and deletions find them again."""
     files = dict.fromkeys(_NAMES, b"1") | {"empty": b""}
     run = player.play("true", **files)
     edited = dict.fromkeys(_NAMES, b"22") | {"empty": b""}
@@ -290,7 +291,7 @@ def _names(player: _Player) -> None:
 
 
 def neighbours(player: _Player) -> None:
-    """Two avatars of one kata do not get each other's files; who is isolated from the other cannot read them either."""
+    """Two avatars of one kata do not get each other's files; if isolated, they cannot read them."""
     spider = replace(player, avatar=replace(player.avatar, name="spider"))
     says(player.play("echo the first >secret; cat secret"), "the first\n")
     run = spider.play("cat secret ../secret ../../*/secret ../../*/sandbox/secret 2>/dev/null")
@@ -300,7 +301,7 @@ def neighbours(player: _Player) -> None:
 
 
 def no_command(player: _Player) -> None:
-    """An image without the command: faulty, with the reason in one line; the next is an ordinary one."""
+    """An image without the command is faulty, with a reason of one line; the next is ordinary."""
     run = player.runner.run(player.avatar, {"cyber-dojo.sh": "#!/usr/bin/env gnat\n", "a": "1"})
     expect(
         (run.outcome, run.tag) == (Outcome.FAULTY, None),
@@ -325,23 +326,28 @@ CASES: dict[_Case, Property | None] = {
     neighbours: None,
     no_command: None,
 }
-"""Case to what a runner must claim for it to be asked."""
+"""Each case, with the property that a runner must claim to be asked for it."""
 
 BOMBS = {
     "a run that forks without end": "bomb() { bomb | bomb & }; bomb; sleep 1",
     "a run that takes memory without end": "head -c 300000000 /dev/zero | tail -c 299999999",
     "a run that kills whatever it can": "kill -9 1 $PPID; kill -9 -1; kill -9 0",
     "a run that deletes all files": "rm -rf -- * .[!.]* /tmp/*",
-    "a run that fills the disk": "head -c 100000000 /dev/zero >big; head -c 100000000 /dev/zero >/tmp/big",
+    "a run that fills the disk": (
+        "head -c 100000000 /dev/zero >big; head -c 100000000 /dev/zero >/tmp/big"
+    ),
     "a run that opens files without end": "make -s fopen && ./fopen",
 }
-"""What it is called to what it does."""
+"""What a bomb does, by name."""
 
-FOPEN = '#include <stdio.h>\nint main(void) { int n = 0; while (fopen("/dev/null", "r")) n++; return n < 3; }\n'
+FOPEN = (
+    "#include <stdio.h>\n"
+    'int main(void) { int n = 0; while (fopen("/dev/null", "r")) n++; return n < 3; }\n'
+)
 
 
 def explode(player: _Player, bomb: str) -> None:
-    """It is bounded and reported, and the next test event is an ordinary one."""
+    """The bomb is bounded and reported, and the next test event is an ordinary one."""
     files: dict[str, str | bytes] = {"a": "1", "fopen.c": FOPEN}
     run = player.runner.run(player.avatar, player.files(BOMBS[bomb], **files), max_seconds=30)
     expect(run.outcome is Outcome.COMPLETED, f"it was {run.outcome}: {run.reason}")

@@ -14,7 +14,7 @@ from harness.verify.proofs.shared.subject import Subject
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first state that is torn, or has lost what was accepted."""
+    """Refute by the first state that is torn, or has lost an accepted test event."""
     power_failures.tried(
         subject,
         search,

@@ -1,14 +1,16 @@
-"""Edits: an edit means what it means in place. Never is an answer stale, never is more compiled than there, and no input has
-two answers.
+"""Edits: an edit means what it means in place.
 
-A small project is built by make: objects of sources and a generated header, a program of the objects. A player's folder holds
-it with stamps in every order, objects and products of the host among them, some of them ahead of the clock. Its twin is built
-in place by bare make, on this machine, where an edit is stamped later than all else. Output, and what was built, must be the
-twin's.
+No answer is stale, no more is compiled than in place, and no input has two answers.
 
-Runs rewrite what the player sent, delete it, touch it into the future, and fail; edits have the same size as before, come
-within the same second, and while a run goes on. An example is a session of three presses or so; several are side by side in
-one sandbox.
+Make builds a small project: objects from sources and a generated header, a program from the
+objects. The player's folder holds it with stamps in every order, and with objects and products of
+the host; some stamps are ahead of the clock. Bare make builds its twin in place, on this machine,
+where an edit is stamped later than everything else. The runner must give the twin's output, and
+build what the twin builds.
+
+Runs rewrite what the player sent, delete it, touch it into the future, and fail. Edits keep the
+size of the file, come within one second, or while a run goes on. An example is a session of some
+three presses; several sessions share one sandbox.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ _SOURCES = (b"a.c", b"b.c", b"gen.src")
 _MADE = (b"gen.h", b"a.o", b"b.o", b"program")
 
 _AGES = (-3600 * _SECOND, -_SECOND, -1000, -1, 0, 2 * _SECOND, 3600 * _SECOND)
-"""Of files in the player's folder, in nanoseconds from now."""
+"""Stamps of files in the player's folder, in nanoseconds from now."""
 
 DEEDS = {
     "nothing": b"",
@@ -65,15 +67,17 @@ DEEDS = {
     "formats a source": b"(tr -d '\\n' <a.c; echo ' ') >a.new && mv a.new a.c",
     "fails": b"exit 3",
 }
-"""What a run does after its build, by what it is called."""
+"""Shell commands that a run executes after its build, by name."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """A player's folder before the first press: how old each file is, and what the host made there already."""
+    """A player's folder before the first press. Ages are nanoseconds from now."""
 
-    ages: Mapping[bytes, int]  # of the sources; nanoseconds from now
-    made: Mapping[bytes, int]  # of what the host made
+    # Of the sources.
+    ages: Mapping[bytes, int]
+    # Of what the host has built already.
+    made: Mapping[bytes, int]
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ ONE = frozenset({b"b.c"})
 
 
 def _steps(*steps: tuple[frozenset[bytes], str]) -> list[_Step]:
-    return [_Step(*each) for each in steps]
+    return [_Step(*step) for step in steps]
 
 
 _KINDS: Mapping[str, Session] = {
@@ -154,33 +158,36 @@ _KINDS: Mapping[str, Session] = {
         _steps((NOTHING, "nothing"), (ONE, "nothing"), (ONE, "nothing")),
     ),
 }
-"""One session of each kind of fault that was ever found, from what a player has to what a run does."""
+"""A session for each kind of fault that was ever found."""
 
 
 class Twin:
-    """One project: the player's folder, and its twin in place."""
+    """One project: the player's folder, and its twin, which is built in place."""
 
     def __init__(self, folder: Path, twin: Path, start: Start) -> None:
         self.folder, self.twin = folder, twin
         self.version = 0
         self.brought: dict[Path, tuple[int, int]] = {}
-        self.stamps: dict[bytes, int] = {}  # that the files of the player have in the twin
+        # Stamps of the player's files in the twin.
+        self.stamps: dict[bytes, int] = {}
         now = time.time_ns()
         both = {**start.ages, **start.made}
         ahead = sorted({age for age in both.values() if age > 0})
         for name, age in both.items():
             content = b"000\n" if name in _SOURCES else b"host " + name + b"\n"
             _write(folder / os.fsdecode(name), content, now + age)
-            # What lies ahead of the clock is brought to it, in its order: in place it would hide every edit.
+            # Stamps ahead of the clock are brought to it, in order: in place they would hide edits.
             self.stamps[name] = now + (1 + ahead.index(age) if age > 0 else age)
             _write(twin / os.fsdecode(name), content, self.stamps[name])
         for root in (folder, twin):
             _write(root / "Makefile", _MAKEFILE, now - 7200 * _SECOND)
 
     def edit(self, names: frozenset[bytes], *, others: bool) -> None:
-        """In both, to as many bytes as before. In the twin what lies ahead of the clock is brought to it until the build is over,
-        since there it would hide the edit, and the edit is stamped later than all that is there. So it is too where `others` were
-        edited, of whom make knows nothing.
+        """Edit files in both folders, without changing their size.
+
+        In the twin, an edit is stamped later than everything else. Stamps ahead of the clock would
+        hide it, so they are brought to the clock until the build is over. This also happens when
+        `others` were edited, of which make knows nothing.
         """
         self.brought = self._bring_to_clock() if names or others else {}
         for name in sorted(names):
@@ -190,7 +197,7 @@ class Twin:
             path = self.twin / os.fsdecode(name)
             if path.is_dir():
                 path.rmdir()
-            newest = max(each.lstat().st_mtime_ns for each in self.twin.iterdir())
+            newest = max(path.lstat().st_mtime_ns for path in self.twin.iterdir())
             self.stamps[name] = 1 + max(time.time_ns(), newest)
             _write(path, content, self.stamps[name])
 
@@ -204,7 +211,7 @@ class Twin:
         return {path: (stamp, last + place) for place, (stamp, path) in enumerate(ahead, 1)}
 
     def put_back(self) -> None:
-        """What a run took away of what the player has, with the stamp that it had."""
+        """Put back player's files that a run removed, with the stamps that they had."""
         for name, stamp in self.stamps.items():
             path = self.twin / os.fsdecode(name)
             if path.is_dir():
@@ -213,7 +220,7 @@ class Twin:
                 _write(path, (self.folder / os.fsdecode(name)).read_bytes(), stamp)
 
     def build(self, deed: str) -> tuple[str, set[str]]:
-        """What bare make prints, and what it builds; then what the run does."""
+        """Build by bare make, then run `deed`; return the output and the names of what was built."""
         script = b"make -s program && cat program && { " + (DEEDS[deed] or b":") + b"; }"
         done = subprocess.run(
             ["sh", "-c", script], cwd=self.twin, capture_output=True, text=True, check=False
@@ -227,7 +234,7 @@ class Twin:
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first press whose answer, or whose work, is not that of make in place."""
+    """Refute by the first press that gives another answer, or builds more, than make in place."""
     if not shutil.which("make"):
         raise Untried("the oracle is make in place, and this machine has no make")
     with subject.runner() as runner:
@@ -238,8 +245,8 @@ def prove(subject: Subject, search: Search) -> None:
                 twins = []
                 for number, (start, steps) in enumerate(sessions):
                     places = (folder / str(number), other / str(number))
-                    for each in places:
-                        each.mkdir()
+                    for place in places:
+                        place.mkdir()
                     twins.append(Twin(*places, start))
                     search.tally.label(*_labels(start, steps))
                 story, before = "", b""
@@ -270,11 +277,13 @@ def prove(subject: Subject, search: Search) -> None:
                         name = twin.folder.name
                         if got != output:
                             raise Refuted(
-                                f"{story}: project {name} gave {got!r}, and make in place {output!r}"
+                                f"{story}: project {name} gave {got!r}, "
+                                f"and make in place {output!r}"
                             )
                         if more := _built(work) - built:
                             raise Refuted(
-                                f"{story}: project {name} built {', '.join(sorted(more))}, and make in place did not"
+                                f"{story}: project {name} built {', '.join(sorted(more))}, "
+                                "and make in place did not"
                             )
 
         search.listed("kinds", _KINDS, lambda name: check([_KINDS[name]]))
@@ -351,11 +360,11 @@ def _folders() -> Iterator[tuple[Path, Path]]:
 
 
 def _travels(subject: Subject) -> None:
-    """Empty folders travel; what is ignored, and a repository in the tree, does not."""
+    """Empty folders travel; ignored files, and a repository inside the tree, do not."""
     with _folders() as (folder, _), subject.runner() as runner:
         _write(folder / "cyber-dojo.sh", b"#!/bin/sh\nfind . -mindepth 1 | sort\n", None)
-        for each in ("empty/in", "nested/.git"):
-            (folder / each).mkdir(parents=True)
+        for path in ("empty/in", "nested/.git"):
+            (folder / path).mkdir(parents=True)
         for name in (".gitignore", "ignored.o", "nested/.git/HEAD", "nested/file"):
             _write(folder / name, b"*.o\n", None)
         run = complete(runner, subject.avatar(), VisibleFiles.from_folder(folder))
@@ -372,7 +381,7 @@ def _travels(subject: Subject) -> None:
 
 
 def _frozen(subject: Subject) -> None:
-    """What was sent is what is kept, whatever happens to the player's folder while the run goes on."""
+    """What was sent is kept, whatever happens to the player's folder during the run."""
     with _folders() as (folder, _), subject.runner() as runner:
         _write(folder / "cyber-dojo.sh", b"#!/bin/sh\ncat source\n", None)
         _write(folder / "source", b"1\n", None)
@@ -400,7 +409,7 @@ def _frozen(subject: Subject) -> None:
 
 
 def _same_second(subject: Subject) -> None:
-    """An edit of as many bytes within the same second is seen by what looks at whole seconds and sizes, as Python does."""
+    """A program that compares whole seconds and sizes, as Python does, sees a quick edit."""
     with subject.runner() as runner:
         avatar = subject.avatar()
         script = "#!/bin/sh\nexec python3 main.py\n"
@@ -412,7 +421,8 @@ def _same_second(subject: Subject) -> None:
             }
             run = complete(runner, avatar, files)
             if run.status == 127:
-                return  # without Python in the image nothing there looks at whole seconds
+                # Without Python, nothing in the image looks at whole seconds.
+                return
             if run.stdout != f"{number}\n":
                 raise Refuted(
                     f"the edit {number} within the second of the one before gave {run.stdout!r}"

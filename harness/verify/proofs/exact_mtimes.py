@@ -1,14 +1,14 @@
-"""Exact stamps: arbitrary trees survive one round trip and twenty, every entry of them compared.
+"""Exact stamps: arbitrary trees survive one round trip, and twenty, in every entry.
 
-A run plants the trees, by a shell script without any tar; the test events that follow change nothing. What the next run
-finds must be what the one before it left: kind, mode, size and stamp of every entry, folders and symlinks included. What the
-katas hold in the end must also have the contents, the targets of symlinks and the hard links that were planted.
+A run plants the trees with a shell script, without tar; the test events after it change nothing.
+Each run must find what the run before it left: kind, mode, size and stamp of every entry, folders
+and symlinks included. In the end the katas must also hold the contents, symlink targets and hard
+links that were planted.
 
-An example is several trees side by side in one sandbox, since a test event costs the same for one as for a dozen: two test
-events for one round trip, twenty-one for twenty; on Docker half a second each.
+An example is several trees side by side in one sandbox: a test event costs the same for one as for
+a dozen. One round trip takes two test events and twenty take twenty-one, at half a second each on
+Docker.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ _SECOND = 10**9
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first entry that did not come back as it was."""
+    """Refute by the first entry that did not come back as it was."""
     with subject.runner() as runner:
 
         def check(forest: Sequence[Tree], trips: int) -> None:

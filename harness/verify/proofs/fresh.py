@@ -1,8 +1,11 @@
-"""Fresh: nothing that is written outside the sandbox, no process and no environment survives into the next test event, be it
-the avatar's own or another's, after a run that ended and after one past its limit.
+"""Fresh: nothing that a run leaves outside the sandbox survives into the next test event.
 
-All examples are planted by one test event and looked for by the next: four test events for all of them, on Docker three
-seconds. Where something survives it is removed again: on an engine that does not isolate, from the host.
+This holds for files, processes and the environment; for the same avatar's next test event and for
+another avatar's; after a run that ended and after one past its limit.
+
+One test event plants all examples and the next looks for them: four test events in all, three
+seconds on Docker. What survives is removed again; on an engine that does not isolate, from the
+host.
 """
 
 from __future__ import annotations
@@ -36,29 +39,37 @@ FOLDERS = (
     '"$HOME"',
     "..",
 )
-"""Where a file is left."""
+"""Folders in which a run leaves a file."""
 
 LEAVES_PROCESSES = {
     "a process in the background": "sleep {} &",
     "a process in a session of its own": "setsid sleep {} &",
-    "a process whose parent has ended": "(setsid sh -c 'sleep {} & exit' >/dev/null 2>&1 </dev/null &)",
-    "a process that ignores signals": "(trap '' HUP INT TERM; exec nohup sleep {} >/dev/null 2>&1) &",
+    "a process whose parent has ended": (
+        "(setsid sh -c 'sleep {} & exit' >/dev/null 2>&1 </dev/null &)"
+    ),
+    "a process that ignores signals": (
+        "(trap '' HUP INT TERM; exec nohup sleep {} >/dev/null 2>&1) &"
+    ),
 }
 
 PLANT = """
-for each in {folders}; do echo 1 >"$each/{token}"; done 2>/dev/null
+for folder in {folders}; do echo 1 >"$folder/{token}"; done 2>/dev/null
 ipcmk -M {size} >/dev/null 2>&1
 {processes}
 export {variable}=1 HOME=/{token}; umask 077; ulimit -n 64; cd /
 """
 
 LOOK = """
-for each in {folders}; do [ ! -e "$each/{token}" ] || {{ echo "a file in $each"; rm -f "$each/{token}"; }}; done
+for folder in {folders}; do
+    [ ! -e "$folder/{token}" ] || {{ echo "a file in $folder"; rm -f "$folder/{token}"; }}
+done
 while read -r key id mode size rest; do
     [ "$size" != {size} ] || {{ echo "shared memory"; ipcrm -m "$id"; }}
 done </proc/sysvipc/shm
-for each in /proc/[0-9]*; do
-    case $(tr '\\0' ' ' <"$each/cmdline") in {sleeps}) echo "a process"; kill -9 "${{each#/proc/}}" ;; esac
+for process in /proc/[0-9]*; do
+    case $(tr '\\0' ' ' <"$process/cmdline") in
+    {sleeps}) echo "a process"; kill -9 "${{process#/proc/}}" ;;
+    esac
 done 2>/dev/null
 [ -z "${{{variable}+set}}" ] || echo "the environment"
 echo "umask $(umask), HOME $HOME, open files $(ulimit -n), nice $(nice)" >&2
@@ -67,7 +78,7 @@ echo "umask $(umask), HOME $HOME, open files $(ulimit -n), nice $(nice)" >&2
 
 @dataclass(frozen=True)
 class _Case:
-    """One thing that must not survive, after one kind of test event."""
+    """One thing that must not survive, and where it is looked for."""
 
     what: str
     after: str
@@ -80,23 +91,24 @@ AFTER = {
     "in the avatar's own next test event": False,
     "in another avatar's after a run past its limit": True,
 }
-"""Whether the run that leaves something goes on past its limit, too."""
+"""Where survivors are looked for; True if the run that leaves them goes past its limit."""
 
 STATE = "umask, environment and limits"
 
 SURVIVORS: Mapping[str, str] = {
-    **{f"a file in {each}": "one of a name that nobody else has" for each in FOLDERS},
-    "shared memory": "`ipcmk`, of a size that nobody else has",
-    "the environment": "a variable that is exported",
-    STATE: "another `umask`, another HOME, fewer open files and another folder, for the shell and all that it starts",
+    **{f"a file in {folder}": "a file with a unique name" for folder in FOLDERS},
+    "shared memory": "`ipcmk`, of a unique size",
+    "the environment": "an exported variable",
+    STATE: "another `umask`, HOME and current folder, and fewer open files, "
+    "for the shell and its children",
     **{name: f"`{text.format('1000')}`" for name, text in LEAVES_PROCESSES.items()},
     "a process": "any of these, as the next run sees it",
 }
-"""What a run leaves, to how."""
+"""What a run leaves, and how."""
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first thing that is still there."""
+    """Refute by the first thing that survives."""
     cases = [_Case(what, after) for after in AFTER for what in SURVIVORS]
     with subject.runner(observe=False) as runner:
 
@@ -112,7 +124,7 @@ def prove(subject: Subject, search: Search) -> None:
 
 
 def _survivors(runner: BaseRunner, subject: Subject, too_long: bool) -> Mapping[str, str]:
-    """What of a first test event is there in a second one, and how it shows."""
+    """Return what of a first test event is there in a second one, and how it shows."""
     marks = {name: marker() for name in LEAVES_PROCESSES}
     words = {
         "folders": " ".join(FOLDERS),

@@ -1,8 +1,10 @@
-"""History: each accepted test event is a tag that holds what was sent with it and what was printed; numbers go on by one, and
-nothing that git does with the history meanwhile, or that a run says, changes that.
+"""History: each accepted test event is a tag that holds what was sent, and what was printed.
 
-Between two test events references are packed, all of them or the tags alone, as `git pack-refs` and `git gc` do at any time. An
-example is a tag; a draw has two to eleven of them.
+Tags are numbered without gaps. Nothing that git does with the history meanwhile, or that a run
+prints, changes that.
+
+Between two test events references are packed, all of them or only the tags, as `git pack-refs` and
+`git gc` may do at any time. An example is a tag; a draw has two to eleven of them.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ PACKINGS = st.lists(st.sampled_from((NONE, TAGS, ALL)), min_size=1, max_size=10)
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first tag that is not the next one, or that holds something else."""
+    """Refute by the first tag that has the wrong number, or holds something else."""
     with subject.runner(observe=False) as runner:
 
         def check(packings: Sequence[str]) -> None:
@@ -31,9 +33,7 @@ def prove(subject: Subject, search: Search) -> None:
                 if packing != NONE and not pack_references(
                     subject.engine, runner.katas, avatar, packing
                 ):
-                    raise Untried(
-                        "what this engine keeps cannot be reached from here to pack its references"
-                    )
+                    raise Untried("this engine's histories cannot be reached to pack references")
                 search.tally.label(f"packed: {packing}")
                 script = f"#!/bin/sh\necho {number}\n"
                 run = complete(

@@ -1,15 +1,17 @@
-"""Incremental equals full: a build from where the last one left off is one from nothing, and compiles no more than it must.
+"""Incremental equals full: an incremental build gives what a full one gives, with the least work.
 
-A session of a player's: edits of modules and headers, new ones, renamed and deleted ones, headers that become symlinks or
-folders, new includes; test events, some of which time out; and going back to what an old tag had. After every test event the
-program prints what one built from nothing would (worked out from a model of the project), and those files were compiled
-again, seen by the stamps of the objects, that the #include lines of the tree say.
+A player edits modules and headers, adds, renames and deletes them, turns headers into symlinks or
+folders, and adds includes. Test events follow, some of which time out; the player also goes back to
+what an old tag had. After every test event, the program must print what a build from nothing would
+print, by a model of the project. The compiled files, seen by the stamps of their objects, must be
+those that the #include lines call for.
 
-An edit that restores what was there at the last build is no edit; one that restores it after a build that failed or timed out
-may be one or not. A runner that does not claim that a run past its limit leaves no trace may have kept what it compiled.
+An edit that restores what the last build saw does not count as an edit. If that build failed or
+timed out, it may count or not. A runner that does not claim *timed-out* may have kept what such a
+run compiled.
 
-An example is a session of at most five test events, many of them side by side in one sandbox: half a second each on Docker, and
-one that times out takes a second.
+An example is a session of at most five test events; many run side by side in one sandbox, at half a
+second each on Docker, and one second for a test event that times out.
 """
 
 from __future__ import annotations
@@ -42,9 +44,10 @@ from harness.verify.proofs.shared.verdict import Refuted, Untried
 from harness.verify.testing.strategies import several
 
 TIMES_OUT_AFTER = 1.0
+"""Seconds."""
 
 _STEPS = 4
-"""Test events of a session, but for the first and one that times out."""
+"""Test events of a session, without the first and the one that times out."""
 
 GCC_SESSION: Sequence[Sequence[ProjectEdit]] = (
     [],
@@ -54,20 +57,21 @@ GCC_SESSION: Sequence[Sequence[ProjectEdit]] = (
     [ProjectEdit("delete header", 3, 0)],
     [ProjectEdit("header", 3, 1), ProjectEdit("delete module", 0, 0)],
 )
-"""No edit; a header's; a symlink and a new dependency; a new name; a header too few; and all whole again."""
+"""No edit; a header; a symlink and a dependency; a rename; a missing header; everything whole."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """What a player does before a test event: some edits, or all is as at an old tag again."""
+    """What a player does before a test event: edits, or going back to an old tag."""
 
     edits: Sequence[ProjectEdit] = ()
+    # Picks a tag, modulo the number of tags.
     back: int | None = None
 
 
 @dataclass(frozen=True)
 class Game:
-    """Sessions side by side, and before which of their test events there is one that times out."""
+    """Sessions side by side, and the number (from 1) of the test event before which one hangs."""
 
     sessions: Sequence[Sequence[_Step]]
     times_out: int | None = None
@@ -85,7 +89,7 @@ GAMES = st.builds(Game, _SESSIONS, st.none() | st.none() | st.integers(1, _STEPS
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first test event of a session that built something else, compiled too little or too much."""
+    """Refute by the first test event with another output, or that compiles too little or much."""
     with subject.runner() as runner:
 
         def with_gcc(session: Sequence[Sequence[ProjectEdit]]) -> None:
@@ -128,7 +132,7 @@ def prove(subject: Subject, search: Search) -> None:
 
 
 class Table:
-    """Players who play side by side, in one sandbox."""
+    """Players side by side in one sandbox."""
 
     def __init__(self, subject: Subject, runner: BaseRunner, plays: Sequence[_Play]) -> None:
         self.plays = plays
@@ -136,7 +140,7 @@ class Table:
         self._names = [str(number) for number in range(1, len(plays) + 1)]
 
     def test(self) -> None:
-        """A test event, and all that must be true after it."""
+        """Play a test event, and check everything that must be true after it."""
         files = self._files(hang=False)
         for play in self.plays:
             play.tell("test")
@@ -147,7 +151,7 @@ class Table:
             play.check(runs[name])
 
     def time_out(self) -> None:
-        """A test event that builds, and does not come to an end."""
+        """Play a test event that builds, and then never ends."""
         files = self._files(hang=True)
         run = self._runner.run(self._avatar, files, max_seconds=TIMES_OUT_AFTER)
         for play in self.plays:
@@ -171,15 +175,16 @@ class _Play:
         self._story: list[str] = []
         self._edits: list[str] = []
         self._sent: Files = {}
-        self._versions: dict[bytes, int] = {}  # how often each file was written
-        self._compiled: dict[
-            bytes, dict[bytes, tuple[int, object]]
-        ] = {}  # source to all it needed then
-        self._perhaps_kept = False  # what a run past its limit compiled
+        # How often each file was written.
+        self._versions: dict[bytes, int] = {}
+        # Source to everything that its last compilation read.
+        self._compiled: dict[bytes, dict[bytes, tuple[int, object]]] = {}
+        # Whether the katas may hold what a run past its limit compiled.
+        self._perhaps_kept = False
 
     def edit(self, edits: Sequence[ProjectEdit]) -> None:
-        for each in edits:
-            self.project, words = each.apply(self.project)
+        for edit in edits:
+            self.project, words = edit.apply(self.project)
             self._edits += [words] if words else []
 
     def revert(self, which: int) -> None:
@@ -197,13 +202,13 @@ class _Play:
             self.revert(step.back)
 
     def timed_out(self, run: Run) -> None:
-        """What must be true of a test event that did not come to an end."""
+        """Check what must be true of a test event that did not end."""
         if run.outcome is not Outcome.TIMED_OUT:
             self._refute(f"it was {run.outcome}: {run.reason}")
         self._perhaps_kept = not self._rolls_back
 
     def check(self, run: Run) -> None:
-        """All that must be true after a test event."""
+        """Check everything that must be true after a test event."""
         if run.status == 127 or "gcc: not found" in run.stderr:
             raise Untried(f"the image lacks what a build needs: {' '.join(run.stderr.split())}")
         self._check_output(run)
@@ -211,7 +216,7 @@ class _Play:
         self.tags.append(self.project)
 
     def send(self, *, hang: bool) -> VisibleFiles:
-        """What is sent with the next test event."""
+        """Return what is sent with the next test event."""
         self._send()
         return visible(self._sent, self._compiler, hang=hang)
 
@@ -230,21 +235,23 @@ class _Play:
         expected = self.project.output()
         if expected is None and (run.status == 0 or run.stdout):
             self._refute(
-                f"a build from nothing fails; this one printed {run.stdout!r} and ended with {run.status}"
+                f"a build from nothing fails; this one printed {run.stdout!r} "
+                f"and ended with {run.status}"
             )
         if expected is not None and (run.status, run.stdout) != (0, expected):
             said = " ".join(run.stderr.split())
             self._refute(
-                f"a build from nothing prints {expected!r}, this one printed {run.stdout!r} {said}".rstrip()
+                f"a build from nothing prints {expected!r}, "
+                f"this one printed {run.stdout!r} {said}".rstrip()
             )
 
     def _check_compiled(self, run: Run) -> None:
         observed = seen(run)
         compiled, must, may = set(), set(), set()
         for source in sources(self._sent):
-            thing = source.removesuffix(b".c") + b".o"
-            now = observed.after.get(thing)
-            if now and now != observed.before.get(thing):
+            product = source.removesuffix(b".c") + b".o"
+            now = observed.after.get(product)
+            if now and now != observed.before.get(product):
                 compiled.add(source)
             needed = needs(self._sent, source)
             if needed is None:
@@ -270,7 +277,7 @@ class _Play:
         self._perhaps_kept = False
 
     def told(self) -> str:
-        return "; ".join(f"{number}. {each}" for number, each in enumerate(self._story, 1))
+        return "; ".join(f"{number}. {event}" for number, event in enumerate(self._story, 1))
 
     def _refute(self, what: str) -> None:
         raise Refuted(f"{self.told()}: {what}")

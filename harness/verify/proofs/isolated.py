@@ -1,10 +1,12 @@
-"""Isolated: a run reaches nothing but its own sandbox, neither another avatar's files, another kata's, the host's, the engine,
-the network nor the streams that the harness reads; it gains no privileges; and it is bounded.
+"""Isolated: a run reaches nothing but its own sandbox, gains no privileges, and is bounded.
 
-All that can be tried in one run is: three test events, the first of them beside one of another avatar, and one after them, on
-Docker seven seconds; who asks for one attempt alone plays only the test event that it is in. Canaries are planted outside, and
-listeners wait there; what a run tells of itself counts too. A sandbox that is mounted has the bounds of its own disk, and is not
-filled.
+It reaches neither another avatar's files nor another kata's, neither the host nor the engine nor
+the network, and not the streams that the harness reads.
+
+Three test events make all attempts, the first beside a run of another avatar; a fourth must then
+be an ordinary one: seven seconds on Docker. A replay of one attempt plays only its own test event.
+The proof plants canaries outside and listens there; a run's own report counts too. A mounted
+sandbox has the bounds of its own disk, and is not filled.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from harness.verify.proofs.shared.verdict import Refuted, Untried
 _LIMITS = Limits(
     memory=256 * MIB, sandbox=24 * MIB, temporary=4 * MIB, file=4 * MIB, processes=60, open_files=64
 )
-"""So small that a run gets to them at once, and no smaller than a compiler needs."""
+"""So small that a run reaches them at once, and no smaller than a compiler needs."""
 
 BOUNDS = {
     "open files": 4 * _LIMITS.open_files,
@@ -49,74 +51,85 @@ BOUNDS = {
     "memory": 4 * _LIMITS.memory,
     "memory without a name": 4 * _LIMITS.memory,
 }
-"""How much is taken of each: much more than there may be."""
+"""How much a run takes of each: much more than it may have."""
 
 BESIDE: Mapping[str, str] = {
-    "another avatar's files": "a search of all that is seen for the name of one",
-    "another kata's files": "the same",
-    "a file of the host": "the same, and a line written to one that anybody there may write",
-    "another run's process": "the command line of each process that is seen, and a SIGKILL",
-    "the engine's socket": "the paths at which engines listen",
-    "the system's files": "a file written to `/`, `/usr`, `/etc`, `/bin`, `/dev`, `/sys` and `/proc/sys/kernel`",
-    "a capability": "what the kernel says of the run",
-    "new privileges": "the same",
+    "another avatar's files": "a search for a file of its name in all that the run can see",
+    "another kata's files": "the same search",
+    "a file of the host": "the same search, and a line written to a file that anybody may write",
+    "another run's process": "the command line of every visible process, and a SIGKILL",
+    "the engine's socket": "the paths on which engines listen",
+    "the system's files": (
+        "a file written to `/`, `/usr`, `/etc`, `/bin`, `/dev`, `/sys` and `/proc/sys/kernel`"
+    ),
+    "a capability": "what the kernel reports of the run",
+    "new privileges": "what the kernel reports of the run",
     "the network": "a connection to each address of the machine",
-    "a socket of the host": "a connection to an abstract one",
+    "a socket of the host": "a connection to an abstract socket",
     "a file of the system, as root of a namespace": "`unshare`, then `/etc/shadow`",
     "the uid 0": "`setuid` and `seteuid`",
     "a mount": "a tmpfs over `/tmp`",
     "a device": "`mknod` of a disk, and `/dev/mem`",
     "another root": "`chroot`",
-    "a key": "a key of the session and of the user: looked for, added, and read in `/proc/keys`",
+    "a key": "a key of the session and of the user: found, added, and read in `/proc/keys`",
     "a namespace of its own": "`unshare` of user, mount and network",
     "a process in a namespace of its own": "`clone` and `clone3`",
     "another's namespace": "`setns`",
     "a file system": "`mount`, `fsopen`, `open_tree`, `umount2` and `pivot_root`",
-    "io_uring": "its three calls",
-    "asynchronous input and output": "`io_setup`, whose bound is one of the whole machine",
-    "userfaultfd": "one for user space alone",
-    "AF_VSOCK": "a socket of it",
-    "the calls of 32-bit programs": "AF_VSOCK by `socketcall` and `socket`, `unshare` and `io_uring_setup`, all by `int $0x80`",
-    "bpf": "the call",
-    "perf events": "the call",
+    "io_uring": "its three system calls",
+    "asynchronous input and output": "`io_setup`, whose limit all of the machine shares",
+    "userfaultfd": "one for user space only",
+    "AF_VSOCK": "a socket of this family",
+    "the calls of 32-bit programs": (
+        "AF_VSOCK by `socketcall` and `socket`, `unshare` and `io_uring_setup`, all by `int $0x80`"
+    ),
+    "bpf": "the system call",
+    "perf events": "the system call",
     "a file by its handle": "`open_by_handle_at`",
-    "a module of the kernel": "the three calls that load and unload one",
+    "a module of the kernel": "the three system calls that load and unload one",
     "another kernel": "`kexec_load` and `reboot`",
     "the clock": "`clock_settime` and `settimeofday`",
     "swap and quota": "`swapon`, `quotactl` and `acct`",
     "the kernel's log": "`syslog`",
     "the memory policy of others": "`mbind`, `move_pages` and `migrate_pages`",
     "what processes share": "`kcmp` and `pidfd_getfd`",
-    "another personality": "`personality` without random addresses",
-    "any other refused call": "each of `harness.engines.system_calls` with arguments that do no harm",
+    "another personality": "`personality` without address randomisation",
+    "any other refused call": "each of `harness.engines.system_calls`, with harmless arguments",
     "the first process": "`ptrace`, and its memory",
-    "processes": "as many forks as it gets in half a second, beside a run that starts processes too",
+    "processes": "as many forks as possible in half a second, beside a run that starts processes",
 }
-"""What a run tries for while another one goes on, to how, in the order in which a counterexample is told."""
+"""What a run tries to reach beside another run, and how; a counterexample is told in this order."""
 
 FORGED: Mapping[str, str] = {
-    "the harness's streams": "a line written to each file that any process has open, once all output is used up; and after the "
-    "command's end by `ptrace` of each process that comes to be of the run's user",
+    "the harness's streams": (
+        "a line written to every file that any process has open, once all output is used up; "
+        "after the command's end, `ptrace` of every new process of the run's user"
+    ),
     "output without end": "more than the limit, to both streams",
 }
-"""What it tries for of the harness itself."""
+"""What a run tries to do to the harness itself, and how."""
 
 TAKEN: Mapping[str, str] = {
-    "open files": "so many of `/dev/null`",
+    "open files": "`/dev/null`, opened again and again",
     "a file": "one that grows",
     "/tmp": "files until it is full",
-    "the sandbox": "files until it is full; not one that is mounted, which has the bounds of its own disk",
-    "memory": "so much of `malloc`, written to",
-    "memory without a name": "files of `memfd_create`, of no file system and no address space, in as many processes as it takes",
+    "the sandbox": "files until it is full; not if it is mounted: its own disk bounds it then",
+    "memory": "`malloc`, written to",
+    "memory without a name": (
+        "files of `memfd_create`, in no file system and no address space, "
+        "in as many processes as it takes"
+    ),
 }
-"""What it takes BOUNDS of."""
+"""What a run takes BOUNDS of, and how."""
 
 AFTERWARDS: Mapping[str, str] = {
-    "the end of other runs": "all of this: the run beside it goes on to its end, and one after it is an ordinary one",
+    "the end of other runs": (
+        "all of these; the run beside it must reach its end, and the next must be ordinary"
+    ),
 }
 
 ATTEMPTS: Mapping[str, str] = {**BESIDE, **FORGED, **TAKEN, **AFTERWARDS}
-"""What a run may not reach or exceed, to how it tries."""
+"""What a run must not reach or exceed, and how it tries."""
 
 COMPILE = "[ -x reach ] || cc -w -o reach reach.c || exit 0"
 
@@ -131,14 +144,16 @@ while read -r path; do
     esac
 done
 {{ echo forged >>{canary}; }} 2>/dev/null
-for each in /proc/[0-9]*; do
-    case $(tr '\\0' ' ' <"$each/cmdline") in *{mark}*) echo "reached another run's process"; kill -9 "${{each#/proc/}}" ;; esac
+for process in /proc/[0-9]*; do
+    case $(tr '\\0' ' ' <"$process/cmdline") in
+    *{mark}*) echo "reached another run's process"; kill -9 "${{process#/proc/}}" ;;
+    esac
 done 2>/dev/null
-for each in {sockets}; do
-    [ ! -S "$each" ] || echo "reached the engine's socket"
+for socket in {sockets}; do
+    [ ! -S "$socket" ] || echo "reached the engine's socket"
 done
-for each in / /usr /etc /bin /dev /sys /proc/sys/kernel; do
-    if echo 1 >"$each/{token}"; then echo "reached the system's files"; rm "$each/{token}"; fi
+for folder in / /usr /etc /bin /dev /sys /proc/sys/kernel; do
+    if echo 1 >"$folder/{token}"; then echo "reached the system's files"; rm "$folder/{token}"; fi
 done 2>/dev/null
 while read -r key value rest; do
     case $key$value in
@@ -155,13 +170,13 @@ sleep {mark} &
 while kill -0 $! 2>/dev/null; do sleep 0.01 || exit; done
 wait $! && echo slept
 """
-"""Starts one process after the other, as a build does, as long as one of them is there."""
+"""Starts one process after the other, as a build does, while its sleep lasts; then says so."""
 
 FORGE = """
 head -c {fill} /dev/zero | tr '\\0' x
 head -c {fill} /dev/zero | tr '\\0' x >&2
-timeout 3 sh -c 'for each in /proc/[0-9]*/fd/[0-9]*; do
-    [ -f "$each" ] || printf "\\n%s%s\\n" forged- {token} >"$each"
+timeout 3 sh -c 'for file in /proc/[0-9]*/fd/[0-9]*; do
+    [ -f "$file" ] || printf "\\n%s%s\\n" forged- {token} >"$file"
 done' 2>/dev/null
 """
 
@@ -170,27 +185,27 @@ TRACE = """
 sleep 0.1
 :
 """
-"""It kills what it speaks by, so only where an engine says that a run sees no processes but its own."""
+"""May kill the processes through which it forges: only for engines that hide other processes."""
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first thing that a run reached, or took too much of."""
+    """Refute by the first thing that a run reached, or took too much of."""
     engine = _Listening(subject.engine)
     with replace(subject, engine=cast(Engine, engine)).runner(
         observe=False, limits=_LIMITS
     ) as runner:
-        trial = _Trial(subject, runner, engine)
+        attempts = _Attempts(subject, runner, engine)
 
         def check(what: str) -> None:
-            if (how := trial.reached(what)) is not None:
+            if (how := attempts.reached(what)) is not None:
                 raise Refuted("it was reached" + (f": {how}" if how else ""))
 
         search.listed("attempts", ATTEMPTS, check, show=lambda what: f"a run tries for {what}")
 
 
 @dataclass
-class _Trial:
-    """All that is tried, each test event once what it tries is asked for."""
+class _Attempts:
+    """All attempts; a test event is played when its first attempt is asked for."""
 
     subject: Subject
     runner: BaseRunner
@@ -198,7 +213,7 @@ class _Trial:
     token: str = field(default_factory=lambda: f"harness-proof-{secrets.token_hex(8)}")
 
     def reached(self, what: str) -> str | None:
-        """How it was reached, as far as that can be said; None if it was not."""
+        """Return how `what` was reached, as far as that is known; None if it was not."""
         if what in BESIDE:
             return self._beside.get(what)
         if what in FORGED:
@@ -206,7 +221,8 @@ class _Trial:
         if what in TAKEN:
             return self._taken.get(what)
         found = self._beside.get(what)
-        self._forged, self._taken  # noqa: B018 - after all that one can do
+        # After everything that a run can do.
+        self._forged, self._taken  # noqa: B018 - they are played by being read
         if "answers" not in _lines(self._play(self.subject.avatar(), "echo answers")):
             return "the next test event is not an ordinary one"
         return found
@@ -218,7 +234,7 @@ class _Trial:
     @cached_property
     def _beside(self) -> Mapping[str, str]:
         found: dict[str, str] = {}
-        # It compiles: where the tree is kept, that takes no time in which the other run goes on.
+        # This compiles the program; a kept tree then saves the time while the other run goes on.
         self._play(self._avatar, ":")
         with (
             self._canary() as canary,
@@ -258,7 +274,7 @@ class _Trial:
 
     @cached_property
     def _forged(self) -> Mapping[str, str]:
-        """What came through to the harness when the run had used up all that it may print."""
+        """Return what reached the harness after the run had used up its output."""
         self.engine.heard.clear()
         script = FORGE + (TRACE if self.runner.engine.isolates else ":")
         run = self._play(self._avatar, script.format(fill=_LIMITS.output + 8192, token=self.token))
@@ -271,7 +287,7 @@ class _Trial:
 
     @contextmanager
     def _canary(self) -> Iterator[Path]:
-        """A file of the host that anybody there may read and write."""
+        """Make a file of the host that anybody there may read and write."""
         with tempfile.TemporaryDirectory(prefix=self.token) as folder:
             Path(folder).chmod(0o755)
             canary = Path(folder) / f"host.{self.token}"
@@ -281,14 +297,14 @@ class _Trial:
 
     @contextmanager
     def _listeners(self) -> Iterator[tuple[int, Any]]:
-        """Who waits on the host for a connection; and what says who got one."""
+        """Listen on the host; yield the port, and a function that returns who got a connection."""
         with socket.socket() as network, socket.socket(socket.AF_UNIX) as local:
             network.bind(("0.0.0.0", 0))
             local.bind(f"\0{self.token}")
             listeners = {"the network": network, "a socket of the host": local}
-            for each in listeners.values():
-                each.listen()
-                each.setblocking(False)
+            for listener in listeners.values():
+                listener.listen()
+                listener.setblocking(False)
 
             def heard() -> dict[str, str]:
                 found = {}
@@ -302,7 +318,7 @@ class _Trial:
 
     @contextmanager
     def _neighbours(self, avatar: Avatar, found: dict[str, str]) -> Iterator[str]:
-        """Another avatar of the same kata and one of another kata, with files; a run of the first goes on meanwhile."""
+        """Play another avatar of the same kata during the block; one of another kata has files."""
         spider, other = replace(avatar, name="spider"), self.subject.avatar()
         self.runner.run(
             other,
@@ -321,20 +337,21 @@ class _Trial:
         finally:
             press.join()
         if not runs or "slept" not in _lines(runs[0]):
-            found["the end of other runs"] = (
-                f"a run beside it was {runs[0].outcome}: {runs[0].reason or runs[0].stderr.strip() or 'it was killed'}"
-                if runs
-                else "a run beside it was broken off"
-            )
+            if runs:
+                why = runs[0].reason or runs[0].stderr.strip() or "it was killed"
+                found["the end of other runs"] = f"a run beside it was {runs[0].outcome}: {why}"
+            else:
+                found["the end of other runs"] = "a run beside it was broken off"
 
 
 class _Listening:
-    """An engine in front of another, which hears all that comes from the run-containers."""
+    """An engine that records all output of its run-containers, and passes the rest on."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.heard = bytearray()
-        self.mounted = False  # the last sandbox
+        # Whether the last sandbox was mounted.
+        self.mounted = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -371,12 +388,12 @@ def _files(script: str) -> dict[str, str | bytes]:
 
 
 def _lines(run: Run) -> list[str]:
-    """What it printed; a run of somebody else on this machine, whom nothing keeps apart, may have written into it."""
+    """Return the printed lines; on an engine that isolates nothing, others may write into them."""
     return run.stdout.splitlines()
 
 
 def _told(run: Run) -> dict[str, str]:
-    """What a run says that it reached. Raises Untried where it could not try."""
+    """Return what a run reports as reached. Raises Untried if it could not try."""
     if not any(line.startswith(("reached ", "refused ")) for line in _lines(run)):
         raise Untried("the image has no C compiler, which the attempts need")
     found: dict[str, str] = {}
@@ -388,21 +405,22 @@ def _told(run: Run) -> dict[str, str]:
 
 
 def _addresses() -> set[str]:
-    """Of this host."""
+    """Return the IPv4 addresses of this host."""
     found = {"127.0.0.1"}
     with contextlib.suppress(OSError):
         found.update(
-            str(each[4][0])
-            for each in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+            str(info[4][0])
+            for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
         )
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # nothing is sent: it only tells which address is used
+        # Sends nothing: it only tells which address is used.
+        probe.connect(("192.0.2.1", 9))
         found.add(probe.getsockname()[0])
     return found
 
 
 def _sockets() -> set[str]:
-    """Where engines listen."""
+    """Return the paths on which engines listen."""
     named = os.environ.get("DOCKER_HOST", "").removeprefix("unix://")
     return {"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock"} | (
         {named} if named.startswith("/") else set()

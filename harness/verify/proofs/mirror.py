@@ -1,12 +1,14 @@
-"""Mirror: what the player or the run deleted, renamed or changed the type of comes back as it is; nothing resurrects.
+"""Mirror: deletions, renames and changes of type come back as they are; nothing resurrects.
 
-A session is played on small trees, whose names are so few that a file soon is where a folder was, a folder where a file, and a
-symlink where either. At every command, before it and after it, and in the katas after each test event, there must be what
-a model of one disk says, contents and targets included; and what a run left has the stamp in the katas that it had then.
+They may be the player's or the run's. Sessions are played on small trees with so few names that
+files, folders and symlinks soon take each other's places. Before and after every command, and in
+the katas after each test event, there must be what a model of one disk predicts, contents and
+targets included. In the katas, what a run left keeps its stamp.
 
-The sessions are drawn, several of them side by side in one sandbox, each in a folder of its own, since a test event costs the
-same for one as for six; a few more have each kind of change, by the player and by the run, and one is so long that layers are
-folded twice. A drawn one is of at most four test events, half a second each on Docker.
+Sessions are drawn, and several run side by side in one sandbox, each in a folder of its own, since
+a test event costs the same for one as for six. Listed sessions cover each kind of change by the
+player and by the run; one is so long that layers are folded twice. A drawn session has at most four
+test events, half a second each on Docker.
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ LINKED = (
 
 
 def _long(presses: int) -> Sequence[Press]:
-    """Of so many test events that layers are folded twice; what is deleted in one of them was made in another."""
+    """Return a session so long that layers are folded twice; test events undo what others made."""
     session = []
     for number in range(presses):
         name = b"%d" % (number % 7)
@@ -94,8 +96,8 @@ def _long(presses: int) -> Sequence[Press]:
 SETTLED = 3
 
 LONG, SHORT = 26, 8
-"""Test events of a long session: an overlay folds its layers when there are more than ten. Where there are none, and a test
-event is dear, it is a shorter one.
+"""Test events of a long session. An overlay folds its layers after more than ten; without layers,
+and where test events are dear, the session is shorter.
 """
 
 _CASES = {
@@ -166,14 +168,15 @@ _CASES = {
         Press(),
     ),
 }
-"""Deleted, renamed, a file that becomes a folder or a symlink, and a folder that becomes a file; what is in a renamed folder has
-changed without being touched.
+"""Deletions, renames, a file that becomes a folder or a symlink, a folder that becomes a file. What
+a renamed folder contains changes without being touched.
 """
 
 
 def _stamped_anew(left: Snapshot, found: Snapshot) -> str:
-    """What the run left with another stamp than the katas have, in words; what lies ahead of the clock may have been brought
-    back to it for the run.
+    """Describe what the run left with another stamp than the katas have.
+
+    Stamps ahead of the clock may have been brought back to it for the run.
     """
     now = time.time_ns()
     anew = {
@@ -185,13 +188,15 @@ def _stamped_anew(left: Snapshot, found: Snapshot) -> str:
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first entry that is not there, or there though it should not be."""
+    """Refute by the first entry that is missing, or there though it should not be."""
     exact = subject.claims(Property.MIRROR) and subject.claims(Property.EXACT_MTIMES)
     with subject.runner() as runner:
 
         def check(session: Sequence[Press], *, look: bool = True) -> None:
-            """`look`: into the katas after each press, which makes one tree of whatever layers they have; else after the third,
-            so that there is something below the layers, and in the end.
+            """Play a session and compare.
+
+            With `look`, read the katas after each press, which folds their layers. Otherwise read
+            them after the third press, to have something below the layers, and at the end.
             """
             model, avatar, story = Model(), subject.avatar(), ""
 
@@ -225,9 +230,9 @@ def prove(subject: Subject, search: Search) -> None:
                         raise Refuted(f"{story}: in the katas {said}")
 
         def check_several(several: Sequence[Sequence[Press]]) -> None:
-            for each in several:
+            for session in several:
                 search.tally.label(
-                    *(f"{change.verb}" for press in each for change in (*press.edits, *press.deeds))
+                    *(change.verb for press in session for change in (*press.edits, *press.deeds))
                 )
             check(beside(several))
 

@@ -1,8 +1,8 @@
-"""No missed edit: whatever the gap between a build and the edit after it, from none to seconds, make sees the edit.
+"""No missed edit: make sees an edit whatever the gap after the build before it, even none.
 
-The build is `cp`, since gcc's own time would hide a fast edit; the observer is make itself. What was built by a clock that
-runs ahead must not hide an edit either. An example is a test event for each of a few gaps, or three: on Docker half a second
-each.
+The build is `cp`, since gcc takes so long that it would hide fast edits; make itself is the
+observer. What was built by a clock that runs ahead must not hide an edit either. An example is one
+test event for each of a few gaps, or three, at half a second each on Docker.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GAPS = st.lists(
 """Seconds between the end of a test event and the edit: within a tick of the kernel's clock, around it, and beyond."""
 
 _AHEAD = ("1 second", "1 hour", "1 year")
-"""How far the clock runs ahead that a build's product is stamped from: every edit seems to be older than it."""
+"""How far ahead the clock runs that stamps a product: every edit seems to be older than it."""
 
 _FILES = {
     "cyber-dojo.sh": "#!/bin/sh\nmake --silent && cat product\n",
@@ -29,21 +29,23 @@ _FILES = {
 }
 
 PAIRS = tuple(str(number) for number in range(1, 9))
-"""Sources with a product each, side by side in one sandbox: every one of them is built at another moment before the edits."""
+"""Sources with a product each, side by side in one sandbox, each built at another moment."""
+
+_PRODUCTS = " ".join(f"{pair}.product" for pair in PAIRS)
 
 SEVERAL = {
-    "cyber-dojo.sh": f"#!/bin/sh\nmake --silent && cat {' '.join(f'{each}.product' for each in PAIRS)}\n",
-    "Makefile": f"all: {' '.join(f'{each}.product' for each in PAIRS)}\n%.product: %.source\n\tcp $< $@\n",
+    "cyber-dojo.sh": f"#!/bin/sh\nmake --silent && cat {_PRODUCTS}\n",
+    "Makefile": f"all: {_PRODUCTS}\n%.product: %.source\n\tcp $< $@\n",
 }
 
 
 def _sources(edit: int) -> dict[str, str]:
-    """All of them, edited so often."""
-    return {f"{each}.source": f"{each} edit {edit:03}\n" for each in PAIRS}
+    """Return all sources, as edit number `edit` leaves them."""
+    return {f"{pair}.source": f"{pair} edit {edit:03}\n" for pair in PAIRS}
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first edit that make did not see."""
+    """Refute by the first edit that make did not see."""
     with subject.runner() as runner:
 
         def check(gaps: list[float]) -> None:
@@ -56,7 +58,8 @@ def prove(subject: Subject, search: Search) -> None:
                 run = complete(runner, avatar, {**SEVERAL, **edited})
                 if run.stdout != "".join(edited.values()):
                     raise Refuted(
-                        f"an edit {gap * 1000:g} ms after the build before it was missed: make gave {run.stdout!r}"
+                        f"an edit {gap * 1000:g} ms after the build before it was missed: "
+                        f"make gave {run.stdout!r}"
                     )
 
         def check_ahead(ahead: str) -> None:

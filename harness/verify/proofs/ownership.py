@@ -1,7 +1,9 @@
-"""Ownership: inside, files belong to the user that the run is; in the katas to the katas' own, so that no uid is needed on
-the host; and whatever modes a run gives, they stay as they are and cannot break the next test event.
+"""Ownership: files belong to the run's user inside, and to the katas' user in the katas.
 
-What is asked of owners costs one test event, an example of modes two; several avatars play at once.
+So the host needs no special uid. Whatever modes a run gives, they stay, and cannot break the next
+test event.
+
+Questions about owners cost one test event and examples of modes two; several avatars play at once.
 """
 
 from __future__ import annotations
@@ -25,9 +27,15 @@ from harness.verify.proofs.shared.verdict import Refuted
 from harness.verify.proofs.shared.waiting import at_once
 from harness.verify.testing.strategies import several
 
-_WHOSE = 'id -u; find . ! -uid "$(id -u)"; mkdir folder; echo 1 >folder/product; ln -s product folder/link'
+_WHOSE = (
+    'id -u; find . ! -uid "$(id -u)"; '
+    "mkdir folder; echo 1 >folder/product; ln -s product folder/link"
+)
 
-MAKE = "mkdir -p product/folder; echo 1 >product/folder/file; echo 1 >product/file; echo 1 >sub/product"
+MAKE = (
+    "mkdir -p product/folder; echo 1 >product/folder/file; "
+    "echo 1 >product/file; echo 1 >sub/product"
+)
 
 PATHS = (
     ".",
@@ -40,7 +48,7 @@ PATHS = (
     "product/folder",
     "product/folder/file",
 )
-"""What a run may give a mode to: the sandbox itself, visible files, their folders, and what it made."""
+"""Paths whose mode a run may change: the sandbox, visible files, their folders, and products."""
 
 MODES = (0, 0o111, 0o200, 0o400, 0o644, 0o755, 0o1777, 0o2755, 0o4755, 0o6000, 0o7777)
 
@@ -49,7 +57,7 @@ _READ = "cat edit sub/edit"
 
 @dataclass(frozen=True)
 class Chmod:
-    """What a run does to one path."""
+    """A change of mode that a run makes."""
 
     path: str
     mode: int
@@ -59,10 +67,10 @@ class Chmod:
 
 
 _AT_ONCE = 4
-"""Avatars."""
+"""Avatars that play at once."""
 
 _EDITED = ((), ("edit",), ("sub/edit",), ("edit", "sub/edit"))
-"""Visible files that the next test event edits; those that it does not, it reads as they were left."""
+"""Visible files that the next test event edits; it reads the others as they were left."""
 
 CHMODS = st.lists(
     st.builds(Chmod, st.sampled_from(PATHS), st.sampled_from(MODES)),
@@ -73,7 +81,7 @@ CHMODS = st.lists(
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first owner that is not as it must be, or by modes after which a test event is not an ordinary one."""
+    """Refute by the first wrong owner, or by modes that break the next test event."""
     with subject.runner() as runner:
         search.listed("owners", OWNERS, lambda name: OWNERS[name](runner, subject.avatar()))
 
@@ -97,7 +105,7 @@ def _inside(runner: BaseRunner, avatar: Avatar) -> None:
     if uid == "0" and runner.engine.isolates:
         raise Refuted("the run is root")
     if others:
-        raise Refuted(f"{others[0]} does not belong to the uid {uid}, which the run is")
+        raise Refuted(f"{others[0]} does not belong to the uid {uid}, the run's own")
 
 
 def _in_the_katas(runner: BaseRunner, avatar: Avatar) -> None:
@@ -116,7 +124,7 @@ def _in_the_katas(runner: BaseRunner, avatar: Avatar) -> None:
 
 
 def _mounted(runner: BaseRunner, avatar: Avatar) -> None:
-    """Where the harness is that uid itself, their owner does not tell."""
+    """Look at the mount: if the harness has the run's uid, the owners of files tell nothing."""
     with closing(runner.begin(avatar)) as katas:
         spec = runner.spec(avatar, katas)
     if spec.mount is not None:
@@ -125,7 +133,7 @@ def _mounted(runner: BaseRunner, avatar: Avatar) -> None:
 
 
 CLOSED = {f"chmod 0000 {path}": Chmod(path, 0) for path in (".", "sub", "cyber-dojo.sh")}
-"""What shuts the next test event out most surely."""
+"""Modes that shut out the next test event most surely."""
 
 OWNERS = {
     "inside the run": _inside,
@@ -137,22 +145,25 @@ OWNERS = {
 def _modes(
     runner: BaseRunner, avatar: Avatar, chmods: Sequence[Chmod], *presses: Sequence[str]
 ) -> None:
-    """One test event gives the modes, and one for each of the presses edits some files, if any, and reads them all."""
+    """Play one test event that gives the modes, and one for each of `presses`.
+
+    These edit some files, if any, and read them all.
+    """
     deepest_first = sorted(
         chmods, key=lambda chmod: chmod.path.count("/") + (chmod.path != "."), reverse=True
     )
     words = ", ".join(map(str, deepest_first))
     commands = "; ".join(
-        f"chmod {each.mode:04o} {shlex.quote(each.path)}" for each in deepest_first
+        f"chmod {chmod.mode:04o} {shlex.quote(chmod.path)}" for chmod in deepest_first
     )
     script = f"[ -e given ] || {{ {MAKE}; echo 1 >given; {commands}; exit; }}; {_READ}"
     complete(runner, avatar, _files(script))
     given = avatar_state(runner.katas, avatar)
-    for each in deepest_first:
-        entry = given.sandbox.get(each.path.encode())
-        if "product" in each.path and entry and entry.mode != each.mode:
+    for chmod in deepest_first:
+        entry = given.sandbox.get(chmod.path.encode())
+        if "product" in chmod.path and entry and entry.mode != chmod.mode:
             raise Refuted(
-                f"after {words} the katas hold {each.path} with the mode {entry.mode:04o}"
+                f"after {words} the katas hold {chmod.path} with the mode {entry.mode:04o}"
             )
     for edited in presses:
         try:

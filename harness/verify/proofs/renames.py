@@ -1,7 +1,9 @@
-"""Renames: rename(2) moves any folder of the sandbox, as on one disk: of what was sent, of what the run made, and of what an
-earlier run made. Tools that never copy do this: npm, pip, cargo and rustup, and mv takes ten times as long where it has to.
+"""Renames: rename(2) moves any folder of the sandbox, as on one disk.
 
-A case is one to three test events; sessions are drawn, several of them side by side in one sandbox.
+This holds for folders that were sent, that this run made, and that an earlier run made. npm, pip,
+cargo and rustup rename and never copy; mv takes ten times as long when it has to copy.
+
+A case is one to three test events; drawn sessions run side by side in one sandbox.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ _RENAMES = several(
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first folder that cannot be renamed, or is another one then."""
+    """Refute by the first folder that cannot be renamed, or that has changed afterwards."""
     with subject.runner(observe=False) as runner:
 
         def check(session: Sequence[Press]) -> None:
@@ -89,7 +91,7 @@ def prove(subject: Subject, search: Search) -> None:
         def check_several(several: Sequence[Sequence[Press]]) -> None:
             for session in several:
                 search.tally.label(
-                    *(each.verb for press in session for each in (*press.edits, *press.deeds))
+                    *(change.verb for press in session for change in (*press.edits, *press.deeds))
                 )
             check(beside(several))
 

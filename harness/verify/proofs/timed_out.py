@@ -1,9 +1,11 @@
-"""Timed out: past the limit it is as if the attempt was never made: no tag, and the katas as they were. Only the visible
-files, as the notes say, may be those that were copied in before the run. Nothing of it is running any more.
+"""Timed out: past the limit, it is as if the attempt was never made.
 
-An example is a run that does not end, looked at from outside, and an ordinary test event after it. Several avatars play at once,
-since most of the time they wait for a limit: on Docker half a second each. Where a test event is cheap, what these runs do to the
-sandbox is drawn as well.
+There is no tag, and the katas are as they were; as the notes say, only the visible files may be
+those that were copied in before the run. None of its processes is left.
+
+An example is a run that does not end, seen from outside, and an ordinary test event after it.
+Several avatars play at once, since they mostly wait for a limit: half a second each on Docker. Where
+test events are cheap, what these runs do to the sandbox is drawn as well.
 """
 
 from __future__ import annotations
@@ -28,16 +30,18 @@ from harness.verify.testing.sessions import WRITE, Change, Model
 from harness.verify.testing.strategies import deeds
 
 SECONDS, CHEAP_SECONDS = 0.7, 0.15
-"""The limit of a run that does not end, and where a container starts at once."""
+"""The limit of a run that does not end, in seconds; the second where containers start at once."""
 
 DRAWN, LONGEST = 15, 9
-"""Sessions of drawn runs where that is cheap, and how many runs one has at most: for each, what the katas hold is read twice, of
-histories that grow.
+"""Sessions of drawn runs where that is cheap, and the most runs in one. The katas are read twice for
+each run, and their histories grow.
 """
 
 _MADE = tuple(Change(WRITE, name, b"1\n") for name in (b"made", b"goes", b"turns", b"a/x/z", b"b"))
+"""What a run makes for the next one to find."""
+
 FOUND = os.fsdecode(Model().run(_MADE))
-"""What a run makes for the next one to find, and the script that makes it."""
+"""The script that makes it."""
 
 WRITES = {
     "changes all that it finds": "echo 2 >made; rm -rf goes turns; mkdir turns late",
@@ -47,23 +51,29 @@ WRITES = {
     "touches it into the future": "touch -d '+1 hour' made edit sub/edit",
     "shuts it": "chmod 0 made goes edit sub",
 }
-"""What it does to the sandbox before."""
+"""What a run does to the sandbox before it hangs."""
 
 _AT_ONCE = 5
-"""Avatars."""
+"""Avatars that play at once."""
 
 ENDLESS = {
     "loops": "while :; do :; done",
     "prints": "while :; do echo x; done",
     "writes": "while :; do echo $((n += 1)) >>made; done",
-    "leaves children": "sleep MARK & setsid sleep MARK & (setsid sh -c 'sleep MARK & wait' >/dev/null 2>&1 &); wait",
-    "ignores signals": "trap '' HUP INT QUIT TERM USR1 USR2 PIPE; exec >/dev/null 2>&1; while :; do sleep MARK; done",
+    "leaves children": (
+        "sleep MARK & setsid sleep MARK & "
+        "(setsid sh -c 'sleep MARK & wait' >/dev/null 2>&1 &); wait"
+    ),
+    "ignores signals": (
+        "trap '' HUP INT QUIT TERM USR1 USR2 PIPE; exec >/dev/null 2>&1; "
+        "while :; do sleep MARK; done"
+    ),
 }
-"""What a run that does not end does; MARK is a number of seconds to sleep."""
+"""How a run goes on without end; MARK is a number of seconds to sleep."""
 
 
 def prove(subject: Subject, search: Search) -> None:
-    """Refuted by the first that is not ended, or leaves a trace."""
+    """Refute by the first run that is not ended, or leaves a trace."""
     seconds = CHEAP_SECONDS if subject.cheap else SECONDS
     with subject.runner(observe=False) as runner:
 
@@ -75,7 +85,7 @@ def prove(subject: Subject, search: Search) -> None:
         def session(rounds: Sequence[Sequence[Sequence[Change]]]) -> None:
             table = begin()
             for drawn in rounds:
-                table.play([_script(each) for each in drawn])
+                table.play([_script(changes) for changes in drawn])
 
         players = begin()
         search.listed(
@@ -97,23 +107,23 @@ def prove(subject: Subject, search: Search) -> None:
 
 
 def _script(drawn: Sequence[Change]) -> str:
-    """What does this to what a run finds."""
+    """Return a script that does `drawn` to what a run finds."""
     model = Model()
     model.run(_MADE)
     return os.fsdecode(model.run(drawn))
 
 
 class _Table:
-    """Avatars who play side by side."""
+    """Avatars that play side by side."""
 
     def __init__(self, players: Sequence[_Player], engine: Engine) -> None:
         self._players, self._engine = players, engine
         at_once(players, _Player.begin)
-        # One more keeper for each may stand idle later; what one kind of run leaves, six of them leave.
+        # Each avatar may have one more idle keeper later. What one run leaves, six runs leave.
         self._settled = _places(engine) + len(players)
 
     def play(self, writes: Sequence[str]) -> None:
-        """A run that does not end for each of them, and an ordinary test event after it."""
+        """Play a run that does not end for each avatar, then an ordinary test event."""
         at_once(list(zip(self._players, writes, ENDLESS, strict=True)), _time_out)
         if not eventually(lambda: not alive(*(player.mark for player in self._players))):
             left = [
@@ -121,7 +131,7 @@ class _Table:
                 for player, how in zip(self._players, ENDLESS, strict=True)
                 if alive(player.mark)
             ]
-            raise Refuted(f"a process of one that {' or '.join(left)} is still running")
+            raise Refuted(f"a process of a run that {' or '.join(left)} is still running")
         if not eventually(lambda: _places(self._engine) <= self._settled):
             raise Refuted(f"it left behind: {', '.join(self._engine.traces())}")
         at_once(self._players, _Player.go_on)
@@ -137,22 +147,20 @@ class _Player:
 
     def begin(self) -> None:
         complete(self._runner, self._avatar, self._old)
-        self._runner.prepare(
-            self._avatar
-        )  # what stands by for the next test event was not left behind
+        # What stands by for the next test event is not left over.
+        self._runner.prepare(self._avatar)
 
     def time_out(self, writes: str, how: str) -> None:
         before = avatar_state(self._runner.katas, self._avatar)
         sent = _files(f"{writes}\n{ENDLESS[how].replace('MARK', self.mark)}", how)
         run = self._runner.run(self._avatar, sent, max_seconds=self._seconds)
         if run.outcome is not Outcome.TIMED_OUT or run.tag is not None:
-            raise Refuted(
-                f"one that {how} was {run.outcome} past its limit: {run.reason or 'no reason was given'}"
-            )
+            why = run.reason or "no reason was given"
+            raise Refuted(f"a run that {how} was {run.outcome} past its limit: {why}")
         if difference := changed(
             before, avatar_state(self._runner.katas, self._avatar), self._old, sent
         ):
-            raise Refuted(f"one that {how} left a trace in the katas: {difference}")
+            raise Refuted(f"a run that {how} left a trace in the katas: {difference}")
         self._tag, self._how = before.tag, how
 
     def go_on(self) -> None:
@@ -160,8 +168,8 @@ class _Player:
         again = complete(self._runner, self._avatar, self._old)
         if again.tag != self._tag + 1 or again.stdout != self._how:
             raise Refuted(
-                f"the next test event after one that {self._how} got the tag {again.tag} after {self._tag}, and saw "
-                f"{again.stdout!r}"
+                f"the next test event after a run that {self._how} got the tag {again.tag} "
+                f"after {self._tag}, and saw {again.stdout!r}"
             )
         self._runner.prepare(self._avatar)
 
@@ -172,8 +180,8 @@ def _time_out(attempt: tuple[_Player, str, str]) -> None:
 
 
 def _places(engine: Engine) -> int:
-    """Containers and folders of sandboxes: how many processes each of them has right now depends on the moment."""
-    return sum(not each.startswith("process ") for each in engine.traces())
+    """Count containers and sandbox folders; the number of their processes changes all the time."""
+    return sum(not trace.startswith("process ") for trace in engine.traces())
 
 
 def _files(script: str, edit: str) -> VisibleFiles:

@@ -1,7 +1,7 @@
-"""A fault at a change of the disk, in the process that makes it, found by Python's own audit events (PEP 578): what is under
-proof knows nothing of it.
+"""A fault at a change of the disk, in the process that makes the change.
 
-Runs in the keeper too: standard library only.
+It hooks into Python's own audit events (PEP 578), so the code under proof knows nothing of it.
+It also runs inside keepers: standard library only.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import sys
 from collections.abc import Callable
 
 TAKING = frozenset({"os.mkdir", "os.link", "os.symlink", "os.rename"})
-"""What takes space, as does to open a file that is to be made."""
+"""Changes that take space; so does opening a file that does not exist yet."""
 
 CHANGES = TAKING | {"os.remove", "os.rmdir", "os.utime", "os.chmod", "os.chown", "os.truncate"}
-"""The audit events of what changes a disk, but for opening a file."""
+"""The audit events of all changes of a disk, except for opening a file."""
 
 KILLED, FULL, COUNTED = "killed", "full", "counted"
-"""What happens at a change: the process is killed just before it; the disk is full from it on; nothing, but `tell` hears of
-it.
+"""What happens at a change: the process is killed just before it; the disk is full from it on;
+or nothing, but `tell` is called.
 """
 
 
 def install(action: str, number: int, tell: Callable[[], object] = lambda: None) -> None:
-    """Let it happen at change `number` of this process from now on, from 1. It cannot be taken back."""
+    """Arm the action at change `number` (from 1) of this process; it cannot be disarmed."""
     seen = 0
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:

@@ -1,5 +1,8 @@
-"""Faults from outside: an engine in front of another, whose streams can be watched, and cut at any byte, whose containers can
-be killed there, and whose keepers meet a full disk or their end at any change of it.
+"""An engine that injects one fault into a test event.
+
+It stands in front of another engine and counts the bytes of its streams. It can cut a stream or
+kill its container at any byte. A keeper can be killed, or find its disk full, at any change that
+it makes to its disk.
 """
 
 from __future__ import annotations
@@ -26,24 +29,33 @@ CUT = "cut off"
 
 _WORDS = re.compile(
     rf"the (?P<victim>{RUN}|{KEEPER}|{HARNESS}) is (?P<action>{KILLED}|{CUT}|{FULL}) "
-    rf"(?:at byte (?P<byte>\d+) (?P<way>{TO}|{FROM}) the (?P<stream>{RUN}|{KEEPER})|at change (?P<change>\d+) of its disk)"
+    rf"(?:at byte (?P<byte>\d+) (?P<way>{TO}|{FROM}) the (?P<stream>{RUN}|{KEEPER})"
+    rf"|at change (?P<change>\d+) of its disk)"
 )
 
 
 @dataclass(frozen=True)
 class StreamPlace:
-    """So many bytes of what goes to a container, or comes from it, in one test event."""
+    """A byte of what goes to a container, or comes from it, in one test event."""
 
+    # RUN or KEEPER.
     stream: str
+    # TO or FROM.
     way: str
+    # Counted from the start of the test event.
     byte: int
 
 
 @dataclass(frozen=True)
 class TimedFault:
-    """What happens to whom, and when: after so many bytes, or before so many changes of the victim's disk."""
+    """One fault: its victim, what happens, and when.
 
+    The fault comes after `place`, or before change number `change` (from 1) of the victim's disk.
+    """
+
+    # RUN, KEEPER or HARNESS.
     victim: str
+    # KILLED, CUT or FULL.
     action: str
     place: StreamPlace | None = None
     change: int = 0
@@ -58,10 +70,10 @@ class TimedFault:
 
     @classmethod
     def parse(cls, words: str) -> TimedFault:
-        """The fault that `str(fault)` wrote. Raises UsageError for anything else."""
+        """Return the fault that `str(fault)` wrote. Raises UsageError for any other text."""
         found = _WORDS.fullmatch(words)
         if not found:
-            raise UsageError(f"{words!r} is no fault")
+            raise UsageError(f"{words!r} is not a fault: copy the token whole")
         if found["change"]:
             return cls(found["victim"], found["action"], change=int(found["change"]))
         return cls(
@@ -73,28 +85,31 @@ class TimedFault:
 
 @dataclass
 class Turn:
-    """What one side says until the other does."""
+    """What one side sends until the other side answers."""
 
     stream: str
     way: str
-    start: int  # bytes of this stream and way before it
+    # Bytes of this stream and way before the turn, and at its end.
+    start: int
     end: int
 
 
 @dataclass
 class Course:
-    """What was seen of one test event."""
+    """What was observed of one test event."""
 
     turns: list[Turn] = field(default_factory=list)
-    opened: dict[str, int] = field(default_factory=dict)  # stream to the number of turns before it
-    changes: int = 0  # of the keeper's disk
+    # Stream to the number of turns before it was opened.
+    opened: dict[str, int] = field(default_factory=dict)
+    # Changes of the keeper's disk.
+    changes: int = 0
     _counts: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def open(self, stream: str) -> None:
         self.opened.setdefault(stream, len(self.turns))
 
     def pass_by(self, stream: str, way: str, size: int) -> int:
-        """Note `size` bytes; returns how many there were before."""
+        """Count `size` bytes; return how many came before them."""
         before = self._counts.get((stream, way), 0)
         self._counts[stream, way] = before + size
         last = self.turns[-1] if self.turns else None
@@ -106,7 +121,7 @@ class Course:
 
 
 class FaultyEngine:
-    """Like the engine behind it in everything but the one fault that is armed."""
+    """Does what the engine behind it does, except for the one fault that is armed."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -129,14 +144,14 @@ class FaultyEngine:
             KEEPER, self._engine.open_keeper(volume, self._spoiled(program, fault))
         )
         if fault and fault.victim == KEEPER and not fault.place and self._fault is not fault:
-            # One that a head start took, and that was only being opened when the test event with the fault had ended.
+            # A head start asked for this keeper; the test event with the fault ended meanwhile.
             stream.cut()
             stream.kill()
         return stream
 
     @contextmanager
     def armed(self, fault: TimedFault) -> Iterator[None]:
-        """The fault waits for its moment in the test event of this block."""
+        """Arm the fault for the test event in this block."""
         renew = fault.victim == KEEPER and not fault.place
         if renew:
             self._end_keepers()
@@ -150,7 +165,7 @@ class FaultyEngine:
 
     @contextmanager
     def recording(self) -> Iterator[Course]:
-        """The course of the test event of this block."""
+        """Record the course of the test event in this block."""
         self._end_keepers()
         self._counting, self._course = True, Course()
         try:
@@ -160,9 +175,10 @@ class FaultyEngine:
             self._end_keepers()
 
     def pass_by(self, stream: str, way: str, size: int) -> int | None:
-        """Note `size` bytes that are about to pass; returns after how many of them the fault comes, if it does."""
+        """Count `size` bytes about to pass; return how many pass before the fault, or None."""
         before = self._course.pass_by(stream, way, size)
-        fault = self._fault  # another stream may be struck meanwhile
+        # Another stream may trigger it meanwhile.
+        fault = self._fault
         place = fault.place if fault else None
         if (
             place
@@ -173,7 +189,7 @@ class FaultyEngine:
         return None
 
     def strike(self) -> None:
-        """The fault happens, once."""
+        """Trigger the fault, once."""
         fault, self._fault = self._fault, None
         if fault is None:
             return
@@ -186,16 +202,16 @@ class FaultyEngine:
                 stream.kill()
 
     def changed(self, times: int) -> None:
-        """A keeper told of changes of its disk."""
+        """Count changes that a keeper reports of its disk."""
         self._course.changes += times
 
     @property
     def counting(self) -> bool:
-        """Whether keepers tell of changes of their disk."""
+        """Whether keepers report the changes of their disk."""
         return self._counting
 
     def forget(self, stream: _Watched) -> None:
-        """It was closed."""
+        """Drop a closed stream."""
         for streams in self._streams.values():
             if stream in streams:
                 streams.remove(stream)
@@ -207,7 +223,7 @@ class FaultyEngine:
         return watched
 
     def _end_keepers(self) -> None:
-        """Whoever holds one finds out when it next asks something of it, and opens another."""
+        """End all keepers; whoever uses one notices at the next request and opens another."""
         for stream in list(self._streams[KEEPER]):
             stream.cut()
             stream.kill()
@@ -223,17 +239,17 @@ class FaultyEngine:
 
 
 def spoil(program: bytes, call: str) -> bytes:
-    """A keeper's program that makes this call of harness.verify.proofs.faults.disk_faults before anything else."""
+    """Return a keeper's program that first makes this call of `disk_faults`."""
     return beginning_with(program, source_of("faults/disk_faults.py"), call.encode())
 
 
 def source_of(module: str) -> bytes:
-    """A module of harness.verify.proofs, to be run where there is none."""
+    """Return the source of a module below harness.verify.proofs, to run where it is missing."""
     return resources.files("harness.verify.proofs").joinpath(module).read_bytes()
 
 
 def beginning_with(program: bytes, *first: bytes) -> bytes:
-    """A keeper's program that runs these pieces of Python before anything else."""
+    """Return a keeper's program that first runs these pieces of Python."""
     made = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(program)) as old,
@@ -246,7 +262,7 @@ def beginning_with(program: bytes, *first: bytes) -> bytes:
 
 
 class _Watched:
-    """A stream whose bytes are counted, and that can be cut."""
+    """A stream that counts its bytes, and can be cut."""
 
     def __init__(self, name: str, stream: Stream, engine: FaultyEngine) -> None:
         self._name, self._stream, self._engine = name, stream, engine
@@ -285,13 +301,14 @@ class _Watched:
         self._stream.close_write()
 
     def cut(self) -> None:
-        """Nothing more passes, in either direction; the other side sees the end of its input."""
+        """Let nothing more pass in either direction; the other side sees the end of its input."""
         self._is_cut = True
         self._stream.close_write()
 
     def kill(self) -> None:
         self._stream.kill()
-        self._is_cut = True  # what was still on its way when the container died does not arrive
+        # What was under way when the container died does not arrive.
+        self._is_cut = True
 
     def close(self) -> None:
         self._engine.forget(self)

@@ -1,4 +1,4 @@
-"""A harness to be killed: a process of its own that plays one test event in which a fault waits."""
+"""A harness that a proof kills: a process that plays one test event with a fault."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.verify.proofs.shared.subject import SECONDS, Subject
 
 @dataclass(frozen=True)
 class _Play:
-    """What the process is told."""
+    """What the process is asked to play."""
 
     variant: Variant
     engine: Engine
@@ -33,21 +33,25 @@ class _Play:
     place: str
     avatar: Avatar
     files: dict[str, str | bytes]
-    fault: TimedFault | None  # None: count the changes of the disk
+    # None: count the changes of the disk.
+    fault: TimedFault | None
 
 
 @dataclass(frozen=True)
-class Told:
-    """What it tells when it has come to its end."""
+class PlayReport:
+    """What the process reports at its end."""
 
+    # "completed", "timed_out" or "faulty" as in Outcome, or "broken" if the process itself failed.
     outcome: str
     reason: str
+    # Changes of the disk that were counted.
     changes: int
 
 
 def can_play(subject: Subject, runner: BaseRunner) -> bool:
-    """Whether another process can play this runner: the engine and the kind of runner must be importable there, and the
-    katas have a name.
+    """Whether another process can play this runner.
+
+    It must be able to import the engine and the runner, and the katas must have a name.
     """
     try:
         pickle.dumps((subject.variant, subject.engine))
@@ -62,14 +66,14 @@ def play_with_fault(
     avatar: Avatar,
     files: dict[str, str | bytes],
     fault: TimedFault | None,
-) -> Told | None:
-    """One test event of another process, with the katas of this runner; None where that process was killed."""
-    told = _Play(
+) -> PlayReport | None:
+    """Play a test event in another process, with this runner's katas; None if it was killed."""
+    play = _Play(
         subject.variant, subject.engine, subject.image, place_of(runner.katas), avatar, files, fault
     )
     done = subprocess.run(
         command(__name__),
-        input=pickle.dumps(sys.path) + pickle.dumps(told),
+        input=pickle.dumps(sys.path) + pickle.dumps(play),
         capture_output=True,
         check=False,
         timeout=SECONDS * 2,
@@ -77,37 +81,38 @@ def play_with_fault(
     if done.returncode < 0:
         return None
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        return Told("broken", said[-1] if said else f"exit {done.returncode}", 0)
-    return Told(**json.loads(done.stdout))
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        return PlayReport("broken", lines[-1] if lines else f"exit {done.returncode}", 0)
+    return PlayReport(**json.loads(done.stdout))
 
 
 def main() -> None:
-    """Entry point of the process."""
-    told: _Play = pickle.load(sys.stdin.buffer)
+    """Play what stdin asks for: the entry point of the process."""
+    play: _Play = pickle.load(sys.stdin.buffer)
     changes = 0
 
     def count() -> None:
         nonlocal changes
         changes += 1
 
-    faulty = FaultyEngine(told.engine)
+    faulty = FaultyEngine(play.engine)
     with (
-        closing(told.engine),
-        closing(told.variant.open(cast(Engine, faulty), told.place, image=told.image)) as runner,
+        closing(play.engine),
+        closing(play.variant.open(cast(Engine, faulty), play.place, image=play.image)) as runner,
     ):
-        if told.fault is None:
+        if play.fault is None:
             disk_faults.install(disk_faults.COUNTED, 0, count)
-        elif not told.fault.place:
-            disk_faults.install(told.fault.action, told.fault.change)
+        elif not play.fault.place:
+            disk_faults.install(play.fault.action, play.fault.change)
         try:
-            if told.fault and told.fault.place:
-                with faulty.armed(told.fault):
-                    run = runner.run(told.avatar, told.files, max_seconds=SECONDS)
+            if play.fault and play.fault.place:
+                with faulty.armed(play.fault):
+                    run = runner.run(play.avatar, play.files, max_seconds=SECONDS)
             else:
-                run = runner.run(told.avatar, told.files, max_seconds=SECONDS)
+                run = runner.run(play.avatar, play.files, max_seconds=SECONDS)
             outcome, reason = str(run.outcome), run.reason
         except HarnessError as error:
             outcome, reason = "faulty", str(error)
         print(json.dumps({"outcome": outcome, "reason": reason, "changes": changes}), flush=True)  # noqa: T201
-        os._exit(0)  # a disk that is full stays so
+        # The disk of this process stays full, so nothing can be tidied up.
+        os._exit(0)
