@@ -1,4 +1,4 @@
-"""Engines: what run-containers, keepers and volumes are made of. One interface, two implementations."""
+"""Engines start run-containers and keepers, and hold volumes: `docker/` and `local/`."""
 
 from __future__ import annotations
 
@@ -15,71 +15,90 @@ __all__ = ["Engine", "Execution", "Limits", "Sandbox", "SandboxSpec", "Stream", 
 
 @dataclass(frozen=True)
 class Volume:
-    """Where the katas of a data-container live; only a keeper looks into it."""
+    """Holds the katas of a data-container. Only a keeper looks inside."""
 
     name: str
-    temporary: bool  # goes with its owner
-    katas: str = (
-        ""  # the katas that it holds a part of; empty: it holds all of those of its own name
-    )
+    """Its name on the engine."""
+
+    temporary: bool
+    """Whether it is removed with its owner."""
+
+    katas: str = ""
+    """The name of the katas that it holds a part of. Empty: it holds all katas of its own name."""
 
 
 def part_of(name: str, katas: str | None) -> str:
-    """What Volume.katas is for the volume of this name whose label says `katas`; older ones have none."""
+    """Return `Volume.katas` for the volume `name` with the label `katas`; old ones have none."""
     return "" if katas in (None, name) else str(katas)
 
 
 class Engine(Protocol):
-    """Makes run-containers and keepers, and finds what a crash left of them. One that can be pickled is made anew in another
-    process: there it reaches the same, and owns nothing yet.
+    """Starts run-containers and keepers, and finds what a crash left of them.
+
+    Unpickling an engine in another process connects it anew: it reaches the same containers and
+    volumes, and owns none of them yet.
     """
 
     name: str
-    isolates: bool  # whether a run is kept from the host and from other runs
+    """What `--engine` calls it."""
+
+    isolates: bool
+    """Whether it separates a run from the host and from other runs."""
+
     gaps: tuple[str, ...]
-    """What an engine that isolates would bound and this one does not, with the reason; empty where nothing is left open."""
+    """What this engine isolates but cannot bound or filter, each with the reason. Empty:
+    nothing.
+    """
+
     player: tuple[int, int] | None
-    """Uid and gid of the player as a keeper sees them, to whom it hands over what a run is to write in a mounted volume;
-    None where the player is the keeper's own user.
+    """Uid and gid of the player as a keeper sees them. The keeper gives the player the files that a
+    run may write in a mounted volume. None: the player is the keeper's own user.
     """
 
     def describe(self) -> Mapping[str, str]:
-        """Facts for a result file: version, storage driver, kernel, tar, and so on."""
+        """Return facts for a result file: version, storage driver, kernel and so on."""
 
     def check_image(self, image: str | None) -> str:
-        """The image that will be used; raises ImageError when it is missing or would give stale builds."""
+        """Return the image that runs will use.
+
+        Raises ImageError if it is missing, or would give stale builds.
+        """
 
     def open(self, spec: SandboxSpec) -> Sandbox:
-        """Begin to start a run-container and return; a failure is raised by the sandbox's first use."""
+        """Begin to start a run-container, and return at once.
+
+        If the start fails, the first use of the sandbox raises.
+        """
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
-        """Start a keeper: a Python program (a zipapp) beside the volume, whose folder is its argument."""
+        """Start a keeper for the volume: a Python zipapp, with the volume's folder as argument."""
 
     def refusal(self, mount: type[Mount]) -> str:
-        """Why this engine cannot mount so, and what to do; empty when it can."""
+        """Say why this engine cannot make such a mount, and what to do. Empty: it can."""
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
-        """Make the volume unless it exists, with a part of the katas of that name, or all of those of its own."""
+        """Create the volume unless it exists. `katas` is as in `Volume`."""
 
     def volumes(self) -> Sequence[Volume]:
-        """All volumes with the harness's label."""
+        """Return all volumes with the harness's label."""
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume and the katas in it."""
+        """Remove a volume with the katas in it."""
 
     def traces(self) -> Sequence[str]:
-        """What this engine object has started and is still there, a line each; volumes are left out."""
+        """Say what this engine object started that still exists, a line each. Omits volumes."""
 
     def leftovers(self) -> Sequence[str]:
-        """What owners that have gone left behind, a line each."""
+        """Say what owners left that have ended, a line each."""
 
     def sweep(self) -> Sequence[str]:
-        """Remove the leftovers; returns what was removed, a line each. Touches nothing that has a living
-        owner.
+        """Remove the leftovers, and say what was removed, a line each.
+
+        Touches nothing whose owner is alive.
         """
 
     def left_alone(self) -> Sequence[tuple[str, str]]:
-        """What may be left behind, but is not removed, since that cannot be told from here: what, and why."""
+        """Return what may be a leftover but cannot be judged from here, each with the reason."""
 
     def close(self) -> None:
-        """Wait until everything that this engine object started has gone."""
+        """Wait until everything that this engine object started has ended."""

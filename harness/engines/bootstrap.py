@@ -1,7 +1,7 @@
-"""How a program reaches a keeper: on its stdin, so that a keeper's image never lags behind the harness.
+"""Send a keeper its program on stdin, so that the keeper's image never lags behind the harness.
 
-The image holds only Python. The first thing on stdin is the length of a zipapp, then the zipapp; what follows
-is the program's own input.
+The image holds only Python. Stdin begins with the length of a zipapp, then the zipapp; the
+program's own input follows.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ with tempfile.TemporaryFile() as file:
     file.flush()
     runpy.run_path(f"/proc/self/fd/{file.fileno()}", run_name="__main__")
 """
-"""Run by `python3 -I -c`; further arguments are the program's. The file has no name that a keeper could leave behind."""
+"""The script for `python3 -I -c`; the program gets the other arguments. The file has no name, so no
+keeper can leave it behind.
+"""
 
 
 def send_program(zipapp: bytes) -> bytes:
-    """What BOOTSTRAP expects first."""
+    """Return what BOOTSTRAP reads first."""
     return _LENGTH.pack(len(zipapp)) + zipapp

@@ -1,4 +1,4 @@
-"""Which engine: the one that was asked for, or the best that works here."""
+"""Choose an engine: the one that was asked for, or the best that works here."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ ENGINE_NAMES = ("auto", "docker", "local", "local-plain")
 
 @dataclass(frozen=True)
 class Choice:
-    """An engine, and why it was taken."""
+    """An engine, and why it was chosen."""
 
     engine: Engine
+    """Ready to run."""
+
     why: str
-    warning: str = (
-        ""  # what a run may do there that it may not elsewhere, unless that was asked for
-    )
+    """Why it was chosen, in one line."""
+
+    warning: str = ""
+    """What a run may do on it that others forbid. Empty: nothing, or the caller asked for it."""
 
 
 def choose(
@@ -31,14 +34,15 @@ def choose(
     image: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Choice:
-    """The engine of this name, ready to run: images that are missing are made, which `report` hears about.
+    """Return the engine `name`, ready to run. Builds missing images, and tells `report` about it.
 
-    `auto` takes Docker when it answers and its images are there or can be made, else the local engine; so an
-    image of the user's own rules the local engine out. `local-plain` does without bubblewrap. What the engine leaves open is
-    the choice's `warning`. Raises EngineError where there is none, and UsageError for an unknown name.
+    `auto` takes Docker if it answers and its images exist or can be built; otherwise the local
+    engine, unless `image` is given. `local-plain` leaves out bubblewrap.
+
+    Raises EngineError if no engine works, and UsageError for an unknown name.
     """
     if name not in ENGINE_NAMES:
-        raise UsageError(f"there is no engine {name}; there are: {', '.join(ENGINE_NAMES)}")
+        raise UsageError(f"there is no engine {name}; take one of: {', '.join(ENGINE_NAMES)}")
     if name.startswith("local"):
         local = LocalEngine(bubblewrap=False if name == "local-plain" else None)
         asked = f"asked for; isolation: {local.note}"
@@ -52,20 +56,21 @@ def choose(
         if image is not None:
             raise
         local = LocalEngine()
-        report(f"{error}; so the local engine is taken, which has katas of its own")
-        return Choice(local, f"Docker is not to be had; isolation: {local.note}", warning(local))
+        report(f"{error}; taking the local engine instead, which keeps its own katas")
+        return Choice(local, f"Docker does not work here; isolation: {local.note}", warning(local))
     return Choice(docker, f"it answers at {docker.host}", warning(docker))
 
 
 def warning(engine: Engine) -> str:
-    """What a run may do on this engine that it may not where all is in place, in one line; empty where nothing is left open."""
+    """Say in one line what a run may do on this engine that others forbid. Empty: nothing."""
     if not engine.isolates:
         return (
-            "runs are NOT ISOLATED here: the player's code reaches this machine's files, processes and network; "
-            "run only code that you trust, install bubblewrap, or start Docker (harness doctor says more)"
+            "runs are NOT ISOLATED here: the player's code reaches this machine's files, processes "
+            "and network; run only code that you trust, install bubblewrap, or start Docker "
+            "(harness doctor says more)"
         )
     if engine.gaps:
-        return f"runs are kept apart, but {'; '.join(engine.gaps)}; harness doctor says what to do"
+        return f"runs are isolated, but {'; '.join(engine.gaps)}; harness doctor says what to do"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Where the fixtures are: beside the package in a checkout, inside it once installed."""
+"""Find the fixtures: beside the package in a checkout, inside it once installed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def fixture(name: str) -> Path:
-    """A folder or file of the fixtures, such as `trees` or `images/rootfs.sh`."""
+    """Return the path of a fixture, such as `trees` or `images/rootfs.sh`."""
     package = Path(str(resources.files("harness")))
     for folder in (package.parent / "fixtures", package / "_fixtures"):
         if (folder / "trees").is_dir():

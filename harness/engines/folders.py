@@ -1,9 +1,8 @@
-"""Folders that have an owner: the local engine's, and those of whatever else needs one that `harness clean` finds after a
-crash.
+"""Folders with a label that names their owner, so that `harness clean` finds what a crash left.
 
-Others may be at work where they lie: in a shared /tmp anybody may have made a folder of the name that is wanted, or put a link
-or a named pipe into its way. So each is reached from the one folder that holds them all, by descriptors, without following
-anything, and nothing is read or removed that is not this user's own.
+They may lie in a shared /tmp, where another user may have made a folder of the same name, or put a
+link or a named pipe in its place. So this module opens them by descriptors, from the folder that
+holds them all, follows no links, and reads and removes only what belongs to this user.
 """
 
 from __future__ import annotations
@@ -29,23 +28,26 @@ from harness.inside.disk import remove_tree
 from harness.inside.errors import EngineError
 
 _LONGEST = 4096
-"""Bytes of a label; this much is read of it."""
+"""Bytes that are read of a label."""
 
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _UNDER_WAY = re.compile(r"\.(?:making|removing)\.(.+)\.[0-9a-f]+")
-"""The name of a folder while it is made or removed. It says whose it is: the label is not there yet, or no more."""
+"""The name of a folder while it is created or removed. It names the owner, since the label may not
+be there.
+"""
 
 
 def state_home() -> Path:
-    """Where katas and volumes are kept between sessions; HARNESS_HOME names another place."""
+    """Return the folder that keeps katas and volumes; HARNESS_HOME overrides it."""
     return Path(os.environ.get("HARNESS_HOME") or platformdirs.user_state_path("harness"))
 
 
 def sandboxes_home() -> Path:
-    """Where this user's sandboxes are made. Not below a home folder, which a run under another uid may not
-    enter.
+    """Return the folder for this user's sandboxes.
+
+    It is not below the home folder, which a run under another uid may be unable to enter.
     """
     return Path(tempfile.gettempdir()) / f"harness-{os.geteuid()}"
 
@@ -55,18 +57,29 @@ class Labelled:
     """A folder with an owner."""
 
     name: str
-    owner: str  # what its label says
-    ours: bool  # this user's, and so is the label
-    temporary: bool = True  # goes with its owner
-    katas: str | None = None  # what a volume's label says
-    under_way: bool = False  # is only being made, or removed
+    """Its name on the shelf."""
+
+    owner: str
+    """What its label says."""
+
+    ours: bool
+    """Whether the folder and its label belong to this user."""
+
+    temporary: bool = True
+    """Whether it is removed with its owner."""
+
+    katas: str | None = None
+    """What a volume's label says. None: it has no such label."""
+
+    under_way: bool = False
+    """Whether it is being created or removed."""
 
 
 class Shelf:
-    """A folder that holds folders with owners."""
+    """A folder that holds folders with owners. Close it by leaving its `with` block."""
 
     def __init__(self, path: Path) -> None:
-        """Opens it. Raises OSError."""
+        """Open it. Raises OSError."""
         self.path = path
         self._folder = os.open(path, os.O_RDONLY | _FOLDER)
         self.ours = os.fstat(self._folder).st_uid == os.geteuid()
@@ -84,7 +97,7 @@ class Shelf:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """One sweep of this user's at a time: two would take the same folders apart, to each other's surprise."""
+        """Let one process of this user sweep at a time; two would remove the same folders."""
         fcntl.flock(self._folder, fcntl.LOCK_EX)
         try:
             yield
@@ -92,31 +105,34 @@ class Shelf:
             fcntl.flock(self._folder, fcntl.LOCK_UN)
 
     def open_up(self) -> None:
-        """Let others enter, though not look around, whatever this process's umask is: a player is one."""
+        """Let other users enter but not list it, whatever the umask: a player is another user."""
         os.fchmod(self._folder, 0o711)
 
     def labelled(self) -> list[Labelled]:
-        """The folders in it that have an owner, by name."""
-        found = (self._look(name) for name in sorted(os.listdir(self._folder)))
-        return [each for each in found if each]
+        """Return the folders in it that have an owner, sorted by name."""
+        folders = (self._look(name) for name in sorted(os.listdir(self._folder)))
+        return [folder for folder in folders if folder]
 
     def make(
         self, name: str, labels: Mapping[str, str], *, mode: int, inside: Mapping[str, int]
     ) -> bool:
-        """Make a folder with these labels, and folders inside, all at once; False if there is one. Raises OSError."""
+        """Create a folder with labels and inner folders, in one step. Returns False if it exists.
+
+        Raises OSError.
+        """
         making = self._under_way("making")
         os.mkdir(making, 0o700, dir_fd=self._folder)
         try:
             folder = os.open(making, os.O_RDONLY | _FOLDER, dir_fd=self._folder)
             try:
-                for each, permissions in inside.items():
-                    os.mkdir(each, dir_fd=folder)
-                    os.chmod(each, permissions, dir_fd=folder)
-                for label, said in labels.items():
+                for inner, permissions in inside.items():
+                    os.mkdir(inner, dir_fd=folder)
+                    os.chmod(inner, permissions, dir_fd=folder)
+                for label, content in labels.items():
                     file = os.open(
                         label, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o644, dir_fd=folder
                     )
-                    os.write(file, said.encode())
+                    os.write(file, content.encode())
                     os.close(file)
                 os.fchmod(folder, mode)
             finally:
@@ -130,8 +146,9 @@ class Shelf:
         return True
 
     def remove(self, name: str) -> None:
-        """Remove a folder with all that is in it; a missing one is fine. Raises OSError. What is left of it then, or after a
-        crash, has no name that anybody would look for, but one that `harness clean` knows.
+        """Remove a folder and what is in it; a missing one is fine. Raises OSError.
+
+        What an error or a crash leaves has a name that only `harness clean` looks for.
         """
         removing = self._under_way("removing")
         try:
@@ -147,7 +164,7 @@ class Shelf:
         try:
             folder = os.open(name, os.O_PATH | _FOLDER, dir_fd=self._folder)
         except OSError:
-            return None  # no folder, or its owner has just removed it
+            return None  # not a folder, or its owner has just removed it
         try:
             ours = os.fstat(folder).st_uid == os.geteuid()
             if under_way := _UNDER_WAY.fullmatch(name):
@@ -168,7 +185,7 @@ class Shelf:
 
 
 def _read(folder: int, label: str) -> tuple[str, bool] | None:
-    """What a label of an open folder says, and whether it is this user's; None if it is no plain file."""
+    """Return what a label says, and whether it is this user's; None if it is not a plain file."""
     try:
         file = os.open(label, os.O_RDONLY | _FILE, dir_fd=folder)
     except OSError:
@@ -183,12 +200,12 @@ def _read(folder: int, label: str) -> tuple[str, bool] | None:
 
 
 SCRATCH = "files"
-"""The folder inside a temporary one that holds only what its user puts there."""
+"""The folder inside a temporary one that holds the user's files, without the label."""
 
 
 @contextlib.contextmanager
 def scratch(kind: str) -> Iterator[Path]:
-    """An empty folder, for this user alone, that goes with the block, or with the next `harness clean`."""
+    """Give the block an empty folder that only this user can enter, and remove it afterwards."""
     folder = temporary_folder(kind, inside={SCRATCH: 0o700})
     try:
         yield folder / SCRATCH
@@ -198,7 +215,7 @@ def scratch(kind: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def probe_volume(home: Path) -> Iterator[Path]:
-    """The same in a home of volumes, to find out what can be done on its file system. Raises OSError."""
+    """Do the same where volumes are kept, to try what their file system can do. Raises OSError."""
     home.mkdir(parents=True, exist_ok=True)
     with Shelf(home) as shelf:
         name = _make(shelf, "probe", {TEMPORARY: ""}, {SCRATCH: 0o755})
@@ -209,15 +226,18 @@ def probe_volume(home: Path) -> Iterator[Path]:
 
 
 def temporary_folder(kind: str, *, inside: Mapping[str, int] = MappingProxyType({})) -> Path:
-    """A fresh folder of this process's, where `harness clean` finds it should the process not come to remove it with
-    `remove_folder`; with folders `inside` of these modes.
+    """Create a folder that this process owns, with the inner folders `inside`, by name and mode.
+
+    Remove it with `remove_folder`; after a crash, `harness clean` does.
     """
     base = sandboxes_home()
     try:
         base.mkdir(exist_ok=True, parents=True)
         with Shelf(base) as shelf:
             if not shelf.ours:
-                raise EngineError(f"{base} is somebody else's; set TMPDIR to a folder of your own")
+                raise EngineError(
+                    f"{base} belongs to another user; set TMPDIR to a folder of your own"
+                )
             shelf.open_up()
             return base / _make(shelf, kind, {}, inside)
     except OSError as error:
@@ -227,7 +247,7 @@ def temporary_folder(kind: str, *, inside: Mapping[str, int] = MappingProxyType(
 
 
 def _make(shelf: Shelf, kind: str, labels: Mapping[str, str], inside: Mapping[str, int]) -> str:
-    """A folder of this process's, under a name that nothing has; returns the name. Raises OSError."""
+    """Create a folder that this process owns, and return its name. Raises OSError."""
     while True:
         name = f"{kind}-{secrets.token_hex(4)}"
         if shelf.make(
@@ -237,6 +257,6 @@ def _make(shelf: Shelf, kind: str, labels: Mapping[str, str], inside: Mapping[st
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder that has an owner, label and all; a missing one is fine. Raises OSError."""
+    """Remove a folder that has an owner, with its label; a missing one is fine. Raises OSError."""
     with contextlib.suppress(FileNotFoundError), Shelf(folder.parent) as shelf:
         shelf.remove(folder.name)

@@ -1,5 +1,6 @@
-"""Who a container, volume, folder or process belongs to: the label by which `harness clean` finds what a
-crash left.
+"""The owner of a container, volume, folder or process.
+
+Each is labelled with its owner, so that `harness clean` finds what a crash left.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OWNER_LABEL = "harness.owner"
+"""Label with the owner, as `str(Owner)` writes it."""
+
 TEMPORARY = "harness.temporary"
-"""Label of a volume that goes with its owner; katas that a user keeps do not carry it."""
+"""Label of a volume that is removed with its owner. Volumes that a user keeps do not have it."""
 
 KATAS = "harness.katas"
-"""Label of every data-container: the name of the katas that it holds all or a part of."""
+"""Label of every data-container: the name of the katas that it holds, all or a part of them."""
 
 _WRITTEN = re.compile(r"([^/\s]+)/([^/\s]+)/(?:(\d+-\d+)/)?(\d{1,10})/(\d{1,20})", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What this process can tell of an owner. What is in doubt is left alone."""
+    """Whether an owner has ended, as far as this process can tell."""
 
     gone: bool
-    doubt: str = ""  # why it cannot be told whether the owner lives; empty if it can
+    """Whether it has surely ended."""
+
+    doubt: str = ""
+    """Why this process cannot tell. Empty: it can. What is in doubt is left alone."""
 
 
 LIVES, GONE = Fate(gone=False), Fate(gone=True)
@@ -34,27 +40,38 @@ LIVES, GONE = Fate(gone=False), Fate(gone=True)
 
 @dataclass(frozen=True)
 class Owner:
-    """One process of one boot of one machine: a process id alone is used again sooner or later, and means another process in
-    each pid namespace.
+    """One process of one boot of one machine.
+
+    A process id alone is not enough: the kernel reuses it, and each pid namespace has its own.
     """
 
     host: str
+    """The machine's name."""
+
     boot: str
+    """The kernel's id of the boot (/proc/sys/kernel/random/boot_id)."""
+
     process: int
-    started: int  # clock ticks since that boot (proc(5), field 22 of stat), as its time namespace counts them
-    namespaces: str = ""  # of process ids and of time, by their inodes; earlier versions wrote none
+    """The process id."""
+
+    started: int
+    """Clock ticks from the boot to its start (proc(5), field 22 of stat), in its time namespace."""
+
+    namespaces: str = ""
+    """The inodes of its pid and time namespaces, "PID-TIME". Old versions wrote none."""
 
     @classmethod
     def current(cls) -> Owner:
+        """Return this process."""
         return _current(os.getpid())
 
     @classmethod
     def parse(cls, text: str) -> Owner | None:
-        """The owner that `str(owner)` wrote; None when somebody else wrote it."""
-        found = _WRITTEN.fullmatch(text)
-        if not found:
+        """Parse what `str(owner)` wrote. Returns None for any other text."""
+        match = _WRITTEN.fullmatch(text)
+        if not match:
             return None
-        host, boot, namespaces, process, started = found.groups()
+        host, boot, namespaces, process, started = match.groups()
         return cls(host, boot, int(process), int(started), namespaces or "")
 
     def __str__(self) -> str:
@@ -62,12 +79,14 @@ class Owner:
         return f"{self.host}/{self.boot}/{inside}{self.process}/{self.started}"
 
     def has_gone(self) -> bool:
-        """True only when this process can tell that the owner has ended."""
+        """Return True only if the owner has surely ended."""
         return self.fate().gone
 
     def fate(self) -> Fate:
-        """Whether the owner has ended, as far as this process can tell: never of another machine, nor of another pid
-        namespace, unless the machine was started anew since.
+        """Return whether the owner has ended, as far as this process can tell.
+
+        It cannot tell for another machine, nor for another pid namespace unless the machine has
+        rebooted since.
         """
         here = Owner.current()
         if self.host != here.host:
@@ -79,16 +98,18 @@ class Owner:
                 return LIVES
             return Fate(gone=False, doubt="an earlier version of the harness made it")
         if self._pid_namespace() != here._pid_namespace():
-            return Fate(gone=False, doubt="it belongs to another pid namespace, say a container's")
+            return Fate(
+                gone=False, doubt="it belongs to another pid namespace, such as a container's"
+            )
         return self._fate_of_the_process(here)
 
     def _fate_of_the_process(self, here: Owner) -> Fate:
         if not _exists(self.process):
             return GONE
-        found = _look(self.process)
-        if found is None:
-            return Fate(gone=False, doubt="its process cannot be looked at from here")
-        started, alive = found
+        status = _look(self.process)
+        if status is None:
+            return Fate(gone=False, doubt="its process cannot be seen from here")
+        started, alive = status
         if not alive:
             return GONE
         if self.namespaces != here.namespaces:
@@ -101,7 +122,7 @@ class Owner:
 
 @functools.lru_cache(maxsize=1)
 def _current(process: int) -> Owner:
-    """This process, whose id is the key: a fork of it is another."""
+    """Return this process. Its id is the cache's key, because a fork is another owner."""
     status = _parse(Path("/proc/self/stat").read_text(errors="replace"))
     return Owner(
         platform.node(), _boot(), process, status[0], f"{_namespace('pid')}-{_namespace('time')}"
@@ -113,7 +134,7 @@ def _boot() -> str:
 
 
 def _namespace(kind: str) -> str:
-    """Its inode: no two that exist at a time share one. 0 where the kernel has none of this kind."""
+    """Return the inode of this process's namespace, or 0 if the kernel has none of this kind."""
     try:
         return re.sub(r"\D", "", os.readlink(f"/proc/self/ns/{kind}"))
     except OSError:
@@ -121,7 +142,7 @@ def _namespace(kind: str) -> str:
 
 
 def _exists(process: int) -> bool:
-    """Asked of the kernel itself: where /proc hides the processes of others, one that lives is not there."""
+    """Ask the kernel, because /proc may hide the living processes of other users."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -132,13 +153,13 @@ def _exists(process: int) -> bool:
 
 
 def _started(process: int) -> int | None:
-    """None also of one that has ended, or cannot be seen."""
-    found = _look(process)
-    return found[0] if found and found[1] else None
+    """Return when the process was started; None if it has ended or cannot be seen."""
+    status = _look(process)
+    return status[0] if status and status[1] else None
 
 
 def _look(process: int) -> tuple[int, bool] | None:
-    """When a process of this pid namespace was started, and whether it has not ended; None where it cannot be seen."""
+    """Return when a process was started, and whether it is alive; None if it cannot be seen."""
     if not _proc_is_ours():
         return None
     try:
@@ -150,14 +171,15 @@ def _look(process: int) -> tuple[int, bool] | None:
 def _parse(status: str) -> tuple[int, bool]:
     # The program's name, in parentheses, may itself hold spaces and parentheses.
     fields = status.rpartition(")")[2].split()
-    # Of a process that has ended and that nobody has waited for, one thread is left.
+    # A process that has ended, and that nobody has waited for yet, has one thread left.
     ended = fields[0] in "ZX" and int(fields[17]) <= 1
     return int(fields[19]), not ended
 
 
 def _proc_is_ours() -> bool:
-    """Whether /proc shows the pid namespace that this process is in: it has one number there, and not one for each
-    namespace on the way down to its own.
+    """Return whether /proc shows this process's own pid namespace.
+
+    NSpid lists the process's id in each namespace from that of /proc down to its own.
     """
     for line in Path("/proc/self/status").read_text(errors="replace").splitlines():
         if line.startswith("NSpid:"):

@@ -1,7 +1,8 @@
-"""The table of system calls as the two kinds of engine take it: a program for the kernel's filter, compiled by libseccomp, and a
-profile in Docker's words.
+"""The table of system calls, in the forms that engines take.
 
-libseccomp is called through ctypes: of its Python bindings one is of a distribution's own Python, and the others are not kept.
+`program` compiles it with libseccomp to a filter for the kernel; `profile` writes it as Docker's
+JSON. ctypes calls libseccomp, because its Python bindings are unmaintained, or work only with a
+distribution's own Python.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class _Comparison(ctypes.Structure):
 
 @functools.cache
 def filter_problem() -> str:
-    """Why no filter can be compiled here; empty when one can."""
+    """Say why no filter can be compiled here. Empty: one can."""
     try:
         program()
     except EngineError as error:
@@ -48,7 +49,10 @@ def filter_problem() -> str:
 
 @functools.cache
 def program() -> bytes:
-    """The filter for this machine's kernel, as `bwrap --seccomp` reads it. Raises EngineError where it cannot be compiled."""
+    """Compile the filter for this machine's kernel, as `bwrap --seccomp` reads it.
+
+    Raises EngineError if it cannot be compiled.
+    """
     try:
         library = ctypes.CDLL(LIBRARY)
     except OSError:
@@ -68,9 +72,9 @@ def program() -> bytes:
     library.seccomp_export_bpf.argtypes = [ctypes.c_void_p, ctypes.c_int]
     filter_ = library.seccomp_init(_ERROR | DEFAULT)
     if not filter_:
-        raise EngineError(f"{LIBRARY} makes no filter")
+        raise EngineError(f"{LIBRARY} cannot make a filter")
     try:
-        library.seccomp_attr_set(filter_, _OPTIMIZE, 2)  # an older one cannot, and is slower
+        library.seccomp_attr_set(filter_, _OPTIMIZE, 2)  # old libraries fail, and filter slower
         if second := SECOND_ABI.get(platform.machine()):
             _do(
                 library.seccomp_arch_add(
@@ -78,7 +82,7 @@ def program() -> bytes:
                 )
             )
         for rule in RULES:
-            if rule.error != DEFAULT:  # which the library takes for a mistake
+            if rule.error != DEFAULT:  # the library rejects a rule that equals its default
                 _add(library, filter_, rule)
         descriptor = os.memfd_create("filter", os.MFD_CLOEXEC)
         try:
@@ -92,7 +96,7 @@ def program() -> bytes:
 
 @functools.cache
 def profile() -> str:
-    """The same for `security_opt` of a Docker engine, which may run on another machine than this one."""
+    """Return the table as Docker's JSON, for `security_opt`, for any machine."""
     architectures = [
         {"architecture": _docker_name(machine), "subArchitectures": [_docker_name(second)]}
         for machine, second in SECOND_ABI.items()
@@ -116,7 +120,7 @@ def _add(library: ctypes.CDLL, filter_: int, rule: Rule) -> None:
         compared[0] = _Comparison(0, _COMPARISONS[when.comparison], first, second)
     for name in rule.names:
         number = library.seccomp_syscall_resolve_name(name.encode())
-        if number != _UNKNOWN:  # newer than the library: the default is for it
+        if number != _UNKNOWN:  # newer than the library: the default applies
             _do(
                 library.seccomp_rule_add_array(
                     filter_, action, number, int(when is not None), compared
@@ -126,7 +130,7 @@ def _add(library: ctypes.CDLL, filter_: int, rule: Rule) -> None:
 
 def _do(result: int) -> None:
     if result:
-        raise EngineError(f"{LIBRARY} makes no filter: {os.strerror(-result)}")
+        raise EngineError(f"{LIBRARY} cannot make a filter: {os.strerror(-result)}")
 
 
 def _docker_name(machine: str) -> str:
@@ -134,13 +138,13 @@ def _docker_name(machine: str) -> str:
 
 
 def _docker_rule(rule: Rule) -> dict[str, object]:
-    told: dict[str, object] = {
+    fields: dict[str, object] = {
         "names": list(rule.names),
         "args": [_docker_argument(rule.when)] if rule.when else [],
     }
     if rule.error:
-        return told | {"action": "SCMP_ACT_ERRNO", "errnoRet": rule.error}
-    return told | {"action": "SCMP_ACT_ALLOW"}
+        return fields | {"action": "SCMP_ACT_ERRNO", "errnoRet": rule.error}
+    return fields | {"action": "SCMP_ACT_ALLOW"}
 
 
 def _docker_argument(when: When) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What a run-container is asked to be: values that both engines understand."""
+"""What the harness asks an engine for: the limits, the mount and the user of a run-container."""
 
 from __future__ import annotations
 
@@ -12,29 +12,42 @@ from harness.inside.errors import UsageError
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 _MOST = 1 << 62
-"""No bound is as large: kernels and tools count in 64 bits, with a sign, and a little is added to some."""
+"""Every limit is smaller: kernels and tools count in signed 64 bits, and some add a little."""
 
 NOBODY = 65534
-"""The uid and gid that the player's code has unless the katas are mounted."""
+"""The uid and gid of the player's code, unless the katas are mounted."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds of one test event, in bytes unless the name says otherwise."""
+    """The limits of one test event: above 0, and all but `event_seconds` integers below 2^62."""
 
-    memory: int = 2 * GIB  # all processes together; a sandbox that is piped into lives in it too
-    sandbox: int = (
-        GIB  # of a sandbox that is piped into; a mounted one has the bounds of its own disk
-    )
-    temporary: int = 256 * MIB  # /tmp
-    file: int = 512 * MIB  # one file
-    output: int = 50 * KIB  # of each of stdout and stderr; the rest is dropped and flagged
+    memory: int = 2 * GIB
+    """Bytes of memory for all processes together. A sandbox that is piped into counts too."""
+
+    sandbox: int = GIB
+    """Bytes of a sandbox that is piped into. A mounted one is limited by its own disk."""
+
+    temporary: int = 256 * MIB
+    """Bytes of /tmp."""
+
+    file: int = 512 * MIB
+    """Bytes of one file."""
+
+    output: int = 50 * KIB
+    """Bytes of stdout, and of stderr. The rest is dropped, and the run says so."""
+
     processes: int = 256
+    """Processes and threads at once."""
+
     open_files: int = 1024
-    event_seconds: float = 600.0  # the whole test event, transport included, whatever hangs
+    """Open files of one process."""
+
+    event_seconds: float = 600.0
+    """Seconds for the whole test event, transport included, whatever hangs."""
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a bound that nothing keeps to, or that no engine can be told."""
+        """Raise UsageError for a limit that is out of range."""
         for name, bound in vars(self).items():
             if not 0 < bound < math.inf:
                 raise UsageError(f"Limits: {name} must be a number above 0, not {bound:g}")
@@ -46,52 +59,72 @@ class Limits:
 
 @dataclass(frozen=True)
 class WholeVolume:
-    """A volume that the run sees all of; its sandbox is one folder in it."""
+    """The run sees a whole volume; its sandbox is one folder in it."""
 
     volume: str
-    sandbox: str  # relative to the volume
+    """The volume's name."""
+
+    sandbox: str
+    """The sandbox's path, relative to the volume."""
 
 
 @dataclass(frozen=True)
 class PartOfVolume:
-    """One folder of a volume, and nothing else of it, becomes the sandbox."""
+    """One folder of a volume becomes the sandbox; the run sees nothing else of the volume."""
 
     volume: str
-    folder: str  # relative to the volume; it must be there when the run-container starts
+    """The volume's name."""
+
+    folder: str
+    """The folder's path, relative to the volume. It must exist when the run-container starts."""
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """Folders of a volume over each other become the sandbox: what the run changes goes to the topmost, of which the run sees
-    no more than of the others: the merged tree.
+    """An overlay mount of folders of a volume becomes the sandbox.
+
+    The run sees only the merged tree, and its changes go to the upper folder. All paths are
+    relative to the volume.
     """
 
     volume: str
-    lower: tuple[
-        str, ...
-    ]  # relative to the volume, the topmost first; not to be written to by anybody
-    upper: str  # takes the changes
-    work: str  # an empty folder for the kernel, on the same file system
+    """The volume's name."""
+
+    lower: tuple[str, ...]
+    """The lower folders, topmost first. Nobody may write to them while they are mounted."""
+
+    upper: str
+    """The folder that takes the changes."""
+
+    work: str
+    """An empty folder for the kernel, on the same file system."""
 
 
 Mount: TypeAlias = Path | WholeVolume | PartOfVolume | Overlay
-"""What becomes the sandbox where nothing is piped: a folder of the host, or of a volume."""
+"""What becomes the sandbox if nothing is piped: a folder of the host, or part of a volume."""
 
 
 @dataclass(frozen=True)
 class SandboxSpec:
-    """One run-container."""
+    """Describes one run-container."""
 
-    image: str | None = (
-        None  # None: the engine's own default; the local engine has only the host's programs
-    )
-    mount: Mount | None = None  # what becomes the sandbox; None: a fresh one to be piped into
-    roots: tuple[
-        int, ...
-    ] = ()  # inodes, one of which the folder that was mounted has; none: nobody looks
+    image: str | None = None
+    """The image. None: the engine's default. The local engine takes only None."""
+
+    mount: Mount | None = None
+    """What becomes the sandbox. None: an empty folder to pipe a tree into."""
+
+    roots: tuple[int, ...] = ()
+    """The inodes that the mounted folder may have. Empty: no check."""
+
     uid: int = NOBODY
+    """Uid of the player's code."""
+
     gid: int = NOBODY
+    """Gid of the player's code."""
+
     limits: Limits = field(default_factory=Limits)
-    in_place: bool = (
-        False  # a waiting shell for the floor, without the isolation that a local run pays for
-    )
+    """The limits of the test event."""
+
+    in_place: bool = False
+    """Whether to leave out isolation, for the shell that measures bare make."""

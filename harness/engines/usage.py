@@ -1,4 +1,4 @@
-"""What the processes of a run-container have used: the shell words that ask for it, and their answer."""
+"""The resources that a run-container has used: shell words that print them, and a parser."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ _COUNT = 'read -r value <{file} && echo "{word} $value"'
 _FIND = (
     'while read -r name value; do [ $name != {name} ] || echo "{word} $value{zeros}"; done <{file}'
 )
-# All of it built into the shell: a run may have left no process to be had.
+# Shell builtins only: after a run, there may be no process left to fork.
 
 
 def group_usage(unified: str, memory: str = "", processor: str = "") -> str:
-    """Shell words for a control group in the folder `unified`, of version 2, or else in those two of version 1."""
+    """Return shell words that print the usage of a control group.
+
+    `unified` is its folder in version 2; `memory` and `processor` are its folders in version 1.
+    """
     if unified:
         words = (
             _FIND.format(
@@ -53,10 +56,12 @@ if [ -e {_HERE}/cpu.stat ]; then
 else
 {group_usage("", f"{_HERE}/memory", f"{_HERE}/cpuacct")}
 fi"""
-"""Where the container sees its own control groups, of version 2 or 1."""
+"""Shell words that print the usage of the container that they run in, for both versions."""
 
 CHILDREN = "times"
-"""Elsewhere: the processes that the guest has waited for, to a hundredth of a second; nobody counts their memory."""
+"""Shell words for where there is no control group. They print the processor time of the processes
+that the guest has waited for, to 10 ms, and no memory.
+"""
 
 _WORDS = re.compile(rb"(processor|memory|killed) (\d+)")
 _TIMES = re.compile(rb"(\d+)m(\d+(?:\.\d+)?)s")
@@ -64,19 +69,20 @@ _TIMES = re.compile(rb"(\d+)m(\d+(?:\.\d+)?)s")
 
 @dataclass(frozen=True)
 class ResourceUsage:
-    """What was used so far; None where it is not counted."""
+    """What was used so far. None: not counted here."""
 
     processor_ns: int | None = None
-    memory: int | None = (
-        None  # bytes at most at once, of all processes together, with the files of a tmpfs
-    )
-    killed: int | None = (
-        None  # processes that the kernel killed because all together wanted more memory than they may
-    )
+    """Nanoseconds of processor time."""
+
+    memory: int | None = None
+    """Peak bytes of memory, all processes together, with the files of a tmpfs."""
+
+    killed: int | None = None
+    """Processes that the kernel killed because the run-container reached its memory limit."""
 
     @classmethod
     def parse(cls, answer: bytes) -> ResourceUsage:
-        """From what the words of a control group or CHILDREN printed."""
+        """Parse what the words of `group_usage`, or CHILDREN, printed."""
         words = {word: int(number) for word, number in _WORDS.findall(answer)}
         if times := _TIMES.findall(answer):
             seconds = sum(int(minutes) * 60 + float(rest) for minutes, rest in times)

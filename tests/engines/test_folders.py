@@ -187,8 +187,8 @@ def test_a_shared_folder_of_somebody_elses_is_left_alone_and_told(
     assert not lying(engine)
     assert not engine.sweep()
     assert left(base) == ["sandbox-1"]
-    assert told(engine, base) == [(f"folders in {base}", "it is somebody else's")]
-    with pytest.raises(EngineError, match="is somebody else's; set TMPDIR"):
+    assert told(engine, base) == [(f"folders in {base}", "it belongs to another user")]
+    with pytest.raises(EngineError, match="belongs to another user; set TMPDIR"):
         temporary_folder("sandbox")
 
 
@@ -280,7 +280,7 @@ def test_what_is_somebody_elses_in_a_folder_of_ours_is_left_alone(
     os.chown(folder if what == "folder" else folder / OWNER_LABEL, STRANGER, STRANGER)
     assert not engine.sweep()
     assert folder.exists()
-    assert told(engine, base) == [(f"folder {folder}", "it is somebody else's")]
+    assert told(engine, base) == [(f"folder {folder}", "it belongs to another user")]
 
 
 @needs_root

@@ -344,7 +344,7 @@ def test_a_folder_of_somebody_elses_is_not_used(temporary: Path, engine: LocalEn
     os.chown(sandboxes_home(), 65533, 65533)
     with (
         closing(engine.open(SandboxSpec())) as sandbox,
-        pytest.raises(EngineError, match="is somebody else's; set TMPDIR") as refused,
+        pytest.raises(EngineError, match="belongs to another user; set TMPDIR") as refused,
     ):
         sandbox.wait()
     one_line(refused.value)

@@ -152,8 +152,8 @@ def told() -> Callable[..., list[str]]:
     return tell
 
 
-ELSEWHERE = "False it belongs to another pid namespace, say a container's"
-CANNOT_SEE = "False its process cannot be looked at from here"
+ELSEWHERE = "False it belongs to another pid namespace, such as a container's"
+CANNOT_SEE = "False its process cannot be seen from here"
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ from harness.engines.streams.forks import Origin
 from harness.engines.usage import CHILDREN
 from harness.inside.errors import EngineError, ImageError, KatasError, UsageError
 
-SOMEBODY_ELSES = "it is somebody else's"
+_ANOTHER_USERS = "it belongs to another user"
 
 RUN = "sandbox"
 """The kind of temporary folder that a run-container lives in."""
@@ -251,13 +251,13 @@ class LocalEngine:
         found = [(f"process {process}", owner.fate().doubt) for process, owner in owners()]
         for what, shelf in self._shelves(ours=False):
             if not shelf.ours:
-                found.append((f"{what}s in {shelf.path}", SOMEBODY_ELSES))
+                found.append((f"{what}s in {shelf.path}", _ANOTHER_USERS))
                 continue
             for each in _temporary(what, shelf):
                 owner = Owner.parse(each.owner)
                 doubt = owner.fate().doubt if owner else "its label is not the harness's"
                 found.append(
-                    (f"{what} {shelf.path / each.name}", doubt if each.ours else SOMEBODY_ELSES)
+                    (f"{what} {shelf.path / each.name}", doubt if each.ours else _ANOTHER_USERS)
                 )
         return [(what, doubt) for what, doubt in found if doubt]
 
