@@ -31,7 +31,7 @@ from harness.engines.doctor import (
 )
 from harness.engines.doctor import docker as docker_doctor
 from harness.engines.doctor.finding import install_command, softly
-from harness.engines.guest import sandbox
+from harness.engines.guest import command_line
 from harness.engines.local import cgroups
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
@@ -208,7 +208,7 @@ def test_a_tar_in_the_sandbox_that_cuts_stamps_is_found(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not by its version: by what became of the stamps on the way back."""
-    monkeypatch.setattr(sandbox, "PACK", CUTTING)
+    monkeypatch.setattr(command_line, "PACK", CUTTING)
     taken = round_trip.make_round_trip(engine)
     assert set(taken.changed) == {".", "folder", "folder/file", "link"}
     assert docker_doctor.tar_finding(taken).state == "missing"
@@ -230,7 +230,7 @@ def test_a_sandbox_that_runs_nothing_is_an_error(
     """It says why, and no cost is told of an engine that does not work."""
     monkeypatch.setattr(round_trip, "READ_COMPILER", "exit 1")
     assert round_trip.make_round_trip(engine).read_seconds is None
-    monkeypatch.setattr(sandbox, "GUEST", "echo broken >&2; exit 1")
+    monkeypatch.setattr(command_line, "GUEST", "echo broken >&2; exit 1")
     with pytest.raises(EngineError):
         round_trip.make_round_trip(engine)
 

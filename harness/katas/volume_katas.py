@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.engines import Engine, Stream
 from harness.engines.folders import scratch
-from harness.engines.guest.sandbox import OUTPUT
+from harness.engines.guest.conversation import OUTPUT
 from harness.engines.streams import take
 from harness.engines.streams.forks import Origin
 from harness.inside import tarpipe, wire

@@ -145,7 +145,7 @@ def test_what_left_its_environment_is_ended_too(engine: LocalEngine) -> None:
         assert sandbox.execute(f"({LOST}); sleep 1000.0625", 1.0).timed_out
         assert not running("sleep\0001000.0625")
     with closing(engine.open(SandboxSpec())) as sandbox:
-        sandbox._request(b"run 60\n(%b); sleep 1000.0625" % LOST.encode())
+        sandbox._guest.request(b"run 60\n(%b); sleep 1000.0625" % LOST.encode())
         eventually(lambda: running("sleep\0001000.0625"), "the run begins")
     assert not running("sleep\0001000.0625")
 
@@ -176,10 +176,10 @@ def test_ending_a_tree_ends_what_the_kernel_does_not_list_too(
 
 def test_what_a_guest_that_died_had_started_is_found_by_its_label(engine: LocalEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
-        sandbox._request(b"run 60\nsleep 1000.09375")
+        sandbox._guest.request(b"run 60\nsleep 1000.09375")
         eventually(lambda: running("sleep\0001000.09375"), "the run begins")
-        assert isinstance(sandbox._stream, ProcessStream)
-        os.kill(sandbox._stream.process.pid, signal.SIGKILL)
+        assert isinstance(sandbox._guest.stream, ProcessStream)
+        os.kill(sandbox._guest.stream.process.pid, signal.SIGKILL)
     assert not running("sleep\0001000.09375")
 
 
@@ -263,7 +263,7 @@ def test_what_the_harness_was_started_with_rules_nothing_that_is_trusted(
         closing(katas.event(Avatar())) as event,
     ):
         sandbox.get_ready()
-        for stream in (sandbox._stream, event._link._stream):
+        for stream in (sandbox._guest.stream, event._link._stream):
             assert isinstance(stream, ProcessStream)
             variables = Path(f"/proc/{stream.process.pid}/environ").read_bytes().split(b"\0")[:-1]
             found = dict(each.decode().split("=", 1) for each in variables)
@@ -489,7 +489,7 @@ def test_a_run_that_outlives_bubblewrap_is_still_found(tmp_path: Path) -> None:
     """The first process in bubblewrap has the label, and ends all others with it; they do not have it."""
     with closing(LocalEngine(tmp_path)) as engine, closing(engine.open(SandboxSpec())) as sandbox:
         assert GUEST.encode() not in said(sandbox, "env")
-        sandbox._request(b"run 60\nsleep 1000.25")
+        sandbox._guest.request(b"run 60\nsleep 1000.25")
         eventually(lambda: running("sleep\0001000.25"), "the run begins")
         (first,) = (
             process
@@ -590,12 +590,12 @@ def test_the_guest_of_a_killed_harness_ends_by_itself(
     """Even if nobody sweeps: some time after its limit the command is ended, and with it the guest."""
     monkeypatch.setattr("harness.engines.guest.sandbox.GRACE_SECONDS", 0)
     with closing(engine.open(SandboxSpec())) as sandbox:
-        sandbox._request(b"run 1\nsleep 1000.875")
-        assert sandbox._stream is not None
+        sandbox._guest.request(b"run 1\nsleep 1000.875")
+        assert sandbox._guest.stream is not None
         eventually(lambda: running("sleep\0001000.875"), "the command runs")
-        sandbox._stream.close_write()
+        sandbox._guest.stream.close_write()
         eventually(lambda: not running("sleep\0001000.875"), "the command is ended")
-        sandbox._busy = False
+        sandbox._guest.busy = False
 
 
 @unprivileged

@@ -145,7 +145,7 @@ def test_an_answer_cannot_be_forged(shared_engine: Engine) -> None:
         execution = execute(sandbox, "./cyber-dojo.sh")
         assert execution.status == 5
         assert not execution.truncated
-        assert sandbox._nonce not in execution.stdout
+        assert sandbox._guest.nonce not in execution.stdout
         assert b"cyber-dojo.sh" in execution.stdout, "what it may read it has read"
         assert execute(sandbox, "echo next").stdout == b"next\n"
 
@@ -271,7 +271,7 @@ def test_a_sandbox_that_lets_nobody_in_is_the_reason(fresh: Sandbox) -> None:
     execute(fresh, "chmod 0 .")
     execution = execute(fresh, "./cyber-dojo.sh")
     assert execution.status is None
-    assert execution.reason == "the folder of the sandbox lets nobody in; chmod 755 it"
+    assert execution.reason == "the folder of the sandbox cannot be entered; chmod 755 it"
 
 
 def test_a_guest_that_is_killed_ends_the_test_event_at_once(shared_engine: Engine) -> None:
@@ -301,7 +301,7 @@ def guest_of(engine: Engine, sandbox: Sandbox, others: set[str]) -> int:
         if not children.exists():
             pytest.skip("the engine is on another machine")
         return int(children.read_text().split()[0])
-    stream = sandbox._stream
+    stream = sandbox._guest.stream
     assert isinstance(stream, ProcessStream)
     return stream.process.pid
 
@@ -364,7 +364,7 @@ def test_a_command_of_two_lines_is_refused(sandbox: Sandbox) -> None:
 
 def test_closing_twice_is_closing_once(fresh: Sandbox) -> None:
     """Also one that was in the middle of something, and whose stream has gone."""
-    fresh._request(b"run 60\nsleep 1000.5")
+    fresh._guest.request(b"run 60\nsleep 1000.5")
     fresh.kill()
     fresh.close()
     fresh.close()
@@ -512,7 +512,7 @@ def test_a_stream_has_a_bound(
             if how == "pack"
             else sandbox.pick(b"%d" % number for number in range(1, 201))
         )
-        with pytest.raises(EngineError, match="too large to be brought back") as error:
+        with pytest.raises(EngineError, match="too large to bring back") as error:
             list(packed)
         one_line(error.value)
 
@@ -558,7 +558,7 @@ def scripted(answer: Callable[[bytes], list[tuple[int, bytes]]]) -> tuple[Sandbo
     """A sandbox whose guest answers so, given the nonce."""
     stream = Scripted([])
     sandbox = Sandbox(lambda: stream, Limits())
-    stream._pieces = answer(sandbox._nonce)
+    stream._pieces = answer(sandbox._guest.nonce)
     return sandbox, stream
 
 
@@ -580,7 +580,7 @@ def test_an_answer_may_arrive_in_any_pieces(size: int) -> None:
 
     sandbox, _ = scripted(mixed)
     execution = sandbox.execute("true", PATIENCE)
-    assert execution.stdout == b"out %b ran\n \n" % sandbox._nonce
+    assert execution.stdout == b"out %b ran\n \n" % sandbox._guest.nonce
     assert execution.stderr == b"err\n"
     assert execution.status == 3
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness import runners
 from harness.engines import Engine, Execution
-from harness.engines.guest import sandbox
+from harness.engines.guest import command_line
 from harness.inside.errors import EngineError
 from harness.inside.layout import Avatar
 from harness.inside.store import Katas
@@ -140,8 +140,8 @@ def test_stamps_in_whole_seconds_are_found_out(
     examined: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By two test events with no change."""
-    default = [each for each in sandbox.PACK if "format" not in each and "pax" not in each]
-    monkeypatch.setattr(sandbox, "PACK", default)
+    default = [each for each in command_line.PACK if "format" not in each and "pax" not in each]
+    monkeypatch.setattr(command_line, "PACK", default)
     found = examined("katas-data-container", Property.BEHAVES)
     assert found.counterexample is not None
     assert found.counterexample.words.startswith("Two test events with no change")

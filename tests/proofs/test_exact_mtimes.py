@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from harness.engines.guest import sandbox
+from harness.engines.guest import command_line
 from harness.inside.tree import Entry
 from harness.runners.claims import Property
 from harness.verify.proofs import Status
@@ -38,8 +38,8 @@ def test_tars_default_format_is_found_out(
     examined: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cuts stamps to whole seconds: one entry shows it, by less than a second."""
-    default = [each for each in sandbox.PACK if "format" not in each and "pax" not in each]
-    monkeypatch.setattr(sandbox, "PACK", default)
+    default = [each for each in command_line.PACK if "format" not in each and "pax" not in each]
+    monkeypatch.setattr(command_line, "PACK", default)
     found = examined("katas-data-container", Property.EXACT_MTIMES)
     assert found.counterexample is not None
     moved = re.findall(r"\(([+-]\d+) ns\)", found.counterexample.words)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from harness.engines.guest import sandbox
+from harness.engines.guest import command_line
 from harness.inside.tree import snapshot
 from harness.katas.visible import VisibleFiles
 from harness.runners.claims import Property
@@ -68,7 +68,7 @@ def test_a_deletion_that_does_not_arrive(examined: Examine) -> None:
 @on_plain_processes
 def test_a_symlink_that_is_followed(examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes back is what it points to, or nothing at all."""
-    monkeypatch.setattr(sandbox, "PACK", (*sandbox.PACK, "--dereference"))
+    monkeypatch.setattr(command_line, "PACK", (*command_line.PACK, "--dereference"))
     found = examined("katas-data-container", Property.MIRROR)
     assert found.counterexample is not None
     assert "makes the symlink" in found.counterexample.words

@@ -326,7 +326,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
     left = set(runner.engine.traces())
 
     def interrupted(sandbox: Sandbox, command: str, seconds: float, roots: tuple[int, ...]) -> None:
-        sandbox._request(b"run 600\nsleep 1000.0625")
+        sandbox._guest.request(b"run 600\nsleep 1000.0625")
         eventually(lambda: running("sleep\0001000.0625"), "the command runs")
         raise error
 

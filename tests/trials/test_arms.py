@@ -147,10 +147,10 @@ def test_an_image_without_find_is_played_all_the_same(
     floor: FloorArm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only what lies in the future can then not be told."""
-    from harness.engines.guest import sandbox  # noqa: PLC0415
+    from harness.engines.guest import command_line  # noqa: PLC0415
 
-    blind = re.sub(r"(?m)^(\s*)find ", r"\1no-such-find ", sandbox.GUEST)
-    monkeypatch.setattr(sandbox, "GUEST", blind)
+    blind = re.sub(r"(?m)^(\s*)find ", r"\1no-such-find ", command_line.GUEST)
+    monkeypatch.setattr(command_line, "GUEST", blind)
     assert answer(floor.full(files(MAKE, Makefile=MAKEFILE, source="one"), 60)) == "one"
     assert answer(floor.incremental(files(MAKE, Makefile=MAKEFILE, source="two"), 60)) == "two"
 

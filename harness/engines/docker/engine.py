@@ -34,8 +34,9 @@ from harness.engines.docker.podman import (
     is_momentary,
 )
 from harness.engines.guest.caches import Caches
+from harness.engines.guest.command_line import guest_arguments
 from harness.engines.guest.environment import players, trusted
-from harness.engines.guest.sandbox import Sandbox, guest_arguments
+from harness.engines.guest.sandbox import Sandbox
 from harness.engines.overlays import overlay_options, overlay_refusal
 from harness.engines.owner import KATAS, OWNER_LABEL, TEMPORARY, Owner
 from harness.engines.seccomp import profile

@@ -1,1 +1,1 @@
-"""The program inside every run-container, and the harness's end of it."""
+"""`guest.sh`, which serves every run-container from inside, and the harness's end of its stream."""

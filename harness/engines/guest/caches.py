@@ -1,4 +1,4 @@
-"""Caches that a run leaves in its HOME: the next run, which has a fresh one, does not see them, and its owner is told."""
+"""Find the caches that a run leaves in its HOME, and warn that the next run has a fresh HOME."""
 
 from __future__ import annotations
 
@@ -25,59 +25,70 @@ _NAMES = (
     ),
     *(".m2", ".npm", ".nuget", ".opam", ".pnpm-store", ".rustup", ".sbt", ".stack", ".yarn", "go"),
 )
-"""Where compilers and package managers keep things for the next time, unless they are told otherwise."""
+"""The default cache folders of compilers and package managers."""
 
 TOLD, MOST = "told", 4096
-"""The file, and how much of it is read, in bytes: where the guest is of the player's uid, a run may write to it."""
+"""The file that TELL writes to, and how many bytes of it are read. If the guest has the player's
+uid, a run may write to it.
+"""
 
-NOT_RUN = "the command was not run, since bubblewrap could not set up its isolation; the standard error says why"
-"""The reason that a guest gives: the status is bubblewrap's own, and says nothing of the player's files."""
+NOT_RUN = (
+    "the command was not run, because bubblewrap could not set up its isolation; "
+    "the standard error says why"
+)
+"""The guest's reason if bubblewrap failed: the exit status is bubblewrap's, not the command's."""
 
 
 @dataclass(frozen=True)
 class Caches:
-    """How a guest finds them: shell words without any process, since every test event pays for them."""
+    """How a guest finds the caches: by shell builtins, because each test event pays for them."""
 
-    look: str = ":"  # sets $caches, to names that each end in a comma, and $reason where it finds that nothing was run
-    told: str = "/dev/null"  # the file that the player's prefix tells them to, by descriptor 4
+    look: str = ":"
+    """Shell words that set $caches to the names, a comma after each, and $reason if nothing ran."""
+
+    told: str = "/dev/null"
+    """The file that descriptor 4 of the player's prefix writes the names to."""
 
     @classmethod
     def seen(cls, environment: Mapping[str, str]) -> Caches:
-        """By a guest that sees the player's /tmp, which is fresh and empty when the run begins."""
+        """For a guest that sees the player's /tmp, which is empty when the run begins."""
         return cls(_look(environment.get("HOME", "")))
 
     @classmethod
     def passed_on(cls) -> Caches:
-        """By a guest that does not, and reads what TELL wrote. Where that is nothing and nobody was killed, no command ran."""
-        untold = f'[ -n "$reason" ] || [ $status -gt 128 ] || reason={shlex.quote(NOT_RUN)}'
-        told = f'caches=$(head -c {MOST} {TOLD}) && [ -s {TOLD} ] || {untold}; caches=${{caches%%"\n"*}}'
-        return cls(told, TOLD)
+        """For a guest that does not see it, and reads what TELL wrote.
+
+        If TELL wrote nothing, and no signal ended the player, no command ran.
+        """
+        no_answer = f'[ -n "$reason" ] || [ $status -gt 128 ] || reason={shlex.quote(NOT_RUN)}'
+        answer = f"caches=$(head -c {MOST} {TOLD}) && [ -s {TOLD} ]"
+        return cls(f'{answer} || {no_answer}; caches=${{caches%%"\n"*}}', TOLD)
 
 
 def _look(home: str) -> str:
     if not f"{posixpath.normpath(home)}/".startswith(f"{HOME}/"):
-        return ":"  # in the sandbox, and lasts, or in the image, and cannot be written to
+        return ":"  # HOME is in the sandbox, which is kept, or in the image, which is read-only
     quoted = shlex.quote(home)
-    return (
-        f"for each in {' '.join(_NAMES)}; do [ ! -d {quoted}/$each ] || caches=$caches$each,; done"
-    )
+    names = " ".join(_NAMES)
+    return f"for name in {names}; do [ ! -d {quoted}/$name ] || caches=$caches$name,; done"
 
 
 TELL = f'caches=; {_look(HOME)}; {{ echo "$caches" >&4; }} 2>/dev/null'
-"""Shell words for the end of a run, where HOME is seen."""
+"""Shell words that write the names to descriptor 4 at the end of a run, where HOME can be seen."""
 
 
-def named(answer: bytes) -> tuple[str, ...]:
-    """What was found, from the guest's answer; a player may have had a hand in it."""
-    found = answer.decode(errors="replace").split(",")
-    return tuple(each for each in _NAMES if each in found)
+def parse_caches(answer: bytes) -> tuple[str, ...]:
+    """Parse the names in the guest's answer, which the player may have forged."""
+    names = answer.decode(errors="replace").split(",")
+    return tuple(name for name in _NAMES if name in names)
 
 
 def cache_remarks(caches: tuple[str, ...]) -> tuple[str, ...]:
-    """What to tell whoever ran it: a line, or none."""
+    """Return a remark on the caches for the user, or nothing."""
     if not caches:
         return ()
     return (
-        f"the run kept {', '.join(caches)} in its HOME, which the next run does not see; a cache that is to last belongs in the "
-        "sandbox: in cyber-dojo.sh say `export HOME=$PWD/.home`, or set the tool's own CCACHE_DIR, CARGO_HOME, GOCACHE ...",
+        f"the run kept {', '.join(caches)} in its HOME, which the next run does not see; keep "
+        "caches in the sandbox: in cyber-dojo.sh say `export HOME=$PWD/.home`, or set the tool's "
+        "own CCACHE_DIR, CARGO_HOME, GOCACHE ...",
     )

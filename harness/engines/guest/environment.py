@@ -1,8 +1,8 @@
-"""The environments of a run, in one place: what is trusted has one of its own, and an image's reaches the player alone.
+"""The environments of a run: one for trusted programs, and the image's, which only the player gets.
 
-A variable can make a program load or start what the player wrote (LD_*, PATH, BASH_ENV, GCONV_PATH), or speak another
-language (TAR_OPTIONS, LC_*, POSIXLY_CORRECT), and a container's very first process has the image's variables unless they are
-taken away name by name.
+A variable can make a program load or start what the player wrote (LD_*, PATH, BASH_ENV,
+GCONV_PATH), or change its output (TAR_OPTIONS, LC_*, POSIXLY_CORRECT). The first process of a
+container has the image's variables, unless each is removed by name.
 """
 
 from __future__ import annotations
@@ -10,32 +10,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""System folders, which no player can write to."""
+"""System folders, which a player cannot write to."""
 
 HOME = "/tmp"
+"""A player's HOME, fresh in each run."""
 
 TRUSTED: Mapping[str, str] = {"PATH": PATH, "LC_ALL": "C"}
-"""All that a guest and its tools have."""
+"""The only variables of a guest and its tools."""
 
 DEFAULTS: Mapping[str, str] = {"PATH": PATH, "HOME": HOME, "LANG": "C.UTF-8"}
-"""What a player has unless the image says otherwise: the same on each engine."""
+"""A player's variables on every engine, unless the image sets them."""
 
 BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
-"""Python takes bytecode that it kept beside a source for the source's own if the second and the size agree. So it keeps none,
-unless the image says where. A prefix in the fresh /tmp would hide the system's own bytecode too, and treble a start.
+"""Variables for where Python keeps bytecode. If the image sets neither, Python keeps none.
+
+Python takes bytecode as current if the second and the size of the source agree, and so would miss
+an edit. A prefix in the fresh /tmp would also hide the system's bytecode, and treble its start.
 """
 
 
 def players(variables: Iterable[str] = ()) -> dict[str, str]:
-    """The player's environment in an image with these variables, each NAME=VALUE."""
+    """Return the player's environment in an image with these variables, each NAME=VALUE."""
     own = dict(_pairs(variables))
     kept = {} if own.keys() & set(BYTECODE) else {BYTECODE[0]: "1"}
     return {**DEFAULTS, **kept, **own}
 
 
 def trusted(variables: Iterable[str] = ()) -> list[str]:
-    """What to ask an engine for, so that a container's first process in such an image has TRUSTED alone: a name without a
-    value takes the variable away.
+    """Return what to ask an engine for, so that a container's first process has only TRUSTED.
+
+    `variables` are the image's; a name without a value removes one.
     """
     names = {each.partition("=")[0] for each in variables}
     return [
@@ -45,7 +49,7 @@ def trusted(variables: Iterable[str] = ()) -> list[str]:
 
 
 def _pairs(variables: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for each in variables:
-        name, equals, value = each.partition("=")
-        if name and equals:  # else no process can have it
+    for variable in variables:
+        name, equals, value = variable.partition("=")
+        if name and equals:  # otherwise no process can have it
             yield name, value

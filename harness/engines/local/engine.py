@@ -28,8 +28,9 @@ from harness.engines.folders import (
     temporary_folder,
 )
 from harness.engines.guest.caches import Caches
+from harness.engines.guest.command_line import guest_arguments
 from harness.engines.guest.environment import TRUSTED, players
-from harness.engines.guest.sandbox import Sandbox, guest_arguments
+from harness.engines.guest.sandbox import Sandbox
 from harness.engines.local import cgroups
 from harness.engines.local.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
 from harness.engines.local.cgroups import ControlGroup
