@@ -16,8 +16,9 @@ from harness.cli.options import USAGE, console, errors
 from harness.engines.choice import ENGINE_NAMES, choose
 from harness.engines.folders import state_home
 from harness.inside.errors import NoSuchAvatar, UsageError
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar, check_kata
-from harness.inside.store import FolderKatas, Increment, Katas
+from harness.inside.store import Increment, Katas
 from harness.katas import commits
 from harness.katas.places import VOLUME_PREFIX, open_volume
 from harness.measure.units import size

@@ -8,8 +8,9 @@ from harness.inside import journal, saving, tarpipe
 from harness.inside.changes import Changes
 from harness.inside.descent import LONGEST, goes_deeper
 from harness.inside.errors import KatasError
+from harness.inside.folder_event import FolderEvent
 from harness.inside.layout import STAGING
-from harness.inside.store import Acceptance, FolderEvent
+from harness.inside.store import Acceptance
 
 
 class CopyEvent(FolderEvent):

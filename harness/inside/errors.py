@@ -17,6 +17,9 @@ or a `Busy` is not raised: the outcome of the run is then `faulty` and the line 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 
 class HarnessError(Exception):
     """Base of every error that the harness raises on purpose."""
@@ -56,3 +59,13 @@ class KatasError(HarnessError):
 
 class Busy(KatasError):
     """Somebody holds what was waited for, and still did when the time was up."""
+
+
+@contextlib.contextmanager
+def katas_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise KatasError(f"{what}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise KatasError(f"{what}: a file in it is damaged; put it back from a backup") from error

@@ -17,9 +17,11 @@ from harness.inside import errors, journal, tarpipe, wire
 from harness.inside.channel import Channel
 from harness.inside.copy_event import CopyEvent
 from harness.inside.errors import HarnessError, KatasError
+from harness.inside.folder_event import FolderEvent
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layered_event import LayeredEvent
 from harness.inside.layout import Avatar
-from harness.inside.store import EVENT_SECONDS, Acceptance, FolderEvent, FolderKatas, Increment
+from harness.inside.store import EVENT_SECONDS, Acceptance, Increment
 
 PLAIN = "plain"
 

@@ -17,6 +17,7 @@ from harness.inside import atomic_file, journal, saving
 from harness.inside.changes import Changes
 from harness.inside.delta import Delta, Stamped, delta_between, same_kind
 from harness.inside.disk import open_folder, remove_tree, sync_disk, sync_file, sync_folder
+from harness.inside.folder_event import FolderEvent
 from harness.inside.hard_links import copies, indexed
 from harness.inside.layer_list import (
     LayerList,
@@ -30,9 +31,10 @@ from harness.inside.layers import Layers, dress, split_path
 from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX, split_name
 from harness.inside.sent_record import Record, Sent
 from harness.inside.stamps import Ahead, is_ahead
-from harness.inside.store import Acceptance, DiskUsage, FolderEvent, SendPlan
+from harness.inside.store import Acceptance, SendPlan
 from harness.inside.tree import Entry, entries
 from harness.inside.upper_layer import UpperLayer, UserAndGroup
+from harness.inside.usage import DiskUsage
 
 DEPTH = 10
 """The kernel takes the names of all layers in one page of 4 KiB."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.inside.delta import Stamped
+from harness.inside.layout import VISIBLE
 
 UNKNOWN = "?"
 """The blob of a file that a crash left half sent: it is an edit, whatever is sent next."""
@@ -78,3 +80,15 @@ def after_a_crash(
             same = stamp_of(name, each.mode) in (each.stamp, None)
             found[name] = each._replace(blob=each.blob if same else UNKNOWN, writing=False)
     return found
+
+
+def read_sent(avatar: Path) -> dict[bytes, Sent] | list[bytes]:
+    try:
+        return decode((avatar / VISIBLE).read_bytes())
+    except FileNotFoundError:
+        return {}
+
+
+def visible_names(avatar: Path) -> set[bytes]:
+    """The names of the visible files of the avatar in this folder."""
+    return set(read_sent(avatar))

@@ -11,8 +11,9 @@ from typing import Any
 from harness.inside import sent_record
 from harness.inside.delta import Delta, Stamped
 from harness.inside.saving import SavedFile
-from harness.inside.store import DiskUsage, Held, Increment, SendPlan
+from harness.inside.store import Held, Increment, SendPlan
 from harness.inside.tree import Entry
+from harness.inside.usage import DiskUsage
 
 CONTENT, END = b"+", b"."
 """What a piece of a file begins with, and what ends it: no piece may be empty, which would end the stream."""

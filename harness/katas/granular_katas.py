@@ -15,7 +15,8 @@ from harness.inside import tarpipe
 from harness.inside.errors import KatasError, NoSuchAvatar
 from harness.inside.layout import Avatar, check_kata
 from harness.inside.repack import Sizes
-from harness.inside.store import EVENT_SECONDS, DiskUsage, Increment, Unread
+from harness.inside.store import EVENT_SECONDS, Increment, Unread
+from harness.inside.usage import DiskUsage
 from harness.katas.volume_katas import VolumeEvent, VolumeKatas
 
 READY = 4

@@ -10,7 +10,8 @@ from harness.engines import Engine
 from harness.engines.folders import remove_folder, temporary_folder
 from harness.engines.streams.forks import Origin
 from harness.inside.errors import UsageError
-from harness.inside.store import FolderKatas, Katas
+from harness.inside.folder_katas import FolderKatas
+from harness.inside.store import Katas
 from harness.katas.granular_katas import GranularKatas
 from harness.katas.volume_katas import VolumeKatas
 

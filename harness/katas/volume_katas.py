@@ -31,16 +31,9 @@ from harness.inside.layered_event import Stack
 from harness.inside.layout import HISTORY, Avatar
 from harness.inside.repack import Sizes
 from harness.inside.saving import SavedFile
-from harness.inside.store import (
-    EVENT_SECONDS,
-    Acceptance,
-    DiskUsage,
-    Held,
-    Increment,
-    SendPlan,
-    Unread,
-)
+from harness.inside.store import EVENT_SECONDS, Acceptance, Held, Increment, SendPlan, Unread
 from harness.inside.tree import Entry
+from harness.inside.usage import DiskUsage
 from harness.katas.idle_keepers import IdleKeepers
 
 ANSWER_SECONDS = 120.0

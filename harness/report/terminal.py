@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from harness.inside.store import DiskUsage, Increment
+from harness.inside.store import Increment
+from harness.inside.usage import DiskUsage
 from harness.measure.scale import Growth
 from harness.measure.summary import Row, Share
 from harness.measure.trials.crowd import Level

@@ -14,7 +14,8 @@ from harness.engines.spec import Mount
 from harness.engines.streams.forks import Origin
 from harness.inside.errors import Busy, EngineError, HarnessError, UsageError
 from harness.inside.layout import Avatar, printable_name
-from harness.inside.store import EVENT_SECONDS, DiskUsage, Event, Katas
+from harness.inside.store import EVENT_SECONDS, Event, Katas
+from harness.inside.usage import DiskUsage
 from harness.katas.places import VOLUME, open_folder_katas, open_volume
 from harness.katas.visible import VisibleFiles
 from harness.runners.active_events import ActiveEvents

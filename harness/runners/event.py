@@ -15,8 +15,9 @@ from harness.inside.changes import Changes
 from harness.inside.delta import Delta
 from harness.inside.errors import EngineError, HarnessError
 from harness.inside.saving import SavedFile
-from harness.inside.store import DiskUsage, Event, Increment, SendPlan
+from harness.inside.store import Event, Increment, SendPlan
 from harness.inside.tree import Snapshot
+from harness.inside.usage import DiskUsage
 from harness.katas import commits
 from harness.katas.visible import VisibleFiles
 from harness.runners.products import Products, listing_before

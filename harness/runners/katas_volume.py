@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.engines import SandboxSpec
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar
-from harness.inside.store import Event, FolderKatas
+from harness.inside.store import Event
 from harness.katas.places import FOLDER
 from harness.runners.base import BaseRunner
 from harness.runners.claims import EVERYTHING, Property

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.inside.errors import HarnessError
-from harness.inside.store import DiskUsage
 from harness.inside.tree import Snapshot
+from harness.inside.usage import DiskUsage
 from harness.runners.products import Products
 
 

@@ -11,7 +11,7 @@ import pytest
 from harness import runners
 from harness.engines.choice import choose
 from harness.inside.layout import Avatar
-from harness.inside.store import DiskUsage
+from harness.inside.usage import DiskUsage
 from harness.katas.granular_katas import GranularKatas
 from harness.katas.visible import VisibleFiles
 from harness.katas.volume_katas import VolumeKatas

@@ -16,7 +16,7 @@ import pytest
 from harness.cli import main
 from harness.engines.folders import sandboxes_home
 from harness.engines.owner import OWNER_LABEL
-from harness.inside.store import FolderKatas
+from harness.inside.folder_katas import FolderKatas
 
 NOWHERE = "unix:///nonexistent/docker.sock"
 

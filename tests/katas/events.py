@@ -14,9 +14,10 @@ import pytest
 
 from harness.engines.local.engine import LocalEngine
 from harness.inside import tarpipe
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar
 from harness.inside.saving import SavedFile
-from harness.inside.store import Acceptance, Event, FolderKatas, Increment, Katas, SendPlan
+from harness.inside.store import Acceptance, Event, Increment, Katas, SendPlan
 from harness.inside.tree import Entry
 from harness.katas import commits
 from harness.katas.visible import VisibleFile, VisibleFiles

@@ -15,8 +15,9 @@ from support import on_disk, one_line
 from harness.inside import journal
 from harness.inside.delta import Delta
 from harness.inside.errors import KatasError, UsageError
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import HISTORY, avatar_folder
-from harness.inside.store import Acceptance, FolderKatas, Increment, SendPlan
+from harness.inside.store import Acceptance, Increment, SendPlan
 from harness.katas import commits
 from harness.katas.commits import TestEventRecord
 from harness.katas.visible import FILE, LINK, PROGRAM, VisibleFile, VisibleFiles

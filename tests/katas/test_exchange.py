@@ -16,8 +16,8 @@ from support import one_line
 from harness.inside import journal
 from harness.inside.changes import Changes, Folder
 from harness.inside.errors import KatasError
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import HISTORY, SANDBOX, avatar_folder
-from harness.inside.store import FolderKatas
 
 FILES = {"a": "1", "sub/deep/b": "1"}
 

@@ -20,6 +20,7 @@ from children import killed_before
 from events import LION, SPIDER, acceptance, git, needs_git, play, save, stage
 
 from harness.inside import atomic_file, increments, journal, locks
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import (
     ACCEPTING,
     HISTORY,
@@ -29,7 +30,7 @@ from harness.inside.layout import (
     VISIBLE,
     avatar_folder,
 )
-from harness.inside.store import Acceptance, FolderKatas
+from harness.inside.store import Acceptance
 from harness.inside.tree import snapshot
 
 FIRST, SECOND = {"a": "1", "deleted": "1"}, {"a": "2", "new/b": "2"}

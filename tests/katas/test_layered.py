@@ -16,11 +16,11 @@ from mounted import needs_overlays, press, tree
 
 from harness.inside import journal
 from harness.inside.errors import KatasError
+from harness.inside.folder_event import FolderEvent
 from harness.inside.layered_event import DEPTH, LayeredEvent
 from harness.inside.layers import WHITEOUT
 from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX
 from harness.inside.stamps import file_time
-from harness.inside.store import FolderEvent
 
 FAR = 4_000_000_000 * 10**9
 """A stamp from the year 2096."""

@@ -21,9 +21,9 @@ from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
 from harness.inside import journal
 from harness.inside.delta import Delta
+from harness.inside.folder_event import FolderEvent
 from harness.inside.layered_event import LayeredEvent
 from harness.inside.layout import SANDBOX
-from harness.inside.store import FolderEvent
 from harness.inside.tree import Entry
 
 pytestmark = needs_overlays

@@ -17,8 +17,8 @@ from support import eventually, one_line
 
 from harness.inside import locks
 from harness.inside.errors import Busy, EngineError, HarnessError
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import avatar_folder
-from harness.inside.store import FolderKatas
 from harness.katas.volume_katas import VolumeEvent
 
 HOLD = """
@@ -83,7 +83,7 @@ def test_a_reader_waits_no_longer_than_it_may(
 ) -> None:
     """What needs no lock is told all the same."""
     monkeypatch.setattr(locks, "READ_SECONDS", 0.2)
-    monkeypatch.setattr("harness.inside.store.READ_SECONDS", 0.2)
+    monkeypatch.setattr("harness.inside.folder_katas.READ_SECONDS", 0.2)
     katas = FolderKatas(tmp_path)
     play(katas, LION, {"a": "1"})
     with stopped_holder(tmp_path / avatar_folder(LION)):

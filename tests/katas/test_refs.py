@@ -12,8 +12,8 @@ from support import one_line
 
 from harness.inside import journal, refs
 from harness.inside.errors import KatasError
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import HISTORY, INCREMENTS, avatar_folder
-from harness.inside.store import FolderKatas
 from harness.katas import commits
 
 FILES = {"a": "1"}

@@ -16,9 +16,10 @@ from support import eventually, one_line
 
 from harness.inside import increments
 from harness.inside.errors import KatasError, NoSuchAvatar, UsageError
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import STORE, Avatar, avatar_folder, kata_folder
 from harness.inside.locks import locked
-from harness.inside.store import FolderKatas, Katas
+from harness.inside.store import Katas
 from harness.inside.tree import Snapshot, difference, snapshot
 
 OTHER = Avatar("0123456789", "lion")

@@ -40,11 +40,12 @@ from events import (
 from hypothesis import given
 from support import eventually, on_disk, one_line
 
-from harness.inside import disk, locks, store
+from harness.inside import archive, disk, locks
 from harness.inside.channel import LARGE
 from harness.inside.delta import Delta
 from harness.inside.disk import remove_tree
 from harness.inside.errors import KatasError, NoSuchAvatar, StreamCut
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import (
     ACCEPTING,
     HISTORY,
@@ -58,7 +59,7 @@ from harness.inside.layout import (
     avatar_folder,
     kata_folder,
 )
-from harness.inside.store import FolderKatas, Katas
+from harness.inside.store import Katas
 from harness.inside.tree import difference, snapshot
 from harness.katas import commits, volume_katas
 from harness.katas.visible import FILE, PROGRAM, VisibleFile, VisibleFiles
@@ -810,7 +811,7 @@ class TestRefusals:
         katas = FolderKatas(tmp_path)
         play(katas, LION, FILES)
         (tmp_path / avatar_folder(LION) / SANDBOX / "/".join(["n"] * 20)).mkdir(parents=True)
-        monkeypatch.setattr(store, "DEEPEST", 30)
+        monkeypatch.setattr(archive, "DEEPEST", 30)
         for ask in (partial(katas.download, LION.kata), katas.export):
             with pytest.raises(KatasError, match="4A6C1FBFE1/lion") as raised:
                 ask(lambda data: None)
@@ -827,9 +828,9 @@ class TestRefusals:
             sparse.truncate(1 << 20)
         for number in range(9):
             os.link(sandbox / "sparse", sandbox / f"again.{number}")
-        monkeypatch.setattr(store, "HOLES", 2 << 20)
+        monkeypatch.setattr(archive, "HOLES", 2 << 20)
         assert katas.download(LION.kata, lambda data: None)
-        monkeypatch.setattr(store, "HOLES", 1000)
+        monkeypatch.setattr(archive, "HOLES", 1000)
         for ask in (partial(katas.download, LION.kata), katas.export):
             with pytest.raises(
                 KatasError, match="files with holes of more than 1000 bytes"

@@ -18,8 +18,8 @@ from support import on_disk, one_line
 
 from harness.inside.delta import Stamped, blob_id
 from harness.inside.errors import UsageError
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar
-from harness.inside.store import FolderKatas
 from harness.katas.gather import left_out_line
 from harness.katas.spool import Spool
 from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles

@@ -173,7 +173,7 @@ REACHES = (
         "for whoever starts it. This project's first version did so.",
         [
             Change(
-                "inside/store.py",
+                "inside/archive.py",
                 'ARCHIVE = (*tarpipe.CREATE, "--mode=ug-s")',
                 "ARCHIVE = tarpipe.CREATE",
             )
@@ -201,7 +201,7 @@ STARVES = (
         "holes-packed",
         "The holes of sparse files are packed as zeros, however many there are: a dozen files that cost a run nothing make an "
         "archive of gigabytes, and the kata's presses wait for it.",
-        [Change("inside/store.py", "DEEPEST, HOLES):", "DEEPEST, 1 << 62):")],
+        [Change("inside/archive.py", "DEEPEST, HOLES):", "DEEPEST, 1 << 62):")],
         "tests/katas/test_store.py::TestRefusals::test_holes_that_fit_in_no_archive",
     ),
     Spoiled(
@@ -222,7 +222,7 @@ STARVES = (
         "What a crash has left of a kata that was being removed is looked for by nobody but who removes the same kata again.",
         [
             Change(
-                "inside/store.py",
+                "inside/folder_katas.py",
                 "            removal.finish_katas(str(self.root))\n            folders",
                 "            folders",
             )
@@ -316,7 +316,7 @@ STARVES = (
         "damaged tree hides what everybody else's take. This project's first version did so.",
         [
             Change(
-                "inside/store.py",
+                "inside/folder_katas.py",
                 "            return DiskUsage(0, 0, 0, str(error))\n",
                 "            raise error\n",
             )
@@ -330,7 +330,7 @@ STARVES = (
         "disk was full hides all the others.",
         [
             Change(
-                "inside/store.py",
+                "inside/folder_katas.py",
                 "        journal.settle(str(each.parent), deadline)",
                 "        journal.recover(str(each.parent))",
             )

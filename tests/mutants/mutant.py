@@ -16,8 +16,10 @@ from unittest import mock
 from harness.engines import Engine
 from harness.engines.local.engine import LocalEngine
 from harness.inside import tarpipe
+from harness.inside.folder_event import FolderEvent
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar
-from harness.inside.store import EVENT_SECONDS, FolderEvent, FolderKatas, Katas
+from harness.inside.store import EVENT_SECONDS, Katas
 from harness.katas.places import FOLDER, TemporaryKatas
 from harness.runners.base import BaseRunner
 from harness.runners.claims import EVERYTHING, Property

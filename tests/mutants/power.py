@@ -90,7 +90,7 @@ POWER = (
     forgotten(
         "doubt-torn",
         "The list of what is being written gets its name before its content is on the disk: the avatar cannot be read.",
-        "inside/store.py",
+        "inside/folder_event.py",
         "self._write_visible(encode(record), sync_file if self._durable else None)",
         "self._write_visible(encode(record), None)",
         PIPED,
@@ -99,7 +99,7 @@ POWER = (
         "doubt-comes-late",
         "A file of the sandbox is replaced before it is on the disk that it is in doubt: the next test event takes it for "
         "what was sent before.",
-        "inside/store.py",
+        "inside/folder_event.py",
         "                sync_folder(str(self._folder))  # what is in doubt is known before it is\n",
         "                os.fsencode(self._folder)\n",
         PIPED,
@@ -107,7 +107,7 @@ POWER = (
     forgotten(
         "visible-file-torn",
         "A visible file takes the place of another before it is on the disk, and is empty.",
-        "inside/store.py",
+        "inside/folder_event.py",
         "                sync=sync_file if self._durable else None,\n",
         "                sync=None,\n",
         PIPED,
@@ -116,7 +116,7 @@ POWER = (
         "certain-too-soon",
         "Of a test event that was not accepted it is noted that its files are there, before they are: the next one does not "
         "send them.",
-        "inside/store.py",
+        "inside/folder_event.py",
         "self._write_visible(self._unsaid, sync_disk)",
         "self._write_visible(self._unsaid, sync_file)",
         PIPED,

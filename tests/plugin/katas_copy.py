@@ -14,8 +14,9 @@ from harness.engines.folders import temporary_folder
 from harness.inside import tarpipe
 from harness.inside.disk import remove_tree
 from harness.inside.errors import EngineError
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar
-from harness.inside.store import Event, FolderKatas, Katas
+from harness.inside.store import Event, Katas
 from harness.katas.places import FOLDER
 from harness.runners.base import BaseRunner
 from harness.runners.claims import ALL_PROPERTIES, Property

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness.engines import Engine
-from harness.inside import increments, objects, store, tarpipe
-from harness.inside.store import Acceptance, Changes, FolderEvent, Katas
+from harness.inside import folder_katas, increments, objects, tarpipe
+from harness.inside.changes import Changes
+from harness.inside.folder_event import FolderEvent
+from harness.inside.store import Acceptance, Katas
 from harness.katas.places import open_folder_katas
 from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
@@ -44,11 +46,11 @@ def test_a_volume_mount_is_left_half_done(examined: Examine) -> None:
 @contextmanager
 def events_are(kind: type[FolderEvent]) -> Iterator[None]:
     """Of katas in a folder, in this process or the one that plays for it."""
-    store.FolderEvent = kind  # type: ignore[misc]
+    folder_katas.FolderEvent = kind  # type: ignore[misc]
     try:
         yield
     finally:
-        store.FolderEvent = FolderEvent  # type: ignore[misc]
+        folder_katas.FolderEvent = FolderEvent  # type: ignore[misc]
 
 
 class ExtractsInPlace(FolderEvent):

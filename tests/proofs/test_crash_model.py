@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.inside.disk import exchange, sync_disk, sync_file, sync_folder
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar
-from harness.inside.store import FolderKatas
 from harness.inside.tree import snapshot
 from harness.verify.proofs.power.crash_disks import make
 from harness.verify.proofs.power.crash_model import CrashModel, Moment, RecordedCalls

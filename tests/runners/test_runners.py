@@ -37,8 +37,8 @@ from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
 from harness.inside import saving
 from harness.inside.errors import EngineError, ImageError, UsageError
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar
-from harness.inside.store import FolderKatas
 from harness.inside.tree import Snapshot, difference
 from harness.katas.places import TemporaryKatas
 from harness.katas.visible import VisibleFile, VisibleFiles

@@ -15,8 +15,8 @@ from typing import Any
 from harness.engines import Limits
 from harness.engines.folders import scratch
 from harness.inside.errors import EngineError, UsageError
-from harness.inside.store import DiskUsage
 from harness.inside.tree import Entry, Snapshot
+from harness.inside.usage import DiskUsage
 from harness.katas.visible import VisibleFiles
 from harness.measure.trials import child
 from harness.runners.run import Observation, Outcome, Phase, Run

@@ -18,7 +18,8 @@ from harness.engines import Engine, Sandbox, SandboxSpec
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.docker.images import KEEPER_IMAGE
 from harness.engines.streams import Stream
-from harness.inside.store import FolderKatas, Katas
+from harness.inside.folder_katas import FolderKatas
+from harness.inside.store import Katas
 from harness.verify.proofs.faults.disk_faults import FULL
 from harness.verify.proofs.faults.faulty_engine import spoil
 from harness.verify.soak.presses import SoakFault

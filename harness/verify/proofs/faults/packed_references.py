@@ -15,8 +15,8 @@ from harness.engines.docker.engine import DockerEngine
 from harness.engines.docker.images import KEEPER_IMAGE
 from harness.engines.docker.images.facts import VOLUME
 from harness.engines.local.engine import LocalEngine
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import HISTORY, Avatar, avatar_folder
-from harness.inside.store import FolderKatas
 
 NONE, TAGS, ALL = "none", "tags", "all"
 

@@ -24,10 +24,10 @@ from harness.engines.spec import Overlay
 from harness.inside import objects, refs
 from harness.inside.disk import remove_tree
 from harness.inside.errors import HarnessError, UsageError
+from harness.inside.folder_katas import FolderKatas
 from harness.inside.journal import CONFIG
 from harness.inside.layered_event import DEPTH
 from harness.inside.layout import HISTORY, Avatar, avatar_folder, printable_name
-from harness.inside.store import FolderKatas
 from harness.katas.granular_katas import GranularKatas
 from harness.katas.visible import VisibleFiles
 from harness.katas.volume_katas import VolumeKatas

@@ -1,0 +1,277 @@
+"""A test event of an avatar whose katas are in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from harness.inside import atomic_file, journal, objects, removal, saving, tarpipe
+from harness.inside.changes import Changes
+from harness.inside.delta import Delta, Stamped, delta_between
+from harness.inside.disk import empty_tree, remove_tree, sync_disk, sync_file, sync_folder
+from harness.inside.errors import KatasError, katas_errors
+from harness.inside.layer_list import fold_layers
+from harness.inside.layout import HELD, HISTORY, INCOMING, SANDBOX, STAGING, VISIBLE
+from harness.inside.locks import locked
+from harness.inside.partial_tar import pick
+from harness.inside.sent_record import (
+    Record,
+    Sent,
+    after_a_crash,
+    begin_writing,
+    encode,
+    read_sent,
+    visible_names,
+)
+from harness.inside.stamps import Ahead, is_ahead
+from harness.inside.store import Acceptance, Held, SendPlan
+from harness.inside.tree import Entry, snapshot
+from harness.inside.usage import DiskUsage
+
+
+class FolderEvent:
+    """One test event of an avatar in a folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        deadline: float | None = None,
+        closed: Callable[[Path], object] = lambda folder: None,
+        *,
+        durable: bool = False,
+    ) -> None:
+        """Waits for another one until the deadline, in monotonic seconds; `closed` is called with the folder in the end. With
+        `durable` no failure of the power undoes it once it is accepted, nor tears what was there. Raises OSError and KatasError.
+        """
+        self._folder, self._closed, self._durable = folder, closed, durable
+        self._unsaid: bytes | None = None  # what is to stand in visible.json, and does not yet
+        self._sandbox, self._staging = str(folder / SANDBOX), str(folder / STAGING)
+        self._incoming = str(folder / INCOMING)
+        self._ahead: Ahead = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked(str(folder), deadline))
+            removal.finish(str(folder))
+            (folder / SANDBOX).mkdir(exist_ok=True)
+            if os.path.ismount(self._sandbox):
+                raise KatasError(
+                    f"{self._sandbox} is a mount point, whose place no other tree can take in one step; mount what the whole "
+                    "katas are in"
+                )
+            journal.recover(str(folder))
+            self._settle()
+            with contextlib.suppress(
+                OSError
+            ):  # what cannot go is in the way of those alone who need the place
+                self._clear()
+            journal.make_history(str(folder / HISTORY), durable=durable)
+            self._lock = stack.pop_all()
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        with self._saying("read"):
+            return (os.stat(self._sandbox).st_ino,)
+
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
+        with self._saying("read"):
+            self._let_go()
+            sent = self._sent()
+            there = saving.still_there(self._sandbox, sent)
+            delta = delta_between(
+                manifest, {name: file.stamped for name, file in sent.items()}, there
+            )
+            return SendPlan(delta, *self._against(manifest.values()))
+
+    def start_afresh(self) -> None:
+        with self._saying("written"):
+            self._let_go()
+            (self._folder / VISIBLE).unlink(missing_ok=True)
+            empty_tree(self._sandbox)
+
+    def save(
+        self,
+        files: Iterable[saving.SavedFile],
+        delta: Delta,
+        *,
+        owner: tuple[int, int] | None,
+    ) -> None:
+        self._save(files, delta, owner)
+
+    def _save(
+        self,
+        files: Iterable[saving.SavedFile],
+        delta: Delta,
+        owner: tuple[int, int] | None = None,
+        latest: int | None = None,
+    ) -> None:
+        with self._saying("written"):
+            self._let_go()
+            if owner and os.stat(self._sandbox).st_uid != owner[0]:
+                saving.hand_over(self._sandbox, owner)
+            if not (delta.written or delta.deleted):
+                return
+            os.makedirs(self._incoming, exist_ok=True)
+            sent = self._sent()
+            # A mode is changed in place: what is there is no half-written file, and stays the run's.
+            self._write_sent(begin_writing(sent, {*delta.written} - {*delta.modes}))
+            if self._durable:
+                sync_folder(str(self._folder))  # what is in doubt is known before it is
+            saved = saving.save(
+                self._sandbox,
+                self._incoming,
+                files,
+                delta.deleted,
+                owner,
+                sent=sent,
+                names=delta.names,
+                latest=latest,
+                sync=sync_file if self._durable else None,
+            )
+            kept = {name: file for name, file in sent.items() if name not in delta.deleted}
+            record = {**kept, **saved.sent}
+            if self._durable:
+                # All of that must be on the disk first, and the run need not wait for it.
+                self._unsaid = encode(record)
+            else:
+                self._write_sent(record)
+            # What the player sent is stamped by the harness: it may stay where it was brought.
+            self._ahead = {path: moved for path, moved in saved.ahead.items() if path not in kept}
+
+    def hold(self) -> Held:
+        with self._saying("written"):
+            path = str(self._folder / HELD)
+            mark = self._held()
+            if not mark:
+                mark = secrets.token_hex(16)
+                atomic_file.write(path, mark.encode())
+            sent = self._sent()
+            return Held(mark, sent, *self._against(file.stamped for file in sent.values()))
+
+    def resume(
+        self,
+        mark: str,
+        files: Iterable[saving.SavedFile],
+        delta: Delta,
+        *,
+        latest: int,
+    ) -> bool:
+        with self._saying("read"):
+            # What lies ahead of the clock is brought back to it by an edit, which the copy knows nothing of.
+            if self._held() != mark or is_ahead(latest):
+                return False
+        self._save(files, delta, latest=latest)
+        return True
+
+    def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
+        if paths is None:
+            return tarpipe.pack(self._sandbox, write)
+        with self._saying("read"):
+            return pick(self._sandbox, paths, write)
+
+    def digests(self, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
+        with self._saying("read"):
+            return saving.digests(self._sandbox, sizes)
+
+    def stage(self, chunks: Iterable[bytes]) -> int:
+        with self._saying("written"):
+            journal.make_staging(
+                str(self._folder), 0o700
+            )  # closed to the runs of team mates until all is in it
+        try:
+            return tarpipe.unpack(self._staging, chunks)
+        except BaseException:
+            with self._saying("written"):
+                remove_tree(self._staging)  # part of a tree is never accepted
+            raise
+
+    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
+        with self._saying("written"):
+            self._let_go()
+            if acceptance.increment.status == 0:
+                # A run that succeeded has made anew what depends on the edit; what it left alone does not.
+                saving.put_ahead_again(self._result, self._ahead)
+            journal.accept(
+                str(self._folder),
+                acceptance.objects,
+                acceptance.commit,
+                asdict(acceptance.increment),
+                changes,
+                durable=self._durable,
+                sent=self._unsaid,
+            )
+            self._unsaid = None
+
+    def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
+        with self._saying("read"):
+            return snapshot(self._sandbox, contents=contents)
+
+    def usage(self) -> DiskUsage:
+        with self._saying("read"):
+            return DiskUsage.of(self._folder, visible_names(self._folder))
+
+    def close(self) -> None:
+        with self._lock, contextlib.suppress(OSError):  # the next test event tries again
+            if self._unsaid is not None:
+                self._write_visible(self._unsaid, sync_disk)
+            self._clear()
+        with contextlib.suppress(OSError):
+            self._closed(self._folder)
+
+    def _held(self) -> str:
+        try:
+            return (self._folder / HELD).read_text()
+        except FileNotFoundError:
+            return ""
+
+    def _let_go(self) -> None:
+        """From now on no copy is the sandbox: it is about to be changed, by this test event or the run of one."""
+        (self._folder / HELD).unlink(missing_ok=True)
+
+    @property
+    def _result(self) -> str:
+        """The tree that becomes the sandbox when the test event is accepted."""
+        return self._staging if os.path.isdir(self._staging) else self._sandbox
+
+    def _settle(self) -> None:
+        fold_layers(self._folder, durable=self._durable)
+
+    def _clear(self) -> None:
+        pending = journal.is_pending(str(self._folder))
+        if not pending:  # else the staged tree is still to become the sandbox
+            remove_tree(self._staging)
+        if not (pending and self._durable):  # else objects in it are still to come into the history
+            remove_tree(self._incoming)
+
+    def _against(self, stamped: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
+        """The history beside these files: which contents it does not hold yet, its head, and the tag of that."""
+        head, tag = journal.head(str(self._folder))
+        missing = objects.missing(
+            str(self._folder / HISTORY), {file.blob for file in stamped if file.blob}
+        )
+        return frozenset(missing), head, tag
+
+    def _sent(self) -> dict[bytes, Sent]:
+        found = read_sent(self._folder)
+        if isinstance(found, dict):
+            return after_a_crash(found, partial(saving.stamp_of, self._sandbox))
+        # An older version kept the names alone: what the sandbox holds there is taken for what was sent.
+        surveyed = saving.survey(self._sandbox, found)
+        self._write_sent(surveyed)
+        return surveyed
+
+    def _write_sent(self, record: Record) -> None:
+        self._write_visible(encode(record), sync_file if self._durable else None)
+
+    def _write_visible(self, content: bytes, sync: atomic_file.Sync | None) -> None:
+        os.makedirs(self._incoming, exist_ok=True)
+        path = str(self._folder / VISIBLE)
+        atomic_file.write(path, content, os.path.join(self._incoming, VISIBLE), sync=sync)
+
+    def _saying(self, what: str) -> AbstractContextManager[None]:
+        return katas_errors(f"the katas in {self._folder} cannot be {what}")
