@@ -1,4 +1,4 @@
-"""Archives of katas for others to unpack."""
+"""How whole katas are packed for download and export."""
 
 from __future__ import annotations
 
@@ -10,24 +10,31 @@ from harness.inside.errors import KatasError
 from harness.inside.layout import ACCEPTING, HELD, INCOMING, SANDBOX, STAGING
 
 ARCHIVE = (*tarpipe.CREATE, "--mode=ug-s")
-"""A tar for somebody else: any can read it, and who unpacks it as root makes no program that runs as root."""
+"""The tar command for archives that leave the harness.
+
+Any tar can read them, and no set-id bits are kept: a program that a run made must not become root's
+when root unpacks it.
+"""
 
 RUNTIME = (INCOMING, STAGING, ACCEPTING, HELD, "*.lock")
-"""What is beside a sandbox only while a test event is under way or prepared, or after a crash of one."""
+"""Names beside a sandbox that matter only during a test event or after a crash."""
 
 
 def check_archive(kata: str, folder: Path) -> None:
-    """Raise KatasError, or OSError, where an avatar of the kata in this folder has a tree that cannot be packed."""
+    """Raise KatasError if a tree in this kata's folder cannot be packed. Raises OSError."""
     for name in removal.avatars(str(folder)):
         if what := outgrows(folder / name / SANDBOX, DEEPEST, HOLES):
             raise KatasError(
-                f"a run of {kata}/{name} left {what}, which fit in no archive; "
-                f"remove them, or the avatar by `harness katas remove {kata} {name} --yes`"
+                f"a run of {kata}/{name} left {what}, which do not fit in an archive; "
+                f"remove them, or the avatar with `harness katas remove {kata} {name} --yes`"
             )
 
 
 def leaving_out(avatars: str) -> tuple[str, ...]:
-    """Options of a tar that packs katas: only beside a sandbox do these names mean something that is not the kata's."""
+    """Return tar options that leave out RUNTIME names directly below these avatar folders.
+
+    Elsewhere the same names may belong to the kata.
+    """
     return (
         "--anchored",
         "--no-wildcards-match-slash",

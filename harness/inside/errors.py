@@ -1,18 +1,18 @@
-"""The error tree::
+"""The errors of the harness::
 
-    HarnessError                 base of all; str() is one clear line: what is wrong and what to do next
+    HarnessError                 base of all; str() is one line: what is wrong and what to do next
     ├── UsageError               the caller's input is wrong; nothing was changed
     │   ├── NoSuchAvatar         the katas do not hold this avatar or kata
-    │   └── BuildFailed          the tree does not build, with bare make neither: a note has what that printed
-    ├── TreeError                a source tree cannot be had (download, checksum, disk)
+    │   └── BuildFailed          the tree does not build with bare make; a note has make's output
+    ├── TreeError                a source tree is not available (download, checksum, disk)
     ├── EngineError              no engine answers, or it refused or died
     │   ├── ImageError           the image is missing, or lacks what a run needs
-    │   └── StreamCut            a stream ended before its end marker: what arrived is never accepted
-    └── KatasError               the katas cannot be read or written (no space, no permission, damaged)
-        └── Busy                 somebody holds them, for longer than may be waited
+    │   └── StreamCut            a stream ended before its end marker; what arrived is discarded
+    └── KatasError               the katas cannot be read or written (space, permission, damage)
+        └── Busy                 another process held a lock for longer than the caller could wait
 
-The command line turns each of them into that one line and exit status 2. Inside a test event an `EngineError`
-or a `Busy` is not raised: the outcome of the run is then `faulty` and the line is its reason.
+The command line prints the line and exits with status 2. Inside a test event, EngineError and Busy
+are not raised: the outcome of the run is `faulty`, and the line is its reason.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class NoSuchAvatar(UsageError):
 
 
 class BuildFailed(UsageError):
-    """The tree does not build, with bare make neither; a note (PEP 678) has what that printed."""
+    """The tree does not build with bare make either; a note (PEP 678) has make's output."""
 
 
 class TreeError(HarnessError):
-    """A source tree cannot be had."""
+    """A source tree is not available."""
 
 
 class EngineError(HarnessError):
@@ -58,14 +58,15 @@ class KatasError(HarnessError):
 
 
 class Busy(KatasError):
-    """Somebody holds what was waited for, and still did when the time was up."""
+    """Another process still held the lock when the time was up."""
 
 
 @contextlib.contextmanager
 def katas_errors(what: str) -> Iterator[None]:
+    """Raise KatasError, beginning with `what`, in place of OSError and ValueError."""
     try:
         yield
     except OSError as error:
         raise KatasError(f"{what}: {error.strerror or error}") from error
     except ValueError as error:
-        raise KatasError(f"{what}: a file in it is damaged; put it back from a backup") from error
+        raise KatasError(f"{what}: a file in it is damaged; restore it from a backup") from error

@@ -1,4 +1,8 @@
-"""A test event of an avatar whose katas are in a folder."""
+"""A test event of an avatar whose katas are in a folder.
+
+Beside the sandbox, `incoming` holds files on their way into it, `staging` the tree that is to
+replace it, and `visible.json` what the player sent last: see `harness.inside.layout`.
+"""
 
 from __future__ import annotations
 
@@ -46,11 +50,15 @@ class FolderEvent:
         *,
         durable: bool = False,
     ) -> None:
-        """Waits for another one until the deadline, in monotonic seconds; `closed` is called with the folder in the end. With
-        `durable` no failure of the power undoes it once it is accepted, nor tears what was there. Raises OSError and KatasError.
+        """Lock the avatar and clean up after crashes.
+
+        Waits for the lock until `deadline`, in monotonic seconds. `closed` is called with the
+        folder at the end. With `durable`, a power failure neither undoes the accepted test event
+        nor damages what was there before. Raises OSError and KatasError.
         """
         self._folder, self._closed, self._durable = folder, closed, durable
-        self._unsaid: bytes | None = None  # what is to stand in visible.json, and does not yet
+        # The next content of visible.json, until it is written.
+        self._unwritten_record: bytes | None = None
         self._sandbox, self._staging = str(folder / SANDBOX), str(folder / STAGING)
         self._incoming = str(folder / INCOMING)
         self._ahead: Ahead = {}
@@ -61,26 +69,25 @@ class FolderEvent:
             (folder / SANDBOX).mkdir(exist_ok=True)
             if os.path.ismount(self._sandbox):
                 raise KatasError(
-                    f"{self._sandbox} is a mount point, whose place no other tree can take in one step; mount what the whole "
-                    "katas are in"
+                    f"{self._sandbox} is a mount point, which cannot be replaced in one step; "
+                    "mount the folder of all katas instead"
                 )
             journal.recover(str(folder))
             self._settle()
-            with contextlib.suppress(
-                OSError
-            ):  # what cannot go is in the way of those alone who need the place
+            # Leftovers that cannot be removed matter only to a caller that needs their place.
+            with contextlib.suppress(OSError):
                 self._clear()
             journal.make_history(str(folder / HISTORY), durable=durable)
             self._lock = stack.pop_all()
 
     @property
     def roots(self) -> tuple[int, ...]:
-        with self._saying("read"):
+        with self._katas_errors("read"):
             return (os.stat(self._sandbox).st_ino,)
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
-        with self._saying("read"):
-            self._let_go()
+        with self._katas_errors("read"):
+            self._invalidate_copies()
             sent = self._sent()
             there = saving.still_there(self._sandbox, sent)
             delta = delta_between(
@@ -89,8 +96,8 @@ class FolderEvent:
             return SendPlan(delta, *self._against(manifest.values()))
 
     def start_afresh(self) -> None:
-        with self._saying("written"):
-            self._let_go()
+        with self._katas_errors("written"):
+            self._invalidate_copies()
             (self._folder / VISIBLE).unlink(missing_ok=True)
             empty_tree(self._sandbox)
 
@@ -110,18 +117,19 @@ class FolderEvent:
         owner: tuple[int, int] | None = None,
         latest: int | None = None,
     ) -> None:
-        with self._saying("written"):
-            self._let_go()
+        with self._katas_errors("written"):
+            self._invalidate_copies()
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 saving.hand_over(self._sandbox, owner)
             if not (delta.written or delta.deleted):
                 return
             os.makedirs(self._incoming, exist_ok=True)
             sent = self._sent()
-            # A mode is changed in place: what is there is no half-written file, and stays the run's.
+            # A change of mode alone happens in place, so the content is never half-written.
             self._write_sent(begin_writing(sent, {*delta.written} - {*delta.modes}))
             if self._durable:
-                sync_folder(str(self._folder))  # what is in doubt is known before it is
+                # The record must say "writing" before the first file is replaced.
+                sync_folder(str(self._folder))
             saved = saving.save(
                 self._sandbox,
                 self._incoming,
@@ -136,15 +144,15 @@ class FolderEvent:
             kept = {name: file for name, file in sent.items() if name not in delta.deleted}
             record = {**kept, **saved.sent}
             if self._durable:
-                # All of that must be on the disk first, and the run need not wait for it.
-                self._unsaid = encode(record)
+                # The files must reach the disk first, and the run need not wait for that.
+                self._unwritten_record = encode(record)
             else:
                 self._write_sent(record)
-            # What the player sent is stamped by the harness: it may stay where it was brought.
+            # The harness chooses the stamps of visible files, so those need not be restored.
             self._ahead = {path: moved for path, moved in saved.ahead.items() if path not in kept}
 
     def hold(self) -> Held:
-        with self._saying("written"):
+        with self._katas_errors("written"):
             path = str(self._folder / HELD)
             mark = self._held()
             if not mark:
@@ -161,8 +169,8 @@ class FolderEvent:
         *,
         latest: int,
     ) -> bool:
-        with self._saying("read"):
-            # What lies ahead of the clock is brought back to it by an edit, which the copy knows nothing of.
+        with self._katas_errors("read"):
+            # An edit moves stamps that are ahead of the clock, and the copy would not have that.
             if self._held() != mark or is_ahead(latest):
                 return False
         self._save(files, delta, latest=latest)
@@ -171,30 +179,31 @@ class FolderEvent:
     def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
         if paths is None:
             return tarpipe.pack(self._sandbox, write)
-        with self._saying("read"):
+        with self._katas_errors("read"):
             return pick(self._sandbox, paths, write)
 
     def digests(self, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
-        with self._saying("read"):
+        with self._katas_errors("read"):
             return saving.digests(self._sandbox, sizes)
 
     def stage(self, chunks: Iterable[bytes]) -> int:
-        with self._saying("written"):
-            journal.make_staging(
-                str(self._folder), 0o700
-            )  # closed to the runs of team mates until all is in it
+        with self._katas_errors("written"):
+            # Team mates' runs must not enter it before it is complete.
+            journal.make_staging(str(self._folder), 0o700)
         try:
             return tarpipe.unpack(self._staging, chunks)
         except BaseException:
-            with self._saying("written"):
-                remove_tree(self._staging)  # part of a tree is never accepted
+            with self._katas_errors("written"):
+                # An incomplete tree must never be accepted.
+                remove_tree(self._staging)
             raise
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
-        with self._saying("written"):
-            self._let_go()
+        with self._katas_errors("written"):
+            self._invalidate_copies()
             if acceptance.increment.status == 0:
-                # A run that succeeded has made anew what depends on the edit; what it left alone does not.
+                # A successful run has rebuilt whatever depends on the edit. The rest does not
+                # depend on it, and may have its later stamp again.
                 saving.put_ahead_again(self._result, self._ahead)
             journal.accept(
                 str(self._folder),
@@ -203,22 +212,23 @@ class FolderEvent:
                 asdict(acceptance.increment),
                 changes,
                 durable=self._durable,
-                sent=self._unsaid,
+                sent=self._unwritten_record,
             )
-            self._unsaid = None
+            self._unwritten_record = None
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
-        with self._saying("read"):
+        with self._katas_errors("read"):
             return snapshot(self._sandbox, contents=contents)
 
     def usage(self) -> DiskUsage:
-        with self._saying("read"):
+        with self._katas_errors("read"):
             return DiskUsage.of(self._folder, visible_names(self._folder))
 
     def close(self) -> None:
-        with self._lock, contextlib.suppress(OSError):  # the next test event tries again
-            if self._unsaid is not None:
-                self._write_visible(self._unsaid, sync_disk)
+        # After an OSError, the next test event tries again.
+        with self._lock, contextlib.suppress(OSError):
+            if self._unwritten_record is not None:
+                self._write_visible(self._unwritten_record, sync_disk)
             self._clear()
         with contextlib.suppress(OSError):
             self._closed(self._folder)
@@ -229,13 +239,13 @@ class FolderEvent:
         except FileNotFoundError:
             return ""
 
-    def _let_go(self) -> None:
-        """From now on no copy is the sandbox: it is about to be changed, by this test event or the run of one."""
+    def _invalidate_copies(self) -> None:
+        """Invalidate every copy of the sandbox, because it is about to change."""
         (self._folder / HELD).unlink(missing_ok=True)
 
     @property
     def _result(self) -> str:
-        """The tree that becomes the sandbox when the test event is accepted."""
+        """The tree that will be the sandbox once the test event is accepted."""
         return self._staging if os.path.isdir(self._staging) else self._sandbox
 
     def _settle(self) -> None:
@@ -243,13 +253,15 @@ class FolderEvent:
 
     def _clear(self) -> None:
         pending = journal.is_pending(str(self._folder))
-        if not pending:  # else the staged tree is still to become the sandbox
+        # After an acceptance that is still pending, the staged tree must still become the sandbox,
+        # and objects in `incoming` must still move into the history.
+        if not pending:
             remove_tree(self._staging)
-        if not (pending and self._durable):  # else objects in it are still to come into the history
+        if not (pending and self._durable):
             remove_tree(self._incoming)
 
     def _against(self, stamped: Iterable[Stamped]) -> tuple[frozenset[str], str | None, int]:
-        """The history beside these files: which contents it does not hold yet, its head, and the tag of that."""
+        """Return which of these contents the history lacks, its head, and the head's tag."""
         head, tag = journal.head(str(self._folder))
         missing = objects.missing(
             str(self._folder / HISTORY), {file.blob for file in stamped if file.blob}
@@ -257,11 +269,11 @@ class FolderEvent:
         return frozenset(missing), head, tag
 
     def _sent(self) -> dict[bytes, Sent]:
-        found = read_sent(self._folder)
-        if isinstance(found, dict):
-            return after_a_crash(found, partial(saving.stamp_of, self._sandbox))
-        # An older version kept the names alone: what the sandbox holds there is taken for what was sent.
-        surveyed = saving.survey(self._sandbox, found)
+        record = read_sent(self._folder)
+        if isinstance(record, dict):
+            return after_a_crash(record, partial(saving.stamp_of, self._sandbox))
+        # Version 0.1 stored only the names. Assume that the sandbox still holds what was sent.
+        surveyed = saving.survey(self._sandbox, record)
         self._write_sent(surveyed)
         return surveyed
 
@@ -273,5 +285,5 @@ class FolderEvent:
         path = str(self._folder / VISIBLE)
         atomic_file.write(path, content, os.path.join(self._incoming, VISIBLE), sync=sync)
 
-    def _saying(self, what: str) -> AbstractContextManager[None]:
+    def _katas_errors(self, what: str) -> AbstractContextManager[None]:
         return katas_errors(f"the katas in {self._folder} cannot be {what}")

@@ -1,4 +1,4 @@
-"""The katas in a folder, which a keeper serves to others."""
+"""The katas in a folder, which a keeper also serves to others."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from harness.inside.store import EVENT_SECONDS, Increment, Unread
 from harness.inside.usage import DiskUsage, weigh_avatar
 
 USAGE_TRIES = 3
-"""How often a tree is looked through that changes meanwhile, before its test event is waited for."""
+"""How often the size of a changing sandbox is tried before its test event is waited for."""
 
 
 class FolderKatas:
-    """The katas in a folder."""
+    """The katas below one folder."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()
@@ -46,7 +46,7 @@ class FolderKatas:
         return str(self.root)
 
     def sandbox(self, avatar: Avatar) -> Path:
-        """For those who may see the katas: a volume mount."""
+        """Return the avatar's sandbox, for a caller that mounts it or looks into it."""
         return self.root / avatar_folder(avatar) / SANDBOX
 
     def event(
@@ -58,29 +58,30 @@ class FolderKatas:
         durable: bool = False,
     ) -> FolderEvent:
         with katas_errors(f"the katas in {self.root} cannot be written"):
-            if not self.root.exists():  # a folder that is there has the mode that its owner gave it
+            # An existing folder keeps the mode that its owner gave it.
+            if not self.root.exists():
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = self.root / avatar_folder(avatar)
-            made = kind or FolderEvent
-            found = made(folder, time.monotonic() + seconds, self._closed, durable=durable)
+            make = kind or FolderEvent
+            event = make(folder, time.monotonic() + seconds, self._closed, durable=durable)
             (self.root / STORE).touch()
-            return found
+            return event
 
     def list(
         self, kata: str | None = None, *, unread: Unread | None = None
     ) -> dict[str, dict[str, list[Increment]]]:
-        found: dict[str, dict[str, list[Increment]]] = {}
+        katas: dict[str, dict[str, list[Increment]]] = {}
         deadline = time.monotonic() + STEP_SECONDS
         with katas_errors(f"the katas in {self.root} cannot be read"):
-            for each, folder in self._folders(kata):
+            for name, folder in self._folders(kata):
                 try:
                     with katas_errors(f"the kata in {folder} cannot be read"):
-                        found[each] = _increments(folder, deadline)
+                        katas[name] = _increments(folder, deadline)
                 except KatasError as error:
                     if unread is None:
                         raise
-                    unread(each, str(error))
-        return found
+                    unread(name, str(error))
+        return katas
 
     @contextlib.contextmanager
     def history(self, avatar: Avatar) -> Iterator[Path]:
@@ -89,7 +90,7 @@ class FolderKatas:
         yield folder / HISTORY
 
     def pack_history(self, avatar: Avatar, write: tarpipe.Write) -> int:
-        """The avatar's history as a tar stream; returns its bytes."""
+        """Write the avatar's history as a tar stream and return the number of bytes."""
         folder = self._avatar(avatar)
         with katas_errors(f"the katas in {self.root} cannot be read"), still(str(folder)):
             journal.recover_if_possible(str(folder))
@@ -116,8 +117,8 @@ class FolderKatas:
     def tidy(self) -> repack.Sizes:
         with katas_errors(f"the katas in {self.root} cannot be written"):
             removal.finish_katas(str(self.root))
-            folders = [each.parent for each in sorted(self.root.glob(f"??/????????/*/{HISTORY}"))]
-            return sum((repack.tidy(str(each)) for each in folders), repack.Sizes())
+            histories = sorted(self.root.glob(f"??/????????/*/{HISTORY}"))
+            return sum((repack.tidy(str(path.parent)) for path in histories), repack.Sizes())
 
     def remove(self, kata: str, name: str | None = None) -> None:
         check_kata(kata)
@@ -144,7 +145,10 @@ class FolderKatas:
             }
 
     def export(self, write: tarpipe.Write) -> int:
-        """All katas as a tar stream; returns its bytes. No test event begins until `write` has taken all."""
+        """Write all katas as a tar stream and return the number of bytes.
+
+        No test event begins before `write` has received everything.
+        """
         with (
             katas_errors(f"the katas in {self.root} cannot be read"),
             contextlib.ExitStack() as stack,
@@ -157,10 +161,10 @@ class FolderKatas:
             )
 
     def interrupt(self) -> None:
-        """No keeper is in between."""
+        """Do nothing: there is no keeper to interrupt."""
 
     def close(self) -> None:
-        """Nothing is held between test events; histories that are being packed are waited for."""
+        """Wait for the histories that are being packed."""
         while self._packing:
             self._packing.pop().join()
 
@@ -173,15 +177,14 @@ class FolderKatas:
         return folder
 
     def _usage(self, avatar: Avatar) -> DiskUsage:
-        """Of one that cannot be read, its problem: others can."""
+        """Return the avatar's disk usage, or the problem if it cannot be read."""
         folder = self.root / avatar_folder(avatar)
         try:
             with katas_errors(f"the katas in {folder} cannot be read"):
                 _recover(folder.parent, avatar.name, time.monotonic() + STEP_SECONDS)
                 for _ in range(USAGE_TRIES):
-                    with contextlib.suppress(
-                        FileNotFoundError
-                    ):  # a run that is under way removed it meanwhile
+                    # A run in progress may remove a file between listing and looking at it.
+                    with contextlib.suppress(FileNotFoundError):
                         return weigh_avatar(folder)
                 with locked(str(folder)):
                     return weigh_avatar(folder)
@@ -189,7 +192,7 @@ class FolderKatas:
             return DiskUsage(0, 0, 0, str(error))
 
     def _folders(self, one: str | None = None) -> Iterator[tuple[str, Path]]:
-        """Each kata, or this one if it is there, and where it is."""
+        """Yield the id and folder of each kata, or of this one if it exists."""
         if one is not None:
             check_kata(one)
         for folder in sorted(self.root.glob("??/????????" if one is None else kata_folder(one))):
@@ -198,9 +201,9 @@ class FolderKatas:
                 yield kata, folder
 
     def _closed(self, avatar: Path) -> None:
-        """A test event of the avatar has ended: its history is packed, when it is time, without anybody's waiting for it."""
+        """Pack the history in the background if it is time."""
         if repack.due(str(avatar / HISTORY)):
-            self._packing = [each for each in self._packing if each.is_alive()]
+            self._packing = [thread for thread in self._packing if thread.is_alive()]
             thread = threading.Thread(
                 target=repack.repack_in_time, args=(str(avatar),), name="harness-repack"
             )
@@ -208,18 +211,18 @@ class FolderKatas:
             self._packing.append(thread)
 
 
-def _recover(kata: Path, avatars: str, deadline: float) -> None:
-    """Carry out what a crash left of these avatars' acceptances, for somebody who reads what was accepted."""
-    for each in sorted(kata.glob(f"{avatars}/{ACCEPTING}")):
-        journal.settle(str(each.parent), deadline)
+def _recover(kata: Path, pattern: str, deadline: float) -> None:
+    """Finish acceptances that a crash interrupted, of the avatars whose names match a pattern."""
+    for path in sorted(kata.glob(f"{pattern}/{ACCEPTING}")):
+        journal.settle(str(path.parent), deadline)
 
 
 def _increments(kata: Path, deadline: float) -> dict[str, list[Increment]]:
-    """Each avatar's, of a kata in this folder."""
+    """Return the increments of each avatar of the kata in this folder."""
     _recover(kata, "*", deadline)
     listed = increments.read_increments(str(kata / INCREMENTS))
     return {
-        name: [_increment(kata, each) for each in listed.get(name, [])]
+        name: [_increment(kata, data) for data in listed.get(name, [])]
         for name in removal.avatars(str(kata))
     }
 
@@ -233,7 +236,10 @@ def _increment(kata: Path, data: dict[str, Any]) -> Increment:
 
 @contextlib.contextmanager
 def _still(kata: Path) -> Iterator[None]:
-    """Alone with a kata's avatars, whose trees are whole and in one folder each. Raises OSError and KatasError."""
+    """Lock all avatars of a kata, each with its whole tree in the sandbox.
+
+    Raises OSError and KatasError.
+    """
     deadline = time.monotonic() + READ_SECONDS
     with contextlib.ExitStack() as stack:
         for name in removal.avatars(str(kata)):

@@ -1,14 +1,17 @@
-"""Accepting a test event in one atomic step, whatever dies in the middle.
+"""Accepting a test event in one atomic step, even if a process dies in the middle.
 
-What has to change is written to `accepting.json` first; that file appearing, by a rename, is the moment of
-acceptance. Then it is carried out: the staged tree is exchanged for the sandbox, or what the run changed is put
-into it, the commit becomes the head and gets its tag, and the kata's increments.json gets its entry. Each step
-can be repeated, so whoever comes next finishes what a crash has left.
+All changes are written to `accepting.json` first. The rename that makes this file appear is the
+moment of acceptance. Then the changes are carried out: the staged tree is exchanged for the
+sandbox, or what the run changed is put into it; the commit becomes the head and gets its tag; and
+the kata's `increments.json` gets its entry. Each step can be repeated, so the next process finishes
+what a crash has left.
 
-A crash of processes, that is. Where the power fails, the order in which things get to the disk is the file system's, unless
-something is forced there. So `durable` forces three times: all that is decided, before the file that decides it has its name;
-that name, before anybody is told; and all that was carried out, before that file goes. Objects of the history get their names
-only when they are carried out, since one that is torn would be taken for whole ever after.
+That covers crashes of processes. After a power failure, the file system decides which writes
+reached the disk, unless they were forced there. So `durable` forces three times: everything that
+was decided, before `accepting.json` gets its name; that name, before the caller is told; and
+everything that was carried out, before `accepting.json` is removed. New objects get their names in
+the history only when they are carried out, because a torn object would be taken for a whole one
+ever after.
 """
 
 from __future__ import annotations
@@ -51,12 +54,14 @@ CONFIG = b"""\
 [gc]
 \tauto = 0
 """
-"""Of a history. It is packed by whoever keeps it (`repack`), never by a git that is only to read it."""
+"""Git configuration of a history. The harness packs it (`repack`); a reading git must not."""
 
 
 def make_staging(avatar: str, mode: int = 0o755) -> None:
-    """Make an empty folder beside the sandbox, whose place it can take. Raises KatasError where it could not, so that this is
-    known before a test event is accepted, and OSError.
+    """Make an empty folder beside the sandbox, which can be exchanged for it.
+
+    Raises OSError, and KatasError if the two could not be exchanged; so the caller learns this
+    before the test event is accepted.
     """
     staging, sandbox = os.path.join(avatar, STAGING), os.path.join(avatar, SANDBOX)
     remove_tree(staging)
@@ -64,8 +69,8 @@ def make_staging(avatar: str, mode: int = 0o755) -> None:
     try:
         if not can_exchange(staging):
             raise KatasError(
-                f"the file system of {avatar} cannot exchange two folders in one step, without which no test "
-                "event is accepted whole or not at all; keep the katas on ext4, xfs, btrfs or tmpfs"
+                f"the file system of {avatar} cannot exchange two folders in one step, which atomic "
+                "test events need; keep the katas on ext4, xfs, btrfs or tmpfs"
             )
         _try_to_move(sandbox, staging)
     except BaseException:
@@ -74,7 +79,11 @@ def make_staging(avatar: str, mode: int = 0o755) -> None:
 
 
 def _try_to_move(sandbox: str, staging: str) -> None:
-    """No folder takes the place of one that is not empty: if nothing else is in the way, that is the answer (rename(2))."""
+    """Raise KatasError unless the sandbox can be renamed.
+
+    Renaming it onto a folder that is not empty fails with ENOTEMPTY only if nothing else prevents
+    it (rename(2)).
+    """
     obstacle = os.path.join(staging, "one")
     os.mkdir(obstacle)
     try:
@@ -82,8 +91,8 @@ def _try_to_move(sandbox: str, staging: str) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV):
             raise KatasError(
-                f"{sandbox} cannot be exchanged for another folder ({error.strerror}), without which no test event is accepted "
-                "whole or not at all: it must be no mount point, and have no flag that chattr(1) sets"
+                f"{sandbox} cannot be exchanged for another folder ({error.strerror}), which atomic "
+                "test events need: it must not be a mount point or have a flag that chattr(1) sets"
             ) from error
     finally:
         os.rmdir(obstacle)
@@ -100,12 +109,14 @@ def accept(
     durable: bool = False,
     sent: bytes | None = None,
 ) -> None:
-    """Accept the test event of the avatar in this folder, with its staged tree if there is one; with `changes` only
-    what they bring is staged, and with a new list of its `layers` nothing. `sent` is what is to stand in visible.json once it
-    is accepted. Raises OSError, and KatasError where what is to be staged is not there.
+    """Accept the test event of the avatar in this folder, with its staged tree if there is one.
 
-    With `durable` no failure of the power undoes it once this returns.
-    After an error the state is the one before, or the next `recover` makes it the one after.
+    With `changes`, only what they bring is staged; with `layers`, a new list of its layers, nothing
+    is. `sent` is the new content of `visible.json`. With `durable`, the acceptance survives a power
+    failure once this returns.
+
+    Raises OSError, and KatasError if something that should be staged is missing. After an error,
+    the state is the one before, or the next `recover` makes it the one after.
     """
     history = os.path.join(avatar, HISTORY)
     staged = []
@@ -133,24 +144,25 @@ def accept(
     atomic_file.write(os.path.join(avatar, ACCEPTING), content, sync=sync_disk if durable else None)
     if durable:
         sync_folder(avatar)
-    with contextlib.suppress(OSError, Busy):  # accepted already: a full disk only puts off the rest
+    # It is accepted by now: a full disk only delays the rest.
+    with contextlib.suppress(OSError, Busy):
         recover(avatar)
 
 
 def is_pending(avatar: str) -> bool:
-    """Whether a test event is accepted, and not all of that is carried out."""
+    """Return whether an acceptance has not been carried out completely."""
     return os.path.exists(os.path.join(avatar, ACCEPTING))
 
 
 def recover(avatar: str) -> None:
-    """Carry out an acceptance that was decided. Raises OSError, Busy, and KatasError for a damaged file."""
+    """Carry out a pending acceptance. Raises OSError, Busy, and KatasError for a damaged file."""
     if not is_pending(avatar):
         return
     path = os.path.join(avatar, ACCEPTING)
     decided = _decided(path)
     sandbox, staging = os.path.join(avatar, SANDBOX), os.path.join(avatar, STAGING)
     if decided["staged"] is not None and _inode(sandbox) != decided["staged"]:
-        _take_the_place(sandbox, staging)
+        _replace_sandbox(sandbox, staging)
     if decided["changes"] is not None:
         staged_changes.carry_out(sandbox, staging, unpack_changes(decided["changes"]))
     if decided["layers"] is not None:
@@ -158,15 +170,15 @@ def recover(avatar: str) -> None:
     history, increment = os.path.join(avatar, HISTORY), decided["increment"]
     durable = "objects" in decided
     if durable:
-        for each in decided["objects"]:
-            objects.place_object(history, each, os.path.join(avatar, INCOMING))
+        for name in decided["objects"]:
+            objects.place_object(history, name, os.path.join(avatar, INCOMING))
         if decided["sent"] is not None:
             atomic_file.write(os.path.join(avatar, VISIBLE), decided["sent"].encode())
     refs.write_tag(history, increment["tag"], decided["commit"])
     refs.write_branch(history, decided["commit"])
     kata, name = os.path.split(avatar)
     with locked(kata, time.monotonic() + STEP_SECONDS):
-        # A torn one would be repaired for this test event alone: those before it, and of other avatars, are nowhere else.
+        # This file is the only list of earlier test events and of other avatars' test events.
         sync = sync_file if durable else None
         increments.add(os.path.join(kata, INCREMENTS), name, increment, sync=sync)
     if durable:
@@ -189,26 +201,29 @@ def _decided(path: str) -> dict[str, Any]:
 
 
 def _inode(folder: str) -> int:
-    """0 where there is none."""
+    """Return the inode of a folder; 0 if it does not exist."""
     with contextlib.suppress(FileNotFoundError):
         return os.stat(folder).st_ino
     return 0
 
 
-def _take_the_place(sandbox: str, staging: str) -> None:
+def _replace_sandbox(sandbox: str, staging: str) -> None:
     try:
         exchange(sandbox, staging)
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.ENOENT):
             raise
-        # A folder of an overlay's lower layer can be removed, but not renamed. Whoever finds it half removed does the rest.
+        # A folder of an overlay's lower layer can be removed, but not renamed. If this process
+        # dies here, the next one finishes the removal.
         remove_tree(sandbox)
         os.rename(staging, sandbox)
 
 
 def settle(avatar: str, deadline: float | None = None) -> None:
-    """Carry out what was decided for an avatar, for somebody who reads without a lock; wait for who is at it. Where
-    that cannot be done, what is there is read: it is the avatar's next test event's to tell.
+    """Carry out a pending acceptance for a caller that reads without a lock.
+
+    Waits until `deadline` for another process that is doing so. If it cannot be carried out, the
+    caller reads what is there; the avatar's next test event will report the problem.
     """
     if is_pending(avatar):
         deadline = time.monotonic() + STEP_SECONDS if deadline is None else deadline
@@ -217,14 +232,16 @@ def settle(avatar: str, deadline: float | None = None) -> None:
 
 
 def recover_if_possible(avatar: str) -> None:
-    """The same for somebody who has the avatar's lock, and only reads."""
+    """Carry out a pending acceptance, for a caller that has the avatar's lock and only reads."""
     with contextlib.suppress(OSError, KatasError):
         recover(avatar)
 
 
 def head(avatar: str) -> tuple[str | None, int]:
-    """The last accepted test event: its commit and its tag, or None and 0. Raises OSError, and KatasError where the history
-    and increments.json do not agree: from what was lost nothing may go on, least of all from the beginning.
+    """Return commit and tag of the last accepted test event, or None and 0.
+
+    Raises OSError, and KatasError if the history and `increments.json` do not agree: after a loss,
+    nothing may be accepted, least of all as a first test event.
     """
     history, (kata, name) = os.path.join(avatar, HISTORY), os.path.split(avatar)
     listing = os.path.join(kata, INCREMENTS)
@@ -237,45 +254,60 @@ def head(avatar: str) -> tuple[str | None, int]:
         return None, 0
     git = f"`git --git-dir={history}"
     if not tag:
-        why = f"{listing} does not list the test events that {history} holds; put it back from a backup"
+        why = (
+            f"{listing} does not list the test events that {history} holds; "
+            "restore it from a backup"
+        )
     elif not commit and not tagged:
-        why = f"{listing} lists {tag} test events, and {history} has no reference to them; put it back from a backup"
+        why = (
+            f"{listing} lists {tag} test events, and {history} has no reference to them; "
+            "restore it from a backup"
+        )
     elif not tagged:
-        why = f"{history} has lost tag {tag}; {git} tag {tag} main` puts it back, if main is where it was"
+        why = (
+            f"{history} has lost tag {tag}; {git} tag {tag} main` restores it, "
+            "if main has not moved"
+        )
     else:
         lost = (
             "has lost its branch main"
             if not commit
             else f"has its branch main elsewhere than at tag {tag}"
         )
-        why = f"{history} {lost}, the last test event; {git} update-ref {refs.BRANCH} {refs.tag_name(tag)}` puts it back"
+        why = (
+            f"{history} {lost}, the last test event; "
+            f"{git} update-ref {refs.BRANCH} {refs.tag_name(tag)}` restores it"
+        )
     raise KatasError(f"{why}; until then no test event is accepted")
 
 
 def make_history(folder: str, *, durable: bool = False) -> None:
-    """An empty git repository, as gitrepository-layout(5) wants it, unless it is there; with `durable` it is there as a whole or
-    not at all even where the power fails. Raises OSError.
+    """Make an empty git repository, as gitrepository-layout(5) describes, if there is none.
+
+    With `durable`, a power failure leaves a whole repository or none. Raises OSError.
     """
     if os.path.exists(os.path.join(folder, "HEAD")):
         return
-    for each in ("objects", "refs/heads", "refs/tags"):
-        os.makedirs(os.path.join(folder, each), exist_ok=True)
+    for name in ("objects", "refs/heads", "refs/tags"):
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
     atomic_file.write(os.path.join(folder, "config"), CONFIG)
     head = f"ref: {refs.BRANCH}\n".encode()
     atomic_file.write(os.path.join(folder, "HEAD"), head, sync=sync_disk if durable else None)
 
 
 def pack_changes(changes: Changes) -> dict[str, Any]:
-    """As JSON."""
+    """Return the changes as a value that JSON can hold."""
     return {
         "gone": [os.fsdecode(path) for path in changes.gone],
         "brought": [os.fsdecode(path) for path in changes.brought],
-        "folders": [[os.fsdecode(each.path), each.mode, each.mtime_ns] for each in changes.folders],
+        "folders": [
+            [os.fsdecode(folder.path), folder.mode, folder.mtime_ns] for folder in changes.folders
+        ],
     }
 
 
 def unpack_changes(data: dict[str, Any]) -> Changes:
-    """What `pack_changes` made JSON of."""
+    """Return the changes that `pack_changes` made JSON of."""
     return Changes(
         gone=tuple(os.fsencode(path) for path in data["gone"]),
         brought=tuple(os.fsencode(path) for path in data["brought"]),

@@ -1,6 +1,7 @@
-"""The keeper's side: serves the katas in one folder to the harness, over its stdin and stdout.
+"""The keeper: serves the katas in one folder to the harness, over its stdin and stdout.
 
-Each request is one call of `harness.inside.store`; see `harness.katas.volume_katas` for the other side.
+Each request is one call of `harness.inside.store`; `harness.katas.volume_katas` is the other side.
+Requests and answers are the messages of `harness.inside.channel`.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from harness.inside.store import EVENT_SECONDS, Acceptance, Increment
 PLAIN = "plain"
 
 _KINDS = {PLAIN: FolderEvent, "copy": CopyEvent, "layered": LayeredEvent}
-"""The kinds of test event that a harness can ask for."""
+"""The kinds of test event that the harness can ask for."""
 
 _ID = 40
-"""Length of a git object's id in hexadecimal."""
+"""Length of a git id in hexadecimal digits."""
 
 
 class Keeper:
-    """Answers one request after another; holds at most one test event at a time."""
+    """Answers one request after another. Holds at most one test event at a time."""
 
     def __init__(self, root: Path, channel: Channel) -> None:
         self._katas = FolderKatas(root)
@@ -41,7 +42,7 @@ class Keeper:
         self._event: FolderEvent | None = None
 
     def serve(self) -> None:
-        """Until the other side closes the stream."""
+        """Answer requests until the other side closes the stream."""
         while request := self._channel.receive():
             call = getattr(self, f"do_{request.pop('call')}")
             try:
@@ -57,7 +58,7 @@ class Keeper:
         self._katas.close()
 
     def do_nothing(self) -> None:
-        """An answer tells that one is there to answer."""
+        """Show that the keeper answers."""
 
     def do_event(
         self,
@@ -116,8 +117,8 @@ class Keeper:
 
     def do_digests(self, paths: Any, sizes: Any) -> Any:
         names = wire.unpack_names(paths)
-        found = self._current.digests(dict(zip(names, sizes, strict=True)))
-        return [found.get(name) for name in names]
+        digests = self._current.digests(dict(zip(names, sizes, strict=True)))
+        return [digests.get(name) for name in names]
 
     def do_stage(self) -> int:
         pieces = self._channel.receive_pieces()
@@ -177,16 +178,20 @@ class Keeper:
         return self._event
 
     def _send(self, pack: Callable[[tarpipe.Write], int]) -> int:
-        """Whatever can fail is called by `pack`: the other side waits for the end of a stream first."""
+        """Send what `pack` writes as a stream and end it, even if `pack` fails.
+
+        Everything that can fail must happen in `pack`, because the other side waits for the stream
+        first.
+        """
         try:
             return pack(self._channel.send_piece)
         finally:
-            # An error follows as the answer, so the stream just ends here.
+            # An error follows as the answer, so the stream simply ends here.
             self._channel.end_pieces()
 
 
 def rebuild_error(name: str, line: str) -> HarnessError:
-    """The error that a keeper reported."""
+    """Return the error that a keeper reported."""
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, HarnessError):
         return kind(line)
@@ -202,15 +207,14 @@ def _drain(pieces: Iterator[bytes]) -> None:
         for _ in pieces:
             pass
     except HarnessError:
-        pass  # the sender gave up: it knows
+        # The sender gave up, and so knows about it.
+        pass
 
 
 def main() -> None:
-    """Entry point of the zipapp: the folder of the katas is its only argument."""
-
-    os.umask(
-        0o022
-    )  # whatever the harness's: a player must be able to enter the folders above a mounted sandbox
+    """Serve the katas in the folder that is the only argument: the zipapp's entry point."""
+    # A player must be able to enter the folders above a mounted sandbox.
+    os.umask(0o022)
 
     def write(data: bytes) -> None:
         sys.stdout.buffer.write(data)

@@ -79,7 +79,7 @@ class LayeredEvent(FolderEvent):
 
     def stack(self, owner: UserAndGroup | None) -> Stack:
         """Make the layer that this test event's run writes into, for a player who is to own the tree. Raises KatasError."""
-        with self._saying("written"):
+        with self._katas_errors("written"):
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 self._flatten()
                 saving.hand_over(self._sandbox, owner)
@@ -97,14 +97,14 @@ class LayeredEvent(FolderEvent):
     @property
     def roots(self) -> tuple[int, ...]:
         """Once there is a stack: kernels take that of the changes, or the topmost below it, for the root of both."""
-        with self._saying("read"):
+        with self._katas_errors("read"):
             top = self._upper.below.find([])
             assert top is not None
             return os.stat(self._upper.path).st_ino, top.status.st_ino
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
-        with self._saying("read"):
-            self._let_go()
+        with self._katas_errors("read"):
+            self._invalidate_copies()
             sent = self._listed.sent
             for path in self._listed.closed:
                 self._upper.folder(split_path(path))
@@ -115,7 +115,7 @@ class LayeredEvent(FolderEvent):
             return SendPlan(delta, *self._against(manifest.values()))
 
     def start_afresh(self) -> None:
-        with self._saying("written"):
+        with self._katas_errors("written"):
             self._flatten()
             self._clear_layers()
         super().start_afresh()
@@ -124,7 +124,7 @@ class LayeredEvent(FolderEvent):
     def save(
         self, files: Iterable[saving.SavedFile], delta: Delta, *, owner: UserAndGroup | None
     ) -> None:
-        with self._saying("written"):
+        with self._katas_errors("written"):
             os.makedirs(self._incoming, exist_ok=True)
             sent = self._listed.sent
             first = not sent and not self._listed.layers and not os.listdir(self._sandbox)
@@ -161,7 +161,7 @@ class LayeredEvent(FolderEvent):
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
         assert changes is None
-        with self._saying("written"):
+        with self._katas_errors("written"):
             if acceptance.increment.status == 0:
                 self._put_ahead_again()
             journal.accept(
@@ -175,7 +175,7 @@ class LayeredEvent(FolderEvent):
             self._listed = replace(self._listed, ahead={})
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
-        with self._saying("read"):
+        with self._katas_errors("read"):
             listed = (
                 LayerList.read(self._folder) or self._listed
             )  # of what is accepted meanwhile too
@@ -186,7 +186,7 @@ class LayeredEvent(FolderEvent):
             return entries(walked, contents=contents)
 
     def usage(self) -> DiskUsage:
-        with self._saying("read"):
+        with self._katas_errors("read"):
             listed = LayerList.read(self._folder) or self._listed
             folders = (*(f"{LAYERS}/{number}" for number, _ in listed.layers), SANDBOX)
             return DiskUsage.of(self._folder, listed.sent, folders)

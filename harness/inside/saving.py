@@ -1,7 +1,7 @@
 """Saving visible files into a sandbox, stamped so that make cannot miss an edit.
 
-A run may have left anything in the sandbox: a symlink where a folder was, a folder where a file was, modes
-that forbid everything. No path is followed further than the folders that are really there.
+A run may have left anything in the sandbox: a symlink where a folder was, a folder where a file
+was, modes that forbid everything. So no path is followed beyond the folders that really exist.
 """
 
 from __future__ import annotations
@@ -44,40 +44,47 @@ class SavedFile:
     """One file to be written, or one empty folder to be made."""
 
     name: bytes
-    mode: int  # git's
-    blob: str  # git's id of the content
-    age: (
-        int | None
-    )  # the mtime that it has in the player's folder, in nanoseconds; None: the newest of all
-    content: Iterable[bytes]  # in pieces of a bounded size
+    """Its path in the sandbox."""
+    mode: int
+    """Git's mode; 0o040000 for an empty folder."""
+    blob: str
+    """Git's id of the content; empty for a folder."""
+    age: int | None
+    """The mtime in the player's folder, in nanoseconds; None counts as the newest."""
+    content: Iterable[bytes]
+    """The content, in pieces of a bounded size."""
 
 
 class Folders:
     """The folders of a sandbox, entered part by part without following symlinks.
 
-    Only one is open at a time: a tree may well have more folders than a process may open.
+    Only one is open at a time, because a tree may have more folders than a process may open.
     """
 
     def __init__(self, sandbox: str, owner: tuple[int, int] | None = None) -> None:
         self._root = open_folder(sandbox)
         self._owner = owner
         self._here = os.dup(self._root)
-        self._parts: list[bytes] = []  # the way to here
+        # The path of the open folder `self._here`.
+        self._parts: list[bytes] = []
 
     def find(self, parts: list[bytes]) -> int | None:
-        """The folder, open until the next is asked for; None where there is no such folder."""
+        """Return this folder, open until the next call; None if it does not exist."""
         try:
             return self._go(parts, self._enter)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def look(self, parts: list[bytes]) -> os.stat_result | None:
-        """What is there, symlinks not followed; None where there is nothing."""
+        """Return the status of this path without following symlinks; None if nothing is there."""
         *above, last = parts
         return None if (folder := self.find(above)) is None else _look(folder, last)
 
     def make(self, parts: list[bytes]) -> int:
-        """The folder to write in, made where it is missing and in the place of whatever else is there."""
+        """Return this folder for writing, open until the next call.
+
+        Creates what is missing and replaces anything that is not a folder.
+        """
         folder = self._go(parts, self._make)
         permit(folder, ALL_ACCESS)
         return folder
@@ -112,7 +119,10 @@ class Folders:
 
 
 def _make_folder(parent: int | None, name: bytes, owner: tuple[int, int] | None) -> None:
-    """Make a folder for its owner; nothing else that may have taken its place by then is the owner's."""
+    """Create a folder and give it to `owner`.
+
+    If something else has taken its place by then, that is not given away.
+    """
     os.mkdir(name, 0o755, dir_fd=parent)
     if owner:
         made = enter(name, parent)
@@ -123,43 +133,49 @@ def _make_folder(parent: int | None, name: bytes, owner: tuple[int, int] | None)
 
 
 def still_there(sandbox: str, sent: Record) -> set[bytes]:
-    """The names at which the sandbox holds something of the kind that was sent."""
-    found = set()
+    """Return the names where the sandbox still holds the kind of file that was sent."""
+    names = set()
     with sandbox_folders(sandbox) as folders:
         for name, file in sent.items():
             status = folders.look(split_name(name))
             if status is not None and same_kind(file.mode, status):
-                found.add(name)
-    return found
+                names.add(name)
+    return names
 
 
 def stamp_of(sandbox: str, name: bytes, mode: int) -> int | None:
-    """The mtime of what is there, in nanoseconds; None where nothing of the kind of this mode, git's, is there."""
+    """Return the mtime at this name, in nanoseconds; None if no file of this git mode is there."""
     with sandbox_folders(sandbox) as folders:
         status = folders.look(split_name(name))
     return status.st_mtime_ns if status is not None and same_kind(mode, status) else None
 
 
 def survey(sandbox: str, names: Iterable[bytes]) -> dict[bytes, Sent]:
-    """What the sandbox holds at these names, as if it had been sent; nothing for a name where there is no file."""
-    found = {}
+    """Return what the sandbox holds at these names, as if the player had sent it.
+
+    Names where there is no file are left out.
+    """
+    record = {}
     with sandbox_folders(sandbox) as folders:
         for name in names:
             *parts, last = split_name(name)
             folder = folders.find(parts)
             if folder is not None:
-                with contextlib.suppress(OSError):  # nothing there
+                # An OSError means that nothing is there.
+                with contextlib.suppress(OSError):
                     stamp = os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
                     if file := stamped(folder, last):
-                        found[name] = Sent(file.mode, file.blob, stamp)
-    return found
+                        record[name] = Sent(file.mode, file.blob, stamp)
+    return record
 
 
 def digests(sandbox: str, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
-    """The BLAKE2b of these files, as b2sum prints it; none for what cannot be read or has not this size. So no more is read
-    than the caller reckons with.
+    """Return the BLAKE2b of each file, as b2sum prints it.
+
+    Files that cannot be read, or whose size is not the one given, are left out; so no more is read
+    than the caller expects.
     """
-    found = {}
+    by_name = {}
     with sandbox_folders(sandbox) as folders:
         for name, size in sizes.items():
             *parts, last = split_name(name)
@@ -169,16 +185,18 @@ def digests(sandbox: str, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
             with contextlib.suppress(OSError):
                 digest = hashlib.new("blake2b")
                 if feed(digest, folder, last, size):
-                    found[name] = digest.hexdigest()
-    return found
+                    by_name[name] = digest.hexdigest()
+    return by_name
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What saving made of a sandbox."""
+    """What `save` did to a sandbox."""
 
-    sent: dict[bytes, Sent]  # what was written
-    ahead: Ahead  # what was brought back to the clock for it
+    sent: dict[bytes, Sent]
+    """The files that were written, as the record of what the player sent should list them."""
+    ahead: Ahead
+    """Stamps that were moved back to the clock."""
 
 
 def save(
@@ -193,13 +211,15 @@ def save(
     latest: int | None = None,
     sync: Sync | None = None,
 ) -> Saved:
-    """Write and delete what the player changed since `sent`; `names` are all that the player has now. `latest` is the newest
-    stamp in the sandbox, for a caller who knows it; `sync` forces a file that was written to the disk, before it takes the place
-    of another.
+    """Write and delete what the player changed since `sent`.
 
-    Each file is written in the folder `incoming`, of the same file system, and renamed: a crash leaves each file old or new.
-    What is in `sent` unchanged was taken away by a run, and gets the stamp back that it had. The rest are edits: see
-    `harness.inside.stamps`. Raises OSError, and KatasError where the file system cannot hold such a stamp.
+    `names` are all names that the player has now. `latest` is the newest stamp in the sandbox, if
+    the caller knows it. `sync` forces each written file to the disk before it replaces another.
+
+    Each file is written in the folder `incoming`, on the same file system, and renamed, so a crash
+    leaves each file old or new. A file that did not change since `sent` was removed by a run, and
+    gets its old stamp back. All others are edits: see `harness.inside.stamps`. Raises OSError, and
+    KatasError if the file system cannot store such a stamp.
     """
     first = not sent and not _holds_anything(sandbox)
     ahead: Ahead = {}
@@ -240,8 +260,8 @@ def save(
                 written[file.name] = Sent(file.mode, file.blob, 0)
         if edits and not first and is_ahead(latest):
             ahead, latest = bring_to_clock(sandbox, edits)
-        for each in touched:
-            if (folder_or_none := folders.find(list(each))) is not None and not first:
+        for path in touched:
+            if (folder_or_none := folders.find(list(path))) is not None and not first:
                 latest = max(latest, os.fstat(folder_or_none).st_mtime_ns)
         given = stamp_all(partial(_stamp, folders), edits, latest, first=first)
         written |= {name: written[name]._replace(stamp=stamp) for name, stamp in given.items()}
@@ -249,7 +269,7 @@ def save(
 
 
 def same_content(before: Sent, file: SavedFile) -> bool:
-    """Whether nothing was edited, but maybe the permission to execute."""
+    """Return whether the content is unchanged; the permission to execute may differ."""
     return before.blob == file.blob and stat.S_IFMT(before.mode) == stat.S_IFMT(file.mode)
 
 
@@ -263,8 +283,10 @@ def _put(
     stamp: int | None,
     sync: Sync | None,
 ) -> None:
-    """Put a file, or an empty folder, in the place of whatever is there; a file that has a `stamp` already comes with it, so
-    that a crash makes no edit of what is only put back.
+    """Put a file, or an empty folder, in the place of whatever is there.
+
+    A file that already has a `stamp` gets it before it is moved there; otherwise a crash could turn
+    a file that is merely put back into an edit.
     """
     status = _look(folder, name)
     there = status is not None and stat.S_ISDIR(status.st_mode)
@@ -283,9 +305,10 @@ def _put(
 
 
 def _swap(temporary: str, folder: int, name: bytes, *, was_folder: bool) -> None:
-    """Put a file in the place of a folder, or the reverse, with neither missing in between where the file system can do so."""
+    """Replace a folder by a file, or the reverse, in one step if the file system can."""
     if was_folder:
-        os.close(open_folder(name, parent=folder, need=ALL_ACCESS))  # or it cannot be moved
+        # A folder that forbids writing cannot be moved.
+        os.close(open_folder(name, parent=folder, need=ALL_ACCESS))
     try:
         exchange(temporary, name, parent=folder)
     except OSError as error:
@@ -301,8 +324,10 @@ def _swap(temporary: str, folder: int, name: bytes, *, was_folder: bool) -> None
 
 
 def _set_mode(folder: int, name: bytes, before: int, mode: int) -> bool:
-    """Where nothing but the permission to execute was edited: give or take it, as chmod in place does, and leave the rest as
-    the run left it. False where that is not so, or where the file has gone.
+    """Change the permission to execute in place, as chmod does; return whether that was enough.
+
+    The content then stays as the run left it. Returns False if something else was edited, or if the
+    file is gone.
     """
     if before == mode or not (stat.S_ISREG(before) and stat.S_ISREG(mode)):
         return False
@@ -320,26 +345,31 @@ def _set_mode(folder: int, name: bytes, before: int, mode: int) -> bool:
     return True
 
 
-def executable(found: os.stat_result, mode: int) -> int:
-    """The permissions of what was found, with or without that to execute, as git's mode says."""
-    now = stat.S_IMODE(found.st_mode)
+def executable(status: os.stat_result, mode: int) -> int:
+    """Return the permissions of this status, with or without execution as git's mode says."""
+    now = stat.S_IMODE(status.st_mode)
     return now | 0o111 if mode & 0o100 else now & ~0o111
 
 
-def permissions(found: os.stat_result | None, before: Sent | None, mode: int) -> int:
-    """Those of a file that is written over what was `found`: kept, if it is a file that its owner can read and write, but for
-    what the player gave or took.
+def permissions(status: os.stat_result | None, before: Sent | None, mode: int) -> int:
+    """Return the permissions for a file that replaces whatever has this status.
+
+    Permissions are kept if it is a file that its owner can read and write; the player's change to
+    the permission to execute is applied to them.
     """
     kept = 0o644
-    if found and stat.S_ISREG(found.st_mode) and found.st_mode & 0o600 == 0o600:
-        kept = found.st_mode & 0o777
+    if status and stat.S_ISREG(status.st_mode) and status.st_mode & 0o600 == 0o600:
+        kept = status.st_mode & 0o777
     if mode & 0o100:
         return kept | 0o111
     return kept & ~0o111 if before and before.mode & 0o100 else kept
 
 
 def remove_sent(folder: int, name: bytes, sent: Sent | None) -> None:
-    """Remove what the player deleted; of an empty folder, what a run put into it stays, and so does the folder."""
+    """Remove what the player deleted.
+
+    A folder that was sent empty stays if a run has put something into it.
+    """
     if sent and stat.S_ISDIR(sent.mode):
         with contextlib.suppress(OSError):
             os.rmdir(name, dir_fd=folder)
@@ -348,7 +378,7 @@ def remove_sent(folder: int, name: bytes, sent: Sent | None) -> None:
 
 
 def _remove_emptied(folders: Folders, deleted: Iterable[bytes], names: Iterable[bytes]) -> None:
-    """Remove the folders that the player deleted with all that was in them, unless a run made something there."""
+    """Remove folders that the player emptied, unless a run made something in them."""
     for path in emptied(deleted, names):
         *parts, last = path.split(b"/")
         if (folder := folders.find(parts)) is not None:
@@ -357,53 +387,56 @@ def _remove_emptied(folders: Folders, deleted: Iterable[bytes], names: Iterable[
 
 
 def emptied(deleted: Iterable[bytes], names: Iterable[bytes]) -> list[bytes]:
-    """The folders that have nothing more of the player's in them, those in others first."""
+    """Return the folders that hold none of the player's files any more, deepest first."""
     kept = {folder for name in names for folder in above(name)} | {b".", *names}
     return sorted({folder for name in deleted for folder in above(name)} - kept, reverse=True)
 
 
 Stamp = Callable[[bytes, int], int]
-"""Stamps what is at a path of the sandbox, and returns what the file system made of the stamp."""
+"""Stamps a path of the sandbox; returns the stamp that the file system stored."""
 
 
 def stamp_all(
     stamp: Stamp, edits: Mapping[bytes, int | None], latest: int, *, first: bool
 ) -> dict[bytes, int]:
-    """Stamp the edits, later than `latest` and in the order of their ages; those of a first test event as they are. Raises
-    OSError, and KatasError where the file system cannot hold such a stamp.
+    """Stamp the edits later than `latest`, in the order of their ages.
+
+    The files of a `first` test event keep their ages as stamps. Raises OSError, and KatasError if
+    the file system cannot store such a stamp.
     """
     if first:
         return {name: stamp(name, age) for name, age in as_sent(edits, file_time()).items()}
-    for coarse in (0, 10**9, 2 * 10**9):  # file systems that keep whole seconds, or every other
+    # Some file systems store whole seconds, or every other second.
+    for coarse in (0, 10**9, 2 * 10**9):
         given = {name: stamp(name, age) for name, age in in_order(edits, latest + coarse).items()}
-        if all(each > latest for each in given.values()):
+        if all(stored > latest for stored in given.values()):
             return given
-    raise KatasError("the file system of the katas cannot stamp an edit later than what is there")
+    raise KatasError("the file system of the katas cannot stamp an edit later than the other files")
 
 
 def _holds_anything(sandbox: str) -> bool:
     folder = open_folder(sandbox)
     try:
-        with os.scandir(folder) as found:
-            return any(True for _ in found)
+        with os.scandir(folder) as entries:
+            return any(True for _ in entries)
     finally:
         os.close(folder)
 
 
 def _look(folder: int, name: bytes) -> os.stat_result | None:
-    """What an open folder holds at `name`, symlinks not followed; None where there is nothing."""
+    """Return the lstat of `name` in an open folder; None if it is missing."""
     with contextlib.suppress(FileNotFoundError):
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     return None
 
 
 def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
-    """Make a user the owner of the whole sandbox: the uid on the host that a volume mount depends on. Raises
-    OSError.
+    """Make a user the owner of the whole sandbox, as a volume mount needs it. Raises OSError.
 
-    The user may be at work in it meanwhile, by a run of a team mate. So folders come after all that is in them, the sandbox
-    last, for who owns a folder can put something else into it; and a file that has names outside of the sandbox, which
-    may be the history of somebody, stays whose it is.
+    The user may be at work in the sandbox meanwhile, through a team mate's run. Whoever owns a
+    folder can put something else into it, so folders are handed over after their contents, and the
+    sandbox last. A file that has names outside the sandbox may belong to somebody's history, and
+    keeps its owner.
     """
     names: Counter[tuple[int, int]] = Counter()
     for met in descend(sandbox):
@@ -422,7 +455,10 @@ def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
 def _give(
     met: Met, owner: tuple[int, int], *, folders: bool, names: Counter[tuple[int, int]]
 ) -> None:
-    """A file of several names goes with the last of them that is met. What became something else meanwhile stays."""
+    """Hand over one entry; a file with several names only when the last of them is met.
+
+    An entry that has become something else meanwhile keeps its owner.
+    """
     if (met.status.st_uid, met.status.st_gid) == owner:
         return
     try:
@@ -442,15 +478,14 @@ def _give(
 def _newest(sandbox: str) -> int:
     try:
         return newest(sandbox)
-    except (
-        PermissionError
-    ):  # a run that forbids its own user to look cannot hide from make what is there
+    except PermissionError:
+        # A run may have forbidden its own user to look; make would still see the files.
         permit_all(sandbox)
         return newest(sandbox)
 
 
 def _stamp(folders: Folders, name: bytes, stamp: int) -> int:
-    """Returns what the file system made of the stamp."""
+    """Stamp a path and return the stamp that the file system stored."""
     *parts, last = name.split(b"/")
     if (folder := folders.find(parts)) is None:
         raise FileNotFoundError(
@@ -461,19 +496,18 @@ def _stamp(folders: Folders, name: bytes, stamp: int) -> int:
 
 
 def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
-    """Stamp what lies ahead of the clock with times up to now, in the order that it has; returns it and the newest stamp
-    then, both without what was `edited`. Raises OSError.
+    """Move stamps that are ahead of the clock back to it, keeping their order. Raises OSError.
 
-    Else an edit would have to be stamped into the future too, where builds loop: ninja makes its own manifest again until it
-    is newer.
+    Returns what was moved, and the newest stamp afterwards; both leave out what was `edited`.
+    Without this, an edit would be stamped in the future too, and ninja would loop: it rebuilds its
+    own manifest until that is the newest.
     """
     now, latest = file_time(), 0
     ages: dict[bytes, int | None] = {}
     for met in descend(sandbox):
         ahead = met.status.st_mtime_ns - now > TICK_NS
-        if (
-            len(met.above) >= PATH_PARTS
-        ):  # no build goes so deep, and what is found by its path again does not
+        # No build goes this deep, and paths this long cannot be looked up again.
+        if len(met.above) >= PATH_PARTS:
             if ahead:
                 with contextlib.suppress(FileNotFoundError):
                     os.utime(met.name, ns=(now, now), dir_fd=met.parent, follow_symlinks=False)
@@ -488,7 +522,7 @@ def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
 
 
 def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> tuple[Ahead, int]:
-    """The same for these, ahead of the clock, where all the rest is no later than `latest`. Raises OSError."""
+    """Move these stamps back to the clock; all others are at most `latest`. Raises OSError."""
     given = {
         path: stamp(path, age) for path, age in sorted(in_order(ages, latest).items(), reverse=True)
     }
@@ -498,8 +532,9 @@ def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> t
 
 
 def put_ahead_again(sandbox: str, ahead: Ahead) -> None:
-    """Give the stamps back that `bring_to_clock` took, to what a run left alone: it did not depend on the edit. Raises
-    OSError.
+    """Restore the stamps that `bring_to_clock` moved. Raises OSError.
+
+    What the run has changed since is left alone.
     """
     with sandbox_folders(sandbox) as folders:
         for path, moved in ahead.items():
@@ -524,7 +559,8 @@ def write_file(
         with open(descriptor, "wb", buffering=0) as out:
             for piece in file.content:
                 _write(out, piece)
-            out.truncate()  # ends in a hole, maybe
+            # The file may end in a hole.
+            out.truncate()
             os.fchmod(out.fileno(), mode)
             if sync:
                 sync(out.fileno())
@@ -533,7 +569,7 @@ def write_file(
 
 
 def _write(out: FileIO, piece: bytes) -> None:
-    """All of a piece; of one that is all zeros, as of a sparse file, nothing is written but the place."""
+    """Write a whole piece; skip over one that is all zeros, which leaves a hole."""
     if not piece.strip(b"\0"):
         out.seek(len(piece), os.SEEK_CUR)
         return
@@ -543,7 +579,7 @@ def _write(out: FileIO, piece: bytes) -> None:
 
 
 def remove_entry(folder: int, name: bytes, *, only_folders: bool = False) -> None:
-    """Remove what an open folder holds at `name`, if anything. Raises OSError."""
+    """Remove `name` from an open folder if it exists. Raises OSError."""
     status = _look(folder, name)
     if status is None:
         return
@@ -559,7 +595,7 @@ def remove_entry(folder: int, name: bytes, *, only_folders: bool = False) -> Non
 
 @contextlib.contextmanager
 def sandbox_folders(sandbox: str, owner: tuple[int, int] | None = None) -> Iterator[Folders]:
-    """Its folders, let go of at the end of the block. Raises OSError."""
+    """Open the folders of a sandbox for the length of a block. Raises OSError."""
     folders = Folders(sandbox, owner)
     try:
         yield folders

@@ -1,6 +1,7 @@
-"""What the player sent last: `visible.json`, beside the sandbox.
+"""What the player sent last: the record in `visible.json`, beside the sandbox.
 
-An edit is told against this record, not against the sandbox: what a run made of a file is no edit of the player's.
+An edit is found by comparing with this record, not with the sandbox: what a run made of a file is
+not the player's edit.
 """
 
 from __future__ import annotations
@@ -15,42 +16,51 @@ from harness.inside.delta import Stamped
 from harness.inside.layout import VISIBLE
 
 UNKNOWN = "?"
-"""The blob of a file that a crash left half sent: it is an edit, whatever is sent next."""
+"""Stands for the blob of a file that a crash interrupted: whatever is sent next is an edit."""
 
 
 class Sent(NamedTuple):
     """One file, or one empty folder, as it was sent."""
 
-    mode: int  # git's; that of a folder for an empty one
-    blob: str  # git's id of the content; empty for a folder
-    stamp: int  # the mtime that it was given in the sandbox, in nanoseconds
-    writing: bool = False  # something else is being written in its place
+    mode: int
+    """Git's mode; 0o040000 for an empty folder."""
+    blob: str
+    """Git's id of the content; empty for a folder."""
+    stamp: int
+    """The mtime that it was given in the sandbox, in nanoseconds since 1970."""
+    writing: bool = False
+    """Whether another content is being written in its place."""
 
     @property
     def stamped(self) -> Stamped:
+        """Its mode and blob."""
         return Stamped(self.mode, self.blob)
 
 
 Record = Mapping[bytes, Sent]
+"""The files that were sent, by name."""
 
 
 def record_to_json(record: Record) -> Any:
-    """As JSON."""
-    return {os.fsdecode(name): each[: 4 if each.writing else 3] for name, each in record.items()}
+    """Return the record as a value that JSON can hold."""
+    return {os.fsdecode(name): file[: 4 if file.writing else 3] for name, file in record.items()}
 
 
 def record_from_json(data: Any) -> dict[bytes, Sent]:
-    """What `pack` made JSON of."""
-    return {os.fsencode(name): Sent(*each) for name, each in data.items()}
+    """Return the record that `record_to_json` made JSON of."""
+    return {os.fsencode(name): Sent(*file) for name, file in data.items()}
 
 
 def encode(record: Record) -> bytes:
-    """The content of `visible.json`."""
+    """Return the content of `visible.json`."""
     return json.dumps(record_to_json(record)).encode()
 
 
 def decode(content: bytes) -> dict[bytes, Sent] | list[bytes]:
-    """What `encode` made. Versions up to 0.1 kept the names alone: then these. Raises ValueError for a damaged file."""
+    """Return the record that `encode` wrote. Raises ValueError if it is damaged.
+
+    Versions up to 0.1 stored the names alone; for their files, return those.
+    """
     data = json.loads(content)
     try:
         return (
@@ -59,11 +69,11 @@ def decode(content: bytes) -> dict[bytes, Sent] | list[bytes]:
             else record_from_json(data)
         )
     except (AttributeError, TypeError) as error:
-        raise ValueError("it is not a record of files") from error
+        raise ValueError("it does not hold a record of files") from error
 
 
 def begin_writing(record: Record, names: Iterable[bytes]) -> dict[bytes, Sent]:
-    """The record while these files are written, for whoever comes after a crash in between."""
+    """Mark these files as being written, in case of a crash before they are."""
     new = Sent(0, UNKNOWN, 0)
     return {**record, **{name: record.get(name, new)._replace(writing=True) for name in names}}
 
@@ -71,18 +81,21 @@ def begin_writing(record: Record, names: Iterable[bytes]) -> dict[bytes, Sent]:
 def after_a_crash(
     record: Record, stamp_of: Callable[[bytes, int], int | None]
 ) -> dict[bytes, Sent]:
-    """What can be relied on of a record: of a file that was being written only if it has its old stamp still, or has gone.
-    `stamp_of` gives the stamp of what is at a name in the sandbox, None where nothing of the mode is.
+    """Return what of a record can be relied on.
+
+    A file that was being written is known only if it is gone or has its old stamp. `stamp_of`
+    returns the stamp of a name in the sandbox, or None if nothing of that mode is there.
     """
-    found = dict(record)
-    for name, each in record.items():
-        if each.writing:
-            same = stamp_of(name, each.mode) in (each.stamp, None)
-            found[name] = each._replace(blob=each.blob if same else UNKNOWN, writing=False)
-    return found
+    known = dict(record)
+    for name, file in record.items():
+        if file.writing:
+            same = stamp_of(name, file.mode) in (file.stamp, None)
+            known[name] = file._replace(blob=file.blob if same else UNKNOWN, writing=False)
+    return known
 
 
 def read_sent(avatar: Path) -> dict[bytes, Sent] | list[bytes]:
+    """Return the avatar's record, or the bare names that an old version wrote."""
     try:
         return decode((avatar / VISIBLE).read_bytes())
     except FileNotFoundError:
@@ -90,5 +103,5 @@ def read_sent(avatar: Path) -> dict[bytes, Sent] | list[bytes]:
 
 
 def visible_names(avatar: Path) -> set[bytes]:
-    """The names of the visible files of the avatar in this folder."""
+    """Return the names of the visible files of the avatar in this folder."""
     return set(read_sent(avatar))

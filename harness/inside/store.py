@@ -1,4 +1,8 @@
-"""The katas: the interface of every store of them, and the values that it takes and gives."""
+"""The interface of every store of katas, and the values that pass through it.
+
+`harness.inside.folder_katas` keeps katas in a folder. `harness.katas.volume_katas` and
+`harness.katas.granular_katas` keep them in volumes, behind keepers.
+"""
 
 from __future__ import annotations
 
@@ -17,66 +21,87 @@ from harness.inside.tree import Entry
 from harness.inside.usage import DiskUsage
 
 EVENT_SECONDS = 600.0
-"""How long a test event waits for another one of the same avatar, unless it is told."""
+"""How long a test event waits by default for another test event of the same avatar."""
 
 
 @dataclass(frozen=True)
 class SendPlan:
-    """The visible files sent, against what the katas hold."""
+    """What must be sent: the visible files compared with what the katas hold."""
 
     delta: Delta
-    missing: frozenset[str]  # ids of contents that the history does not hold yet
-    head: str | None  # commit of the last accepted test event
-    tag: int  # its number; 0 before the first
+    """What the player changed since the last test event."""
+    missing: frozenset[str]
+    """Git ids of the contents that the history does not hold yet."""
+    head: str | None
+    """Commit of the last accepted test event; None before the first."""
+    tag: int
+    """Number of the last accepted test event; 0 before the first."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """What a copy of the sandbox goes with, as long as nobody changes the sandbox."""
+    """The state that a copy of the sandbox matches until somebody changes the sandbox."""
 
-    mark: str  # stays for as long
-    sent: Record  # the visible files, as the player sent them last
-    missing: frozenset[str]  # ids of their contents that the history does not hold
+    mark: str
+    """Token that identifies this state; it disappears when the sandbox changes."""
+    sent: Record
+    """The visible files as the player last sent them."""
+    missing: frozenset[str]
+    """Git ids of their contents that the history does not hold yet."""
     head: str | None
+    """Commit of the last accepted test event; None before the first."""
     tag: int
+    """Number of the last accepted test event; 0 before the first."""
 
 
 Unread = Callable[[str, str], object]
-"""Is told of a kata that cannot be read, by its id, and what is wrong."""
+"""Receives the id of a kata that cannot be read, and a line that says why."""
 
 
 @dataclass(frozen=True)
 class Increment:
-    """One accepted test event, as increments.json lists it."""
+    """One accepted test event, as `increments.json` lists it."""
 
     tag: int
-    time: str  # ISO 8601, UTC
+    """Its number, from 1."""
+    time: str
+    """When it was accepted: ISO 8601, UTC."""
     outcome: str
+    """Outcome of the run, such as `completed`."""
     status: int | None
+    """Exit status of the run; None if it has none."""
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """All that makes a test event accepted."""
+    """Everything that is needed to accept a test event."""
 
     commit: str
-    objects: Iterable[
-        tuple[str, bytes]
-    ]  # id and zlib-compressed content, as git keeps loose objects
+    """Git id of the commit."""
+    objects: Iterable[tuple[str, bytes]]
+    """Git id and zlib-compressed content of each new object, as git stores loose objects."""
     increment: Increment
+    """The entry for `increments.json`."""
 
 
 class Event(Protocol):
-    """One test event of one avatar, which is locked until `close`. Every method raises KatasError."""
+    """One test event of one avatar, which stays locked until `close`.
+
+    Every method raises KatasError.
+    """
 
     @property
     def roots(self) -> tuple[int, ...]:
-        """The inodes that the folder of the sandbox may have for a run that sees the katas: any other is not theirs."""
+        """Inodes that the sandbox's folder may have in a run that mounts the katas.
 
-    def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan: ...
+        A folder with any other inode does not belong to the katas.
+        """
+
+    def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
+        """Return what must be sent, given the mode and blob of every visible file."""
 
     def start_afresh(self) -> None:
-        """Empty the sandbox, before anything is compared; the history goes on."""
+        """Empty the sandbox before anything is compared. The history goes on."""
 
     def save(
         self,
@@ -85,10 +110,14 @@ class Event(Protocol):
         *,
         owner: tuple[int, int] | None,
     ) -> None:
-        """Copy in what changed of the visible files, by what `compare` gave: the files are those that are `written`."""
+        """Copy the changes of the visible files into the sandbox.
+
+        `delta` comes from `compare`, and `files` are the files in `delta.written`. `owner` is the
+        uid and gid that should own the sandbox; None leaves its owner as it is.
+        """
 
     def hold(self) -> Held:
-        """Mark the sandbox as it is, for whoever makes a copy of it."""
+        """Mark the present state of the sandbox before a copy of it is made."""
 
     def resume(
         self,
@@ -98,72 +127,98 @@ class Event(Protocol):
         *,
         latest: int,
     ) -> bool:
-        """In place of `compare` and `save`, for the holder of a copy who has compared for himself: save, if the mark is
-        still there. `latest` is the newest stamp in the sandbox, in nanoseconds.
+        """Save without `compare` if the sandbox still has this mark; return whether it has.
+
+        This is for a caller that holds a copy of the sandbox and has worked out the delta itself.
+        `latest` is the newest stamp in the sandbox, in nanoseconds.
         """
 
     def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
-        """The whole sandbox as a tar stream, or these entries without what is below them; returns its bytes."""
+        """Write the sandbox as a tar stream and return the number of bytes.
+
+        With `paths`, write these entries only, without the contents of folders.
+        """
 
     def digests(self, sizes: Mapping[bytes, int]) -> Mapping[bytes, str]:
-        """The BLAKE2b of these files, in hexadecimal; none for what cannot be read, or has not this size."""
+        """Return the BLAKE2b of each file in hexadecimal.
+
+        Files that cannot be read, or whose size is not the one given, are left out.
+        """
 
     def stage(self, chunks: Iterable[bytes]) -> int:
-        """Unpack a tar stream beside the sandbox; it takes the sandbox's place when the test event is
-        accepted.
+        """Unpack a tar stream beside the sandbox and return the number of bytes.
+
+        The unpacked tree replaces the sandbox when the test event is accepted.
         """
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
-        """In one atomic step: the staged tree, if any, the commit with its tag, and the entry of
-        increments.json. With `changes` what was staged is only what they bring into the sandbox.
+        """Accept the staged tree, the commit, its tag and the increment in one atomic step.
+
+        With `changes`, the staged tree holds only what they bring into the sandbox.
         """
 
-    def snapshot(self, *, contents: bool = False) -> Mapping[bytes, Entry]: ...
+    def snapshot(self, *, contents: bool = False) -> Mapping[bytes, Entry]:
+        """Return the sandbox as it is; with `contents`, including a digest of each file."""
 
     def usage(self) -> DiskUsage:
-        """What the avatar takes of the disk now, with whatever is accepted but not folded yet."""
+        """Return the avatar's disk usage, including layers that are accepted but not yet folded."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the test event and release the avatar."""
 
 
 class Katas(Protocol):
-    """Where the katas live. Every method raises KatasError, and NoSuchAvatar where it is given one that is
-    not there.
+    """A store of katas.
+
+    Every method raises KatasError; one that takes a kata or an avatar raises NoSuchAvatar if it
+    does not exist.
     """
 
-    def describe(self) -> str: ...
+    def describe(self) -> str:
+        """Return where the katas are, for messages."""
 
     def event(
         self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False
     ) -> Event:
-        """Begin a test event, waiting for another one of the same avatar; a new avatar is made on the fly. After so many
-        seconds it is given up: Busy is raised, or EngineError where it is a keeper that was waited for. With `durable` no
-        failure of the power undoes it once it is accepted.
+        """Begin a test event; create the avatar if it is new.
+
+        Waits up to `seconds` for another test event of the same avatar, then raises Busy, or
+        EngineError if a keeper did not answer. With `durable`, an accepted test event survives a
+        power failure.
         """
 
     def list(
         self, kata: str | None = None, *, unread: Unread | None = None
     ) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
-        """Kata to avatar to accepted test events, of all katas or of one. A kata that cannot be read is left out where there
-        is an `unread` to tell it to, and raises KatasError where there is none.
+        """Return the accepted test events by kata and avatar, of all katas or of one.
+
+        A kata that cannot be read is reported to `unread` and left out; without `unread`,
+        KatasError is raised.
         """
 
     def history(self, avatar: Avatar) -> AbstractContextManager[Path]:
-        """A folder that holds the avatar's git history, to be read from."""
+        """Open a folder that holds the avatar's git history, for reading only."""
 
     def download(self, kata: str, write: tarpipe.Write) -> int:
-        """The whole kata as a tar stream; returns its bytes. No test event of it begins until `write` has taken all."""
+        """Write the whole kata as a tar stream and return the number of bytes.
+
+        No test event of the kata begins before `write` has received everything.
+        """
 
     def tidy(self) -> repack.Sizes:
-        """Pack all histories, which each test event does for its avatar now and then; returns what that gained."""
+        """Pack all histories and return how much space that saved.
+
+        Test events also pack their avatar's history from time to time.
+        """
 
     def remove(self, kata: str, name: str | None = None) -> None:
-        """Remove an avatar, or the whole kata, for good, once no test event of it is under way."""
+        """Delete an avatar, or the whole kata, once no test event of it is in progress."""
 
     def usage(self) -> Mapping[str, Mapping[str, DiskUsage]]:
-        """Kata to avatar to what it takes of the disk, or the problem of one that cannot be read."""
+        """Return disk usage by kata and avatar, or the problem of one that cannot be read."""
 
     def interrupt(self) -> None:
-        """Whoever is in the middle of something with a keeper gets StreamCut, and nothing more can be asked of one."""
+        """Cut all conversations with keepers: callers get StreamCut, and no new call succeeds."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release everything that the store holds."""

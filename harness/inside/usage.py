@@ -1,4 +1,4 @@
-"""How much of the disk an avatar takes."""
+"""How much disk space an avatar takes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from harness.inside.sent_record import visible_names
 
 @dataclass(frozen=True)
 class DiskUsage:
-    """What an avatar takes of the disk, in bytes of content; a file of several hard links counts once."""
+    """Disk space of an avatar, in bytes of content. A file with several hard links counts once."""
 
     visible: int
-    extra: int  # made by runs: what an incremental build lives on
+    """Bytes of the visible files."""
+    extra: int
+    """Bytes of files that runs made, which incremental builds reuse."""
     history: int
-    problem: str = ""  # why it could not be found out; the rest is 0 then
+    """Bytes of the git history."""
+    problem: str = ""
+    """Why the avatar could not be measured; the sizes are then 0. Empty otherwise."""
 
     def __add__(self, other: DiskUsage) -> DiskUsage:
         return DiskUsage(
@@ -35,15 +39,18 @@ class DiskUsage:
 
     @classmethod
     def of(
-        cls, avatar: Path, seen: Container[bytes], folders: Iterable[str] = (SANDBOX,)
+        cls, avatar: Path, visible_files: Container[bytes], folders: Iterable[str] = (SANDBOX,)
     ) -> DiskUsage:
-        """What the avatar in this folder takes, whose files are in these folders below it; those `seen` are visible. Raises
-        OSError.
+        """Measure the avatar in this folder; files in `visible_files` are the visible ones.
+
+        Raises OSError.
+
+        Its files are below `folders`, which are relative to the avatar's folder.
         """
         visible = extra = 0
         for folder in folders:
             for path, size in _sizes(avatar / folder):
-                if path in seen:
+                if path in visible_files:
                     visible += size
                 else:
                     extra += size
@@ -51,6 +58,10 @@ class DiskUsage:
 
 
 def weigh_avatar(avatar: Path) -> DiskUsage:
+    """Measure the avatar in this folder, layers included.
+
+    Raises OSError, and ValueError if damaged.
+    """
     listed = LayerList.read(avatar)
     if listed is None:
         return DiskUsage.of(avatar, visible_names(avatar))
@@ -59,7 +70,10 @@ def weigh_avatar(avatar: Path) -> DiskUsage:
 
 
 def _sizes(folder: Path) -> Iterator[tuple[bytes, int]]:
-    """Each regular file below a folder, and its bytes; one that is deeper than any visible file without its name."""
+    """Yield the path and size of each regular file below a folder.
+
+    The path is empty for a file deeper than any visible file can be.
+    """
     seen = set()
     for met in descend(folder):
         status = met.status

@@ -1,4 +1,4 @@
-"""Where katas are kept when a user names a place, or none."""
+"""Opens the katas at the place that a user names, or in a temporary one."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from harness.katas.granular_katas import GranularKatas
 from harness.katas.volume_katas import VolumeKatas
 
 FOLDER, VOLUME = "folder", "volume"
-"""The kinds of place. A volume is named `volume:NAME`."""
+"""The kinds of place. A volume is written `volume:NAME`."""
 
 VOLUME_PREFIX = f"{VOLUME}:"
 
 VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9]")
-"""What Docker takes for a name, and every file system for a folder's."""
+"""Names that Docker allows for a volume, and every file system for a folder."""
 
 
 class TemporaryKatas(FolderKatas):
-    """Katas in a folder that goes with them."""
+    """Katas in a temporary folder, which `close` removes."""
 
     def __init__(self) -> None:
-        """Raises EngineError where none can be made."""
+        """Create the folder. Raises EngineError if that is impossible."""
         self._origin = Origin()
         self._folder = temporary_folder("katas")
         super().__init__(self._folder / "katas")
@@ -40,7 +40,7 @@ class TemporaryKatas(FolderKatas):
 
 
 def open_folder_katas(place: str | Path | None) -> Katas:
-    """The katas in a folder; None: in a temporary one. Raises UsageError for a volume."""
+    """Open the katas in a folder; None opens a temporary one. Raises UsageError for a volume."""
     if place is None:
         return TemporaryKatas()
     if not str(place):
@@ -51,33 +51,37 @@ def open_folder_katas(place: str | Path | None) -> Katas:
 
 
 def open_volume(engine: Engine, place: str | Path | None) -> VolumeKatas:
-    """The katas in a volume, `volume:NAME`; None: in a temporary one. Raises UsageError for anything else."""
+    """Open the katas in a volume, `volume:NAME`; None opens a temporary one.
+
+    Raises UsageError for any other place.
+    """
     return VolumeKatas(engine, volume_name(place), temporary=place is None)
 
 
 def open_granular(engine: Engine, place: str | Path | None, *, by_avatar: bool) -> GranularKatas:
-    """The katas in volumes whose names begin with that of `volume:NAME`; see `open_volume`."""
+    """Open katas in volumes whose names begin with NAME of `volume:NAME`; see `open_volume`."""
     return GranularKatas(engine, volume_name(place), by_avatar=by_avatar, temporary=place is None)
 
 
 def volume_name(place: str | Path | None) -> str:
-    """NAME of `volume:NAME`; None: a new one. Raises UsageError for anything else."""
+    """Return NAME of `volume:NAME`; None gives a new name. Raises UsageError for anything else."""
     if place is None:
         return f"harness-{secrets.token_hex(6)}"
     name = str(place).removeprefix(VOLUME_PREFIX)
     if name == str(place):
         raise UsageError(
-            f"this runner keeps its katas in a volume: give {VOLUME_PREFIX}NAME, not {place or 'nothing'}"
+            f"this runner keeps its katas in a volume: "
+            f"give {VOLUME_PREFIX}NAME, not {place or 'nothing'}"
         )
     if not VOLUME_NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is no name for a volume: letters, digits, and inside it also - _ and ."
+            f"{name!r} is not a volume's name: use letters and digits, and inside it also - _ and ."
         )
     return name
 
 
 def place_of(katas: Katas) -> str:
-    """The place by which these katas can be opened again; empty where there is none."""
+    """Return the place that opens these katas again; empty if they cannot be opened again."""
     if isinstance(katas, FolderKatas):
         return str(katas.root)
     if isinstance(katas, GranularKatas):

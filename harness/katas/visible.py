@@ -1,4 +1,8 @@
-"""The visible files: what the browser edits and sends with each test event."""
+"""The visible files: what the browser edits and sends with each test event.
+
+`VisibleFiles.from_folder` gathers them from a folder. `freeze` makes them independent of that
+folder: what is hashed is then what is sent and what is committed.
+"""
 
 from __future__ import annotations
 
@@ -16,29 +20,32 @@ from harness.katas.gather import Gathering, left_out_line
 from harness.katas.spool import PIECE, Part, Spool
 
 OF_ANOTHER_KIND = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENXIO)
-"""What one is told who reads a file where something else is by now."""
+"""Errors of opening a path that has become something other than a regular file."""
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
-"""The kinds of file, by git's modes; a folder is sent only where nothing is in it, since nothing else would tell of it."""
+"""The kinds of file, as git's modes.
+
+A folder is sent only if it is empty, because otherwise its files imply it.
+"""
 
 
 class VisibleFile:
-    """One visible file; its content is read when it is asked for, so that a large tree is never all in
-    memory.
-    """
+    """One visible file. Its content is read when needed, so a large tree is never all in memory."""
 
     def __init__(
         self, content: bytes | Path | Part, mode: int | None = None, *, age: int | None = None
     ) -> None:
-        """`content` itself, or the file that holds it. Mode None: a program if it starts with #!. `age` is the mtime that it
-        has in the player's folder, in nanoseconds; None where it has none, as from a browser.
+        """Take the content itself, or the path of the file that holds it.
+
+        `mode` is git's; None makes a file a program if it starts with `#!`. `age` is the mtime in
+        the player's folder, in nanoseconds; None if there is none, as from a browser.
         """
         self._content = content
         self._mode = mode
         self.age = age
 
     def pieces(self) -> Iterator[bytes]:
-        """The content in pieces of at most 1 MiB. Raises UsageError where the file that holds it has gone."""
+        """Yield the content in pieces of at most 1 MiB. Raises UsageError if its file is gone."""
         if isinstance(self._content, Part):
             yield from self._content.pieces()
             return
@@ -47,7 +54,7 @@ class VisibleFile:
             yield content[start : start + PIECE]
 
     def read(self) -> bytes:
-        """Raises UsageError where the file that holds it has gone."""
+        """Return the whole content. Raises UsageError if the file that holds it is gone."""
         if isinstance(self._content, bytes):
             return self._content
         if isinstance(self._content, Part):
@@ -60,8 +67,9 @@ class VisibleFile:
             raise _unreadable(error) from error
 
     def freeze(self, spool: Spool) -> VisibleFile:
-        """It as it is now, whatever becomes of the file that holds it. Raises OSError; FileNotFoundError where what is
-        there by now is neither file nor symlink.
+        """Return this file as it is now, independent of the file that holds it.
+
+        Raises OSError; FileNotFoundError if that path is no longer a file or a symlink.
         """
         path = self._content
         if not isinstance(path, Path):
@@ -98,7 +106,7 @@ class VisibleFile:
 
     @property
     def size(self) -> int:
-        """Bytes, found without reading them. Raises UsageError where the file that holds them has gone."""
+        """Size in bytes, without reading the content. Raises UsageError if its file is gone."""
         if isinstance(self._content, bytes):
             return len(self._content)
         if isinstance(self._content, Part):
@@ -110,6 +118,7 @@ class VisibleFile:
 
     @cached_property
     def mode(self) -> int:
+        """Git's mode: FILE, PROGRAM, LINK or FOLDER."""
         if self._mode is not None:
             return self._mode
         return PROGRAM if next(self.pieces(), b"").startswith(b"#!") else FILE
@@ -123,7 +132,7 @@ class VisibleFile:
 
 
 class VisibleFiles(Mapping[bytes, VisibleFile]):
-    """Name, relative to the sandbox, to file. Immutable."""
+    """The visible files by name, relative to the sandbox. Immutable."""
 
     def __init__(
         self,
@@ -131,27 +140,31 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         *,
         left_out: Mapping[str, Sequence[bytes]] | None = None,
     ) -> None:
-        """From texts or bytes by name; `left_out` are names that are not sent, by the reason why. Raises UsageError for a
-        name that escapes, or is both a file and a folder.
+        """Take texts, bytes or files by name.
+
+        `left_out` lists the names that are not sent, by reason. Raises UsageError for a name that
+        escapes the sandbox, or that is both a file and a folder.
         """
-        found: dict[bytes, VisibleFile] = {}
+        by_name: dict[bytes, VisibleFile] = {}
         for key, content in files.items():
             name = _encode(key)
             if any(map(is_git_folder, split_name(name))):
                 raise UsageError(
-                    f"{printable_name(name)} has git's own folder in its name, which no history can hold; leave it out"
+                    f"{printable_name(name)} has git's own folder in its name, "
+                    "which a history cannot hold; leave it out"
                 )
-            found[name] = (
+            by_name[name] = (
                 content
                 if isinstance(content, VisibleFile)
                 else VisibleFile(_content(name, content))
             )
-        for folder in parent_folders(found):
-            if folder in found:
-                if found[folder].mode != FOLDER:
+        for folder in parent_folders(by_name):
+            if folder in by_name:
+                if by_name[folder].mode != FOLDER:
                     raise UsageError(f"{printable_name(folder)} is both a file and a folder")
-                del found[folder]  # it is not empty any more
-        self._files = dict(sorted(found.items(), key=lambda item: item[0]))
+                # It is not empty.
+                del by_name[folder]
+        self._files = dict(sorted(by_name.items(), key=lambda item: item[0]))
         self.left_out = left_out or {}
 
     @classmethod
@@ -163,16 +176,18 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         stores: Sequence[str | os.PathLike[str]] = (),
         gitignore: bool = True,
     ) -> VisibleFiles:
-        """All files below a folder, with the stamps that they have there, and its empty folders.
+        """Gather the files below a folder, with their stamps, and its empty folders.
 
-        Left out, and listed in `left_out`: what .gitignore names and git does not track (unless `gitignore` is false), what a
-        pattern of `exclude` names, which reads as one of .gitignore does, repositories in the tree, katas in it (`stores`
-        names folders of such), symlinks that point out of it, sockets and the like. Raises UsageError for what cannot be read.
+        These are left out, and listed in `left_out` by reason: what `.gitignore` names and git does
+        not track (unless `gitignore` is false); what a pattern in `exclude` names, which has the
+        syntax of `.gitignore`; git repositories inside the tree; katas inside it, `stores` being
+        folders of katas; symlinks that point out of it; sockets and the like. Raises UsageError if
+        something cannot be read.
         """
         folder = Path(folder)
         if not os.path.isdir(folder):
             raise UsageError(f"there is no folder {folder}")
-        gathering = Gathering(folder, exclude, [Path(each) for each in stores], gitignore=gitignore)
+        gathering = Gathering(folder, exclude, [Path(path) for path in stores], gitignore=gitignore)
         try:
             files = {
                 name: VisibleFile(
@@ -185,43 +200,51 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         except OSError as error:
             raise UsageError(f"{_unreadable(error)}; to leave it out, --exclude it") from error
         if all(file.mode == FOLDER for file in files.values()):
-            told = left_out_line(gathering.left_out)
-            raise UsageError(f"the folder {folder} is empty" + (f"; {told}" if told else ""))
+            line = left_out_line(gathering.left_out)
+            raise UsageError(f"the folder {folder} is empty" + (f"; {line}" if line else ""))
         return cls(files, left_out=gathering.left_out)
 
     def freeze(self) -> VisibleFiles:
-        """All of them as they are now, whatever happens in their folder from now on. One that a folder held and that has gone
-        since is left out. Raises UsageError for what cannot be read.
+        """Return all files as they are now, independent of their folder.
+
+        A file that has been deleted from its folder is left out. Raises UsageError if one cannot be
+        read.
         """
-        spool, found = Spool(), {}
+        spool, frozen = Spool(), {}
         for name, file in self._files.items():
             try:
-                found[name] = file.freeze(spool)
+                frozen[name] = file.freeze(spool)
             except FileNotFoundError as error:
                 if file.age is None:
                     raise _unreadable(error, name) from error
             except OSError as error:
                 raise _unreadable(error, name) from error
-        return VisibleFiles(found, left_out=self.left_out)
+        return VisibleFiles(frozen, left_out=self.left_out)
 
     def edited(self, name: str, content: str | bytes) -> VisibleFiles:
-        """The same files with one of them replaced or added. Raises UsageError as the constructor does."""
+        """Return the same files with one replaced or added.
+
+        Raises UsageError as the constructor does.
+        """
         key = _encode(name)
         mode = self._files[key].mode if key in self._files else None
         mode = None if mode == FOLDER else mode
         return VisibleFiles({**self._files, key: VisibleFile(_content(key, content), mode)})
 
     def without(self, name: str) -> VisibleFiles:
-        """The same files less one; raises KeyError."""
+        """Return the same files except this one. Raises KeyError if there is no such file."""
         key = _encode(name)
         self._files[key]
-        return VisibleFiles({each: file for each, file in self._files.items() if each != key})
+        return VisibleFiles({other: file for other, file in self._files.items() if other != key})
 
     def write(self, folder: str | os.PathLike[str]) -> None:
-        """Write all of them below an empty folder, with their stamps, or that of now where they have none. Raises OSError."""
+        """Write all files into an empty folder. Raises OSError.
+
+        Each file gets its stamp; files without one get the present time.
+        """
         root = os.fsencode(folder)
-        for each in {os.path.dirname(name) for name in self._files}:
-            os.makedirs(os.path.join(root, each), exist_ok=True)
+        for parent in {os.path.dirname(name) for name in self._files}:
+            os.makedirs(os.path.join(root, parent), exist_ok=True)
         for name, file in self._files.items():
             path = os.path.join(root, name)
             if file.mode == FOLDER:
@@ -236,11 +259,11 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
                 os.utime(path, ns=(file.age, file.age), follow_symlinks=False)
 
     def manifest(self) -> dict[bytes, Stamped]:
-        """What a delta is worked out from."""
+        """Return mode and blob of each file: what a delta is computed from."""
         return {name: Stamped(file.mode, file.blob) for name, file in self._files.items()}
 
     def ages(self) -> dict[bytes, int | None]:
-        """The mtime of each in the player's folder, in nanoseconds; None where it has none."""
+        """Return each file's mtime in the player's folder, in nanoseconds, or None."""
         return {name: file.age for name, file in self._files.items()}
 
     def __getitem__(self, name: str | bytes) -> VisibleFile:
@@ -254,7 +277,7 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
 
 
 def _kind(status: os.stat_result) -> int:
-    """Git's mode of it."""
+    """Return git's mode for this status."""
     if stat.S_ISREG(status.st_mode):
         return PROGRAM if status.st_mode & 0o100 else FILE
     return stat.S_IFMT(status.st_mode)
@@ -267,14 +290,14 @@ def _unreadable(error: OSError, name: str | bytes = "a visible file") -> UsageEr
 
 
 def parent_folders(names: Iterable[bytes]) -> set[bytes]:
-    """All folders above these names, the top one left out."""
-    found: set[bytes] = set()
+    """Return all folders above these names, except the top one."""
+    folders: set[bytes] = set()
     for name in names:
         folder = os.path.dirname(name)
-        while folder and folder not in found:
-            found.add(folder)
+        while folder and folder not in folders:
+            folders.add(folder)
             folder = os.path.dirname(folder)
-    return found
+    return folders
 
 
 def _content(name: bytes, content: object) -> bytes:
@@ -286,8 +309,8 @@ def _content(name: bytes, content: object) -> bytes:
 
 
 def _encode(text: str | bytes) -> bytes:
-    """As file names are: bytes that are no UTF-8 come as lone surrogates."""
+    """Encode text as file names are encoded: bytes that are not UTF-8 come as lone surrogates."""
     try:
         return os.fsencode(text)
     except UnicodeEncodeError as error:
-        raise UsageError(f"{text!r} is no text that can be kept: {error.reason}") from error
+        raise UsageError(f"{text!r} is text that cannot be stored: {error.reason}") from error

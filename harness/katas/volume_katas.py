@@ -1,4 +1,8 @@
-"""The harness's side of a keeper: the katas in a volume that only keepers see."""
+"""Katas in a volume that only keepers can see: the harness's side of the conversation.
+
+A keeper is a long-lived container that mounts the volume and runs the program
+`harness.inside.keeper`. The harness sends it one request after another over its stdin and stdout.
+"""
 
 from __future__ import annotations
 
@@ -37,24 +41,25 @@ from harness.inside.usage import DiskUsage
 from harness.katas.idle_keepers import IdleKeepers
 
 ANSWER_SECONDS = 120.0
-"""How long a keeper may say nothing to one who looks into the katas: half of it may go by until a test event has ended, and
-a whole tree of 160 MB takes it a second. A test event has its own limit.
+"""How long a keeper may take to answer a request outside a test event, in seconds.
+
+Half of it may pass until a test event ends, and a keeper needs a second for a tree of 160 MB. A
+test event has its own limit.
 """
 
 _GRACE_SECONDS = 2.0
-"""A keeper that waited for an avatar in vain says so; for so long it is listened to."""
+"""How much longer than its own limit a keeper may take to report that an avatar is busy."""
 
 
 class VolumeKatas:
-    """The katas in a volume of an engine, reached through keepers: one for each test event that is under way
-    at a time.
-    """
+    """The katas in a volume of an engine, reached through one keeper per concurrent test event."""
 
     def __init__(
         self, engine: Engine, volume: str, *, temporary: bool = False, part_of: str = ""
     ) -> None:
-        """Makes the volume unless it exists, labelled with the katas that it is a part of; a temporary one is removed by
-        `close`.
+        """Create the volume if it does not exist, labelled with the katas that it is `part_of`.
+
+        `close` removes a temporary volume.
         """
         self._engine, self.volume, self._temporary = engine, volume, temporary
         engine.create_volume(volume, temporary=temporary, katas=part_of)
@@ -68,7 +73,7 @@ class VolumeKatas:
         return f"volume:{self.volume} of the {self._engine.name} engine"
 
     def container(self, avatar: Avatar) -> str:
-        """The volume that holds an avatar."""
+        """Return the volume that holds an avatar."""
         return self.volume
 
     def event(
@@ -80,8 +85,9 @@ class VolumeKatas:
         durable: bool = False,
         **how: int,
     ) -> VolumeEvent:
-        """`kind` is one of the keeper's KINDS, `how` what that takes. The seconds are for all of the test event that a keeper
-        takes.
+        """Begin a test event; `kind` is one of the keeper's kinds, and `how` holds its arguments.
+
+        `seconds` limits everything that keepers do during the test event.
         """
         how |= {"durable": True} if durable else {}
         deadline = time.monotonic() + seconds
@@ -100,12 +106,12 @@ class VolumeKatas:
         self, kata: str | None = None, *, unread: Unread | None = None
     ) -> dict[str, dict[str, list[Increment]]]:
         with self._link() as link:
-            found, problems = wire.unpack_listing(link.call("list", kata=kata))
-        for each, problem in problems.items():
+            katas, problems = wire.unpack_listing(link.call("list", kata=kata))
+        for name, problem in problems.items():
             if unread is None:
                 raise KatasError(problem)
-            unread(each, problem)
-        return found
+            unread(name, problem)
+        return katas
 
     @contextlib.contextmanager
     def history(self, avatar: Avatar) -> Iterator[Path]:
@@ -134,16 +140,16 @@ class VolumeKatas:
             return wire.unpack_usage(link.call("usage"))
 
     def export(self, write: tarpipe.Write) -> int:
-        """All that the volume holds as a tar stream; returns its bytes."""
+        """Write all that the volume holds as a tar stream and return the number of bytes."""
         with self._link() as link:
             return link.receive_stream(write, "export")
 
     def release(self) -> None:
-        """End the keepers that nothing is asked of."""
+        """End the keepers that are waiting for requests."""
         self._idle.clear()
 
     def interrupt(self) -> None:
-        """Whoever is in the middle of something gets StreamCut, and nothing more can be asked."""
+        """Cut all conversations: callers get StreamCut, and no new request succeeds."""
         with self._lock:
             self._closed = True
             busy = list(self._busy)
@@ -151,7 +157,7 @@ class VolumeKatas:
             link.kill()
 
     def close(self) -> None:
-        """No keeper is left; in a fork of the process that made this, nothing happens."""
+        """End all keepers; do nothing in a fork of the process that made this."""
         if not self._origin.is_here():
             return
         self.interrupt()
@@ -168,7 +174,7 @@ class VolumeKatas:
             self._give_back(link)
 
     def _reach(self, ask: Callable[[_Link], object], deadline: float) -> _Link:
-        """A keeper that has answered this, which may be asked twice."""
+        """Return a keeper that has answered `ask`, which may be called twice."""
         while True:
             link = self._take(deadline)
             reused = link.used
@@ -177,7 +183,8 @@ class VolumeKatas:
             except BaseException as error:
                 self._give_back(link)
                 if reused and isinstance(error, StreamCut) and not self._closed:
-                    continue  # it died while nothing was asked of it: nothing is lost, take another
+                    # It died while it was waiting for a request, so nothing is lost.
+                    continue
                 raise
             return link
 
@@ -194,7 +201,7 @@ class VolumeKatas:
         return link
 
     def _start(self, deadline: float) -> Stream:
-        """A new keeper; in a thread, as an engine that hangs has no limit of its own."""
+        """Start a keeper in a thread, because an engine that hangs has no limit of its own."""
         started: Future[Stream] = Future()
 
         def start() -> None:
@@ -209,8 +216,8 @@ class VolumeKatas:
         except TimeoutError as error:
             started.add_done_callback(_close_late)
             raise EngineError(
-                f"no keeper of volume {self.volume} has started in time; see whether the engine answers, and what its machine is "
-                "busy with"
+                f"no keeper of volume {self.volume} started in time; see whether the engine answers "
+                "and whether its machine is busy"
             ) from error
 
     def _give_back(self, link: _Link) -> None:
@@ -221,20 +228,20 @@ class VolumeKatas:
             if kept:
                 self._idle.give(link)
         if link.stuck:
-            # Nothing is waited for: to end what hangs may take as long as it hung.
+            # Do not wait: ending a process that hangs may take long.
             threading.Thread(target=link.end, name="harness-keeper", daemon=True).start()
         elif not kept:
             link.close()
 
 
 def _close_late(started: Future[Stream]) -> None:
-    """Of a keeper that nobody waits for any more."""
+    """Close a keeper that started after its caller gave up."""
     if not started.exception():
         started.result().close()
 
 
 class VolumeEvent:
-    """One test event of an avatar whose katas a keeper holds."""
+    """One test event of an avatar whose katas are in a volume."""
 
     def __init__(self, link: _Link, give_back: Any, roots: tuple[int, ...] = ()) -> None:
         self._link, self._give_back, self._roots = link, give_back, roots
@@ -255,8 +262,8 @@ class VolumeEvent:
 
     def stack(self, owner: tuple[int, int] | None) -> Stack:
         """See LayeredEvent."""
-        found, self._roots = self._with_roots("stack", owner=owner)
-        return Stack(tuple(found["lower"]), found["upper"], found["work"])
+        stack, self._roots = self._with_roots("stack", owner=owner)
+        return Stack(tuple(stack["lower"]), stack["upper"], stack["work"])
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         return wire.unpack_comparison(
@@ -298,10 +305,10 @@ class VolumeEvent:
         return self._link.receive_stream(write, "pack", paths=names)
 
     def digests(self, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
-        found = self._link.call(
+        digests = self._link.call(
             "digests", paths=wire.pack_names(list(sizes)), sizes=list(sizes.values())
         )
-        return {path: digest for path, digest in zip(sizes, found, strict=True) if digest}
+        return {path: digest for path, digest in zip(sizes, digests, strict=True) if digest}
 
     def stage(self, chunks: Iterable[bytes]) -> int:
         count: int = self._link.send_stream(chunks, "stage")
@@ -328,7 +335,7 @@ class VolumeEvent:
         return answer, tuple(roots)
 
     def close(self) -> None:
-        # Not waited for: the keeper removes the old tree while the player reads the output.
+        # Do not wait: the keeper removes the old tree while the player reads the output.
         if not self._link.broken:
             with contextlib.suppress(HarnessError):
                 self._link.call_later("close")
@@ -342,12 +349,16 @@ class _Link:
         self._stream = stream
         self._channel = Channel(self._read, self._write, read_some=self._read_some)
         self._data = bytearray()
-        self._said = bytearray()  # on stderr: a traceback, if anything
-        self._owed = 0  # answers to calls that were not waited for
-        self.deadline: float | None = None  # of a test event, in monotonic seconds
+        # What the keeper wrote to stderr: normally nothing, otherwise a traceback.
+        self._said = bytearray()
+        # Answers still to come to calls that were not waited for.
+        self._owed = 0
+        # Deadline of the test event, in monotonic seconds; None outside one.
+        self.deadline: float | None = None
+        # Whether a request was sent, whether the conversation failed, and whether the keeper hangs.
         self.used = False
         self.broken = False
-        self.stuck = False  # it is there, and does not answer
+        self.stuck = False
 
     def call(self, request: str, /, **arguments: Any) -> Any:
         self._settle()
@@ -369,7 +380,7 @@ class _Link:
             try:
                 self._channel.send_pieces(pieces)
             except CutShort as cut:
-                # Hear the keeper out, so that the next request is understood.
+                # Read the keeper's answer, so that the next request is understood.
                 with contextlib.suppress(HarnessError):
                     self._answer()
                 failed = cut.__cause__ or cut
@@ -390,11 +401,11 @@ class _Link:
         self._stream.close()
 
     def kill(self) -> None:
-        """For whoever does not use it: who does is told so."""
+        """Kill the keeper from another thread; the thread that uses it gets StreamCut."""
         self._stream.kill()
 
     def end(self) -> None:
-        """Whatever it is at."""
+        """End the keeper, whatever it is doing."""
         self._stream.kill()
         self._stream.close()
 
@@ -415,7 +426,7 @@ class _Link:
 
     @contextlib.contextmanager
     def _minding(self) -> Iterator[None]:
-        """After a failure in the middle of a message nothing that follows can be understood."""
+        """Mark the link as broken if the block fails: what follows could not be understood."""
         try:
             yield
         except TimeoutError as error:
@@ -426,7 +437,8 @@ class _Link:
                 else "within the time of the whole test event"
             )
             raise EngineError(
-                f"the keeper did not answer {limit}: it was stopped, or its disk hangs; it is ended, try again"
+                f"the keeper did not answer {limit}: it was stopped, or its disk hangs; "
+                "it was ended, try again"
             ) from error
         except BaseException:
             self.broken = True
@@ -465,7 +477,7 @@ class _Link:
 
 @functools.cache
 def bundle() -> bytes:
-    """The keeper as a zipapp: the very folder `harness.inside`."""
+    """Return the keeper's program as a zipapp: the folder `harness.inside`."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__main__.py", "from harness.inside.keeper import main\n\nmain()\n")

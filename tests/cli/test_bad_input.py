@@ -140,7 +140,7 @@ def test_a_kata_id_and_an_avatar_that_are_none(
     arguments = ("run", str(tree), "--engine", "local")
     for kata in ("123", "lowercase0", "../../../..", "0123456789A"):
         assert "10 of 0-9 and A-Z" in refused(capsys, *arguments, "--kata", kata)
-    assert "no name for an avatar" in refused(capsys, *arguments, "--avatar", "../lion")
+    assert "is not an avatar's name" in refused(capsys, *arguments, "--avatar", "../lion")
 
 
 def test_an_avatar_that_does_not_exist(
@@ -185,7 +185,7 @@ def test_katas_in_the_wrong_kind_of_place(tree: Path, capsys: pytest.CaptureFixt
     for place in ("/some/folder", "", "bare-name"):
         assert "in a volume: give volume:NAME" in refused(capsys, *arguments, "--katas", place)
     for place in ("volume:", "volume:a/b", "volume:.."):
-        assert "no name for a volume" in refused(capsys, *arguments, "--katas", place)
+        assert "is not a volume's name" in refused(capsys, *arguments, "--katas", place)
 
 
 def test_a_command_that_is_empty(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

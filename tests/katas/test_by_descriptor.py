@@ -58,7 +58,7 @@ ALLOWED = {
         "start_afresh": BESIDE,
         "_save": ITSELF,
         "_held": BESIDE,
-        "_let_go": BESIDE,
+        "_invalidate_copies": BESIDE,
         "_write_visible": BESIDE,
     },
     "folder_katas.py": {

@@ -140,7 +140,7 @@ def test_a_name_that_escapes_is_refused(name: bytes) -> None:
 )
 def test_a_name_that_no_file_has_is_refused(name: bytes) -> None:
     """Or that another name stands for too: names are compared as they are."""
-    with pytest.raises(UsageError, match="is no file name"):
+    with pytest.raises(UsageError, match="is not a file name"):
         split_name(name)
 
 

@@ -223,8 +223,8 @@ STARVES = (
         [
             Change(
                 "inside/folder_katas.py",
-                "            removal.finish_katas(str(self.root))\n            folders",
-                "            folders",
+                "            removal.finish_katas(str(self.root))\n            histories",
+                "            histories",
             )
         ],
         "tests/katas/test_removal.py::test_whoever_comes_next_finishes_the_removal_of_a_kata[pack]",
@@ -331,8 +331,8 @@ STARVES = (
         [
             Change(
                 "inside/folder_katas.py",
-                "        journal.settle(str(each.parent), deadline)",
-                "        journal.recover(str(each.parent))",
+                "        journal.settle(str(path.parent), deadline)",
+                "        journal.recover(str(path.parent))",
             )
         ],
         "tests/katas/test_store.py::TestRefusals::test_one_that_cannot_be_read_is_listed_with_the_others[folder]",

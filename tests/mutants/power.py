@@ -100,7 +100,8 @@ POWER = (
         "A file of the sandbox is replaced before it is on the disk that it is in doubt: the next test event takes it for "
         "what was sent before.",
         "inside/folder_event.py",
-        "                sync_folder(str(self._folder))  # what is in doubt is known before it is\n",
+        '                # The record must say "writing" before the first file is replaced.\n'
+        "                sync_folder(str(self._folder))\n",
         "                os.fsencode(self._folder)\n",
         PIPED,
     ),
@@ -117,8 +118,8 @@ POWER = (
         "Of a test event that was not accepted it is noted that its files are there, before they are: the next one does not "
         "send them.",
         "inside/folder_event.py",
-        "self._write_visible(self._unsaid, sync_disk)",
-        "self._write_visible(self._unsaid, sync_file)",
+        "self._write_visible(self._unwritten_record, sync_disk)",
+        "self._write_visible(self._unwritten_record, sync_file)",
         PIPED,
     ),
     forgotten(
