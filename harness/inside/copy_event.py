@@ -1,4 +1,4 @@
-"""A test event whose run writes into a copy of the sandbox beside it: to accept it is to exchange the two."""
+"""A test event whose run writes into a copy of the sandbox, which replaces it when accepted."""
 
 from __future__ import annotations
 
@@ -17,29 +17,36 @@ class CopyEvent(FolderEvent):
     """One test event in a copy."""
 
     def place(self) -> str:
-        """Make the folder of the copy, empty yet, to be mounted; returns it relative to the avatar's. Raises KatasError."""
+        """Make an empty folder for the copy, which the run can mount. Raises KatasError.
+
+        Returns its path, relative to the avatar's folder.
+        """
         with self._katas_errors("written"):
             journal.make_staging(str(self._folder))
         return STAGING
 
     @property
     def roots(self) -> tuple[int, ...]:
-        """Of the copy, once there is a place for it."""
+        """The inode of the copy, once `place` has made it."""
         with self._katas_errors("read"):
             return (os.stat(self._staging).st_ino,)
 
     def copy(self, owner: tuple[int, int] | None) -> None:
-        """Fill it, for a player who is to own it. Raises KatasError, and StreamCut where the disk is full."""
+        """Fill the copy, and give it to `owner`.
+
+        Raises KatasError, and StreamCut if the disk is full.
+        """
         with self._katas_errors("written"):
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 saving.hand_over(self._sandbox, owner)
         tarpipe.copy(self._sandbox, self._staging)
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
-        """What the next test event could not copy is refused."""
+        """Accept the copy unless its paths are too long to be copied for the next test event."""
         with self._katas_errors("read"):
             if goes_deeper(self._staging, LONGEST):
                 raise KatasError(
-                    f"the run left a nest of folders with paths of more than {LONGEST} bytes, of which no copy can be made"
+                    f"the run left nested folders with paths of more than {LONGEST} bytes, "
+                    "which cannot be copied"
                 )
         super().accept(acceptance, changes)

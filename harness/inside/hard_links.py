@@ -1,10 +1,12 @@
-"""Files of several names in layers: what a run writes to one of them it writes to all.
+"""Hard links in layers: what a run writes to one name of a file must appear under all of them.
 
-The kernel copies a file of a layer below when a run changes it, and gives the copy the one name that was used. With its index
-(Documentation/filesystems/overlayfs.rst, "index") it keeps each such copy in the work folder as well, where the run finds it by
-any of the names; so it only has to be given these names when the run has ended, and a run that leaves such files alone costs
-nothing. Who mounts without the right to open files by handle gets no index: there they are copied before each run; and so is
-everywhere what is no regular file, which cannot carry the marks of an index.
+When a run changes a file of a lower layer, the kernel copies it and gives the copy only the name
+that was used. With its index (Documentation/filesystems/overlayfs.rst, "index"), the kernel also
+keeps each such copy in the work folder, where the run finds it by any of its names. These names
+only have to be made when the run has ended, so a run that leaves such files alone costs nothing.
+
+A process that may not open files by handle gets no index: then such files are copied before each
+run. Files that are not regular cannot carry the marks of an index, and are always copied.
 """
 
 from __future__ import annotations
@@ -16,47 +18,53 @@ from harness.inside.errors import KatasError
 from harness.inside.layers import LayerEntry, copy_entry, is_whiteout
 
 _INDEX = "index"
-"""The kernel's folder in the work folder."""
+"""The kernel's folder for the index, in the work folder."""
 
 _HEADER = 21
-"""Bytes before the file's handle in the name of an entry: version, magic number, length, flags, type and UUID (struct ovl_fb)."""
+"""Bytes before the handle in an entry's name (struct ovl_fb).
+
+They are version, magic number, length, flags, type and UUID.
+"""
 
 TYPE = 4
-"""Where the type of the handle is in it."""
+"""Offset of the handle's type among these bytes."""
 
 
 def indexed(work: str) -> dict[int, LayerEntry] | None:
-    """The copies in the index of a mount with this work folder, each by the inode that it was copied from; None where the kernel
-    keeps none. Raises OSError, and KatasError for a file system whose handles are not known here.
+    """Return the copies in a mount's index, by the inode of the file that was copied.
+
+    None if the kernel keeps no index. Raises OSError, and KatasError for a file system with handles
+    of an unknown form.
     """
     folder = os.path.join(os.fsencode(work), os.fsencode(_INDEX))
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
         return None
-    found = {}
+    by_inode = {}
     for name in names:
         path = os.path.join(folder, name)
         status = os.lstat(path)
         if not is_whiteout(status):
-            found[_inode(name.decode())] = LayerEntry(path, status)
-    return found
+            by_inode[_inode(name.decode())] = LayerEntry(path, status)
+    return by_inode
 
 
 def copies(folder: str, *, only: int | None = None) -> Callable[[LayerEntry], LayerEntry | None]:
-    """Makes a copy in this folder, which need not exist, of each file that it is called with, once; or of one inode only. Raises
-    OSError.
+    """Return a function that copies each file that it is called with, once, into this folder.
+
+    The folder need not exist. With `only`, other inodes are not copied. Raises OSError.
     """
     made: dict[int, LayerEntry] = {}
 
-    def copied(found: LayerEntry) -> LayerEntry | None:
-        inode = found.status.st_ino
+    def copied(entry: LayerEntry) -> LayerEntry | None:
+        inode = entry.status.st_ino
         if only not in (None, inode):
             return None
         if inode not in made:
             os.makedirs(folder, exist_ok=True)
             path = os.path.join(os.fsencode(folder), b"linked-%d" % inode)
-            copy_entry(found, path)
+            copy_entry(entry, path)
             made[inode] = LayerEntry(path, os.lstat(path))
         return made[inode]
 
@@ -64,7 +72,7 @@ def copies(folder: str, *, only: int | None = None) -> Callable[[LayerEntry], La
 
 
 def _inode(name: str) -> int:
-    """The inode of a handle, as the file systems that can hold layers put it there."""
+    """Return the inode in a handle, for the file systems that can hold layers."""
     data = bytes.fromhex(name)
     kind, handle = data[TYPE], data[_HEADER:]
     if kind == 1 and len(handle) == 8:  # ext4, xfs, f2fs: inode and generation
@@ -74,5 +82,6 @@ def _inode(name: str) -> int:
     if kind in (0x81, 0x4D):  # xfs with large inodes, btrfs
         return int.from_bytes(handle[:8], "little")
     raise KatasError(
-        f"the file system's handles (type {kind}) are not known, by which hard links are kept; take katas-data-container"
+        f"the file system's handles have an unknown form (type {kind}), which layers need to keep "
+        "hard links; use katas-data-container"
     )

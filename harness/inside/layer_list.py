@@ -1,5 +1,7 @@
-"""The list of an avatar's layers: beside the sandbox, which is the lowest, it has `layers/`, a folder for each layer, and
-`layers.json`, which lists them. What that does not list is thrown away.
+"""The list of an avatar's layers, `layers.json`.
+
+The sandbox is the lowest layer. The others are in `layers/`, a folder for each; folders that the
+list does not name are removed.
 """
 
 from __future__ import annotations
@@ -23,31 +25,40 @@ from harness.inside.sent_record import Record, encode, record_from_json, record_
 from harness.inside.tree import walk
 
 _LONGEST = 4096 - 64
-"""Bytes of a path of a layer at most: Linux's PATH_MAX, less what it may take more in another layer."""
+"""Bytes of the longest path in a layer: Linux's PATH_MAX, less room for another layer's name."""
 
 
 @dataclass(frozen=True)
 class LayerList:
-    """What layers.json holds."""
+    """The content of `layers.json`."""
 
-    layers: tuple[tuple[int, int], ...] = ()  # number and count of entries, the topmost first
-    next: int = 1  # the number of the next layer
-    newest: int = 0  # no stamp in the tree is later, in nanoseconds
-    sent: Record = field(default_factory=dict)  # what the player sent last
-    gone: Collection[bytes] = ()  # of that, what is not there any more, as what it was sent as
-    closed: tuple[bytes, ...] = ()  # folders on the way to it into which their owner cannot look
-    ahead: Mapping[bytes, int] = field(
-        default_factory=dict
-    )  # stamps that a test event took away from what it goes over
-    linked: tuple[
-        bytes, ...
-    ] = ()  # all names of regular files that have several, and of some that had
-    odd: tuple[bytes, ...] = ()  # the same of what is neither a regular file nor a folder
-    indexed: bool = False  # whether the kernel kept an index for the last run
+    layers: tuple[tuple[int, int], ...] = ()
+    """Number and count of entries of each layer, topmost first."""
+    next: int = 1
+    """The number of the next layer."""
+    newest: int = 0
+    """The newest stamp in the tree, in nanoseconds."""
+    sent: Record = field(default_factory=dict)
+    """What the player sent last."""
+    gone: Collection[bytes] = ()
+    """Names in `sent` where no file of the kind that was sent exists any more."""
+    closed: tuple[bytes, ...] = ()
+    """Folders on the way to files in `sent` that forbid their owner to look into them."""
+    ahead: Mapping[bytes, int] = field(default_factory=dict)
+    """Stamps that a test event in progress has moved back to the clock in lower layers."""
+    linked: tuple[bytes, ...] = ()
+    """All names of regular files that have several; may name some that no longer do."""
+    odd: tuple[bytes, ...] = ()
+    """The same for entries that are neither regular files nor folders."""
+    indexed: bool = False
+    """Whether the kernel kept an index for the last run."""
 
     @classmethod
     def read(cls, avatar: Path) -> LayerList | None:
-        """Raises OSError, and ValueError for a damaged file; None where there is none."""
+        """Read the avatar's list; None if there is none.
+
+        Raises OSError, and ValueError if damaged.
+        """
         try:
             data = json.loads((avatar / LAYER_LIST).read_bytes())
         except FileNotFoundError:
@@ -66,7 +77,7 @@ class LayerList:
         )
 
     def pack(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the list as a value that JSON can hold."""
         return {
             "layers": self.layers,
             "next": self.next,
@@ -82,30 +93,30 @@ class LayerList:
 
 
 def _pack(names: Iterable[bytes]) -> list[str]:
-    return [os.fsdecode(each) for each in names]
+    return [os.fsdecode(name) for name in names]
 
 
 def _unpack(data: Iterable[str]) -> tuple[bytes, ...]:
-    return tuple(os.fsencode(each) for each in data)
+    return tuple(os.fsencode(name) for name in data)
 
 
-class _Look:
-    """What there is to know of a folder of the layers, found by walking it."""
+class _Survey:
+    """What the list must know of one folder, collected while walking it."""
 
     def __init__(self, folder: str, sent: Record) -> None:
         self._room = _LONGEST - len(os.fsencode(folder)) - 1
-        self._on_the_way = {each for name in sent for each in above(name)}
+        self._on_the_way = {folder for name in sent for folder in above(name)}
         self.newest = self.count = 0
         self.closed: list[bytes] = []
         self.linked: list[bytes] = []
         self.odd: list[bytes] = []
 
     def take(self, path: bytes, status: os.stat_result) -> None:
-        """Raises KatasError for a path that layers cannot have."""
+        """Add one entry. Raises KatasError if its path is too long for layers."""
         if len(path) > self._room:
             raise KatasError(
-                f"there is a nest of folders whose paths are too long for layers: {len(path)} bytes; remove it, or take "
-                "katas-data-container"
+                f"nested folders have paths that are too long for layers: {len(path)} bytes; "
+                "remove them, or use katas-data-container"
             )
         self.count += 1
         self.newest = max(self.newest, status.st_mtime_ns)
@@ -117,34 +128,41 @@ class _Look:
 
 
 def survey_layers(sandbox: str, sent: Record) -> LayerList:
-    """The list of an avatar without layers, all of whose sandbox is looked through. Raises OSError and KatasError."""
-    look, gone = _Look(sandbox, sent), set(sent)
+    """Return the list of an avatar without layers, by walking its sandbox.
+
+    Raises OSError and KatasError.
+    """
+    survey, gone = _Survey(sandbox, sent), set(sent)
     for path, status in walk(sandbox):
-        look.take(path, status)
+        survey.take(path, status)
         if path in gone and same_kind(sent[path].mode, status):
             gone.remove(path)
     return LayerList(
-        newest=look.newest,
+        newest=survey.newest,
         sent=sent,
         gone=gone,
-        closed=tuple(look.closed),
-        linked=tuple(look.linked),
-        odd=tuple(look.odd),
+        closed=tuple(survey.closed),
+        linked=tuple(survey.linked),
+        odd=tuple(survey.odd),
     )
 
 
 def with_layer(before: LayerList, layer: str, shown: Layers, sent: Record) -> LayerList:
-    """The list with one more layer, over which these are `shown`; only that is looked through. Raises OSError and KatasError."""
-    look = _Look(layer, sent)
+    """Return the list with one more layer, by walking only that.
+
+    `shown` is the tree with the layer on top. Raises OSError and KatasError.
+    """
+    survey = _Survey(layer, sent)
     touched: set[bytes] = set()
-    hiding: set[bytes] = set()  # nothing below these is as it was
+    # Nothing below these paths is as it was before.
+    hiding: set[bytes] = set()
     for path, status in walk(layer):
         touched.add(path)
         if is_whiteout(status):
-            look.count += 1
+            survey.count += 1
             hiding.add(path)
             continue
-        look.take(path, status)
+        survey.take(path, status)
         if not stat.S_ISDIR(status.st_mode) or is_opaque(os.path.join(os.fsencode(layer), path)):
             hiding.add(path)
 
@@ -154,40 +172,41 @@ def with_layer(before: LayerList, layer: str, shown: Layers, sent: Record) -> La
     def has_gone(name: bytes) -> bool:
         if as_before(name) and name in before.sent:
             return name in before.gone
-        found = shown.find(split_path(name))
-        return found is None or not same_kind(sent[name].mode, found.status)
+        entry = shown.find(split_path(name))
+        return entry is None or not same_kind(sent[name].mode, entry.status)
 
     return replace(
         before,
-        layers=((before.next, look.count), *before.layers),
+        layers=((before.next, survey.count), *before.layers),
         next=before.next + 1,
-        newest=look.newest,
+        newest=survey.newest,
         sent=sent,
         gone=frozenset(filter(has_gone, sent)),
-        closed=(*filter(as_before, before.closed), *look.closed),
+        closed=(*filter(as_before, before.closed), *survey.closed),
         ahead={},
-        linked=(*filter(as_before, before.linked), *look.linked),
-        odd=(*filter(as_before, before.odd), *look.odd),
+        linked=(*filter(as_before, before.linked), *survey.linked),
+        odd=(*filter(as_before, before.odd), *survey.odd),
     )
 
 
 def put_layers_ahead_again(avatar: Path, listed: LayerList) -> None:
-    """Give the stamps back that a test event took away which then was not accepted. Raises OSError."""
+    """Restore the stamps that a test event moved without being accepted. Raises OSError."""
     layers = layers_of(avatar, listed)
     for path, stamp in listed.ahead.items():
-        if found := layers.find(split_path(path)):
-            os.utime(found.path, ns=(stamp, stamp), follow_symlinks=False)
+        if entry := layers.find(split_path(path)):
+            os.utime(entry.path, ns=(stamp, stamp), follow_symlinks=False)
 
 
 def fold_layers(avatar: Path, *, durable: bool = False) -> None:
-    """Fold all layers of an avatar, whose lock the caller has, into its sandbox; with `durable` in such an order that no failure
-    of the power loses any. Raises OSError, KatasError and ValueError.
+    """Fold all layers of an avatar into its sandbox. The caller holds the avatar's lock.
+
+    With `durable`, the order of the steps is such that a power failure loses nothing. Raises
+    OSError, KatasError and ValueError.
     """
     if LayerList.read(avatar) is None:
         return
-    journal.recover(
-        str(avatar)
-    )  # else a layer that is accepted and not listed yet would go with the others
+    # Otherwise a layer that is accepted but not listed yet would be removed with the others.
+    journal.recover(str(avatar))
     listed = LayerList.read(avatar)
     assert listed is not None
     put_layers_ahead_again(avatar, listed)
@@ -199,7 +218,8 @@ def fold_layers(avatar: Path, *, durable: bool = False) -> None:
         str(avatar / VISIBLE), encode(listed.sent), sync=sync_disk if durable else None
     )
     if listed.layers:
-        # Layers over a tree that has them in it already show the same tree: a crash in between does no harm.
+        # A crash after this is harmless: layers over a tree that already contains them show the
+        # same tree.
         exchange(str(avatar / SANDBOX), str(avatar / STAGING))
     if durable:
         sync_folder(str(avatar))
@@ -211,7 +231,7 @@ def fold_layers(avatar: Path, *, durable: bool = False) -> None:
 
 
 def layers_of(avatar: Path, listed: LayerList) -> Layers:
-    """The tree of an avatar: its layers over its sandbox."""
+    """Return the avatar's tree: its layers over its sandbox."""
     return Layers(
         [
             *(str(avatar / LAYERS / str(number)) for number, _ in listed.layers),

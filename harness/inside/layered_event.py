@@ -1,5 +1,7 @@
-"""A test event whose run sees the avatar's tree below, and whose changes, the edit included, go into a layer above: to accept
-it is to list that layer. Who comes to the avatar in any other way finds the layers folded into the sandbox first.
+"""A test event whose run sees the avatar's tree below and writes into a new layer above it.
+
+The player's edit also goes into that layer, and accepting the test event means listing it. Every
+other kind of access finds the layers folded into the sandbox first.
 """
 
 from __future__ import annotations
@@ -37,35 +39,41 @@ from harness.inside.upper_layer import UpperLayer, UserAndGroup
 from harness.inside.usage import DiskUsage
 
 DEPTH = 10
-"""The kernel takes the names of all layers in one page of 4 KiB."""
+"""How many layers may lie over the sandbox: the kernel takes all their names in a 4 KiB page."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What a run-container mounts, each relative to the folder of the avatar."""
+    """What a run-container mounts, relative to the avatar's folder."""
 
-    lower: tuple[str, ...]  # the topmost first
+    lower: tuple[str, ...]
+    """The read-only layers, topmost first, and the sandbox."""
     upper: str
+    """The layer that the run writes into."""
     work: str
+    """The kernel's work folder."""
 
 
 class LayeredEvent(FolderEvent):
     """One test event in a layer of its own."""
 
+    # The layers of the accepted test events.
     _listed: LayerList
-    _now: Record  # the visible files of this test event
-    _newest: int  # no stamp in the tree is later, this test event's edit aside
+    # The visible files of this test event.
+    _now: Record
+    # The newest stamp in the tree, apart from this test event's edit.
+    _newest: int
 
     def __init__(
         self, folder: Path, *event: Any, depth: int = DEPTH, durable: bool = False
     ) -> None:
-        """At most so many layers lie over the sandbox between two test events."""
+        """Fold layers at the end of the test event if there are more than `depth`."""
         self._depth = depth
         super().__init__(folder, *event, durable=durable)
 
     def _settle(self) -> None:
         if os.path.exists(self._staging):
-            # A crash in the middle of that left each file with two names.
+            # A crash while folding has left each file with two names.
             fold_layers(self._folder, durable=self._durable)
         listed = LayerList.read(self._folder)
         if listed:
@@ -78,7 +86,7 @@ class LayeredEvent(FolderEvent):
         self._upper = UpperLayer(f"{self._layer}.upper", layers_of(self._folder, listed))
 
     def stack(self, owner: UserAndGroup | None) -> Stack:
-        """Make the layer that this test event's run writes into, for a player who is to own the tree. Raises KatasError."""
+        """Make the layer that the run writes into, and give it to `owner`. Raises KatasError."""
         with self._katas_errors("written"):
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 self._flatten()
@@ -88,15 +96,19 @@ class LayeredEvent(FolderEvent):
             os.makedirs(self._work)
             os.mkdir(self._upper.path)
             dress(self._upper.path, top.status)
-            os.close(open_folder(self._upper.path))  # whatever mode a run gave it
+            # A run may have given the folder a mode that forbids entering it.
+            os.close(open_folder(self._upper.path))
             self._copy_linked()
         number = self._listed.next
-        below = tuple(f"{LAYERS}/{each}" for each, _ in self._listed.layers)
+        below = tuple(f"{LAYERS}/{lower}" for lower, _ in self._listed.layers)
         return Stack((*below, SANDBOX), f"{LAYERS}/{number}.upper", f"{LAYERS}/{number}.work")
 
     @property
     def roots(self) -> tuple[int, ...]:
-        """Once there is a stack: kernels take that of the changes, or the topmost below it, for the root of both."""
+        """The inodes of the new layer and of the topmost below it, once there is a stack.
+
+        Depending on the kernel, the mount's root has one or the other.
+        """
         with self._katas_errors("read"):
             top = self._upper.below.find([])
             assert top is not None
@@ -152,7 +164,7 @@ class LayeredEvent(FolderEvent):
                     now[file.name] = Sent(file.mode, file.blob, 0)
             if edits and not first and is_ahead(self._newest):
                 ahead = self._bring_to_clock(edits)
-                # What the player sent is stamped by the harness: it may stay where it was brought.
+                # The harness chooses the stamps of visible files, so those need not be restored.
                 self._ahead = {path: moved for path, moved in ahead.items() if path not in now}
             latest = max(self._newest, self._upper.newest())
             for name, stamp in saving.stamp_all(self._stamp, edits, latest, first=first).items():
@@ -176,12 +188,11 @@ class LayeredEvent(FolderEvent):
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
         with self._katas_errors("read"):
-            listed = (
-                LayerList.read(self._folder) or self._listed
-            )  # of what is accepted meanwhile too
+            # After `accept`, the file lists this test event's layer too.
+            listed = LayerList.read(self._folder) or self._listed
             walked = (
-                (path, None, found.path, found.status)
-                for path, found in layers_of(self._folder, listed).walk()
+                (path, None, entry.path, entry.status)
+                for path, entry in layers_of(self._folder, listed).walk()
             )
             return entries(walked, contents=contents)
 
@@ -192,12 +203,12 @@ class LayeredEvent(FolderEvent):
             return DiskUsage.of(self._folder, listed.sent, folders)
 
     def close(self) -> None:
-        # A layer that is accepted but not listed yet, where the disk is full, must not go with those that were not accepted.
+        # If the disk is full, an accepted layer may not be listed yet. It must not be removed
+        # together with layers that were not accepted.
         if not journal.is_pending(str(self._folder)):
             with contextlib.suppress(OSError, ValueError):
-                put_layers_ahead_again(
-                    self._folder, self._listed
-                )  # of what was not accepted nothing is left
+                # If the test event was not accepted, nothing of it may remain.
+                put_layers_ahead_again(self._folder, self._listed)
                 self._listed = LayerList.read(self._folder) or self._listed
                 self._fold()
                 self._clear_layers()
@@ -205,7 +216,7 @@ class LayeredEvent(FolderEvent):
 
     @property
     def _layer(self) -> str:
-        """Of this test event, once it is accepted."""
+        """The folder of this test event's layer, once it is accepted."""
         return str(self._folder / LAYERS / str(self._listed.next))
 
     @property
@@ -219,8 +230,10 @@ class LayeredEvent(FolderEvent):
         self._begin(survey_layers(self._sandbox, sent))
 
     def _copy_linked(self) -> None:
-        """Copy what has several names, for a kernel that would copy only the one that a run writes to; one that keeps an index
-        cannot do so for what is no regular file, and fails.
+        """Copy files with several names into the layer, before the run can write to one of them.
+
+        A kernel without an index would copy only the name that the run writes to. A kernel with one
+        cannot index anything but regular files.
         """
         copied = copies(self._incoming)
         self._upper.link(self._listed.odd, copied)
@@ -228,42 +241,46 @@ class LayeredEvent(FolderEvent):
             self._upper.link(self._listed.linked, copied)
 
     def _set_mode(self, parts: list[bytes], before: int, mode: int) -> bool:
-        """As saving does it: where nothing but the permission to execute was edited, the rest stays as the run left it."""
+        """Change only the permission to execute, as `saving` does; return whether it did."""
         if before == mode or not (stat.S_ISREG(before) and stat.S_ISREG(mode)):
             return False
-        found = self._upper.shown.find(parts)
-        if found is None or not same_kind(before & ~0o111, found.status):
+        entry = self._upper.shown.find(parts)
+        if entry is None or not same_kind(before & ~0o111, entry.status):
             return False
-        if found.status.st_nlink > 1:
-            self._upper.link(self._listed.linked, copies(self._incoming, only=found.status.st_ino))
-            found = self._upper.shown.find(parts)
-            assert found is not None
-        os.chmod(self._upper.bring_up(parts, found), saving.executable(found.status, mode))
+        if entry.status.st_nlink > 1:
+            self._upper.link(self._listed.linked, copies(self._incoming, only=entry.status.st_ino))
+            entry = self._upper.shown.find(parts)
+            assert entry is not None
+        os.chmod(self._upper.copy_up(parts, entry), saving.executable(entry.status, mode))
         return True
 
     def _put(
         self, parts: list[bytes], temporary: str, file: saving.SavedFile, owner: UserAndGroup | None
     ) -> bytes:
-        """Put a file, or an empty folder, into the layer; returns its path."""
+        """Put a file, or an empty folder, into the layer; return its path."""
         if stat.S_ISDIR(file.mode):
             return self._upper.make(parts, owner)
-        found = self._upper.shown.find(parts)
+        entry = self._upper.shown.find(parts)
         mode = saving.permissions(
-            found and found.status, self._listed.sent.get(file.name), file.mode
+            entry and entry.status, self._listed.sent.get(file.name), file.mode
         )
         saving.write_file(temporary, file, owner, mode=mode)
         return self._upper.put(parts, temporary, owner)
 
     def _bring_to_clock(self, edits: Container[bytes]) -> Ahead:
-        """See saving. What is below is stamped in place, which costs no copy of it; a crash must not leave it so."""
+        """Move stamps that are ahead back to the clock; see `saving.bring_to_clock`.
+
+        Files in lower layers are stamped in place, which saves copying them. The list of layers
+        records their stamps first, so that they can be restored after a crash.
+        """
         tree = list(self._upper.shown.walk())
         here = self._upper.path + b"/"
-        stamps = {path: found.status.st_mtime_ns for path, found in tree if path not in edits}
+        stamps = {path: entry.status.st_mtime_ns for path, entry in tree if path not in edits}
         ahead = {path: stamp for path, stamp in stamps.items() if is_ahead(stamp)}
         below = {
             path: ahead[path]
-            for path, found in tree
-            if path in ahead and not found.path.startswith(here)
+            for path, entry in tree
+            if path in ahead and not entry.path.startswith(here)
         }
         self._listed = replace(self._listed, ahead=below)
         self._write(self._listed, sync_file)
@@ -272,34 +289,37 @@ class LayeredEvent(FolderEvent):
         return moved
 
     def _stamp(self, path: bytes, stamp: int) -> int:
-        """Stamp what is shown, in whatever layer it is; returns what the file system made of the stamp."""
-        found = self._upper.shown.find(split_path(path))
-        assert found is not None
-        os.utime(found.path, ns=(stamp, stamp), follow_symlinks=False)
-        return os.lstat(found.path).st_mtime_ns
+        """Stamp a path in whatever layer shows it; return the stamp that the file system stored."""
+        entry = self._upper.shown.find(split_path(path))
+        assert entry is not None
+        os.utime(entry.path, ns=(stamp, stamp), follow_symlinks=False)
+        return os.lstat(entry.path).st_mtime_ns
 
     def _put_ahead_again(self) -> None:
-        """See saving."""
+        """Restore the stamps that were moved; see `saving.put_ahead_again`."""
         for path, moved in self._ahead.items():
-            found = self._upper.shown.find(split_path(path))
-            if found and found.status.st_mtime_ns == moved.to:
-                os.utime(found.path, ns=(moved.back, moved.back), follow_symlinks=False)
+            entry = self._upper.shown.find(split_path(path))
+            if entry and entry.status.st_mtime_ns == moved.to:
+                os.utime(entry.path, ns=(moved.back, moved.back), follow_symlinks=False)
                 self._newest = max(self._newest, moved.back)
 
     def _with_layer(self) -> LayerList:
-        """The list once what the run left is a layer in it."""
+        """Return the list with what the run left as a new layer."""
         before, index = self._listed, indexed(self._work)
-        if index:  # what the edit changed is stamped by now, and has to stay so
-            left = UpperLayer(os.fsdecode(self._upper.path), self._upper.below)
-            left.link(before.linked, lambda found: index.get(found.status.st_ino))
+        if index:
+            # A new object, because stamps of folders that the edit changed must now stay.
+            upper = UpperLayer(os.fsdecode(self._upper.path), self._upper.below)
+            upper.link(before.linked, lambda entry: index.get(entry.status.st_ino))
         self._detach()
         shown = self._upper.below.under(self._layer)
         listed = with_layer(before, self._layer, shown, self._now)
         return replace(listed, newest=max(listed.newest, self._newest), indexed=index is not None)
 
     def _detach(self) -> None:
-        """Move what the run left to another folder: the kernel refuses to put below a mount what another, that of a
-        run-container which is still ending, has on top.
+        """Move what the run left into another folder.
+
+        The kernel refuses to mount as a lower layer what is still the upper layer of another mount,
+        and the run-container may not have ended yet.
         """
         layer, upper = os.fsencode(self._layer), self._upper.path
         status = os.stat(upper)
@@ -309,7 +329,9 @@ class LayeredEvent(FolderEvent):
         dress(layer, status)
 
     def _fold(self) -> None:
-        """Fold the topmost layers when there are too many, with all below that are not much larger than those together: a
+        """Fold the topmost layers into one if there are too many.
+
+        Lower layers that are at most twice as large as all above them are folded as well, so a
         layer is folded again only when it has doubled.
         """
         layers = self._listed.layers
@@ -333,7 +355,10 @@ class LayeredEvent(FolderEvent):
         self._write(self._listed, sync_disk)
 
     def _write(self, listed: LayerList, sync: atomic_file.Sync) -> None:
-        """Where it is to be durable, what it lists is on the disk before it, and it before anything that it is needed for."""
+        """Write the list of layers, in a durable order if asked for.
+
+        What it lists must be on the disk before it, and it before anything that depends on it.
+        """
         content = json.dumps(listed.pack()).encode()
         atomic_file.write(
             str(self._folder / LAYER_LIST), content, sync=sync if self._durable else None
@@ -342,8 +367,8 @@ class LayeredEvent(FolderEvent):
             sync_folder(str(self._folder))
 
     def _clear_layers(self) -> None:
-        listed = {str(number) for number, _ in self._listed.layers}
+        numbers = {str(number) for number, _ in self._listed.layers}
         with contextlib.suppress(FileNotFoundError):
-            for each in os.listdir(self._folder / LAYERS):
-                if each not in listed:
-                    remove_tree(self._folder / LAYERS / each)
+            for name in os.listdir(self._folder / LAYERS):
+                if name not in numbers:
+                    remove_tree(self._folder / LAYERS / name)

@@ -1,10 +1,11 @@
-"""Layers: folders over each other, read as the kernel's overlay shows them, and folded so that they stay few.
+"""Layers: folders that lie over each other as in the kernel's overlay, and are folded to stay few.
 
-A layer hides what is below it by whiteouts (character devices 0/0) and by folders that are marked opaque, and a mark is an
-extended attribute in the `user` namespace: those of the kernel's own can only be read by a privileged user, which a keeper
-is not. So a folder that is renamed is copied by the run itself: the kernel's shortcut for that needs them.
+A layer hides what is below it by whiteouts (character devices 0/0) and by folders that are marked
+as opaque. The mark is an extended attribute in the `user` namespace, because only a privileged
+process can read the kernel's own, and a keeper is not privileged. The kernel's shortcut for renamed
+folders needs those, so a run copies a folder that it renames.
 
-Layers are never written to once a test event is accepted: the files of a fold are hard links to theirs.
+Once a test event is accepted, its layer is never written to: a fold makes hard links to its files.
 """
 
 from __future__ import annotations
@@ -18,84 +19,96 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 OPAQUE = "user.overlay.opaque"
-"""With the value `y`: nothing below shines through this folder (Documentation/filesystems/overlayfs.rst, "userxattr")."""
+"""With the value `y`, nothing below shows through this folder.
+
+See Documentation/filesystems/overlayfs.rst, "userxattr".
+"""
 
 WHITEOUT = os.makedev(0, 0)
+"""The device number of a whiteout."""
 
 
 class LayerEntry(NamedTuple):
     """What the layers show at one path."""
 
-    path: bytes  # where it really is, in the topmost layer that has it
+    path: bytes
+    """Where it is stored, in the topmost layer that has it."""
     status: os.stat_result
+    """Its lstat."""
 
 
 class _Place(NamedTuple):
-    """One name of merged folders."""
+    """One name in merged folders."""
 
-    found: tuple[
-        LayerEntry, ...
-    ]  # none: it is hidden; one that is no folder, or the folders that are merged, topmost first
-    closed: bool  # nothing of what may be below these layers shines through
+    # Either one entry that is not a folder, or the merged folders, topmost first. Empty if hidden.
+    entries: tuple[LayerEntry, ...]
+    # Whether these layers hide everything that may be below them.
+    closed: bool
 
     @property
     def shown(self) -> LayerEntry | None:
-        return self.found[0] if self.found else None
+        """The entry that the layers show; None if it is hidden."""
+        return self.entries[0] if self.entries else None
 
     def at(self, name: bytes) -> _Place:
-        """One of the names in these folders."""
-        folders = (each.path for each in self.found if stat.S_ISDIR(each.status.st_mode))
-        return _place(_look(os.path.join(each, name)) for each in folders)
+        """Return one of the names in these folders."""
+        folders = (entry.path for entry in self.entries if stat.S_ISDIR(entry.status.st_mode))
+        return _place(_look(os.path.join(folder, name)) for folder in folders)
 
     def children(self) -> Iterator[tuple[bytes, _Place]]:
-        """Every name in these folders, hidden ones included."""
+        """Yield every name in these folders, hidden ones included."""
         names: dict[bytes, list[LayerEntry]] = {}
-        for each in self.found:
-            if stat.S_ISDIR(each.status.st_mode):
-                with os.scandir(each.path) as entries:
-                    for entry in entries:
-                        found = LayerEntry(entry.path, entry.stat(follow_symlinks=False))
-                        names.setdefault(entry.name, []).append(found)
+        for folder in self.entries:
+            if stat.S_ISDIR(folder.status.st_mode):
+                with os.scandir(folder.path) as items:
+                    for item in items:
+                        entry = LayerEntry(item.path, item.stat(follow_symlinks=False))
+                        names.setdefault(item.name, []).append(entry)
         for name, several in names.items():
             yield name, _place(several)
 
     def is_empty(self) -> bool:
-        """Whether it is a folder with nothing in it."""
+        """Return whether it is an empty folder."""
         is_folder = self.shown is not None and stat.S_ISDIR(self.shown.status.st_mode)
-        return is_folder and not any(below.found for _, below in self.children())
+        return is_folder and not any(below.entries for _, below in self.children())
 
 
 class Layers:
-    """Folders over each other, the topmost first."""
+    """Folders that lie over each other, topmost first."""
 
     def __init__(self, folders: Sequence[str | bytes]) -> None:
-        self._tops = [os.fsencode(each) for each in folders]
+        self._tops = [os.fsencode(folder) for folder in folders]
 
     def under(self, top: str) -> Layers:
-        """These with another one over them."""
+        """Return these layers with another one on top."""
         return Layers([top, *self._tops])
 
     def place(self, parts: Sequence[bytes]) -> _Place:
-        """What there is at this path; symlinks are not followed."""
-        place = _Place(tuple(LayerEntry(each, os.lstat(each)) for each in self._tops), closed=False)
+        """Return what the layers have at this path; symlinks are not followed."""
+        place = _Place(tuple(LayerEntry(top, os.lstat(top)) for top in self._tops), closed=False)
         for part in parts:
             place = place.at(part)
         return place
 
     def find(self, parts: Sequence[bytes]) -> LayerEntry | None:
-        """What of that is shown."""
+        """Return what the layers show at this path."""
         return self.place(parts).shown
 
     def walk(self) -> Iterator[tuple[bytes, LayerEntry]]:
-        """Everything that is shown, as snapshots name it, parents before children. Raises OSError."""
+        """Yield every path that is shown, named as in snapshots, parents before children.
+
+        Raises OSError.
+        """
         for path, place in self._places():
-            if place.found:
-                yield path, place.found[0]
+            if place.entries:
+                yield path, place.entries[0]
 
     def fold(self, target: str, below: Sequence[str] | None = None) -> int:
-        """Make one folder of all layers, which must not exist yet, to lie over the folders `below`: it hides what these layers
-        hide of them, and no more, for the kernel shows a mark that hides nothing as a name. None: a plain tree. Returns the
-        number of its entries. Raises OSError.
+        """Merge all layers into the new folder `target`; return the number of its entries.
+
+        With `below`, the result is a layer over these folders. It gets only marks that hide
+        something in them, because the kernel shows any other mark as a name. Without `below`, the
+        result is a plain tree. Raises OSError.
         """
         top, links = os.fsencode(target), Links()
         over = None if below is None else Layers([target, *below])
@@ -104,15 +117,15 @@ class Layers:
             parts = split_path(path)
             there = os.path.join(top, *parts)
             hides = (
-                over.find(parts) if over and parts and (place.closed or not place.found) else None
+                over.find(parts) if over and parts and (place.closed or not place.entries) else None
             )
-            if not place.found:
+            if not place.entries:
                 if hides:
                     os.mknod(there, stat.S_IFCHR, WHITEOUT)
                     count += 1
                 continue
             count += 1
-            first = place.found[0]
+            first = place.entries[0]
             if stat.S_ISDIR(first.status.st_mode):
                 os.mkdir(there, 0o700)
                 if hides:
@@ -125,7 +138,7 @@ class Layers:
         return count
 
     def _places(self) -> Iterator[tuple[bytes, _Place]]:
-        """Each path and what is there, hidden ones included."""
+        """Yield each path and what the layers have there, hidden ones included."""
         top = self.place([])
         yield b".", top
         waiting = [(b"", top)]
@@ -134,53 +147,55 @@ class Layers:
             for name, below in place.children():
                 path = os.path.join(here, name)
                 yield path, below
-                if below.found and stat.S_ISDIR(below.found[0].status.st_mode):
+                if below.entries and stat.S_ISDIR(below.entries[0].status.st_mode):
                     waiting.append((path, below))
 
 
 class Links:
-    """Hard links to files of layers. A file that cannot have so many is copied, and all its names are those of the copy."""
+    """Makes hard links to files of layers.
+
+    A file that cannot have so many links is copied, and its other names become links to the copy.
+    """
 
     def __init__(self) -> None:
-        self._made: dict[
-            tuple[int, int], list[bytes]
-        ] = {}  # of a file of several names, those here
+        # The names made so far of each file that has several, by device and inode.
+        self._made: dict[tuple[int, int], list[bytes]] = {}
 
-    def link(self, found: LayerEntry, there: bytes) -> None:
-        """Raises OSError."""
-        several = found.status.st_nlink > 1
+    def link(self, entry: LayerEntry, there: bytes) -> None:
+        """Make a hard link at `there`. Raises OSError."""
+        several = entry.status.st_nlink > 1
         made = (
-            self._made.setdefault((found.status.st_dev, found.status.st_ino), []) if several else []
+            self._made.setdefault((entry.status.st_dev, entry.status.st_ino), []) if several else []
         )
         try:
-            os.link(made[0] if made else found.path, there, follow_symlinks=False)
+            os.link(made[0] if made else entry.path, there, follow_symlinks=False)
         except OSError as error:
             if error.errno != errno.EMLINK:
                 raise
-            copy_entry(found, there)
-            for each in made:
-                os.unlink(each)
-                os.link(there, each)
+            copy_entry(entry, there)
+            for name in made:
+                os.unlink(name)
+                os.link(there, name)
         made.append(there)
 
 
-def copy_entry(found: LayerEntry, there: bytes) -> None:
-    """Copy what is no folder, with its owner, mode and stamp. Raises OSError."""
-    status = found.status
+def copy_entry(entry: LayerEntry, there: bytes) -> None:
+    """Copy an entry that is not a folder, with its owner, mode and stamp. Raises OSError."""
+    status = entry.status
     if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
-        shutil.copyfile(found.path, there, follow_symlinks=False)
+        shutil.copyfile(entry.path, there, follow_symlinks=False)
     else:
         os.mknod(there, status.st_mode, status.st_rdev)
     dress(there, status)
 
 
 def split_path(path: bytes) -> list[bytes]:
-    """The parts of a path of a tree."""
+    """Split a path of a tree into its parts."""
     return [] if path == b"." else path.split(b"/")
 
 
 def dress(path: str | bytes, status: os.stat_result) -> None:
-    """Give what is there the owner, the mode and the stamp of another. Raises OSError."""
+    """Give a path the owner, mode and stamp of this status. Raises OSError."""
     os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(path, stat.S_IMODE(status.st_mode))
@@ -205,16 +220,16 @@ def _look(path: bytes) -> LayerEntry | None:
 
 
 def _place(several: Iterator[LayerEntry | None] | Sequence[LayerEntry]) -> _Place:
-    """What is shown of one name, of which these were found in the layers, the topmost first."""
+    """Return what is shown of one name, given what each layer has there, topmost first."""
     folders: list[LayerEntry] = []
-    for each in several:
-        if each is None:
+    for entry in several:
+        if entry is None:
             continue
-        if is_whiteout(each.status):
+        if is_whiteout(entry.status):
             return _Place(tuple(folders), closed=True)
-        if not stat.S_ISDIR(each.status.st_mode):
-            return _Place(tuple(folders) or (each,), closed=True)
-        folders.append(each)
-        if is_opaque(each.path):
+        if not stat.S_ISDIR(entry.status.st_mode):
+            return _Place(tuple(folders) or (entry,), closed=True)
+        folders.append(entry)
+        if is_opaque(entry.path):
             return _Place(tuple(folders), closed=True)
     return _Place(tuple(folders), closed=False)

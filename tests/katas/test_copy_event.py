@@ -31,7 +31,7 @@ def test_what_no_copy_can_be_made_of_is_refused(tmp_path: Path, levels: int, fit
         if fits:
             event.accept(acceptance({"file": "1"}, comparison))
         else:
-            with pytest.raises(KatasError, match="of which no copy can be made") as raised:
+            with pytest.raises(KatasError, match="which cannot be copied") as raised:
                 event.accept(acceptance({"file": "1"}, comparison))
             one_line(raised.value)
     with closing(CopyEvent(folder)) as event:

@@ -103,13 +103,13 @@ def test_a_file_that_is_brought_up_is_a_copy_with_everything(upper: UpperLayer) 
     os.utime(below.path, ns=(OLD, OLD))
     below = upper.shown.find([b"d", b"g"])
     assert below
-    path = upper.bring_up([b"d", b"g"], below)
+    path = upper.copy_up([b"d", b"g"], below)
     assert path.startswith(upper.path)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o4751
     assert stamp(upper, b"d", b"g") == stamp(upper, b"d") == OLD
     again = upper.shown.find([b"d", b"g"])
     assert again
-    assert upper.bring_up([b"d", b"g"], again) == path
+    assert upper.copy_up([b"d", b"g"], again) == path
 
 
 def test_an_empty_folder_is_made_or_is_there(upper: UpperLayer) -> None:
