@@ -177,7 +177,7 @@ def test_where_changes_cannot_be_told_that_is_known(
 
 
 def test_what_is_no_listing_is_refused() -> None:
-    with pytest.raises(StreamCut, match="is no entry of a listing"):
+    with pytest.raises(StreamCut, match="is not an entry of a listing"):
         parse_listing(b"nonsense\0")
 
 

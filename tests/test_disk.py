@@ -194,7 +194,7 @@ class TestOpenFile:
                 os.mknod(path, stat.S_IFCHR, os.makedev(1, 5))
             except PermissionError:
                 pytest.skip("only root makes a device")
-        with pytest.raises(OSError, match="no regular file"):
+        with pytest.raises(OSError, match="not a regular file"):
             open_file(path.name, parent=os.open(tmp_path, os.O_RDONLY))
 
     def test_a_file_is_read(self, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
-"""What a run changed in a tree, told from two listings of it: what came, went, or is another.
+"""What a run changed in a tree, found by comparing two listings of it.
 
-A listing has the inode and the time of its last change (ctime) of everything, which nobody but the kernel sets. What has
-both as before at the same path is as before: children of a renamed folder are at another path, whatever their ctime. Two
-listings tell that only if the clock that the kernel stamps files from moved on between the last change before the first of
-them and the next change after it, and if the file system stamps what is written through a shared memory mapping: ext4, xfs
-and btrfs do, tmpfs does not once a page was read. There a file that was read without a change of its ctime is a suspect
-until its content was compared.
+A listing has the inode and the time of the last change (ctime) of every entry; only the kernel sets
+these. If both are the same at the same path, the entry has not changed. Children of a renamed
+folder are at another path, whatever their ctime.
+
+Two conditions must hold. First, the clock that the kernel stamps files with must have moved on
+between the last change before the first listing and the first change after it. Second, the file
+system must stamp a file that is written through a shared memory mapping: ext4, xfs and btrfs do,
+but tmpfs does not once a page was read. On tmpfs, a file that was read while its ctime stayed the
+same is a suspect until its content has been compared.
 """
 
 from __future__ import annotations
@@ -19,83 +22,94 @@ from harness.inside.errors import StreamCut
 from harness.inside.tree import parse_stamp
 
 STAMPS_MAPPINGS = frozenset({"ext2/ext3", "xfs", "btrfs"})
-STAMPS_READS = frozenset({"tmpfs"})
-"""File systems, as `stat -f -c %T` names them: those that stamp what is written through a mapping, and those that do not
-but stamp the read before it. (ext4 has the number of ext2.)
+"""File systems that stamp a file when it is written through a mapping.
+
+The names are those of `stat -f -c %T`, which knows ext4 by the number of ext2.
 """
+STAMPS_READS = frozenset({"tmpfs"})
+"""File systems that do not, but stamp the read before it."""
 
 FILE, FOLDER, SOCKET = b"f", b"d", b"s"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A tree, path to record and path to last access; both as find printed them."""
+    """A tree as find printed it: a record and the last access time for each path."""
 
     records: Mapping[bytes, bytes]
+    """Everything that find printed of the entry except the access time."""
     reads: Mapping[bytes, bytes]
+    """The last access time (atime)."""
 
     def kind(self, path: bytes) -> bytes:
-        """The letter that find prints; empty where there is nothing."""
+        """Return the letter that find prints for the kind of entry; empty if there is none."""
         return self.records.get(path, b"")[:1]
 
     def has_names(self, path: bytes) -> bool:
-        """Whether it is a file of several names."""
+        """Return whether this is a file with several names."""
         return path in self.records and bool(_inode(self.records[path]))
 
     def size(self, path: bytes) -> int:
-        """The length of what is there, holes included, in bytes."""
+        """Return the length of the entry in bytes, holes included."""
         return int(self.records[path].split(b" ")[2])
 
     def mode(self, path: bytes) -> int:
-        """The permissions of what is there."""
+        """Return the permissions of the entry."""
         return int(self.records[path].split(b" ")[1], 8)
 
     def stamp(self, path: bytes) -> int:
-        """The mtime of what is there, in nanoseconds."""
+        """Return the mtime of the entry, in nanoseconds."""
         return parse_stamp(self.records[path].split(b" ")[3])
 
     def newest(self) -> int:
-        """The latest mtime of all, in nanoseconds."""
+        """Return the newest mtime in the listing, in nanoseconds."""
         return max(parse_stamp(record.split(b" ")[3]) for record in self.records.values())
 
 
 class Folder(NamedTuple):
-    """A folder that is to be there."""
+    """A folder that must exist after the changes."""
 
     path: bytes
+    """Its path in the tree."""
     mode: int
+    """Its permissions."""
     mtime_ns: int
+    """Its mtime, in nanoseconds."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What has to be done to a tree to make it another one."""
+    """What must be done to turn one tree into another."""
 
-    gone: tuple[bytes, ...]  # to be removed with all that is below
-    brought: tuple[bytes, ...]  # whatever is no folder: to be put in place
-    folders: tuple[
-        Folder, ...
-    ]  # parents first: all that are new or another, or are on the way to the rest
+    gone: tuple[bytes, ...]
+    """Paths to remove, with everything below them."""
+    brought: tuple[bytes, ...]
+    """Paths of new or changed entries that are not folders."""
+    folders: tuple[Folder, ...]
+    """New or changed folders, and all folders above a change; parents first."""
 
 
 def parse_listing(output: bytes) -> Listing:
-    r"""What `find -printf '%A@ %y %m %s %T@ %C@ %i %n/%P\0'` printed. Raises StreamCut for anything else."""
+    r"""Parse what `find -printf '%A@ %y %m %s %T@ %C@ %i %n/%P\0'` printed.
+
+    Raises StreamCut if it is incomplete.
+    """
     records, reads = {}, {}
     for line in output.split(b"\0")[:-1]:
         head, slash, path = line.partition(b"/")
         read, space, record = head.partition(b" ")
         if not slash or not space:
-            raise StreamCut(f"{line!r} is no entry of a listing")
+            raise StreamCut(f"{line!r} is not an entry of a listing")
         records[path or b"."] = record
         reads[path or b"."] = read
     return Listing(records, reads)
 
 
 def can_tell(file_system: str, marks: Listing, listing: Listing) -> bool:
-    """Whether what changes after this listing can be told from it.
+    """Return whether changes after this listing can be found by comparing another one with it.
 
-    `marks` holds two files that the sandbox's guest made: `mark` before the listing, which it read after a tick of the
-    clock, and `moved` after that.
+    `marks` lists two files that the sandbox's guest made: `mark` before the listing, which it read
+    after a tick of the clock, and `moved` after the listing.
     """
     if b"." not in listing.records or marks.records.keys() != {b"mark", b"moved"}:
         return False
@@ -110,7 +124,7 @@ def can_tell(file_system: str, marks: Listing, listing: Listing) -> bool:
 
 
 def suspects(before: Listing, after: Listing) -> tuple[bytes, ...]:
-    """Files that were read in between, or may have been, and may have been written through a mapping."""
+    """Return files that may have been read, and so may have been written through a mapping."""
     return tuple(
         path
         for path, record in after.records.items()
@@ -123,8 +137,10 @@ def suspects(before: Listing, after: Listing) -> tuple[bytes, ...]:
 def changes_between(
     before: Listing, sent: Collection[bytes], after: Listing, also: Collection[bytes] = ()
 ) -> Changes:
-    """What turned the tree of `before` into that of `after`; `sent` are paths that were put there meanwhile, in the tree
-    that is to be changed too, and `also` those that are known to be others.
+    """Return what turned the tree of `before` into that of `after`.
+
+    `sent` are paths that were put into both trees in between; `also` are paths that are known to
+    have changed.
     """
     there = {path: record for path, record in after.records.items() if record[:1] != SOCKET}
     sent = {*sent, *_all_above(sent)}
@@ -134,15 +150,15 @@ def changes_between(
     for path, record in there.items():
         if before.records.get(path) != record:
             (folders if record[:1] == FOLDER else brought).add(path)
-    # A name that is new may be another one of a file whose old name tells nothing: its folder was renamed.
+    # A new name may belong to a file whose old name is also new, because its folder was renamed.
     linked = {_inode(there[path]) for path in brought & there.keys()} - {b""}
     if linked:
         brought |= {path for path, record in there.items() if _inode(record) in linked}
     folders |= {path for path in sent if there.get(path, b"")[:1] == FOLDER}
-    for each in _all_above((*gone, *brought, *folders)):
-        if there.get(each, b"")[:1] == FOLDER:
-            folders.add(each)
-    # What is in a folder that goes, or that something else takes the place of, goes with it.
+    for path in _all_above((*gone, *brought, *folders)):
+        if there.get(path, b"")[:1] == FOLDER:
+            folders.add(path)
+    # The contents of a folder that is removed or replaced need not be removed one by one.
     covering = gone | brought
     return Changes(
         gone=tuple(sorted(path for path in gone if path == b"." or _above(path) not in covering)),
@@ -155,26 +171,26 @@ def changes_between(
 
 
 def above(path: bytes) -> Iterator[bytes]:
-    """The folders that a path of a tree is in, the tree itself last."""
+    """Yield the folders above a path, from the nearest to the tree itself."""
     while path != b".":
         path = _above(path)
         yield path
 
 
 def _above(path: bytes) -> bytes:
-    """The folder that it is in."""
+    """Return the folder that a path is in."""
     return os.path.dirname(path) or b"."
 
 
 def _all_above(paths: Iterable[bytes]) -> set[bytes]:
-    """The folders that these are in; each is met once, however deep they are nested."""
-    found: set[bytes] = set()
+    """Return the folders above these paths; visits each folder once, however deep they are."""
+    folders: set[bytes] = set()
     for path in paths:
-        for each in above(path):
-            if each in found:
+        for folder in above(path):
+            if folder in folders:
                 break
-            found.add(each)
-    return found
+            folders.add(folder)
+    return folders
 
 
 def _place(path: bytes) -> tuple[int, bytes]:
@@ -182,7 +198,7 @@ def _place(path: bytes) -> tuple[int, bytes]:
 
 
 def _inode(record: bytes) -> bytes:
-    """Of a file that has several names; empty for all else."""
+    """Return the inode of a file that has several names; empty for all else."""
     kind, *_, inode, names = record.split(b" ")
     return b"" if kind == FOLDER or names == b"1" else inode
 
@@ -192,8 +208,9 @@ def _changed(record: bytes) -> int:
 
 
 def _read_unseen(read: bytes, record: bytes) -> bool:
-    """Whether a read would have left no trace: with relatime, one after which nothing changed is the last to be
-    stamped.
+    """Return whether another read would not have changed the access time.
+
+    With relatime, the access time is updated only if it is not later than both mtime and ctime.
     """
     fields = record.split(b" ")
     return parse_stamp(read) > max(parse_stamp(fields[3]), parse_stamp(fields[4]))

@@ -1,8 +1,8 @@
 """Messages and streams between the harness and a keeper, over any two-way stream of bytes.
 
-A message is a big-endian length and that many bytes of JSON. A stream is pieces of the same form, ended by a
-length of 0, or by CUT where the sender cannot finish it. File names of every kind pass: bytes that are no
-UTF-8 travel as lone surrogates.
+A message is a big-endian length of four bytes and that many bytes of JSON. A stream is a sequence
+of pieces of the same form, ended by a length of 0, or by CUT if the sender cannot finish it. In
+JSON, bytes of file names that are not UTF-8 travel as lone surrogates.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from harness.inside.errors import StreamCut
 _LENGTH = struct.Struct(">L")
 _CUT = 0xFFFFFFFF
 LARGE = 1 << 16
-"""Bytes that cost more to copy than to send apart from their length."""
+"""Size in bytes from which copying a piece costs more than sending its length separately."""
 
 
 class CutShort(Exception):
-    """Whoever made the pieces of a stream failed, and the other end knows: the two still understand each other. Its cause says
-    why.
+    """The source of a stream failed, and the other end knows, so the conversation can go on.
+
+    The cause says why.
     """
 
 
 class Channel:
-    """One end; not for several threads at once."""
+    """One end of the conversation; not safe for several threads at once."""
 
     def __init__(
         self,
@@ -36,8 +37,10 @@ class Channel:
         *,
         read_some: Callable[[int], bytes] | None = None,
     ) -> None:
-        """`read(n)` returns exactly n bytes, or fewer at the end of the stream; `read_some(n)` at most n, as they
-        come, and none at the end.
+        """Take the functions that read and write the stream.
+
+        `read(n)` returns exactly n bytes, or fewer at the end. `read_some(n)` returns between 1 and
+        n bytes as they arrive, or none at the end.
         """
         self._read, self._write = read, write
         self._read_some = read_some or read
@@ -47,7 +50,10 @@ class Channel:
         self._write(_LENGTH.pack(len(data)) + data)
 
     def receive(self) -> Any:
-        """The next message; None at the end of the stream. Raises StreamCut inside one."""
+        """Return the next message; None at the end of the stream.
+
+        Raises StreamCut inside a message.
+        """
         header = self._read(_LENGTH.size)
         if not header:
             return None
@@ -57,15 +63,19 @@ class Channel:
         if len(data) > LARGE:
             self._write(_LENGTH.pack(len(data)))
             self._write(data)
-        elif data:  # an empty piece would end the stream
+        elif data:
+            # An empty piece would end the stream.
             self._write(_LENGTH.pack(len(data)) + data)
 
     def end_pieces(self, *, cut: bool = False) -> None:
         self._write(_LENGTH.pack(_CUT if cut else 0))
 
     def send_pieces(self, pieces: Iterable[bytes]) -> None:
-        """A whole stream; if `pieces` raises an Exception, the other end is told, and CutShort is raised from it. Anything
-        else, ctrl-C above all, may come in the middle of a piece, after which the other end understands nothing any more.
+        """Send a whole stream.
+
+        If `pieces` raises an Exception, the other end is informed and CutShort is raised from it.
+        Anything else, such as KeyboardInterrupt, may strike in the middle of a piece; then the
+        other end can no longer understand what follows.
         """
         making = iter(pieces)
         while True:
@@ -80,8 +90,10 @@ class Channel:
         self.end_pieces()
 
     def receive_pieces(self, *, whole: bool = True) -> Iterator[bytes]:
-        """The pieces of a stream, which must be read to its end; not `whole`, they are cut as the bytes come, for
-        whom the sender's pieces mean nothing. Raises StreamCut if the sender could not finish it.
+        """Yield the pieces of a stream, which the caller must read to its end.
+
+        If not `whole`, yield bytes as they arrive, however the sender divided them. Raises
+        StreamCut if the sender could not finish the stream.
         """
         while left := self._length(self._read(_LENGTH.size)):
             if left == _CUT:

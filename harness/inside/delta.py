@@ -1,4 +1,4 @@
-"""The delta: what the player changed since the last test event, worked out from contents."""
+"""The delta: what the player changed since the last test event, computed from contents."""
 
 from __future__ import annotations
 
@@ -12,48 +12,55 @@ from typing import NamedTuple
 from harness.inside.disk import open_file
 
 _READ_BYTES = 1 << 18
-"""Bytes that are asked for at once; it bounds what a file of any size costs in memory."""
+"""Bytes to read at once; this bounds the memory that a file of any size costs."""
 
 
 class Stamped(NamedTuple):
-    """A file as git names it."""
+    """Mode and content of a file, as git records them."""
 
-    mode: int  # git's: 0o100644, 0o100755 or 0o120000
-    blob: str  # git's id of the content
+    mode: int
+    """Git's mode: 0o100644, 0o100755 or 0o120000; 0o040000 for an empty folder."""
+    blob: str
+    """Git's id of the content; empty for a folder."""
 
 
 @dataclass(frozen=True)
 class Delta:
-    """The visible files in five, and a part of one of these; each a sorted tuple of names."""
+    """What the player changed: sorted names of the visible files, by what happened to them."""
 
     unchanged: tuple[bytes, ...]
+    """Not edited, and still in the sandbox."""
     changed: tuple[bytes, ...]
+    """Edited."""
     new: tuple[bytes, ...]
+    """Not sent last time."""
     deleted: tuple[bytes, ...]
-    gone: tuple[bytes, ...] = ()  # not edited, but a run took it away: to be put back
-    modes: tuple[
-        bytes, ...
-    ] = ()  # of the changed, files of which nothing but the permission to execute is another
+    """Sent last time, but not now."""
+    gone: tuple[bytes, ...] = ()
+    """Not edited, but removed by a run; to be restored."""
+    modes: tuple[bytes, ...] = ()
+    """Those of `changed` that only differ in the permission to execute."""
 
     @property
     def names(self) -> tuple[bytes, ...]:
-        """All that the player has now."""
+        """All names that the player has now."""
         return self.unchanged + self.written
 
     @property
     def written(self) -> tuple[bytes, ...]:
-        """Everything that has to be copied in."""
+        """All names that must be copied into the sandbox."""
         return self.changed + self.new + self.gone
 
 
 def delta_between(
     manifest: Mapping[bytes, Stamped], sent: Mapping[bytes, Stamped], there: Collection[bytes]
 ) -> Delta:
-    """The delta of the files of a manifest against those that were sent last.
+    """Return the delta between a manifest and what was sent last.
 
-    `there` are the names of the latter at which the sandbox still holds something of the kind that was sent. What a run
-    wrote into such a file is no edit, and stays. A name that was not sent last time is new even where a run made a file of
-    that name: from then on it is the player's, to be deleted too.
+    `there` are the names of `sent` where the sandbox still holds the kind of file that was sent.
+    What a run wrote into such a file is not an edit, and stays. A name that was not sent last time
+    is new even if a run made a file of that name: from now on it is the player's, who may also
+    delete it.
     """
     unchanged, changed, new, gone = [], [], [], []
     for name, file in manifest.items():
@@ -78,41 +85,49 @@ def _differ_in_mode(one: Stamped, other: Stamped) -> bool:
 
 
 def usable(mode: int) -> int:
-    """The permissions without which its owner cannot use what git's mode names."""
+    """Return the permissions that the owner of a file with this git mode needs."""
     return stat.S_IRUSR | (mode & stat.S_IXUSR)
 
 
-def same_kind(mode: int, found: os.stat_result) -> bool:
-    """Whether what was found is of the kind that git's mode names; a file that its owner may not read is not, nor a program
-    that it may not execute: the player could not use it, though root may.
+def same_kind(mode: int, status: os.stat_result) -> bool:
+    """Return whether a status is of the kind that git's mode says, and usable by its owner.
+
+    A file that its owner may not read, or a program that its owner may not execute, does not count:
+    root could use it, but the player could not.
     """
     if stat.S_ISREG(mode):
-        return stat.S_ISREG(found.st_mode) and not usable(mode) & ~found.st_mode
-    return stat.S_IFMT(mode) == stat.S_IFMT(found.st_mode)
+        return stat.S_ISREG(status.st_mode) and not usable(mode) & ~status.st_mode
+    return stat.S_IFMT(mode) == stat.S_IFMT(status.st_mode)
 
 
 def blob_id(content: bytes) -> str:
-    """Git's id of a content: SHA-1 over "blob", its length and itself (git-hash-object(1))."""
+    """Return git's id of a content (git-hash-object(1)).
+
+    It is the SHA-1 of "blob", the length and the content.
+    """
     digest = _blob(len(content))
     digest.update(content)
     return digest.hexdigest()
 
 
 def _blob(size: int) -> hashlib._Hash:
-    """What git hashes before a content of so many bytes."""
+    """Return the hash of what git puts before a content of this size."""
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def stamped(folder: int, name: bytes) -> Stamped | None:
-    """What an open folder holds at `name`, symlinks not followed; None for anything else than a symlink or a file
-    that its owner may read, and that nobody writes to. Raises OSError where there is nothing.
+    """Return mode and blob of `name` in an open folder, without following symlinks.
+
+    None unless it is a symlink, or a file that its owner may read and that does not change
+    meanwhile. Raises OSError if nothing is there.
     """
     status = os.lstat(name, dir_fd=folder)
     try:
         if stat.S_ISLNK(status.st_mode):
             return Stamped(0o120000, blob_id(os.readlink(name, dir_fd=folder)))
         if not stat.S_ISREG(status.st_mode) or not status.st_mode & stat.S_IRUSR:
-            return None  # what a run forbade its own user to read is to be written anew, though root may read it
+            # The run's own user cannot read it, even if root can, so it must be written again.
+            return None
         digest = _blob(status.st_size)
         if not feed(digest, folder, name, status.st_size):
             return None
@@ -122,8 +137,9 @@ def stamped(folder: int, name: bytes) -> Stamped | None:
 
 
 def feed(digest: hashlib._Hash, folder: int, name: bytes, size: int) -> bool:
-    """Hash the file that an open folder holds at `name`, a piece at a time; False, after no more than so many bytes, if its
-    size is another. Raises OSError for what is no regular file.
+    """Hash the file `name` in an open folder, piece by piece; return whether it has this size.
+
+    Reads no more than that. Raises OSError if it is not a regular file.
     """
     file = open_file(name, parent=folder)
     try:
@@ -141,7 +157,10 @@ def feed(digest: hashlib._Hash, folder: int, name: bytes, size: int) -> bool:
 
 
 def read_all(file: int, size: int) -> bytes:
-    """All of an open file that had this size: mostly one read, without the cost of a file object. Raises OSError."""
+    """Read all of an open file that had this size.
+
+    Usually this takes one read, without the cost of a file object. Raises OSError.
+    """
     content = os.read(file, size + 1)
     if len(content) == size:
         return content

@@ -1,8 +1,8 @@
-"""A walk through a tree that hostile code has been in, or is in: by descriptors, which no swap for a symlink can lead astray.
+"""A walk through a tree where hostile code is at work, which no swapped folder can mislead.
 
-Each folder is opened by its name in the folder above it, which is open, and through no symlink; so a name in a path that is
-put together is never looked up twice. It costs no more descriptors and no longer paths than a shallow tree, however deep
-this one goes.
+Each folder is opened by its name in the open folder above it, and never through a symlink; so no
+path is put together and looked up again. However deep the tree is, the walk needs no more
+descriptors and no longer paths than in a shallow one.
 """
 
 from __future__ import annotations
@@ -15,42 +15,57 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 WINDOW = 8
-"""So many folders on the way down stay open; those above are opened again, through `..`, on the way back up, as fts(3) does."""
+"""How many of the lowest folders on the way down stay open.
+
+Those above are opened again through `..` on the way back up, as fts(3) does.
+"""
 
 
 LONGEST = 4096 - 4
-"""Bytes of the longest path that tar unpacks: Linux takes no longer one at once, and tar puts a few before and behind it."""
+"""Bytes of the longest path that tar can unpack.
+
+Linux accepts 4096 at once, and tar adds a few before and after it.
+"""
 
 DEEPEST = 1 << 15
-"""Bytes of the longest path that is packed: tar keeps all on the way down in memory, and one for each folder."""
+"""Bytes of the longest path that is packed: tar keeps all folders on the way down in memory."""
 
 HOLES = 1 << 30
-"""Bytes of holes that are packed of one tree. A run makes as many as it likes for nothing; in an archive each is a zero, and a
-gigabyte of them takes some ten seconds, in which the kata's presses wait.
+"""Bytes of holes that are packed of one tree.
+
+A run makes holes for free, but in an archive each is a block of zeros. A gigabyte of them takes
+some ten seconds, during which the kata's test events wait.
 """
 
 STAT_BLOCK = 512
 """Bytes of a block as stat(2) counts them."""
 
 FEW = 14
-"""So many folders above a file never make a path that is too long: each name has at most 255 bytes."""
+"""This many folders above a file never make its path too long: each name has at most 255 bytes."""
 
 
 class Met(NamedTuple):
-    """One entry of a tree; good until the next one is asked for."""
+    """One entry of a tree, valid until the next one is asked for."""
 
-    parent: int  # the open folder that it is in; of the tree's own folder, that itself
-    name: str  # in that folder
+    parent: int
+    """Descriptor of the folder that it is in; for the tree's top folder, that folder itself."""
+    name: str
+    """Its name in that folder."""
     status: os.stat_result
-    above: Sequence[str]  # the way to that folder
+    """Its lstat."""
+    above: Sequence[str]
+    """The names of the folders on the way to that folder."""
 
     @property
     def path(self) -> bytes:
-        """As snapshots name it; put together only here, since the paths of a deep nest are long together."""
+        """Its path as snapshots name it.
+
+        It is put together only on demand, because all paths of a deep tree are long together.
+        """
         return os.fsencode("/".join([*self.above, self.name]))
 
     def is_deeper(self, most: int) -> bool:
-        """Whether its path is longer than so many bytes, LONGEST or more."""
+        """Return whether its path is longer than `most` bytes, which must be LONGEST or more."""
         return len(self.above) > FEW and len(self.path) > most
 
 
@@ -58,46 +73,51 @@ class Met(NamedTuple):
 class _Level:
     """A folder on the way down."""
 
-    folder: int | None  # None: closed to keep descriptors few
+    # Its descriptor; None if it was closed to keep descriptors few.
+    folder: int | None
     identity: tuple[int, int]
     waiting: list[str] = field(default_factory=list)
 
 
 class Way:
-    """The way from the top of a tree down to one folder of it, of which the last few are open."""
+    """The way from the top of a tree down to one folder; the last few folders on it are open."""
 
     def __init__(self, top: int) -> None:
-        """Takes over the open folder."""
-        self.names: list[str] = []  # below the top
+        """Take over the descriptor of the top folder."""
+        # The names of the folders below the top.
+        self.names: list[str] = []
         self._levels = [_level(top)]
 
     @property
     def here(self) -> int:
-        """The folder that it leads to, open until the next step."""
+        """The descriptor of the folder that the way leads to, open until the next step."""
         folder = self._levels[-1].folder
         assert folder is not None
         return folder
 
     @property
     def waiting(self) -> list[str]:
-        """The folders in it that are still to be entered."""
+        """The names of folders in it that are still to be entered."""
         return self._levels[-1].waiting
 
     def down(self, name: str, folder: int) -> None:
-        """Into a folder of this name, which was opened."""
+        """Step down into a folder of this name, whose descriptor this takes over."""
         self._levels.append(_level(folder))
         self.names.append(name)
         if len(self._levels) > WINDOW:
             _close(self._levels[-1 - WINDOW])
 
     def up(self) -> str | None:
-        """Back up; returns the name of the folder that was left, or None if it was the top. Raises OSError."""
+        """Step up; return the name of the folder that was left, or None if it was the top.
+
+        Raises OSError.
+        """
         if len(self._levels) > 1 and self._levels[-2].folder is None:
             above = self._levels[-2]
             again = _level(enter("..", self.here))
             above.folder = again.folder
             if again.identity != above.identity:
-                raise OSError(errno.ESTALE, "a folder was moved while the tree was looked through")
+                raise OSError(errno.ESTALE, "a folder was moved while the tree was being read")
         _close(self._levels.pop())
         return self.names.pop() if self._levels else None
 
@@ -116,8 +136,10 @@ def descend(
     *,
     enter: Callable[[str | bytes, int | None], int] = enter,
 ) -> Iterator[Met]:
-    """Everything in the tree, itself first, parents before children; symlinks are not followed, and what goes meanwhile is
-    passed over. `enter` opens a folder. Raises OSError.
+    """Yield every entry of the tree, the tree itself first and parents before children.
+
+    Symlinks are not followed, and entries that disappear meanwhile are skipped. `enter` opens a
+    folder. Raises OSError.
     """
     way = Way(enter(os.fsencode(folder), None))
     try:
@@ -133,7 +155,8 @@ def descend(
                 below = enter(name, way.here)
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                    continue  # it is gone, or something else took its place
+                    # It is gone, or something else is in its place.
+                    continue
                 raise
             way.down(name, below)
             yield from _scan(way)
@@ -142,13 +165,18 @@ def descend(
 
 
 def goes_deeper(folder: str | bytes | os.PathLike[str], most: int) -> bool:
-    """Whether a path in the tree is longer than so many bytes, LONGEST or more. Raises OSError."""
+    """Return whether the tree has a path of more than `most` bytes, LONGEST or more.
+
+    Raises OSError.
+    """
     return any(met.is_deeper(most) for met in descend(folder))
 
 
 def outgrows(folder: str | bytes | os.PathLike[str], deepest: int, holes: int) -> str:
-    """What of the tree fits in no archive that every tar can read; empty if all does. A path may have `deepest` bytes, LONGEST or
-    more, and the files together `holes` bytes that are on no disk: an archive holds them as zeros. Raises OSError.
+    """Return what in the tree does not fit into a portable archive; empty if all does.
+
+    A path may have `deepest` bytes, LONGEST or more. The files together may have `holes` bytes that
+    take no disk space, because an archive holds them as zeros. Raises OSError.
     """
     left, linked = holes, set()
     for met in descend(folder):
@@ -165,8 +193,8 @@ def outgrows(folder: str | bytes | os.PathLike[str], deepest: int, holes: int) -
 
 
 def _scan(way: Way) -> Iterator[Met]:
-    with os.scandir(way.here) as found:
-        for item in found:
+    with os.scandir(way.here) as items:
+        for item in items:
             try:
                 status = item.stat(follow_symlinks=False)
             except FileNotFoundError:

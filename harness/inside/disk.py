@@ -1,7 +1,8 @@
-"""What the standard library lacks for folders that hostile code has been in: exchange two, open one, and remove
-one for sure; and what it takes to have something on the disk for sure.
+"""File operations that the standard library lacks, for folders where hostile code has been.
 
-What Python raises no audit event for (PEP 578) raises one here, so that whoever watches a disk misses nothing.
+They exchange two paths, open folders and files safely, remove trees of any depth, and force data to
+the disk. Where Python raises no audit event (PEP 578), these functions raise their own, so that a
+watcher of the disk misses nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import sys
 from harness.inside.descent import Way, descend
 
 ALL_ACCESS = os.R_OK | os.W_OK | os.X_OK
-"""What it takes to change a folder."""
+"""The permissions that are needed to change a folder."""
 
 EXCHANGE, SYNC_FILE, SYNC_DISK = "harness.exchange", "harness.sync_file", "harness.sync_disk"
-"""Audit events: the paths of two that are exchanged; the descriptor of what is forced to the disk, alone or with all that its
-file system holds.
+"""Audit events, with their arguments.
+
+EXCHANGE has both paths. SYNC_FILE and SYNC_DISK have the descriptor of what is forced to the disk:
+alone, or with everything on its file system.
 """
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -27,12 +30,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What a file system says that cannot exchange two paths."""
+"""Errors of a file system that cannot exchange two paths."""
 
 
 def exchange(one: str | bytes, other: str | bytes, *, parent: int | None = None) -> None:
-    """Swap two paths of one file system in one atomic step: renameat2(2) with RENAME_EXCHANGE, Linux 3.15. `other` is in the
-    open folder `parent`, if there is one. Raises OSError.
+    """Swap two paths of one file system in one atomic step. Raises OSError.
+
+    Uses renameat2(2) with RENAME_EXCHANGE, Linux 3.15. `other` is in the open folder `parent` if
+    given.
     """
     sys.audit(EXCHANGE, one, other)
     failed = _libc.renameat2(
@@ -48,7 +53,7 @@ def exchange(one: str | bytes, other: str | bytes, *, parent: int | None = None)
 
 
 def can_exchange(folder: str) -> bool:
-    """Whether the file system can exchange two paths, tried in this folder of it. Raises OSError."""
+    """Return whether the file system of this folder can exchange two paths. Raises OSError."""
     one, other = (os.path.join(folder, name) for name in ("one", "other"))
     os.mkdir(one)
     try:
@@ -67,13 +72,13 @@ def can_exchange(folder: str) -> bool:
 
 
 def sync_file(descriptor: int) -> None:
-    """Have an open file, or the names in an open folder, on the disk for sure. Raises OSError."""
+    """Force an open file, or the names in an open folder, to the disk. Raises OSError."""
     sys.audit(SYNC_FILE, descriptor)
     os.fsync(descriptor)
 
 
 def sync_folder(folder: str | bytes) -> None:
-    """Have the names in a folder on the disk for sure; what they name need not be. Raises OSError."""
+    """Force the names in a folder to the disk, but not the files. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         sync_file(descriptor)
@@ -82,8 +87,9 @@ def sync_folder(folder: str | bytes) -> None:
 
 
 def sync_disk(descriptor: int) -> None:
-    """Have all that the file system of an open file holds on the disk for sure: syncfs(2), which for a tree of many files is
-    one wait in place of one for each. Raises OSError.
+    """Force everything on the file system of an open file to the disk. Raises OSError.
+
+    syncfs(2) waits once for a tree of many files, instead of once for each.
     """
     sys.audit(SYNC_DISK, descriptor)
     if _libc.syncfs(descriptor):
@@ -94,20 +100,23 @@ def sync_disk(descriptor: int) -> None:
 def open_folder(
     name: str | bytes, *, parent: int | None = None, need: int = os.R_OK | os.X_OK
 ) -> int:
-    """Open a folder whatever mode a run gave it, but not through a symlink: an owner who lacks one of the
-    permissions needed gets them all. Raises OSError.
+    """Open a folder whatever mode a run gave it, but not through a symlink. Raises OSError.
+
+    If the owner lacks one of the permissions in `need`, the owner gets all.
     """
-    found = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    folder = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
-        permit(found, need)
-        return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=found)
+        permit(folder, need)
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
     finally:
-        os.close(found)
+        os.close(folder)
 
 
 def permit(folder: int, need: int) -> None:
-    """See to it that the owner of an open folder has the permissions needed, be the caller root, who needs none: the owner is
-    the run's user next time. Raises OSError.
+    """Give the owner of an open folder the permissions in `need`. Raises OSError.
+
+    This happens even if the caller is root and needs none, because the next run's user is the
+    owner.
     """
     path = f"/proc/self/fd/{folder}"
     mode = stat.S_IMODE(os.stat(path).st_mode)
@@ -116,31 +125,35 @@ def permit(folder: int, need: int) -> None:
 
 
 def lacks(mode: int, need: int = os.R_OK | os.X_OK) -> bool:
-    """Whether a mode withholds one of the permissions needed from the owner."""
+    """Return whether this mode denies its owner one of the permissions in `need`."""
     return bool(need << 6 & ~mode)
 
 
 def permit_all(folder: str | os.PathLike[str]) -> None:
-    """See to it that the owner of a tree can look into all of it. Raises OSError."""
+    """Let the owner of a tree look into all of its folders. Raises OSError."""
     for _ in descend(folder, enter=lambda name, parent: open_folder(name, parent=parent)):
         pass
 
 
 def open_file(name: str | bytes, *, parent: int | None = None) -> int:
-    """Open a regular file to be read, and nothing else that hostile code may put in its place: no symlink is followed, no
-    named pipe waited for, no device woken. Raises OSError.
+    """Open a regular file for reading, and nothing else that hostile code may put in its place.
+
+    No symlink is followed, no named pipe is waited for, and no device is touched. Raises OSError.
     """
-    found = hold(name, parent=parent)
+    held = hold(name, parent=parent)
     try:
-        if not stat.S_ISREG(os.fstat(found).st_mode):
-            raise OSError(errno.EINVAL, "no regular file", os.fsdecode(name))
-        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY)
+        if not stat.S_ISREG(os.fstat(held).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fsdecode(name))
+        return os.open(f"/proc/self/fd/{held}", os.O_RDONLY)
     finally:
-        os.close(found)
+        os.close(held)
 
 
 def hold(name: str | bytes, *, parent: int | None = None) -> int:
-    """A descriptor that only says which file is meant, whatever is put in its place afterwards. Raises OSError."""
+    """Return a descriptor that refers to this file even if another takes its place. Raises OSError.
+
+    It cannot be read from.
+    """
     return os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=parent)
 
 
@@ -150,8 +163,9 @@ def give(held: int, owner: tuple[int, int]) -> None:
 
 
 def remove_tree(folder: str | bytes | os.PathLike[str], *, parent: int | None = None) -> None:
-    """Remove a folder with all that is in it, whatever modes a run gave it and however deep it goes. A missing
-    folder is fine; raises OSError.
+    """Remove a folder and its contents, whatever their modes and however deep. Raises OSError.
+
+    A missing folder is fine.
     """
     path = os.fsencode(folder)
     try:
@@ -167,7 +181,7 @@ def remove_tree(folder: str | bytes | os.PathLike[str], *, parent: int | None = 
 
 
 def empty_tree(folder: str | bytes | os.PathLike[str]) -> None:
-    """Remove all that is in a folder; see `remove_tree`. Raises OSError."""
+    """Remove the contents of a folder as `remove_tree` does. Raises OSError."""
     way = Way(open_folder(os.fsencode(folder), need=ALL_ACCESS))
     try:
         _empty(way)
@@ -176,7 +190,7 @@ def empty_tree(folder: str | bytes | os.PathLike[str]) -> None:
 
 
 def _empty(way: Way) -> None:
-    """Remove all that is below the top of the way."""
+    """Remove everything below the top of the way."""
     way.waiting.extend(_unlink_files(way.here))
     while True:
         if way.waiting:
@@ -190,9 +204,9 @@ def _empty(way: Way) -> None:
 
 
 def _unlink_files(folder: int) -> list[str]:
-    """Unlink all but the folders, which are returned."""
-    with os.scandir(folder) as found:
-        entries = [(each.name, each.is_dir(follow_symlinks=False)) for each in found]
+    """Remove everything in an open folder but the folders; return their names."""
+    with os.scandir(folder) as items:
+        entries = [(item.name, item.is_dir(follow_symlinks=False)) for item in items]
     for name, is_folder in entries:
         if not is_folder:
             os.unlink(name, dir_fd=folder)

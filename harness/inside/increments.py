@@ -1,7 +1,7 @@
-"""increments.json: the accepted test events of a kata, by avatar and in order, so that a dashboard reads one file.
+"""`increments.json`: a kata's accepted test events by avatar, so that a dashboard reads one file.
 
-It is plain JSON, in which each test event has a line of its own. So one more is put in as text: to parse and to write
-anew what thousands of test events have left would take longer than many a test event.
+The file is plain JSON with one line for each test event, so another one can be inserted as text.
+Parsing and rewriting thousands of them would take longer than many a test event.
 """
 
 from __future__ import annotations
@@ -15,15 +15,21 @@ _END = b"\n ]"
 
 
 def read_increments(path: str) -> dict[str, list[dict[str, Any]]]:
-    """All of it; empty before the first test event. Raises OSError, and KatasError for a damaged file."""
+    """Return the whole file; empty before the first test event.
+
+    Raises OSError, and KatasError for a damaged file.
+    """
     return _parse(path, atomic_file.read(path))
 
 
 def last(path: str, avatar: str) -> int:
-    """The tag of an avatar's last test event; 0 before the first. Raises as `read`."""
+    """Return the tag of an avatar's last test event; 0 before the first.
+
+    Raises as `read_increments`.
+    """
     content = atomic_file.read(path)
-    if found := _last_line(content, avatar):
-        return found[2]
+    if line := _last_line(content, avatar):
+        return line[2]
     events = _parse(path, content).get(avatar, [])
     return int(events[-1]["tag"]) if events else 0
 
@@ -31,32 +37,37 @@ def last(path: str, avatar: str) -> int:
 def add(
     path: str, avatar: str, increment: dict[str, Any], *, sync: atomic_file.Sync | None = None
 ) -> None:
-    """Add a test event, or put it in the place of the one of the same tag. The caller holds the kata's lock. Raises as
-    `read`.
+    """Add a test event, or replace the one with the same tag.
+
+    The caller holds the kata's lock. Raises as `read_increments`.
     """
     content = atomic_file.read(path)
-    if found := _last_line(content, avatar):
-        start, end, tag = found
+    if place := _last_line(content, avatar):
+        start, end, tag = place
         line = json.dumps(increment).encode()
         if tag != increment["tag"]:
             line = content[start:end] + b",\n  " + line
         atomic_file.write(path, content[:start] + line + content[end:], sync=sync)
         return
     increments = _parse(path, content)
-    kept = [each for each in increments.get(avatar, []) if each["tag"] != increment["tag"]]
+    kept = [event for event in increments.get(avatar, []) if event["tag"] != increment["tag"]]
     atomic_file.write(path, _dump({**increments, avatar: [*kept, increment]}), sync=sync)
 
 
 def drop(path: str, avatar: str) -> None:
-    """Forget an avatar's test events. The caller holds the kata's lock. Raises as `read`."""
+    """Remove an avatar's test events.
+
+    The caller holds the kata's lock. Raises as `read_increments`.
+    """
     increments = read_increments(path)
     if increments.pop(avatar, None) is not None:
         atomic_file.write(path, _dump(increments))
 
 
 def _last_line(content: bytes, avatar: str) -> tuple[int, int, int] | None:
-    """Where the line of the avatar's last test event begins and ends, and its tag; None where it has no such line, or an
-    older harness wrote it over several.
+    """Return start, end and tag of the line of an avatar's last test event.
+
+    None if there is no such line, or if an older harness wrote it over several.
     """
     head = f'\n "{avatar}": [\n'.encode()
     begin = content.find(head)
@@ -71,19 +82,19 @@ def _last_line(content: bytes, avatar: str) -> tuple[int, int, int] | None:
 
 
 def _parse(path: str, content: bytes) -> dict[str, list[dict[str, Any]]]:
-    found = atomic_file.parse_json(path, content) if content else {}
+    increments = atomic_file.parse_json(path, content) if content else {}
     try:
-        for events in found.values():
-            for each in events:
-                int(each["tag"])
+        for events in increments.values():
+            for event in events:
+                int(event["tag"])
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise atomic_file.damaged(path) from error
-    return dict(found)
+    return dict(increments)
 
 
 def _dump(increments: dict[str, list[dict[str, Any]]]) -> bytes:
     avatars = (
-        f" {json.dumps(name)}: [\n  " + ",\n  ".join(json.dumps(each) for each in events) + "\n ]"
+        f" {json.dumps(name)}: [\n  " + ",\n  ".join(json.dumps(event) for event in events) + "\n ]"
         for name, events in increments.items()
         if events
     )

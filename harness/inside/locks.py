@@ -1,7 +1,7 @@
-"""Being alone with a folder of the katas, without waiting for ever.
+"""Locks on folders of the katas, with a limit on how long to wait.
 
-Its lock is the folder itself, so that no file is left behind, and it goes with whoever holds it. A process that was stopped
-holds on to it: so whoever waits does so until a deadline, in monotonic seconds.
+A folder is its own lock: no file is left behind, and the lock ends with the process that holds it.
+A stopped process keeps its lock, so everyone waits only until a deadline, in monotonic seconds.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from harness.inside.errors import Busy
 from harness.inside.layout import HISTORY
 
 READ_SECONDS = 60.0
-"""How long one who only reads waits for a test event that is under way; it takes a player's patience at most."""
+"""How long a reader waits for a test event in progress: the limit of a player's patience."""
 
 STEP_SECONDS = 10.0
-"""How long a step that takes milliseconds is waited for."""
+"""How long to wait for a step that takes milliseconds."""
 
 _POLL_SECONDS = 0.001, 0.02
-"""Between two tries: at first, and at most."""
+"""Seconds between two attempts: at first, and at most."""
 
 
 @contextlib.contextmanager
 def locked(folder: str, deadline: float | None = None) -> Iterator[None]:
-    """Alone with this folder: a kata's or an avatar's. Without a deadline it is READ_SECONDS from now. Raises Busy once that
-    has passed, and OSError.
+    """Lock a kata's or an avatar's folder for the length of a block.
+
+    The default deadline is READ_SECONDS from now. Raises Busy after the deadline, and OSError.
     """
     began = time.monotonic()
     deadline = began + READ_SECONDS if deadline is None else deadline
@@ -55,7 +56,8 @@ def locked(folder: str, deadline: float | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def still(avatar: str, deadline: float | None = None) -> Iterator[None]:
-    """Alone with all of an avatar in this folder: no test event of it is under way, and its history is not being packed.
+    """Lock an avatar completely: no test event, and no packing of its history.
+
     Raises as `locked`.
     """
     with packing(avatar, deadline), locked(avatar, deadline):
@@ -64,7 +66,10 @@ def still(avatar: str, deadline: float | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def packing(avatar: str, deadline: float | None = None) -> Iterator[None]:
-    """Alone with packing the avatar's history, beside test events. Who needs both takes this first. Raises as `locked`."""
+    """Lock the packing of the avatar's history; test events may go on. Raises as `locked`.
+
+    A caller that needs both locks takes this one first.
+    """
     with contextlib.ExitStack() as stack:
         objects = os.path.join(avatar, HISTORY, "objects")
         if os.path.isdir(objects):
@@ -77,13 +82,14 @@ def _busy(folder: str, lock: int, waited: float) -> Busy:
         ", ".join(_holders(os.fstat(lock).st_ino)) or "a process that cannot be seen from here"
     )
     return Busy(
-        f"{folder} was still in use after {waited:.3g} seconds, by {holders}: a test event that is under way, or a harness or "
-        "keeper that was stopped; try again, continue it (kill -CONT) or end it"
+        f"{folder} was still in use after {waited:.3g} seconds, by {holders}: "
+        "a test event in progress, or a harness or keeper that was stopped; "
+        "try again, continue it (kill -CONT) or end it"
     )
 
 
 def _holders(inode: int) -> Iterator[str]:
-    """Those processes that hold a lock on this inode, as proc(5) tells."""
+    """Yield the processes that hold a lock on this inode, as proc(5) lists them."""
     with contextlib.suppress(OSError, ValueError), open("/proc/locks") as locks:
         for line in locks:
             fields = line.split()

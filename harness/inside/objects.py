@@ -1,4 +1,7 @@
-"""The objects of a history that are files of their own (gitformat-loose, gitrepository-layout(5))."""
+"""Loose objects of a history, each in a file of its own (gitformat-loose, gitrepository-layout(5)).
+
+Contents are compressed with zlib by the caller.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def path_of(history: str, name: str) -> str:
 
 
 def write_object(history: str, name: str, content: bytes) -> None:
-    """Write one, already compressed, unless it is there. Raises OSError."""
+    """Write an object unless it exists. Raises OSError."""
     path = path_of(history, name)
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -30,9 +33,10 @@ def write_object(history: str, name: str, content: bytes) -> None:
 
 
 def stage(history: str, name: str, content: bytes, folder: str) -> bool:
-    """Write one, already compressed, into another folder of the same file system, whence `place` takes it; False where it is
-    there. An object that a failure of the power tore must not have its name: it would be taken for what it is not. Raises
-    OSError.
+    """Write an object to another folder of the same file system, for `place_object` to move.
+
+    Returns False if the history already has it. An object that a power failure tore must not get
+    its name, because it would be taken for whole. Raises OSError.
     """
     if os.path.exists(path_of(history, name)):
         return False
@@ -43,7 +47,7 @@ def stage(history: str, name: str, content: bytes, folder: str) -> bool:
 
 
 def place_object(history: str, name: str, folder: str) -> None:
-    """Give one that was staged its place, unless it has it. Raises OSError."""
+    """Move a staged object into the history unless it is there. Raises OSError."""
     if os.path.exists(_staged(folder, name)):
         path = path_of(history, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -55,34 +59,40 @@ def _staged(folder: str, name: str) -> str:
 
 
 def missing(history: str, names: Iterable[str]) -> set[str]:
-    """Those of the objects that the history does not hold; one that is packed in this very moment is merely written again."""
+    """Return which of these objects the history does not hold.
+
+    An object that is being packed at this moment may count as missing; it is merely written again.
+    """
     left = {name for name in names if not os.path.exists(path_of(history, name))}
     return left - packs.holding(history, left) if left else left
 
 
 def loose(history: str) -> set[str]:
-    """All of them. Raises OSError."""
-    found: set[str] = set()
+    """Return the names of all loose objects. Raises OSError."""
+    names: set[str] = set()
     folder = os.path.join(history, "objects")
     for first in filter(FANOUT.fullmatch, os.listdir(folder)):
-        found.update(
+        names.update(
             first + rest for rest in os.listdir(os.path.join(folder, first)) if REST.fullmatch(rest)
         )
-    return found
+    return names
 
 
 def weigh(history: str) -> int:
-    """The bytes of all files of a history."""
+    """Return the size of all files of a history, in bytes."""
     return sum(status.st_size for status in _statuses(history))
 
 
 def blocks(history: str) -> int:
-    """What a history takes of the disk, in bytes, its folders included."""
+    """Return the disk space that a history takes, folders included, in bytes."""
     return sum(STAT_BLOCK * status.st_blocks for status in _statuses(history, folders=True))
 
 
 def _statuses(history: str, *, folders: bool = False) -> Iterator[os.stat_result]:
-    """Of all that is there, while it may be packed. Raises OSError where there is no history."""
+    """Yield the lstat of everything in a history, even while it is being packed.
+
+    Raises OSError if there is no history.
+    """
     os.lstat(history)
     for here, below, names in os.walk(history):
         for name in (*names, *(below if folders else ())):
@@ -91,7 +101,10 @@ def _statuses(history: str, *, folders: bool = False) -> Iterator[os.stat_result
 
 
 def remove_objects(history: str, names: Iterable[str]) -> None:
-    """Remove these, which are packed, and the folders that get empty. Raises OSError."""
+    """Remove these loose objects, which are packed, and folders that become empty.
+
+    Raises OSError.
+    """
     folders = set()
     for name in names:
         path = path_of(history, name)
@@ -99,20 +112,24 @@ def remove_objects(history: str, names: Iterable[str]) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
     for folder in folders:
-        with contextlib.suppress(OSError):  # something else is in it
+        # The folder may still hold other objects.
+        with contextlib.suppress(OSError):
             os.rmdir(folder)
 
 
 @contextlib.contextmanager
 def opened(history: str, name: str) -> Iterator[tuple[str, int, Iterator[bytes]]]:
-    """Type, size and content, which comes in pieces. Raises OSError, and ValueError for what is no object."""
+    """Open an object: its type, its size, and its content in pieces.
+
+    Raises OSError, and ValueError if it is damaged.
+    """
     with open(path_of(history, name), "rb") as file:
         pieces = _inflated(file)
         first = next(pieces, b"")
         head, end, rest = first.partition(b"\0")
         kind, _, size = head.partition(b" ")
         if not end or not size.isdigit():
-            raise ValueError(f"{name} is no object")
+            raise ValueError(f"{name} is not an object")
         yield kind.decode("ascii"), int(size), _after(rest, pieces)
 
 

@@ -187,7 +187,13 @@ STARVES = (
         "worked-out-by-each-path",
         "What changed is worked out with all folders above each path, as this project did for its first seeded "
         "containers: a nest of 6000 folders kept a processor and 850 MB busy for minutes, past every limit.",
-        [Change("inside/changes.py", "            if each in found:\n                break\n", "")],
+        [
+            Change(
+                "inside/changes.py",
+                "            if folder in folders:\n                break\n",
+                "",
+            )
+        ],
         "tests/test_changes.py::test_a_nest_costs_as_much_as_it_has_folders",
     ),
     Spoiled(
