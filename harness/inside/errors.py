@@ -17,9 +17,6 @@ are not raised: the outcome of the run is `faulty`, and the line is its reason.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 
 class HarnessError(Exception):
     """Base of every error that the harness raises on purpose."""
@@ -59,14 +56,3 @@ class KatasError(HarnessError):
 
 class Busy(KatasError):
     """Another process still held the lock when the time was up."""
-
-
-@contextlib.contextmanager
-def katas_errors(what: str) -> Iterator[None]:
-    """Raise KatasError, beginning with `what`, in place of OSError and ValueError."""
-    try:
-        yield
-    except OSError as error:
-        raise KatasError(f"{what}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise KatasError(f"{what}: a file in it is damaged; restore it from a backup") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
@@ -19,7 +19,7 @@ from harness.inside import atomic_file, journal, objects, removal, saving, tarpi
 from harness.inside.changes import Changes
 from harness.inside.delta import Delta, Stamped, delta_between
 from harness.inside.disk import empty_tree, remove_tree, sync_disk, sync_file, sync_folder
-from harness.inside.errors import KatasError, katas_errors
+from harness.inside.errors import KatasError
 from harness.inside.layer_list import fold_layers
 from harness.inside.layout import HELD, HISTORY, INCOMING, SANDBOX, STAGING, VISIBLE
 from harness.inside.locks import locked
@@ -287,3 +287,14 @@ class FolderEvent:
 
     def _katas_errors(self, what: str) -> AbstractContextManager[None]:
         return katas_errors(f"the katas in {self._folder} cannot be {what}")
+
+
+@contextlib.contextmanager
+def katas_errors(what: str) -> Iterator[None]:
+    """Raise KatasError, beginning with `what`, in place of OSError and ValueError."""
+    try:
+        yield
+    except OSError as error:
+        raise KatasError(f"{what}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise KatasError(f"{what}: a file in it is damaged; restore it from a backup") from error

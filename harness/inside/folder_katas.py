@@ -12,8 +12,8 @@ from typing import Any
 
 from harness.inside import atomic_file, increments, journal, removal, repack, tarpipe
 from harness.inside.archive import ARCHIVE, check_archive, leaving_out
-from harness.inside.errors import HarnessError, KatasError, NoSuchAvatar, katas_errors
-from harness.inside.folder_event import FolderEvent
+from harness.inside.errors import HarnessError, KatasError, NoSuchAvatar
+from harness.inside.folder_event import FolderEvent, katas_errors
 from harness.inside.layer_list import fold_layers
 from harness.inside.layout import (
     ACCEPTING,
