@@ -1,4 +1,7 @@
-"""The command line. What it needs is imported once ctrl-C means something, since that takes most of a second."""
+"""The command line.
+
+Its imports take most of a second, so they run inside the handler of ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script `harness`; returns the exit status."""
+    """Run the console script `harness`; returns the exit status."""
     try:
         from harness.cli import entry  # noqa: PLC0415
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""A .tgz that a command writes."""
+"""The .tgz archives that commands write."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from harness.measure.units import size
 
 
 def write_archive(out: Path | None, default: str, pack: Callable[[tarpipe.Write], int]) -> None:
-    """Compress what `pack` writes into the file `out`; None: the default one, `-`: stdout. It is there whole or not at all.
-    Raises UsageError where that cannot be, or exists already.
+    """Compress what `pack` writes into the file `out`, whole or not at all.
+
+    None stands for the file `default`, `-` for stdout. Raises UsageError if the file exists or
+    cannot be written.
     """
     if str(out) == "-":
-        with tempfile.TemporaryFile() as whole:  # a slow reader keeps nobody from pressing
+        # Presses wait while `pack` runs, so a slow reader must not slow it down.
+        with tempfile.TemporaryFile() as whole:
             _compress(whole, pack)
             whole.seek(0)
             shutil.copyfileobj(whole, sys.stdout.buffer)
@@ -37,7 +40,7 @@ def write_archive(out: Path | None, default: str, pack: Callable[[tarpipe.Write]
 
 @contextlib.contextmanager
 def _becoming(path: Path) -> Iterator[IO[bytes]]:
-    """A file of another name, which takes this one when all is in it, and goes after an error."""
+    """Open a temporary file that takes this path at the end, and is removed after an error."""
     making = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
     try:
         if os.path.lexists(path):
@@ -59,17 +62,17 @@ def _becoming(path: Path) -> Iterator[IO[bytes]]:
 
 def _take(making: Path, path: Path) -> None:
     try:
-        os.link(making, path)  # which, other than a rename, takes no other file's place
+        os.link(making, path)  # unlike a rename it never replaces a file
     except FileExistsError:
         raise _exists(path) from None
-    except OSError:  # the file system knows no second names
+    except OSError:  # the file system has no hard links
         if os.path.lexists(path):
             raise _exists(path) from None
         making.rename(path)
 
 
 def _exists(path: Path) -> UsageError:
-    return UsageError(f"{path} exists already; remove it or give another --out")
+    return UsageError(f"{path} already exists; remove it or give another --out")
 
 
 def _compress(out: Any, pack: Callable[[tarpipe.Write], int]) -> int:

@@ -1,4 +1,4 @@
-"""harness clean: remove what crashed runs left behind, and nothing that belongs to anybody else."""
+"""harness clean: remove what crashed runs left behind, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from harness.engines.local.engine import LocalEngine
 from harness.inside.errors import EngineError
 
 _MOST = 8
-"""So many of those that are left alone for one reason are named."""
+"""How many things that are left alone for one reason are named."""
 
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
-        "clean", help="remove what crashed runs left behind", description=__doc__
+        "clean",
+        help="remove what crashed runs left behind",
+        description="Remove what crashed runs left behind, and nothing else.",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument("--dry-run", action="store_true", help="only list what would be removed")
     parser.set_defaults(command_function=_clean)
 
 
@@ -31,7 +33,7 @@ def _clean(options: argparse.Namespace) -> int:
         try:
             engine: Engine = kind()
         except EngineError as error:
-            errors.print(f"left out: {error}", style="dim", markup=False)
+            errors.print(f"skipped: {error}", style="dim", markup=False)
             continue
         with closing(engine):
             for line in engine.leftovers() if options.dry_run else engine.sweep():
@@ -44,11 +46,13 @@ def _clean(options: argparse.Namespace) -> int:
             for what, why in engine.left_alone():
                 alone.setdefault(why, []).append(what)
     if not count:
-        console.print("there is nothing to remove")
-    for why, found in alone.items():
-        more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
+        console.print("nothing to remove")
+    for why, kept in alone.items():
+        more = f" and {len(kept) - _MOST} more" if len(kept) > _MOST else ""
         errors.print(
-            f"left alone: {', '.join(found[:_MOST])}{more}: {why}, so whether it is still needed cannot be told from here",
+            f"left alone: {', '.join(kept[:_MOST])}{more}: {why}, so the harness cannot tell from "
+            "here "
+            "whether it is still needed",
             markup=False,
             soft_wrap=True,
         )

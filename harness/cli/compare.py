@@ -1,4 +1,4 @@
-"""harness compare: the main job."""
+"""harness compare: measure the runners side by side, the main job of the harness."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "compare",
         help="measure the runners side by side on a tree",
-        description="Build a tree with each runner, from nothing and after known edits, in shuffled blocks with a bare "
-        "make beside them, and print what that took, what was recompiled, and whether stamps and output were right.",
+        description="Build a tree with each runner, from nothing and after known edits. Each block "
+        "runs every runner once, in shuffled order, with a bare make as the floor. Print how long "
+        "the builds took, what they recompiled, and whether mtimes and output were right.",
     )
     add_tree(parser)
     parser.add_argument(
@@ -48,7 +49,7 @@ def add(commands: Any) -> None:
         nargs="+",
         choices=tuple(SCENARIOS),
         metavar="NAME",
-        help=f"what to measure, of {', '.join(SCENARIOS)} (default full incremental)",
+        help=f"what to measure: any of {', '.join(SCENARIOS)} (default: full incremental)",
     )
     add_arms(parser, "compare")
     parser.add_argument(
@@ -56,20 +57,21 @@ def add(commands: Any) -> None:
         type=positive,
         default=_BUDGET_SECONDS,
         metavar="SECONDS",
-        help="as many blocks as fit, three incremental and a full one at least (default %(default)g)",
+        help="run as many blocks as fit into this time, but at least three incremental ones and "
+        "a full one (default %(default)g)",
     )
     parser.add_argument(
         "--blocks",
         type=count,
         metavar="N",
-        help="so many incremental blocks, however long they take",
+        help="run N incremental blocks, however long they take",
     )
     parser.add_argument(
         "--aa",
         nargs="?",
         const="",
         metavar="NAME",
-        help="compare a runner with itself too, the first one unless it is named: what differs is noise",
+        help="also compare a runner with itself, which shows the noise (default: the first runner)",
     )
     add_dask(parser, "blocks")
     parser.set_defaults(command_function=_compare)
@@ -77,11 +79,11 @@ def add(commands: Any) -> None:
 
 def _compare(options: argparse.Namespace) -> int:
     kinds = variants(options)
-    again = _again(options.aa, [each.label for each in kinds])
+    again = _again(options.aa, [variant.label for variant in kinds])
     tree, seed = tree_and_seed(options)
     wanted = options.scenario or (trials.FULL, trials.INCREMENTAL)
     plan = trials.BlockPlan(
-        options.budget, options.blocks, tuple(each for each in SCENARIOS if each in wanted)
+        options.budget, options.blocks, tuple(name for name in SCENARIOS if name in wanted)
     )
     if options.dask is not None:
         return _spread(options, tree, kinds, plan, seed, again)
@@ -104,18 +106,18 @@ def _spread(
     seed: int,
     again: str | None,
 ) -> int:
-    """The same on the machines of a cluster."""
+    """Measure on the machines of a cluster."""
     from harness.measure import cluster  # noqa: PLC0415 - an optional extra
     from harness.measure.cluster import comparing  # noqa: PLC0415
     from harness.measure.cluster.worker import Parcel, Stint  # noqa: PLC0415
 
     with cluster.Cluster(options.dask, remark) as connected:
         machines = connected.machines(options.engine, options.image)
-        for each in machines:
-            errors.print(each.words, markup=False, soft_wrap=True)
+        for machine in machines:
+            errors.print(machine.words, markup=False, soft_wrap=True)
         stint = Stint(
             tree=Parcel.of(tree, options.edit, options.edit_header),
-            runners=tuple(each.label for each in kinds),
+            runners=tuple(variant.label for variant in kinds),
             again=again,
             engine=options.engine,
             image=options.image,
@@ -145,14 +147,16 @@ def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> None:
         console.print(f"note: {line}", markup=False, soft_wrap=True)
 
 
-def _report_noise(found: Interval | None, runner: str) -> None:
-    if found is None:
+def _report_noise(interval: Interval | None, runner: str) -> None:
+    if interval is None:
         return
-    lies = f"from {found.low:.2f} to {found.high:.2f}; what differs by less may be noise"
+    lies = f"from {interval.low:.2f} to {interval.high:.2f}; a smaller difference may be noise"
     console.print(
-        f"{runner} against itself: {found.estimate:.2f}, "
+        f"{runner} against itself: {interval.estimate:.2f}, "
         + (
-            lies if found.high < inf else f"and {found.blocks} blocks are too few to tell the noise"
+            lies
+            if interval.high < inf
+            else f"but {interval.blocks} blocks are too few to tell the noise"
         ),
         markup=False,
         soft_wrap=True,
@@ -162,10 +166,10 @@ def _report_noise(found: Interval | None, runner: str) -> None:
 def _headline(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> str:
     engine, machines = facts["engine"], len(facts["machines"])
     on = f"{engine['engine']}, storage driver {engine['storage driver']}"
-    blocks = Counter(scenario for scenario, _ in {(each.scenario, each.block) for each in samples})
+    blocks = Counter(name for name, _ in {(sample.scenario, sample.block) for sample in samples})
     played = ", ".join(
-        f"{blocks[name]} {each.words}{'s' if blocks[name] > 1 else ''}"
-        for name, each in SCENARIOS.items()
+        f"{blocks[name]} {scenario.words}{'s' if blocks[name] > 1 else ''}"
+        for name, scenario in SCENARIOS.items()
         if name in blocks
     )
     return (
@@ -175,12 +179,10 @@ def _headline(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> str
 
 
 def _again(given: str | None, labels: Sequence[str]) -> str | None:
-    """The runner that is compared with itself."""
+    """Return the runner to compare with itself; None without --aa."""
     if not given:
         return labels[0] if given == "" else None
     label = runners.parse_variant(given).label
     if label not in labels:
-        raise UsageError(
-            f"--aa {given} is none of the runners that are compared: {', '.join(labels)}"
-        )
+        raise UsageError(f"--aa {given} is not among the runners to compare: {', '.join(labels)}")
     return label

@@ -1,4 +1,4 @@
-"""harness katas containers: the data-containers themselves, made on the fly and easily forgotten."""
+"""harness katas containers: list, export and remove data-containers."""
 
 from __future__ import annotations
 
@@ -20,43 +20,55 @@ from harness.report import terminal
 def add(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
         "containers",
-        help="the data-containers: list with their sizes, export, remove",
-        description="Look at the data-containers as such: a runner makes one for all katas, for each kata or for each avatar.",
+        help="list, export and remove data-containers",
+        description="List, export and remove data-containers. A runner makes one for all katas, "
+        "one "
+        "for each kata, or one for each avatar.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def action(
         name: str, help_text: str, function: Callable[[argparse.Namespace], int]
     ) -> argparse.ArgumentParser:
-        found: argparse.ArgumentParser = actions.add_parser(name, help=help_text)
-        found.add_argument(
-            "--engine", choices=ENGINE_NAMES, default="auto", help="whose (default auto)"
+        parser: argparse.ArgumentParser = actions.add_parser(
+            name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
         )
-        found.set_defaults(command_function=function)
-        return found
+        parser.add_argument(
+            "--engine",
+            choices=ENGINE_NAMES,
+            default="auto",
+            help="the engine that has the data-containers (default auto)",
+        )
+        parser.set_defaults(command_function=function)
+        return parser
 
-    action("list", "each with its bytes of visible and of extra files, and of history", _list)
-    export = action("export", "all that one holds, as one archive", _export)
-    export.add_argument("name", metavar="NAME")
-    export.add_argument("--out", type=Path, metavar="FILE", help="default NAME.tgz; - for stdout")
-    remove = action("remove", "one with all the katas in it, for ever", _remove)
-    remove.add_argument("name", metavar="NAME")
-    remove.add_argument("--yes", action="store_true", help="without it nothing is removed")
+    action("list", "list them, with the sizes of visible files, extra files and histories", _list)
+    export = action("export", "write all that one holds into an archive", _export)
+    export.add_argument("name", metavar="NAME", help="the data-container, as `list` shows it")
+    export.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the archive (default NAME.tgz); - writes it to stdout",
+    )
+    remove = action("remove", "remove one, and all the katas in it, for good", _remove)
+    remove.add_argument("name", metavar="NAME", help="the data-container, as `list` shows it")
+    remove.add_argument("--yes", action="store_true", help="confirm; without it nothing is removed")
 
 
 def _list(options: argparse.Namespace) -> int:
     with closing(choose(options.engine).engine) as engine:
         rows = []
-        for each in engine.volumes():
-            if not each.temporary:
-                with _katas(engine, each) as katas:
-                    found = [
+        for volume in engine.volumes():
+            if not volume.temporary:
+                with _katas(engine, volume) as katas:
+                    usages = [
                         usage for avatars in katas.usage().values() for usage in avatars.values()
                     ]
-                rows.append((each.name, each.katas or each.name, found))
-                for usage in found:
+                rows.append((volume.name, volume.katas or volume.name, usages))
+                for usage in usages:
                     if usage.problem:
-                        errors.print(f"{each.name}: {usage.problem}", markup=False)
+                        errors.print(f"{volume.name}: {usage.problem}", markup=False)
         console.print(terminal.containers(rows))
     return 0
 
@@ -77,8 +89,9 @@ def _remove(options: argparse.Namespace) -> int:
             players = sum(len(avatars) for avatars in katas.list().values())
         if not options.yes:
             raise UsageError(
-                f"{volume.name} holds the work of {players} avatar{'s' * (players != 1)}, which would be gone for ever: "
-                "add --yes if that is meant, or export it first"
+                f"{volume.name} holds the work of {players} avatar{'s' * (players != 1)}, which "
+                "would be "
+                "lost; export it first, or confirm with --yes"
             )
         engine.remove_volume(volume.name)
     errors.print(
@@ -88,12 +101,12 @@ def _remove(options: argparse.Namespace) -> int:
 
 
 def _named(engine: Engine, options: argparse.Namespace) -> Volume:
-    for each in engine.volumes():
-        if each.name == options.name:
-            return each
+    for volume in engine.volumes():
+        if volume.name == options.name:
+            return volume
     raise UsageError(
         f"there is no data-container {options.name} on {engine.describe()['engine']}; "
-        "`harness katas containers list` shows them all"
+        "`harness katas containers list` shows what is there"
     )
 
 

@@ -1,4 +1,4 @@
-"""harness doctor: what this machine has, what follows from it, and what to install for more."""
+"""harness doctor: show what this machine has, what follows from it, and what to install."""
 
 from __future__ import annotations
 
@@ -15,31 +15,34 @@ from harness.inside.errors import EngineError, UsageError
 from harness.report.doctor import diagnosis, workers
 
 NOT_READY = 1
-"""Exit status where an engine works, and it is not the one that is taken, or cannot build what is compared."""
+"""Exit status if some engine works, but the chosen one does not, or cannot build C."""
 
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "doctor",
-        help="what this machine has and lacks",
-        description="What this machine has, what follows from it, and what to install for more. Changes nothing. "
-        "Exits with 0 when `harness compare` can do its main job here, with 1 when the engine that it takes cannot, or builds no "
-        "C yet, and with 2 when none works.",
+        help="show what this machine has and lacks",
+        description="Show what this machine has, what follows from it, and what to install for "
+        "more. "
+        "Changes nothing. Exits with 0 if `harness compare` can do its main job here, with 1 if "
+        "the engine that it takes does not work or cannot build C yet, and with 2 if no engine "
+        "works.",
     )
     parser.add_argument(
         "--measure",
         action="store_true",
-        help=f"start {doctor.MEASURED} containers, one after the other, for steadier times of the storage driver",
+        help=f"start {doctor.MEASURED} containers in turn, to time the storage driver more "
+        "steadily",
     )
     parser.add_argument(
         "--json",
         metavar="FILE",
-        help="write it all as JSON too; - for stdout, instead of the table",
+        help="also write everything as JSON; - writes it to stdout instead of the table",
     )
     parser.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help="what each worker of this Dask cluster has, instead: tcp://HOST:8786",
+        help="show instead what each worker of this Dask cluster has: tcp://HOST:8786",
     )
     parser.set_defaults(command_function=_doctor)
 
@@ -48,18 +51,18 @@ def _doctor(options: argparse.Namespace) -> int:
     if options.dask is not None:
         return _cluster(options)
     with errors.status("looking at this machine") as status:
-        found = doctor.examine(
+        machine = doctor.examine(
             measure=options.measure, report=lambda line: status.update(f"looking at {line}")
         )
     if options.json != "-":
-        console.print(diagnosis(found))
+        console.print(diagnosis(machine))
     if options.json:
-        _write(options.json, json.dumps(asdict(found), indent=2) + "\n")
-    if not found.working:
-        raise EngineError(found.verdict())
+        _write(options.json, json.dumps(asdict(machine), indent=2) + "\n")
+    if not machine.working:
+        raise EngineError(machine.verdict())
     if options.json != "-":
-        console.print(found.verdict(), style="bold", markup=False)
-    return 0 if found.ready else NOT_READY
+        console.print(machine.verdict(), style="bold", markup=False)
+    return 0 if machine.ready else NOT_READY
 
 
 def _cluster(options: argparse.Namespace) -> int:
@@ -67,14 +70,14 @@ def _cluster(options: argparse.Namespace) -> int:
     from harness.measure.cluster.worker import examine  # noqa: PLC0415
 
     with Cluster(options.dask, remark) as cluster, errors.status("looking at the workers"):
-        found = cluster.reports(examine)
+        reports = cluster.reports(examine)
     if options.json != "-":
-        console.print(workers(found))
+        console.print(workers(reports))
     if options.json:
-        document = {address: asdict(each) for address, each in found.items()}
+        document = {address: asdict(report) for address, report in reports.items()}
         _write(options.json, json.dumps(document, indent=2) + "\n")
-    if all(each.machine is None for each in found.values()):
-        raise EngineError(f"none of the workers at {options.dask} has an engine that works")
+    if all(report.machine is None for report in reports.values()):
+        raise EngineError(f"no worker at {options.dask} has a working engine")
     return 0
 
 

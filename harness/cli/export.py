@@ -1,4 +1,4 @@
-"""harness export: results in the formats of other tools."""
+"""harness export: write results in the formats of other tools."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "results", nargs="+", metavar="RESULT", help="a result file of harness compare"
     )
-    parser.add_argument("--to", required=True, choices=FORMATS, help="the format")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: the standard output")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="the format to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the file to write (default: stdout); an existing one is overwritten",
+    )
     parser.set_defaults(command_function=_export)
 
 
 def _export(options: argparse.Namespace) -> int:
     if options.to in BINARY and options.out is None and sys.stdout.isatty():
-        raise UsageError(f"{options.to} is no text for a terminal: give --out FILE")
+        raise UsageError(f"{options.to} is binary and not for a terminal; give --out FILE")
     frame = load_results(*options.results)
     tell_incomplete(incomplete(frame))
     data = export(frame, options.to)

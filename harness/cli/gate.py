@@ -1,4 +1,4 @@
-"""harness gate: a verdict on recorded results, or on two versions measured side by side."""
+"""harness gate: judge recorded results, or two versions measured side by side."""
 
 from __future__ import annotations
 
@@ -36,59 +36,74 @@ SENTENCES = {
     "recompiled": "at most 1 times the baseline",
     "mtimes_changed": "at most 1 times the baseline",
 }
-"""What --against asks for where no budgets are given: no slower, and no less incremental."""
+"""The budgets of --against without --budgets: no slower, and no less incremental."""
 
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "gate",
-        help="judge results by budgets, or a version by another",
-        description="Judge recorded results by budgets; without a result, measure first what the budgets ask for. "
-        "Exits with 0 if every budget is kept, 1 if one is not, 3 if it takes more blocks to say.",
+        help="judge results by budgets, or one version against another",
+        description="Judge recorded results by budgets. Without a RESULT, first measure what the "
+        "budgets need. Exits with 0 if every budget is kept, 1 if one is not, and 3 if it takes "
+        "more blocks to decide.",
     )
     parser.add_argument(
-        "results", nargs="*", type=Path, metavar="RESULT", help="of harness compare, or of this"
+        "results",
+        nargs="*",
+        type=Path,
+        metavar="RESULT",
+        help="a result file of harness compare or harness gate",
     )
     parser.add_argument(
-        "--budgets", type=Path, metavar="FILE", help="TOML; docs/how-to/gate.md shows how it reads"
+        "--budgets",
+        type=Path,
+        metavar="FILE",
+        help="the budgets, in TOML; docs/how-to/gate.md explains the format",
     )
     parser.add_argument(
         "--baseline",
         type=Path,
         metavar="RESULT",
-        help="an earlier result, compared by ratios to bare make",
+        help="an earlier result file to compare with, by ratios to bare make",
     )
     parser.add_argument(
         "--against",
         metavar="BASE",
-        help="measure the runner beside this: another virtual environment's folder, a git revision of the project "
-        "in this folder, or a second runner's name",
+        help="measure the runner beside BASE: a git revision of the project in this folder, the "
+        "folder of another virtual environment, or the name of a second runner",
     )
     views = parser.add_argument_group("views of the verdict")
-    views.add_argument("--junit", type=Path, metavar="FILE", help="JUnit XML, a test case a budget")
-    views.add_argument("--markdown", type=Path, metavar="FILE", help="a table, for a comment")
-    views.add_argument("--json", type=Path, metavar="FILE", help="all of it, for programs")
+    views.add_argument(
+        "--junit", type=Path, metavar="FILE", help="JUnit XML, with a test case for each budget"
+    )
+    views.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="a table, for a comment on a pull request"
+    )
+    views.add_argument("--json", type=Path, metavar="FILE", help="the whole verdict, for programs")
     views.add_argument(
         "--github",
         action="store_true",
-        help="annotations, and the table in the job summary (GITHUB_STEP_SUMMARY)",
+        help="print annotations, and add the table to the job summary (GITHUB_STEP_SUMMARY)",
     )
-    measuring = parser.add_argument_group("to measure, where there is no RESULT")
+    measuring = parser.add_argument_group("measuring, without a RESULT")
     measuring.add_argument(
-        "--runner", metavar="NAME", help=f"what --against is compared with (default {HEAD})"
+        "--runner", metavar="NAME", help=f"the runner to judge --against BASE (default {HEAD})"
     )
     measuring.add_argument(
         "--budget",
         type=positive,
         default=_BUDGET_SECONDS,
         metavar="SECONDS",
-        help="no longer than this; less, once every verdict is settled (default %(default)g)",
+        help="stop after this time, or earlier once the verdict is settled (default %(default)g)",
     )
     measuring.add_argument(
-        "--blocks", type=count, metavar="N", help="no more than so many (default 960)"
+        "--blocks", type=count, metavar="N", help="stop after N blocks (default 960)"
     )
     measuring.add_argument(
-        "--out", type=Path, metavar="FILE", help="default results/gate-ENGINE-TIME.jsonl"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the result file (default results/gate-ENGINE-TIME.jsonl)",
     )
     add_tree(parser)
     add_engine(parser)
@@ -103,19 +118,20 @@ def _gate(options: argparse.Namespace) -> int:
     _check_views(options)
     if options.against == "":
         raise UsageError(
-            "--against is empty: give a git revision, a virtual environment's folder or a runner's name"
+            "--against is empty; give a git revision, the folder of a virtual environment or the "
+            "name of a runner"
         )
     if options.results and options.against:
         raise UsageError(
-            "--against measures both sides itself: leave out the results, or --against"
+            "--against measures both sides itself; leave out the results, or --against"
         )
     if options.baseline and options.against:
         raise UsageError(
-            "--against measures the baseline itself: leave out --baseline, or --against"
+            "--against measures the baseline itself; leave out --baseline, or --against"
         )
     if options.budgets is None and options.against is None:
         raise UsageError(
-            "give --budgets FILE, or --against BASE to measure a version beside another"
+            "give --budgets FILE, or --against BASE to measure one version beside another"
         )
     head = runners.parse_variant(options.runner or HEAD).label
     budgets = (
@@ -133,7 +149,7 @@ def _gate(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) -> Path:
-    """The result of what the budgets ask for."""
+    """Measure what the budgets need, and return the result file."""
     from harness.gate import early_stop  # noqa: PLC0415 - see above
     from harness.gate.base import find_base  # noqa: PLC0415
     from harness.gate.evidence import check_baseline_given  # noqa: PLC0415
@@ -141,10 +157,10 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
     from harness.gate.reading import NO_BASELINE, refuse_unlike  # noqa: PLC0415
     from harness.measure.stats import LOOKS  # noqa: PLC0415
 
-    # What no measurement could answer is refused before the first one.
+    # Refuse before measuring what no measurement could answer.
     baseline = read_result(options.baseline) if options.baseline else None
-    for each in budgets:
-        check_baseline_given(each, given=bool(baseline or options.against))
+    for budget in budgets:
+        check_baseline_given(budget, given=bool(baseline or options.against))
     base = find_base(options.against, head, remark) if options.against else None
     wanted = Wanted.of(budgets, head, base)
     tree, seed = tree_and_seed(options)
@@ -155,15 +171,15 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
             budgets, against=base.arm if base else None, most=options.blocks or LOOKS[-1]
         )
         facts = wanted.facts(comparison)
-        for each in budgets:
+        for budget in budgets:
             if (
-                each.metric == "memory"
+                budget.metric == "memory"
                 and engine.name == "local"
                 and (why := cgroups.cgroup_problem())
             ):
                 raise UsageError(
-                    f"{each.place}: the local engine counts no memory without control groups ({why}); leave it out, or take "
-                    "--engine docker"
+                    f"{budget.place}: without control groups ({why}) the local engine cannot "
+                    "count memory; leave this budget out, or take --engine docker"
                 )
         if baseline:
             ours = Recording(Path("what is to be measured"), facts, (), complete=False)
@@ -171,7 +187,8 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
         out: Path = options.out or default_out("gate", engine.name)
         name = options.engine if options.engine != "auto" else engine.name
         if name == "local" and not engine.isolates:
-            name = "local-plain"  # in a child nobody sees a warning, and there it is refused
+            # A child refuses the plain engine under the name "local": nobody would see its warning.
+            name = "local-plain"
         with ResultFile(out, facts) as result, showing(plan) as show:
             for sample in compare(comparison, show, stop, wanted.beside(comparison, name)):
                 result.add(sample)
@@ -180,7 +197,14 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
 
 
 def _show(verdict: Verdict, options: argparse.Namespace) -> None:
-    from harness.report.verdicts import document, github, junit, markdown, terminal  # noqa: PLC0415 - see above
+    # Imported here for the same reason.
+    from harness.report.verdicts import (  # noqa: PLC0415
+        document,
+        github,
+        junit,
+        markdown,
+        terminal,
+    )
 
     console.print(terminal.render(verdict))
     for path, render in (
@@ -198,19 +222,20 @@ def _show(verdict: Verdict, options: argparse.Namespace) -> None:
 
 
 def _check_views(options: argparse.Namespace) -> None:
-    """Raise UsageError for a view that could not be written, or that would be written over what is read or over another one,
-    before anything is measured.
+    """Refuse, before measuring, a view that cannot be written or would overwrite another file.
+
+    Raises UsageError.
     """
     named = os.environ.get("GITHUB_STEP_SUMMARY") if options.github else None
     summary = Path(named) if named else None
     given = (*options.results, options.baseline, options.budgets, options.out)
-    taken = {each.resolve() for each in given if each is not None}
+    taken = {path.resolve() for path in given if path is not None}
     for path in filter(None, (options.junit, options.markdown, options.json, summary)):
         if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-            hint = "; it is what GITHUB_STEP_SUMMARY names" if path == summary else ""
+            hint = "; GITHUB_STEP_SUMMARY names it" if path == summary else ""
             raise UsageError(f"{path} cannot be written; give another file{hint}")
         if path.resolve() in taken:
             raise UsageError(
-                f"{path} would be written over: it is given twice; give each view a file of its own"
+                f"{path} is given twice and would be overwritten; give each view a file of its own"
             )
         taken.add(path.resolve())

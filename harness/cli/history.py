@@ -1,4 +1,4 @@
-"""harness history: where the level of a runner changed, over many results."""
+"""harness history: find where the level of a runner changed, over many results."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "history",
         help="find where a runner got slower, over many results",
-        description="Put recorded results in order of time, and look for the points where the ratio of a runner to bare make "
-        "changed its level. Small steps, which pass any threshold, are found that way.",
+        description="Sort recorded results by time and find the points where a runner's ratio to "
+        "bare "
+        "make moved to another level. This also finds steps too small for any threshold.",
     )
-    parser.add_argument("results", nargs="+", type=Path, metavar="RESULT")
+    parser.add_argument(
+        "results", nargs="+", type=Path, metavar="RESULT", help="a result file of harness compare"
+    )
     parser.set_defaults(command_function=_history)
 
 
@@ -25,5 +28,5 @@ def _history(options: argparse.Namespace) -> int:
     from harness.measure.results import read_result  # noqa: PLC0415
     from harness.report.history import render  # noqa: PLC0415
 
-    console.print(render(histories(read_result(each) for each in options.results)))
+    console.print(render(histories(read_result(path) for path in options.results)))
     return 0

@@ -13,11 +13,15 @@ from harness.engines.docker.engine import DockerEngine
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
-        "image", help="make the images that Docker needs", description=__doc__
+        "image",
+        help="make the images that Docker needs",
+        description="Make the images that Docker needs.",
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     build = verbs.add_parser(
-        "build", help="make them anew, from Debian packages or by the Dockerfile"
+        "build",
+        help="build them anew, from Debian packages or with the Dockerfile",
+        description="Build the images anew, from Debian packages or with the Dockerfile.",
     )
     build.set_defaults(command_function=_build)
 

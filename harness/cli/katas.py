@@ -1,4 +1,4 @@
-"""harness katas: a look into a store."""
+"""harness katas: look into what the katas hold, and remove or pack it."""
 
 from __future__ import annotations
 
@@ -33,47 +33,61 @@ _WHOSE = {"KATA": "id of a kata, as `list` shows it", "AVATAR": "name of one of 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "katas",
-        help="list, show, diff and download what the katas hold",
-        description="Look into what the katas hold: who played, what was sent, what came out.",
+        help="list, show, download, pack and remove what the katas hold",
+        description="Look into what the katas hold: who played, what was sent, and what came out.",
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     def verb(
         name: str, help_text: str, function: Callable[[argparse.Namespace], int], *avatar: str
     ) -> argparse.ArgumentParser:
-        found: argparse.ArgumentParser = verbs.add_parser(name, help=help_text)
+        parser: argparse.ArgumentParser = verbs.add_parser(
+            name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
+        )
         for argument in avatar:
-            found.add_argument(argument.lower(), metavar=argument, help=_WHOSE[argument])
-        found.add_argument(
+            parser.add_argument(argument.lower(), metavar=argument, help=_WHOSE[argument])
+        parser.add_argument(
             "--katas",
             metavar="PLACE",
             help="a folder, or volume:NAME (default: all that `harness run` keeps)",
         )
-        found.add_argument(
-            "--engine", choices=ENGINE_NAMES, default="auto", help="whose volume (default auto)"
+        parser.add_argument(
+            "--engine",
+            choices=ENGINE_NAMES,
+            default="auto",
+            help="the engine that has the volumes (default auto)",
         )
-        found.set_defaults(command_function=function)
-        return found
+        parser.set_defaults(command_function=function)
+        return parser
 
-    verb("list", "the katas, their avatars and test events at a glance", _list)
-    show = verb("show", "an avatar's test events, or one of them whole", _show, "KATA", "AVATAR")
+    verb("list", "list the katas with their avatars and test events", _list)
+    show = verb(
+        "show", "show an avatar's test events, or one of them in full", _show, "KATA", "AVATAR"
+    )
     show.add_argument(
-        "tag", type=int, nargs="?", metavar="TAG", help="of a test event (default: all of them)"
+        "tag", type=int, nargs="?", metavar="TAG", help="tag of a test event (default: list all)"
     )
-    diff = verb("diff", "what the player changed between two test events", _diff, "KATA", "AVATAR")
-    diff.add_argument("old", type=int, metavar="OLD", help="a tag; 0 is before the first")
+    diff = verb(
+        "diff", "show what the player changed between two test events", _diff, "KATA", "AVATAR"
+    )
+    diff.add_argument("old", type=int, metavar="OLD", help="a tag; 0 means before the first one")
     diff.add_argument("new", type=int, metavar="NEW", help="a later tag")
-    download = verb("download", "the whole kata, of all avatars, as one archive", _download, "KATA")
-    remove = verb("remove", "a kata, or one avatar of it, for good", _remove, "KATA")
-    remove.add_argument("avatar", nargs="?", metavar="AVATAR", help="default: all of them")
-    remove.add_argument("--yes", action="store_true", help="without it nothing is removed")
+    download = verb("download", "write a whole kata into an archive", _download, "KATA")
     download.description = (
-        "The whole kata, of all avatars, as one archive; its presses wait meanwhile. What is in it comes from players: git "
-        "runs programs that the .git/config of a folder names, even for `git status`, so look into an unpacked sandbox before "
-        "you call git in it."
+        "Write a whole kata, with all its avatars, into an archive; its presses wait meanwhile. "
+        "Players made what it holds, and git runs programs that a folder's .git/config names, even "
+        "for `git status`: inspect an unpacked sandbox before you call git in it."
     )
-    download.add_argument("--out", type=Path, metavar="FILE", help="default KATA.tgz; - for stdout")
-    verb("pack", "make the histories small now, which each avatar's presses do in time", _pack)
+    download.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the archive (default KATA.tgz); - writes it to stdout",
+    )
+    remove = verb("remove", "remove a kata, or one of its avatars, for good", _remove, "KATA")
+    remove.add_argument("avatar", nargs="?", metavar="AVATAR", help="only this avatar")
+    remove.add_argument("--yes", action="store_true", help="confirm; without it nothing is removed")
+    verb("pack", "pack all histories now; test events do so only now and then", _pack)
     containers.add(verbs)
 
 
@@ -82,13 +96,13 @@ def _list(options: argparse.Namespace) -> int:
     problems: list[str] = []
     with _places(options) as places:
         for katas in places:
-            if found := katas.list(unread=lambda kata, problem: problems.append(problem)):
-                console.print(terminal.katas(katas.describe(), found))
+            if avatars := katas.list(unread=lambda kata, problem: problems.append(problem)):
+                console.print(terminal.katas(katas.describe(), avatars))
                 empty = False
     for problem in problems:
         errors.print(problem, markup=False, soft_wrap=True)
     if empty and not problems:
-        errors.print("there are no katas yet; `harness run DIR` makes some", markup=False)
+        errors.print("there are no katas yet; `harness run DIR` makes one", markup=False)
     return USAGE if problems else 0
 
 
@@ -119,10 +133,12 @@ def _remove(options: argparse.Namespace) -> int:
     with _whom(options) as (katas, whom, events):
         if not options.yes:
             raise UsageError(
-                f"{whom} (test events: {events}) would be removed from {katas.describe()} for good; say so with --yes"
+                f"this removes {whom} (test events: {events}) from {katas.describe()} for good; "
+                "confirm "
+                "with --yes"
             )
         katas.remove(options.kata, options.avatar)
-    errors.print(f"{whom} was removed from {katas.describe()}", markup=False)
+    errors.print(f"removed {whom} from {katas.describe()}", markup=False)
     return 0
 
 
@@ -138,7 +154,10 @@ def _pack(options: argparse.Namespace) -> int:
     with _places(options) as places:
         for katas in places:
             sizes = katas.tidy()
-            line = f"{katas.describe()}: histories of {size(sizes.before)} on the disk, now {size(sizes.after)}"
+            line = (
+                f"{katas.describe()}: histories took {size(sizes.before)} of disk, "
+                f"now {size(sizes.after)}"
+            )
             errors.print(line, markup=False, soft_wrap=True)
     return 0
 
@@ -156,17 +175,17 @@ def _avatar(options: argparse.Namespace) -> Iterator[tuple[Katas, Avatar, list[I
 
 @contextmanager
 def _kata(options: argparse.Namespace) -> Iterator[tuple[Katas, str]]:
-    """Where it is, and how many test events it has, which nobody knows of one that cannot be read."""
+    """Find the kata, and count its test events, as "unknown" if it cannot be read."""
     check_kata(options.kata)
     with _found(
         options, lambda katas: _events(katas, options.kata), f"there is no kata {options.kata}"
-    ) as found:
-        yield found
+    ) as kata:
+        yield kata
 
 
 @contextmanager
 def _whom(options: argparse.Namespace) -> Iterator[tuple[Katas, str, str]]:
-    """An avatar, if one is named, or the whole kata: where it is, its name, and how many test events it has."""
+    """Find the named avatar, or else the kata: where it is, its name, its number of test events."""
     if options.avatar:
         with _avatar(options) as (katas, avatar, increments):
             yield katas, str(avatar), str(len(increments))
@@ -176,11 +195,11 @@ def _whom(options: argparse.Namespace) -> Iterator[tuple[Katas, str, str]]:
 
 
 def _events(katas: Katas, kata: str) -> str | None:
-    """How many test events of it these katas hold; None where they do not hold it."""
+    """Count the kata's test events here; "unknown" if unreadable, None if it is not here."""
     unread: dict[str, str] = {}
-    found = katas.list(kata, unread=unread.__setitem__)
-    if kata in found:
-        return str(sum(map(len, found[kata].values())))
+    avatars = katas.list(kata, unread=unread.__setitem__).get(kata)
+    if avatars is not None:
+        return str(sum(map(len, avatars.values())))
     return "unknown" if unread else None
 
 
@@ -188,51 +207,57 @@ def _events(katas: Katas, kata: str) -> str | None:
 def _found(
     options: argparse.Namespace, look: Callable[[Katas], Sought | None], missing: str
 ) -> Iterator[tuple[Katas, Sought]]:
-    """The one place that has what is looked for, and what was found there."""
+    """Find the one place for which `look` returns something, and what it returned.
+
+    Raises NoSuchAvatar with `missing` if there is no such place, UsageError if there are several.
+    """
     with _places(options) as places:
-        holding = [(katas, found) for katas in places if (found := look(katas)) is not None]
+        holding = [(katas, sought) for katas in places if (sought := look(katas)) is not None]
         if len(holding) > 1:
             several = "; ".join(katas.describe() for katas, _ in holding)
             raise UsageError(
-                f"it is in several places, each with a history of its own: {several}; give --katas"
+                f"several places have it, each with a history of its own; choose one with --katas: "
+                f"{several}"
             )
         if holding:
             yield holding[0]
             return
-        where = ", ".join(katas.describe() for katas in places) or "no place: nothing was run yet"
-        raise NoSuchAvatar(f"{missing} in {where}; `harness katas list` shows them all")
+        where = (
+            ", ".join(katas.describe() for katas in places) or "any place: nothing has been run yet"
+        )
+        raise NoSuchAvatar(f"{missing} in {where}; `harness katas list` shows what is there")
 
 
 @contextmanager
 def _places(options: argparse.Namespace) -> Iterator[list[Katas]]:
-    """The katas that were named, or all that `harness run` keeps for this user."""
+    """Open the katas that --katas names, or all that `harness run` keeps for this user."""
     with ExitStack() as stack:
         named = options.katas
-        found: list[Katas] = []
+        places: list[Katas] = []
         if named and not named.startswith(VOLUME_PREFIX):
             if not Path(named).is_dir():
-                raise UsageError(f"there are no katas in {named}: there is no such folder")
-            found.append(FolderKatas(named))
+                raise UsageError(f"--katas: there is no folder {named}")
+            places.append(FolderKatas(named))
         else:
             engine = stack.enter_context(closing(choose(options.engine).engine))
             wanted = named.removeprefix(VOLUME_PREFIX) if named else None
             volumes = [
-                each.name
-                for each in engine.volumes()
-                if (not each.temporary if wanted is None else each.name == wanted)
+                volume.name
+                for volume in engine.volumes()
+                if (not volume.temporary if wanted is None else volume.name == wanted)
             ]
             if wanted and not volumes:
                 raise UsageError(
-                    f"there is no volume {wanted} of the harness's on {engine.describe()['engine']}"
+                    f"the harness has no volume {wanted} on {engine.describe()['engine']}"
                 )
             if wanted is None:
-                found += [
-                    FolderKatas(each)
-                    for each in sorted((state_home() / "katas").glob("*"))
-                    if each.is_dir()
+                places += [
+                    FolderKatas(folder)
+                    for folder in sorted((state_home() / "katas").glob("*"))
+                    if folder.is_dir()
                 ]
-            found += [
-                stack.enter_context(closing(open_volume(engine, VOLUME_PREFIX + each)))
-                for each in volumes
+            places += [
+                stack.enter_context(closing(open_volume(engine, VOLUME_PREFIX + name)))
+                for name in volumes
             ]
-        yield found
+        yield places

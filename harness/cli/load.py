@@ -1,4 +1,4 @@
-"""harness load: many avatars at once."""
+"""harness load: measure many avatars that play at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.measure.trials.crowd import Crowds, levels
 from harness.report import terminal
 
 TREE = "typical:cost=0.1"
-"""Its first builds, one for each avatar and none of them measured, are cheap; its incremental ones cost the same."""
+"""Its first builds are cheap: every avatar has one, and none is measured."""
 
 _AVATARS = (1, 2, 4, 8, 16, 32)
 _EVENTS = 20
@@ -34,8 +34,10 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "load",
         help="measure the runners with many avatars at once",
-        description="Let more and more avatars of one kata play at once, each of which edits, presses the button, and "
-        "waits for its output, with a bare make for each beside them; print the throughput and how long they waited.",
+        description="Let more and more avatars of one kata play at once: each edits, presses the "
+        "test "
+        "button and waits for the output. As the floor, as many bare makes run at once. Print the "
+        "throughput and how long the avatars waited.",
     )
     add_tree(parser)
     parser.set_defaults(tree=TREE)
@@ -44,15 +46,15 @@ def add(commands: Any) -> None:
         type=comma_counts,
         default=_AVATARS,
         metavar="N,N,...",
-        help=f"how many at once (default {','.join(map(str, _AVATARS))})",
+        help=f"numbers of avatars at once (default {','.join(map(str, _AVATARS))})",
     )
     parser.add_argument(
         "--events",
         type=count,
         default=_EVENTS,
         metavar="N",
-        help="test events of all avatars together in a block, fewer if the budget is short, but two of each at least "
-        "(default %(default)d)",
+        help="test events in a block, over all avatars; fewer if the budget is short, but at least "
+        "two for each avatar (default %(default)d)",
     )
     add_arms(parser, "load")
     parser.add_argument(
@@ -60,7 +62,8 @@ def add(commands: Any) -> None:
         type=positive,
         default=_BUDGET_SECONDS,
         metavar="SECONDS",
-        help="for the first builds and as many blocks as fit, but one of each number of avatars at least (default %(default)g)",
+        help="time for the first builds and as many blocks as fit, but at least one block for each "
+        "number of avatars (default %(default)g)",
     )
     parser.set_defaults(command_function=_load)
 
@@ -83,12 +86,16 @@ def _load(options: argparse.Namespace) -> int:
 
 def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> None:
     what = f"{facts['tree']} on {facts['engine']['engine']}"
-    blocks = len({each.block for each in samples})
+    blocks = len({sample.block for sample in samples})
     console.print(
-        f"{what}: {len(samples)} incremental test events in {blocks} blocks, by the number of avatars at once",
+        f"{what}: {len(samples)} incremental test events in {blocks} blocks, by the number of "
+        "avatars "
+        "at once",
         markup=False,
         soft_wrap=True,
     )
     console.print(terminal.load_table(levels(samples, facts["runners"])))
-    for line in dict.fromkeys(f"{each.runner}: {each.reason}" for each in samples if each.reason):
+    for line in dict.fromkeys(
+        f"{sample.runner}: {sample.reason}" for sample in samples if sample.reason
+    ):
         console.print(f"note: {line}", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What the commands that measure have in common: options, progress, and a result file that fills as samples come."""
+"""What the measuring commands share: options, progress, and a result file filled as they run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FULL_BUILD_SECONDS = 120.0
 
 
 def add_tree(parser: argparse.ArgumentParser) -> None:
-    """What is built, and how."""
+    """Options for what is built, and how."""
     parser.add_argument(
         "--tree",
         default="typical",
@@ -47,33 +47,39 @@ def add_tree(parser: argparse.ArgumentParser) -> None:
         help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}",
     )
     parser.add_argument(
-        "--edit", metavar="FILE", help="of a folder: the file to edit, relative to it"
+        "--edit", metavar="FILE", help="the file to edit, if --tree is a folder; relative to it"
     )
     parser.add_argument(
-        "--edit-header", metavar="FILE", help="of a folder: the header to edit, for its scenario"
+        "--edit-header",
+        metavar="FILE",
+        help="the header to edit in the header scenario, if --tree is a folder; relative to it",
     )
     add_exclude(parser)
     add_trials(parser)
 
 
 def add_trials(parser: argparse.ArgumentParser) -> None:
-    """How it is built, whatever it is."""
+    """Options for how any tree is built."""
     parser.add_argument(
-        "--command", default=COMMAND, help="the command line of a test event (default %(default)s)"
+        "--command",
+        default=COMMAND,
+        metavar="LINE",
+        help="the command line of a test event (default %(default)s)",
     )
     parser.add_argument(
         "--max-seconds",
         type=positive,
         default=FULL_BUILD_SECONDS,
-        help="limit of one build (default %(default)g)",
+        metavar="SECONDS",
+        help="time limit of one build (default %(default)g)",
     )
     parser.add_argument(
-        "--seed", type=int, help="of the order within the blocks (default: a new one)"
+        "--seed", type=int, help="seed of the order within the blocks (default: a new one)"
     )
 
 
 def tree_and_seed(options: argparse.Namespace) -> tuple[SourceTree, int]:
-    """What `add_tree` asked for. Raises UsageError and TreeError."""
+    """Return what the options of `add_tree` ask for. Raises UsageError and TreeError."""
     tree = open_tree(
         options.tree,
         edit=options.edit,
@@ -85,14 +91,15 @@ def tree_and_seed(options: argparse.Namespace) -> tuple[SourceTree, int]:
 
 
 def add_arms(parser: argparse.ArgumentParser, command: str) -> None:
-    """Who builds it, where, and where the samples go; `command` is the harness's own."""
+    """Options for runners, engine and result file; `command` is the harness's own."""
     add_runner(parser, action="append")
     add_engine(parser)
     parser.add_argument(
         "--standby",
         nargs="+",
         metavar="KIND",
-        help="the runners that can stand by with each of these: cold, warm, seeded; as NAME:standby=KIND",
+        help="try each runner that can stand by with each of these: cold, warm, seeded; short "
+        "for NAME:standby=KIND",
     )
     parser.add_argument(
         "--out",
@@ -103,27 +110,24 @@ def add_arms(parser: argparse.ArgumentParser, command: str) -> None:
 
 
 def variants(options: argparse.Namespace) -> list[Variant]:
-    """The runners that were asked for, each once; those of the notes if none was. Raises UsageError."""
+    """Return the runners asked for, each once; by default the notes' three. Raises UsageError."""
     asked = [
         runners.parse_variant(name) for name in dict.fromkeys(options.runner or runners.NOTES_NAMES)
     ]
     if options.standby is None:
         return asked
-    if not any(_may_stand_by(each) for each in asked):
-        raise UsageError("none of these runners stands by: --standby is for katas-data-container")
-    found = [
-        variant
-        for each in asked
-        for variant in (
-            [
-                runners.parse_variant(_with(each.label, f"standby={kind}"))
-                for kind in options.standby
-            ]
-            if _may_stand_by(each)
-            else [each]
+    if not any(_may_stand_by(variant) for variant in asked):
+        raise UsageError(
+            "none of these runners can stand by; use --standby with katas-data-container"
         )
-    ]
-    return list({each.label: each for each in found}.values())
+    chosen: dict[str, Variant] = {}
+    for variant in asked:
+        if _may_stand_by(variant):
+            labels = [_with(variant.label, f"standby={kind}") for kind in options.standby]
+        else:
+            labels = [variant.label]
+        chosen |= {expanded.label: expanded for expanded in map(runners.parse_variant, labels)}
+    return list(chosen.values())
 
 
 def _may_stand_by(variant: Variant) -> bool:
@@ -135,21 +139,23 @@ def _with(label: str, option: str) -> str:
 
 
 def seed_of(options: argparse.Namespace) -> int:
-    """The seed that was given, or a new one."""
+    """Return the seed that was given, or a new one."""
     return options.seed if options.seed is not None else secrets.randbelow(2**32)
 
 
 @contextmanager
 def engine_of(options: argparse.Namespace) -> Iterator[Engine]:
-    """The engine that `add_arms` or `add_engine` asked for, told with the reason why it was taken; closed at the end. Raises
-    EngineError for one that cannot build the harness's own trees, which are C.
+    """Open the engine that the options ask for, say why it was chosen, and close it at the end.
+
+    Raises EngineError if it has to build one of the harness's own trees and cannot compile C.
     """
     choice = choose(options.engine, image=options.image, report=remark)
     with closing(choice.engine) as engine:
         errors.print(f"{engine.describe()['engine']}: {choice.why}", markup=False)
         warn(choice.warning)
         if options.command == COMMAND and known(getattr(options, "tree", "typical")):
-            check_builds(engine, options.image)  # better now than as a table of builds that failed
+            # Fail here rather than print a table of failed builds.
+            check_builds(engine, options.image)
         yield engine
 
 
@@ -162,7 +168,7 @@ def comparison_of(
     seed: int,
     again: str | None = None,
 ) -> Comparison:
-    """These runners on this tree, as `add_trials` and `add_engine` asked for it."""
+    """Compare these runners on this tree, with the options of `add_trials` and `add_engine`."""
     return Comparison(
         tree, kinds, engine, options.image, options.command, options.max_seconds, plan, seed, again
     )
@@ -174,46 +180,59 @@ def record(
     samples: Iterable[Sample],
     report: Callable[[Sequence[Sample]], None],
 ) -> int:
-    """Write the samples as they come, then `report` them: what was measured before an interruption too.
+    """Write the samples as they come, then `report` them, after an interruption too.
+
     Returns the exit status.
     """
     done: list[Sample] = []
     try:
         with ResultFile(out, facts) as result:
-            for each in samples:
-                result.add(each)
-                done.append(each)
+            for sample in samples:
+                result.add(sample)
+                done.append(sample)
     finally:
         if done:
             report(done)
             console.print(f"written to {out}", markup=False, soft_wrap=True)
-    return 0 if any(each.outcome == "completed" for each in done) else USAGE
+    return 0 if any(sample.outcome == "completed" for sample in done) else USAGE
 
 
 def default_out(what: str, engine: str) -> Path:
-    """A new file among the results."""
+    """Return the path of a new file in `results`."""
     folder = Path("results")
     folder.mkdir(exist_ok=True)
     return folder / f"{what}-{engine}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
 
 
 class Shown(Protocol):
-    """What is about to be played, in words for all arms of a block and a detail for each."""
+    """What is about to be played."""
 
     @property
-    def words(self) -> str: ...
+    def words(self) -> str:
+        """The block, for all its arms."""
+        ...
+
     @property
-    def detail(self) -> str: ...
+    def detail(self) -> str:
+        """The arm."""
+        ...
+
     @property
-    def first(self) -> bool: ...
+    def first(self) -> bool:
+        """Whether it is the block's first arm."""
+        ...
+
     @property
-    def seconds(self) -> float: ...
+    def seconds(self) -> float:
+        """Seconds since the measurement began."""
+        ...
 
 
 @contextmanager
 def showing(plan: BlockPlan | None = None) -> Iterator[Callable[[Shown], None]]:
-    """Progress: a bar on a terminal, a line a block in a log. How long it takes is known of a plan with a
-    budget.
+    """Show progress: a bar on a terminal, one line for each block in a log.
+
+    The bar has an end only if the plan has a time budget.
     """
     columns = (
         SpinnerColumn(),

@@ -10,11 +10,11 @@ from harness.engines.choice import ENGINE_NAMES
 from harness.report.plain import PlainConsole
 
 USAGE = 2
-"""Exit status of what cannot be done as it was asked for."""
+"""Exit status of a command that cannot do what it was asked to do."""
 
 console = PlainConsole()
 errors = PlainConsole(stderr=True)
-"""For progress and remarks: what a command gives goes to stdout."""
+"""For progress and remarks, on stderr. Results go to stdout."""
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -22,16 +22,22 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=ENGINE_NAMES,
         default="auto",
-        help="auto takes Docker when it answers (default)",
+        help="where to run; auto (default) takes Docker if it answers, else the local engine",
     )
-    parser.add_argument(
-        "--image", metavar="NAME", help="run in this image of yours instead of harness-gcc"
-    )
+    parser.add_argument("--image", metavar="NAME", help="run in this image instead of harness-gcc")
 
 
 def add_runner(parser: argparse.ArgumentParser, **options: object) -> None:
-    known = f"one of {', '.join(runners.runner_names())}, with options as NAME:option=value"
-    parser.add_argument("--runner", metavar="NAME", help=known, **options)  # type: ignore[arg-type]
+    """To choose one runner, or several with `action="append"`."""
+    known = f"one of {', '.join(runners.runner_names())}; options follow as NAME:option=value"
+    default = options.get("default") or ", ".join(runners.NOTES_NAMES)
+    more = "; may be repeated" if options.get("action") == "append" else ""
+    parser.add_argument(
+        "--runner",
+        metavar="NAME",
+        help=f"{known}{more} (default: {default})",
+        **options,  # type: ignore[arg-type]
+    )
 
 
 def add_exclude(parser: argparse.ArgumentParser) -> None:
@@ -40,16 +46,18 @@ def add_exclude(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         action="append",
         default=[],
-        help="leave out what this pattern names, as in a .gitignore, whose own patterns hold anyway; may be repeated",
+        help="leave out files that match this pattern of the .gitignore kind, besides those that "
+        "the .gitignore files exclude; may be repeated",
     )
 
 
 def add_dask(parser: argparse.ArgumentParser, what: str) -> None:
-    """To spread what is done over machines."""
+    """To spread the work over machines; `what` names it."""
     parser.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help=f"spread {what} over the workers of a Dask cluster, each with its own engine: tcp://HOST:8786",
+        help=f"spread {what} over the workers of this Dask cluster, each with its own engine: "
+        "tcp://HOST:8786",
     )
 
 
@@ -60,38 +68,38 @@ def positive(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number greater than 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
     return value
 
 
 def count(text: str) -> int:
     """A whole number greater than 0, for argparse."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number greater than 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number greater than 0")
     return int(text)
 
 
 def comma_counts(text: str) -> list[int]:
-    """Whole numbers greater than 0, with commas between them, for argparse."""
-    return [count(each) for each in text.split(",")]
+    """Comma-separated whole numbers greater than 0, for argparse."""
+    return [count(number) for number in text.split(",")]
 
 
 def tell_incomplete(files: Iterable[str]) -> None:
-    """A note for each of these, of runs that did not come to their end."""
+    """Print a note for each of these result files, whose runs were cut short."""
     for file in files:
         errors.print(
-            f"note: {file} was cut short: there is only what had been measured by then",
+            f"note: {file} was cut short; it holds only what was measured until then",
             markup=False,
             soft_wrap=True,
         )
 
 
 def remark(line: str) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     errors.print(line, style="dim", markup=False)
 
 
 def warn(line: str) -> None:
-    """What nobody may overlook; nothing where there is nothing to tell."""
+    """Print a line that nobody may overlook; nothing if it is empty."""
     if line:
         errors.print(line, style="bold red", markup=False, soft_wrap=True)

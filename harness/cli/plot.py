@@ -1,4 +1,4 @@
-"""harness plot: a picture of results."""
+"""harness plot: draw a picture of results."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ SUFFIXES = (".png", ".svg")
 DOTS_AN_INCH = 150
 
 POOLED = ("phases", "distribution")
-"""Pictures that have one row for all samples of a runner."""
+"""Pictures with one row for all samples of a runner."""
 
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "plot",
         help="draw a picture of results",
-        description="Draw recorded results: where the time goes (phases), every sample (distribution), cost against tree "
-        "size (scaling), or throughput against avatars at once (load).",
+        description="Draw recorded results: where the time goes (phases), every sample "
+        "(distribution), cost against tree size (scaling), or throughput against the number of "
+        "avatars at once (load).",
     )
     parser.add_argument("results", nargs="+", metavar="RESULT", help="a result file")
-    parser.add_argument("--kind", required=True, choices=_KINDS, help="what to draw")
+    parser.add_argument("--kind", required=True, choices=_KINDS, help="the picture to draw")
     parser.add_argument(
-        "--build", default="incremental", help="the kind of build (default %(default)s)"
+        "--build",
+        default="incremental",
+        metavar="KIND",
+        help="the kind of build to draw (default %(default)s)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
-        help="a .png or .svg file; it is overwritten",
+        help="a .png or .svg file; an existing one is overwritten",
     )
     parser.set_defaults(command_function=_plot)
 
@@ -43,16 +47,16 @@ def add(commands: Any) -> None:
 def _plot(options: argparse.Namespace) -> int:
     if options.out.suffix not in SUFFIXES:
         raise UsageError(
-            f"{options.out} is neither a .png nor a .svg file: give --out another name"
+            f"{options.out} is neither .png nor .svg; give --out a name that ends in one of them"
         )
     frame = load_results(*options.results)
     tell_incomplete(incomplete(frame))
-    from harness.report.analysis import plots  # noqa: PLC0415 - matplotlib takes half a second to load
+    from harness.report.analysis import plots  # noqa: PLC0415 - matplotlib is slow to load
 
     if options.kind in POOLED:
         _refuse_mixture(frame)
     if options.kind == "scaling":
-        grows = next((each for each in plots.AXES if plots.grows(frame, each)), "tree_bytes")
+        grows = next((axis for axis in plots.AXES if plots.grows(frame, axis)), "tree_bytes")
         figure = plots.scaling(frame, build=options.build, of=grows)
     else:
         figure = plots.PLOTS[options.kind](frame, build=options.build)
@@ -64,14 +68,14 @@ def _plot(options: argparse.Namespace) -> int:
 
 
 def _refuse_mixture(frame: Any) -> None:
-    """Raise UsageError for samples of which a median would mean nothing."""
+    """Raise UsageError for samples whose common median would mean nothing."""
     for column, what in (
         ("engine", "engines"),
         ("tree", "trees"),
         ("avatars", "numbers of avatars at once"),
     ):
-        if (found := frame[column].nunique()) > 1:
+        if (number := frame[column].nunique()) > 1:
             raise UsageError(
-                f"these results are of {found} {what}, and one median of all would mean nothing: plot one of them, or take "
-                "harness report, which draws each by itself"
+                f"these results mix {number} {what}, so one median of all would mean nothing; plot "
+                "one of them, or use harness report, which draws each by itself"
             )

@@ -1,4 +1,4 @@
-"""harness report: one page on recorded results."""
+"""harness report: write one page on recorded results."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from harness.cli.options import console, tell_incomplete
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "report",
-        help="one self-contained page on results and proofs",
-        description="Write one self-contained page on recorded results: the verdict, the trade-offs, pictures, proofs and the "
-        "environment.",
+        help="write one self-contained page on results and proofs",
+        description="Write one self-contained page on recorded results: the verdict, the "
+        "trade-offs, "
+        "pictures, proofs and the environment.",
     )
     parser.add_argument(
         "results", nargs="+", type=Path, metavar="RESULT", help="a result file of harness compare"
@@ -25,10 +26,14 @@ def add(commands: Any) -> None:
         type=Path,
         default=[],
         metavar="FILE",
-        help="what harness verify --json wrote; repeatable",
+        help="a file of harness verify --json; may be repeated",
     )
     parser.add_argument(
-        "--html", type=Path, required=True, metavar="FILE", help="the page; it is overwritten"
+        "--html",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the page to write; an existing file is overwritten",
     )
     parser.set_defaults(command_function=_report)
 

@@ -1,4 +1,4 @@
-"""harness run: one test event on a tree of the user's own."""
+"""harness run: play one test event on a folder of the user's own."""
 
 from __future__ import annotations
 
@@ -26,58 +26,69 @@ from harness.report import terminal
 from harness.report.plain import shown_in_colour
 from harness.runners.base import COMMAND, BaseRunner
 from harness.runners.library import open_runner
-from harness.runners.products import product_lines as told
+from harness.runners.products import product_lines
 from harness.runners.run import Outcome, Run
 
 TIMED_OUT = 124
-"""Exit status of a run past its limit, as timeout(1) has it."""
+"""Exit status of a run past its time limit, as for timeout(1)."""
 
 TRANSPORT_SECONDS = 60.0
-"""How much longer than its command a whole test event may take, where the command may take long."""
+"""Seconds that a whole test event may take beyond a long time limit of its command."""
 
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "run",
         help="play one test event on a folder",
-        description="Play one test event: the files of DIR go to an avatar in the katas, and the command runs "
-        "on them. Play it again after an edit, and the build is incremental. Exits with the command's own "
-        "status, with 124 past the limit, and with 2 where it could not be played, which a line that begins with "
-        "'harness:' or 'faulty' tells.",
+        description="Play one test event: the files of DIR go to an avatar in the katas, and the "
+        "command runs on them. Play it again after an edit for an incremental build. Exits with "
+        "the command's own status, or with 124 past the time limit. If the test event could not be "
+        "played, exits with 2 after a line that begins with 'harness:' or 'faulty'.",
     )
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="the visible files; it is only read"
+        "folder", type=Path, metavar="DIR", help="the folder of visible files; it is only read"
     )
     add_runner(parser, default="katas-data-container")
     add_engine(parser)
     parser.add_argument(
-        "--command", default=COMMAND, help="the command line to run (default %(default)s)"
+        "--command",
+        default=COMMAND,
+        metavar="LINE",
+        help="the command line to run (default %(default)s)",
     )
     parser.add_argument(
         "--max-seconds",
         type=positive,
         default=10.0,
-        help="limit of the command (default %(default)g)",
+        metavar="SECONDS",
+        help="time limit of the command (default %(default)g)",
     )
     parser.add_argument(
         "--katas",
         metavar="PLACE",
-        help="a folder, or volume:NAME (default: kept for you between runs)",
+        help="a folder, or volume:NAME (default: a place of yours that is kept between runs)",
     )
-    parser.add_argument("--avatar", default="lion", help="who plays (default %(default)s)")
     parser.add_argument(
-        "--kata", metavar="ID", help="10 of 0-9A-Z (default: one that goes with DIR)"
+        "--avatar",
+        default="lion",
+        metavar="NAME",
+        help="the avatar that plays (default %(default)s)",
+    )
+    parser.add_argument(
+        "--kata",
+        metavar="ID",
+        help="ten characters of 0-9A-Z (default: derived from the path of DIR)",
     )
     add_exclude(parser)
     parser.add_argument(
         "--fresh",
         action="store_true",
-        help="begin in an empty sandbox; the history of the avatar goes on",
+        help="start with an empty sandbox; the avatar's history goes on",
     )
     parser.add_argument(
         "--changes",
         action="store_true",
-        help="list the files that the run made, changed and deleted",
+        help="list the files that the run created, changed and deleted",
     )
     parser.set_defaults(command_function=_run)
 
@@ -105,7 +116,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.engine != "local-plain":
             warn(warning(runner.engine))
         if not options.fresh and (before := _last(runner, avatar)):
-            remark(f"goes on from tag {before.tag} of {ago(before.time)}; --fresh begins anew")
+            remark(f"continues from tag {before.tag} of {ago(before.time)}; --fresh starts anew")
         run = runner.run(
             avatar,
             files,
@@ -124,7 +135,7 @@ def _run(options: argparse.Namespace) -> int:
             f"avatar {avatar.name} of kata {avatar.kata} in {runner.katas.describe()}",
             options.max_seconds,
         )
-        for line in told(run.products) if run.products else ():
+        for line in product_lines(run.products) if run.products else ():
             errors.print(line, markup=False, soft_wrap=True)
     if run.outcome is Outcome.FAULTY:
         return 2
@@ -132,20 +143,20 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _write(out: TextIO, text: str) -> None:
-    """A run's output; a person's terminal does nothing that it says, but to show its colours."""
+    """Write a run's output; on a terminal it may set colours, but send no other commands."""
     out.write(shown_in_colour(text) if out.isatty() else text)
 
 
 def _last(runner: BaseRunner, avatar: Avatar) -> Increment | None:
-    """The avatar's last accepted test event. Another project may have been at this path then."""
-    with contextlib.suppress(KatasError):  # the run itself will tell
+    """Return the avatar's last accepted test event, maybe of another project once at this path."""
+    with contextlib.suppress(KatasError):  # the run itself will report it
         increments = runner.katas.list(avatar.kata).get(avatar.kata, {}).get(avatar.name, ())
         return increments[-1] if increments else None
     return None
 
 
 def kata_of(folder: Path) -> str:
-    """A kata id that goes with this folder, so that the next run in it finds what the last one built."""
+    """Derive a kata id from the folder's path, so that the next run finds what the last one built."""
     digest = int.from_bytes(
         hashlib.sha256(str(folder.resolve()).encode(errors="surrogateescape")).digest()
     )
@@ -154,8 +165,8 @@ def kata_of(folder: Path) -> str:
 
 
 def default_place(runner: str) -> str:
-    """Where this user's katas are kept: a volume for a data-container, else a folder."""
-    # Not in the folder of another runner: a volume mount hands its katas over to the run's uid.
+    """Return where this user's katas are kept: a volume for a data-container, else a folder."""
+    # Each runner has its own folder, since katas-volume gives its katas to the uid of the run.
     kind = runners.parse_variant(runner).kind
     if kind.katas_in == VOLUME:
         return f"{VOLUME_PREFIX}harness-katas"
@@ -164,7 +175,7 @@ def default_place(runner: str) -> str:
 
 def _explain(run: Run, where: str, max_seconds: float) -> None:
     status = "" if run.status is None else f", exit status {run.status}"
-    tag = f", tag {run.tag}" if run.tag else ", no tag: the katas are as they were"
+    tag = f", tag {run.tag}" if run.tag else ", no tag: the katas did not change"
     outcome = (
         f"timed out after {max_seconds:g} s (--max-seconds)"
         if run.outcome is Outcome.TIMED_OUT
@@ -178,7 +189,7 @@ def _explain(run: Run, where: str, max_seconds: float) -> None:
     if run.reason:
         errors.print(run.reason, markup=False, soft_wrap=True)
     if run.truncated:
-        errors.print("the output was longer than 50 KiB a stream and was cut", markup=False)
-    for each in run.remarks:
-        errors.print(each, markup=False, soft_wrap=True)
+        errors.print("the output was cut after 50 KiB of each stream", markup=False)
+    for line in run.remarks:
+        errors.print(line, markup=False, soft_wrap=True)
     errors.print(terminal.phases_table(run.phases))

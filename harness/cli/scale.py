@@ -1,4 +1,4 @@
-"""harness scale: cost as the work grows."""
+"""harness scale: how cost grows with the tree."""
 
 from __future__ import annotations
 
@@ -30,30 +30,33 @@ BLOCKS = 5
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "scale",
-        help="measure the runners on larger and larger trees",
-        description="Build typical trees of several sizes, and with several numbers of files, with each runner as "
-        "`harness compare` does; print how their times grow, with the exponent: 0 not at all, 1 in proportion.",
+        help="measure the runners on trees of growing size",
+        description="Build typical trees of several sizes and numbers of files with each runner, "
+        "as "
+        "`harness compare` does. Print how build time grows with the tree, as an exponent: 0 does "
+        "not grow, 1 grows in proportion.",
     )
     parser.add_argument(
         "--sizes",
         type=_names,
         default=_SIZES,
         metavar="SIZE,...",
-        help=f"of the built tree (default {','.join(_SIZES)}); none to leave them out",
+        help=f"sizes of the built tree (default {','.join(_SIZES)}); 'none' leaves them out",
     )
     parser.add_argument(
         "--files",
         type=lambda text: [] if text == "none" else comma_counts(text),
         default=_FILES,
         metavar="N,...",
-        help=f"in a tree of {scale.ROOM} (default {','.join(map(str, _FILES))}); none to leave them out",
+        help=f"numbers of files in a tree of {scale.ROOM} (default "
+        f"{','.join(map(str, _FILES))}); 'none' leaves them out",
     )
     parser.add_argument(
         "--cost",
         type=positive,
         default=1.0,
         metavar="FACTOR",
-        help="on the compiler's work (default %(default)g)",
+        help="multiply the compiler's work by this (default %(default)g)",
     )
     add_trials(parser)
     add_arms(parser, "scale")
@@ -62,7 +65,7 @@ def add(commands: Any) -> None:
         type=count,
         default=BLOCKS,
         metavar="N",
-        help="of each tree (default %(default)d)",
+        help="blocks for each tree (default %(default)d)",
     )
     parser.set_defaults(command_function=_scale)
 
@@ -71,7 +74,7 @@ def _scale(options: argparse.Namespace) -> int:
     kinds = variants(options)
     axes = scale.axes(options.sizes, options.files, options.cost)
     if not axes:
-        raise UsageError("nothing is left to measure: give --sizes or --files")
+        raise UsageError("nothing is left to measure; give --sizes or --files")
     plan = trials.BlockPlan(0, options.blocks)
     seed = seed_of(options)
     with engine_of(options) as engine, showing() as show:
@@ -99,7 +102,9 @@ def _report(
     for axis in axes:
         for scenario in (trials.INCREMENTAL, trials.FULL):
             console.print(terminal.growth(scale.growths(samples, facts["runners"], axis, scenario)))
-    for line in dict.fromkeys(f"{each.runner}: {each.reason}" for each in samples if each.reason):
+    for line in dict.fromkeys(
+        f"{sample.runner}: {sample.reason}" for sample in samples if sample.reason
+    ):
         console.print(f"note: {line}", markup=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""harness soak: long sessions of many avatars, with faults, held to a model of what the katas must hold."""
+"""harness soak: play long sessions with faults, and check the katas against a model."""
 
 from __future__ import annotations
 
@@ -28,57 +28,60 @@ MINUTES = 2.0
 SEEDED = "katas-data-container:standby=seeded"
 
 VIOLATED = 1
-"""Exit status where something was not as it must be."""
+"""Exit status if a check was violated."""
 
 
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "soak",
-        help="play long sessions with faults, and check all that the katas hold",
-        description="Let several avatars play at once for minutes or hours: random edits and runs, with the harness, keepers and "
-        "run-containers killed, stopped and removed, and disks full. What the katas hold is checked against a model of it, "
-        "to the nanosecond, by git fsck, and by builds from nothing. Exits with 0 if all was as it must be, and 1 if not.",
+        help="play long sessions with faults, and check what the katas hold",
+        description="Let several avatars play at once for minutes or hours, with random edits and "
+        "runs. "
+        "Meanwhile the harness, keepers and run-containers are killed, stopped and removed, and "
+        "disks fill up. What the katas hold is checked against a model, to the nanosecond, by git "
+        "fsck, and by builds from nothing. Exits with 0 if nothing was violated, and 1 otherwise.",
     )
     parser.add_argument(
         "--minutes",
         type=positive,
         default=MINUTES,
         metavar="N",
-        help="how long (default %(default)g)",
+        help="how long to play (default %(default)g)",
     )
     add_engine(parser)
     add_runner(parser, action="append")
     parser.add_argument(
         "--seed",
-        metavar="S",
-        help="plays the same test events of each avatar again (default: another one each time)",
+        metavar="SEED",
+        help="play the same test events of each avatar again (default: a new one)",
     )
     parser.add_argument(
         "--avatars",
         type=count,
         default=4,
         metavar="N",
-        help="how many at once, one of each runner at least (default %(default)d)",
+        help="how many play at once, at least one for each runner (default %(default)d)",
     )
     parser.add_argument(
         "--only",
         type=only,
         metavar="A:N",
-        help="play avatar A alone, and its test events up to number N: to see a violation again",
+        help="play only avatar A up to its test event N, to reproduce a violation",
     )
     parser.set_defaults(command_function=_soak)
 
 
 def only(text: str) -> tuple[int, int]:
-    """An avatar's number, and that of a test event, for argparse."""
+    """The number of an avatar and of a test event, for argparse."""
     avatar, _, number = text.partition(":")
     if not (avatar.isdecimal() and number.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not AVATAR:NUMBER, as a violation says it")
+        raise argparse.ArgumentTypeError(f"{text!r} is not AVATAR:NUMBER, as a violation gives it")
     return int(avatar), int(number)
 
 
 def _soak(options: argparse.Namespace) -> int:
-    from harness.verify.soak import replay_soak_command, soak  # noqa: PLC0415 - what proves is slow to import, and no other command needs it
+    # Imported here: the proofs are slow to import, and only this command and verify need them.
+    from harness.verify.soak import replay_soak_command, soak  # noqa: PLC0415
 
     seed = options.seed or secrets.token_hex(4)
     choice = choose(options.engine, image=options.image, report=remark)
@@ -91,7 +94,10 @@ def _soak(options: argparse.Namespace) -> int:
         )
         variants = _variants(options.runner, engine)
         if options.only and options.only[0] >= max(options.avatars, len(variants)):
-            raise UsageError(f"there is no avatar {options.only[0]}: they are numbered from 0")
+            raise UsageError(
+                f"--only: there is no avatar {options.only[0]}; the last one is "
+                f"{max(options.avatars, len(variants)) - 1}"
+            )
 
         def words(violation: Violation) -> list[str]:
             return _words(violation, replay_soak_command(engine.name, variants, seed, violation))
@@ -112,20 +118,23 @@ def _soak(options: argparse.Namespace) -> int:
 
 
 def _variants(names: list[str] | None, engine: Engine) -> list[Variant]:
-    """Those that were named; else the notes', the one that stands by, and the overlay where it can be had."""
+    """Return the named runners, else the notes', one that stands by, and overlay where possible."""
     if names:
-        return list({each.label: each for each in map(runners.parse_variant, names)}.values())
+        return list(
+            {variant.label: variant for variant in map(runners.parse_variant, names)}.values()
+        )
     wanted = [*runners.NOTES_NAMES, SEEDED]
     with suppress(EngineError):
         wanted += [] if engine.refusal(Overlay) else [KatasOverlay.name]
-    return [runners.parse_variant(each) for each in wanted]
+    return [runners.parse_variant(name) for name in wanted]
 
 
 def _report(soaked: Soaked, words: Callable[[Violation], list[str]]) -> None:
     faults = soaked.faults
     hours = max(soaked.seconds, 0.001) / 3600
     lines = [
-        f"{soaked.events} test events in {soaked.seconds / 60:.1f} minutes, {soaked.events / hours:.0f} an hour: "
+        f"{soaked.events} test events in {soaked.seconds / 60:.1f} minutes, "
+        f"{soaked.events / hours:.0f} an hour: "
         + ", ".join(f"{number} of {name}" for name, number in sorted(soaked.by_runner.items())),
         f"{sum(faults.values())} faults: "
         + (", ".join(f"{number} {name}" for name, number in faults.items()) or "none"),
@@ -138,7 +147,7 @@ def _report(soaked: Soaked, words: Callable[[Violation], list[str]]) -> None:
         "builds with gcc",
         "references packed",
     )
-    lines.append(", ".join(f"{soaked.counts[each]} {each}" for each in done))
+    lines.append(", ".join(f"{soaked.counts[name]} {name}" for name in done))
     lines.append(
         ", ".join(
             f"{number} {name}"
@@ -147,15 +156,16 @@ def _report(soaked: Soaked, words: Callable[[Violation], list[str]]) -> None:
         )
     )
     lines.append(f"{len(soaked.violations)} violations")
-    for each in soaked.violations:
-        lines += ["", *words(each)]
+    for violation in soaked.violations:
+        lines += ["", *words(violation)]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 
 
 def _words(violation: Violation, replay: str) -> list[str]:
     return [
-        f"{violation.runner}, avatar {violation.player}, test event {violation.number}: {violation.words}",
+        f"{violation.runner}, avatar {violation.player}, test event {violation.number}: "
+        f"{violation.words}",
         f"  {violation.plan}",
         f"  before it: {violation.before}",
         f"  {replay}",
@@ -164,7 +174,7 @@ def _words(violation: Violation, replay: str) -> list[str]:
 
 @contextmanager
 def _showing(minutes: float, words: Callable[[Violation], list[str]]) -> Iterator[Any]:
-    """Progress: a line on a terminal; a log has one now and then. A violation is told at once: nobody waits an hour for it."""
+    """Show progress: a line on a terminal or every 30 seconds in a log, and violations at once."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     told, shown = 0.0, 0
     with Progress(*columns, console=errors, transient=True) as progress:
@@ -172,12 +182,13 @@ def _showing(minutes: float, words: Callable[[Violation], list[str]]) -> Iterato
 
         def show(soaked: Soaked) -> None:
             nonlocal told, shown
-            for each in soaked.violations[shown:]:
-                for line in words(each):
+            for violation in soaked.violations[shown:]:
+                for line in words(violation):
                     errors.print(line, markup=False, soft_wrap=True)
             shown = len(soaked.violations)
             summary = (
-                f"{soaked.events} test events, {sum(soaked.faults.values())} faults, {len(soaked.violations)} violations, "
+                f"{soaked.events} test events, {sum(soaked.faults.values())} faults, "
+                f"{len(soaked.violations)} violations, "
                 f"{soaked.seconds / 60:.1f} of {minutes:g} minutes"
             )
             progress.update(task, description=summary)

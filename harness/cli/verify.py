@@ -1,4 +1,4 @@
-"""harness verify: every property of every runner proved, or refuted by its smallest counterexample."""
+"""harness verify: prove every property of every runner, or refute it by a counterexample."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # what proves is slow to import, and no other command needs i
     from harness.verify.proofs import ProofResult
 
 MOST_JOBS = 4
-"""Properties at once unless more are asked for: where many containers start at once, proofs that wait for a limit fail."""
+"""Properties at once by default; where many containers start, proofs miss their time limits."""
 
 STATUS = {"as claimed": 0, "refuted": 1, "unknown": 3}
 """Exit status of each verdict."""
@@ -42,77 +42,84 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "verify",
         help="prove or refute what the runners claim",
-        description="Search for a counterexample to each property of each runner, and print the matrix, with the smallest "
-        "counterexamples in words and as commands that replay them. Exits with 0 if every claim was proved and all else "
-        "was shown not to hold, 1 if a claim was refuted, 3 if something stayed unknown.",
+        description="Search for a counterexample to each property of each runner. Print the "
+        "matrix, "
+        "then the smallest counterexamples, each in words and as a command that replays it. Exits "
+        "with 0 if every claim was proved and everything else refuted, 1 if a claim was refuted, "
+        "and 3 if something stayed unknown.",
     )
     add_runner(parser, action="append")
     parser.add_argument(
         "--engine",
         action="append",
         choices=ENGINE_NAMES,
-        help="may be given again (default auto: Docker when it answers)",
+        help="where to prove; may be repeated (default: auto, which takes Docker if it answers)",
     )
     parser.add_argument(
         "--property",
         action="append",
-        choices=[str(each) for each in Property],
+        choices=[str(name) for name in Property],
         metavar="NAME",
-        help=f"may be given again (default all): {', '.join(Property)}",
+        help=f"one of {', '.join(Property)}; may be repeated (default: all)",
     )
-    parser.add_argument(
-        "--image", metavar="NAME", help="run in this image of yours instead of harness-gcc"
-    )
+    parser.add_argument("--image", metavar="NAME", help="run in this image instead of harness-gcc")
     parser.add_argument(
         "--profile",
         metavar="NAME",
         default="dev",
-        help="dev draws new examples each time (default), ci the same ones, thorough seventeen times as many",
+        help="dev (default) draws new examples each time, ci draws the same ones, thorough draws "
+        "seventeen times as many",
     )
     parser.add_argument(
         "--thorough",
         action="store_const",
         dest="profile",
         const="thorough",
-        help="as --profile thorough",
+        help="short for --profile thorough",
     )
     parser.add_argument(
-        "--replay", metavar="TOKEN", help="try nothing but this counterexample to one property"
+        "--replay", metavar="TOKEN", help="try only this counterexample, to one --property"
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write all of it for programs too"
+        "--json", type=Path, metavar="FILE", help="also write everything as JSON, for programs"
     )
     parser.add_argument(
         "--debug",
         action="store_true",
-        help="show the traceback of what went wrong in a proof itself",
+        help="show the traceback of an error in a proof itself",
     )
     parser.add_argument(
         "--jobs",
         type=int,
         metavar="N",
         default=min(MOST_JOBS, len(os.sched_getaffinity(0))),
-        help="so many properties at once, each in a process of its own (default %(default)s, as this machine has processors)",
+        help="prove N properties at once, each in its own process (default %(default)s: one for "
+        f"each processor, but at most {MOST_JOBS})",
     )
     add_dask(parser, "proofs")
     parser.set_defaults(command_function=_verify)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from harness.verify.matrix import Verification, judge_matrix, properties, verify  # noqa: PLC0415
+    from harness.verify.matrix import (  # noqa: PLC0415 - see above
+        Verification,
+        judge_matrix,
+        properties,
+        verify,
+    )
     from harness.verify.proofs import PROFILES  # noqa: PLC0415 - see above
 
     variants = {
-        each.label: each
-        for each in map(runners.parse_variant, options.runner or runners.NOTES_NAMES)
+        variant.label: variant
+        for variant in map(runners.parse_variant, options.runner or runners.NOTES_NAMES)
     }
-    wanted = [Property(each) for each in dict.fromkeys(options.property or properties())]
+    wanted = [Property(name) for name in dict.fromkeys(options.property or properties())]
     if options.profile not in PROFILES:
         raise UsageError(f"there is no profile {options.profile}; there are: {', '.join(PROFILES)}")
     if options.replay is not None and len(wanted) > 1:
-        raise UsageError("--replay takes the --property that the counterexample came with")
+        raise UsageError("--replay needs the one --property that the counterexample belongs to")
     if options.jobs < 1:
-        raise UsageError("--jobs takes a number from 1 on")
+        raise UsageError("--jobs must be at least 1")
     if options.json is not None:
         _check_writable(options.json)
     if options.dask is not None:
@@ -137,40 +144,42 @@ def _verify(options: argparse.Namespace) -> int:
                 for finding in verify(asked, show, jobs=options.jobs):
                     findings.append(finding)
                     _tell(finding, debug=options.debug)
-        finally:  # what is known before an interruption is worth seeing
+        finally:  # after an interruption too, report what is known
             order = [
-                (name, each.label, prop)
+                (name, variant.label, prop)
                 for name in engines
-                for each in asked.runners
+                for variant in asked.runners
                 for prop in wanted
             ]
-            findings.sort(key=lambda each: order.index((each.engine, each.runner, each.name)))
+            findings.sort(
+                key=lambda finding: order.index((finding.engine, finding.runner, finding.name))
+            )
             _report(asked.facts(), findings, options, of=asked.size)
     return STATUS[judge_matrix(findings)]
 
 
 def _spread(options: argparse.Namespace, variants: list[Variant], wanted: list[Property]) -> int:
-    """The same on the machines of a cluster, those with one kind of engine after those with the other."""
+    """Prove on the machines of a cluster, one kind of engine after the other."""
     from harness.measure import cluster  # noqa: PLC0415 - see above
     from harness.measure.cluster import verifying  # noqa: PLC0415
     from harness.verify.matrix import Verification, judge_matrix  # noqa: PLC0415
 
     if len(options.engine or []) > 1:
         raise UsageError(
-            "on a cluster each worker has its own engine: give --engine once, or leave it out"
+            "on a cluster each worker has its own engine; give --engine once, or leave it out"
         )
     asked = Verification(variants, {}, wanted, options.profile, options.image, options.replay)
     findings: list[ProofResult] = []
     with cluster.Cluster(options.dask, remark) as connected:
         machines = connected.machines((options.engine or ["auto"])[0], options.image)
         engines = verifying.by_engine(machines)
-        facts = asked.facts({name: each[0].facts["engine"] for name, each in engines.items()})
+        facts = asked.facts({name: alike[0].facts["engine"] for name, alike in engines.items()})
         size = len(engines) * len(variants) * len(wanted)
         try:
-            for name, each in engines.items():
+            for name, alike in engines.items():
                 for done in verifying.verify_on_workers(
                     connected,
-                    each,
+                    alike,
                     [variant.label for variant in variants],
                     wanted,
                     engine=name if options.engine is None else options.engine[0],
@@ -182,7 +191,9 @@ def _spread(options: argparse.Namespace, variants: list[Variant], wanted: list[P
                     _tell(done.result, debug=options.debug, where=f" at {done.machine.address}")
         finally:
             order = [(variant.label, name) for variant in variants for name in wanted]
-            findings.sort(key=lambda each: (each.engine, order.index((each.runner, each.name))))
+            findings.sort(
+                key=lambda finding: (finding.engine, order.index((finding.runner, finding.name)))
+            )
             _report(facts, findings, options, of=size)
     return STATUS[judge_matrix(findings)]
 
@@ -194,14 +205,14 @@ def _report(
     *,
     of: int,
 ) -> None:
-    """What was found, of so many that were asked for."""
+    """Print the findings, and write them to --json; `of` is how many were asked for."""
     from harness.report import matrix  # noqa: PLC0415 - see above
 
     out: Path | None = options.json
     if findings:
         console.print(matrix.report(findings, image=options.image, width=console.width), crop=False)
     if len(findings) < of:
-        console.print(f"stopped after {len(findings)} of {of}: nothing is said of the rest")
+        console.print(f"stopped after {len(findings)} of {of}; the rest was not tried")
     if out is not None:
         written = matrix.as_json(facts, findings, complete=len(findings) == of)
         out.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
@@ -209,7 +220,7 @@ def _report(
 
 
 def _tell(finding: ProofResult, *, debug: bool, where: str = "") -> None:
-    """A line a finding in a log; and what a developer of proofs wants to see."""
+    """Print a line for the finding in a log, and its traceback with --debug."""
     from harness.report import matrix  # noqa: PLC0415 - see above
 
     if not errors.is_terminal:
@@ -222,7 +233,7 @@ def _tell(finding: ProofResult, *, debug: bool, where: str = "") -> None:
 
 
 def _check_writable(out: Path) -> None:
-    """Now, not after minutes of proving."""
+    """Raise UsageError if the file cannot be written, rather than after minutes of proving."""
     try:
         with out.open("a", encoding="utf-8"):
             pass
@@ -234,7 +245,7 @@ def _check_writable(out: Path) -> None:
 
 @contextmanager
 def _showing(asked: Verification) -> Iterator[Callable[[Cell], None]]:
-    """Progress: a bar on a terminal; a log has a line a finding."""
+    """Show progress: a bar on a terminal. In a log each finding has a line."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),

@@ -54,11 +54,11 @@ def test_no_other_file_is_replaced(tmp_path: Path) -> None:
         out.write_text("another's")
         return content(write)
 
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_archive(out, "", pack)
     assert out.read_text() == "another's"
     (tmp_path / "link").symlink_to("nowhere")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_archive(tmp_path / "link", "", content)
     assert sorted(os.listdir(tmp_path)) == ["k.tgz", "link"]
 

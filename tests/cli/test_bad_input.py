@@ -147,7 +147,7 @@ def test_an_avatar_that_does_not_exist(
     tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     katas = ("--katas", str(tmp_path / "katas"), "--engine", "local")
-    assert "no such folder" in refused(capsys, "katas", "list", *katas)
+    assert "there is no folder" in refused(capsys, "katas", "list", *katas)
     played = main(
         (
             "run",
@@ -230,7 +230,7 @@ def test_a_result_that_would_be_written_over(
         "--out",
         str(out),
     )
-    assert "exists already" in refused(capsys, *arguments)
+    assert "already exists" in refused(capsys, *arguments)
     assert out.read_text() == "mine"
 
 
@@ -417,7 +417,7 @@ def test_a_mistake_of_the_harness_is_no_verdict(
 
     monkeypatch.setattr("harness.cli.entry.make_parser", broken)
     assert main(["gate"]) == 70
-    assert "ZeroDivisionError\nharness: this is a mistake of the harness" in capsys.readouterr().err
+    assert "ZeroDivisionError\nharness: this is a bug in the harness" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -480,7 +480,7 @@ def test_scenarios_and_pairs_that_cannot_be_measured(
     assert "--edit-header FILE" in line
     assert "names no file" in refused(capsys, *arguments, "--edit-header", "none.h")
     line = refused(capsys, *arguments, "--runner", "tmp", "--aa", "katas-volume")
-    assert "none of the runners that are compared: tmp" in line
+    assert "is not among the runners to compare: tmp" in line
     assert "edits of its own" in refused(
         capsys, "compare", "--tree", "typical", "--edit-header", "a.h"
     )

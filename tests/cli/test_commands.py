@@ -102,7 +102,7 @@ def test_run_tells_what_it_goes_on_from_and_what_it_left_out(
     main(arguments)
     out, err = capfd.readouterr()
     assert out == "one\n"
-    assert "goes on from tag 1 of" in err
+    assert "continues from tag 1 of" in err
     main((*arguments, "--fresh"))
     out, err = capfd.readouterr()
     assert (out, "goes on" in err, "tag 3" in err) == ("building\none\n", False, True)
@@ -491,7 +491,7 @@ def test_clean_tells_what_it_leaves_alone_and_why(
         (home / "volumes" / name / TEMPORARY).touch()
     assert main(("clean",)) == 0
     out, err = capfd.readouterr()
-    assert "there is nothing to remove" in out
+    assert "nothing to remove" in out
     lines = [line for line in err.splitlines() if str(home) in line]
     assert len(lines) == 2
     assert any("v07 and 2 more: it belongs to another pid namespace" in line for line in lines)

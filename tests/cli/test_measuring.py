@@ -86,7 +86,7 @@ def test_standby_is_short_for_variants_of_the_runners_that_have_it() -> None:
     with pytest.raises(UsageError, match="standby is one of cold, warm, seeded"):
         variants(parser.parse_args(["--standby", "odd"]))
     for runner in ("tmp", "katas-data-container:standby=warm"):
-        with pytest.raises(UsageError, match="none of these runners stands by"):
+        with pytest.raises(UsageError, match="none of these runners can stand by"):
             variants(parser.parse_args(["--runner", runner, "--standby", "warm"]))
 
 

@@ -14,7 +14,7 @@ from harness.cli import main
     [
         (["--only", "x"], "is not AVATAR:NUMBER"),
         (["--only", "99:1"], "there is no avatar 99"),
-        (["--minutes", "0"], "is no number greater than 0"),
+        (["--minutes", "0"], "is not a number greater than 0"),
         (["--runner", "nobody"], "nobody"),
     ],
 )

@@ -158,7 +158,7 @@ def test_an_interruption_shows_what_is_known(
     assert main([*ONE, *CLAIMED, *UNCLAIMED, "--json", str(out)]) == 130
     said = " ".join(capsys.readouterr().out.split())
     assert "katas-volume lost a file" in said
-    assert "stopped after 1 of 2: nothing is said of the rest" in said
+    assert "stopped after 1 of 2; the rest was not tried" in said
     found = json.loads(out.read_text())
     Draft202012Validator(SCHEMA).validate(found)
     assert not found["complete"]
@@ -171,8 +171,8 @@ def test_an_interruption_shows_what_is_known(
         (["--runner", "none"], "there is no runner none"),
         (["--runner", "tmp:speed=fast"], "has no option speed"),
         (["--profile", "lazy"], "there are: dev, ci, thorough"),
-        (["--jobs", "0"], "--jobs takes a number from 1 on"),
-        ([*CLAIMED, *UNCLAIMED, "--replay", "cases.Mg"], "--replay takes the --property"),
+        (["--jobs", "0"], "--jobs must be at least 1"),
+        ([*CLAIMED, *UNCLAIMED, "--replay", "cases.Mg"], "--replay needs the one --property"),
         ([*CLAIMED, "--replay", "rubbish"], "rubbish"),
         (["--json", "nowhere/matrix.json"], "cannot be written"),
         (["--image", "alpine"], "the local engine has no images"),

@@ -111,7 +111,7 @@ def test_that_a_run_was_cut_short_is_told(
     [
         (
             ["plot", "RESULT", "--kind", "phases", "--out", "picture.gif"],
-            "neither a .png nor a .svg",
+            "is neither .png nor .svg",
         ),
         (
             ["plot", "RESULT", "--kind", "phases", "--build", "no-op", "--out", "a.png"],
@@ -121,7 +121,7 @@ def test_that_a_run_was_cut_short_is_told(
             ["plot", "missing.jsonl", "--kind", "phases", "--out", "a.png"],
             "missing.jsonl cannot be read",
         ),
-        (["plot", SCALED, "--kind", "phases", "--out", "a.png"], "these results are of 3 trees"),
+        (["plot", SCALED, "--kind", "phases", "--out", "a.png"], "these results mix 3 trees"),
         (
             ["plot", CROWDED, "--kind", "distribution", "--out", "a.png"],
             "6 numbers of avatars at once",
