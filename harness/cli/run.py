@@ -156,7 +156,7 @@ def _last(runner: BaseRunner, avatar: Avatar) -> Increment | None:
 
 
 def kata_of(folder: Path) -> str:
-    """Derive a kata id from the folder's path, so that the next run finds what the last one built."""
+    """Derive a kata id from the folder's path; its next run finds what the last one built."""
     digest = int.from_bytes(
         hashlib.sha256(str(folder.resolve()).encode(errors="surrogateescape")).digest()
     )

@@ -98,14 +98,14 @@ def test_run_tells_what_it_goes_on_from_and_what_it_left_out(
     main(arguments)
     err = capfd.readouterr().err
     assert "left out: a.log (.gitignore); notes.txt (--exclude)" in err
-    assert "goes on" not in err
+    assert "continues from" not in err
     main(arguments)
     out, err = capfd.readouterr()
     assert out == "one\n"
     assert "continues from tag 1 of" in err
     main((*arguments, "--fresh"))
     out, err = capfd.readouterr()
-    assert (out, "goes on" in err, "tag 3" in err) == ("building\none\n", False, True)
+    assert (out, "continues from" in err, "tag 3" in err) == ("building\none\n", False, True)
 
 
 def test_run_lets_no_output_command_a_terminal(tree: Path) -> None:
@@ -358,7 +358,7 @@ def test_katas_in_several_places_are_told_apart(
         main(("run", "--runner", runner, *LOCAL, "--kata", "0123456789", str(tree)))
     capfd.readouterr()
     assert main(("katas", "show", "0123456789", "lion", *LOCAL)) == 2
-    assert "give --katas" in capfd.readouterr().err
+    assert "choose one with --katas" in capfd.readouterr().err
     place = str(tree.parent / "home" / "katas" / "tmp")
     assert main(("katas", "show", "0123456789", "lion", "--katas", place, *LOCAL)) == 0
 
