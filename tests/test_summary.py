@@ -105,7 +105,7 @@ def test_a_table_of_all_scenarios_with_an_a_a_pair_fits_a_terminal_of_80() -> No
     out = io.StringIO()
     Console(file=out, width=80).print(terminal.comparison(summarize(many, names[1:])))
     text = out.getvalue()
-    for word in ("volume#2", "container", "header's edit", "no-op", "memory at most", "12.35 MB"):
+    for word in ("volume#2", "container", "header's edit", "no-op", "peak memory", "12.35 MB"):
         assert word in text
     assert text.count("bare-make") == 1
     assert "…" not in text

@@ -1,1 +1,1 @@
-"""Views: one value in, one form out. One file each."""
+"""Views: each file turns one value into one form."""

@@ -1,4 +1,4 @@
-"""The view of a diagnosis on a terminal: it fits 80 columns, and reads the same without colours."""
+"""A diagnosis on a terminal; it fits 80 columns and reads the same without colours."""
 
 from __future__ import annotations
 
@@ -19,25 +19,31 @@ _SIGNS: dict[FindingState, tuple[str, str]] = {
 }
 
 
-def diagnosis(found: Diagnosis) -> RenderableType:
-    """A table a group: the state, the subject, and what was found, what follows and what to do below each other."""
+def diagnosis(machine: Diagnosis) -> RenderableType:
+    """Show a table for each group: state, subject, what was found, what follows, what to do."""
     subjects = max(
-        (len(each.subject) for group in found.groups for each in group.findings), default=0
+        (len(finding.subject) for group in machine.groups for finding in group.findings), default=0
     )
     return Group(
-        *(part for group in found.groups for part in _group(group.title, group.findings, subjects))
+        *(
+            part
+            for group in machine.groups
+            for part in _group(group.title, group.findings, subjects)
+        )
     )
 
 
-def workers(found: Mapping[str, WorkerReport]) -> RenderableType:
-    """What each worker of a cluster has: its machine, its engine, and what the doctor says of it."""
+def workers(reports: Mapping[str, WorkerReport]) -> RenderableType:
+    """Show each worker of a cluster with its machine, its engine and the doctor's verdict."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, min_width=len("! missing"))
     table.add_column(overflow="fold")
-    for address, each in found.items():
-        sign, style = _SIGNS["missing" if each.machine is None else "good"]
-        table.add_row(Text(f"{sign} {'good' if each.machine else 'missing'}", style), Text(address))
-        table.add_row("", _worker(each))
+    for address, report in reports.items():
+        sign, style = _SIGNS["missing" if report.machine is None else "good"]
+        table.add_row(
+            Text(f"{sign} {'good' if report.machine else 'missing'}", style), Text(address)
+        )
+        table.add_row("", _worker(report))
     return table
 
 
@@ -63,9 +69,9 @@ def _group(title: str, findings: tuple[Finding, ...], subjects: int) -> Iterator
     table.add_column(no_wrap=True, min_width=len("! missing"))
     table.add_column(no_wrap=True, min_width=subjects)
     table.add_column(overflow="fold")
-    for each in findings:
-        sign, style = _SIGNS[each.state]
-        table.add_row(Text(f"{sign} {each.state}", style), Text(each.subject), _text(each))
+    for finding in findings:
+        sign, style = _SIGNS[finding.state]
+        table.add_row(Text(f"{sign} {finding.state}", style), Text(finding.subject), _text(finding))
     yield Padding(table, (0, 0, 1, 2))
 
 

@@ -1,4 +1,4 @@
-"""The view of histories on a terminal: a line of bars, and each change in words."""
+"""Histories on a terminal: a line of bars each, and each change of level in words."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from harness.gate.history import FEWEST, History
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def render(found: Sequence[History]) -> RenderableType:
-    """Under each subject, a runner and its scenario, its bars, and where its level changed."""
-    return Group(*_lines(found))
+def render(several: Sequence[History]) -> RenderableType:
+    """Show under each subject the runners with their scenarios, bars and changes of level."""
+    return Group(*_lines(several))
 
 
-def _lines(found: Sequence[History]) -> Iterator[Text]:
+def _lines(several: Sequence[History]) -> Iterator[Text]:
     subject = None
-    for each in found:
-        if each.subject != subject:
-            subject = each.subject
+    for history in several:
+        if history.subject != subject:
+            subject = history.subject
             yield Text(subject, "bold")
-        last = each.points[-1].ratio
+        last = history.points[-1].ratio
         yield Text(
-            f"  {each.runner}, {each.scenario}: {last:.2f} times bare make, {len(each.points)} results"
+            f"  {history.runner}, {history.scenario}: {last:.2f} times bare make, "
+            f"{len(history.points)} results"
         )
-        yield Text(f"    {bars([point.ratio for point in each.points])}")
-        if len(each.points) < FEWEST:
-            yield Text(f"    too few to see a change; it takes {FEWEST}", "dim")
-        for change in each.changes:
-            point = each.points[change.place]
+        yield Text(f"    {bars([point.ratio for point in history.points])}")
+        if len(history.points) < FEWEST:
+            yield Text(f"    too few to see a change; at least {FEWEST} are needed", "dim")
+        for change in history.changes:
+            point = history.points[change.place]
             how = "slower" if change.ratio > 1 else "faster"
             style = "bold red" if change.ratio > 1 else "green"
             yield Text(
@@ -40,7 +41,7 @@ def _lines(found: Sequence[History]) -> Iterator[Text]:
 
 
 def bars(values: Sequence[float]) -> str:
-    """A bar each, the lowest for the least and the highest for the most."""
+    """Return a bar for each value, the lowest for the least and the highest for the largest."""
     least, most = min(values), max(values)
     span = most - least or 1.0
     return "".join(BARS[round((value - least) / span * (len(BARS) - 1))] for value in values)

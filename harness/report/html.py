@@ -1,4 +1,4 @@
-"""A report as one self-contained page: no network, nothing beside it."""
+"""A report as one self-contained page that loads nothing else."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TEMPLATES = resources.files("harness.report").joinpath("templates")
 
 
 def _of_what_is_known(show: Callable[[Any], str]) -> Callable[[Any], str]:
-    """With NaN, which a frame has for what is not, as None."""
-    return lambda value: show(None if value != value else value)  # noqa: PLR0124 - NaN alone is unlike itself
+    """Show NaN, which marks a missing figure in a frame, like None."""
+    return lambda value: show(None if value != value else value)  # noqa: PLR0124 - NaN alone does
 
 
 def page(report: Report) -> str:
-    """The whole document; every text of a result or a proof is escaped."""
+    """Return the whole document; every text from a result or a proof is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(
             lambda name: TEMPLATES.joinpath(name).read_text(encoding="utf-8")

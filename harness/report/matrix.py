@@ -1,5 +1,6 @@
-"""The views of a matrix of findings: on a terminal, where it fits 80 columns and reads the same without colours, and as
-JSON (results/verify-schema.json).
+"""A matrix of findings, on a terminal and as JSON (results/verify-schema.json).
+
+On a terminal it fits 80 columns and reads the same without colours.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ _SCHEMA = 1
 WIDTH, GAP = 80, 2
 
 _KINDS: dict[tuple[bool, Status], tuple[str, str, str]] = {
-    # claimed, status: what stands in the cell, its style, what the legend says
+    # (claimed, status): the text of the cell, its style, its meaning in the legend
     (True, Status.PROVED): (
         "+ proved",
         "green",
-        "claimed, and no counterexample among so many examples",
+        "claimed, and this number of examples had no counterexample",
     ),
-    (True, Status.REFUTED): ("! refuted", "bold red", "claimed, and does not hold"),
-    (False, Status.REFUTED): ("- refuted", "dim", "not claimed, and shown not to hold"),
+    (True, Status.REFUTED): ("! refuted", "bold red", "claimed, but does not hold"),
+    (False, Status.REFUTED): ("- refuted", "dim", "not claimed, and does not hold"),
     (False, Status.PROVED): (
         "~ not shown",
         "yellow",
-        "not claimed, and no counterexample was found",
+        "not claimed, but no counterexample was found",
     ),
     (True, Status.UNKNOWN): ("? unknown", "yellow", "could not be tried here"),
     (False, Status.UNKNOWN): ("? unknown", "yellow", "could not be tried here"),
@@ -42,29 +43,31 @@ _KINDS: dict[tuple[bool, Status], tuple[str, str, str]] = {
 
 _VERDICTS = {
     MatrixVerdict.AS_CLAIMED: (
-        "every claim is proved, and what is not claimed is shown not to hold",
+        "every claim is proved, and what is not claimed is refuted",
         "green",
     ),
     MatrixVerdict.REFUTED: ("not every claim holds", "bold red"),
-    MatrixVerdict.UNKNOWN: ("no claim is refuted, but not all is known", "yellow"),
+    MatrixVerdict.UNKNOWN: ("no claim is refuted, but not everything is known", "yellow"),
 }
 
 
 def report(
     findings: Sequence[ProofResult], *, image: str | None = None, width: int = WIDTH
 ) -> RenderableType:
-    """A table for each engine, a legend, and below it what was found: each counterexample in words and as the command
-    that replays it, each unknown with its reason. Print it with `crop=False`: a command stays in one line.
+    """Show a table for each engine, a legend, each counterexample, and the reason of each unknown.
+
+    A counterexample comes in words and as the command that replays it, which stays in one line:
+    print the report with `crop=False`.
     """
     return Group(
         *(
             part
-            for engine in _ordered(each.engine for each in findings)
+            for engine in _ordered(finding.engine for finding in findings)
             for part in _tables(engine, findings, width)
         ),
         _legend(findings),
         *_searched(findings),
-        *(part for each in findings if (part := _explained(each, image))),
+        *(part for finding in findings if (part := _explained(finding, image))),
         _conclusion(findings),
     )
 
@@ -72,31 +75,33 @@ def report(
 def as_json(
     facts: Mapping[str, Any], findings: Sequence[ProofResult], *, complete: bool
 ) -> dict[str, Any]:
-    """All of it, for programs; `complete` says that it was not interrupted."""
+    """Return everything, for programs; `complete` says that the run was not interrupted."""
     return {
         "schema": _SCHEMA,
         **facts,
         "findings": [
             {
-                "property": str(each.name),
-                "runner": each.runner,
-                "engine": each.engine,
-                "claimed": each.claimed,
-                "status": str(each.status),
-                "as_claimed": each.as_claimed,
-                "examples": each.examples,
-                "events": each.events,
-                "entries": each.entries,
-                "tried": dict(sorted(each.tried.items())),
-                "seconds": round(each.seconds, 3),
-                "counterexample": asdict(each.counterexample) if each.counterexample else None,
-                "replay": replay_command(each, image=facts.get("image"))
-                if each.counterexample
+                "property": str(finding.name),
+                "runner": finding.runner,
+                "engine": finding.engine,
+                "claimed": finding.claimed,
+                "status": str(finding.status),
+                "as_claimed": finding.as_claimed,
+                "examples": finding.examples,
+                "events": finding.events,
+                "entries": finding.entries,
+                "tried": dict(sorted(finding.tried.items())),
+                "seconds": round(finding.seconds, 3),
+                "counterexample": asdict(finding.counterexample)
+                if finding.counterexample
                 else None,
-                "reason": each.reason or None,
-                "traceback": each.traceback or None,
+                "replay": replay_command(finding, image=facts.get("image"))
+                if finding.counterexample
+                else None,
+                "reason": finding.reason or None,
+                "traceback": finding.traceback or None,
             }
-            for each in findings
+            for finding in findings
         ],
         "complete": complete,
         "verdict": str(judge_matrix(findings)),
@@ -104,13 +109,13 @@ def as_json(
 
 
 def cell(finding: ProofResult) -> str:
-    """What stands in the matrix: with the number of examples where that says how hard was looked."""
+    """Return the text of a cell; a proof comes with its number of examples."""
     words = _KINDS[finding.claimed, finding.status][0]
     return f"{words} {finding.examples}" if finding.status is Status.PROVED else words
 
 
 def _tables(engine: str, findings: Sequence[ProofResult], width: int) -> Iterator[RenderableType]:
-    """As many tables below each other as it takes to fit."""
+    """Yield as many tables as it takes to fit the width."""
     here = {(each.name, each.runner): each for each in findings if each.engine == engine}
     names = _ordered(name for name, _ in here)
     first = max(len(engine) + 3, *(len(name) for name in names))
@@ -149,7 +154,9 @@ def _styled(finding: ProofResult) -> Text:
 
 def _legend(findings: Sequence[ProofResult]) -> RenderableType:
     kinds = [
-        kind for kind in _KINDS if any((each.claimed, each.status) == kind for each in findings)
+        kind
+        for kind in _KINDS
+        if any((finding.claimed, finding.status) == kind for finding in findings)
     ]
     meanings = dict.fromkeys((_KINDS[kind][0], _KINDS[kind][2]) for kind in kinds)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
@@ -159,15 +166,15 @@ def _legend(findings: Sequence[ProofResult]) -> RenderableType:
 
 
 def _searched(findings: Sequence[ProofResult]) -> Iterator[RenderableType]:
-    """The space that was searched for what is called proved: for each property, of all runners and engines together."""
+    """Show the space that was searched for each proved property, over all runners and engines."""
     proved = [each for each in findings if each.status is Status.PROVED]
     if not proved:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
-    table.add_column("proved in", no_wrap=True)
+    table.add_column("proved", no_wrap=True)
     for name in ("examples", "test events", "entries"):
         table.add_column(name, justify="right")
-    table.add_column("of the examples", overflow="fold")
+    table.add_column("kinds of examples", overflow="fold")
     for name in _ordered(each.name for each in proved):
         of = [each for each in proved if each.name == name]
         tried: Counter[str] = Counter()
@@ -185,11 +192,11 @@ def _searched(findings: Sequence[ProofResult]) -> Iterator[RenderableType]:
 
 
 def _explained(finding: ProofResult, image: str | None) -> RenderableType | None:
-    """What cannot be read off the cell."""
+    """Show what the cell cannot, if there is something."""
     sign = cell(finding).partition(" ")[0]
     title = Text(f"\n{sign} {finding.name} of {finding.runner} on {finding.engine}", "bold")
     if finding.counterexample is not None:
-        # One long line, so that it can be copied: rich would break it.
+        # Kept in one line so that it can be copied; rich would break it.
         command = Text(
             f"    {replay_command(finding, image=image)}", "cyan", no_wrap=True, overflow="ignore"
         )

@@ -1,4 +1,7 @@
-"""What others wrote, shown to a person as what it is: a name, a reason or an output may hold commands for a terminal."""
+"""Text from elsewhere, made safe for a terminal.
+
+A name, a reason or an output may hold commands that a terminal would obey; they are written out.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,17 @@ from rich.segment import Segment
 from rich.text import Text
 
 _COMMANDS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # all control characters but tab and line feed: escapes, bells, C1's CSI
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of writing, and so the order of letters
-    "\u2028\u2029\ud800-\udfff]"  # other ends of lines; bytes of a name that are no UTF-8
+    # All control characters but tab and line feed: escapes, bells, the CSI of C1.
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    # What changes the direction of writing, and with it the order of letters.
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+    # Other line ends, and bytes of a name that are not UTF-8.
+    "\u2028\u2029\ud800-\udfff]"
 )
 
 
 def shown(text: str) -> str:
-    r"""The text without a single command for a terminal: each is written out, as Python would.
+    r"""Write out each terminal command in the text as Python would.
 
     >>> print(shown("a\x1b[31mb"), shown("10\r9"), shown("caf\udce9"))
     a\x1b[31mb 10\r9 caf\xe9
@@ -27,7 +33,7 @@ def shown(text: str) -> str:
 
 
 def shown_name(name: str | bytes) -> str:
-    r"""The same of a name, which is in one line whatever it is made of.
+    r"""Write out a name in the same way, and always in one line.
 
     >>> print(shown_name(b"a\nb\xff\tc"))
     a\nb\xff\tc
@@ -37,11 +43,11 @@ def shown_name(name: str | bytes) -> str:
 
 
 _COLOURS = re.compile(r"(\x1b\[[0-9;]{0,40}m)")
-"""What sets colours alone (ECMA-48, SGR), as compilers and test programs print it."""
+"""Commands that only set colours (ECMA-48, SGR), as compilers and test programs print them."""
 
 
 def shown_in_colour(text: str) -> str:
-    r"""The same of an output: its colours stay, and end with it.
+    r"""Write out an output in the same way, but keep its colours and reset them at the end.
 
     >>> shown_in_colour("\x1b[31mred\x1b[2J")
     '\x1b[31mred\\x1b[2J\x1b[0m'
@@ -49,12 +55,14 @@ def shown_in_colour(text: str) -> str:
     'plain'
     """
     pieces = _COLOURS.split(text)
-    found = "".join(piece if number % 2 else shown(piece) for number, piece in enumerate(pieces))
-    return found + "\x1b[0m" if len(pieces) > 1 else found
+    text_shown = "".join(
+        piece if number % 2 else shown(piece) for number, piece in enumerate(pieces)
+    )
+    return text_shown + "\x1b[0m" if len(pieces) > 1 else text_shown
 
 
 def write_out(out: TextIO, data: bytes | str) -> None:
-    """Write what somebody's program printed, or what holds it: shown, to a person's terminal; as it is, to all else."""
+    """Write a program's output, with terminal commands written out if `out` is a terminal."""
     text = data.decode(errors="replace") if isinstance(data, bytes) else data
     if out.isatty():
         out.write(shown(text))
@@ -67,10 +75,10 @@ def write_out(out: TextIO, data: bytes | str) -> None:
 
 
 class PlainConsole(Console):
-    """One that shows every text so, whatever it stands in."""
+    """A console that writes out terminal commands in every text."""
 
     def __init__(self, **options: Any) -> None:
-        """The options are rich's; nothing is highlighted, and no word becomes a picture."""
+        """Takes rich's options; nothing is highlighted, and no word becomes an emoji."""
         super().__init__(highlight=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
@@ -85,8 +93,8 @@ class PlainConsole(Console):
 
 
 def _shown_text(text: Text) -> Text:
-    """With its styles. (rich itself has left out the commands that would move the cursor.)"""
-    places = sorted({end for found in _COMMANDS.finditer(text.plain) for end in found.span()})
+    """Write out commands, keep styles. (rich itself has dropped commands that move the cursor.)"""
+    places = sorted({end for command in _COMMANDS.finditer(text.plain) for end in command.span()})
     if not places:
         return text
     whole = text.blank_copy()
@@ -96,8 +104,8 @@ def _shown_text(text: Text) -> Text:
     return whole
 
 
-def _written_out(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if 0xDC80 <= code <= 0xDCFF:  # a byte, as Python keeps it in a name
+def _written_out(command: re.Match[str]) -> str:
+    code = ord(command[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name, as surrogateescape keeps it
         return f"\\x{code - 0xDC00:02x}"
-    return found[0].encode("unicode_escape").decode()
+    return command[0].encode("unicode_escape").decode()

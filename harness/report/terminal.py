@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""The tables that commands print on a terminal."""
 
 from __future__ import annotations
 
@@ -25,30 +25,36 @@ from harness.report.plain import shown_name
 from harness.runners.run import PHASE_WORDS, Phase
 
 NAME_WIDTHS = range(20, 7, -1)
-"""Characters of a name over a column, from those of the longest name of the notes' runners on; what is longer takes
-several lines."""
+"""Widths to try for the names above columns, in characters; the first one fits the notes' runners.
+
+A longer name is broken into several lines.
+"""
 MACHINE_NAME_WIDTH = 13
 
 
 Line = tuple[str, Sequence[str]]
-"""A row: its words, and a cell for each arm."""
+"""A row: its label, and a cell for each arm."""
 
 
 @dataclass(frozen=True)
 class ArmsTable:
-    """A table with a column an arm. Where the console is too narrow for all of them, it comes as several tables with the
-    same rows, as few as fit, each of them with the floor at its left.
+    """A table with a column for each arm.
+
+    On a narrow console it becomes several tables, as few as fit, each with the same rows and with
+    the floor at its left.
     """
 
     corner: str
-    names: Sequence[str]  # the floor's first
+    """The heading of the labels."""
+    names: Sequence[str]
+    """The arms, the floor first."""
     sections: Sequence[Sequence[Line]]
+    """Groups of rows with a space between them."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         others, room = len(self.names) - 1, options.max_width
-        wider = options.update(
-            width=2 * room
-        )  # a measurement never says more than there is room for
+        # A measurement never exceeds the room it is given.
+        wider = options.update(width=2 * room)
         for parts, width in product(range(1, max(others, 1) + 1), NAME_WIDTHS):
             bounds = [1 + others * part // parts for part in range(parts + 1)]
             tables = [self._table(range(*ends), width) for ends in pairwise(bounds)]
@@ -57,7 +63,7 @@ class ArmsTable:
         yield from tables
 
     def _table(self, others: Sequence[int], name_width: int) -> Table:
-        """The floor and these arms, by their numbers."""
+        """Make the table of the floor and these arms, given by their numbers."""
         numbers = [0, *others]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column(self.corner, no_wrap=True)
@@ -71,16 +77,17 @@ class ArmsTable:
 
 
 def comparison(rows: Sequence[Row], about: str = INCREMENTAL) -> ArmsTable:
-    """The table of `harness compare`. What is given for one scenario alone is `about` this one."""
+    """Make the table of `harness compare`; single figures are `about` this scenario."""
     names = [row.runner for row in rows]
     return ArmsTable("", names, [_results(rows, about), _phases(rows), _resources(rows)])
 
 
 def _results(rows: Sequence[Row], about: str) -> list[Line]:
     extended = any(row.seconds.keys() - {FULL, INCREMENTAL} for row in rows)
-    played = [each for each in SCENARIOS if any(each in row.seconds for row in rows)]
-    others = [each for each in played if each != about] if extended else []
-    moments = any(row.answered is not None for row in rows)  # an older recording knows one alone
+    played = [scenario for scenario in SCENARIOS if any(scenario in row.seconds for row in rows)]
+    others = [scenario for scenario in played if scenario != about] if extended else []
+    # Older recordings lack the second moment, when the output was in hand.
+    moments = any(row.answered is not None for row in rows)
     lines: list[Line] = []
     for name in played:
         lines.append((SCENARIOS[name].words, [seconds(row.seconds.get(name)) for row in rows]))
@@ -108,14 +115,14 @@ def _results(rows: Sequence[Row], about: str) -> list[Line]:
         ("faulty", [row.faulty for row in rows]),
     )
     return lines + [
-        (words, [str(each) for each in counts]) for words, counts in failures if any(counts)
+        (words, [str(scenario) for scenario in counts]) for words, counts in failures if any(counts)
     ]
 
 
 def _phases(rows: Sequence[Row]) -> list[Line]:
-    played = [each for each in PHASE_WORDS if any(each in row.phases for row in rows)]
+    played = [kind for kind in PHASE_WORDS if any(kind in row.phases for row in rows)]
     return [
-        ("of this, spent on", ()),
+        ("where the time goes", ()),
         *(
             (f"  {PHASE_WORDS[kind]}", [seconds(row.phases.get(kind)) for row in rows])
             for kind in played
@@ -129,56 +136,56 @@ def _resources(rows: Sequence[Row]) -> list[Line]:
         ("  of the harness", [seconds(row.harness_seconds) for row in rows]),
     ]
     if any(row.memory is not None for row in rows):
-        lines.append(("memory at most", [size(row.memory) for row in rows]))
+        lines.append(("peak memory", [size(row.memory) for row in rows]))
     return lines
 
 
-def machines(found: Sequence[Share], facts: Mapping[str, Mapping[str, Any]]) -> Table:
-    """What each machine of several contributed: a row a machine, with its ratios to bare make."""
+def machines(shares: Sequence[Share], facts: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Show what each of several machines contributed, with its ratios to bare make."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("machine", "engine"):
         table.add_column(name)
     table.add_column("blocks", justify="right")
-    names = list(dict.fromkeys(name for each in found for name in each.ratios))
+    names = list(dict.fromkeys(name for share in shares for name in share.ratios))
     for name in names:
         table.add_column(_heading(name, MACHINE_NAME_WIDTH), justify="right", no_wrap=True)
-    for each in found:
-        engine = str(facts[each.machine]["engine"]["engine"])
-        ratios = (_ratio(each.ratios.get(name)) for name in names)
-        table.add_row(each.machine, engine, str(each.blocks), *ratios)
+    for share in shares:
+        engine = str(facts[share.machine]["engine"]["engine"])
+        ratios = (_ratio(share.ratios.get(name)) for name in names)
+        table.add_row(share.machine, engine, str(share.blocks), *ratios)
     return table
 
 
-def growth(found: Sequence[Growth]) -> Table:
-    """A table of `harness scale`: a row an arm, a column a tree, and the exponent with its interval behind them."""
-    axis, scenario = found[0].axis, found[0].scenario
+def growth(growths: Sequence[Growth]) -> Table:
+    """Make a table of `harness scale`: rows are arms, columns are trees, then the exponent."""
+    axis, scenario = growths[0].axis, growths[0].scenario
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(SCENARIOS[scenario].words, overflow="fold")
     for label in axis.trees:
         table.add_column(label, justify="right", no_wrap=True)
-    table.add_column(f"exponent, of {axis.words}", justify="right")
-    for each in found:
-        law = each.law
+    table.add_column(f"exponent of {axis.words}", justify="right")
+    for arm in growths:
+        law = arm.law
         exponent = "-" if law is None else f"{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})"
         table.add_row(
-            each.runner, *(seconds(each.seconds.get(label)) for label in axis.trees), exponent
+            arm.runner, *(seconds(arm.seconds.get(label)) for label in axis.trees), exponent
         )
     return table
 
 
-def load_table(found: Sequence[Level]) -> ArmsTable:
-    """The table of `harness load`: a section a figure, with a row for each crowd."""
+def load_table(arms: Sequence[Level]) -> ArmsTable:
+    """Make the table of `harness load`: a section for each figure, a row for each crowd."""
     figures: list[tuple[str, Callable[[Level], str]]] = [
         ("test events a second", lambda level: _ratio(level.throughput)),
         ("median time", lambda level: seconds(level.median)),
         ("slowest twentieth", lambda level: seconds(level.slowest)),
         ("output right", lambda level: _of(level.right)),
     ]
-    if any(each.failed for each in found):
+    if any(level.failed for level in arms):
         figures.append(("timed out or faulty", lambda level: str(level.failed)))
-    names = list(dict.fromkeys(each.runner for each in found))
-    crowds = sorted({each.avatars for each in found})
-    by_name = {(each.avatars, each.runner): each for each in found}
+    names = list(dict.fromkeys(level.runner for level in arms))
+    crowds = sorted({level.avatars for level in arms})
+    by_name = {(level.avatars, level.runner): level for level in arms}
     sections: list[list[Line]] = []
     for words, cell in figures:
         levels = [(avatars, [by_name.get((avatars, name)) for name in names]) for avatars in crowds]
@@ -190,28 +197,28 @@ def load_table(found: Sequence[Level]) -> ArmsTable:
     return ArmsTable("avatars at once", names, sections)
 
 
-def phases_table(found: Sequence[Phase]) -> Table:
-    """The steps of one test event."""
+def phases_table(phases: Sequence[Phase]) -> Table:
+    """Show the steps of one test event."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("step")
     for name in ("time", "piped in", "piped out"):
         table.add_column(name, justify="right")
-    for each in found:
+    for phase in phases:
         table.add_row(
-            escape(each.step),
-            seconds(each.nanoseconds / 1e9),
-            size(each.bytes_in),
-            size(each.bytes_out),
+            escape(phase.step),
+            seconds(phase.nanoseconds / 1e9),
+            size(phase.bytes_in),
+            size(phase.bytes_out),
         )
     return table
 
 
-def katas(place: str, found: Mapping[str, Mapping[str, Sequence[Increment]]]) -> Table:
-    """All katas of a place: a row an avatar."""
+def katas(place: str, held: Mapping[str, Mapping[str, Sequence[Increment]]]) -> Table:
+    """Show all katas of a place, with a row for each avatar."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(place), title_justify="left")
     for name in ("kata", "avatar", "test events", "last", "last status"):
         table.add_column(name, justify="right" if name == "test events" else "left")
-    for kata, avatars in found.items():
+    for kata, avatars in held.items():
         for name, events in avatars.items():
             last = events[-1] if events else None
             table.add_row(kata, name, str(len(events)), _time(last), _status(last))
@@ -219,10 +226,11 @@ def katas(place: str, found: Mapping[str, Mapping[str, Sequence[Increment]]]) ->
 
 
 def containers(found: Sequence[tuple[str, str, Sequence[DiskUsage]]]) -> Table:
-    """Data-containers, each with the katas that it is a part of and what its avatars take: a row each, and their sum."""
+    """Show data-containers with their katas, avatars and sizes, and the sums of all."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=len(found) > 1)
     total = sum((each for _, _, several in found for each in several), DiskUsage(0, 0, 0))
-    longest = max((len(name) for name, _, _ in found), default=0)  # to be typed again: never cut
+    # Names are never cut, so that they can be copied.
+    longest = max((len(name) for name, _, _ in found), default=0)
     table.add_column("data-container", footer="all together", no_wrap=True, min_width=longest)
     table.add_column(
         "katas", no_wrap=True, min_width=max((len(each) for _, each, _ in found), default=0)
@@ -247,22 +255,22 @@ def containers(found: Sequence[tuple[str, str, Sequence[DiskUsage]]]) -> Table:
     return table
 
 
-def increments(avatar: str, found: Sequence[Increment]) -> Table:
-    """The test events of one avatar."""
+def increments(avatar: str, events: Sequence[Increment]) -> Table:
+    """Show the test events of one avatar."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(avatar), title_justify="left")
     for name in ("tag", "time", "outcome", "exit status"):
         table.add_column(name, justify="right" if name == "tag" else "left")
-    for each in found:
-        table.add_row(str(each.tag), _time(each), each.outcome, _status(each))
+    for event in events:
+        table.add_row(str(event.tag), _time(event), event.outcome, _status(event))
     return table
 
 
-def files(found: Mapping[bytes, bytes]) -> Table:
-    """Visible files and their sizes."""
+def files(contents: Mapping[bytes, bytes]) -> Table:
+    """Show visible files and their sizes."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("visible file")
     table.add_column("bytes", justify="right")
-    for name, content in sorted(found.items()):
+    for name, content in sorted(contents.items()):
         table.add_row(escape(shown_name(name)), str(len(content)))
     return table
 
@@ -276,7 +284,7 @@ def _status(event: Increment | None) -> str:
 
 
 def _heading(name: str, width: int) -> str:
-    """The name over several lines, where there is no room for it in one."""
+    """Break a name into several lines if one is too narrow."""
     lines = [""]
     for part in re.findall(r"[^-:,=]+[-:,=]?|[-:,=]", name):
         if lines[-1] and len(lines[-1] + part) > width:

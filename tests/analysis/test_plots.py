@@ -75,7 +75,8 @@ def test_the_same_frame_gives_the_same_picture(kind: str, tmp_path: Path) -> Non
 def test_a_kind_of_build_that_was_not_measured_is_refused() -> None:
     """With what there is."""
     with pytest.raises(
-        UsageError, match="no completed no-op build in these results; they have: full, incremental"
+        UsageError,
+        match="these results have no completed no-op build; they have: full, incremental",
     ):
         plots.distribution(frame(), build="no-op")
 

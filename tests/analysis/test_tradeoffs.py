@@ -95,12 +95,12 @@ def test_the_verdict_names_the_fastest_of_which_all_was_proved() -> None:
 
 
 def test_the_verdict_without_proofs_says_so() -> None:
-    assert verdict(trade_offs(frame())).startswith("No proofs of it were given")
+    assert verdict(trade_offs(frame())).startswith("Without proofs (--proofs) it is unknown")
 
 
 def test_the_verdict_where_none_will_do() -> None:
     known = findings(katas_volume={**ALL_PROVED, "atomic": "unknown"})
-    assert "on docker 26 none of those measured" in verdict(trade_offs(frame(), known))
+    assert "on docker 26 none of the measured ones" in verdict(trade_offs(frame(), known))
 
 
 def test_nothing_completed_is_refused() -> None:

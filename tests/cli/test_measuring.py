@@ -67,7 +67,7 @@ def test_scale_prints_a_table_an_axis_with_the_exponent(capfd: pytest.CaptureFix
     )
     assert main((*arguments, "--runner", "katas-volume", *LOCAL)) == 0
     out = capfd.readouterr().out
-    for words in ("incremental build", "full build", "1.6MB", "3MB", "exponent, of bytes"):
+    for words in ("incremental build", "full build", "1.6MB", "3MB", "exponent of bytes"):
         assert words in out
     assert "of files" not in out
     assert harness.load_results("r.jsonl")["tree"].nunique() == 2

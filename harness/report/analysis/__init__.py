@@ -1,4 +1,5 @@
-"""Analysis of recorded results: pictures and tables from the frames that `harness.load_results` gives.
+"""Analysis of recorded results: pictures and tables from the frames of `harness.load_results`.
 
-Every function takes a frame and returns a value (a matplotlib figure, a frame, a text); none reads or writes a file.
+Every function takes a frame and returns a value: a matplotlib figure, a frame or a text. None
+writes a file.
 """

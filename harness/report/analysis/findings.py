@@ -1,4 +1,4 @@
-"""What `harness verify --json` wrote, as a frame."""
+"""The findings that `harness verify --json` wrote, as a frame."""
 
 from __future__ import annotations
 
@@ -29,9 +29,12 @@ COLUMNS = (
 
 
 def load_findings(*paths: str | os.PathLike[str]) -> pd.DataFrame:
-    """One row a finding: engine (as result files describe it, not as it was asked for), runner, property,
-    claimed, status (proved, refuted or unknown), as_claimed, examples, words (of the counterexample), replay
-    (the command that tries it again), reason (why it is unknown); the last three are empty where there is nothing.
+    """Load the findings of these files, one row for each, with the columns
+
+    - engine (as result files describe it, not as the user named it), runner, property;
+    - claimed; status: proved, refuted or unknown; as_claimed; examples: how many were tried;
+    - words: the counterexample; replay: the command that tries it again; reason: why the status is
+      unknown. Each of these three may be empty.
 
     Raises UsageError for a file that `harness verify --json` did not write.
 
@@ -40,7 +43,7 @@ def load_findings(*paths: str | os.PathLike[str]) -> pd.DataFrame:
     >>> str(atomic.loc[("katas-volume", "local, bubblewrap"), "status"])
     'refuted'
     """
-    import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
+    import pandas as pd  # noqa: PLC0415 - slow to import
 
     return pd.DataFrame([row for path in paths for row in _rows(Path(path))], columns=list(COLUMNS))
 
@@ -51,15 +54,15 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise UsageError(f"{path}: this is no file of harness verify --json: {error}") from error
+        raise UsageError(f"{path} is not a file of harness verify --json: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("findings"), list):
-        raise UsageError(f"{path}: this is no file of harness verify --json: it has no findings")
+        raise UsageError(f"{path} is not a file of harness verify --json: it has no findings")
     if document.get("schema") != _SCHEMA:
         raise UsageError(
             f"{path}: its schema is version {document.get('schema')}; this harness reads {_SCHEMA}"
         )
     try:
-        return [_row(each, document["engines"]) for each in document["findings"]]
+        return [_row(finding, document["engines"]) for finding in document["findings"]]
     except (KeyError, TypeError) as error:
         raise UsageError(f"{path}: a finding in it has no {error}") from error
 

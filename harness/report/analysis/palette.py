@@ -1,7 +1,7 @@
 """One colour and marker for each runner, the same in every picture.
 
-The colours are those of Okabe and Ito, "Color Universal Design" (2008), which people with any of the common kinds of colour
-blindness can tell apart; a runner's options change the marker, never the colour.
+The colours are from Okabe and Ito, "Color Universal Design" (2008): people with any common kind of
+colour blindness can tell them apart. A runner's options change its marker, never its colour.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ RUNNER_COLOURS = {
     "katas-volume": "#0072b2",
     "katas-data-container": "#009e73",
     "katas-overlay": "#cc79a7",
-    "katas-subpath": "#661100",  # of Tol's "muted" scheme: their own yellow is too light for lines on white
+    # From Tol's "muted" scheme: the yellow of Okabe and Ito is too light for lines on white.
+    "katas-subpath": "#661100",
 }
 
 OTHERS = ("#7b3294", "#1b7837", "#8c510a", "#2166ac", "#b2182b", "#35978f")
-"""For runners of somebody else's, by their name: the same in every picture and on every machine."""
+"""Colours of third-party runners, chosen by name: the same in every picture on every machine."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
@@ -43,31 +44,32 @@ class Style:
     """How a runner is drawn."""
 
     colour: str
+    """As #rrggbb."""
     marker: str
+    """As matplotlib names it."""
 
 
 def styles(labels: Iterable[str]) -> dict[str, Style]:
-    """A style for each label, in the order given: one colour a runner, a marker for each of its
-    variants.
+    """Choose a style for each label: one colour for a runner, one marker for each of its variants.
 
     >>> drawn = styles(["tmp", "katas-data-container", "katas-data-container:standby=seeded"])
     >>> drawn["tmp"].colour
     '#d55e00'
-    >>> [each.marker for each in drawn.values()]
+    >>> [style.marker for style in drawn.values()]
     ['o', 'o', 's']
     """
-    found: dict[str, Style] = {}
+    styles_by_label: dict[str, Style] = {}
     variants: dict[str, int] = {}
     for label in labels:
         kind = label.partition(":")[0].partition("#")[0]
         number = variants.setdefault(kind, 0)
         variants[kind] += 1
-        found[label] = Style(colour(kind), MARKERS[number % len(MARKERS)])
-    return found
+        styles_by_label[label] = Style(colour(kind), MARKERS[number % len(MARKERS)])
+    return styles_by_label
 
 
 def colour(kind: str) -> str:
-    """The colour of a kind of runner."""
+    """Return the colour of a kind of runner."""
     if kind in RUNNER_COLOURS:
         return RUNNER_COLOURS[kind]
     return OTHERS[hashlib.sha256(kind.encode()).digest()[0] % len(OTHERS)]

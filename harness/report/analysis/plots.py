@@ -1,4 +1,4 @@
-"""Pictures: each function takes a frame of results and returns a matplotlib figure, labelled with units.
+"""Pictures: each function turns a frame of results into a matplotlib figure, labelled with units.
 
     import harness
     from harness.report.analysis import plots
@@ -6,8 +6,8 @@
     figure = plots.distribution(harness.load_results("results/recordings/typical-docker.jsonl"))
     figure.savefig("distribution.svg")
 
-Figures are made without pyplot, so that drawing one changes nothing global; Jupyter shows them after `%matplotlib inline`.
-Each carries what it shows in words, for those who cannot see it: `describe(figure)`.
+Figures are made without pyplot, so that drawing one changes nothing global. Jupyter shows them
+after `%matplotlib inline`. `alt_text(figure)` says in words what a figure shows.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WIDTH = 8.0
 
 
 def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
-    """Where the time goes: a bar for each runner, from the median of each phase, in seconds."""
+    """Draw where the time goes: a bar for each runner, of the medians of its phases in seconds."""
     chosen = _chosen(frame, build)
     labels = _labels(chosen)
     columns = [f"phase_{kind}" for kind in PHASES]
@@ -68,7 +68,7 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         )
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.set_xlabel("median of each phase, in seconds; at its end, of the whole")
+    axes.set_xlabel("seconds: medians of the phases, and of the whole test event at the end")
     axes.set_title(f"Where the time of {_a(build)} goes", loc="left")
     axes.legend(
         ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.22), frameon=False, fontsize="small"
@@ -85,12 +85,13 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
 
 
 def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
-    """Every sample as a point, a row for each runner, on a logarithmic axis of seconds; a bar marks the
-    median.
+    """Draw every sample as a point, a row for each runner, on a logarithmic axis of seconds.
+
+    A bar marks the median.
 
     >>> import harness
-    >>> figure = distribution(harness.load_results("results/recordings/typical-docker.jsonl"), build="full")
-    >>> describe(figure)[:44]
+    >>> frame = harness.load_results("results/recordings/typical-docker.jsonl")
+    >>> alt_text(distribution(frame, build="full"))[:44]
     'Distribution of the samples of a full build.'
     """
     chosen = _chosen(frame, build)
@@ -101,7 +102,7 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     for row, label in enumerate(labels):
         rows = chosen[chosen["runner"] == label]
         values = rows["seconds"].to_numpy(dtype=float)
-        # Spread by rank, not by chance: the same frame gives the same picture.
+        # Spread by rank, not at random: the same frame gives the same picture.
         spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5
         style = styles[label]
         points = axes.scatter(
@@ -116,8 +117,8 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         say(
             points,
             [
-                f"{label}, block {block}: {seconds(each)}"
-                for block, each in zip(rows["block"], values, strict=True)
+                f"{label}, block {block}: {seconds(value)}"
+                for block, value in zip(rows["block"], values, strict=True)
             ],
         )
         middle = float(np.median(values))
@@ -137,23 +138,25 @@ AXES: dict[str, tuple[str, Callable[[float], str]]] = {
     "tree_bytes": ("bytes", lambda value: f"{value / 1e6:g} MB"),
     "tree_files": ("files", lambda value: f"{value:,.0f}"),
 }
-"""By what a tree may grow: the column of a frame, the word for it, and how a figure of it is written."""
+"""The ways in which trees may grow: column of a frame, word for it, and format of its figures."""
 
 
 def grows(frame: pd.DataFrame, of: str = "tree_bytes") -> bool:
-    """Whether there are trees of which one has at least twice as much `of` this (one of AXES) as another."""
+    """Whether the largest tree has at least twice as much of this (one of AXES) as the smallest."""
     sizes = _sizes(frame, of)
     return len(sizes) > 1 and bool(sizes.max() >= 2 * sizes.min())
 
 
 def _sizes(frame: pd.DataFrame, of: str) -> pd.Series[Any]:
-    """How large each tree is, by its name."""
+    """The size of each tree by its name."""
     return frame.dropna(subset=[of]).groupby("tree")[of].median()
 
 
 def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_bytes") -> Figure:
-    """Cost against tree size, both logarithmic: every sample, and for each runner the medians with the exponent by
-    which they grow (see `harness.measure.stats.power_law`): 0 not at all, 1 in proportion. `of` is one of AXES.
+    """Draw cost against tree size, both logarithmic: every sample, and the medians of each runner.
+
+    The legend gives the exponent of each runner's growth (see `harness.measure.stats.power_law`):
+    0 does not grow, 1 grows in proportion. `of` is one of AXES.
 
     Raises UsageError unless at least two sizes of tree were measured.
     """
@@ -161,7 +164,7 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_
     sizes = _sizes(chosen, of)
     if sizes.nunique() < 2:
         raise UsageError(
-            "these results have one size of tree only: measure more with harness scale"
+            "these results have only one size of tree; measure more with harness scale"
         )
     word, written = AXES[of]
     labels = _labels(chosen)
@@ -187,8 +190,8 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_
         say(
             points,
             [
-                f"{label}, {written(at)}: {seconds(each)}"
-                for at, each in zip(where, seconds_of, strict=True)
+                f"{label}, {written(at)}: {seconds(took)}"
+                for at, took in zip(where, seconds_of, strict=True)
             ],
         )
         words = label
@@ -214,14 +217,14 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_
 
 
 def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
-    """Throughput, and the latency of the slowest twentieth, against avatars at once.
+    """Draw throughput, and the latency of the slowest twentieth, against avatars at once.
 
     Raises UsageError unless more than one number of avatars was measured.
     """
     chosen = _chosen(frame, build)
     if chosen["avatars"].nunique() < 2:
         raise UsageError(
-            "these results have one number of avatars only: measure more with harness load"
+            "these results have only one number of avatars; measure more with harness load"
         )
     table = throughput(chosen)
     labels = [label for label in _labels(chosen) if label in set(table["runner"])]
@@ -280,8 +283,10 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
 
 
 def throughput(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each runner and number of avatars at once, with throughput (test events a second, the median over
-    blocks) and tail (seconds, the 95th percentile of latency).
+    """Return a row for each runner and number of avatars at once.
+
+    Its columns are throughput (test events a second, the median over blocks) and tail (seconds, the
+    95th percentile of latency).
     """
     ended = frame.assign(end=frame["at"] + frame["seconds"])
     blocks = ended.groupby(["runner", "avatars", "file", "block"]).agg(
@@ -297,21 +302,21 @@ def throughput(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def alt_text(figure: Figure) -> str:
-    """What a figure of this module shows, in words."""
+    """Say in words what a figure of this module shows."""
     return " ".join(said(figure))
 
 
 def _chosen(frame: pd.DataFrame, build: str) -> pd.DataFrame:
-    """The completed samples of one kind of build. Raises UsageError where there are none."""
-    found = frame[(frame["build"] == build) & (frame["outcome"] == "completed")]
-    if found.empty:
+    """Return the completed samples of one kind of build. Raises UsageError if there are none."""
+    chosen = frame[(frame["build"] == build) & (frame["outcome"] == "completed")]
+    if chosen.empty:
         has = ", ".join(sorted(frame["build"].unique()))
-        raise UsageError(f"there is no completed {build} build in these results; they have: {has}")
-    return found
+        raise UsageError(f"these results have no completed {build} build; they have: {has}")
+    return chosen
 
 
 def _labels(frame: pd.DataFrame) -> list[str]:
-    """The runners in the order of their medians, the floor first."""
+    """Return the runners in the order of their medians, the floor first."""
     medians = frame.groupby("runner")["seconds"].median()
     return sorted(medians.index, key=lambda label: (label != "bare-make", medians[label]))
 
@@ -324,7 +329,7 @@ def _figure(rows: int) -> tuple[Figure, Axes]:
 
 
 def _open_to_the_right(axes: Axes) -> None:
-    """No frame where there is no scale."""
+    """Draw no frame where there is no scale."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 

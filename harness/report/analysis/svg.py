@@ -1,4 +1,4 @@
-"""A figure as SVG within a page: it takes the page's font and colours, and tells its figures to whoever points at them."""
+"""A figure as SVG within a page, with the page's font and colours, and a tooltip for each mark."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ REFERENCE = re.compile(r"#([\w-]+)")
 
 
 def inline(figure: Figure, name: str) -> str:
-    """An `svg` element without a size; `name` keeps its ids apart from those of the page's other pictures.
+    """Return an `svg` element without a size; `name` makes its ids unique within the page.
 
-    Black becomes the page's own colour of text, and any other colour #RRGGBB the custom property `--c-RRGGBB` where the page
-    has one, so that a dark page can lighten it.
+    Black becomes the page's text colour. Any other colour #RRGGBB becomes the custom property
+    `--c-RRGGBB` where the page defines one, so that a dark page can lighten it.
     """
     tips = {}
     for number, artist in enumerate(_artists(figure)):
@@ -36,10 +36,11 @@ def inline(figure: Figure, name: str) -> str:
     for prefix, space in (("", SVG), ("xlink", XLINK)):
         ElementTree.register_namespace(prefix, space)
     root = ElementTree.fromstring(out.getvalue())
-    for tag in ("metadata", "defs"):  # of the document; its one style would hold for the whole page
-        for each in root.findall(f"{{{SVG}}}{tag}"):
-            if tag == "metadata" or each.find(f"{{{SVG}}}style") is not None:
-                root.remove(each)
+    # The one style of the document would apply to the whole page.
+    for tag in ("metadata", "defs"):
+        for element in root.findall(f"{{{SVG}}}{tag}"):
+            if tag == "metadata" or element.find(f"{{{SVG}}}style") is not None:
+                root.remove(element)
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)
     for pointed, words in tips.items():
@@ -56,9 +57,7 @@ def _artists(figure: Figure) -> Iterator[Artist]:
 
 
 def _point(root: ElementTree.Element, name: str, words: tuple[str, ...]) -> None:
-    """Titles, which browsers show on hovering, for what was drawn of one artist: each of its points in turn, or
-    all of it.
-    """
+    """Add titles, which browsers show on hovering, to each point of an artist or to all of it."""
     for group in root.iter(f"{{{SVG}}}g"):
         if group.get("id") != name:
             continue
@@ -72,20 +71,20 @@ def _point(root: ElementTree.Element, name: str, words: tuple[str, ...]) -> None
 
 
 def _rename(root: ElementTree.Element, name: str) -> None:
-    """Keep only the ids that are referred to, and make them this picture's own."""
+    """Keep only the ids that something refers to, and make them unique to this picture."""
     used = set()
-    for each in root.iter():
-        for key, value in each.attrib.items():
+    for element in root.iter():
+        for key, value in element.attrib.items():
             if key != "id" and not key.startswith("aria"):
                 used.update(REFERENCE.findall(value))
-    for each in root.iter():
-        own = each.attrib.pop("id", None)
+    for element in root.iter():
+        own = element.attrib.pop("id", None)
         if own in used:
-            each.set("id", f"{name}-{own}")
-        for key, value in list(each.attrib.items()):
+            element.set("id", f"{name}-{own}")
+        for key, value in list(element.attrib.items()):
             if "#" in value and (key.endswith("href") or "url(" in value):
-                each.set(
-                    key, REFERENCE.sub(lambda found: _prefixed(found.group(1), name, used), value)
+                element.set(
+                    key, REFERENCE.sub(lambda match: _prefixed(match.group(1), name, used), value)
                 )
 
 
@@ -98,8 +97,8 @@ def _prefixed(reference: str, name: str, used: set[str]) -> str:
 
 
 def _recolour(text: str) -> str:
-    def colour(found: re.Match[str]) -> str:
-        value = found.group(1).lower()
+    def colour(match: re.Match[str]) -> str:
+        value = match.group(1).lower()
         return "currentColor" if value == "000000" else f"var(--c-{value}, #{value})"
 
     return re.sub(r"(?<=: )#([0-9a-fA-F]{6})\b", colour, text)

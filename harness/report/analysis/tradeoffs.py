@@ -1,4 +1,4 @@
-"""The trade-offs of the runners, from proofs and figures: nothing in the table is typed in."""
+"""The trade-offs of the runners, computed from proofs and measurements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TAIL = 0.95
-"""The slowest twentieth begins here."""
+"""The quantile at which the slowest twentieth begins."""
 
 PROVEN = {
     "incremental": Property.INCREMENTAL,
@@ -25,41 +25,45 @@ PROVEN = {
 """Columns that come from proofs."""
 
 DISK = ("disk_visible", "disk_extra", "disk_history")
-"""Columns of a frame that say together how much the katas grew."""
+"""Columns of a frame whose sum is how much the katas grew."""
 
 
 def trade_offs(
     frame: pd.DataFrame, findings: pd.DataFrame | None = None, *, build: str = "incremental"
 ) -> pd.DataFrame:
-    """A row for each runner on each engine, the floor included, with the columns
+    """Make a row for each runner on each engine, the floor included, with the columns
 
     - engine, runner;
-    - incremental, atomic, isolated, no uid on the host: `proved`, `refuted`, `unknown`, or `not tried` where the
-      findings (of `load_findings`) have nothing;
-    - coupling: whether the command ran in the katas themselves (`direct`), on a copy that comes back (`by pipe`), or on
-      one that does not (`none`), as the recorded phases show;
-    - copies: how often the tree's bytes were copied in a test event; bytes: piped in and out, at the median;
-    - disk growth: bytes by which a test event made the katas grow, at the median, all files and the history together;
-    - samples, median and tail: seconds until the katas held the result, at the median and at the slowest twentieth;
-      ratio: to bare make, the median of the ratios within blocks; answered and answered ratio: the same two until the
-      output was in hand.
+    - incremental, atomic, isolated, no uid on the host: `proved`, `refuted`, `unknown`, or
+      `not tried` if the findings (from `load_findings`) have none;
+    - coupling: whether the command ran in the katas themselves (`direct`), on a copy that comes
+      back (`by pipe`), or on one that does not (`none`), as the piped bytes show;
+    - copies: how often a test event copied the bytes of the tree;
+    - bytes: piped in and out, the median;
+    - disk growth: bytes that a test event added to the katas, the history included, the median;
+    - samples: their number; median, tail: seconds until the katas held the result, the median and
+      the start of the slowest twentieth;
+    - ratio: to bare make, the median of the ratios within blocks;
+    - answered, answered ratio: like median and ratio, but until the output was in hand.
 
-    NaN where an older recording has nothing.
+    A figure that an older recording lacks is NaN.
 
     Raises UsageError for a frame without a completed build of this kind.
 
     >>> import harness
-    >>> table = trade_offs(harness.load_results("results/recordings/typical-docker.jsonl")).set_index("runner")
-    >>> [str(table.loc[name, "coupling"]) for name in ("katas-volume", "katas-data-container", "tmp")]
+    >>> frame = harness.load_results("results/recordings/typical-docker.jsonl")
+    >>> table = trade_offs(frame).set_index("runner")
+    >>> runners = ("katas-volume", "katas-data-container", "tmp")
+    >>> [str(table.loc[name, "coupling"]) for name in runners]
     ['direct', 'by pipe', 'none']
     """
-    import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
+    import pandas as pd  # noqa: PLC0415 - slow to import
 
     done = frame[(frame["build"] == build) & (frame["outcome"] == "completed")]
     if done.empty:
-        raise UsageError(f"there is no completed {build} build in these results")
+        raise UsageError(f"these results have no completed {build} build")
     moments = ["seconds", "answered_seconds"]
-    # One a block, but where several avatars play at once.
+    # One a block, unless several avatars play at once.
     floor = done[done["runner"] == FLOOR].groupby(["file", "block"])[moments].median()
     known = pd.DataFrame(columns=list(COLUMNS)) if findings is None else findings
     rows = []
@@ -72,8 +76,8 @@ def trade_offs(
                 "engine": engine,
                 "runner": runner,
                 **{
-                    name: "" if runner == FLOOR else status.get(each, "not tried")
-                    for name, each in PROVEN.items()
+                    name: "" if runner == FLOOR else status.get(prop, "not tried")
+                    for name, prop in PROVEN.items()
                 },
                 "coupling": "" if runner == FLOOR else _coupling(samples),
                 "copies": 0 if runner == FLOOR else _copies(samples),
@@ -92,16 +96,14 @@ def trade_offs(
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """The trade-offs in one sentence: on each engine the fastest runner of which everything was proved."""
+    """Name in one sentence the fastest runner on each engine for which everything was proved."""
     runners = table[table["runner"] != FLOOR]
     wanted = "incremental, atomic, isolated and need no uid on the host"
     if not (runners[list(PROVEN)] != "not tried").to_numpy().any():
-        return (
-            f"No proofs of it were given, so it is not known which of these runners are {wanted}."
-        )
+        return f"Without proofs (--proofs) it is unknown which of these runners are {wanted}."
     return (
         f"Fastest of the runners that are {wanted}: "
-        + "; ".join(_best(engine, found) for engine, found in runners.groupby("engine"))
+        + "; ".join(_best(engine, rows) for engine, rows in runners.groupby("engine"))
         + "."
     )
 
@@ -109,7 +111,7 @@ def verdict(table: pd.DataFrame) -> str:
 def _best(engine: object, runners: pd.DataFrame) -> str:
     proven = runners[(runners[list(PROVEN)] == "proved").all(axis=1)]
     if proven.empty:
-        return f"on {engine} none of those measured"
+        return f"on {engine} none of the measured ones"
     best = proven.sort_values("median").to_dict("records")[0]
     cost = f"{seconds(best['median'])} at the median, {best['ratio']:.2f} times a bare make"
     return f"on {engine} {best['runner']}, with {cost}"
@@ -120,7 +122,7 @@ def _growth(samples: pd.DataFrame) -> float:
 
 
 def _ratio(samples: pd.DataFrame, beneath: pd.DataFrame, moment: str) -> float:
-    """The median of the ratios of the time to this moment, to the floor of the same block."""
+    """Return the median, over blocks, of the ratio to the floor of the time until this moment."""
     import pandas as pd  # noqa: PLC0415 - see above
 
     return float(pd.Series(samples[moment].to_numpy() / beneath[moment].to_numpy()).median())
@@ -133,5 +135,5 @@ def _coupling(samples: pd.DataFrame) -> str:
 
 
 def _copies(samples: pd.DataFrame) -> int:
-    """Copying visible files in is one, each pipe another."""
+    """Count one copy for saving the visible files, and one for each pipe."""
     return 1 + int(samples["bytes_in"].median() > 0) + int(samples["bytes_out"].median() > 0)

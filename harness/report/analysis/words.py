@@ -1,4 +1,4 @@
-"""What is drawn, in words: for those who cannot see it, and for whoever points at it."""
+"""What is drawn, in words, for readers who cannot see it and for tooltips."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SAID: WeakKeyDictionary[Artist, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def say(artist: Artist, words: Sequence[str]) -> None:
-    """Give words to a figure (one), a bar (one) or a collection of points (one each)."""
+    """Give words to an artist: one text for a figure or a bar, one for each of several points."""
     _SAID[artist] = tuple(words)
 
 
 def said(artist: Artist) -> tuple[str, ...]:
-    """The words of an artist; none if it was given none."""
+    """Return the words of an artist, empty if it has none."""
     return _SAID.get(artist, ())

@@ -1,7 +1,8 @@
-"""Results in the formats of other tools: one file each, one function each, from a frame to the bytes of a file.
+"""Results in the formats of other tools: each module turns a frame into the bytes of a file.
 
-The frame is what `harness.load_results` gives. Tools that know nothing of blocks get the completed samples of each runner and
-kind of build as one series; the pairing within blocks, on which verdicts rest, is lost to them.
+The frame comes from `harness.load_results`. Tools that do not know blocks get the completed samples
+of each runner and kind of build as one series. They lose the pairing within blocks, on which
+verdicts rest.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ FORMATS = {
     "parquet": "parquet",
     "bencher": "bencher",
 }
-"""The name of a format to its module."""
+"""Each format with its module."""
 
 BINARY = frozenset({"parquet"})
-"""Formats that are no text, for a file alone."""
+"""Formats that are not text and only fit a file."""
 
 
 def export(frame: pd.DataFrame, name: str) -> bytes:
-    """The frame in this format.
+    """Return the frame in this format.
 
     >>> import harness, json
     >>> frame = harness.load_results("results/recordings/typical-docker.jsonl")
     >>> sorted(json.loads(export(frame, "bencher"))["incremental/tmp"]["latency"])
     ['lower_value', 'upper_value', 'value']
 
-    Raises UsageError for an unknown one, for one that needs a library that is not
-    installed, and for a frame without a completed sample.
+    Raises UsageError for an unknown format, for one whose library is not installed, and for a frame
+    without a completed sample.
     """
     if name not in FORMATS:
         raise UsageError(f"there is no format {name}; there are: {', '.join(FORMATS)}")

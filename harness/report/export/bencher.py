@@ -1,4 +1,4 @@
-"""Bencher Metric Format, for continuous benchmarking with Bencher: latencies in nanoseconds, with the quartiles as bounds."""
+"""Bencher Metric Format, for Bencher: latencies in nanoseconds with the quartiles as bounds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def export(frame: pd.DataFrame) -> bytes:
-    """`BUILD/RUNNER` to its median latency; over several engines or trees these come first in the name."""
-    found = list(frame_series(frame))
-    several = len({(each.engine, each.tree) for each in found}) > 1
+    """Map `BUILD/RUNNER` to its median latency; `ENGINE/TREE/` is in front if there are several."""
+    all_series = list(frame_series(frame))
+    several = len({(series.engine, series.tree) for series in all_series}) > 1
     metrics = {}
-    for each in found:
-        lower, middle, upper = np.quantile(np.array(each.seconds) * 1e9, [0.25, 0.5, 0.75])
-        name = f"{each.engine}/{each.tree}/{each.name}" if several else each.name
+    for series in all_series:
+        lower, middle, upper = np.quantile(np.array(series.seconds) * 1e9, [0.25, 0.5, 0.75])
+        name = f"{series.engine}/{series.tree}/{series.name}" if several else series.name
         metrics[name] = {"latency": {"value": middle, "lower_value": lower, "upper_value": upper}}
     return json.dumps(metrics, indent=2).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""Comma-separated values: the frame as it is, a line a sample, UTF-8."""
+"""Comma-separated values in UTF-8: the whole frame, one line for each sample."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ if TYPE_CHECKING:
 
 
 def export(frame: pd.DataFrame) -> bytes:
-    """A header line, then the samples."""
+    """Return a header line, then the samples."""
     return frame.to_csv(index=False, lineterminator="\n").encode()

@@ -1,6 +1,6 @@
-"""The JSON that `hyperfine --export-json` writes, which its own plotting scripts and many dashboards read.
+"""The JSON of `hyperfine --export-json`, which its plotting scripts and many dashboards read.
 
-Fields after hyperfine's documentation of its export format: times in seconds, `stddev` null for one run.
+The fields follow hyperfine's documentation: times are in seconds, `stddev` is null for one run.
 """
 
 from __future__ import annotations
@@ -16,26 +16,28 @@ if TYPE_CHECKING:
 
 
 def export(frame: pd.DataFrame) -> bytes:
-    """A result for each series; its command is `BUILD/RUNNER`."""
+    """Return a result for each series; its command is `BUILD/RUNNER`."""
     return (
-        json.dumps({"results": [_result(each) for each in frame_series(frame)]}, indent=2).encode()
+        json.dumps(
+            {"results": [_result(series) for series in frame_series(frame)]}, indent=2
+        ).encode()
         + b"\n"
     )
 
 
-def _result(found: Series) -> dict[str, Any]:
-    times, processor = found.seconds, found.rows["processor_seconds"].dropna()
+def _result(series: Series) -> dict[str, Any]:
+    times, processor = series.seconds, series.rows["processor_seconds"].dropna()
     return {
-        "command": found.name,
+        "command": series.name,
         "mean": statistics.fmean(times),
         "stddev": statistics.stdev(times) if len(times) > 1 else None,
         "median": statistics.median(times),
-        # Processor time of the command: the two are not told apart, so all of it stands under the first.
+        # We record the processor time of the command as one figure, so all of it goes here.
         "user": processor.mean() if len(processor) else 0.0,
         "system": 0.0,
         "min": min(times),
         "max": max(times),
         "times": times,
-        "exit_codes": [int(each) for each in found.rows["status"].fillna(0)],
-        "parameters": {"engine": found.engine, "tree": found.tree},
+        "exit_codes": [int(status) for status in series.rows["status"].fillna(0)],
+        "parameters": {"engine": series.engine, "tree": series.tree},
     }

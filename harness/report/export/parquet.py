@@ -1,4 +1,4 @@
-"""Apache Parquet: the frame as it is, with its types, for DuckDB, Spark, Polars and the like."""
+"""Apache Parquet: the whole frame with its types, for DuckDB, Spark, Polars and the like."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def export(frame: pd.DataFrame) -> bytes:
-    """Raises UsageError where pyarrow is not installed."""
+    """Return the frame as Parquet. Raises UsageError if pyarrow is not installed."""
     out = io.BytesIO()
     try:
         frame.to_parquet(out, engine="pyarrow", index=False)

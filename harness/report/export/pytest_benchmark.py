@@ -1,6 +1,6 @@
-"""The JSON that pytest-benchmark stores, for `pytest-benchmark compare` and whatever else reads it.
+"""The JSON that pytest-benchmark stores, for `pytest-benchmark compare` and other readers.
 
-Its fields are those of pytest-benchmark 5 (`Stats.fields`); groups are the kinds of build.
+The fields are those of pytest-benchmark 5 (`Stats.fields`). Each kind of build is a group.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = "5.0.0"
-"""Of pytest-benchmark: the first whose files look like this."""
+"""The first version of pytest-benchmark that writes such files."""
 
 FENCE = 1.5
-"""Interquartile ranges beyond the quartiles from which a sample counts as an outlier (Tukey, 1977)."""
+"""A sample so many interquartile ranges beyond the quartiles is an outlier (Tukey, 1977)."""
 
 
 def export(frame: pd.DataFrame) -> bytes:
-    """A benchmark for each series."""
-    found = list(frame_series(frame))
+    """Return a benchmark for each series."""
+    all_series = list(frame_series(frame))
     return (
         json.dumps(
             {
-                "machine_info": {"node": found[0].engine, "machine": found[0].engine},
+                "machine_info": {"node": all_series[0].engine, "machine": all_series[0].engine},
                 "commit_info": {},
-                "benchmarks": [_benchmark(each) for each in found],
+                "benchmarks": [_benchmark(series) for series in all_series],
                 "datetime": datetime.now(UTC).isoformat(),
                 "version": VERSION,
             },
@@ -42,26 +42,26 @@ def export(frame: pd.DataFrame) -> bytes:
     )
 
 
-def _benchmark(found: Series) -> dict[str, Any]:
+def _benchmark(series: Series) -> dict[str, Any]:
     return {
-        "group": f"{found.build} build, {found.tree} on {found.engine}",
-        "name": found.runner,
-        "fullname": f"{found.tree}/{found.engine}/{found.build}::{found.runner}",
+        "group": f"{series.build} build, {series.tree} on {series.engine}",
+        "name": series.runner,
+        "fullname": f"{series.tree}/{series.engine}/{series.build}::{series.runner}",
         "params": None,
         "param": None,
-        "extra_info": {"engine": found.engine, "tree": found.tree, "build": found.build},
+        "extra_info": {"engine": series.engine, "tree": series.tree, "build": series.build},
         "options": {"disable_gc": False, "timer": "monotonic_ns", "min_rounds": 1, "warmup": False},
-        "stats": _stats(found.seconds),
+        "stats": _stats(series.seconds),
     }
 
 
 def _stats(times: list[float]) -> dict[str, Any]:
     mean, ordered = statistics.fmean(times), sorted(times)
     stddev = statistics.stdev(times) if len(times) > 1 else 0.0
-    q1, median, q3 = (float(each) for each in np.quantile(ordered, [0.25, 0.5, 0.75]))
+    q1, median, q3 = (float(time) for time in np.quantile(ordered, [0.25, 0.5, 0.75]))
     low, high = q1 - FENCE * (q3 - q1), q3 + FENCE * (q3 - q1)
-    beyond = sum(not low <= each <= high for each in times)
-    deviant = sum(abs(each - mean) > stddev for each in times)
+    beyond = sum(not low <= time <= high for time in times)
+    deviant = sum(abs(time - mean) > stddev for time in times)
     return {
         "min": ordered[0],
         "max": ordered[-1],
@@ -75,8 +75,8 @@ def _stats(times: list[float]) -> dict[str, Any]:
         "iqr_outliers": beyond,
         "stddev_outliers": deviant,
         "outliers": f"{deviant};{beyond}",
-        "ld15iqr": min(each for each in ordered if each >= low),
-        "hd15iqr": max(each for each in ordered if each <= high),
+        "ld15iqr": min(time for time in ordered if time >= low),
+        "hd15iqr": max(time for time in ordered if time <= high),
         "ops": len(times) / sum(times),
         "total": sum(times),
         "data": times,

@@ -1,4 +1,4 @@
-"""The completed samples of a frame as series, for tools that know nothing of blocks."""
+"""The completed samples of a frame as series, for tools that do not know blocks."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ class Series:
     """One runner and one kind of build on one engine and tree."""
 
     runner: str
+    """The name of an arm."""
     build: str
+    """The kind of build, which is a scenario."""
     engine: str
+    """As the result file describes it."""
     tree: str
-    rows: pd.DataFrame  # its samples, in the order in which they were taken
+    """The name of the tree."""
+    rows: pd.DataFrame
+    """Its samples in the order in which they were taken."""
 
     @property
     def seconds(self) -> list[float]:
-        """Wall time of each sample."""
-        return [float(each) for each in self.rows["seconds"]]
+        """The wall time of each sample in seconds."""
+        return [float(value) for value in self.rows["seconds"]]
 
     @property
     def name(self) -> str:
@@ -34,12 +39,13 @@ class Series:
 
 
 def frame_series(frame: pd.DataFrame) -> Iterator[Series]:
-    """A series for each runner and kind of build, of each engine and tree. Raises UsageError where no sample
-    has completed.
+    """Yield a series for each runner and kind of build on each engine and tree.
+
+    Raises UsageError if no sample completed.
     """
     done = frame[frame["outcome"] == "completed"]
     if done.empty:
-        raise UsageError("no sample in these results has completed: there is nothing to export")
+        raise UsageError("no sample in these results completed, so there is nothing to export")
     for (engine, tree, build, runner), rows in done.groupby(
         ["engine", "tree", "build", "runner"], sort=True
     ):

@@ -1,4 +1,4 @@
-"""The views of the gate's one verdict, a file each. What several of them say is said here."""
+"""The views of the gate's verdict, one file each, and the lines that several of them share."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ from harness.measure.stats import VerdictState
 
 HEADLINES = {
     VerdictState.PASSED: "passed: every budget is kept",
-    VerdictState.REGRESSED: "regressed: not every budget is kept",
-    VerdictState.INCONCLUSIVE: "inconclusive: no budget is broken, but not all can be decided",
+    VerdictState.REGRESSED: "regressed: at least one budget is broken",
+    VerdictState.INCONCLUSIVE: "inconclusive: no budget is broken, but not all are decided",
 }
 
 
 def headline(verdict: Verdict) -> str:
-    """The verdict in one line."""
-    states = Counter(each.state for each in verdict.rulings)
+    """Return the verdict in one line."""
+    states = Counter(ruling.state for ruling in verdict.rulings)
     counts = ", ".join(f"{states[state]} {state}" for state in VerdictState if states[state])
     return f"{HEADLINES[verdict.state]} ({counts})"
 
 
 def measured_where(verdict: Verdict) -> str:
-    """What was measured, on what, in one line; empty where it is not known."""
+    """Return what was measured on what, in one line; empty if unknown."""
     facts, engine = verdict.facts, verdict.facts.get("engine", {})
     parts = (facts.get("tree"), engine.get("engine"), engine.get("storage driver"))
     return ", ".join(str(each) for each in parts if each)
 
 
 def notes(verdict: Verdict) -> list[str]:
-    """What a reader must know besides: the noise, what was seen in the blocks, and the remarks."""
+    """Return what else a reader must know: the noise, odd blocks, and the remarks."""
     found = [
         f"{each.runner} against itself ({each.scenario}): {each.interval.estimate:.3f} "
-        f"({each.interval.low:.3f} to {each.interval.high:.3f}), from block to block {each.scatter - 1:.0%}"
+        f"({each.interval.low:.3f} to {each.interval.high:.3f}), "
+        f"varies by {each.scatter - 1:.0%} from block to block"
         for each in verdict.noise
     ]
     return [*found, *(line for each in verdict.rulings for line in _seen(each)), *verdict.remarks]
 
 
 def _seen(ruling: Ruling) -> list[str]:
-    """What was seen in its blocks; none of them was left out."""
-    found = []
+    """Return what was odd about its blocks."""
+    lines = []
     if ruling.outliers:
-        found.append(f"{ruling.outliers} of {ruling.blocks} blocks lie far from the rest")
+        lines.append(f"{ruling.outliers} of {ruling.blocks} blocks lie far from the rest")
     if ruling.warm_up:
-        found.append(f"the first {ruling.warm_up} blocks were unlike the rest, as if warming up")
-    return [f"{ruling.name}: {each}; they are part of the interval" for each in found]
+        lines.append(f"the first {ruling.warm_up} blocks differ from the rest, as in a warm-up")
+    return [f"{ruling.name}: {line}; the interval includes them" for line in lines]

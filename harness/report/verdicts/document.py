@@ -13,13 +13,13 @@ _SCHEMA = 1
 
 
 def render(verdict: Verdict) -> str:
-    """All of it. An interval that is open at the top has `null` there, since JSON has no infinity."""
+    """Return everything. The end of an open interval is null, since JSON has no infinity."""
     document = {
         "schema": _SCHEMA,
         "verdict": verdict.state,
         "exit_status": verdict.exit_status,
-        "rulings": [asdict(each) for each in verdict.rulings],
-        "noise": [asdict(each) for each in verdict.noise],
+        "rulings": [asdict(ruling) for ruling in verdict.rulings],
+        "noise": [asdict(noise) for noise in verdict.noise],
         "remarks": list(verdict.remarks),
         "facts": dict(verdict.facts),
     }
@@ -28,7 +28,7 @@ def render(verdict: Verdict) -> str:
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The verdict as annotations of GitHub Actions: workflow commands, a line each, on stdout."""
+"""The verdict as annotations of GitHub Actions: workflow commands on stdout, one in each line."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _COMMANDS = {
 
 
 def render(verdict: Verdict) -> str:
-    """An annotation for each budget that is not kept, or one notice that all are."""
-    found = [each for each in verdict.rulings if each.state is not VerdictState.PASSED]
-    lines = [_command(each.state, each.name, each.says) for each in found]
+    """Return an annotation for each budget that is not passed, or one notice if all are."""
+    rulings = [ruling for ruling in verdict.rulings if ruling.state is not VerdictState.PASSED]
+    lines = [_command(ruling.state, ruling.name, ruling.says) for ruling in rulings]
     return "".join(lines or [_command(VerdictState.PASSED, "Performance gate", headline(verdict))])
 
 
@@ -26,8 +26,8 @@ def _command(state: VerdictState, title: str, message: str) -> str:
 
 
 def _escape(text: str, also: str = "") -> str:
-    """As the runner of GitHub Actions takes it apart again (actions/toolkit, command.ts)."""
-    text = shown(text)  # a job's log obeys a terminal's commands too
-    for each in "%\n" + also:
-        text = text.replace(each, f"%{ord(each):02X}")
+    """Escape text as GitHub Actions expects it (actions/toolkit, command.ts)."""
+    text = shown(text)  # a job's log obeys terminal commands too
+    for letter in "%\n" + also:
+        text = text.replace(letter, f"%{ord(letter):02X}")
     return text

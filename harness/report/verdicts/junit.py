@@ -1,6 +1,6 @@
-"""The verdict as JUnit XML, which every CI system shows: a test case a budget.
+"""The verdict as JUnit XML, which every CI system shows: a test case for each budget.
 
-What regressed is a failure. What is inconclusive is an error, since a skipped test looks green.
+A regressed budget is a failure. An inconclusive one is an error, since a skipped test looks green.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _TAGS = {VerdictState.REGRESSED: "failure", VerdictState.INCONCLUSIVE: "error"}
 
 
 def render(verdict: Verdict) -> str:
-    """One test suite; the notes are its output."""
+    """Return one test suite, with the notes as its output."""
     counts = {
         "tests": len(verdict.rulings),
-        "failures": sum(each.state is VerdictState.REGRESSED for each in verdict.rulings),
-        "errors": sum(each.state is VerdictState.INCONCLUSIVE for each in verdict.rulings),
+        "failures": sum(ruling.state is VerdictState.REGRESSED for ruling in verdict.rulings),
+        "errors": sum(ruling.state is VerdictState.INCONCLUSIVE for ruling in verdict.rulings),
     }
     attributes = {name: str(count) for name, count in counts.items()}
     root = xml.Element("testsuites", attributes)
     suite = xml.SubElement(
         root, "testsuite", {"name": "harness gate", "skipped": "0", **attributes}
     )
-    for each in verdict.rulings:
-        _case(suite, each)
+    for ruling in verdict.rulings:
+        _case(suite, ruling)
     xml.SubElement(suite, "system-out").text = _clean(
         "\n".join([headline(verdict), measured_where(verdict), *notes(verdict)])
     )
@@ -53,7 +53,7 @@ def _case(suite: xml.Element, ruling: Ruling) -> None:
 
 
 def _clean(text: str) -> str:
-    """Without the characters that XML 1.0 has no way to write."""
+    """Replace the characters that XML 1.0 cannot hold."""
     return re.sub(
         r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text
     )

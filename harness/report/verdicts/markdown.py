@@ -1,4 +1,4 @@
-"""The verdict in Markdown, for a comment or a job's summary."""
+"""The verdict in Markdown, for a comment or a job summary."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _SIGNS = {
 
 
 def render(verdict: Verdict) -> str:
-    """A table with a row a budget, and the notes below."""
+    """Return a table with a row for each budget, and the notes below."""
     lines = [f"### Performance gate: {headline(verdict)}", ""]
     if place := measured_where(verdict):
         lines += [_escape(place), ""]
     lines += ["| | runner, scenario | budget | found |", "|---|---|---|---|"]
-    lines += [_row(each) for each in verdict.rulings]
-    if found := notes(verdict):
-        lines += ["", *(f"- {_escape(each)}" for each in found)]
+    lines += [_row(ruling) for ruling in verdict.rulings]
+    if remarks := notes(verdict):
+        lines += ["", *(f"- {_escape(line)}" for line in remarks)]
     return "\n".join(lines) + "\n"
 
 
 def _row(ruling: Ruling) -> str:
     budget = f"{ruling.metric.replace('_', ' ')} {ruling.budget}"
     cells = (_SIGNS[ruling.state], f"{ruling.runner}, {ruling.scenario}", budget, ruling.says)
-    return f"| {' | '.join(_escape(each) for each in cells)} |"
+    return f"| {' | '.join(_escape(cell) for cell in cells)} |"
 
 
 def _escape(text: str) -> str:
-    """So that it is shown as it is, and stays in its cell."""
-    for each in "\\`*_[]<>|#":
-        text = text.replace(each, f"\\{each}")
+    """Escape text so that it shows unchanged and stays in its cell."""
+    for letter in "\\`*_[]<>|#":
+        text = text.replace(letter, f"\\{letter}")
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""The verdict on a terminal: it reads the same without colours."""
+"""The verdict on a terminal; it reads the same without colours."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _SIGNS = {
 
 
 def render(verdict: Verdict) -> RenderableType:
-    """The budgets under their headings, what was found below each, the notes, and the verdict last."""
+    """Show the budgets under headings with what was found, then the notes, then the verdict."""
     return Group(*_parts(verdict))
 
 
 def _parts(verdict: Verdict) -> Iterator[RenderableType]:
     if place := measured_where(verdict):
         yield Text(place, "dim")
-    headings = dict.fromkeys((each.runner, each.scenario) for each in verdict.rulings)
+    headings = dict.fromkeys((ruling.runner, ruling.scenario) for ruling in verdict.rulings)
     for runner, scenario in headings:
         yield Text(f"{runner}, {scenario}", "bold")
-        for each in verdict.rulings:
-            if (each.runner, each.scenario) == (runner, scenario):
-                yield from _ruling(each)
+        for ruling in verdict.rulings:
+            if (ruling.runner, ruling.scenario) == (runner, scenario):
+                yield from _ruling(ruling)
     for line in notes(verdict):
         yield Text(f"note: {line}", "dim")
     yield Text(headline(verdict), _SIGNS[verdict.state][1])
