@@ -154,7 +154,7 @@ def test_a_killed_run_leaves_a_file_that_says_so(tmp_path: Path) -> None:
 def test_a_result_is_never_written_over(tmp_path: Path) -> None:
     """A figure that was measured is not lost by measuring again."""
     (tmp_path / "r.jsonl").write_text("mine")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         ResultFile(tmp_path / "r.jsonl", FACTS)
     assert (tmp_path / "r.jsonl").read_text() == "mine"
 

@@ -52,7 +52,7 @@ class ResultFile:
         try:
             self._file: IO[str] = path.open("x", encoding="utf-8")
         except FileExistsError:
-            raise UsageError(f"{path} exists already; remove it or give another --out") from None
+            raise UsageError(f"{path} already exists; remove it or give another --out") from None
         except OSError as error:
             raise UsageError(
                 f"{path} cannot be written: {error.strerror}; give another --out"
