@@ -1,1 +1,4 @@
-"""What also runs inside a keeper: the standard library alone. A keeper's program is this folder."""
+"""The part of the harness that also runs inside keepers, with the standard library alone.
+
+A keeper's program is this folder.
+"""

@@ -1,4 +1,4 @@
-"""One file of the katas as a whole: old or new, never half of it."""
+"""Files of the katas that are written atomically: always old or new, never half of it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from harness.inside.errors import KatasError
 
 Sync = Callable[[int], object]
-"""Forces what is written to the disk, given the open file: sync_file or sync_disk of harness.inside.disk."""
+"""Forces an open file to the disk: `sync_file` or `sync_disk` of `harness.inside.disk`."""
 
 
 def write(path: str, content: bytes, temporary: str = "", *, sync: Sync | None = None) -> None:
-    """Make the file old or new, never half of it; with `sync` even where the power fails, which not every file system
-    promises without. Raises OSError. The caller holds the lock of the folder.
+    """Replace the file's content in one step. The caller holds the folder's lock. Raises OSError.
 
-    What a crash leaves is overwritten next time; git overlooks it, by the `.lock` that its own files in
-    the making have too.
+    With `sync`, this also holds after a power failure, which not every file system promises
+    otherwise. After a crash, the next write overwrites the temporary file. Its name ends in
+    `.lock`, like git's own temporary files, so git ignores it.
     """
     temporary = temporary or f"{path}.lock"
     try:
@@ -36,7 +36,7 @@ def write(path: str, content: bytes, temporary: str = "", *, sync: Sync | None =
 
 
 def read(path: str) -> bytes:
-    """What the file holds; nothing where there is none. Raises OSError."""
+    """Return the file's content; empty if there is no file. Raises OSError."""
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -45,7 +45,7 @@ def read(path: str) -> bytes:
 
 
 def parse_json(path: str, content: bytes) -> Any:
-    """What the file at this path says. Raises KatasError for anything but JSON."""
+    """Parse the content of the file at this path. Raises KatasError if it is not JSON."""
     try:
         return json.loads(content)
     except ValueError as error:
@@ -53,8 +53,8 @@ def parse_json(path: str, content: bytes) -> Any:
 
 
 def damaged(path: str) -> KatasError:
-    """The error for a file whose content is nothing that the harness wrote."""
+    """Return the error for a file that the harness cannot have written."""
     return KatasError(
-        f"{path} is damaged: it is not what a harness writes; put it back from a backup, or remove the avatar, "
-        "or the kata where it is increments.json, with `harness katas remove`"
+        f"{path} is damaged: the harness cannot have written it; restore it from a backup, or use "
+        "`harness katas remove` to remove the avatar, or the kata if it is increments.json"
     )

@@ -75,11 +75,14 @@ def _inode(name: str) -> int:
     """Return the inode in a handle, for the file systems that can hold layers."""
     data = bytes.fromhex(name)
     kind, handle = data[TYPE], data[_HEADER:]
-    if kind == 1 and len(handle) == 8:  # ext4, xfs, f2fs: inode and generation
+    # ext4, xfs, f2fs: inode and generation.
+    if kind == 1 and len(handle) == 8:
         return int.from_bytes(handle[:4], "little")
-    if kind == 1 and len(handle) == 12:  # tmpfs: generation and inode
+    # tmpfs: generation and inode.
+    if kind == 1 and len(handle) == 12:
         return int.from_bytes(handle[4:], "little")
-    if kind in (0x81, 0x4D):  # xfs with large inodes, btrfs
+    # xfs with large inodes, and btrfs: inode first.
+    if kind in (0x81, 0x4D):
         return int.from_bytes(handle[:8], "little")
     raise KatasError(
         f"the file system's handles have an unknown form (type {kind}), which layers need to keep "

@@ -69,8 +69,8 @@ def make_staging(avatar: str, mode: int = 0o755) -> None:
     try:
         if not can_exchange(staging):
             raise KatasError(
-                f"the file system of {avatar} cannot exchange two folders in one step, which atomic "
-                "test events need; keep the katas on ext4, xfs, btrfs or tmpfs"
+                f"the file system of {avatar} cannot exchange two folders in one step, "
+                "which atomic test events need; keep the katas on ext4, xfs, btrfs or tmpfs"
             )
         _try_to_move(sandbox, staging)
     except BaseException:
@@ -91,8 +91,8 @@ def _try_to_move(sandbox: str, staging: str) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV):
             raise KatasError(
-                f"{sandbox} cannot be exchanged for another folder ({error.strerror}), which atomic "
-                "test events need: it must not be a mount point or have a flag that chattr(1) sets"
+                f"{sandbox} cannot be exchanged for another folder ({error.strerror}), "
+                "which atomic test events need: it must not be a mount point or have a flag that chattr(1) sets"
             ) from error
     finally:
         os.rmdir(obstacle)

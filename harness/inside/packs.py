@@ -1,7 +1,8 @@
-"""Packs, as git has them (gitformat-pack(5)): many objects in one file, with an index beside it, both of version 2.
+"""Git packs (gitformat-pack(5)): many objects in one file, with an index beside it.
 
-An object is written whole, or as what differs from an older one: the middle between what both begin and end with, which of
-a tree, a source after an edit or the output of a test is most of the time nearly nothing.
+Both files have version 2. An object is written whole, or as a delta against an older one that keeps
+their common beginning and end. Between two versions of a tree, of a source after an edit, or of a
+test's output, the part in the middle is mostly tiny.
 """
 
 from __future__ import annotations
@@ -19,32 +20,35 @@ from harness.inside.disk import sync_file, sync_folder
 
 TYPES = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
 DELTA = 6
-"""An entry that tells how far before it is what it differs from."""
+"""Type of an entry that is a delta; it says how far before it its base is (OFS_DELTA)."""
 
 HEADER, FANOUT = struct.Struct(">4sLL"), struct.Struct(">256L")
 _INDEX = b"\xfftOc\0\0\0\x02"
 NAME, NUMBER, FAR = 20, 4, 8
 FAR_FLAG = 1 << 31
 _MOST = 0xFFFFFF
-"""The bytes that one instruction of a delta copies at most."""
+"""Bytes that one instruction of a delta can copy."""
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """What an index says of one object."""
+    """What an index says about one object."""
 
     name: bytes
-    check: int  # CRC-32 of the entry
+    # CRC-32 of the entry as it is in the pack.
+    check: int
+    # Where the entry begins in the pack, in bytes.
     offset: int
 
 
 def folder_of(history: str) -> str:
+    """Return the folder of a history's packs."""
     return os.path.join(history, "objects", "pack")
 
 
 def complete_packs(history: str) -> list[str]:
-    """The paths of all packs that have an index, without their endings. Raises OSError."""
+    """Return the paths of all packs that have an index, without extension. Raises OSError."""
     try:
         names = set(os.listdir(folder_of(history)))
     except FileNotFoundError:
@@ -54,18 +58,21 @@ def complete_packs(history: str) -> list[str]:
 
 
 def holding(history: str, names: Iterable[str]) -> set[str]:
-    """Those of these objects that are in packs. Raises OSError."""
-    left, found = {bytes.fromhex(name): name for name in names}, set()
+    """Return which of these objects are in packs. Raises OSError."""
+    left, packed = {bytes.fromhex(name): name for name in names}, set()
     for pack in complete_packs(history):
         if not left:
             break
         for name in list(_in_index(pack, left)):
-            found.add(left.pop(name))
-    return found
+            packed.add(left.pop(name))
+    return packed
 
 
 def pack_entries(pack: str) -> list[_Entry]:
-    """What an index lists, in the order of the pack. Raises OSError, and ValueError for an index that cannot be read."""
+    """Return what an index lists, in the order of the pack.
+
+    Raises OSError, and ValueError for an index that cannot be understood.
+    """
     with open(f"{pack}.idx", "rb") as file:
         data = file.read()
     count = _fanout(data)[255]
@@ -75,21 +82,21 @@ def pack_entries(pack: str) -> list[_Entry]:
     far = offsets + count * NUMBER
     if len(data) < far + 2 * NAME:
         raise ValueError("an index ends too early")
-    found = []
-    for each in range(count):
-        (offset,) = struct.unpack_from(">L", data, offsets + each * NUMBER)
+    entries = []
+    for place in range(count):
+        (offset,) = struct.unpack_from(">L", data, offsets + place * NUMBER)
         if offset & FAR_FLAG:
             (offset,) = struct.unpack_from(">Q", data, far + (offset ^ FAR_FLAG) * FAR)
-        (check,) = struct.unpack_from(">L", data, checks + each * NUMBER)
-        found.append(_Entry(data[names + each * NAME :][:NAME], check, offset))
-    return sorted(found, key=lambda each: each.offset)
+        (check,) = struct.unpack_from(">L", data, checks + place * NUMBER)
+        entries.append(_Entry(data[names + place * NAME :][:NAME], check, offset))
+    return sorted(entries, key=lambda entry: entry.offset)
 
 
 class PackWriter:
-    """Writes one pack; `publish` is what makes it one."""
+    """Writes one pack, which git sees once it is published."""
 
     def __init__(self, file: BufferedRandom) -> None:
-        """`file` is an empty one, to be written and read."""
+        """Begin a pack in an empty file that is open for reading and writing."""
         self._file = file
         self._entries: dict[bytes, _Entry] = {}
         self._end = file.write(HEADER.pack(b"PACK", 2, 0))
@@ -101,7 +108,10 @@ class PackWriter:
         return name in self._entries
 
     def add(self, name: bytes, kind: str, size: int, pieces: Iterable[bytes]) -> None:
-        """An object as it is. Raises OSError, and ValueError, with nothing added, for one that is not what its name says."""
+        """Add a whole object. Raises OSError.
+
+        Raises ValueError, with nothing added, if the content does not have this name.
+        """
         check = hashlib.sha1(f"{kind} {size}\0".encode(), usedforsecurity=False)
         start = self._end
 
@@ -113,7 +123,7 @@ class PackWriter:
         try:
             crc, end = self._write(_head(TYPES[kind], size), checked())
             if check.digest() != name:
-                raise ValueError("an object is not what its name says")
+                raise ValueError("the content of an object does not match its name")
         except (ValueError, KeyError) as error:
             self._file.truncate(start)
             self._file.seek(start)
@@ -121,20 +131,23 @@ class PackWriter:
         self._note(name, crc, end)
 
     def add_delta(self, name: bytes, base: bytes, difference: bytes) -> None:
-        """An object as it differs from one that was added. Raises OSError."""
+        """Add an object as a delta against one that was added before. Raises OSError."""
         back = _back(self._end - self._entries[base].offset)
         self._note(name, *self._write(_head(DELTA, len(difference)) + back, [difference]))
 
     def copy(self, pack: str) -> None:
-        """All objects of another pack, as they are: what they differ from comes along, as far before them. Raises OSError,
-        and ValueError where the pack cannot be understood.
+        """Copy all entries of another pack unchanged.
+
+        The distances between deltas and their bases stay the same.
+
+        Raises OSError, and ValueError if the pack cannot be understood.
         """
         listed = pack_entries(pack)
         with open(f"{pack}.pack", "rb") as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(HEADER.size)
             if head != HEADER.pack(b"PACK", 2, len(listed)):
-                raise ValueError("it does not go with its index")
+                raise ValueError("it does not match its index")
             check = _sha1()
             check.update(head)
             left, moved = size - HEADER.size - NAME, self._end - HEADER.size
@@ -143,14 +156,16 @@ class PackWriter:
                 self._file.write(data)
                 left -= len(data)
             if file.read(NAME) != check.digest():
-                raise ValueError("it is not what it was when it was written")
-        for each in listed:
-            self._entries[each.name] = _Entry(each.name, each.check, each.offset + moved)
+                raise ValueError("its checksum is wrong")
+        for entry in listed:
+            self._entries[entry.name] = _Entry(entry.name, entry.check, entry.offset + moved)
         self._end += size - HEADER.size - NAME
 
     def publish(self, folder: str, index: str) -> str:
-        """Finish the pack, on the disk for sure, under the name that it gets in this folder; `index` is that of a file for
-        its index in the making. Returns its path, without its ending. Raises OSError.
+        """Finish the pack, force it to the disk and give it its name in this folder.
+
+        `index` is the path of a temporary file for its index. Returns the path without extension.
+        Raises OSError.
         """
         file = self._file
         file.seek(0)
@@ -168,16 +183,16 @@ class PackWriter:
             out.flush()
             sync_file(out.fileno())
         stem = os.path.join(folder, f"pack-{trailer.hex()}")
-        for each in (index, file.name):
-            os.chmod(each, 0o444)
-        # An index without a pack is nothing to git; a pack without an index would be something that is left.
+        for path in (index, file.name):
+            os.chmod(path, 0o444)
+        # Git ignores an index without a pack; a pack without an index would never be cleaned up.
         os.rename(index, f"{stem}.idx")
         os.rename(file.name, f"{stem}.pack")
         sync_folder(folder)
         return stem
 
     def _write(self, head: bytes, pieces: Iterable[bytes]) -> tuple[int, int]:
-        """Returns the CRC-32, and where the next entry begins."""
+        """Write an entry; return its CRC-32 and the offset of the next entry."""
         deflate = zlib.compressobj()
         crc, end = zlib.crc32(head), self._end + self._file.write(head)
         for piece in pieces:
@@ -193,26 +208,26 @@ class PackWriter:
     def _index(self, trailer: bytes) -> bytes:
         listed = [self._entries[name] for name in sorted(self._entries)]
         counts = [0] * 256
-        for each in listed:
-            counts[each.name[0]] += 1
+        for entry in listed:
+            counts[entry.name[0]] += 1
         sums, total = [], 0
         for count in counts:
             total += count
             sums.append(total)
         near: list[int] = []
         far: list[int] = []
-        for each in listed:
-            if each.offset < FAR_FLAG:
-                near.append(each.offset)
+        for entry in listed:
+            if entry.offset < FAR_FLAG:
+                near.append(entry.offset)
             else:
                 near.append(FAR_FLAG | len(far))
-                far.append(each.offset)
+                far.append(entry.offset)
         data = b"".join(
             [
                 _INDEX,
                 FANOUT.pack(*sums),
-                *(each.name for each in listed),
-                struct.pack(f">{len(listed)}L", *(each.check for each in listed)),
+                *(entry.name for entry in listed),
+                struct.pack(f">{len(listed)}L", *(entry.check for entry in listed)),
                 struct.pack(f">{len(near)}L", *near),
                 struct.pack(f">{len(far)}Q", *far),
                 trailer,
@@ -222,7 +237,7 @@ class PackWriter:
 
 
 def delta_instructions(base: bytes, content: bytes) -> bytes:
-    """The instructions that make `content` of `base`."""
+    """Return the instructions that make `content` from `base`."""
     most = min(len(base), len(content))
     front = _common(base, content, most)
     back = _common(base[::-1], content[::-1], most - front)
@@ -239,7 +254,10 @@ def delta_instructions(base: bytes, content: bytes) -> bytes:
 
 
 def _common(one: bytes, other: bytes, most: int) -> int:
-    """How many bytes both begin with, at most so many; by halves, since comparing slices takes next to no time."""
+    """Return how many bytes both begin with, at most `most`.
+
+    This halves the range, because comparing slices takes almost no time.
+    """
     least = 0
     while least < most:
         half = (least + most + 1) // 2
@@ -262,32 +280,38 @@ def _cut(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def _length(number: int) -> bytes:
-    """Seven bits a byte, the lowest first."""
-    found = bytearray()
+    """Encode a number, seven bits a byte, lowest bits first."""
+    encoded = bytearray()
     while number > 0x7F:
-        found.append(0x80 | number & 0x7F)
+        encoded.append(0x80 | number & 0x7F)
         number >>= 7
-    found.append(number)
-    return bytes(found)
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def _head(kind: int, size: int) -> bytes:
-    """Of an entry: its type, and how many bytes its content has before it is compressed."""
+    """Return the head of an entry: its type, and the size of its content before compression."""
     first = kind << 4 | size & 0xF
     return bytes([first | 0x80]) + _length(size >> 4) if size >> 4 else bytes([first])
 
 
 def _back(distance: int) -> bytes:
-    """Seven bits a byte, the highest first, with one added for each but the last."""
-    found = [distance & 0x7F]
+    """Encode a distance, seven bits a byte, highest bits first.
+
+    Each byte but the last has one added (gitformat-pack(5), "offset encoding").
+    """
+    encoded = [distance & 0x7F]
     while distance := distance >> 7:
         distance -= 1
-        found.append(0x80 | distance & 0x7F)
-    return bytes(reversed(found))
+        encoded.append(0x80 | distance & 0x7F)
+    return bytes(reversed(encoded))
 
 
 def _in_index(pack: str, names: Iterable[bytes]) -> Iterator[bytes]:
-    """Those that an index lists; none where it is of another version, or has just been removed."""
+    """Yield which of these objects an index lists.
+
+    Yields nothing if the index has another version or was just removed.
+    """
     try:
         with (
             open(f"{pack}.idx", "rb") as file,
@@ -297,13 +321,14 @@ def _in_index(pack: str, names: Iterable[bytes]) -> Iterator[bytes]:
             begin = len(_INDEX) + FANOUT.size
             for name in names:
                 low, high = (
-                    begin + NAME * (sums[each] if each >= 0 else 0)
-                    for each in (name[0] - 1, name[0])
+                    begin + NAME * (sums[first] if first >= 0 else 0)
+                    for first in (name[0] - 1, name[0])
                 )
-                found = data.find(name, low, high)
-                while found >= 0 and (found - begin) % NAME:
-                    found = data.find(name, found + 1, high)
-                if found >= 0:
+                # A match must begin where a name begins, not inside one.
+                place = data.find(name, low, high)
+                while place >= 0 and (place - begin) % NAME:
+                    place = data.find(name, place + 1, high)
+                if place >= 0:
                     yield name
     except (FileNotFoundError, ValueError):
         return
@@ -311,7 +336,7 @@ def _in_index(pack: str, names: Iterable[bytes]) -> Iterator[bytes]:
 
 def _fanout(data: bytes | mmap.mmap) -> tuple[int, ...]:
     if data[: len(_INDEX)] != _INDEX or len(data) < len(_INDEX) + FANOUT.size:
-        raise ValueError("an index is of another version")
+        raise ValueError("an index has an unknown version")
     return FANOUT.unpack_from(data, len(_INDEX))
 
 

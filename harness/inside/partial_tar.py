@@ -1,5 +1,7 @@
-"""Some entries of a sandbox as a tar stream, read by descriptors: tar itself would look up each whole path, and follow what
-a run of a team mate puts in the place of a folder.
+"""A tar stream of some entries of a sandbox, read through descriptors.
+
+tar itself would look up each whole path, and a team mate's run could have replaced a folder in it
+by a symlink.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from harness.inside.tarpipe import BLOCK, CHUNK, END, Write
 
 
 def pick(sandbox: str, paths: Iterable[bytes], write: Write) -> int:
-    """Pack these, without what is below a folder; returns the bytes written. Raises OSError, and StreamCut where one is not
-    there any more.
+    """Pack these entries, without the contents of folders; return the number of bytes.
+
+    Raises OSError, and StreamCut if an entry is gone.
     """
     waiting = bytearray()
     count = 0
@@ -33,7 +36,7 @@ def pick(sandbox: str, paths: Iterable[bytes], write: Write) -> int:
 
 
 def _member(folders: Folders, path: bytes) -> Iterable[bytes]:
-    """Its header and its content."""
+    """Yield the header and the content of one entry."""
     *parts, last = [b"."] if path == b"." else split_name(path)
     folder = folders.find(parts)
     if folder is None:
@@ -69,9 +72,8 @@ def _header(
     header.uid, header.gid = status.st_uid, status.st_gid
     seconds, nanoseconds = divmod(abs(status.st_mtime_ns), 10**9)
     sign = "-" * (status.st_mtime_ns < 0)
-    header.pax_headers = {
-        "mtime": f"{sign}{seconds}.{nanoseconds:09}"
-    }  # tarfile's own stamps are floats
+    # The stamps of tarfile itself are floats.
+    header.pax_headers = {"mtime": f"{sign}{seconds}.{nanoseconds:09}"}
     return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 

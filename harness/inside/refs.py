@@ -1,5 +1,6 @@
-"""The references of a history: files of their own, or all in `packed-refs` (gitrepository-layout(5), git-pack-refs(1)). git may
-pack them at any time, so both are read, and what is written is locked as git locks it.
+"""References of a history, loose or in `packed-refs` (gitrepository-layout(5), git-pack-refs(1)).
+
+Git may pack them at any time, so both places are read, and writing uses git's own locks.
 """
 
 from __future__ import annotations
@@ -23,39 +24,47 @@ _POLL_SECONDS = 0.005
 
 
 def tag_name(tag: int) -> str:
+    """Return the reference for the tag with this number."""
     return f"{TAGS}/{tag}"
 
 
 def read_reference(history: str, name: str) -> str | None:
-    """What a reference refers to, an annotated tag's commit included where git has noted it; None where there is none. Raises
-    OSError, and KatasError for a reference that cannot be understood.
+    """Return the commit that a reference names; None if there is no such reference.
+
+    For an annotated tag in `packed-refs` this is its commit, where git has noted it. Raises
+    OSError, and KatasError if the reference cannot be understood.
     """
     path = os.path.join(history, name)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         with open(path, "rb") as file:
-            found = file.read().strip()
-        if not _ID.fullmatch(found):
+            commit = file.read().strip()
+        if not _ID.fullmatch(commit):
             raise KatasError(
-                f"{path} does not name a commit; see `git fsck`, and put it right with `git update-ref`"
+                f"{path} does not name a commit; see `git fsck`, "
+                "and repair it with `git update-ref`"
             )
-        return found.decode()
+        return commit.decode()
     if os.path.isdir(os.path.join(history, "reftable")):
         raise KatasError(
-            f"the references of {history} are kept in git's reftable, which a harness does not read; "
-            "`git refs migrate --ref-format=files` in it brings them back"
+            f"the references of {history} are in git's reftable format, which the harness does not "
+            "read; run `git refs migrate --ref-format=files` in it"
         )
     return _packed(atomic_file.read(os.path.join(history, PACKED)), name)
 
 
 def write_tag(history: str, tag: int, commit: str) -> None:
-    """Raises OSError."""
+    """Write a tag. Raises OSError."""
     path = os.path.join(history, tag_name(tag))
-    os.makedirs(os.path.dirname(path), exist_ok=True)  # git removes it when it is empty
+    # Git removes this folder when it becomes empty.
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     atomic_file.write(path, commit.encode() + b"\n")
 
 
 def write_branch(history: str, commit: str) -> None:
-    """Raises OSError. Locked, since a git that packs references removes the file once it has seen what is in it."""
+    """Write the branch under git's lock. Raises OSError.
+
+    A git that is packing references removes the file once it has read it.
+    """
     path = os.path.join(history, BRANCH)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with _locked(path) as publish:
@@ -63,7 +72,7 @@ def write_branch(history: str, commit: str) -> None:
 
 
 def loose_tags(history: str) -> list[int]:
-    """The test events whose tag is a file of its own. Raises OSError."""
+    """Return the numbers of the tags that have files of their own. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         return sorted(
             int(name) for name in os.listdir(os.path.join(history, TAGS)) if name.isdecimal()
@@ -72,8 +81,9 @@ def loose_tags(history: str) -> list[int]:
 
 
 def pack_tags(history: str, tags: Iterable[int]) -> dict[int, bytes]:
-    """Put these into packed-refs beside what is there, on the disk for sure; returns the content of their files, which may now
-    go. Raises OSError.
+    """Add these tags to `packed-refs` and force it to the disk. Raises OSError.
+
+    Returns the content of each tag's file, which may now be removed.
     """
     moved: dict[int, bytes] = {}
     for tag in tags:
@@ -85,7 +95,7 @@ def pack_tags(history: str, tags: Iterable[int]) -> dict[int, bytes]:
         with _locked(path, sync=sync_file) as publish:
             known = dict(_lines(atomic_file.read(path)))
             known |= {tag_name(tag).encode(): content.strip() for tag, content in moved.items()}
-            # Without the mark "peeled" git looks for itself what an annotated tag points to.
+            # Without the mark "peeled", git looks up for itself what an annotated tag points to.
             lines = [
                 b"# pack-refs with: sorted ",
                 *(b"%s %s" % (known[name], name) for name in sorted(known)),
@@ -96,8 +106,9 @@ def pack_tags(history: str, tags: Iterable[int]) -> dict[int, bytes]:
 
 
 def drop_tags(history: str, moved: dict[int, bytes]) -> None:
-    """Remove the files of these tags, which were packed with this content. The caller holds the avatar's lock. Raises
-    OSError.
+    """Remove the files of these tags, if they still have the content that was packed.
+
+    The caller holds the avatar's lock. Raises OSError.
     """
     for tag, content in moved.items():
         path = os.path.join(history, tag_name(tag))
@@ -109,11 +120,11 @@ def drop_tags(history: str, moved: dict[int, bytes]) -> None:
 def _locked(
     path: str, *, sync: atomic_file.Sync | None = None
 ) -> Iterator[Callable[[bytes], None]]:
-    """Holds a file of references as git does, by the name that it gets in the making, and yields what replaces it. Raises
-    OSError.
+    """Lock a file of references as git does; yield the function that replaces it. Raises OSError.
 
-    That name is a second one of a file of the harness's: so what a crash of it left is known from what git holds. That
-    takes git milliseconds; what is there for longer is left of a git that has died.
+    The lock is a second name of the harness's own file, so a lock that a crash of the harness left
+    can be told from git's. Git holds its locks for milliseconds; one that stays longer was left by
+    a git that died.
     """
     ours, lock = f"{path}.harness.lock", f"{path}.lock"
     with contextlib.suppress(FileNotFoundError):
@@ -156,7 +167,7 @@ def _link(ours: str, lock: str) -> None:
 
 
 def _age(path: str) -> float:
-    """In seconds; endless where it has gone."""
+    """Return the age of a file in seconds; infinite if it is gone."""
     try:
         return time.time() - os.stat(path).st_mtime
     except FileNotFoundError:
@@ -164,24 +175,27 @@ def _age(path: str) -> float:
 
 
 def _packed(content: bytes, name: str) -> str | None:
-    """What packed-refs says of one reference. It may have thousands, so that it is searched and not parsed."""
+    """Return what `packed-refs` says about one reference; None if nothing.
+
+    The file may list thousands, so it is searched rather than parsed.
+    """
     end = content.find(f" {name}\n".encode())
     if end < 0:
         return None
-    found = content[max(end - 40, 0) : end]
+    commit = content[max(end - 40, 0) : end]
     after = content[end + len(name) + 2 :][:41]
     if after.startswith(b"^"):
-        found = after[1:]
-    if not _ID.fullmatch(found):
+        commit = after[1:]
+    if not _ID.fullmatch(commit):
         raise KatasError(
             f"packed-refs does not say which commit {name} is; see `git fsck` in its history"
         )
-    return found.decode()
+    return commit.decode()
 
 
 def _lines(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and id of what packed-refs lists; neither its comments nor what annotated tags point to."""
+    """Yield name and id of each reference in `packed-refs`, without comments and peeled ids."""
     for line in content.splitlines():
-        found, _, name = line.partition(b" ")
-        if _ID.fullmatch(found):
-            yield name, found
+        commit, _, name = line.partition(b" ")
+        if _ID.fullmatch(commit):
+            yield name, commit

@@ -1,7 +1,7 @@
 """Removing a kata, or an avatar of one, for good.
 
-What is removed is renamed first, which is one step, to a name that nobody looks at; a crash in the middle leaves only
-what the next removal takes away.
+A folder is renamed first, in one step, to a name that everything else ignores. What a crash leaves
+after that, the next removal takes away.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from harness.inside.errors import Busy
 from harness.inside.layout import AVATAR_NAME, HISTORY, INCREMENTS, SANDBOX
 
 GONE = ".lock"
-"""Ends the names that neither listing nor download looks at."""
+"""Ending of the names that listings and downloads ignore."""
 
 
 def remove_avatar(folder: str) -> None:
-    """The avatar in this folder with its history, once no test event of it is under way. Raises OSError and KatasError."""
+    """Remove the avatar in this folder and its history, once no test event of it is in progress.
+
+    Raises OSError and KatasError.
+    """
     kata, _ = os.path.split(folder)
     with locks.still(folder), locks.locked(kata):
         _forget(folder)
@@ -30,19 +33,21 @@ def remove_avatar(folder: str) -> None:
 
 
 def finish(folder: str) -> None:
-    """Do what a crash has left to be done of a removal of the avatar in this folder, for one who takes its name. Raises
-    OSError and KatasError.
+    """Finish an interrupted removal of this avatar, so that its name can be used again.
+
+    Raises OSError and KatasError.
     """
     if os.path.exists(folder + GONE):
         with locks.locked(os.path.dirname(folder), time.monotonic() + locks.STEP_SECONDS):
-            if os.path.exists(os.path.join(folder, HISTORY)):  # one of that name has played since
+            # A history means that another avatar of this name has played since.
+            if os.path.exists(os.path.join(folder, HISTORY)):
                 remove_tree(folder + GONE)
             else:
                 _forget(folder)
 
 
 def _forget(folder: str) -> None:
-    """Whoever was removed is still listed until this; the caller holds the kata's lock."""
+    """Remove a renamed avatar and its increments. The caller holds the kata's lock."""
     kata, name = os.path.split(folder)
     if os.path.exists(folder + GONE):
         increments.drop(os.path.join(kata, INCREMENTS), name)
@@ -50,32 +55,37 @@ def _forget(folder: str) -> None:
 
 
 def remove_kata(folder: str) -> None:
-    """The kata in this folder with all its avatars, once no test event of it is under way. Raises OSError and KatasError."""
+    """Remove the kata in this folder, once no test event of it is in progress.
+
+    Raises OSError and KatasError.
+    """
     with contextlib.ExitStack() as stack:
         for name in avatars(folder):
             stack.enter_context(locks.still(os.path.join(folder, name)))
         stack.enter_context(locks.locked(folder))
         gone = folder + GONE
-        remove_tree(gone)  # left by a crash
+        # A crash may have left this folder.
+        remove_tree(gone)
         os.rename(folder, gone)
         _take_away(gone)
 
 
 def finish_katas(root: str) -> None:
-    """Take away what crashes have left of katas that were being removed from these. Raises OSError."""
+    """Finish interrupted removals of katas below this folder. Raises OSError."""
     for gone in glob.glob(os.path.join(glob.escape(root), "??", "?" * 8 + GONE)):
         with contextlib.suppress(Busy, FileNotFoundError), locks.locked(gone, time.monotonic()):
-            _take_away(gone)  # which nobody else is at
+            _take_away(gone)
 
 
 def _take_away(gone: str) -> None:
     remove_tree(gone)
-    with contextlib.suppress(OSError):  # other katas are in it
+    # The folder above may hold other katas.
+    with contextlib.suppress(OSError):
         os.rmdir(os.path.dirname(gone))
 
 
 def avatars(kata: str) -> list[str]:
-    """The names of a kata's avatars, in order. Raises OSError."""
+    """Return the names of a kata's avatars, sorted. Raises OSError."""
     return sorted(
         name
         for name in os.listdir(kata)

@@ -1,9 +1,10 @@
-"""Keeping a history small: now and then what its test events left, some four objects and a tag each in files of their own, goes
-into one pack, and the tags into packed-refs; what git reads, it reads after any step.
+"""Keeps a history small by packing it from time to time; git can read it after any step.
 
-First all is written a second time, on the disk for sure, beside test events; then, with the avatar's lock, the files are
-removed, which takes milliseconds. A pack that is not much larger than those that came after it is merged with them, so that
-there are few: each object is copied some ten times in a history of thousands.
+Each test event leaves about four loose objects and a loose tag. The objects go into one pack, and
+the tags into packed-refs. First, everything is written a second time and forced to the disk, while
+test events may go on; then the loose files are removed under the avatar's lock, which takes
+milliseconds. A pack that is not much larger than those that came after it is merged with them, so
+that packs stay few: in a history of thousands, each object is copied about ten times.
 """
 
 from __future__ import annotations
@@ -22,39 +23,45 @@ from harness.inside.layout import HISTORY
 from harness.inside.locks import locked, packing
 
 EVERY = 50
-"""Test events after which a history is packed: the files of so many take a megabyte, and packing them a tenth of a second."""
+"""How many test events pass until a history is packed.
+
+The loose files of so many take a megabyte, and packing them takes a tenth of a second.
+"""
 
 _DEEPEST = 50
-"""The longest chain of differences, as in git."""
+"""The longest chain of deltas, as in git."""
 
 SMALL = 1 << 20
-"""Bytes of an object that is held in memory, to be compared."""
+"""Bytes of the largest object that is held in memory to compute a delta."""
 
 OF_SOMEBODY = (".keep", ".promisor", ".bitmap", ".mtimes")
-"""Endings of what stands beside a pack that somebody else has plans for."""
+"""Extensions of files beside a pack that say that it must not be merged."""
 
 STRAY = re.compile(r"(pack-[0-9a-f]{40})\.idx")
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What histories take of the disk, in bytes of its blocks, before they were packed and after."""
+    """Disk space of histories before and after packing."""
 
     before: int = 0
+    """Bytes of disk blocks before packing."""
     after: int = 0
+    """Bytes of disk blocks after packing."""
 
     def __add__(self, other: Sizes) -> Sizes:
         return Sizes(self.before + other.before, self.after + other.after)
 
 
 def due(history: str) -> bool:
-    """Whether there is enough to be packed. Raises OSError."""
+    """Return whether there is enough to pack. Raises OSError."""
     return len(refs.loose_tags(history)) >= EVERY
 
 
 def repack(avatar: str) -> None:
-    """Pack the history of the avatar in this folder, beside test events of it. Raises OSError and KatasError; what was not
-    done yet is done the next time.
+    """Pack the history of the avatar in this folder; test events may go on meanwhile.
+
+    Raises OSError and KatasError; what was not done is done the next time.
     """
     history = os.path.join(avatar, HISTORY)
     with packing(avatar):
@@ -71,13 +78,13 @@ def repack(avatar: str) -> None:
 
 
 def repack_in_time(avatar: str) -> None:
-    """The same where nobody waits for it, to be told what goes wrong: the next time it is tried again."""
+    """Pack in the background; ignore errors, since the next time tries again."""
     with contextlib.suppress(OSError, KatasError):
         repack(avatar)
 
 
 def tidy(avatar: str) -> Sizes:
-    """The same, and what it gained."""
+    """Pack now and return the disk space before and after. Raises as `repack`."""
     history = os.path.join(avatar, HISTORY)
     before = objects.blocks(history)
     repack(avatar)
@@ -85,7 +92,7 @@ def tidy(avatar: str) -> Sizes:
 
 
 def _write(history: str, names: set[str]) -> list[str]:
-    """Write these objects into a new pack, with those of packs that it makes superfluous, which are returned."""
+    """Write these objects into a new pack; return the older packs that were merged into it."""
     folder = packs.folder_of(history)
     if not os.path.isdir(folder):
         os.makedirs(folder, exist_ok=True)
@@ -114,42 +121,48 @@ def _write(history: str, names: set[str]) -> list[str]:
 
 
 def _clear(folder: str, *unfinished: str) -> None:
-    """Remove what a crash left: files in the making, and an index whose pack was still to come."""
-    strays = [os.path.join(folder, each) for each in os.listdir(folder) if STRAY.fullmatch(each)]
+    """Remove what a crash left: temporary files, and an index that never got its pack."""
+    indexes = [os.path.join(folder, name) for name in os.listdir(folder) if STRAY.fullmatch(name)]
     for path in (
         *unfinished,
-        *(each for each in strays if not os.path.exists(f"{each[:-4]}.pack")),
+        *(index for index in indexes if not os.path.exists(f"{index[:-4]}.pack")),
     ):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
 
 def _superfluous(history: str, count: int) -> list[str]:
-    """The packs to be merged into one of so many objects: the smallest, as long as the next has at most twice of them all."""
+    """Return the packs to merge with `count` new objects: the smallest ones.
+
+    Merging stops at a pack with more than twice the objects that are merged so far.
+    """
     if os.path.exists(os.path.join(packs.folder_of(history), "multi-pack-index")):
         return []
-    found = []
+    candidates = []
     for pack in packs.complete_packs(history):
         if not any(os.path.exists(pack + ending) for ending in OF_SOMEBODY):
-            with contextlib.suppress(ValueError):  # not one that is understood here
-                found.append((pack, {each.name for each in packs.pack_entries(pack)}))
+            # A pack of an unknown format stays as it is.
+            with contextlib.suppress(ValueError):
+                candidates.append((pack, {entry.name for entry in packs.pack_entries(pack)}))
     merged: list[str] = []
     held: set[bytes] = set()
-    for pack, names in sorted(found, key=lambda each: len(each[1])):
+    for pack, names in sorted(candidates, key=lambda candidate: len(candidate[1])):
         if len(names) > 2 * (count + len(held)):
             break
-        if held.isdisjoint(names):  # no pack may have an object twice
+        # No pack may have an object twice.
+        if held.isdisjoint(names):
             merged.append(pack)
             held |= names
     return merged
 
 
 class _Sorter:
-    """Adds objects to a pack in the order of test events, each as it differs from what was there before."""
+    """Adds objects to a pack in the order of test events, as deltas against their predecessors."""
 
     def __init__(self, history: str, writer: packs.PackWriter, names: set[str]) -> None:
         self._history, self._writer, self._left = history, writer, set(names)
-        self._before: dict[bytes, str] = {}  # by path in a commit
+        # The latest object at each path of a commit.
+        self._before: dict[bytes, str] = {}
         self._depth: dict[str, int] = {}
 
     def add_all(self) -> None:
@@ -175,7 +188,7 @@ class _Sorter:
             return
         self._left.discard(name)
         key = bytes.fromhex(name)
-        # What is no object of that name stays as it is, for whoever mends it.
+        # A damaged object stays as it is, so that it can be repaired.
         with contextlib.suppress(ValueError, FileNotFoundError):
             with objects.opened(self._history, name) as (kind, size, pieces):
                 if size > SMALL:
@@ -196,17 +209,17 @@ class _Sorter:
                         self._add(path + b"/" + last, child)
 
     def _difference(self, base: str, kind: str, name: str, content: bytes) -> bytes | None:
-        """None where it is not worth it, or what is there is not what its name says."""
+        """Return the delta; None if it saves too little, or if the content is damaged."""
         if self._depth.get(base, 0) >= _DEEPEST or (before := self._content(base, kind)) is None:
             return None
         head = f"{kind} {len(content)}\0".encode()
         if hashlib.sha1(head + content, usedforsecurity=False).hexdigest() != name:
             return None
-        found = packs.delta_instructions(before, content)
-        return found if 2 * len(found) < len(content) else None
+        delta = packs.delta_instructions(before, content)
+        return delta if 2 * len(delta) < len(content) else None
 
     def _content(self, name: str, wanted: str) -> bytes | None:
-        """Of one of this kind that is not large."""
+        """Return the content of an object if it is of this kind and not large."""
         with (
             contextlib.suppress(ValueError, FileNotFoundError),
             objects.opened(self._history, name) as (kind, size, pieces),
@@ -217,7 +230,7 @@ class _Sorter:
 
 
 def _children(tree: bytes) -> Iterator[tuple[bytes, str]]:
-    """Names and ids of what a tree holds, but for other repositories."""
+    """Yield name and id of each entry of a tree, except for submodules."""
     start = 0
     while (end := tree.find(b"\0", start)) >= 0:
         mode, _, name = tree[start:end].partition(b" ")

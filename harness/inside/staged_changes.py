@@ -1,7 +1,7 @@
-"""Carrying out changes to a sandbox that were decided: each step can be repeated, so that whoever comes after a crash does
-it all again. What it costs follows what changed, not the size of the sandbox.
+"""Applies staged changes to a sandbox; each step can be repeated after a crash.
 
-No path is followed further than the folders that are really there.
+The cost depends on what changed, not on the size of the sandbox. No path is followed beyond the
+folders that really exist.
 """
 
 from __future__ import annotations
@@ -16,24 +16,30 @@ from harness.inside.saving import Folders, remove_entry, sandbox_folders
 
 
 def check_staged(sandbox: str, staging: str, changes: Changes) -> None:
-    """Raise KatasError unless all that was to be brought has been, under names that stay in the sandbox, and nothing there
-    has a flag that forbids to change it.
+    """Raise KatasError unless the changes can be carried out.
+
+    Everything that was to be brought back must be staged, no path may leave the sandbox, and no
+    entry that changes may have a flag that forbids changing it.
     """
-    for path in (*changes.gone, *(each.path for each in changes.folders if each.path != b".")):
+    folder_paths = [folder.path for folder in changes.folders]
+    for path in (*changes.gone, *(path for path in folder_paths if path != b".")):
         split_name(path)
     with sandbox_folders(sandbox) as folders:
-        for path in (*changes.gone, *changes.brought, *(each.path for each in changes.folders)):
+        for path in (*changes.gone, *changes.brought, *folder_paths):
             _check_flags(folders, path)
     if not changes.brought:
         return
     with sandbox_folders(staging) as staged:
         for path in changes.brought:
             if _kind(staged, split_name(path)) in (0, stat.S_IFDIR):
-                raise KatasError(f"{printable_name(path)} was to be brought back, and was not")
+                raise KatasError(f"{printable_name(path)} was to be brought back, but is missing")
 
 
 def _check_flags(folders: Folders, path: bytes) -> None:
-    """Only what the kernel refuses to root, or to an owner whom the mode permits it, is meant to stay as it is."""
+    """Raise KatasError if the kernel forbids changing this entry although its mode allows it.
+
+    For root, who needs no mode, any refusal counts.
+    """
     *above, last = path.split(b"/")
     if (folder := folders.find(above)) is None:
         return
@@ -51,23 +57,23 @@ def _check_flags(folders: Folders, path: bytes) -> None:
 
 
 def carry_out(sandbox: str, staging: str, changes: Changes) -> None:
-    """Make the sandbox what the run left. Raises OSError; what is not done yet is done by the next call."""
+    """Make the sandbox what the run left. Raises OSError; the next call then does the rest."""
     with sandbox_folders(sandbox) as folders:
         for path in changes.gone:
             *parts, last = path.split(b"/")
             if (folder := folders.find(parts)) is not None:
                 remove_entry(folder, last)
-        for each in changes.folders:
-            if each.path != b".":
-                _make(folders, each.path.split(b"/"))
+        for made in changes.folders:
+            if made.path != b".":
+                _make(folders, made.path.split(b"/"))
         if changes.brought and os.path.isdir(staging):
             with sandbox_folders(staging) as staged:
                 for path in changes.brought:
                     _bring(staged, folders, path.split(b"/"))
-        for each in reversed(changes.folders):
-            folder = folders.make([] if each.path == b"." else each.path.split(b"/"))
-            os.fchmod(folder, each.mode)
-            os.utime(folder, ns=(each.mtime_ns, each.mtime_ns))
+        for made in reversed(changes.folders):
+            folder = folders.make([] if made.path == b"." else made.path.split(b"/"))
+            os.fchmod(folder, made.mode)
+            os.utime(folder, ns=(made.mtime_ns, made.mtime_ns))
 
 
 def _make(folders: Folders, parts: list[bytes]) -> None:
@@ -81,14 +87,15 @@ def _make(folders: Folders, parts: list[bytes]) -> None:
 def _bring(staged: Folders, folders: Folders, parts: list[bytes]) -> None:
     *above, last = parts
     if not _kind(staged, parts):
-        return  # it was brought before a crash
+        # It was brought before a crash.
+        return
     source, target = staged.find(above), folders.make(above)
     remove_entry(target, last, only_folders=True)
     os.rename(last, last, src_dir_fd=source, dst_dir_fd=target)
 
 
 def _kind(folders: Folders, parts: list[bytes]) -> int:
-    """The type of what is there, as stat has it; 0 where there is nothing."""
+    """Return the file type of a path, as in `st_mode`; 0 if nothing is there."""
     *above, last = parts
     if (folder := folders.find(above)) is None:
         return 0

@@ -1,9 +1,11 @@
 """The tar-pipe, exact to the nanosecond, in both directions.
 
-Only `--format=posix` carries sub-second stamps (GNU tar's default, gnu and ustar cut them to whole seconds,
-and then an edit within the same second is missed). `tar` may exit 0 on a stream that was cut at a member
-boundary, so a whole stream is one that ends in the two zero blocks which POSIX asks for (pax, "ustar
-Interchange Format"), where tar itself found them and with nothing but zeros behind, and both exit codes count.
+Only `--format=posix` carries stamps with fractions of a second. The formats gnu, GNU tar's default,
+and ustar cut them to whole seconds, and an edit within the same second is then missed.
+
+`tar` may exit with 0 on a stream that was cut between two members. So a stream counts as whole only
+if both exit codes are 0 and it ends in the two zero blocks that POSIX requires (pax, "ustar
+Interchange Format"), where tar itself met them and with nothing but zeros after them.
 """
 
 from __future__ import annotations
@@ -24,13 +26,16 @@ CREATE = (
     "--format=posix",
     "--pax-option=delete=atime,delete=ctime",
     "--numeric-owner",
-    "--blocking-factor=128",  # 64 KiB writes: half the time of the default 10 KiB through an engine's stream
-    "--warning=no-file-ignored",  # a line for each socket that a run left fills what holds them
+    # Through an engine's stream, writes of 64 KiB take half the time of the default 10 KiB.
+    "--blocking-factor=128",
+    # A run can leave so many sockets that a warning about each would fill the disk.
+    "--warning=no-file-ignored",
     "--file=-",
 )
 PACK = (*CREATE, "--sparse")
-"""Followed by --directory=FOLDER and what to pack. An archive for others is without the last: only GNU tar and few more can read
-the holes of a file.
+"""Followed by --directory=FOLDER and what to pack.
+
+Archives for others are made without --sparse, because few other programs can read GNU tar's holes.
 """
 
 UNPACK = (
@@ -38,36 +43,42 @@ UNPACK = (
     "--extract",
     "--block-number",
     "--preserve-permissions",
-    "--delay-directory-restore",  # a folder may forbid to enter it, and one of its files have a second name elsewhere
+    # A file in a folder that forbids entering it may have a second name elsewhere.
+    "--delay-directory-restore",
     "--no-same-owner",
-    "--warning=no-timestamp",  # a line for each file from the future, where there is room for some thousands
+    # A warning about each file from the future would exceed the space for complaints.
+    "--warning=no-timestamp",
     "--file=-",
 )
-"""Followed by --directory=FOLDER. Who unpacks owns the files: incremental makes rely on stamps, not on
-owners.
+"""Followed by --directory=FOLDER.
+
+The user who unpacks owns the files, because incremental makes depend on stamps, not on owners.
 """
 
 LOOK_THROUGH = ("tar", "--list", "--block-number", "--exclude=*", "--file=-")
-"""Passes all members by, and tells where they end."""
+"""Reads an archive without listing or unpacking members, and prints where they end."""
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
 """The two zero blocks that end an archive."""
 
 END_OF_ARCHIVE = re.compile(rb"block (\d+): \*\* Block of NULs \*\*")
-"""What tar prints, thanks to --block-number, when it comes to the first of the two zero blocks. That a stream
-ends in zeros tells nothing: so does many a file, and tar takes its end for the end of the archive.
+"""What tar prints, thanks to --block-number, when it meets the first of the two zero blocks.
+
+Zeros at the end of the stream prove nothing: many files end in zeros, and tar takes a cut there for
+the end of the archive.
 """
 
 CHUNK = 1 << 20
-"""Bytes of one piece of a stream; it bounds what a stream of any length costs in memory."""
+"""Bytes of one piece of a stream; this bounds the memory that a stream of any length costs."""
 
 _SAID = 1 << 16
-"""Bytes of tar's complaints that are looked at; the longest path is in them."""
+"""How many bytes of tar's complaints are read; the longest path fits."""
 
 MOST_COMPLAINTS = 1 << 24
-"""Bytes of complaints after which a tar is not heard out: it has one for each folder of a nest that is too deep for it, with
-its path.
+"""How many bytes of complaints make the harness give up on a tar.
+
+It complains about each folder of a nest that is too deep, with the whole path.
 """
 
 _ENVIRONMENT = {
@@ -86,8 +97,9 @@ def pack(
     options: Sequence[str] = (),
     command: Sequence[str] | None = None,
 ) -> int:
-    """Pack `what` of `folder` into `write`, by PACK unless another command is given; returns the bytes written. Raises StreamCut
-    when tar could not read it all.
+    """Pack `what` of `folder` into `write`; return the number of bytes.
+
+    Uses PACK unless another command is given. Raises StreamCut if tar could not read everything.
     """
     with tempfile.TemporaryFile() as complaints:
         tar = subprocess.Popen(
@@ -114,28 +126,29 @@ def pack(
 
 
 def unpack(folder: str, chunks: Iterable[bytes]) -> int:
-    """Unpack the stream into `folder`; returns its bytes. Raises StreamCut unless the archive came whole.
+    """Unpack the stream into `folder`; return the number of bytes.
 
-    Whatever `chunks` raises passes through; the folder then holds part of the tree, and is the caller's to
-    throw away.
+    Raises StreamCut unless the archive is whole. What `chunks` raises passes through. After either,
+    the folder holds part of the tree, and the caller must discard it.
     """
-    with tempfile.TemporaryFile() as complaints, tempfile.TemporaryFile() as told:
+    with tempfile.TemporaryFile() as complaints, tempfile.TemporaryFile() as output:
         tar = subprocess.Popen(
             [*UNPACK, f"--directory={folder}"],
             stdin=subprocess.PIPE,
-            stdout=told,
+            stdout=output,
             stderr=complaints,
             env=_ENVIRONMENT,
         )
         assert tar.stdin is not None
-        count = used = 0  # bytes so far, and those up to the last that is not zero
+        # Bytes so far, and bytes up to the last one that is not zero.
+        count = used = 0
         try:
             for chunk in chunks:
                 if data := chunk.rstrip(b"\0"):
                     used = count + len(data)
                 count += len(chunk)
-                # A tar that has gone tells why by its exit code; read on, so that the sender is not left
-                # hanging.
+                # If tar has ended, its exit code says why. Read on, so that the sender does not
+                # hang.
                 with contextlib.suppress(BrokenPipeError):
                     tar.stdin.write(chunk)
                 if os.fstat(complaints.fileno()).st_size > MOST_COMPLAINTS:
@@ -148,8 +161,8 @@ def unpack(folder: str, chunks: Iterable[bytes]) -> int:
                 tar.stdin.close()
             tar.wait()
         _check(tar.returncode, complaints, f"tar could not unpack into {folder}")
-        told.seek(0)
-        end = END_OF_ARCHIVE.search(told.read())
+        output.seek(0)
+        end = END_OF_ARCHIVE.search(output.read())
     if not end or count % BLOCK or count < (int(end[1]) + 2) * BLOCK:
         raise StreamCut(
             f"the tar stream was cut after {count} bytes: its end-of-archive blocks are missing"
@@ -162,8 +175,10 @@ def unpack(folder: str, chunks: Iterable[bytes]) -> int:
 
 
 def copy(folder: str, target: str) -> None:
-    """Copy all of `folder` into the folder `target` of the same machine, owners included. Raises StreamCut when a tar could
-    not read or write it all; the target then holds part of the tree.
+    """Copy the contents of `folder` into the folder `target` on the same machine, owners included.
+
+    Raises StreamCut if tar could not read or write everything; `target` then holds part of the
+    tree.
     """
     with tempfile.TemporaryFile() as packing, tempfile.TemporaryFile() as unpacking:
         one = subprocess.Popen(
@@ -183,9 +198,8 @@ def copy(folder: str, target: str) -> None:
                 env=_ENVIRONMENT,
                 check=False,
             )
-            if (
-                other.returncode == 0
-            ):  # what comes after the end of the archive, which it does not wait for
+            # The second tar does not read beyond the end of the archive; the first still writes.
+            if other.returncode == 0:
                 for _ in read_chunks(one.stdout):
                     pass
         one.wait()
@@ -194,8 +208,9 @@ def copy(folder: str, target: str) -> None:
 
 
 def join(archives: Iterable[IO[bytes]], write: Write) -> int:
-    """One archive of all that is in these, member by member as they are, owners included; returns the bytes written. Raises
-    StreamCut for an archive that is not whole.
+    """Join archives into one, members unchanged and owners included; return the number of bytes.
+
+    Raises StreamCut for an archive that is not whole.
     """
     count = 0
     for archive in archives:
@@ -211,7 +226,10 @@ def join(archives: Iterable[IO[bytes]], write: Write) -> int:
 
 
 def _end_of(archive: IO[bytes]) -> int:
-    """How many bytes come before the end-of-archive blocks. Raises StreamCut where there are none."""
+    """Return the number of bytes before the end-of-archive blocks.
+
+    Raises StreamCut if there are none.
+    """
     archive.seek(0)
     with tempfile.TemporaryFile() as complaints:
         tar = subprocess.run(
@@ -230,9 +248,7 @@ def _end_of(archive: IO[bytes]) -> int:
 
 
 def read_chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    """The stream in pieces of at most CHUNK bytes, as large as they come without waiting for more than one
-    read.
-    """
+    """Yield the stream in pieces of at most CHUNK bytes, as they arrive."""
     while chunk := stream.read(CHUNK):
         yield chunk
 
@@ -247,10 +263,10 @@ def _check(code: int, complaints: IO[bytes], what: str) -> None:
 
 def _unsaid(code: int) -> str:
     if code < 0:
-        return f"signal {-code} killed it, as a nest of folders does that is too deep for it"
+        return f"signal {-code} killed it; folders that are nested too deep can cause this"
     return "it said nothing"
 
 
 def _shortened(line: str) -> str:
-    """A complaint without the middle of a long path: its end tells what is wrong."""
+    """Return a complaint without the middle of a long path; its end says what is wrong."""
     return line if len(line) <= 200 else f"{line[:80]}...{line[-80:]}"

@@ -1,6 +1,7 @@
-"""A tree as a value: the snapshot of a folder, and the difference of two.
+"""A tree as a value: the snapshot of a folder, and the difference of two snapshots.
 
-Stamps are integers, nanoseconds since 1970: Python's floats cannot tell two stamps less than 238 ns apart.
+Stamps are integers, nanoseconds since 1970: as floats, two stamps less than 238 ns apart would be
+equal.
 """
 
 from __future__ import annotations
@@ -31,35 +32,45 @@ KINDS = {
 class Entry:
     """One entry of a tree, with everything that must survive a round trip."""
 
-    kind: str  # one of KINDS' letters
-    mode: int  # permission bits, set-id and sticky bits included
-    size: int  # bytes; 0 unless a regular file
-    mtime_ns: int  # nanoseconds since 1970, may be negative
-    target: bytes = b""  # of a symlink
-    digest: str = ""  # SHA-256 of the content; empty unless asked for
-    link: bytes = b""  # of several hard links in this tree, the first in order of path; else empty
+    kind: str
+    """One of the letters in KINDS."""
+    mode: int
+    """Permission bits, including the set-id and sticky bits."""
+    size: int
+    """Size in bytes; 0 unless it is a regular file."""
+    mtime_ns: int
+    """The mtime in nanoseconds since 1970; may be negative."""
+    target: bytes = b""
+    """Where a symlink points to; empty otherwise."""
+    digest: str = ""
+    """SHA-256 of the content; empty unless asked for."""
+    link: bytes = b""
+    """The first path, in order, of an entry with several names in this tree; else empty."""
 
 
 Snapshot: TypeAlias = Mapping[bytes, Entry]
-"""Path relative to the tree (b"." is the tree itself) to entry."""
+"""Entries by their path relative to the tree; b"." is the tree itself."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What turned one snapshot into another; each a sorted tuple of paths."""
+    """What turned one snapshot into another, as sorted paths."""
 
     added: tuple[bytes, ...]
+    """Only in the second snapshot."""
     removed: tuple[bytes, ...]
-    changed: tuple[bytes, ...]  # anything of the entry differs
+    """Only in the first snapshot."""
+    changed: tuple[bytes, ...]
+    """In both, with any difference."""
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
 
 
 def snapshot(folder: str | os.PathLike[str], *, contents: bool = False) -> dict[bytes, Entry]:
-    """The tree below `folder`, itself as b"."; with `contents`, a SHA-256 of every regular file.
+    """Return the tree below `folder`, which is b"." itself; with `contents`, with SHA-256 digests.
 
-    Raises OSError where the caller may not look.
+    Raises OSError if the caller may not look.
     """
     return entries(
         ((met.path, met.parent, met.name, met.status) for met in descend(folder)), contents=contents
@@ -71,16 +82,17 @@ def entries(
     *,
     contents: bool = False,
 ) -> dict[bytes, Entry]:
-    """The snapshot of what is at these paths of a tree, each with the folder, the name there and the status of what it really
-    is. Raises OSError.
+    """Return the snapshot of these paths of a tree. Raises OSError.
+
+    Each path comes with a folder's descriptor, the name there and the lstat of the real entry.
     """
-    found: dict[bytes, Entry] = {}
+    by_path: dict[bytes, Entry] = {}
     linked: dict[tuple[int, int], list[bytes]] = {}
     for path, parent, name, status in walked:
         kind = KINDS[stat.S_IFMT(status.st_mode)]
         if status.st_nlink > 1 and kind != "d":
             linked.setdefault((status.st_dev, status.st_ino), []).append(path)
-        found[path] = Entry(
+        by_path[path] = Entry(
             kind=kind,
             mode=stat.S_IMODE(status.st_mode),
             size=status.st_size if kind == "f" else 0,
@@ -90,25 +102,27 @@ def entries(
         )
     for paths in linked.values():
         first = min(paths)
-        for path in paths if len(paths) > 1 else ():  # the others are hidden, or elsewhere
-            found[path] = replace(found[path], link=first)
-    return dict(sorted(found.items()))
+        # With one path, the other names are hidden, or outside the tree.
+        for path in paths if len(paths) > 1 else ():
+            by_path[path] = replace(by_path[path], link=first)
+    return dict(sorted(by_path.items()))
 
 
 def walk(folder: str | bytes | os.PathLike[str]) -> Iterator[tuple[bytes, os.stat_result]]:
-    """Everything in the tree as snapshots name it, parents before children; symlinks are not followed. Raises
-    OSError.
+    """Yield each path of the tree, named as in snapshots, with its lstat. Raises OSError.
+
+    Parents come before children; symlinks are not followed.
     """
     return ((met.path, met.status) for met in descend(folder))
 
 
 def newest(folder: str | os.PathLike[str]) -> int:
-    """The latest mtime of anything in the tree, the folder itself included, in nanoseconds."""
+    """Return the newest mtime in the tree, the folder itself included, in nanoseconds."""
     return max(met.status.st_mtime_ns for met in descend(folder))
 
 
 def parse_find(output: bytes) -> dict[bytes, Entry]:
-    r"""The snapshot that `find . -printf '%y %m %s %T@ %P\0'` printed: exact, but without contents."""
+    r"""Return the snapshot that `find . -printf '%y %m %s %T@ %P\0'` printed, without contents."""
     entries = {}
     for line in output.split(b"\0")[:-1]:
         kind, mode, size, mtime, path = line.split(b" ", 4)
@@ -122,7 +136,10 @@ def parse_find(output: bytes) -> dict[bytes, Entry]:
 
 
 def difference(before: Snapshot, after: Snapshot) -> Difference:
-    """What was added, removed and changed; two snapshots taken with different options differ everywhere."""
+    """Return what was added, removed and changed.
+
+    Two snapshots that were taken with different options differ everywhere.
+    """
     return Difference(
         added=tuple(sorted(after.keys() - before.keys())),
         removed=tuple(sorted(before.keys() - after.keys())),
@@ -133,8 +150,9 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
 
 
 def parse_stamp(printed: bytes) -> int:
-    """Nanoseconds from what find prints: whole seconds rounded down, then what is to be added to them. Half a
-    second before 1970 is -1.5 to it.
+    """Return the nanoseconds that find printed.
+
+    find rounds seconds down and adds the fraction: half a second before 1970 is -1.5.
     """
     seconds, _, fraction = printed.partition(b".")
     return int(seconds) * 10**9 + int(fraction[:9].ljust(9, b"0"))

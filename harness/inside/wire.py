@@ -1,4 +1,4 @@
-"""The values of the katas as JSON, for the way to a keeper and back."""
+"""Values of the katas as JSON, on the way to a keeper and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from harness.inside.tree import Entry
 from harness.inside.usage import DiskUsage
 
 CONTENT, END = b"+", b"."
-"""What a piece of a file begins with, and what ends it: no piece may be empty, which would end the stream."""
+"""First byte of a piece of content, and the piece that ends a file.
+
+No piece may be empty, because that would end the stream.
+"""
 
 
 def pack_manifest(manifest: Mapping[bytes, Stamped]) -> Any:
@@ -28,7 +31,7 @@ def unpack_manifest(data: Any) -> dict[bytes, Stamped]:
 
 
 def pack_files(files: Iterable[SavedFile]) -> Iterator[bytes]:
-    """Files as the pieces of a stream: for each a line of JSON, its content, and an empty line."""
+    """Yield files as pieces of a stream: for each a line of JSON, its content, and END."""
     for file in files:
         yield json.dumps([os.fsdecode(file.name), file.mode, file.blob, file.age]).encode()
         for piece in file.content:
@@ -37,12 +40,16 @@ def pack_files(files: Iterable[SavedFile]) -> Iterator[bytes]:
 
 
 def unpack_files(pieces: Iterator[bytes]) -> Iterator[SavedFile]:
-    """What `pack_files` made; the content of each is read before the next is asked for. Raises StreamCut."""
+    """Yield the files that `pack_files` packed. Raises StreamCut.
+
+    The content of each must be read before the next file is asked for.
+    """
     for head in pieces:
         name, mode, blob, age = json.loads(head)
         content = _contents(pieces)
         yield SavedFile(os.fsencode(name), mode, blob, age, content)
-        for _ in content:  # what was not wanted
+        # Skip content that the caller did not read.
+        for _ in content:
             pass
 
 
@@ -101,16 +108,16 @@ def pack_listing(
     listing: Mapping[str, Mapping[str, list[Increment]]], unread: Mapping[str, str]
 ) -> Any:
     katas = {
-        kata: {name: [asdict(each) for each in found] for name, found in avatars.items()}
+        kata: {name: [asdict(event) for event in events] for name, events in avatars.items()}
         for kata, avatars in listing.items()
     }
     return {"katas": katas, "unread": dict(unread)}
 
 
 def unpack_listing(data: Any) -> tuple[dict[str, dict[str, list[Increment]]], dict[str, str]]:
-    """What was read, and what is wrong with each kata that was not."""
+    """Return what was read, and the problem of each kata that could not be read."""
     katas = {
-        kata: {name: [Increment(**each) for each in found] for name, found in avatars.items()}
+        kata: {name: [Increment(**event) for event in events] for name, events in avatars.items()}
         for kata, avatars in data["katas"].items()
     }
     return katas, data["unread"]
@@ -118,14 +125,15 @@ def unpack_listing(data: Any) -> tuple[dict[str, dict[str, list[Increment]]], di
 
 def pack_usage(usage: Mapping[str, Mapping[str, DiskUsage]]) -> Any:
     return {
-        kata: {name: asdict(each) for name, each in found.items()} for kata, found in usage.items()
+        kata: {name: asdict(used) for name, used in avatars.items()}
+        for kata, avatars in usage.items()
     }
 
 
 def unpack_usage(data: Any) -> dict[str, dict[str, DiskUsage]]:
     return {
-        kata: {name: DiskUsage(**each) for name, each in found.items()}
-        for kata, found in data.items()
+        kata: {name: DiskUsage(**used) for name, used in avatars.items()}
+        for kata, avatars in data.items()
     }
 
 

@@ -1,3 +1,5 @@
-"""The katas: layout, delta, saving, commits and tags, diff, download; in a folder, or in a volume behind a
-keeper.
+"""The harness's side of the katas: visible files, commits, and where katas are kept.
+
+Katas are in a folder, or in volumes behind keepers. What keepers themselves run is in
+`harness.inside`.
 """

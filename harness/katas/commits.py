@@ -1,7 +1,7 @@
 """The history of an avatar: each accepted test event is a git commit with a tag.
 
-A commit's tree is `sandbox/` with the visible files, and `stdout`, `stderr` and `status`. Objects are made
-here, in the harness, whichever machine holds the katas; what reads them is any git.
+A commit's tree holds `sandbox/` with the visible files, and `stdout`, `stderr` and `status`. The
+harness makes the objects, whichever machine holds the katas; any git can read them.
 """
 
 from __future__ import annotations
@@ -26,27 +26,40 @@ from harness.inside.store import Acceptance, Increment, SendPlan
 from harness.katas.visible import FOLDER, VisibleFile
 
 AUTHOR = b"harness <harness@localhost>"
+"""Author and committer of every commit."""
 
 STAND_IN = b"the-name-of-the-file"
+"""The file name that dulwich gets in place of the real one; see `_patch`."""
 
 ESCAPES = {
-    7: b"\\a", 8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r", 34: b'\\"', 92: b"\\\\",
+    7: b"\\a", 8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r",
+    34: b'\\"', 92: b"\\\\",
 }  # fmt: skip
-"""What git has a letter for; other bytes that are no ASCII letters or signs are written as three octal digits."""
+"""Bytes that git quotes with a letter.
+
+Other bytes outside printable ASCII get three octal digits.
+"""
 
 
 @dataclass(frozen=True)
 class TestEventRecord:
-    """One accepted test event as it is read back."""
+    """One accepted test event, read back from its commit."""
 
-    __test__ = False  # not a test, whatever pytest thinks of its name
+    # Despite its name, this is not a test for pytest to collect.
+    __test__ = False
 
     tag: int
-    time: int  # seconds since 1970
+    """Its number, from 1."""
+    time: int
+    """When it was accepted, in seconds since 1970."""
     files: Mapping[bytes, bytes]
+    """Content of each visible file by name."""
     stdout: bytes
+    """What the run wrote to stdout."""
     stderr: bytes
+    """What the run wrote to stderr."""
     status: str
+    """Exit status in decimal digits; empty if the run had none."""
 
 
 def build_commit(
@@ -58,16 +71,16 @@ def build_commit(
     increment: Increment,
     seconds: int,
 ) -> Acceptance:
-    """The commit of a test event `seconds` after 1970, with only the objects that the history does not hold
-    yet.
+    """Build the commit of a test event, with only the objects that the history does not hold.
+
+    `seconds` is its time in seconds since 1970.
     """
     status = "" if increment.status is None else f"{increment.status}\n"
     extras = {b"stdout": stdout, b"stderr": stderr, b"status": status.encode()}
     outputs = {name: Blob.from_string(content) for name, content in extras.items()}
     trees: list[Tree] = []
-    kept = {
-        name: file for name, file in files.items() if file.mode != FOLDER
-    }  # git has no empty ones
+    # Git cannot store empty folders.
+    kept = {name: file for name, file in files.items() if file.mode != FOLDER}
     sandbox = _tree({name: (file.mode, file.blob) for name, file in kept.items()}, trees)
     top = Tree()
     top.add(b"sandbox", stat.S_IFDIR, sandbox.id)
@@ -86,15 +99,16 @@ def build_commit(
         for file in kept.values():
             if file.blob in comparison.missing:
                 yield file.blob, _loose(Blob.from_string(file.read()))
-        for each in (*outputs.values(), *trees, top, commit):
-            yield each.id.decode(), _loose(each)
+        for made in (*outputs.values(), *trees, top, commit):
+            yield made.id.decode(), _loose(made)
 
     return Acceptance(commit.id.decode(), objects(), increment)
 
 
 def diff(history: Path, old: int, new: int) -> bytes:
-    """The difference of the visible files of two tags, as `git diff` prints it; tag 0 is
-    the time before the first. Raises UsageError for an unknown tag.
+    """Return the difference of the visible files of two tags, as `git diff` prints it.
+
+    Tag 0 is the time before the first test event. Raises UsageError for an unknown tag.
     """
     with _reading(history) as repository:
         before, after = (_sandbox(repository, tag).id if tag else None for tag in (old, new))
@@ -103,7 +117,7 @@ def diff(history: Path, old: int, new: int) -> bytes:
 
 
 def read_commit(history: Path, tag: int) -> TestEventRecord:
-    """One accepted test event. Raises UsageError for an unknown tag."""
+    """Return one accepted test event. Raises UsageError for an unknown tag."""
     with _reading(history) as repository:
         commit = _commit(repository, tag)
         top = repository[commit.tree]
@@ -126,7 +140,7 @@ def read_commit(history: Path, tag: int) -> TestEventRecord:
 
 
 def _tree(files: Mapping[bytes, tuple[int, str]], trees: list[Tree]) -> Tree:
-    """The tree of these files; it and all trees below are added to `trees`."""
+    """Return the tree of these files; append it and all trees below it to `trees`."""
     tree = Tree()
     folders: dict[bytes, dict[bytes, tuple[int, str]]] = {}
     for name, (mode, blob) in files.items():
@@ -151,7 +165,10 @@ def _patch(
     modes: tuple[int | None, int | None],
     shas: tuple[ObjectID | None, ObjectID | None],
 ) -> bytes:
-    """The difference of one file. dulwich takes its name for UTF-8, and writes it as it is: it is given another one."""
+    """Return the difference of one file.
+
+    dulwich would write the file's name unquoted, as if it were UTF-8, so it gets another name.
+    """
     old, new = (path and STAND_IN for path in paths)
     out = io.BytesIO()
     write_object_diff(out, store, (old, modes[0], shas[0]), (new, modes[1], shas[1]))
@@ -163,10 +180,10 @@ def _patch(
 
 
 def _quoted(name: bytes) -> bytes:
-    """A file's name as git writes it (git-config(1), core.quotePath)."""
+    """Quote a file's name as git does (git-config(1), core.quotePath)."""
     escaped = b"".join(
-        ESCAPES.get(each) or (b"%c" % each if 32 <= each < 127 else b"\\%03o" % each)
-        for each in name
+        ESCAPES.get(byte) or (b"%c" % byte if 32 <= byte < 127 else b"\\%03o" % byte)
+        for byte in name
     )
     return name if escaped == name else b'"%b"' % escaped
 
@@ -184,27 +201,31 @@ def _reading(history: Path) -> Iterator[Repo]:
         ) from error
     except NotGitRepository as error:
         raise KatasError(
-            f"{history} is no git repository any more; put it back from a backup"
+            f"{history} is no longer a git repository; restore it from a backup"
         ) from error
     except (NotImplementedError, UnsupportedVersion, UnsupportedExtension) as error:
         raise KatasError(
-            f"the history in {history} was brought into a format that the harness does not read; git does, see `git log` in it"
+            f"the history in {history} was converted to a format that the harness does not read; "
+            "use git itself, such as `git log`, in that folder"
         ) from error
-    except Exception as error:  # dulwich has a kind for each way in which a history can be broken
+    except Exception as error:
+        # dulwich raises a different error for each way in which a history can be damaged.
         raise KatasError(
-            f"the history in {history} is damaged: `git fsck` in it tells where; put it back from a backup"
+            f"the history in {history} is damaged; run `git fsck` in it to see where, "
+            "and restore it from a backup"
         ) from error
 
 
 def _commit(repository: Repo, tag: int) -> Commit:
     try:
-        found = repository.refs[Ref(b"refs/tags/%d" % tag)]
+        name = repository.refs[Ref(b"refs/tags/%d" % tag)]
     except KeyError:
         raise UsageError(
             f"there is no tag {tag}; `harness katas show` lists the tags of an avatar"
         ) from None
-    commit = repository[found]
-    while isinstance(commit, Tag):  # one that somebody has annotated
+    commit = repository[name]
+    # Somebody may have replaced the tag by an annotated one.
+    while isinstance(commit, Tag):
         commit = repository[commit.object[1]]
     assert isinstance(commit, Commit)
     return commit

@@ -1,4 +1,4 @@
-"""Which files of a folder are sent: all that is no history, is not ignored, and can be sent at all."""
+"""Chooses the files of a folder that are sent as visible files."""
 
 from __future__ import annotations
 
@@ -22,15 +22,21 @@ from harness.inside.layout import STORE, is_git_folder, printable_name
 HISTORY = b".git"
 
 IGNORED, EXCLUDED = ".gitignore", "--exclude"
+"""Reasons for leaving a name out: a pattern of .gitignore, or of --exclude."""
 REPOSITORY, KATAS = "a repository of its own", "katas of the harness"
+"""Reasons for leaving a folder out."""
 POINTS_OUT, SPECIAL = "points out of the tree", "neither file, folder nor symlink"
+"""Reasons for leaving out a symlink, or another entry that is not a file or folder."""
 
 _SHOWN = 3
-"""So many names are told for each reason."""
+"""How many names are shown for each reason."""
 
 
 class _Ignored(IgnoreFilterManager):
-    """What the .gitignore of each folder names. A folder or a named pipe of that name names nothing, and is not waited for."""
+    """What the .gitignore of each folder names.
+
+    A folder or a named pipe called .gitignore is skipped; reading a pipe would block.
+    """
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder, [], ignorecase=False)
@@ -43,7 +49,7 @@ class _Ignored(IgnoreFilterManager):
 
 
 class Gathering:
-    """The entries of one folder: those that are sent, and by reason those that are left out."""
+    """The entries of one folder: those that are sent, and those that are left out, by reason."""
 
     def __init__(
         self,
@@ -53,36 +59,44 @@ class Gathering:
         *,
         gitignore: bool = True,
     ) -> None:
-        """`exclude` are patterns as .gitignore has them, `stores` folders that hold katas; `gitignore`: those of the folder
-        hold. Raises UsageError for a pattern that means nothing.
+        """Prepare to gather this folder.
+
+        `exclude` holds patterns in the syntax of .gitignore, and `stores` folders that hold katas.
+        With `gitignore`, the .gitignore files of the folder apply. Raises UsageError for an empty
+        pattern.
         """
         self._folder = os.fsencode(folder)
         self._top = os.path.realpath(self._folder)
         self._ignored = _Ignored(os.fspath(folder)) if gitignore else None
-        patterns = [each for each in exclude if each.strip()]
+        patterns = [pattern for pattern in exclude if pattern.strip()]
         if len(patterns) != len([*exclude]):
             raise UsageError("a pattern to exclude is empty; name files as .gitignore does")
-        self._excluded = IgnoreFilter([os.fsencode(each) for each in patterns])
-        self._stores = {os.fsencode(os.path.realpath(each)) for each in stores}
+        self._excluded = IgnoreFilter([os.fsencode(pattern) for pattern in patterns])
+        self._stores = {os.fsencode(os.path.realpath(store)) for store in stores}
         self.left_out: dict[str, list[bytes]] = defaultdict(list)
 
     def entries(self) -> Iterator[tuple[bytes, os.stat_result]]:
-        """Each file, symlink and empty folder that is sent: its name and its status. Raises OSError, and UsageError."""
+        """Yield name and lstat of each file, symlink and empty folder that is sent.
+
+        Raises OSError and UsageError.
+        """
         waiting = [b""]
         while waiting:
             here = waiting.pop()
             sent = 0
             try:
-                with os.scandir(os.path.join(self._folder, here)) as found:
-                    items = sorted(found, key=lambda item: item.name)
+                with os.scandir(os.path.join(self._folder, here)) as scan:
+                    items = sorted(scan, key=lambda item: item.name)
             except FileNotFoundError:
-                continue  # it has gone since
+                # The folder was removed meanwhile.
+                continue
             for item in items:
                 name = os.path.join(here, item.name)
                 try:
                     status = item.stat(follow_symlinks=False)
                 except FileNotFoundError:
-                    continue  # as an editor's swap file does
+                    # The file was removed meanwhile, as editors do with swap files.
+                    continue
                 why = self._why_not(name, item.path, status)
                 if why is not None:
                     if why:
@@ -99,7 +113,10 @@ class Gathering:
                 yield here, os.lstat(os.path.join(self._folder, here))
 
     def _why_not(self, name: bytes, path: bytes, status: os.stat_result) -> str | None:
-        """Why it is not sent; None if it is, and nothing for what nobody expects to be."""
+        """Return why an entry is not sent; None if it is sent.
+
+        The reason is empty for the folder's own .git, which nobody expects to be sent.
+        """
         is_folder = stat.S_ISDIR(status.st_mode)
         if is_git_folder(os.path.basename(name)):
             return "" if name == HISTORY else REPOSITORY
@@ -117,7 +134,10 @@ class Gathering:
         return marked or os.path.realpath(folder) in self._stores
 
     def _problem(self, path: bytes, mode: int) -> str | None:
-        """Why it cannot be sent; None if it can. Raises PermissionError for what this process may not read."""
+        """Return why an entry cannot be sent; None if it can.
+
+        Raises PermissionError if this process may not read it.
+        """
         if stat.S_ISLNK(mode):
             return None if self._stays_inside(path) else POINTS_OUT
         if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
@@ -134,24 +154,28 @@ class Gathering:
 
     @cached_property
     def _tracked(self) -> frozenset[bytes]:
-        """What git tracks, which no .gitignore takes away, with the folders above it."""
+        """What git tracks, with the folders above it: no .gitignore applies to that."""
         try:
             with Repo(os.fsdecode(self._folder)) as repository:
                 names = _indexed(repository.index_path(), repository.object_format)
-        except Exception:  # there is no repository, or none that can be read
+        except Exception:
+            # There is no repository, or none that dulwich can read.
             return frozenset()
         return frozenset(names) | {folder for name in names for folder in above(name)}
 
 
 def _indexed(path: str, ids: ObjectFormat) -> list[bytes]:
-    """The names in git's index. Of one that `git update-index --split-index` split, dulwich reads neither part: most are in
-    the other file, which the extension `link` names.
+    """Return the names in git's index.
+
+    After `git update-index --split-index`, dulwich reads only one of its two files. Most names are
+    in the other, which the extension `link` names.
     """
     if _is_special(path):
         return []
     with open(path, "rb") as index:
         names = [entry.name for entry in read_index(index, ids)]
-        extensions = index.read()[: -ids.oid_length]  # what is left is the index's own checksum
+        # The last bytes are the checksum of the index.
+        extensions = index.read()[: -ids.oid_length]
     while extensions:
         size = int.from_bytes(extensions[4:8])
         if extensions[:4] == b"link":
@@ -162,7 +186,7 @@ def _indexed(path: str, ids: ObjectFormat) -> list[bytes]:
 
 
 def _is_special(path: str) -> bool:
-    """Whether something is there that holds no text: a folder, a named pipe and the like."""
+    """Return whether a path is something that holds no text, such as a folder or a named pipe."""
     try:
         mode = os.lstat(path).st_mode
     except OSError:
@@ -171,7 +195,7 @@ def _is_special(path: str) -> bool:
 
 
 def left_out_line(left_out: Mapping[str, Iterable[bytes]]) -> str:
-    """What was left out and why, in one line; empty if nothing was."""
+    """Return one line that says what was left out and why; empty if nothing was."""
     parts = []
     for why, names in left_out.items():
         first = [printable_name(name)[1:-1] for name in list(names)[:_SHOWN]]

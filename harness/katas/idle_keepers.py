@@ -1,5 +1,6 @@
-"""Keepers that nothing is asked of: kept for the next test event, as each takes a while to start, but not all and not for ever,
-as each takes memory and descriptors.
+"""Keepers that wait for the next test event, because starting one takes time.
+
+They take memory and descriptors, so only a few wait, and only for a limited time.
 """
 
 from __future__ import annotations
@@ -13,36 +14,40 @@ from harness.engines.streams.closing import close_all
 from harness.inside.errors import HarnessError
 
 _MOST = 8
-"""So many wait at most; the one that has waited longest goes first."""
+"""How many may wait; the one that has waited longest goes first."""
 
 SECONDS, LAST_SECONDS = 60.0, 900.0
-"""How long one waits; and how long where it is the only one, for a player who thinks long."""
+"""How long one may wait; and how long if it is the only one, for a player who thinks long."""
 
 
 class Waits(Protocol):
-    """What can wait, and be closed."""
+    """Anything that can wait and be closed."""
 
-    def close(self) -> object: ...
+    def close(self) -> object:
+        """End it."""
 
 
 _T = TypeVar("_T", bound=Waits)
 
 
 class IdleKeepers(list[_T]):
-    """The latest is the last. For several threads."""
+    """A stack of waiting keepers, safe for several threads; the latest is the last."""
 
     def __init__(
         self, most: int = _MOST, seconds: float = SECONDS, last_seconds: float = LAST_SECONDS
     ) -> None:
         super().__init__()
         self._most, self._seconds, self._last_seconds = most, seconds, last_seconds
-        self._since: dict[int, float] = {}  # by the id of what waits
-        self._going: list[_T] = []  # to be closed, by the thread that has nothing else to do
+        # When each began to wait, in monotonic seconds, by its id().
+        self._since: dict[int, float] = {}
+        # Those that a thread of its own will close.
+        self._going: list[_T] = []
         self._changed = threading.Condition()
-        self._closes = False  # there is that thread
+        # Whether that thread is running.
+        self._closes = False
 
     def take(self) -> _T | None:
-        """The latest; None where there is none."""
+        """Return the latest; None if there is none."""
         with self._changed:
             if not self:
                 return None
@@ -50,7 +55,7 @@ class IdleKeepers(list[_T]):
             return self.pop()
 
     def give(self, one: _T) -> None:
-        """Let it wait. Does not wait for those that give way."""
+        """Let one wait; does not wait for those that must go to be closed."""
         with self._changed:
             self.append(one)
             self._since[id(one)] = time.monotonic()
@@ -63,7 +68,7 @@ class IdleKeepers(list[_T]):
                 self._changed.notify_all()
 
     def clear(self) -> None:
-        """Close all, and wait for those that are just being closed."""
+        """Close all, and wait for those that are already being closed."""
         with self._changed:
             self._going += self
             super().clear()
@@ -75,9 +80,8 @@ class IdleKeepers(list[_T]):
         while True:
             with self._changed:
                 while not self._going and (left := self._left()) > 0:
-                    self._changed.wait(
-                        min(left, self._seconds)
-                    )  # another may have come, and it is no more the only one
+                    # Wake up in between: another may have come, and then the limit is shorter.
+                    self._changed.wait(min(left, self._seconds))
                 going, self._going = self._going, []
                 while self and self._left() <= 0:
                     going.append(self.pop(0))
@@ -86,13 +90,12 @@ class IdleKeepers(list[_T]):
                     self._closes = False
                     self._changed.notify_all()
                     return
-            with contextlib.suppress(
-                HarnessError, OSError
-            ):  # it is of no use any more, and nobody waits
+            # Nobody needs them any more, and nobody waits to hear of an error.
+            with contextlib.suppress(HarnessError, OSError):
                 close_all(going)
 
     def _left(self) -> float:
-        """Seconds until the one that has waited longest has to go; none where there is none."""
+        """Return the seconds until the one that has waited longest must go; 0 if there is none."""
         if not self:
             return 0.0
         since = self._since.get(id(self[0]), 0.0)

@@ -1,5 +1,6 @@
-"""Contents of files as they were at one moment, in bounded memory: what is hashed is what is sent and what is committed,
-whatever happens in the player's folder meanwhile.
+"""Contents of files as they were at one moment, in bounded memory.
+
+What is hashed is then what is sent and committed, whatever happens in the player's folder.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 MEMORY = 64 << 20
-"""Bytes that are held in memory; what comes after them goes to a file that nobody else sees."""
+"""Bytes that are held in memory; the rest goes to an unlinked file that nobody else can open."""
 
 PIECE = 1 << 20
 """Bytes that are read and passed on at once."""
 
 
 class Spool:
-    """Contents one after the other in an unlinked file, made with the first of them."""
+    """Contents, one after another, in an unlinked file that is made with the first of them."""
 
     def __init__(self) -> None:
-        self.memory = MEMORY  # bytes that may still be held there
+        # Bytes that may still be held in memory.
+        self.memory = MEMORY
         self._file: int | None = None
         self._end = 0
 
@@ -35,13 +37,15 @@ class Spool:
         part = Part(self, self._file, self._end, 0)
         digest = _blob(size)
         while part.size < size and (piece := os.read(file, min(PIECE, size - part.size))):
-            if piece.strip(b"\0"):  # the zeros of a sparse file take no room here either
+            # A sparse file stays sparse.
+            if piece.strip(b"\0"):
                 _write(self._file, piece, part.start + part.size)
             digest.update(piece)
             part = Part(self, self._file, part.start, part.size + len(piece))
         self._end += part.size
         os.truncate(self._file, self._end)
-        if part.size != size:  # it got shorter meanwhile, and its length is hashed first
+        if part.size != size:
+            # The file has become shorter, and git hashes the length before the content.
             digest = _blob(part.size)
             for piece in part.pieces():
                 digest.update(piece)
@@ -52,13 +56,19 @@ class Spool:
 class Part:
     """One content in a spool."""
 
-    spool: Spool = field(repr=False)  # which keeps the file open
+    spool: Spool = field(repr=False)
+    """The spool, which keeps the file open."""
     file: int
+    """Descriptor of the spool's file."""
     start: int
+    """Where the content begins in that file, in bytes."""
     size: int
-    blob: str = ""  # git's id
+    """Size of the content, in bytes."""
+    blob: str = ""
+    """Git's id of the content."""
 
     def pieces(self) -> Iterator[bytes]:
+        """Yield the content in pieces of at most 1 MiB."""
         place, end = self.start, self.start + self.size
         while place < end:
             piece = os.pread(self.file, min(PIECE, end - place), place)
@@ -74,5 +84,5 @@ def _write(file: int, piece: bytes, place: int) -> None:
 
 
 def _blob(size: int) -> hashlib._Hash:
-    """Git's id of a blob of this size begins so (git-hash-object(1))."""
+    """Return the hash of what git puts before a content of this size (git-hash-object(1))."""
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)

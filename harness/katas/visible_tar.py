@@ -1,4 +1,4 @@
-"""The visible files as a tar stream, made from memory: what is written only to be read once needs no folder."""
+"""The visible files as a tar stream, made in memory instead of in a folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from harness.katas.visible import FOLDER, LINK, VisibleFile, parent_folders
 def pack_visible(
     files: Mapping[bytes, VisibleFile], write: Write, *, stamps: Mapping[bytes, int]
 ) -> int:
-    """Pack the files and the folders above them; returns the bytes written. `stamps` has one for each file, in nanoseconds
-    since 1970; folders get the latest of all. Raises UsageError for a file that has gone.
+    """Pack the files and the folders above them; return the number of bytes.
+
+    `stamps` has the stamp of each file, in nanoseconds since 1970; folders get the newest of all.
+    Raises UsageError for a file that is gone.
     """
     count = 0
     latest = max(stamps.values(), default=0)
@@ -27,14 +29,17 @@ def pack_visible(
         count += len(data)
 
     def stamp(mtime_ns: int) -> None:
-        """Of everything that follows: tarfile's own stamps are floats, and no whole second is new enough for make."""
+        """Stamp everything that follows.
+
+        tarfile's own stamps are floats, and whole seconds are too old for make.
+        """
         nonlocal current
         if mtime_ns != current:
             current = mtime_ns
             seconds, nanoseconds = divmod(mtime_ns, 10**9)
             put(tarfile.TarInfo.create_pax_global_header({"mtime": f"{seconds}.{nanoseconds:09}"}))
 
-    # A folder next to all that is in it: tar stamps it when it comes to something else.
+    # A folder comes right before its contents: tar stamps it when it meets an entry elsewhere.
     for name in sorted(files.keys() | parent_folders(files), key=lambda name: name.split(b"/")):
         file = files.get(name)
         if file is None or file.mode == FOLDER:
@@ -53,7 +58,8 @@ def pack_visible(
     return count
 
 
-@functools.lru_cache(maxsize=1 << 12)  # of a tree that is sent again and again, most are the same
+# When a tree is sent again and again, most headers are the same.
+@functools.lru_cache(maxsize=1 << 12)
 def _header(name: bytes, kind: bytes, mode: int, *, size: int = 0, target: bytes = b"") -> bytes:
     header = tarfile.TarInfo(os.fsdecode(b"./" + name))
     header.type, header.mode, header.size, header.linkname = kind, mode, size, os.fsdecode(target)

@@ -216,8 +216,8 @@ class VolumeKatas:
         except TimeoutError as error:
             started.add_done_callback(_close_late)
             raise EngineError(
-                f"no keeper of volume {self.volume} started in time; see whether the engine answers "
-                "and whether its machine is busy"
+                f"no keeper of volume {self.volume} started in time; "
+                "see whether the engine answers and whether its machine is busy"
             ) from error
 
     def _give_back(self, link: _Link) -> None:

@@ -574,7 +574,7 @@ def test_what_was_not_brought_is_not_accepted(tmp_path: Path) -> None:
     """Nor what would leave the sandbox."""
     for name in ("sandbox", "staging"):
         tmp_path.joinpath(name).mkdir()
-    with pytest.raises(KatasError, match="'a/b' was to be brought back, and was not") as refused:
+    with pytest.raises(KatasError, match="'a/b' was to be brought back, but is missing") as refused:
         staged_changes.check_staged(
             str(tmp_path / "sandbox"), str(tmp_path / "staging"), Changes((), (b"a/b",), ())
         )
