@@ -92,7 +92,8 @@ def _try_to_move(sandbox: str, staging: str) -> None:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV):
             raise KatasError(
                 f"{sandbox} cannot be exchanged for another folder ({error.strerror}), "
-                "which atomic test events need: it must not be a mount point or have a flag that chattr(1) sets"
+                "which atomic test events need: it must not be a mount point "
+                "or have a flag that chattr(1) sets"
             ) from error
     finally:
         os.rmdir(obstacle)

@@ -3,8 +3,8 @@
 - In a first test event, files keep the stamps of the player's folder. Stamps ahead of the clock are
   moved back to it.
 - In later ones, what changed is stamped later than everything in the sandbox, because anything
-  there may depend on it. Edits keep the order of the player's stamps: an object that was built on the
-  player's machine stays newer than its source.
+  there may depend on it. Edits keep the order of the player's stamps: an object that was built on
+  the player's machine stays newer than its source.
 - Files without a stamp, from a browser, all have the same age, the newest.
 
 All stamps are nanoseconds since 1970.

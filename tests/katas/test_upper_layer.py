@@ -47,7 +47,7 @@ def stamp(upper: UpperLayer, *parts: bytes) -> int:
 
 def test_a_folder_that_is_brought_up_is_the_same_one(upper: UpperLayer) -> None:
     """With its stamp, its mode, and all that is in it; opened, if it was closed to its owner."""
-    os.chmod(upper.below.place([b"d"]).found[0].path, 0o1005)
+    os.chmod(upper.below.place([b"d"]).entries[0].path, 0o1005)
     before = shown(upper)
     path = upper.folder([b"d", b"e"])
     assert shown(upper) == before
