@@ -1,6 +1,8 @@
-"""Durable: once a test event is accepted, no failure of the power undoes it; and whenever the power fails, the katas are the
-state before a test event or the state after it, whole, though the file system promises no more than POSIX does: nothing is on the
-disk for sure but what was forced there, and of the rest any part.
+"""Durable: no power failure undoes an accepted test event, or leaves anything torn.
+
+Whenever the power fails, the katas hold the state before a test event or the one after it, whole.
+The file system promises no more than POSIX does: only what was forced to the disk is there for
+sure, with any part of the rest.
 
 `power.power_failures` searches for both. *Atomic* covers file systems that keep an order.
 """

@@ -1,1 +1,4 @@
-"""For the tests of whoever carries trees: what a tree may hold, and how to plant it. Nothing is imported until it is used."""
+"""For tests of anything that carries trees: what a tree may hold, how to plant it, and faults.
+
+Nothing is imported until it is used.
+"""

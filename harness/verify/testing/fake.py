@@ -1,4 +1,4 @@
-"""A fake engine: sandboxes in folders of this machine, served by this very process, whose faults and clock are yours.
+"""A fake engine: sandboxes in folders of this machine, served by this process.
 
     engine = FakeEngine(tmp_path)
     engine.inject(KillAt(request=2))        # the next run-container dies at its second request
@@ -6,9 +6,11 @@
     with closing(KatasDataContainer(engine, KatasDataContainer.open_katas(engine, None))) as runner:
         runner.run(Avatar(), files)
 
-It speaks the protocol of real guests and keepers, so whatever talks to an engine is really exercised: the tar-pipe, the end
-markers, the keeper's messages. What is not there is isolation, of which it promises none, and a process for each sandbox and
-each keeper: a test event starts tar, and the player's program, and nothing else. With a `player` in Python not even that.
+It speaks the protocol of real guests and keepers, so it exercises everything that talks to an
+engine: the tar-pipe, the end markers, the keeper's messages. You choose its faults and its clock.
+
+It does not isolate, and claims no isolation. It starts no process for a sandbox or a keeper: a test
+event starts tar and the player's program; with a `player` in Python, not even the program.
 """
 
 from __future__ import annotations
@@ -47,27 +49,32 @@ class Played:
     """What the player's program did."""
 
     status: int = 0
+    """Its exit status."""
     stdout: bytes = b""
+    """What it printed."""
     stderr: bytes = b""
+    """What it printed there."""
 
 
 _Player = Callable[[Path, str], Played | None]
-"""Plays a command line in a sandbox; None if it never ends, which is found out at once and without waiting for any limit."""
+"""Plays a command line in a sandbox; None if it never ends, and the limit comes at once."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """The clock that a run's files are stamped from, held against the katas'."""
+    """The clock that stamps a run's files, relative to that of the katas."""
 
     ahead_ns: int = 0
-    tick_ns: int = 1  # stamps are cut to these, as old file systems do: 10**9, or 2 * 10**9 for FAT
+    """Nanoseconds that it is ahead; negative if it is behind."""
+    tick_ns: int = 1
+    """Stamps are cut to multiples, as old file systems do: 10**9, or 2 * 10**9 for FAT."""
 
     def stamp(self, real_ns: int) -> int:
         return (real_ns + self.ahead_ns) // self.tick_ns * self.tick_ns
 
 
 def shell(patience: float = 1.0) -> _Player:
-    """Plays a command line by sh, as this process's own user; after `patience` seconds it is taken for one that never ends."""
+    """Return a player that calls sh as this user; what runs for `patience` seconds never ends."""
 
     def play(sandbox: Path, command: str) -> Played | None:
         child = subprocess.Popen(
@@ -97,14 +104,17 @@ def shell(patience: float = 1.0) -> _Player:
 
 
 class FakeEngine(LocalEngine):
-    """See the module. Volumes, labels and leftovers are the local engine's."""
+    """The fake engine. Volumes, labels and leftovers are those of the local engine."""
 
     name = "fake"
 
     def __init__(
         self, home: Path | None = None, *, player: _Player | None = None, room: int | None = None
     ) -> None:
-        """`room` is how many bytes each sandbox can be sent before its disk is full. `home` is LocalEngine's."""
+        """Make an engine with the `home` of a LocalEngine; `room` is the size of each sandbox.
+
+        What is sent to a sandbox after `room` bytes meets a full disk; None: there is no limit.
+        """
         super().__init__(home, bubblewrap=False)
         self.play = player or shell()
         self.clock = Clock()
@@ -116,7 +126,7 @@ class FakeEngine(LocalEngine):
         return type(self), (self.home,)
 
     def inject(self, *faults: StreamFault, keeper: bool = False) -> None:
-        """Break the next run-containers, or keepers, that are opened: one fault for each, in this order."""
+        """Break the next run-containers, or keepers, that are opened: one fault each, in order."""
         self._faults[keeper].extend(faults)
 
     def describe(self) -> Mapping[str, str]:
@@ -126,9 +136,8 @@ class FakeEngine(LocalEngine):
         return image or "none (the host's programs)"
 
     def refusal(self, mount: type[Mount]) -> str:
-        return (
-            "the fake engine has no kernel that merges layers" if issubclass(mount, Overlay) else ""
-        )
+        is_overlay = issubclass(mount, Overlay)
+        return "the fake engine has no kernel that merges layers" if is_overlay else ""
 
     def open(self, spec: SandboxSpec) -> Sandbox:
         return Sandbox(lambda: self._broken(self._guest(spec)), spec.limits)
@@ -155,14 +164,15 @@ class FakeEngine(LocalEngine):
 
 
 class _FakeGuest:
-    """guest.sh, in Python and in this process: each request is answered by the time that its last byte was written."""
+    """guest.sh in Python, in this process: the last byte of a request brings the answer."""
 
     def __init__(self, engine: FakeEngine, folder: Path, sandbox: Path) -> None:
         self._engine, self._folder, self._sandbox = engine, folder, sandbox
         self._input = bytearray()
         self._output: deque[tuple[int, bytes]] = deque()
         self._nonce = b""
-        self._archive: bytearray | None = None  # of the request to unpack that is under way
+        # Of the request to unpack that is under way.
+        self._archive: bytearray | None = None
         self._gone = self._never_ends = False
 
     def write(self, data: bytes, deadline: float) -> None:
@@ -173,7 +183,7 @@ class _FakeGuest:
             pass
 
     def close_write(self) -> None:
-        """Nothing is waited for."""
+        """Do nothing: no request waits for the end of the input."""
 
     def read(self, deadline: float) -> tuple[int, bytes]:
         if self._output:
@@ -181,10 +191,8 @@ class _FakeGuest:
         if self._gone:
             return 0, b""
         if self._never_ends:
-            raise TimeoutError  # the limit has come: time is what this engine says it is
-        raise EngineError(
-            "nothing was asked of the fake run-container, so it would not answer for ever"
-        )
+            raise TimeoutError  # at once: this engine decides what time it is
+        raise EngineError("the fake run-container was asked nothing, and would never answer")
 
     def kill(self) -> None:
         self._gone = True
@@ -195,7 +203,7 @@ class _FakeGuest:
         remove_folder(self._folder)
 
     def _step(self) -> bool:
-        """Take one piece of the input; False where more of it has to come first."""
+        """Take one piece of the input; return False if more of it must come first."""
         line, end, _ = self._input.partition(b"\n")
         if not end:
             return False
@@ -260,7 +268,7 @@ class _FakeGuest:
         return self._say(1, b"ran %d" % played.status)
 
     def _restamp(self, before: Mapping[bytes, tuple[int, int]]) -> None:
-        """What was written is stamped by the clock of the run."""
+        """Stamp what was written by the clock of the run."""
         root = os.fsencode(self._sandbox)
         after = _stamps(self._sandbox)
         for path in sorted(after, key=lambda path: -path.count(b"/") if path != b"." else 1):
@@ -289,7 +297,7 @@ class _FakeGuest:
 
 
 def _stamps(folder: Path) -> dict[bytes, tuple[int, int]]:
-    """Inode and mtime of everything in the tree."""
+    """Return inode and mtime of everything in the tree."""
     return {path: (status.st_ino, status.st_mtime_ns) for path, status in walk(folder)}
 
 
@@ -316,7 +324,7 @@ class _FakeKeeper:
         return 0, b""
 
     def kill(self) -> None:
-        """Unlike a process, a thread finishes what it is at; nobody hears of it."""
+        """Let the thread finish what it does, unlike a process; nobody gets its answer."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()

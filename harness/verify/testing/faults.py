@@ -1,7 +1,7 @@
 """Faults: what can go wrong between the harness and the other end of a stream, as values.
 
-Each wraps a stream of any engine; FakeEngine.inject takes them, and `Sandbox.wrap(fault.wrap)` breaks the sandbox of a real
-one:
+Each wraps a stream of any engine. FakeEngine.inject takes them; `Sandbox.wrap(fault.wrap)` breaks a
+sandbox of a real engine:
 
     sandbox = engine.open(spec)
     sandbox.wrap(CutOutput(at=512).wrap)
@@ -26,17 +26,18 @@ REQUESTS = (
     b"pack\n",
     b"quit\n",
 )
-"""How the requests begin that a run-container is sent, each in one piece."""
+"""The beginnings of all requests to a run-container; each is written in one piece."""
 
 CALL = b'{"call"'
-"""What is in each request to a keeper."""
+"""Part of every request to a keeper."""
 
 
 @dataclass(frozen=True)
 class CutOutput:
-    """The other end dies after it has sent so many bytes of stdout: what it sent after them never arrives."""
+    """The other end dies after sending `at` bytes of stdout; what it sends later never arrives."""
 
     at: int
+    """Bytes of stdout, from 0."""
 
     def wrap(self, stream: Stream) -> Stream:
         return _CutOutput(stream, self.at)
@@ -47,9 +48,10 @@ class CutOutput:
 
 @dataclass(frozen=True)
 class CutInput:
-    """The other end dies when it has been sent so many bytes."""
+    """The other end dies after receiving `at` bytes."""
 
     at: int
+    """Bytes, from 0."""
 
     def wrap(self, stream: Stream) -> Stream:
         return _CutInput(stream, self.at)
@@ -60,9 +62,10 @@ class CutInput:
 
 @dataclass(frozen=True)
 class KillAt:
-    """The other end is killed by its request of this number, from 1, before it sees it."""
+    """The other end is killed by a request, before it reads it."""
 
     request: int
+    """The number of the request, from 1."""
 
     def wrap(self, stream: Stream) -> Stream:
         return _KillAt(stream, self.request)
@@ -76,6 +79,7 @@ class Refuse:
     """The engine refuses to start the other end."""
 
     reason: str = "the engine refused"
+    """The message of the EngineError."""
 
     def wrap(self, stream: Stream) -> Stream:
         stream.kill()
@@ -90,7 +94,7 @@ StreamFault: TypeAlias = CutOutput | CutInput | KillAt | Refuse
 
 
 class _Broken(ABC):
-    """A stream that breaks once, for good."""
+    """A stream that breaks once, and stays broken."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream

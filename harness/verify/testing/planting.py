@@ -1,6 +1,6 @@
-"""Trees that are planned: a value for Hypothesis to draw and to shrink, the way onto a disk, and what must be found there.
+"""Planned trees: values for Hypothesis, how to put them on a disk, and what must be found there.
 
-A tree is a value, `Mapping[bytes, Planned]`, so that the smallest that fails can be printed.
+A tree is a value, `Mapping[bytes, Planned]`, so that the smallest failing tree can be printed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ from harness.inside.tree import Entry
 
 @dataclass(frozen=True)
 class Planned:
-    """One entry of a tree that is to be planted."""
+    """One entry of a tree to plant."""
 
-    kind: str  # "f", "d", "l" or "p", the letters that find prints
+    kind: str
+    """"f", "d", "l" or "p", the letters that find prints."""
     mode: int = 0o644
+    """Permissions, with set-id and sticky bits."""
     mtime_ns: int = 0
-    content: bytes = b""  # of a file; of a symlink, where it points
-    hole: int = 0  # bytes before the content that were never written
-    twin: bytes = (
-        b""  # for one more hard link: the path of the file, which comes earlier in order of path
-    )
+    """Nanoseconds since 1970."""
+    content: bytes = b""
+    """Of a file; the target of a symlink."""
+    hole: int = 0
+    """Bytes before the content that were never written."""
+    twin: bytes = b""
+    """For another hard link: the path of the file, which is earlier in order of path."""
 
 
 Tree: TypeAlias = Mapping[bytes, Planned]
-"""Path to entry, every folder on the way and the tree itself (b".") included."""
+"""Path to entry, with every folder on the way and the tree itself (b".")."""
 
 
 def plant(tree: Tree, folder: str | os.PathLike[str]) -> None:
@@ -49,8 +53,9 @@ def plant(tree: Tree, folder: str | os.PathLike[str]) -> None:
 
 
 def recipe(tree: Tree, folder: bytes) -> bytes:
-    """The lines of a shell script that makes the tree in a new folder, wherever there is a shell and GNU coreutils. No
-    tar is in it, so that tar can be held to it.
+    """Return a shell script that makes the tree in a new folder.
+
+    It needs a shell and GNU coreutils, and no tar, so that tar can be checked against it.
     """
     lines = []
 
@@ -81,18 +86,18 @@ def recipe(tree: Tree, folder: bytes) -> bytes:
 
 
 def quote(word: bytes) -> bytes:
-    """One word for a shell, whatever it is made of."""
+    """Quote any bytes as one word for a shell."""
     return os.fsencode(shlex.quote(os.fsdecode(word)))
 
 
 def decimal(nanoseconds: int) -> str:
-    """In seconds, exact, as touch takes it and people read it: half a second before 1970 is -0.500000000."""
+    """Return exact seconds, as touch takes them: half a second before 1970 is -0.500000000."""
     return f"{'-' * (nanoseconds < 0)}{abs(nanoseconds) // 10**9}.{abs(nanoseconds) % 10**9:09d}"
 
 
 @contextmanager
 def planted(tree: Tree) -> Iterator[str]:
-    """A temporary folder in which the tree is; its own parent is empty but for it."""
+    """Plant the tree in a temporary folder, whose parent holds nothing else."""
     with scratch_folder() as folder:
         root = os.path.join(folder, "tree")
         os.mkdir(root)
@@ -102,8 +107,9 @@ def planted(tree: Tree) -> Iterator[str]:
 
 @contextmanager
 def scratch_folder(disk: str | None = None) -> Iterator[str]:
-    """A temporary folder, on a disk of your choice, that is removed whatever modes are in it: one for each
-    example of a property.
+    """Make a temporary folder, on a disk of your choice, for one example of a property.
+
+    It is removed afterwards, whatever modes are in it.
     """
     folder = tempfile.mkdtemp(prefix="harness-test-", dir=disk)
     try:
@@ -113,7 +119,7 @@ def scratch_folder(disk: str | None = None) -> Iterator[str]:
 
 
 def expected(tree: Tree) -> dict[bytes, Entry]:
-    """The snapshot, with contents, that is to be taken of the tree once it was planted."""
+    """Return the snapshot, with contents, that must be taken of the planted tree."""
     linked = {entry.twin for entry in tree.values()}
     return {
         path: Entry(
@@ -130,7 +136,7 @@ def expected(tree: Tree) -> dict[bytes, Entry]:
 
 
 def _upwards(tree: Tree) -> list[tuple[bytes, Planned]]:
-    """From the bottom up: what is made in a folder moves its stamp, and a mode may lock it."""
+    """Return the entries, deepest first: an entry moves its folder's stamp, a mode may lock it."""
     return sorted(tree.items(), key=lambda item: _depth(item[0]), reverse=True)
 
 

@@ -1,8 +1,9 @@
-"""Sessions of a player's, as values: what is edited before each test event, what its run does, and what must then be there.
+"""Sessions of a player as values: edits before each test event, deeds of its run, and the outcome.
 
-The model knows nothing of how files travel. It is what a session on one disk would leave: what the player changed since it was
-sent last is there, what the player no longer sends is not, and all else is as the runs left it. Only a visible file that is gone,
-is no file any more, or is a program that nobody can execute any more, is put back.
+The model knows nothing of how files travel. It says what a session on one disk would leave: what
+the player changed since it was last sent is there, what the player no longer sends is not, and the
+rest is as the runs left it. A visible file is put back only if it is gone, is no longer a file, or
+was a program and can no longer be executed.
 """
 
 from __future__ import annotations
@@ -29,28 +30,34 @@ RENAME, HARD, APPEND, SPARSE, TOUCH, MODE = (
 )
 
 _SHOWN = 60
-"""Bytes of a path that are told."""
+"""Bytes of a path that are shown."""
 
 HOLE = 1 << 16
-"""Bytes of a sparse file that were never written."""
+"""Bytes of a hole in a sparse file."""
 
 PRELUDE = b"""#!/bin/sh -e
 way() { [ -d "$1" ] && [ ! -L "$1" ] || { rm -rf -- "$1" && mkdir -- "$1"; }; }
 rename() {
     [ -d "$1" ] && [ ! -L "$1" ] || { mv -T -- "$1" "$2" && return; }
-    mkdir .way && mv -T --backup=simple --suffix=.was -- .way "$1" && rmdir -- "$1" && mv -T -- "$1.was" "$2"
+    mkdir .way && mv -T --backup=simple --suffix=.was -- .way "$1" &&
+        rmdir -- "$1" && mv -T -- "$1.was" "$2"
 }
 """
-"""`rename` is rename(2) and nothing else: mv alone copies a folder that cannot be renamed, but not to back it up."""
+"""`rename` is rename(2) only: mv by itself would copy a folder that cannot be renamed, but it never
+copies to make a backup.
+"""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change of a tree. Whatever is in its way gives way: a file where a folder is needed, and the reverse."""
+    """A change of a tree; what is in its way is removed, such as a file where a folder must be."""
 
     verb: str
+    """WRITE, REMOVE, MOVE or another of this module's verbs."""
     path: bytes
-    other: bytes = b""  # the content to write, where a symlink points, what a thing is moved to, a date, or a mode
+    """What it changes."""
+    other: bytes = b""
+    """A content, a symlink's target, the other path of a move or a hard link, a date or a mode."""
 
     def __str__(self) -> str:
         return {
@@ -72,12 +79,14 @@ class Change:
 class Press:
     """One press of the test button."""
 
-    edits: Sequence[Change] = ()  # by the player, of visible files
-    deeds: Sequence[Change] = ()  # by the run, of whatever is in the sandbox
+    edits: Sequence[Change] = ()
+    """By the player, of visible files."""
+    deeds: Sequence[Change] = ()
+    """By the run, of anything in the sandbox."""
 
     def __str__(self) -> str:
-        said = [f"the player {each}" for each in self.edits] + [
-            f"the run {each}" for each in self.deeds
+        said = [f"the player {change}" for change in self.edits] + [
+            f"the run {change}" for change in self.deeds
         ]
         return ", ".join(said) or "nothing is changed"
 
@@ -86,25 +95,29 @@ class Press:
 class Node:
     """What is at a path."""
 
-    kind: str  # "f", "d" or "l"
-    content: bytes = b""  # of a file; of a symlink, where it points
-    program: bool = False  # its owner can execute it
-    links: int = 0  # the same number for all names of one file; 0: it has but one
+    kind: str
+    """"f", "d" or "l"."""
+    content: bytes = b""
+    """Of a file; the target of a symlink."""
+    program: bool = False
+    """Whether its owner can execute it."""
+    links: int = 0
+    """The same number for all names of one file; 0 for a file with a single name."""
 
 
 class Model:
-    """A sandbox between test events and in them."""
+    """A model of a sandbox, between test events and during them."""
 
     def __init__(self) -> None:
         self.visible: dict[bytes, Node] = {}
         self.tree: dict[bytes, Node] = {}
-        self.emptied: set[bytes] = (
-            set()
-        )  # folders that only held what the player removed: they may go or stay
-        self.sent: dict[bytes, Node] = {}  # with the last test event
+        # Folders that held only what the player removed: they may go or stay.
+        self.emptied: set[bytes] = set()
+        # With the last test event.
+        self.sent: dict[bytes, Node] = {}
 
     def copy(self) -> Model:
-        """One that goes its own way."""
+        """Return an independent copy."""
         model = Model()
         model.visible, model.tree, model.emptied = (
             dict(self.visible),
@@ -115,30 +128,30 @@ class Model:
         return model
 
     def edit(self, edits: Iterable[Change]) -> None:
-        """What the player does, and sends."""
-        for each in edits:
-            if each.verb == MOVE:
-                node = self.visible.pop(each.path, None)
+        """Apply the player's edits to the visible files."""
+        for change in edits:
+            if change.verb == MOVE:
+                node = self.visible.pop(change.path, None)
                 if node is not None:
-                    self._show(each.other, node)
-            elif each.verb == RENAME:  # a folder, with all that is in it
-                moved = [name for name in self.visible if _is_in(name, each.path)]
-                if not _is_in(each.other, each.path) and not _is_in(each.path, each.other):
+                    self._show(change.other, node)
+            elif change.verb == RENAME:  # a folder, with everything in it
+                moved = [name for name in self.visible if _is_in(name, change.path)]
+                if not _is_in(change.other, change.path) and not _is_in(change.path, change.other):
                     for name, node in [(name, self.visible.pop(name)) for name in moved]:
-                        self._show(each.other + name.removeprefix(each.path), node)
-            elif each.verb == REMOVE:
-                self.visible.pop(each.path, None)
-            elif each.verb == MODE:
-                node = self.visible.get(each.path)
+                        self._show(change.other + name.removeprefix(change.path), node)
+            elif change.verb == REMOVE:
+                self.visible.pop(change.path, None)
+            elif change.verb == MODE:
+                node = self.visible.get(change.path)
                 if node and node.kind == "f":
-                    self.visible[each.path] = replace(node, program=not node.program)
+                    self.visible[change.path] = replace(node, program=not node.program)
             else:
                 self._show(
-                    each.path, Node({LINKS: "l", FOLDER: "d"}.get(each.verb, "f"), each.other)
+                    change.path, Node({LINKS: "l", FOLDER: "d"}.get(change.verb, "f"), change.other)
                 )
 
     def files(self) -> dict[bytes, VisibleFile]:
-        """What is sent, but for cyber-dojo.sh."""
+        """Return what is sent, without cyber-dojo.sh."""
         modes = {"l": LINK, "d": EMPTY_FOLDER, "f": FILE}
         return {
             path: VisibleFile(node.content, PROGRAM if node.program else modes[node.kind])
@@ -146,16 +159,16 @@ class Model:
         }
 
     def arrive(self) -> None:
-        """The visible files are saved."""
+        """Save the visible files, as a test event does before its run."""
         for path in self.sent.keys() - self.visible.keys():
-            if path in self.tree and all(self._is_folder(each) for each in _above(path)):
+            if path in self.tree and all(self._is_folder(folder) for folder in _above(path)):
                 if self.sent[path].kind == "d" and not self._goes(path):
                     continue  # what a run put there stays
                 self._clear(path)
         for path in self.sent.keys() - self.visible.keys():
-            for each in reversed(_above(path)):
-                if self._is_folder(each) and self._is_empty(each):
-                    self.emptied.add(each)
+            for folder in reversed(_above(path)):
+                if self._is_folder(folder) and self._is_empty(folder):
+                    self.emptied.add(folder)
         written = self.edited() | self.missing()
         for path in sorted(self.visible.keys() - written):
             if self.visible[path] != self.sent[path]:
@@ -163,18 +176,19 @@ class Model:
         for path in sorted(written):
             if self.visible[path].kind != "d" or not self._is_folder(path):
                 self._put(path, self._arriving(path))
-        self.emptied = {each for each in self.emptied if self._is_folder(each)}
+        self.emptied = {folder for folder in self.emptied if self._is_folder(folder)}
         self.sent = dict(self.visible)
 
     def _arriving(self, path: bytes) -> Node:
-        """What is written there; what a run made a program stays one, unless the player takes that away."""
+        """Return what is written; a program stays one unless the player takes that away."""
         node, there, sent = self.visible[path], self.tree.get(path), self.sent.get(path)
         stays = node.kind == "f" and there is not None and there.kind == "f" and there.program
         return replace(node, program=node.program or (stays and not (sent and sent.program)))
 
     def edited(self) -> set[bytes]:
-        """What has to be written, since it is another file than the one that was sent. That it can be executed, or cannot any
-        more, is no other file: the rest of it stays as the run left it.
+        """Return what must be written: files that differ from what was sent.
+
+        Permission to execute does not count: the rest of the file stays as the run left it.
         """
         return {
             path
@@ -183,7 +197,7 @@ class Model:
         }
 
     def missing(self) -> set[bytes]:
-        """What has to be put back, since it is gone, is no file any more, or no program any more."""
+        """Return what must be put back: gone, no longer a file, or no longer a program."""
         found = set()
         for path in self.visible.keys() - self.edited():
             there, node = self.tree.get(path), self.visible[path]
@@ -193,47 +207,50 @@ class Model:
         return found
 
     def run(self, deeds: Iterable[Change]) -> bytes:
-        """What the run does, and the script that does it. What does not fit is left out."""
+        """Apply the run's deeds; return a script that does them. Impossible deeds are left out."""
         lines = []
-        for each in deeds:
-            path, other = quote(each.path), quote(each.other)
-            if each.verb == REMOVE:
-                if not all(self._is_folder(above) for above in _above(each.path)):
+        for change in deeds:
+            path, other = quote(change.path), quote(change.other)
+            if change.verb == REMOVE:
+                if not all(self._is_folder(above) for above in _above(change.path)):
                     continue  # it would remove what a symlink points to
-                self._clear(each.path)
+                self._clear(change.path)
                 lines.append(b"rm -rf -- " + path)
-            elif each.verb in (MOVE, RENAME):
-                if not self._movable(each.path, each.other):
+            elif change.verb in (MOVE, RENAME):
+                if not self._movable(change.path, change.other):
                     continue
-                moved = {name: node for name, node in self.tree.items() if _is_in(name, each.path)}
-                self._put(each.other, moved[each.path])
-                self._clear(each.path)
-                self.tree |= {
-                    each.other + name.removeprefix(each.path): node for name, node in moved.items()
+                moved = {
+                    name: node for name, node in self.tree.items() if _is_in(name, change.path)
                 }
-                how = b"mv -T -- " if each.verb == MOVE else b"rename "
-                lines += [*_make_way(each.other), how + path + b" " + other]
-            elif each.verb == HARD:
-                if self.tree.get(each.other, Node("d")).kind != "f" or not self._apart(
-                    each.path, each.other
+                self._put(change.other, moved[change.path])
+                self._clear(change.path)
+                self.tree |= {
+                    change.other + name.removeprefix(change.path): node
+                    for name, node in moved.items()
+                }
+                how = b"mv -T -- " if change.verb == MOVE else b"rename "
+                lines += [*_make_way(change.other), how + path + b" " + other]
+            elif change.verb == HARD:
+                if self.tree.get(change.other, Node("d")).kind != "f" or not self._apart(
+                    change.path, change.other
                 ):
                     continue
-                self._put(each.path, self._linked(each.other))
-                lines += [*_make_way(each.path), b"ln -- " + other + b" " + path]
-            elif each.verb in (APPEND, TOUCH, MODE):
-                node = self.tree.get(each.path)
-                if node is None or node.kind != "f" or self._in_doubt(each.path):
+                self._put(change.path, self._linked(change.other))
+                lines += [*_make_way(change.path), b"ln -- " + other + b" " + path]
+            elif change.verb in (APPEND, TOUCH, MODE):
+                node = self.tree.get(change.path)
+                if node is None or node.kind != "f" or self._in_doubt(change.path):
                     continue
-                if each.verb == APPEND:
-                    self._change(each.path, content=node.content + each.other)
-                elif each.verb == MODE:
-                    self._change(each.path, program=bool(int(each.other, 8) & 0o100))
+                if change.verb == APPEND:
+                    self._change(change.path, content=node.content + change.other)
+                elif change.verb == MODE:
+                    self._change(change.path, program=bool(int(change.other, 8) & 0o100))
                 lines.append(
                     {
                         APPEND: b"printf %s " + other + b" >>./" + path,
                         TOUCH: b"touch -d " + other + b" -- " + path,
                         MODE: b"chmod " + other + b" -- " + path,
-                    }[each.verb]
+                    }[change.verb]
                 )
             else:
                 kind, line = {
@@ -244,24 +261,26 @@ class Model:
                         "f",
                         b"truncate -s %d -- %b && printf %%s %b >>./%b" % (HOLE, path, other, path),
                     ),
-                }[each.verb]
-                hole = bytes(HOLE) if each.verb == SPARSE else b""
-                self._put(each.path, Node(kind, hole + each.other if kind != "d" else b""))
-                lines += [*_make_way(each.path), line]
-        self.emptied = {each for each in self.emptied if self._is_empty(each)}
+                }[change.verb]
+                hole = bytes(HOLE) if change.verb == SPARSE else b""
+                self._put(change.path, Node(kind, hole + change.other if kind != "d" else b""))
+                lines += [*_make_way(change.path), line]
+        self.emptied = {folder for folder in self.emptied if self._is_empty(folder)}
         return PRELUDE + b"\n".join(lines) + b"\n"
 
     def settle(self, found: Snapshot) -> None:
-        """Folders that may go, and are gone."""
-        for each in self.emptied - found.keys():
-            self.tree.pop(each, None)
+        """Accept that folders which may go are gone."""
+        for folder in self.emptied - found.keys():
+            self.tree.pop(folder, None)
 
     def entries(self, found: Snapshot, *, contents: bool) -> dict[bytes, Entry]:
-        """The snapshot that must be found; stamps are taken as they are, and so are modes but for whether a file can be
-        executed.
+        """Return the snapshot that must be found.
+
+        Stamps are taken from `found`. So are modes, except for whether a file can be executed.
         """
         expected = {}
-        names: dict[int, list[bytes]] = {}  # of the files that have several
+        # Of the files that have several.
+        names: dict[int, list[bytes]] = {}
         for path, node in sorted(self.tree.items()):
             if node.links:
                 names.setdefault(node.links, []).append(path)
@@ -281,7 +300,7 @@ class Model:
         return expected
 
     def _show(self, path: bytes, node: Node) -> None:
-        """No name is a file and a folder at once."""
+        """Make a file or folder visible; no name is both a file and a folder."""
         self.visible = {
             name: kept
             for name, kept in self.visible.items()
@@ -289,10 +308,10 @@ class Model:
         } | {path: node}
 
     def _put(self, path: bytes, node: Node) -> None:
-        for each in _above(path):
-            if not self._is_folder(each):
-                self._clear(each)
-                self.tree[each] = Node("d")
+        for folder in _above(path):
+            if not self._is_folder(folder):
+                self._clear(folder)
+                self.tree[folder] = Node("d")
         self._clear(path)
         self.tree[path] = node
 
@@ -303,11 +322,14 @@ class Model:
         return self.tree.get(path, Node("f")).kind == "d"
 
     def _is_empty(self, folder: bytes) -> bool:
-        """But for folders that are empty by now too."""
+        """Whether the folder holds at most folders that are empty too."""
         return not any(name.startswith(folder + b"/") for name in self.tree.keys() - self.emptied)
 
     def _goes(self, folder: bytes) -> bool:
-        """Whether a folder that the player no longer has goes. One that holds only what may go or stay, may go or stay itself."""
+        """Whether a folder that the player no longer has must go.
+
+        If it holds only what may go or stay, it may itself go or stay.
+        """
         if not (self._is_folder(folder) and self._is_empty(folder)):
             return False
         inside = [name for name in self.tree if name != folder and _is_in(name, folder)]
@@ -316,34 +338,34 @@ class Model:
         return not inside
 
     def _linked(self, path: bytes) -> Node:
-        """The file as one that has several names."""
+        """Return the file as one with several names."""
         node = self.tree[path]
         if not node.links:
-            links = 1 + max(each.links for each in self.tree.values())
+            links = 1 + max(other.links for other in self.tree.values())
             node = self.tree[path] = replace(node, links=links)
         return node
 
     def _change(self, path: bytes, **what: Any) -> None:
-        """A file, by all of its names."""
+        """Change a file under all of its names."""
         node = self.tree[path]
-        for name, each in self.tree.items():
-            if name == path or (node.links and each.links == node.links):
-                self.tree[name] = replace(each, **what)
+        for name, other in self.tree.items():
+            if name == path or (node.links and other.links == node.links):
+                self.tree[name] = replace(other, **what)
 
     def _apart(self, path: bytes, other: bytes) -> bool:
         return not _is_in(other, path) and not _is_in(path, other)
 
     def _in_doubt(self, path: bytes) -> bool:
-        return not all(self._is_folder(each) for each in _above(path))
+        return not all(self._is_folder(folder) for folder in _above(path))
 
     def _movable(self, path: bytes, other: bytes) -> bool:
         if path not in self.tree or not self._apart(path, other) or self._in_doubt(path):
             return False
-        return not any(_is_in(each, path) for each in self.emptied)
+        return not any(_is_in(folder, path) for folder in self.emptied)
 
 
 def _mode(node: Node, found: int) -> int:
-    """That which was found, unless it can be executed and should not, or the reverse."""
+    """Return the mode that was found, corrected if it is wrong about execution."""
     is_wrong = node.kind == "f" and bool(found & 0o100) != node.program
     return found ^ 0o111 if is_wrong else found
 
@@ -357,21 +379,21 @@ def _short(path: bytes) -> str:
 
 
 def beside(sessions: Sequence[Sequence[Press]]) -> list[Press]:
-    """Several sessions as one, each in a folder of its own; a single one stays as it is."""
+    """Join sessions, each in a folder of its own; a single one stays as it is."""
     if len(sessions) == 1:
         return list(sessions[0])
     longest = max(map(len, sessions))
     return [
         Press(
             [
-                _below(folder, each)
+                _below(folder, change)
                 for folder, press in _at(sessions, number)
-                for each in press.edits
+                for change in press.edits
             ],
             [
-                _below(folder, each)
+                _below(folder, change)
                 for folder, press in _at(sessions, number)
-                for each in press.deeds
+                for change in press.deeds
             ],
         )
         for number in range(longest)
@@ -393,7 +415,7 @@ def _below(folder: bytes, change: Change) -> Change:
 
 
 def _above(path: bytes) -> list[bytes]:
-    """The folders that a path is in, the outermost first."""
+    """Return the folders that a path is in, the outermost first."""
     parts = path.split(b"/")
     return [b"/".join(parts[:count]) for count in range(1, len(parts))]
 
@@ -407,4 +429,4 @@ def _is_in(path: bytes, folder: bytes) -> bool:
 
 
 def _make_way(path: bytes) -> list[bytes]:
-    return [b"way " + quote(each) for each in _above(path)] + [b"rm -rf -- " + quote(path)]
+    return [b"way " + quote(folder) for folder in _above(path)] + [b"rm -rf -- " + quote(path)]

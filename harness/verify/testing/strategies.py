@@ -1,12 +1,12 @@
-"""Hypothesis strategies for whatever a tree on Linux may hold, and for what players and their runs do to it.
+"""Hypothesis strategies for anything that a tree on Linux may hold, and for players and their runs.
 
     @given(trees())
     def test_my_transport_is_exact(tree):
         with planted(tree) as folder:
             ...
 
-`planted` and its like are in `harness.verify.testing.planting`. Everything shrinks towards the ordinary: a file named `a`, of
-mode 644, from the first second of 1970.
+`planted` and the like are in `harness.verify.testing.planting`. Everything shrinks towards the
+ordinary: a file named `a`, of mode 644, from the first second of 1970.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ AWKWARD_NAMES = (
     b"sandbox",
     b"x" * 255,
 )
-"""Names that have broken somebody's script; Linux allows all but the empty one, `.` and `..`."""
+"""Names that have broken scripts; Linux allows all names but the empty one, `.` and `..`."""
 
 AWKWARD_STAMPS = (
     0,
@@ -108,7 +108,7 @@ AWKWARD_STAMPS = (
 
 
 def file_names() -> SearchStrategy[bytes]:
-    """Names of a file, of every kind that Linux allows."""
+    """File names of every kind that Linux allows."""
     arbitrary = st.binary(min_size=1, max_size=8).map(_possible)
     return st.sampled_from(ORDINARY_NAMES) | st.sampled_from(AWKWARD_NAMES) | arbitrary
 
@@ -124,13 +124,13 @@ def stamps() -> SearchStrategy[int]:
 
 
 def modes(*, readable: bool = False) -> SearchStrategy[int]:
-    """Permissions, from none at all to set-id and sticky bits; `readable`: the owner can at least read and enter."""
+    """Permissions, from none to set-id and sticky bits; if `readable`, owners can read and enter."""
     any_mode = st.sampled_from((0o644, 0o755, 0, 0o7777)) | st.integers(0, 0o7777)
     return any_mode.map(lambda mode: mode | 0o500) if readable else any_mode
 
 
 def contents() -> SearchStrategy[bytes]:
-    """Of files: nothing, text, any bytes, and the zeros that look like the end of an archive."""
+    """Contents of files: none, text, any bytes, and zeros that look like the end of an archive."""
     zeros = tuple(bytes(size) for size in (1, 511, 512, 1024, 4096, 10_240))
     return st.sampled_from((b"", b"text\n", b"#!/bin/sh\n", b"\xff\0\r\n", *zeros)) | st.binary(
         max_size=64
@@ -138,9 +138,10 @@ def contents() -> SearchStrategy[bytes]:
 
 
 def trees(*, size: int = 6, readable: bool | None = None) -> SearchStrategy[Tree]:
-    """Trees of at most this many leaves: files (sparse and linked ones too), folders, symlinks and fifos.
+    """Trees of at most this many leaves: files (sparse and linked too), folders, symlinks and fifos.
 
-    `readable`: their owner can read all of it; None: unless the process that draws is root's, whom no mode stops.
+    If `readable`, their owner can read everything. None means so, unless this process is root's,
+    whom no mode stops.
     """
     if readable is None:
         readable = os.geteuid() != 0
@@ -154,7 +155,7 @@ def trees(*, size: int = 6, readable: bool | None = None) -> SearchStrategy[Tree
 
 @st.composite
 def visible_files(draw: DrawFn, *, size: int = 6) -> dict[bytes, bytes]:
-    """Names and contents of visible files; none is a file and a folder at once, or in git's own folder."""
+    """Names and contents of visible files, without names that are also folders, or git's own."""
     found = draw(st.dictionaries(paths(), contents(), max_size=size))
     return {
         name: content
@@ -165,21 +166,20 @@ def visible_files(draw: DrawFn, *, size: int = 6) -> dict[bytes, bytes]:
 
 
 def several(one: SearchStrategy[Any], *, most: int = 12) -> SearchStrategy[list[Any]]:
-    """Examples side by side: nearly always so many of them, and one when it comes to making what fails smaller."""
+    """Examples side by side: nearly always `most`, and one in order to shrink what fails."""
     return st.sampled_from((1, *[most] * 7)).flatmap(
         lambda count: st.lists(one, min_size=count, max_size=count)
     )
 
 
 PLACES = (b"a", b"b", b"a/x", b"a/x/z", b"-c d/\xff")
-"""Few, and in each other, so that what is made soon is in the way of something."""
-
+"""Few, and inside each other, so that something is soon in the way."""
 
 DATES = (b"2191-02-03 04:05:06.987654321", b"+1 hour", b"1999-12-31 23:59:59.123456789")
-"""What a run may touch a file with: two of them lie ahead of the clock."""
+"""Dates for `touch` in a run; two are ahead of the clock."""
 
 DEEP = b"/".join([b"d" * 200] * 12)
-"""A path near the limits: half of it is gone if a folder of another name is above it."""
+"""A path near the limits of length."""
 
 
 def _edits() -> SearchStrategy[Change]:
@@ -188,12 +188,12 @@ def _edits() -> SearchStrategy[Change]:
 
 
 def deeds() -> SearchStrategy[Change]:
-    """What a run does in its sandbox. `rename(2)` of a folder is a property of its own."""
+    """What a run does in its sandbox; *renames* covers `rename(2)` of folders."""
     return changes(WRITE, REMOVE, MOVE, LINKS, FOLDER, HARD, APPEND, SPARSE, TOUCH, MODE)
 
 
 def sessions(*, length: int = 4) -> SearchStrategy[list[Press]]:
-    """At most so many test events of one player, each with a few edits before it and deeds in it."""
+    """At most `length` test events of one player, each with edits before it and deeds in it."""
     some = st.builds(Press, st.lists(_edits(), max_size=4), st.lists(deeds(), max_size=4))
     return st.lists(some, min_size=1, max_size=length)
 
@@ -220,7 +220,7 @@ def changes(*verbs: str) -> SearchStrategy[Change]:
 
 
 Leaf: TypeAlias = tuple[bytes, Planned, Planned, int | None]
-"""Path, entry, what the folders on the way to it are like, and which of the files before it it is a link to."""
+"""A path, its entry, the folders on the way, and which earlier file it is another link to."""
 
 
 def _grow(root: Planned, leaves: Sequence[Leaf]) -> Tree:
@@ -262,8 +262,8 @@ def _leaves(readable: bool) -> SearchStrategy[Planned]:
 
 
 def _targets() -> SearchStrategy[bytes]:
-    """No folder that is outside: whoever carries a tree and follows symlinks by mistake would carry a whole disk."""
-    # The first of the sampled ones is the simplest, so that a counterexample is never left with an odd target.
+    """Targets without real folders outside: following one by mistake would carry a whole disk."""
+    # The first one is the simplest, so that a counterexample never ends with an odd target.
     return (
         st.sampled_from((b"a", b"../nowhere", b"../../nowhere", b"/nowhere", b"/dev/null", b"a//b"))
         | paths()
@@ -271,5 +271,5 @@ def _targets() -> SearchStrategy[bytes]:
 
 
 def _possible(name: bytes) -> bytes:
-    """Of any bytes, those that may be a name."""
+    """Make any bytes a possible name."""
     return b"dots" if name in (b".", b"..") else name.replace(b"\0", b"\x01").replace(b"/", b"|")

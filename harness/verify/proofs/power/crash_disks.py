@@ -1,4 +1,4 @@
-"""The disks that a failure of the power may leave, made in a scratch folder."""
+"""Makes the disks that a power failure may leave, in a scratch folder."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from harness.verify.proofs.power.crash_model import ROOT, Disk
 from harness.verify.proofs.power.recorder import OPAQUE_ATTRIBUTE
 
 _MEMORY = Path("/dev/shm")
-"""Where a disk that is made and opened a thousand times costs next to nothing, however busy the real one is."""
+"""Making and opening a thousand disks here costs almost nothing, however busy the real disk is."""
 
 
 @contextmanager
 def in_memory() -> Iterator[Path]:
-    """An empty folder in memory, for this user alone; elsewhere where that cannot be. What a process left that was killed goes
-    with the next one that comes: nobody holds its lock any more.
+    """Make an empty folder in memory, for this user only; if that fails, on the disk.
+
+    Removes what killed processes left here: nobody holds the locks of those folders.
     """
     prefix = f"harness-{os.geteuid()}-outage-"
     with contextlib.suppress(OSError):
-        for each in _MEMORY.glob(f"{prefix}*"):
-            if each.lstat().st_uid == os.geteuid():
-                with contextlib.suppress(BlockingIOError), _held(each):
-                    remove_tree(each)
+        for folder in _MEMORY.glob(f"{prefix}*"):
+            if folder.lstat().st_uid == os.geteuid():
+                with contextlib.suppress(BlockingIOError), _held(folder):
+                    remove_tree(folder)
     with contextlib.ExitStack() as stack:
         try:
             folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_MEMORY))
@@ -48,7 +49,7 @@ def in_memory() -> Iterator[Path]:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """With the lock of a folder. Raises BlockingIOError where somebody else holds it."""
+    """Hold the lock of a folder. Raises BlockingIOError if another process holds it."""
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,10 +59,11 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def make(disk: Disk, place: Path) -> None:
-    """Make what is on a disk in a folder that is not there yet. Raises OSError."""
+    """Make the content of a disk in a folder that does not exist yet. Raises OSError."""
     made: dict[int, bytes] = {}
     folders: list[tuple[bytes, int]] = []
-    numbers: dict[int, int] = {}  # inodes, as they were recorded, to those here
+    # Recorded inode numbers to those made here.
+    numbers: dict[int, int] = {}
     deciding: list[bytes] = []
 
     def fill(path: bytes, folder: int) -> None:
@@ -101,19 +103,20 @@ def _make_file(disk: Disk, inode: int, path: bytes) -> None:
         os.close(file)
     else:
         os.mknod(path, kind | disk.part(inode, "mode"), disk.inodes[inode].device)
-    # A machine whose power failed takes longer to come back than whoever waits for the holder of a lock does.
+    # Restarting a machine takes longer than anybody waits for the holder of a lock.
     stamp = 0 if path.endswith(b".lock") else disk.part(inode, "mtime")
     os.utime(path, ns=(stamp, stamp), follow_symlinks=False)
 
 
 def _renumber(path: bytes, numbers: Mapping[int, int]) -> None:
-    """An inode keeps its number when the power fails; here it has got another one."""
+    """Write new inode numbers: a power failure keeps them, but making the disk changed them."""
     with open(path, "r+b") as file:
         try:
             decided = json.loads(file.read())
             decided["staged"] = numbers.get(decided["staged"], 0) if decided["staged"] else None
         except (ValueError, KeyError, TypeError):
-            return  # it is torn
+            # It is torn.
+            return
         file.seek(0)
         file.write(json.dumps(decided).encode())
         file.truncate()

@@ -1,17 +1,19 @@
-"""What a failure of the power may leave of a folder, by what was done to it: a model of a file system, and nothing else.
+"""A model of what a power failure may leave of a folder, given what was done to it.
 
-A file system is inodes, and names of them in folders. What is done to it is a row of changes, each of which lands on the disk as
-a whole or not at all: a content (or the first half of it), a mode, a stamp, and names: one, or all that a rename or an exchange
-moves. In between something is forced to the disk: a file, the names in a folder, or everything.
+A file system is inodes, and their names in folders. What is done to it is a sequence of changes.
+Each lands on the disk as a whole or not at all: a content (or its first half), a mode, a stamp, or
+names (one, or all that a rename or an exchange moves). Between changes something may be forced to
+the disk: a file, the names in a folder, or everything.
 
-There are two models of what lands before the power fails:
+Two models say what lands before the power fails:
 
-- STRICT, which is all that POSIX promises: what was forced there, and of the rest any subset, in any order. A rename may land
-  before the content of the file, which has a name and no bytes then.
-- ORDERED, as on file systems that journal, where a rename comes after all that was done before it and before all that is done
-  after: what lies between two of these, or between what was forced, lands in any subset.
+- STRICT is all that POSIX promises: what was forced, and any subset of the rest, in any order. A
+  rename may land before the content of the file, whose name then has no bytes.
+- ORDERED is a journalling file system: a rename lands after everything that was done before it and
+  before everything that is done after it. Between two renames, or two forced writes, any subset
+  lands.
 
-In both nothing lands in a folder that has no name itself: a folder's journal has its making first.
+In both models nothing lands in a folder without a name: a journal holds the folder first.
 """
 
 from __future__ import annotations
@@ -27,21 +29,21 @@ from typing import Any
 from harness.verify.proofs.power.recorder import MARK
 
 ROOT = 1
-"""The number of the folder itself: it is looked at first."""
+"""The number of the folder itself, which is the first to be looked at."""
 
 _EVERYTHING = 0
 
 _RENAMES = frozenset({"os.rename", "harness.exchange"})
 
 BARE = {"content": b"", "mode": 0o600, "mtime": 10**9, "opaque": False}
-"""What an inode has of which nothing has landed but that it is there; a folder's mode has what it takes to enter."""
+"""What an inode has if only its existence has landed; a folder can also be entered."""
 
 HALVED = 2
-"""Bytes of a content that can be cut in two."""
+"""Bytes from which on a content can be cut in two."""
 
 
 class CrashModel(StrEnum):
-    """Of what lands."""
+    """Which changes land."""
 
     STRICT = "strict"
     ORDERED = "ordered"
@@ -49,39 +51,45 @@ class CrashModel(StrEnum):
 
 @dataclass(frozen=True)
 class Inode:
-    """What never changes of one."""
+    """The parts of an inode that never change."""
 
-    kind: int  # as S_IFMT has it
-    number: int  # the one that it has on the disk
+    # As S_IFMT returns it.
+    kind: int
+    # The inode number on the disk.
+    number: int
     device: int = 0
-    target: bytes = b""  # of a symlink
+    # Of a symlink.
+    target: bytes = b""
 
 
 @dataclass(frozen=True)
 class _Change:
-    """What lands as a whole or not at all."""
+    """A change that lands as a whole or not at all."""
 
-    inode: int  # 0 where it is about names
-    part: str  # what of it: one of BARE; empty for names
+    # 0 for a change of names.
+    inode: int
+    # A key of BARE; empty for names.
+    part: str
     value: Any = None
-    names: tuple[
-        tuple[int, str, int | None], ...
-    ] = ()  # folder, name and whom it names; None: nobody any more
-    barrier: bool = False  # for ORDERED
-    call: int = 0  # the number of the call that made it, from 1
+    # Folder, name, and the inode that the name has now; None: the name is gone.
+    names: tuple[tuple[int, str, int | None], ...] = ()
+    # Whether ORDERED puts nothing across it.
+    barrier: bool = False
+    # The number of the call that made it, from 1.
+    call: int = 0
     words: str = ""
 
 
 @dataclass(frozen=True)
 class Forced:
-    """Everything, or one inode, was forced to the disk."""
+    """Everything (0), or one inode, was forced to the disk."""
 
     what: int
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Something happened here."""
+    """A named moment between two changes."""
 
     name: str
 
@@ -99,12 +107,12 @@ class Disk:
     _above: dict[int, tuple[int, str]] = field(default_factory=dict)
 
     def part(self, inode: int, part: str) -> Any:
-        """One of BARE."""
+        """Return a part of an inode; the names of the parts are the keys of BARE."""
         bare = 0o700 if part == "mode" and stat.S_ISDIR(self.inodes[inode].kind) else BARE[part]
         return self.parts.get((inode, part), bare)
 
     def reaches(self, folder: int) -> bool:
-        """Whether a folder has a name, as all above it have."""
+        """Whether the folder, and every folder above it, has a name."""
         seen = set()
         while folder != ROOT:
             above, name = self._above.get(folder, (0, ""))
@@ -115,7 +123,7 @@ class Disk:
         return True
 
     def apply(self, change: _Change, *, forced: bool = False) -> None:
-        """Let it land; what was not `forced` to the disk does not without the folders that it is in."""
+        """Let a change land; unless `forced`, names land only in folders that have a name."""
         if change.part:
             self.parts[change.inode, change.part] = change.value
             return
@@ -133,7 +141,7 @@ class Disk:
                     self._above[inode] = (folder, name)
 
     def copy(self) -> Disk:
-        """Another one that begins as this."""
+        """Return a disk that begins as this one."""
         names = {folder: dict(inside) for folder, inside in self.names.items()}
         return Disk(self.inodes, dict(self.parts), names, dict(self._above))
 
@@ -142,11 +150,12 @@ class RecordedCalls:
     """What was done to a folder, as it was recorded."""
 
     def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """`records` are a Recorder's."""
+        """`records` are those of a Recorder."""
         self.inodes: dict[int, Inode] = {}
         self.items: list[_Item] = []
-        self.calls: list[str] = []  # the names of the calls, in order
-        # Whoever asks for one moment after the other does not begin anew.
+        # The names of the calls, in order.
+        self.calls: list[str] = []
+        # Where the last moment was, so that the next one does not start from the beginning.
         self._so_far: dict[CrashModel, tuple[int, Disk, list[_Change]]] = {}
         nodes: dict[int, Mapping[str, Any]] = {}
         call, number = "", 0
@@ -170,11 +179,11 @@ class RecordedCalls:
                 self.items.append(Forced(record["what"]))
 
     def marks(self, name: str) -> list[int]:
-        """Where these are."""
+        """Return the places of all marks with this name."""
         return [place for place, item in enumerate(self.items) if item == Mark(name)]
 
     def at(self, place: int, model: CrashModel) -> Moment:
-        """What may have landed when the power fails just before this item."""
+        """Return what may have landed when the power fails just before the item at `place`."""
         begin, sure, unsure = self._so_far.get(model, (0, Disk(self.inodes), []))
         if place < begin:
             begin, sure, unsure = 0, Disk(self.inodes), []
@@ -197,7 +206,7 @@ def _inode(node: Mapping[str, Any]) -> Inode:
 
 
 def _land(sure: Disk, unsure: Sequence[_Change], what: int) -> list[_Change]:
-    """Let what is forced there land, with what it came after at the same places; returns what stays unsure."""
+    """Land what is forced, with earlier changes at the same places; return what stays unsure."""
     places: set[tuple[int, str]] = set()
     landing = []
     for change in reversed(unsure):
@@ -217,13 +226,13 @@ def _land(sure: Disk, unsure: Sequence[_Change], what: int) -> list[_Change]:
 
 @dataclass(frozen=True)
 class Moment:
-    """When the power fails."""
+    """A moment at which the power fails: what has surely landed, and what may have."""
 
     sure: Disk
     unsure: tuple[_Change, ...]
 
     def disk(self, landed: int) -> Disk:
-        """What is on the disk, if of the unsure those have landed whose bits are set."""
+        """Return the disk on which those unsure changes have landed whose bits are set."""
         disk = self.sure.copy()
         for number, change in enumerate(self.unsure):
             if landed >> number & 1:
@@ -231,22 +240,22 @@ class Moment:
         return disk
 
     def makes_folder(self, change: _Change) -> bool:
-        """Whether it gives a new folder its name, and does nothing else."""
+        """Whether the change gives a new folder its name, and does nothing else."""
         inode = change.names[0][2] if len(change.names) == 1 else None
         return inode is not None and stat.S_ISDIR(self.sure.inodes[inode].kind)
 
     def words(self, landed: int) -> str:
-        """What has landed, or what has not, whichever is said sooner."""
+        """Describe what has landed, or what has not, whichever is shorter."""
         if not self.unsure:
             return "all before it is on the disk"
-        on = [each for number, each in enumerate(self.unsure) if landed >> number & 1]
-        off = [each for number, each in enumerate(self.unsure) if not landed >> number & 1]
+        on = [change for number, change in enumerate(self.unsure) if landed >> number & 1]
+        off = [change for number, change in enumerate(self.unsure) if not landed >> number & 1]
         if not on:
             return "nothing is on the disk that was not forced there"
         if not off:
             return "all before it is on the disk"
         few = on if len(on) <= len(off) else off
-        some = "; ".join(dict.fromkeys(each.words for each in few[:_MANY]))
+        some = "; ".join(dict.fromkeys(change.words for change in few[:_MANY]))
         some += f"; and {len(few) - _MANY} more" if len(few) > _MANY else ""
         if few is on:
             return f"nothing is on the disk that was not forced there, but {some}"
@@ -263,7 +272,7 @@ def _changes(
     call: str,
     number: int,
 ) -> Iterator[_Change]:
-    """What differs, in an order in which it can be made."""
+    """Yield the differences, in an order in which they can be made."""
     paths = _paths(after) | {key: path for key, path in _paths(before).items() if key not in after}
     names: list[tuple[int, str, int | None]] = []
     for folder in sorted({*before, *after}, key=lambda key: paths.get(key, "")):
@@ -276,14 +285,10 @@ def _changes(
     if call in _RENAMES:
         kept = {inode for _, _, inode in names if inode in before}
         moved = [
-            each
-            for each in names
-            if each[2] in kept
-            or (
-                each[0] in before
-                and before[each[0]]["names"].get(each[1]) in kept
-                and each[2] is None
-            )
+            (folder, name, inode)
+            for folder, name, inode in names
+            if inode in kept
+            or (folder in before and before[folder]["names"].get(name) in kept and inode is None)
         ]
     if moved:
         what = " and ".join(os.path.join(paths.get(folder, "?"), name) for folder, name, _ in moved)
@@ -319,7 +324,7 @@ def _parts(
 
 
 def _paths(nodes: Mapping[int, Mapping[str, Any]]) -> dict[int, str]:
-    """One of its paths for each inode."""
+    """Return one path for each inode."""
     found, waiting = {ROOT: ""}, [ROOT] if ROOT in nodes else []
     while waiting:
         here = waiting.pop()

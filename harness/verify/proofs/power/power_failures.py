@@ -1,6 +1,8 @@
-"""What a failure of the power may leave of the katas: a few test events are played and what they do to the disk is recorded; then
-`crash_model` says what may have landed at each moment of them, and each such disk is made in a scratch folder and
-opened by the ordinary code.
+"""Checks what a power failure may leave of the katas.
+
+A few test events are played, and what they do to the disk is recorded. `crash_model` says what may
+have landed at each moment. Each such disk is made in a scratch folder, and opened by the ordinary
+code.
 
 A state costs some ten milliseconds; a test event, as everywhere, what the engine takes.
 """
@@ -43,18 +45,18 @@ from harness.verify.proofs.shared.tree_differences import differences
 from harness.verify.proofs.shared.verdict import OwnKind, Refuted, Untried
 
 STATES = 1000
-"""How many are made at least."""
+"""States that are tried at least."""
 
 _EVENTS = 4
 """Test events that each do something else; an overlay folds its layers after more of them."""
 
 GIVEN_UP = 3
-"""The test event before which another one is given up, once its run has ended."""
+"""Before this test event another one is given up, once its run has ended."""
 
 SEED = 12
 
 NAME = "power"
-"""Of the search."""
+"""The name of the search."""
 
 SHRINKING = 200
 """States that are tried at most to tell a counterexample by fewer changes."""
@@ -72,34 +74,44 @@ case $step in
     if [ -e ahead ]; then echo 2 >product/ahead && touch -d '2100-01-01 00:00:00' product/ahead; fi
     ;;
 3) rm -r product/deep && mkdir other && mv product/new other/new && chmod 700 other ;;
-4) rm product/symlink && mkdir product/symlink && echo 4 >product/symlink/below && rm product/link ;;
+4)
+    rm product/symlink && mkdir product/symlink && echo 4 >product/symlink/below
+    rm product/link
+    ;;
 esac
 echo "$step" >product/number
 echo "$step"
 """
-"""Makes files, folders, links, and changes what it finds in each way there is."""
+"""Makes files, folders and links, and changes what it finds in every way."""
 
 _WORDS = re.compile(
-    r"the power fails at point (?P<point>\d+) of test event (?P<event>\d+), (?P<model>strict|ordered), "
-    r"(?P<landed>[0-9a-f]+) landed"
+    r"the power fails at point (?P<point>\d+) of test event (?P<event>\d+), "
+    r"(?P<model>strict|ordered), (?P<landed>[0-9a-f]+) landed"
 )
 
 
 @dataclass(frozen=True)
 class Case:
-    """One state that may be left."""
+    """One state that a power failure may leave."""
 
     model: CrashModel
-    event: int  # during which one, from 1; the one after the last is what comes after it
-    point: int  # before which of its changes, calls and marks, from 0
-    landed: int  # a bit for each change that is not on the disk for sure
+    # The test event during which the power fails, from 1; the one after the last stands for what
+    # comes after it.
+    event: int
+    # The power fails before this item of the test event (a change, a call or a mark), from 0.
+    point: int
+    # A bit for each change that is not surely on the disk: whether it has landed.
+    landed: int
 
     def __str__(self) -> str:
-        return f"the power fails at point {self.point} of test event {self.event}, {self.model}, {self.landed:x} landed"
+        return (
+            f"the power fails at point {self.point} of test event {self.event}, {self.model}, "
+            f"{self.landed:x} landed"
+        )
 
     @classmethod
     def parse(cls, words: str) -> Case:
-        """The case that `str(case)` wrote. Raises UsageError for anything else."""
+        """Return the case that `str(case)` wrote. Raises UsageError for any other text."""
         found = _WORDS.fullmatch(words)
         if not found:
             raise UsageError(f"{words!r} is no failure of the power")
@@ -112,14 +124,17 @@ class Case:
 
 
 _AT_ONCE = Case(CrashModel.STRICT, 2, 0, 0)
-"""The first test event is accepted, and only what was forced is on the disk. What runs do later has no part in it, so it is tried
-even where that could not all be recorded: a run in a mounted folder is seen only when the harness next looks.
+"""The first test event is accepted, and only what was forced is on the disk.
+
+Later runs have no part in this case, so it is tried even if they could not be recorded completely:
+a run in a mounted folder is seen only when the harness next looks.
 """
 
 
 def files_of(event: int, *, given_up: bool = False, ahead: bool = False) -> VisibleFiles:
-    """What is sent for a test event: changed, added and deleted files. With `ahead` the second one's run leaves a stamp of the
-    future.
+    """Return what is sent for a test event: changed, added and deleted files.
+
+    With `ahead`, the run of the second test event leaves a stamp of the future.
     """
     texts: dict[str, str | bytes] = {
         "cyber-dojo.sh": _SCRIPT,
@@ -140,8 +155,9 @@ def files_of(event: int, *, given_up: bool = False, ahead: bool = False) -> Visi
 
 
 def tried(subject: Subject, search: Search, model: CrashModel, *, states: int) -> None:
-    """Refuted by the first state, of so many, that is neither as before nor as after, or has lost what was accepted. Raises
-    Untried where what is done to the katas cannot be seen.
+    """Refute by the first state that is neither as before nor as after, or lost something accepted.
+
+    At least `states` are tried. Raises Untried if what is done to the katas cannot be recorded.
     """
     if not search.wants(NAME):
         return
@@ -167,13 +183,15 @@ class _Play:
 
     avatar: Avatar
     course: RecordedCalls
-    files: Mapping[int, VisibleFiles]  # by test event; 0 is before the first
+    # By test event; 0 is before the first.
+    files: Mapping[int, VisibleFiles]
     given_up: VisibleFiles
-    after: AvatarState  # what the katas hold in the end, as they themselves tell
+    # What the katas themselves report at the end.
+    after: AvatarState
 
     @functools.cached_property
     def points(self) -> dict[int, list[int]]:
-        """Where the power can fail, by test event: before each call, and each mark."""
+        """Return the places where the power can fail: before each call and mark of a test event."""
         found: dict[int, list[int]] = {1: []}
         event, call = 1, None
         for place, item in enumerate(self.course.items):
@@ -187,9 +205,9 @@ class _Play:
         found[event].append(len(self.course.items))
         return found
 
-    @functools.lru_cache(maxsize=256)  # noqa: B019 - it goes with the proof
+    @functools.lru_cache(maxsize=256)  # noqa: B019 - it lives as long as the proof
     def at(self, event: int, point: int, model: CrashModel) -> Moment:
-        """Raises UsageError for what is not there."""
+        """Return the moment at a point. Raises UsageError if there is no such point."""
         try:
             return self.course.at(self.points[event][point], model)
         except LookupError:
@@ -197,7 +215,7 @@ class _Play:
 
 
 def _play(subject: Subject) -> _Play:
-    """Play and record."""
+    """Play the test events and record them."""
     engine = RecordingEngine(subject.engine)
     with replace(subject, engine=cast(Engine, engine)).runner(observe=False) as runner:
         records: list[dict[str, Any]] = engine.records
@@ -217,7 +235,8 @@ def _play(subject: Subject) -> _Play:
                 runner.prepare(avatar)
             runner.katas.tidy()
             with closing(runner.katas.event(avatar, **runner.how)):
-                pass  # as a runner of another kind would come
+                # What a runner of another kind does first.
+                pass
             mark("ended")
 
         if isinstance(runner.katas, FolderKatas):
@@ -225,11 +244,10 @@ def _play(subject: Subject) -> _Play:
                 play(recorder.mark)
         elif isinstance(runner.katas, VolumeKatas | GranularKatas):
             play(lambda name: None)
-            runner.katas.list()  # what a keeper does after its answer is told with the next one
+            # What a keeper does after its answer is reported with the next answer.
+            runner.katas.list()
         else:
-            raise OwnKind(
-                "what this runner does to its katas cannot be recorded: they are of its own kind"
-            )
+            raise OwnKind("this runner keeps katas of its own kind, which cannot be recorded")
         engine.recording = False
         course = RecordedCalls(list(records))
         after = avatar_state(runner.katas, avatar)
@@ -241,11 +259,11 @@ def _play(subject: Subject) -> _Play:
 
 
 class _GivenUp(HarnessError):
-    """By the proof."""
+    """Raised by the proof to give up a test event."""
 
 
 def _give_up(runner: BaseRunner, avatar: Avatar, files: VisibleFiles) -> None:
-    """A test event that is not accepted, though its run ended in time."""
+    """Play a test event that is not accepted, though its run ends in time."""
 
     def give_up(output: Output) -> None:
         raise _GivenUp
@@ -256,8 +274,9 @@ def _give_up(runner: BaseRunner, avatar: Avatar, files: VisibleFiles) -> None:
 
 
 def _cases(play: _Play, model: CrashModel, states: int) -> Iterator[Case]:
-    """At each point at least one, unless a few states are enough; first of all what was accepted and not forced to the disk, as
-    that is lost the soonest.
+    """Yield cases: at least one at each point, unless there are more points than states.
+
+    What was accepted and not forced to the disk comes first, since it is lost most easily.
     """
     if model is CrashModel.STRICT:
         yield _AT_ONCE
@@ -283,19 +302,19 @@ def _cases(play: _Play, model: CrashModel, states: int) -> Iterator[Case]:
 
 
 _LEAST = 3
-"""How often the power fails at each point: with nothing on the disk but what was done last, with nearly all, and with all names
-but nothing of what they name.
+"""How often the power fails at each point: with only the last changes on the disk, with nearly all
+changes, and with all names but no contents.
 """
 
 
 def _interesting(play: _Play) -> list[int]:
-    """All test events but those that only bring others near."""
+    """Return the test events, without those that only lead up to others."""
     events = sorted(play.points)
-    return [each for each in events if each <= _EVENTS or each >= len(events) - 1]
+    return [event for event in events if event <= _EVENTS or event >= len(events) - 1]
 
 
 def _mask(draw: random.Random, moment: Moment, style: int) -> int:
-    """Which of the unsure changes have landed."""
+    """Draw which of the unsure changes have landed."""
     size = len(moment.unsure)
     if not size:
         return 0
@@ -315,7 +334,7 @@ def _mask(draw: random.Random, moment: Moment, style: int) -> int:
 
 
 def _smaller(judge: _Judge, case: Case, refuted: Refuted, seconds: float) -> tuple[Case, Refuted]:
-    """The same, told by fewer changes: of what has landed, or of what has not."""
+    """Find a case that is told by fewer changes that have landed, or have not."""
     until, left = time.monotonic() + seconds, SHRINKING
     size = len(judge.play.at(case.event, case.point, case.model).unsure)
     every = (1 << size) - 1
@@ -344,10 +363,10 @@ def _smaller(judge: _Judge, case: Case, refuted: Refuted, seconds: float) -> tup
 
 
 class _Judge:
-    """Makes states and looks at them."""
+    """Makes states and checks them."""
 
     def __init__(self, play: _Play, folder: Path) -> None:
-        """In this folder."""
+        """Make the states in `folder`."""
         self.play, self._folder = play, folder
         self._count = 0
         self._wanted = {0: AvatarState({}, ())}
@@ -356,14 +375,14 @@ class _Judge:
             self._wanted[event] = self._open(everything.disk(-1))[0]
 
     def trust(self) -> None:
-        """Raise Untried where the recording does not lead to what the katas hold."""
+        """Raise Untried if the recording does not lead to what the katas hold."""
         if said := differences(
             self.play.after.sandbox, self._wanted[len(self._wanted) - 1].sandbox
         ):
             raise Untried(f"the recording does not lead to what the katas hold: {said}")
 
     def words(self, case: Case) -> str:
-        """The case for a reader."""
+        """Describe the case for a reader."""
         moment = self.play.at(case.event, case.point, case.model)
         during = (
             f"test event {case.event}"
@@ -374,7 +393,7 @@ class _Judge:
         return f"in {during}{accepted} {moment.words(case.landed)}"
 
     def check(self, case: Case) -> None:
-        """Refuted unless what is there is whole, and nothing is lost."""
+        """Raise Refuted unless the state is whole, and nothing accepted is lost."""
         disk = self.play.at(case.event, case.point, case.model).disk(case.landed)
         before = case.event - 1
         sent = [self.play.files[before], self.play.files.get(case.event, self.play.files[before])]
@@ -383,11 +402,11 @@ class _Judge:
         state, delta = self._open(disk, tuple(sent))
         if state.tag < before:
             raise Refuted(
-                f"test event {before} was told as accepted, and there are but {state.tag}"
+                f"test event {before} was reported as accepted, but there are only {state.tag} tags"
             )
         wanted = self._wanted[state.tag]
         if state.commits != wanted.commits:
-            raise Refuted("the history is another one")
+            raise Refuted("the history has changed")
         if state.tag > before:
             if said := differences(wanted.sandbox, state.sandbox):
                 raise Refuted(f"test event {state.tag} is accepted, but {said}")
@@ -403,13 +422,13 @@ class _Judge:
                 entry = state.sandbox.get(name)
                 if name not in written and not (entry and holds(entry, file.read())):
                     raise Refuted(
-                        f"{printable_name(name)} would be taken for what it is not by the next test event"
+                        f"the next test event would take {printable_name(name)} for what it is not"
                     )
 
     def _open(
         self, disk: Disk, sent: tuple[VisibleFiles, ...] = ()
     ) -> tuple[AvatarState, list[tuple[VisibleFiles, frozenset[bytes]]]]:
-        """What the ordinary code finds on it, and what a test event that sends these files would write."""
+        """Return the state that ordinary code finds, and what sending these files would write."""
         self._count += 1
         place = self._folder / str(self._count)
         try:
@@ -418,12 +437,8 @@ class _Judge:
             try:
                 state = avatar_state(katas, self.play.avatar)
                 _check_history(place / avatar_folder(self.play.avatar) / HISTORY)
-            except (
-                OSError,
-                ValueError,
-                LookupError,
-                StopIteration,
-            ) as error:  # a git's of what is torn
+            except (OSError, ValueError, LookupError, StopIteration) as error:
+                # Dulwich raises any of these for a torn file.
                 raise Refuted(
                     f"the katas cannot be read: {type(error).__name__}: {error}"
                 ) from error
@@ -441,12 +456,14 @@ class _Judge:
 
 
 def _check_history(history: Path) -> None:
-    """What is torn of an empty one would be found by the first who looks for a commit in it; an object that is torn would be
-    taken for whole by the next test event that has it. Raises OSError.
+    """Check that nothing of an empty history is torn, nor any loose object.
+
+    Only the first reader of a commit would notice the former. The next test event with a torn
+    object would take it for whole. Raises OSError.
     """
-    for each, whole in (("HEAD", f"ref: {refs.BRANCH}\n".encode()), ("config", CONFIG)):
-        if (history / each).read_bytes() != whole:
-            raise Refuted(f"the history has a {each} that is torn")
+    for name, whole in (("HEAD", f"ref: {refs.BRANCH}\n".encode()), ("config", CONFIG)):
+        if (history / name).read_bytes() != whole:
+            raise Refuted(f"the {name} of the history is torn")
     for name in objects.loose(str(history)):
         with open(objects.path_of(str(history), name), "rb") as file:
             content = file.read()
@@ -455,4 +472,4 @@ def _check_history(history: Path) -> None:
         except zlib.error:
             found = ""
         if found != name:
-            raise Refuted(f"the history holds an object that is torn: {name}")
+            raise Refuted(f"an object of the history is torn: {name}")

@@ -1,8 +1,10 @@
-"""Records what a process does to a folder of its disk: at each of Python's own audit events of a change (PEP 578), and of those
-that `inside.disk` raises, the folder is looked at, and what differs is told. So what another process changes there is seen too
-(a tar, a run in a layer), and what is under proof knows nothing of it.
+"""Records what a process does to a folder of its disk.
 
-Runs in the keeper too, put in front of its program: standard library only, and nothing of the harness's.
+Before each change, at Python's own audit events (PEP 578) and those that `inside.disk` raises, it
+looks at the folder and reports the differences. So it also sees changes by other processes, such as
+a tar or a run in a layer. The code under proof knows nothing of it.
+
+It also runs in keepers, in front of their program: standard library only, nothing of the harness.
 """
 
 from __future__ import annotations
@@ -24,27 +26,32 @@ CALLS = frozenset(
         *("harness.exchange", "harness.sync_file", "harness.sync_disk"),
     }
 )
-"""The audit events of what changes a disk or forces it, but for opening a file that is to be made."""
+"""The audit events that change a disk or force changes, except for opening a new file."""
 
 OPEN, MARK = "open", "mark"
 
 RECORD_PREFIX = b"harness-recording "
-"""Begins each line that a keeper tells of on its stderr."""
+"""Begins each line that a keeper reports on its stderr."""
 
 OPAQUE_ATTRIBUTE = "user.overlay.opaque"
 
 SETTLED_NS = 100_000_000
-"""So long after a change the clock that files are stamped from has moved on, so that a later one has another stamp."""
+"""Nanoseconds after a change in which the clock of stamps moves on, so that later stamps differ."""
 
 TRIES = 20
+"""How often the folder is looked at again after something was removed meanwhile."""
 
 _Node = dict[str, Any]
 
 
 class Recorder:
-    """Of one folder, for the thread that made it. A record is a mapping: `call`, the audit event that is about to happen, or
-    MARK; `what`, the name of a mark, or the node that is forced to the disk (0: all of them); and `nodes`, those that differ
-    since the record before, by a number that no other gets.
+    """Records one folder, for the thread that made it.
+
+    A record is a mapping:
+
+    - `call`: the audit event that is about to happen, or MARK
+    - `what`: the name of a mark, or the node that is forced to the disk (0: all nodes)
+    - `nodes`: those that differ since the last record, by numbers that are never used twice
     """
 
     def __init__(self, root: str, tell: Callable[[dict[str, Any]], object]) -> None:
@@ -58,7 +65,7 @@ class Recorder:
         self.active = True
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """An audit hook; it cannot be taken back, but is quiet once this is not `active`."""
+        """Record: an audit hook. It cannot be removed, but does nothing unless `active`."""
         if not self.active or self._looking or threading.get_ident() != self._thread:
             return
         if event == OPEN:
@@ -70,7 +77,7 @@ class Recorder:
         self._record(event, forced=forced)
 
     def mark(self, name: str) -> None:
-        """Note where in the recording something has happened."""
+        """Note a moment in the recording."""
         self._record(MARK, what=name)
 
     def _record(self, call: str, *, forced: int | None = None, what: object = None) -> None:
@@ -93,7 +100,7 @@ class Recorder:
             self._looking = False
 
     def _look_again(self) -> tuple[dict[int, _Node], dict[tuple[int, int], int]]:
-        """What another process removed meanwhile is not there."""
+        """Look at the folder until nothing disappears meanwhile, TRIES times at most."""
         for _ in range(TRIES):
             try:
                 return self._look()
@@ -135,7 +142,7 @@ class Recorder:
         return nodes, numbers
 
     def _number(self, key: tuple[int, int], numbers: dict[tuple[int, int], int], kind: int) -> int:
-        """That of an inode which is there without a break; one that was gone in between is another."""
+        """Return the number of an inode; one that was gone in between gets another."""
         if key not in numbers:
             known = self._numbers.get(key)
             if known is None or self._nodes[known]["kind"] != kind:
@@ -162,10 +169,10 @@ def _encoded(content: bytes) -> str:
 
 def _scan(folder: str) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda each: each.name)
-    for each in found:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
         try:
-            yield each.name, each.stat(follow_symlinks=False)
+            yield entry.name, entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
 
@@ -178,17 +185,19 @@ def _is_opaque(folder: str) -> bool:
 
 
 def install_in_keeper() -> None:
-    """Record what this keeper does to its katas, and tell of it on stderr whenever somebody waits for an answer. The MARK
-    of a test event that was accepted is `accepted`.
+    """Record what this keeper does to its katas, and report it on stderr with each answer.
+
+    Accepting a test event is marked `accepted`.
     """
-    from harness.inside.keeper import Keeper  # noqa: PLC0415 - of the program that this stands in front of
+    # From the program that this module stands in front of.
+    from harness.inside.keeper import Keeper  # noqa: PLC0415
 
     records: list[dict[str, Any]] = []
     recorder = Recorder(sys.argv[1], records.append)
     sys.addaudithook(recorder.hook)
 
     def tell() -> None:
-        data = b"".join(RECORD_PREFIX + json.dumps(each).encode() + b"\n" for each in records)
+        data = b"".join(RECORD_PREFIX + json.dumps(record).encode() + b"\n" for record in records)
         records.clear()
         while data:
             data = data[os.write(2, data[: 1 << 16]) :]

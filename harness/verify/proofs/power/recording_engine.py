@@ -1,4 +1,4 @@
-"""Recording what is done to the katas: in this thread, or by a keeper on whatever engine."""
+"""Records what is done to the katas, in this thread or by a keeper on any engine."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from harness.verify.proofs.faults.faulty_engine import beginning_with, source_of
 from harness.verify.proofs.power.recorder import RECORD_PREFIX, Recorder
 
 ACCEPTED = "accepted"
-"""The mark of a test event that was told as accepted."""
+"""Marks a test event that was reported as accepted."""
 
 
 _RECORDERS: list[Recorder] = []
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    for each in _RECORDERS:
-        each.hook(event, arguments)
+    for recorder in _RECORDERS:
+        recorder.hook(event, arguments)
 
 
 @functools.cache
@@ -35,7 +35,7 @@ def _install() -> None:
 
 @contextmanager
 def recorded(root: Path) -> Iterator[tuple[Recorder, list[dict[str, Any]]]]:
-    """What this thread does to a folder in the block."""
+    """Record what this thread does to a folder in the block."""
     records: list[dict[str, Any]] = []
     recorder = Recorder(str(root), records.append)
     _install()
@@ -48,7 +48,7 @@ def recorded(root: Path) -> Iterator[tuple[Recorder, list[dict[str, Any]]]]:
 
 
 class RecordingEngine:
-    """Like the engine behind it, but its keepers tell what they do to their disk."""
+    """Does what the engine behind it does; its keepers report what they do to their disk."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self.recording = engine, True
@@ -61,13 +61,13 @@ class RecordingEngine:
         if not self.recording:
             return self._engine.open_keeper(volume, program)
         if self.records:
-            raise EngineError("another keeper was wanted while one is being recorded")
+            raise EngineError("a second keeper was asked for while one is being recorded")
         telling = beginning_with(program, source_of("power/recorder.py"), b"install_in_keeper()")
         return _Telling(self._engine.open_keeper(volume, telling), self.records)
 
 
 class _Telling:
-    """A stream on whose other side a keeper records itself."""
+    """A stream to a keeper that records itself."""
 
     def __init__(self, stream: Stream, records: list[dict[str, Any]]) -> None:
         self._stream, self._records = stream, records

@@ -1,4 +1,4 @@
-"""What the katas hold of an avatar: all of it, read through their own interface, and held against what they held before."""
+"""What the katas hold of an avatar, read through their own interface, to compare over time."""
 
 from __future__ import annotations
 
@@ -21,23 +21,27 @@ from harness.verify.proofs.shared.verdict import Refuted
 
 @dataclass(frozen=True)
 class AvatarState:
-    """The katas of one avatar between two test events."""
+    """What the katas hold of one avatar between two test events."""
 
-    sandbox: Snapshot  # contents included
-    commits: tuple[str, ...]  # of the tags 1, 2, ...
+    # With contents.
+    sandbox: Snapshot
+    # Of the tags 1, 2, ...
+    commits: tuple[str, ...]
 
     @property
     def tag(self) -> int:
-        """Of the last accepted test event; 0 before the first."""
+        """The tag of the last accepted test event; 0 before the first."""
         return len(self.commits)
 
 
 def avatar_state(katas: Katas, avatar: Avatar) -> AvatarState:
-    """The state of an avatar that has been played; Refuted where its parts do not agree with each other."""
+    """Return the state of an avatar that was played. Raises Refuted if its parts disagree."""
     try:
         with closing(katas.event(avatar)) as event:
             sandbox = event.snapshot(contents=True)
-        increments = [each.tag for each in katas.list(avatar.kata)[avatar.kata][avatar.name]]
+        increments = [
+            increment.tag for increment in katas.list(avatar.kata)[avatar.kata][avatar.name]
+        ]
         with katas.history(avatar) as history:
             with Repo(str(history), bare=True) as repository:
                 found = {
@@ -63,8 +67,9 @@ def avatar_state(katas: Katas, avatar: Avatar) -> AvatarState:
 
 
 def changed(before: AvatarState, after: AvatarState, old: VisibleFiles, *sent: VisibleFiles) -> str:
-    """In what `after` differs from `before`, but for the visible files, which were `old` and each of which may be as it was
-    `sent` once: in words, or empty.
+    """Describe how `after` differs from `before`; empty if it does not.
+
+    Visible files, which were `old`, may be as they were in any of `sent`.
     """
     if after.commits != before.commits:
         return f"there is a tag {after.tag}"
@@ -85,12 +90,12 @@ def changed(before: AvatarState, after: AvatarState, old: VisibleFiles, *sent: V
 
 
 def holds(entry: Entry, content: bytes) -> bool:
-    """Whether it is a file with this content."""
+    """Whether the entry is a file with this content."""
     return entry.kind == "f" and entry.digest == hashlib.sha256(content).hexdigest()
 
 
 def products(sandbox: Snapshot, files: Mapping[bytes, object]) -> dict[bytes, Entry]:
-    """What is no visible file and no folder of one."""
+    """Return the entries that are neither visible files nor folders of visible files."""
     visible = {b".", *files} | {folder for name in files for folder in _folders(name)}
     return {path: entry for path, entry in sandbox.items() if path not in visible}
 

@@ -1,7 +1,8 @@
-"""A C project for proofs of incremental builds: modules and headers that a player edits, and the oracle of its builds.
+"""A C project for proofs of incremental builds: its modules and headers, edits, and an oracle.
 
-What has to be compiled again is worked out from the #include lines of the visible files alone, whatever make may say. The
-compiler is a script, that takes a millisecond for what a real one takes for these files and their dependencies; or gcc.
+What must be compiled again follows from the #include lines of the visible files alone, whatever
+make says. The compiler is gcc, or a script that does in a millisecond what gcc does for these files
+and their dependencies.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ program: $(objects)
 
 SCRIPT = b"""\
 #!/bin/sh
-# Takes in what is included, once; does the sums; writes the object, and what it depends on as -MMD -MP does.
+# Includes each file once, does the sums, writes the object, and its dependencies as -MMD -MP does.
 take() {
     case " $seen " in *" $1 "*) return ;; esac
     seen="$seen $1"
@@ -45,7 +46,10 @@ take() {
     while IFS= read -r line; do
         case $line in
         '#include "'*) line=${line#*\\"} && take "${line%\\"}" ;;
-        'enum { '*) line=${line#'enum { '} && line=${line%' };'} && eval "${line%% *}=\\$((${line#* = }))" ;;
+        'enum { '*)
+            line=${line#'enum { '} && line=${line%' };'}
+            eval "${line%% *}=\\$((${line#* = }))"
+            ;;
         *'return '*) line=${line#*return } && echo "echo $name $((${line%%;*}))" ;;
         esac
     done <"$1"
@@ -60,7 +64,8 @@ compile)
     ;;
 link)
     program=$1 && shift
-    { echo "#!/bin/sh" && cat "$@"; } >program.new && chmod +x program.new && mv program.new "$program"
+    { echo "#!/bin/sh" && cat "$@"; } >program.new &&
+        chmod +x program.new && mv program.new "$program"
     ;;
 esac
 """
@@ -76,29 +81,33 @@ esac
 
 
 Files: TypeAlias = Mapping[bytes, tuple[bytes, int | None]]
-"""Visible files: content, and git's mode or None for what it is by itself."""
+"""Visible files: content, and git's mode, or None for the mode that the content implies."""
 
 
 @dataclass(frozen=True)
 class Unit:
     """A module or a header."""
 
-    number: int  # its own part of its sum
-    includes: tuple[int, ...] = ()  # headers
-    shape: str = (
-        FILE_SHAPE  # of a header: itself, a symlink to where it is, or a folder that it is in
-    )
+    # Its own part of its sum.
+    number: int
+    # Headers.
+    includes: tuple[int, ...] = ()
+    # Of a header: a file, a symlink to the file, or a folder with the file.
+    shape: str = FILE_SHAPE
 
 
 @dataclass(frozen=True)
 class Project:
-    """The sum of a header is its own number and those of what it includes; the program prints that of each module."""
+    """Modules and headers. The program prints the sum of each module.
+
+    A sum is the number of a unit, and the sums of what it includes.
+    """
 
     modules: Mapping[int, Unit] = field(default_factory=lambda: {0: Unit(1, (0,)), 1: Unit(2)})
     headers: Mapping[int, Unit] = field(default_factory=lambda: {0: Unit(3, (1,)), 1: Unit(4)})
 
     def files(self) -> Files:
-        """Its headers and sources."""
+        """Return the headers and sources."""
         found: dict[bytes, tuple[bytes, int | None]] = {}
         for key, header in self.headers.items():
             name = b"h%d.h" % key
@@ -127,7 +136,7 @@ class Project:
         return found
 
     def output(self) -> str | None:
-        """What a program that is built from nothing prints; None where it cannot be built."""
+        """Return what a program built from nothing prints; None if it cannot be built."""
         try:
             return "".join(
                 f"m{key} {self._value(module)}\n" for key, module in sorted(self.modules.items())
@@ -136,11 +145,11 @@ class Project:
             return None
 
     def cyclic(self) -> bool:
-        """Whether a header includes itself in the end."""
+        """Whether a header includes itself, directly or not."""
         return any(key in self._below(header) for key, header in self.headers.items())
 
     def _value(self, unit: Unit) -> int:
-        return unit.number + sum(self._value(self.headers[each]) for each in unit.includes)
+        return unit.number + sum(self._value(self.headers[key]) for key in unit.includes)
 
     def _below(self, unit: Unit) -> set[int]:
         found: set[int] = set()
@@ -156,17 +165,17 @@ class Project:
         return b"".join(
             b'#include "h%d.h%b"\n'
             % (
-                each,
+                key,
                 b"/all.h"
-                if each in self.headers and self.headers[each].shape == FOLDER_SHAPE
+                if key in self.headers and self.headers[key].shape == FOLDER_SHAPE
                 else b"",
             )
-            for each in unit.includes
+            for key in unit.includes
         )
 
 
 def visible(files: Files, compiler: bytes, *, hang: bool) -> VisibleFiles:
-    """The files to send."""
+    """Return the visible files to send; with `hang`, the run never ends."""
     all_files = {
         **{name: VisibleFile(content, mode) for name, (content, mode) in files.items()},
         b"cyber-dojo.sh": VisibleFile(CYBER_DOJO),
@@ -180,7 +189,7 @@ INCLUDE = re.compile(rb'^#include "(.*)"$', re.MULTILINE)
 
 
 def needs(files: Files, source: bytes) -> frozenset[bytes] | None:
-    """All files that a build of this source reads, by its #include lines; None where one of them is not there."""
+    """Return all files that a build of the source reads; None if one of them is missing."""
     found: set[bytes] = set()
     waiting = [source]
     while waiting:
@@ -197,14 +206,16 @@ def needs(files: Files, source: bytes) -> frozenset[bytes] | None:
 
 @dataclass(frozen=True)
 class ProjectEdit:
-    """One edit of a project by its player; numbers are taken as they fit."""
+    """An edit of a project by its player; numbers that do not fit change nothing."""
 
-    verb: str  # one of VERBS
+    # A key of VERBS.
+    verb: str
+    # Usually the number of a module or header.
     which: int
     value: int
 
     def apply(self, project: Project) -> tuple[Project, str]:
-        """The project after it, and in words what was edited; nothing where it does not fit."""
+        """Return the edited project and a description of the edit, which is empty if none fits."""
         edited, words = VERBS[self.verb](project, self.which, self.value)
         return (project, "") if edited == project or edited.cyclic() else (edited, words)
 
@@ -225,7 +236,7 @@ def _link_units(project: Project, kind: str, which: int, value: int) -> tuple[Pr
         return project, ""
     unit = units[which]
     includes = (
-        tuple(each for each in unit.includes if each != value)
+        tuple(key for key in unit.includes if key != value)
         if value in unit.includes
         else (*unit.includes, value)
     )
@@ -265,7 +276,7 @@ def _rename_header(project: Project, which: int, value: int) -> tuple[Project, s
     def follow(units: Mapping[int, Unit]) -> dict[int, Unit]:
         return {
             key: replace(
-                unit, includes=tuple(value if each == which else each for each in unit.includes)
+                unit, includes=tuple(value if key == which else key for key in unit.includes)
             )
             for key, unit in units.items()
         }
@@ -311,9 +322,9 @@ EDITS: SearchStrategy[list[ProjectEdit]] = st.lists(
 
 
 def _sum(unit: Unit) -> bytes:
-    return b" + ".join([b"%d" % unit.number, *(b"H%d" % each for each in unit.includes)])
+    return b" + ".join([b"%d" % unit.number, *(b"H%d" % key for key in unit.includes)])
 
 
 def sources(files: Mapping[bytes, object]) -> Iterator[bytes]:
-    """What is compiled."""
+    """Return the names of the files that are compiled."""
     return (name for name in files if name.endswith(b".c"))

@@ -1,4 +1,4 @@
-"""How much of the space of what could be tried a search has touched."""
+"""Counts of what a search has tried."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from harness.inside.tree import Snapshot
 
 @dataclass
 class Tally:
-    """Of one search."""
+    """The counts of one search."""
 
-    events: int = 0  # test events that were played
-    entries: int = 0  # of trees, that were held against what they must be
-    tried: Counter[str] = field(
-        default_factory=Counter
-    )  # kind of thing to the number of examples that had it
+    # Test events that were played.
+    events: int = 0
+    # Entries of trees that were compared.
+    entries: int = 0
+    # Kind of content to the number of examples that had it.
+    tried: Counter[str] = field(default_factory=Counter)
 
     def compared(self, *trees: Snapshot) -> None:
-        """These trees are compared with each other, or one with a model."""
+        """Count the entries of trees that are compared with each other, or with a model."""
         self.entries += max(map(len, trees))
 
     def label(self, *kinds: str) -> None:
-        """An example has these; each counts once."""
+        """Count the kinds of content of one example; each counts once."""
         self.tried.update(set(kinds))

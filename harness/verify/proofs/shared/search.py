@@ -1,4 +1,4 @@
-"""The search for a counterexample: Hypothesis where examples are drawn, a loop where they can be listed."""
+"""The search for a counterexample: Hypothesis draws examples, a loop tries listed ones."""
 
 from __future__ import annotations
 
@@ -27,16 +27,19 @@ from harness.verify.proofs.shared.verdict import Counterexample, Refuted, Untrie
 _Example = TypeVar("_Example")
 
 BLOB = re.compile(r"@reproduce_failure\('([^']+)', b'([^']+)'\)")
-"""How Hypothesis says that an example can be had again (`print_blob`)."""
+"""How Hypothesis prints an example to reproduce (`print_blob`)."""
 
 
 @dataclass(frozen=True)
 class Effort:
     """How hard to search; see PROFILES."""
 
-    factor: float  # of the examples that a proof asks for by default
-    deterministic: bool  # the same examples each time
-    shrink_seconds: float = 15.0  # that may go into making a counterexample smaller
+    # Multiplies the examples that a proof asks for by default.
+    factor: float
+    # Whether to draw the same examples each time.
+    deterministic: bool
+    # Seconds that making a counterexample smaller may take.
+    shrink_seconds: float = 15.0
 
 
 PROFILES = {
@@ -47,11 +50,11 @@ PROFILES = {
 
 
 RACES = 5
-"""How often a race is run again, to be lost once."""
+"""How often a replayed race is run, so as to lose it once."""
 
 
 class CounterexampleFound(Exception):
-    """A counterexample was found, and made as small as could be."""
+    """Raised with a counterexample, once it is as small as possible."""
 
     def __init__(self, counterexample: Counterexample) -> None:
         super().__init__(counterexample.words)
@@ -59,13 +62,14 @@ class CounterexampleFound(Exception):
 
 
 class Search:
-    """One search, of one proof of one subject; counts the examples that were tried."""
+    """One search, by one proof of one subject; it counts the examples that were tried."""
 
     def __init__(self, effort: Effort, *, replay: str | None = None) -> None:
-        """`replay` is the token of a counterexample: nothing but that is tried."""
+        """`replay` is the token of a counterexample: only that is tried."""
         self.effort, self.examples, self.tally = effort, 0, Tally()
         self._replay = replay
-        self._failed_at: float | None = None  # the first time, on the monotonic clock
+        # The first time, on the monotonic clock.
+        self._failed_at: float | None = None
 
     def drawn(
         self,
@@ -76,8 +80,9 @@ class Search:
         most: int,
         weigh: Callable[[_Example], int] = lambda example: 1,
     ) -> None:
-        """Let `check` raise Refuted for some of `most` draws; raises Found with the smallest one. Where a draw has several
-        examples, side by side in one sandbox, `weigh` counts them.
+        """Check up to `most` drawn examples; raise CounterexampleFound with the smallest refuted.
+
+        An example may stand for several, side by side in one sandbox; `weigh` counts them.
         """
 
         def counted(example: _Example) -> None:
@@ -91,8 +96,9 @@ class Search:
     def played(
         self, name: str, machine: Callable[[], RuleBasedStateMachine], *, most: int, steps: int
     ) -> None:
-        """The same for a state machine whose rules raise Refuted: `most` sessions of at most `steps` steps. What is
-        dear in a step belongs into an `attempt`.
+        """Play `most` sessions of at most `steps` steps of a state machine whose rules may refute.
+
+        Raises CounterexampleFound. Whatever is dear in a step belongs into an `attempt`.
         """
 
         def counted() -> RuleBasedStateMachine:
@@ -117,16 +123,18 @@ class Search:
         parse: Callable[[str], _Example] | None = None,
         weigh: Callable[[_Example], int] = lambda example: 1,
     ) -> None:
-        """The same for cases that can be listed, the simplest first; `show` says one in words, and `weigh` counts the examples
-        in it. Where the list is another one
-        each time, `parse` makes the case of these words; it is then tried more than once, since it may be a race.
+        """Check listed cases, the simplest first; raise CounterexampleFound with the first refuted.
+
+        `show` describes a case, and `weigh` counts the examples in it. If the list differs each
+        time, `parse` makes the case from its description; a replay then tries it more than once,
+        since it may be a race.
         """
         wanted = self._wanted(name)
         listed = iter([parse(wanted)] * RACES if parse and wanted else cases)
         while True:
             try:
                 case = next(listed, None)
-            except Refuted as refuted:  # by what had to be played to list them
+            except Refuted as refuted:  # by what had to be played to list the cases
                 raise CounterexampleFound(
                     Counterexample(str(refuted), token(name, ""))
                 ) from refuted
@@ -144,32 +152,31 @@ class Search:
                 ) from refuted
 
     def some(self, cases: Iterable[_Example]) -> list[_Example]:
-        """Those that there is time for, evenly spread; all of them unless the search is a light one."""
+        """Return the cases that there is time for, evenly spread; all, unless the effort is low."""
         every = list(cases)
         most = max(1, round(len(every) * min(1, self.effort.factor)))
         return [every[number * len(every) // most] for number in range(most)]
 
     @contextmanager
     def attempt(self) -> Iterator[bool]:
-        """Around what an example costs. False: take it as passed, the time for making a counterexample smaller is up."""
+        """Surround the dear part of an example; False: skip it, the time to shrink is over."""
         late = (
             self._failed_at is not None
             and time.monotonic() > self._failed_at + self.effort.shrink_seconds
         )
         try:
-            yield (
-                not late or current_build_context().is_final
-            )  # the smallest that was found is always shown
+            # The smallest counterexample is always shown.
+            yield not late or current_build_context().is_final
         except (Refuted, Untried, HarnessError):
             self._failed_at = self._failed_at or time.monotonic()
             raise
 
     def wants(self, name: str) -> bool:
-        """Whether anything of the search `name` is to be tried: for who has to prepare it."""
+        """Whether anything of the search `name` is to be tried, so that it must be prepared."""
         return self._wanted(name) is not None
 
     def _wanted(self, name: str) -> str | None:
-        """What of the search `name` is to be tried: "" for all of it, None for nothing, else that alone."""
+        """Return what to try of the search `name`: all for "", nothing for None, or one case."""
         if self._replay is None:
             return ""
         search, what = untoken(self._replay)
@@ -195,23 +202,24 @@ class Search:
             test = reproduce_failure(version, blob.encode())(test)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", HypothesisWarning
-                )  # that an example is long to print: it is not
+                # Hypothesis warns of examples that are long to print; nobody prints them.
+                warnings.simplefilter("ignore", HypothesisWarning)
                 test()
         except Refuted as error:
             blob = next(
                 (
-                    " ".join(each.groups())
+                    " ".join(blob.groups())
                     for note in getattr(error, "__notes__", ())
-                    for each in BLOB.finditer(note)
+                    for blob in BLOB.finditer(note)
                 ),
                 wanted,
             )
             raise CounterexampleFound(Counterexample(str(error), token(name, blob))) from error
         except FlakyFailure as flaky:
-            # A race that is lost only now and then is lost all the same. Replaying it is searching for it again.
-            refuted = next((each for each in flaky.exceptions if isinstance(each, Refuted)), None)
+            # A race that is lost now and then is still lost; a replay searches for it again.
+            refuted = next(
+                (error for error in flaky.exceptions if isinstance(error, Refuted)), None
+            )
             if refuted is None:
                 raise
             raise CounterexampleFound(
@@ -219,7 +227,7 @@ class Search:
             ) from refuted
         except DidNotReproduce as error:
             if self.examples == before:
-                raise UsageError(f"this counterexample can no longer be had: {error}") from error
+                raise UsageError(f"this counterexample cannot be reproduced: {error}") from error
         except InvalidArgument as error:
             if not wanted:
                 raise
@@ -227,37 +235,36 @@ class Search:
 
 
 def alone_too(check: Callable[[Sequence[_Example]], None]) -> Callable[[Sequence[_Example]], None]:
-    """The check of several examples that stand side by side in one sandbox: where it fails, one of them that fails alone is
-    told.
-    """
+    """Return a check that, if it fails for several examples, reports one that fails alone."""
 
     def run(examples: Sequence[_Example]) -> None:
         try:
             check(examples)
         except Refuted:
             if len(examples) > 1:
-                for each in examples:
-                    check([each])
+                for example in examples:
+                    check([example])
             raise
 
     return run
 
 
 def token(search: str, what: str) -> str:
-    """One word for a shell."""
-    return f"{search}.{base64.urlsafe_b64encode(what.encode(errors='surrogateescape')).decode().rstrip('=')}"
+    """Return one word for a shell, which stands for a case of a search."""
+    encoded = base64.urlsafe_b64encode(what.encode(errors="surrogateescape"))
+    return f"{search}.{encoded.decode().rstrip('=')}"
 
 
 def untoken(word: str) -> tuple[str, str]:
-    """Raises UsageError for what `token` did not make."""
+    """Return the search and the case of a token. Raises UsageError for any other word."""
     search, _, what = word.partition(".")
     with contextlib.suppress(ValueError):
         return search, base64.urlsafe_b64decode(what + "=" * (-len(what) % 4)).decode(
             errors="surrogateescape"
         )
-    raise UsageError(f"{word} is no counterexample that could be replayed: copy it whole")
+    raise UsageError(f"{word} is not the token of a counterexample: copy it whole")
 
 
 def _database() -> DirectoryBasedExampleDatabase:
-    """What failed is tried first next time."""
+    """Return the database of failed examples, which are tried first next time."""
     return DirectoryBasedExampleDatabase(state_home() / "examples")

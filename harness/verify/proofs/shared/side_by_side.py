@@ -12,14 +12,15 @@ from harness.verify.proofs.shared.subject import seen
 from harness.verify.proofs.shared.verdict import Refuted
 
 START, STATUS = "\x1e", "\x1f"
-"""What stands before the output of each project, and before its exit status."""
+"""What is printed before the output of each project, and before its exit status."""
 
 _SCRIPT = b"cyber-dojo.sh"
 
 
 def join_projects(projects: Mapping[str, VisibleFiles]) -> VisibleFiles:
-    """All of them, each in the folder of its name, and a script that runs theirs one after the other. A single one stays as
-    it is.
+    """Put each project in the folder of its name, with a script that runs all of their scripts.
+
+    A single project stays as it is.
     """
     if len(projects) == 1:
         return next(iter(projects.values()))
@@ -35,13 +36,14 @@ def join_projects(projects: Mapping[str, VisibleFiles]) -> VisibleFiles:
 
 
 def part(run: Run, names: Sequence[str]) -> dict[str, Run]:
-    """What the run was to each of them, as if it had been alone. Raises Refuted where one of them has no output."""
+    """Split the run by project, as if each had been alone. Raises Refuted if outputs are missing."""
     if len(names) == 1:
         return {names[0]: run}
     outputs, errors = run.stdout.split(START)[1:], run.stderr.split(START)[1:]
     if len(outputs) != len(names):
         raise Refuted(
-            f"of {len(names)} projects {len(outputs)} gave an output: {' '.join(run.stderr.split())[:300]}"
+            f"only {len(outputs)} of {len(names)} projects printed something: "
+            f"{' '.join(run.stderr.split())[:300]}"
         )
     observed = seen(run)
     found = {}

@@ -20,12 +20,12 @@ from harness.verify.proofs.shared.counts import Tally
 from harness.verify.proofs.shared.verdict import Refuted, Untried
 
 SECONDS = 60.0
-"""Limit of a test event in which nothing should take long: on a slow engine a build of three files takes five."""
+"""Limit of a test event that should be fast; on a slow engine a build of three files takes five."""
 
 
 @dataclass
 class Subject:
-    """A runner on an engine; the engine is shared by all proofs, a runner by the examples of one."""
+    """A runner on an engine. All proofs share the engine; the examples of one share a runner."""
 
     variant: Variant
     engine: Engine
@@ -36,7 +36,7 @@ class Subject:
 
     @contextmanager
     def runner(self, **options: Any) -> Iterator[BaseRunner]:
-        """A fresh runner with temporary katas; `options` as BaseRunner takes them."""
+        """Open a fresh runner with temporary katas; `options` are those of BaseRunner."""
         with closing(
             self.variant.open(self.engine, **{"image": self.image, "observe": True, **options})
         ) as opened:
@@ -55,15 +55,15 @@ class Subject:
         return self.engine.name == "local"
 
     def most(self, cheap: int, dear: int) -> int:
-        """Examples to ask for, where a test event is cheap and where it is not."""
+        """Return how many examples to ask for, by the cost of a test event."""
         return cheap if self.cheap else dear
 
     def claims(self, name: Property) -> bool:
-        """Whether the runner claims this here."""
+        """Whether the runner claims the property on this engine."""
         return name in self.variant.claims(self.engine)
 
     def avatar(self) -> Avatar:
-        """One that no other example plays, so that examples can share their runner."""
+        """Return an avatar that no other example plays, so that examples can share a runner."""
         return Avatar(f"{next(self._numbers):010d}")
 
 
@@ -75,7 +75,7 @@ def complete(
     seconds: float = SECONDS,
     story: str = "",
 ) -> Run:
-    """A test event that has to complete; Refuted if it does not, after the `story` of how it came to that."""
+    """Play a test event that must complete. Raises Refuted if not, with the `story` before it."""
     run = runner.run(avatar, files, max_seconds=seconds)
     if run.outcome is not Outcome.COMPLETED:
         why = run.reason or run.stderr.strip() or "no reason was given"
@@ -84,15 +84,16 @@ def complete(
 
 
 def seen(run: Run) -> Observation:
-    """The sandbox around the command, inside the run-container. Raises Untried where it cannot be seen."""
+    """Return what was seen in the run-container around the command. Raises Untried if nothing."""
     if run.observed is None or not run.observed.after:
         raise Untried(
-            "the runner does not observe the sandbox (TestEvent.run does), or the image's find is not GNU's"
+            "the runner does not observe the sandbox (TestEvent.run does), "
+            "or the image's find is not GNU find"
         )
     return run.observed
 
 
 def kept(runner: BaseRunner, avatar: Avatar) -> Snapshot:
-    """What the katas hold of the avatar's sandbox, contents included."""
+    """Return what the katas hold of the avatar's sandbox, with contents."""
     with closing(runner.katas.event(avatar)) as event:
         return event.snapshot(contents=True)

@@ -1,4 +1,4 @@
-"""What differs between two trees, in words for a counterexample."""
+"""The differences between two trees, in words for a counterexample."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _KINDS = {
 }
 
 _MANY = 3
-"""Differences that are told; the others are counted."""
+"""Differences that are described; the others are counted."""
 
 
 def differences(before: Snapshot, after: Snapshot) -> str:
-    """What has become of each entry, the first few in order of path; empty where there is no difference."""
+    """Describe the first few differences in order of path; empty if there are none."""
     differ = difference(before, after)
     said = [f"the {_kind(before[path])} {printable_name(path)} is gone" for path in differ.removed]
     said += [

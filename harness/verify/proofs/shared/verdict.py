@@ -1,4 +1,4 @@
-"""What a proof gave: values."""
+"""The result of a proof."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from harness.runners.claims import Property
 class Status(StrEnum):
     """How the search for a counterexample ended."""
 
-    PROVED = "proved"  # none was found among so many examples
-    REFUTED = "refuted"  # one was found
-    UNKNOWN = "unknown"  # it could not be tried here
+    # No counterexample was found.
+    PROVED = "proved"
+    # A counterexample was found.
+    REFUTED = "refuted"
+    # It could not be tried here.
+    UNKNOWN = "unknown"
 
 
 class Refuted(AssertionError):
-    """Raised by a check: the property does not hold of this example; str() says how, in words."""
+    """Raised by a check if the property does not hold of an example; str() says how."""
 
 
 class Untried(Exception):
@@ -26,15 +29,17 @@ class Untried(Exception):
 
 
 class OwnKind(Untried):
-    """Where the katas are of a kind of the runner's own, which nobody else can look into."""
+    """Raised if the runner keeps katas of its own kind, which no proof can look into."""
 
 
 @dataclass(frozen=True)
 class Counterexample:
-    """The smallest one that was found."""
+    """The smallest counterexample that was found."""
 
     words: str
-    token: str  # what `harness verify --replay` takes
+    """What happened, for a reader."""
+    token: str
+    """What `harness verify --replay` takes."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +47,33 @@ class ProofResult:
     """One cell of the matrix: a property of a runner on an engine."""
 
     name: Property
-    runner: str  # as its variant is labelled
-    engine: str  # as it was asked for
+    """The property."""
+    runner: str
+    """The label of the runner's variant."""
+    engine: str
+    """The name by which the engine was asked for."""
     claimed: bool
+    """Whether the runner claims the property on this engine."""
     status: Status
-    examples: int  # that were tried
+    """How the search ended."""
+    examples: int
+    """How many examples were tried."""
     seconds: float
+    """How long the search took."""
     counterexample: Counterexample | None = None
-    reason: str = ""  # why it is unknown
-    traceback: str = ""  # of an unexpected exception, which is why
-    events: int = 0  # test events that were played for it
-    entries: int = 0  # of trees, that were compared
-    tried: Mapping[str, int] = field(
-        default_factory=dict
-    )  # what the examples had in them, and how many of them
+    """Set if the status is refuted."""
+    reason: str = ""
+    """Why the status is unknown."""
+    traceback: str = ""
+    """Of an unexpected exception, which is then the reason."""
+    events: int = 0
+    """Test events that were played."""
+    entries: int = 0
+    """Entries of trees that were compared."""
+    tried: Mapping[str, int] = field(default_factory=dict)
+    """What the examples contained, and how many examples contained it."""
 
     @property
     def as_claimed(self) -> bool:
-        """Whether a claim was proved, or what is not claimed was shown not to hold."""
+        """Whether a claim was proved, or a property that is not claimed was refuted."""
         return self.status == (Status.PROVED if self.claimed else Status.REFUTED)
