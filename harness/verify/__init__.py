@@ -1,1 +1,1 @@
-"""What is proved: the proofs, the faults that they raise, the matrix of what they found, and the soak."""
+"""Verification: proofs, the faults that they inject, the matrix of results, and the soak."""

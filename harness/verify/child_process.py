@@ -1,4 +1,4 @@
-"""Processes of this package's own that play for a proof, and may be killed."""
+"""Processes that play for a proof, or examine for a matrix, and may be killed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 PROGRAM = """
 import pickle, sys
 try:
-    sys.path[:] = pickle.load(sys.stdin.buffer)
+except EOFError:  # the process that started this one was interrupted: there is nothing to do
 except EOFError:  # whoever started it was interrupted, and has nothing for it to do
     sys.exit(1)
 from {module} import main
@@ -16,5 +16,5 @@ main()
 
 
 def command(module: str) -> list[str]:
-    """The command line that calls `main` of this module in a process that is sent this one's `sys.path` pickled first."""
+    """Return a command that calls the module's `main`; send it a pickled `sys.path` first."""
     return [sys.executable, "-c", PROGRAM.format(module=module)]

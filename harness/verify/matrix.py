@@ -1,4 +1,4 @@
-"""The matrix: which property holds of which runner on which engine. One proving path for every front."""
+"""The matrix: which property each runner has on each engine. All fronts prove through it."""
 
 from __future__ import annotations
 
@@ -20,50 +20,63 @@ from harness.verify.workers import Task, can_travel, spread
 
 
 class MatrixVerdict(StrEnum):
-    """What a whole matrix says."""
+    """The verdict on a whole matrix."""
 
-    AS_CLAIMED = "as claimed"  # every claim was proved, and all else was shown not to hold
-    REFUTED = "refuted"  # a claim was
-    UNKNOWN = (
-        "unknown"  # something could not be tried, or what is not claimed was not shown not to hold
-    )
+    AS_CLAIMED = "as claimed"
+    """Every claim was proved, and everything else was refuted."""
+    REFUTED = "refuted"
+    """A claim was refuted."""
+    UNKNOWN = "unknown"
+    """Something could not be tried, or something that is not claimed was not refuted."""
 
 
 def properties() -> list[Property]:
-    """Those that have a proof, in the order of their definition."""
-    return [each for each in Property if each in PROOFS]
+    """Return the properties that have a proof, in the order of their definition."""
+    return [name for name in Property if name in PROOFS]
 
 
 @dataclass(frozen=True)
 class Cell:
     """One cell of the matrix, about to be examined."""
 
-    runner: str  # as its variant is labelled
-    engine: str  # as it was asked for
+    runner: str
+    """The label of the runner's variant."""
+    engine: str
+    """The name by which the engine was asked for."""
     name: Property
-    number: int  # from 1
+    """The property."""
+    number: int
+    """The number of this cell, from 1."""
     of: int
+    """How many cells there are."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What is to be proved, and how."""
+    """What to prove, and how."""
 
     runners: Sequence[Variant]
-    engines: Mapping[str, Engine]  # by the name that was asked for
+    """The runners."""
+    engines: Mapping[str, Engine]
+    """The engines, by the name that was asked for."""
     properties: Sequence[Property]
-    profile: str = "dev"  # a key of harness.verify.proofs.PROFILES
+    """The properties."""
+    profile: str = "dev"
+    """A key of harness.verify.proofs.PROFILES."""
     image: str | None = None
-    replay: str | None = None  # the token of a counterexample: nothing but that is tried
+    """The image to run; None: the runner's default."""
+    replay: str | None = None
+    """The token of a counterexample: only that is tried."""
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    """When it was asked for: UTC, in the format of ISO 8601."""
 
     @property
     def size(self) -> int:
-        """Cells of the matrix."""
+        """The number of cells."""
         return len(self.runners) * len(self.engines) * len(self.properties)
 
     def facts(self, engines: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, Any]:
-        """Where, what and how; `engines` describes those of other machines."""
+        """Return where, what and how, for a file; `engines` describes those of other machines."""
         return {
             "harness": version("tarpipe-harness"),
             "created": self.created,
@@ -71,8 +84,8 @@ class Verification:
             "processors": os.cpu_count(),
             "engines": engines
             or {name: dict(engine.describe()) for name, engine in self.engines.items()},
-            "runners": [each.label for each in self.runners],
-            "properties": [str(each) for each in self.properties],
+            "runners": [variant.label for variant in self.runners],
+            "properties": [str(name) for name in self.properties],
             "profile": self.profile,
             "image": self.image,
         }
@@ -84,8 +97,10 @@ def verify(
     *,
     jobs: int = 1,
 ) -> Iterator[ProofResult]:
-    """A finding for each cell: one engine and one runner after the other, or so many at once in processes of their own, as they
-    come. Raises UsageError for a replay that is none.
+    """Yield a result for each cell: one after the other, or `jobs` at once in processes.
+
+    With several jobs, results come in the order in which they are ready. Raises UsageError if
+    `replay` is not the token of a counterexample.
     """
     asked = verification
     tasks = [
@@ -100,9 +115,8 @@ def verify(
         about_to(Cell(task.variant.label, task.engine_name, task.name, number + 1, len(tasks)))
 
     if jobs > 1 and len(tasks) > 1 and can_travel(tasks):
-        tasks.sort(
-            key=lambda task: task.name is not Property.ATOMIC
-        )  # it takes longest, and would be alone at the end
+        # *Atomic* takes longest, and at the end it would run alone.
+        tasks.sort(key=lambda task: task.name is not Property.ATOMIC)
         yield from (finding for _, finding in spread(tasks, jobs, begin))
         return
     for number, task in enumerate(tasks):
@@ -111,16 +125,16 @@ def verify(
 
 
 def judge_matrix(findings: Sequence[ProofResult]) -> MatrixVerdict:
-    """The verdict on all of them; nothing is known where there is none."""
-    if any(each.claimed and each.status is Status.REFUTED for each in findings):
+    """Return the verdict on all results; unknown if there are none."""
+    if any(finding.claimed and finding.status is Status.REFUTED for finding in findings):
         return MatrixVerdict.REFUTED
-    if findings and all(each.as_claimed for each in findings):
+    if findings and all(finding.as_claimed for finding in findings):
         return MatrixVerdict.AS_CLAIMED
     return MatrixVerdict.UNKNOWN
 
 
 def replay_command(finding: ProofResult, *, image: str | None = None) -> str:
-    """What a user types to see this finding again: its counterexample, where it has one."""
+    """Return the command that shows a result again: its counterexample, if it has one."""
     words = ["harness", "verify", "--runner", finding.runner, "--engine", finding.engine]
     words += ["--property", finding.name]
     if image is not None:

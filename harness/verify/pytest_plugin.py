@@ -1,6 +1,7 @@
-"""The pytest plugin, installed with the package: options, a marker, and what `harness.verify.suite` is made of.
+"""The pytest plugin: options, a marker, and the fixtures of `harness.verify.suite`.
 
-Every test run on a machine that has this package loads it, so it imports nothing until a proof is asked for.
+Every pytest run on a machine with this package loads it, so it imports nothing until a proof is
+asked for.
 """
 
 from __future__ import annotations
@@ -40,18 +41,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--harness-runner",
         action="append",
         metavar="NAME",
-        help="runner under proof, may be given again (default: harness_runners of the ini file, else those of the notes)",
+        help="runner under proof; may be given several times "
+        "(default: harness_runners of the ini file, else the runners of the notes)",
     )
     group.addoption(
         "--harness-engine",
         action="append",
         metavar="NAME",
-        help="auto, docker, local or local-plain, may be given again (default: harness_engines of the ini file, else auto)",
+        help="auto, docker, local or local-plain; may be given several times "
+        "(default: harness_engines of the ini file, else auto)",
     )
     group.addoption(
         "--harness-profile",
         metavar="NAME",
-        help="how hard counterexamples are searched for: dev (default), ci (the same examples each time) or thorough",
+        help="how hard to search for counterexamples: dev (default), "
+        "ci (the same examples each time) or thorough",
     )
     parser.addini("harness_runners", "runners under proof", type="args")
     parser.addini("harness_engines", "engines that they are proved on", type="args")
@@ -61,19 +65,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "harness: a proof of what a runner claims (see harness.verify.suite)"
     )
-    if any(config.getoption(f"harness_{each}") for each in ("runner", "engine", "profile")):
-        _cases(config)  # what is wrong with an option is said at once
+    # Report a wrong option at once.
+    if any(config.getoption(f"harness_{name}") for name in ("runner", "engine", "profile")):
+        _cases(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "harness_case" in metafunc.fixturenames:
         cases = _cases(metafunc.config)
-        metafunc.parametrize("harness_case", cases, ids=[str(each) for each in cases])
+        metafunc.parametrize("harness_case", cases, ids=[str(case) for case in cases])
 
 
 @pytest.fixture(scope="session")
 def harness_engine() -> Iterator[Callable[[str], Engine]]:
-    """Opens an engine by its name, once; skips the test with the reason where it is not to be had."""
+    """Open an engine by its name, once; skip the test, with the reason, if that fails."""
     from harness.engines.choice import choose  # noqa: PLC0415 - see above
     from harness.inside.errors import EngineError  # noqa: PLC0415
 
@@ -96,7 +101,7 @@ def harness_engine() -> Iterator[Callable[[str], Engine]]:
 
 @pytest.fixture
 def harness_finding(harness_case: _Case, harness_engine: Callable[[str], Engine]) -> ProofResult:
-    """What the search for a counterexample gave."""
+    """Return the result of the search for a counterexample."""
     from harness.verify.proofs import PROFILES, Subject, examine  # noqa: PLC0415 - see above
 
     subject = Subject(
@@ -106,7 +111,7 @@ def harness_finding(harness_case: _Case, harness_engine: Callable[[str], Engine]
 
 
 def _cases(config: pytest.Config) -> list[_Case]:
-    """Raises pytest.UsageError, which is one line and exit status 4."""
+    """Return the tests. Raises pytest.UsageError, which prints one line and exits with 4."""
     from harness import runners  # noqa: PLC0415 - see above
     from harness.engines.choice import ENGINE_NAMES  # noqa: PLC0415
     from harness.inside.errors import UsageError  # noqa: PLC0415
@@ -124,16 +129,16 @@ def _cases(config: pytest.Config) -> list[_Case]:
         (engines, ENGINE_NAMES, "engine"),
         ([profile], list(PROFILES), "profile"),
     ):
-        for each in given:
-            if each not in known:
-                raise pytest.UsageError(f"there is no {what} {each}; there are: {', '.join(known)}")
+        for name in given:
+            if name not in known:
+                raise pytest.UsageError(f"there is no {what} {name}; there are: {', '.join(known)}")
     try:
-        variants = [runners.parse_variant(each) for each in names]
+        variants = [runners.parse_variant(name) for name in names]
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     return [
         _Case(variant, engine, name, profile)
         for engine in dict.fromkeys(engines)
-        for variant in {each.label: each for each in variants}.values()
+        for variant in {variant.label: variant for variant in variants}.values()
         for name in properties()
     ]

@@ -1,6 +1,7 @@
-"""Cells of a matrix examined at once, each by a process of its own: a proof mostly waits, for containers and for disks.
+"""Examines cells of a matrix at the same time, each in a process of its own.
 
-A worker has an engine of its own, so that what one proof looks for among its engine's processes is never another's.
+That is faster, since a proof mostly waits for containers and disks. Each worker has an engine of
+its own, so a proof that looks for its engine's processes never finds those of another.
 """
 
 from __future__ import annotations
@@ -23,29 +24,32 @@ from harness.verify.child_process import command
 from harness.verify.proofs import PROFILES, ProofResult, Subject, examine
 
 ENDING_SECONDS = 30.0
-"""How long a worker that is interrupted may take to tidy up."""
+"""How long an interrupted worker may take to tidy up."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One cell, as a worker is told of it."""
+    """One cell, as a worker gets it."""
 
     variant: Variant
     engine: Engine
-    engine_name: str  # as it was asked for
+    # The name by which the engine was asked for.
+    engine_name: str
     image: str | None
     name: Property
+    # A key of PROFILES.
     profile: str
+    # The token of a counterexample.
     replay: str | None
 
     def examine(self) -> ProofResult:
-        """Raises as `harness.verify.proofs.examine`."""
+        """Examine the cell. Raises what `harness.verify.proofs.examine` raises."""
         subject = Subject(self.variant, self.engine, self.engine_name, self.image)
         return examine(subject, self.name, PROFILES[self.profile], replay=self.replay)
 
 
 def can_travel(tasks: Sequence[Task]) -> bool:
-    """Whether another process can be told of these: their engines and runners must be importable there."""
+    """Whether another process can get the tasks: it must be able to import engines and runners."""
     with suppress(pickle.PicklingError, AttributeError, TypeError):
         pickle.dumps(tasks)
         return True
@@ -55,8 +59,10 @@ def can_travel(tasks: Sequence[Task]) -> bool:
 def spread(
     tasks: Sequence[Task], count: int, about_to: Callable[[int], None] = lambda number: None
 ) -> Iterator[tuple[int, ProofResult]]:
-    """The findings as they come, each with the place of its task, which `about_to` heard of when it began. Raises EngineError
-    for a worker that has died, and what a proof raises.
+    """Yield the results as they come, each with the place of its task.
+
+    `about_to` is called with the place of a task when it begins. Raises EngineError if a worker
+    dies, and what a proof raises.
     """
     waiting = iter(range(len(tasks)))
     with ExitStack() as stack, DefaultSelector() as selector:
@@ -77,25 +83,27 @@ def spread(
 
 
 class _Worker:
-    """A context manager: one process, with one task at a time."""
+    """A process with one task at a time, as a context manager."""
 
     def __enter__(self) -> _Worker:
         self._process = subprocess.Popen(
             command(__name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # ctrl-C comes to it by us, once
+            # So that ctrl-C reaches it once, through us.
+            start_new_session=True,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._tasks, self.answers = self._process.stdin, self._process.stdout
-        self.number: int | None = None  # of the task that it has
+        # The place of its task.
+        self.number: int | None = None
         pickle.dump(sys.path, self._tasks)
         self._tasks.flush()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """In the middle of a task it is interrupted, and tidies up; else there is nothing to tidy up."""
+        """End the process; in the middle of a task it is interrupted, so that it can tidy up."""
         busy = self.number is not None
         self._process.send_signal(signal.SIGINT if busy else signal.SIGKILL)
         try:
@@ -113,7 +121,7 @@ class _Worker:
         self._tasks.flush()
 
     def answer(self) -> tuple[int, ProofResult] | None:
-        """The place of its task, and what it found; None when it is ready for the first one."""
+        """Return the place of its task and the result; None if it is ready for its first task."""
         try:
             answer: ProofResult | Exception | None = pickle.load(self.answers)
         except (EOFError, pickle.UnpicklingError) as error:
@@ -127,10 +135,9 @@ class _Worker:
 
 
 def main() -> None:
-    """Entry point of a worker: tasks come on stdin, answers go to stdout, and nothing else does."""
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # also where whoever started us ignores it
+    """Examine tasks from stdin and answer on stdout, which nothing else uses: the entry point."""
+    # A parent that ignores SIGINT has made this process ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     answer: ProofResult | Exception | None = None  # ready

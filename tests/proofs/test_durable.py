@@ -37,7 +37,10 @@ def test_who_does_not_ask_may_lose_the_newest(runner: str, examined: Examine) ->
     found = examined(runner, Property.DURABLE)
     assert found.as_claimed
     assert found.counterexample is not None
-    assert "test event 1 was reported as accepted, but there are only 0 tags" in found.counterexample.words
+    assert (
+        "test event 1 was reported as accepted, but there are only 0 tags"
+        in found.counterexample.words
+    )
     again = examined(runner, Property.DURABLE, replay=found.counterexample.token)
     assert again.counterexample is not None
     assert again.counterexample.token == found.counterexample.token

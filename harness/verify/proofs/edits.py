@@ -220,7 +220,7 @@ class Twin:
                 _write(path, (self.folder / os.fsdecode(name)).read_bytes(), stamp)
 
     def build(self, deed: str) -> tuple[str, set[str]]:
-        """Build by bare make, then run `deed`; return the output and the names of what was built."""
+        """Build by bare make, then run `deed`; return the output and the names that were built."""
         script = b"make -s program && cat program && { " + (DEEDS[deed] or b":") + b"; }"
         done = subprocess.run(
             ["sh", "-c", script], cwd=self.twin, capture_output=True, text=True, check=False

@@ -96,7 +96,7 @@ def _inside(entry: Entry, folder: bytes) -> Entry:
 
 
 def _check_planted(run: Run, plan: Snapshot) -> None:
-    """What no runner is to blame for: a disk may clamp a stamp to what it can hold, but must not cut its fraction."""
+    """Check what no runner can help: a disk may clamp a stamp, but must not cut its fraction."""
     left = seen(run).after
     if run.status:
         raise Untried(f"the trees could not be planted: {' '.join(run.stderr.split())}")
@@ -104,5 +104,6 @@ def _check_planted(run: Run, plan: Snapshot) -> None:
         stamp = left[path].mtime_ns
         if stamp != entry.mtime_ns and abs(stamp - entry.mtime_ns) < _SECOND:
             raise Untried(
-                f"the sandbox cannot hold the stamp {decimal(entry.mtime_ns)} of {printable_name(path)}: it has {decimal(stamp)}"
+                f"the sandbox cannot hold the stamp {decimal(entry.mtime_ns)} "
+                f"of {printable_name(path)}: it has {decimal(stamp)}"
             )

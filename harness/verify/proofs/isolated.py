@@ -135,7 +135,8 @@ COMPILE = "[ -x reach ] || cc -w -o reach reach.c || exit 0"
 
 REACH = """
 ./reach processes {processes}
-find / \\( -path /proc -o -path /sys -o -path /sandbox \\) -prune -o -name '*{token}*' -print 2>/dev/null |
+find / \\( -path /proc -o -path /sys -o -path /sandbox \\) -prune \\
+    -o -name '*{token}*' -print 2>/dev/null |
 while read -r path; do
     case $path in
     *avatar.{token}) echo "reached another avatar's files" ;;

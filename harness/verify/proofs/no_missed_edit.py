@@ -18,7 +18,7 @@ from harness.verify.proofs.shared.verdict import Refuted
 GAPS = st.lists(
     st.sampled_from([0.0, 0.0005, 0.002, 0.004, 0.01, 0.1, 0.4, 1.0]), min_size=1, max_size=4
 )
-"""Seconds between the end of a test event and the edit: within a tick of the kernel's clock, around it, and beyond."""
+"""Seconds from a test event to the edit: around a tick of the kernel's clock, and longer."""
 
 _AHEAD = ("1 second", "1 hour", "1 year")
 """How far ahead the clock runs that stamps a product: every edit seems to be older than it."""

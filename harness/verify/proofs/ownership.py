@@ -173,7 +173,8 @@ def _modes(
         expected = "".join("2" if name in edited else "1" for name in ("edit", "sub/edit"))
         if b"given" in given.sandbox and (run.status, run.stdout) != (0, expected):
             raise Refuted(
-                f"after {words} the next test event gave {run.stdout!r} instead of {expected!r}: {run.stderr.strip()}"
+                f"after {words} the next test event gave {run.stdout!r} "
+                f"instead of {expected!r}: {run.stderr.strip()}"
             )
 
 

@@ -4,8 +4,8 @@ There is no tag, and the katas are as they were; as the notes say, only the visi
 those that were copied in before the run. None of its processes is left.
 
 An example is a run that does not end, seen from outside, and an ordinary test event after it.
-Several avatars play at once, since they mostly wait for a limit: half a second each on Docker. Where
-test events are cheap, what these runs do to the sandbox is drawn as well.
+Several avatars play at once, since they mostly wait for a limit: half a second each on Docker.
+Where test events are cheap, what these runs do to the sandbox is drawn as well.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SECONDS, CHEAP_SECONDS = 0.7, 0.15
 """The limit of a run that does not end, in seconds; the second where containers start at once."""
 
 DRAWN, LONGEST = 15, 9
-"""Sessions of drawn runs where that is cheap, and the most runs in one. The katas are read twice for
-each run, and their histories grow.
+"""Sessions of drawn runs where that is cheap, and the most runs in a session. The katas are read
+twice for each run, and their histories grow.
 """
 
 _MADE = tuple(Change(WRITE, name, b"1\n") for name in (b"made", b"goes", b"turns", b"a/x/z", b"b"))

@@ -1,5 +1,7 @@
-"""The soak: several avatars in threads play for minutes or hours, with random edits, runs and faults, and all that the katas hold
-is checked against a model of it. What a proof searches in many short sessions is searched here in long ones, all at once.
+"""The soak: avatars in threads play for minutes or hours, and the katas are checked by a model.
+
+Edits, runs and faults are random. What the proofs search in many short sessions, one thing at a
+time, the soak searches in long ones, all at once.
 """
 
 from __future__ import annotations
@@ -22,29 +24,34 @@ from harness.verify.soak.player import SoakPlayer, Violation
 from harness.verify.soak.presses import LIFE, SoakFault
 
 ENOUGH = 20
-"""Violations after which it ends: an engine that does nothing right would go on to tell so for an hour."""
+"""Violations after which the soak ends: an engine that does nothing right would report no end."""
 
 _AVATARS = 4
-"""At once, if there are not more runners than that."""
+"""Avatars that play at once, or one for each runner if there are more runners."""
 
 
 @dataclass
 class Soaked:
-    """What came of it."""
+    """The result of a soak."""
 
     seconds: float = 0.0
+    """How long it has played."""
     counts: Counter[str] = field(default_factory=Counter)
-    by_runner: Counter[str] = field(default_factory=Counter)  # test events
+    """What was played and checked, by kind."""
+    by_runner: Counter[str] = field(default_factory=Counter)
+    """Test events by the label of the runner's variant."""
     violations: list[Violation] = field(default_factory=list)
+    """What was wrong."""
 
     @property
     def events(self) -> int:
+        """The number of test events."""
         return self.counts["events"]
 
     @property
     def faults(self) -> dict[str, int]:
-        """By kind."""
-        return {each: self.counts[each] for each in SoakFault if self.counts[each]}
+        """How often each kind of fault happened."""
+        return {fault: self.counts[fault] for fault in SoakFault if self.counts[fault]}
 
 
 def soak(
@@ -58,15 +65,17 @@ def soak(
     only: tuple[int, int] | None = None,
     report: Callable[[Soaked], None] = lambda soaked: None,
 ) -> Soaked:
-    """Play for so many seconds, or until there are ENOUGH violations; `only` one player, from the first test event of its avatar
-    to the one of this number. Raises what an engine raises when a runner is opened.
+    """Play for `seconds`, or until there are ENOUGH violations.
+
+    With `only`, one player (by number) plays from the first test event of an avatar to the one of
+    the given number. Raises what an engine raises when a runner is opened.
     """
     soaked, lock, began = Soaked(), threading.Lock(), time.monotonic()
     stop = threading.Event()
     with ExitStack() as stack:
         players = _open(engine, variants, stack, seed=seed, image=image, avatars=avatars)
         if only:
-            players = [each for each in players if each.number == only[0]]
+            players = [player for player in players if player.number == only[0]]
 
         def play(player: SoakPlayer) -> None:
             number = only[1] // LIFE * LIFE if only else 0
@@ -80,15 +89,16 @@ def soak(
                     soaked.seconds = time.monotonic() - began
                     if violation:
                         soaked.violations.append(violation)
-                        number += (
-                            -number % LIFE
-                        )  # what follows from it tells nothing: another avatar begins
+                        # What follows from a violation tells nothing: another avatar begins.
+                        number += -number % LIFE
 
-        threads = [threading.Thread(target=play, args=[each], daemon=True) for each in players]
-        for each in threads:
-            each.start()
+        threads = [threading.Thread(target=play, args=[player], daemon=True) for player in players]
+        for thread in threads:
+            thread.start()
         try:
-            while time.monotonic() < began + seconds and any(each.is_alive() for each in threads):
+            while time.monotonic() < began + seconds and any(
+                thread.is_alive() for thread in threads
+            ):
                 time.sleep(0.2)
                 with lock:
                     report(soaked)
@@ -96,8 +106,8 @@ def soak(
                         break
         finally:
             stop.set()
-            for each in threads:
-                each.join()
+            for thread in threads:
+                thread.join()
         soaked.seconds = time.monotonic() - began
     return soaked
 
@@ -105,10 +115,10 @@ def soak(
 def replay_soak_command(
     engine: str, variants: Sequence[Variant], seed: str, violation: Violation
 ) -> str:
-    """What a user types to see a violation again."""
+    """Return the command that shows a violation again."""
     words = ["harness", "soak", "--engine", engine, "--seed", seed]
-    for each in variants:
-        words += ["--runner", each.label]
+    for variant in variants:
+        words += ["--runner", variant.label]
     return shlex.join([*words, "--only", f"{violation.player}:{violation.number}"])
 
 
@@ -121,7 +131,7 @@ def _open(
     image: str | None,
     avatars: int,
 ) -> list[SoakPlayer]:
-    """The players, each with a runner of its own; those of one kind share their katas."""
+    """Open the players, each with its own runner; those of one variant share their katas."""
     first: dict[str, BaseRunner] = {}
     players = []
     for number in range(max(avatars, len(variants))):
@@ -137,6 +147,6 @@ def _open(
         player = SoakPlayer(number, seed, variant, watched, runner)
         stack.callback(player.close)
         players.append(player)
-    # A harness that was killed may have asked for a container that came after all, and holds a volume.
+    # A killed harness may have asked for a container that came later, and holds a volume.
     stack.callback(engine.sweep)
     return players

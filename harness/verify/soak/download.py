@@ -1,4 +1,7 @@
-"""What is downloaded of an avatar, unpacked by GNU tar and read by git and dulwich, not by the code that is under proof."""
+"""Downloads an avatar to check it: GNU tar unpacks, git and dulwich read.
+
+None of this uses the code that is under proof.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +31,20 @@ SET_ID = 0o6000
 
 @dataclass(frozen=True)
 class Download:
-    """One avatar, in a folder."""
+    """A downloaded avatar, in a folder."""
 
     folder: Path
-    sandbox: Snapshot  # contents included
-    commits: tuple[str, ...]  # of the tags 1, 2, ...
+    # With contents.
+    sandbox: Snapshot
+    # Of the tags 1, 2, ...
+    commits: tuple[str, ...]
 
     @property
     def tag(self) -> int:
         return len(self.commits)
 
     def nodes(self) -> dict[bytes, Node]:
-        """What a model says of this tree."""
+        """Return the tree as a model has it."""
         found: dict[bytes, Node] = {}
         links: dict[bytes, int] = {}
         for path, entry in self.sandbox.items():
@@ -56,7 +61,7 @@ class Download:
         return found
 
     def files(self, tag: int) -> tuple[dict[bytes, tuple[int, bytes]], bytes]:
-        """The visible files of a tag with their modes, as git has them, and what the run printed."""
+        """Return the visible files of a tag, with git's modes, and what the run printed."""
         with Repo(str(self.folder / HISTORY)) as repository:
             commit = repository[ObjectID(self.commits[tag - 1].encode())]
             assert isinstance(commit, Commit)
@@ -67,7 +72,7 @@ class Download:
             return dict(_files(repository, top[b"sandbox"][1], b"")), printed.data
 
     def check_history(self) -> None:
-        """Raises Refuted for what git would object to."""
+        """Check the history by git, if there is one. Raises Refuted for what git objects to."""
         git = shutil.which("git")
         if not git:
             return
@@ -97,7 +102,10 @@ class Download:
 
 @contextmanager
 def downloaded(katas: Katas, avatar: Avatar) -> Iterator[Download]:
-    """Download its kata, for the time of the block. Raises Refuted where what comes is no whole kata, and what `katas` raise."""
+    """Download the avatar's kata for the block.
+
+    Raises Refuted if the download is not a whole kata, and what `katas` raise.
+    """
     folder = Path(tempfile.mkdtemp(prefix="harness-soak-"))
     try:
         archive = folder / "kata.tar"
@@ -133,19 +141,17 @@ def _read(folder: Path, avatar: Avatar) -> Download:
             f"the history has the tags {sorted(tags)}, and its head is not the last of them"
         )
     listed = json.loads((folder / INCREMENTS).read_text()).get(avatar.name, []) if tags else []
-    if [each["tag"] for each in listed] != sorted(tags):
-        raise Refuted(
-            f"the history has the tags {sorted(tags)}, {INCREMENTS} {[each['tag'] for each in listed]}"
-        )
+    if (numbers := [increment["tag"] for increment in listed]) != sorted(tags):
+        raise Refuted(f"the history has the tags {sorted(tags)}, and {INCREMENTS} has {numbers}")
     return Download(
         folder / avatar.name,
         snapshot(folder / avatar.name / SANDBOX, contents=True),
-        tuple(tags[each] for each in sorted(tags)),
+        tuple(tags[number] for number in sorted(tags)),
     )
 
 
 def without_set_id(tree: Snapshot) -> dict[bytes, Entry]:
-    """The tree as a download has it."""
+    """Return the tree as a download has it."""
     return {path: replace(entry, mode=entry.mode & ~SET_ID) for path, entry in tree.items()}
 
 

@@ -1,4 +1,4 @@
-"""Faults from outside: who is killed, stopped or removed, whose disk is full, and who packs the references of a history."""
+"""Faults of the soak: killed, stopped and removed containers, full disks, packed references."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from harness.verify.proofs.faults.faulty_engine import spoil
 from harness.verify.soak.presses import SoakFault
 
 STOPPED_SECONDS = 0.3
-"""How long a process of the local engine is stopped before it is ended: what waits for it must not take it for dead."""
+"""How long a process is stopped before it is ended; nobody may take a stopped process for dead."""
 
 
 class Watched:
-    """Like the engine behind it, but whoever has it can reach what it started last; for one player."""
+    """Does what the engine behind it does, and can reach what one player started last."""
 
     def __init__(self, engine: Engine) -> None:
         self.unwrapped = self._engine = engine
@@ -51,7 +51,7 @@ class Watched:
         return _keep(self._keepers, self._engine.open_keeper(volume, program))
 
     def strike(self, fault: SoakFault) -> None:
-        """The fault happens now."""
+        """Let the fault happen now."""
         whom, _, how = fault.partition(" ")
         streams = self._runs if whom == "run-container" else self._keepers
         if how in ("stopped", "removed") and isinstance(self._engine, DockerEngine):
@@ -64,7 +64,7 @@ class Watched:
 
     @contextmanager
     def disk_full(self, change: int) -> Iterator[None]:
-        """The disk of the next keeper is full from this change of it on, as long as the block."""
+        """Fill the disk of the next keeper from its change number `change`, during the block."""
         self.end_keepers()
         self._full = change
         try:
@@ -74,10 +74,10 @@ class Watched:
             self.end_keepers()
 
     def end_keepers(self) -> None:
-        """Whoever holds one finds out when something is next asked of it."""
+        """End all keepers; whoever uses one notices at the next request."""
         keepers, self._keepers[:] = list(self._keepers), []
-        for each in keepers:
-            each.kill()
+        for keeper in keepers:
+            keeper.kill()
 
     def _end_containers(self, *, keepers: bool, remove: bool) -> None:
         assert isinstance(self._engine, DockerEngine)
@@ -85,13 +85,15 @@ class Watched:
         with contextlib.suppress(
             docker.errors.DockerException, requests.exceptions.RequestException
         ):
-            for each in self._engine.api.containers():
-                if each["Id"][:12] in own and each["Image"].startswith(KEEPER_IMAGE) == keepers:
-                    with contextlib.suppress(docker.errors.APIError):  # it has just gone by itself
+            for container in self._engine.api.containers():
+                is_keeper = container["Image"].startswith(KEEPER_IMAGE)
+                if container["Id"][:12] in own and is_keeper == keepers:
+                    # It may have just ended by itself.
+                    with contextlib.suppress(docker.errors.APIError):
                         if remove:
-                            self._engine.api.remove_container(each["Id"], force=True, v=True)
+                            self._engine.api.remove_container(container["Id"], force=True, v=True)
                         else:
-                            self._engine.api.stop(each["Id"], timeout=0)
+                            self._engine.api.stop(container["Id"], timeout=0)
 
 
 def _keep(streams: list[Stream], stream: Stream) -> Stream:
@@ -110,12 +112,12 @@ def _stop(stream: Stream) -> None:
 
 
 def possible(engine: Engine, katas: Katas) -> Sequence[SoakFault]:
-    """What can go wrong with a runner that has its katas there."""
+    """Return the faults that can happen to a runner with these katas."""
     keeps = not isinstance(katas, FolderKatas)
     removes = isinstance(engine, DockerEngine)
     return [
-        each
-        for each in SoakFault
-        if (keeps or not (each.startswith("keeper") or each is SoakFault.DISK_FULL))
-        and (removes or not each.endswith("removed"))
+        fault
+        for fault in SoakFault
+        if (keeps or not (fault.startswith("keeper") or fault is SoakFault.DISK_FULL))
+        and (removes or not fault.endswith("removed"))
     ]

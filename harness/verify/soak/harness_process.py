@@ -1,4 +1,4 @@
-"""A harness that is killed: a process of its own, which plays one test event and says when it begins."""
+"""A harness that the soak kills: a process that plays one test event."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ _SECONDS = 120.0
 
 @dataclass(frozen=True)
 class ChildPlay:
-    """What the process is told."""
+    """What the process is asked to play."""
 
     variant: Variant
     engine: Engine
     image: str | None
     place: str
     avatar: Avatar
+    # Name to mode, content and age.
     files: dict[bytes, tuple[int, bytes, int | None]]
     max_seconds: float
 
 
-def play_child(told: ChildPlay, after: float) -> bool:
-    """Let it play, and kill it so many seconds after it began; whether it had come to its end."""
+def play_child(play: ChildPlay, after: float) -> bool:
+    """Let a process play, kill it `after` seconds; return whether it had reached its end."""
     with subprocess.Popen(
         command(__name__),
         stdin=subprocess.PIPE,
@@ -44,9 +45,10 @@ def play_child(told: ChildPlay, after: float) -> bool:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(pickle.dumps(sys.path) + pickle.dumps(told))
+        process.stdin.write(pickle.dumps(sys.path) + pickle.dumps(play))
         process.stdin.close()
-        process.stdout.readline()  # it begins
+        # It says when it begins.
+        process.stdout.readline()
         try:
             process.wait(after)
         except subprocess.TimeoutExpired:
@@ -56,18 +58,18 @@ def play_child(told: ChildPlay, after: float) -> bool:
 
 
 def main() -> None:
-    """Entry point of the process."""
-    told: ChildPlay = pickle.load(sys.stdin.buffer)
+    """Play what stdin asks for: the entry point of the process."""
+    play: ChildPlay = pickle.load(sys.stdin.buffer)
     files = VisibleFiles(
         {
             name: VisibleFile(content, mode, age=age)
-            for name, (mode, content, age) in told.files.items()
+            for name, (mode, content, age) in play.files.items()
         }
     )
     with (
-        closing(told.engine),
-        closing(told.variant.open(told.engine, told.place, image=told.image)) as runner,
+        closing(play.engine),
+        closing(play.variant.open(play.engine, play.place, image=play.image)) as runner,
     ):
         print("begins", flush=True)  # noqa: T201
         with suppress(HarnessError):
-            runner.run(told.avatar, files, max_seconds=told.max_seconds)
+            runner.run(play.avatar, files, max_seconds=play.max_seconds)

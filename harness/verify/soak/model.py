@@ -1,7 +1,8 @@
-"""What the katas must hold of one avatar: a model of the tree with the stamps and modes that were seen last, and of the history.
+"""What the katas must hold of one avatar: a model of its tree and history.
 
-The model says what a folder in place would hold, whatever carries it. What it cannot know is taken as it is found, once: the
-stamp of a new file, within bounds; which files of a test event that was cut off were copied in, each either or none of it.
+The tree has the stamps and modes that were seen last. The model says what a folder in place would
+hold, however it is carried. What it cannot know is accepted once as it is found: the stamp of a new
+file, within bounds, and which files of an interrupted test event were copied in, each as a whole.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from harness.verify.testing.planting import decimal
 from harness.verify.testing.sessions import Model, Node
 
 SLACK_NS = 50_000_000
-"""By which the clock that stamps files may be behind that of the harness."""
+"""Nanoseconds by which the clock that stamps files may be behind that of the harness."""
 
 SCRIPT_NAME = b"cyber-dojo.sh"
 
@@ -29,37 +30,39 @@ SCRIPT_NAME = b"cyber-dojo.sh"
 class SentEvent:
     """What an accepted test event sent, and printed."""
 
-    files: Mapping[bytes, tuple[int, bytes]]  # git's mode and content
+    # With git's modes.
+    files: Mapping[bytes, tuple[int, bytes]]
     stdout: bytes
 
 
 @dataclass
 class World:
-    """One avatar."""
+    """The model of one avatar."""
 
-    keeps: bool  # what its runs make: whether the runner claims to
-    exact: bool  # with stamps to the nanosecond
+    # Whether the runner claims to keep what runs make.
+    keeps: bool
+    # Whether it claims to keep stamps to the nanosecond.
+    exact: bool
     model: Model = field(default_factory=Model)
-    entries: dict[bytes, Entry] = field(
-        default_factory=dict
-    )  # stamps and modes as they were seen last
+    # Stamps and modes as they were seen last.
+    entries: dict[bytes, Entry] = field(default_factory=dict)
     commits: tuple[str, ...] = ()
-    sent: list[SentEvent] = field(default_factory=list)  # by tag, less one
-    had: dict[bytes, set[int]] = field(
-        default_factory=dict
-    )  # the stamps of a visible file since it was sent
-    loose: dict[bytes, set[int]] = field(
-        default_factory=dict
-    )  # the stamps that what lies ahead of the clock may have
-    doubt: dict[bytes, tuple[Node | None, Node | None]] = field(
-        default_factory=dict
-    )  # what may have been sent last
-    edited: frozenset[bytes] = frozenset()  # with the test event that is under way
+    # By tag, less one.
+    sent: list[SentEvent] = field(default_factory=list)
+    # The stamps of a visible file since it was sent.
+    had: dict[bytes, set[int]] = field(default_factory=dict)
+    # The stamps that a file ahead of the clock may have.
+    loose: dict[bytes, set[int]] = field(default_factory=dict)
+    # The two things that may have been sent last.
+    doubt: dict[bytes, tuple[Node | None, Node | None]] = field(default_factory=dict)
+    # With the current test event.
+    edited: frozenset[bytes] = frozenset()
     put_back: frozenset[bytes] = frozenset()
-    downloaded: bool = False  # the entries are of a download, which leaves set-id bits out
+    # Whether the entries are of a download, which leaves set-id bits out.
+    downloaded: bool = False
 
     def arrive(self, found: Snapshot, pressed: int) -> None:
-        """The files have arrived: `found` is in the sandbox just before the run, and the button was pressed at `pressed`."""
+        """Check the sandbox just before the run; the button was pressed at `pressed`."""
         model = self.model
         if not self.keeps:
             model.tree, model.sent = {}, {}
@@ -79,9 +82,9 @@ class World:
         for path in self.edited | changed_modes:
             node = model.tree[path]
             if node.kind == "f" and bool(found[path].mode & 0o100) != node.program:
-                words = "a" if node.program else "no"
+                words = "a program" if node.program else "not a program"
                 raise Refuted(
-                    f"{printable_name(path)} is {words} program, and has the mode {found[path].mode:04o}"
+                    f"{printable_name(path)} is {words}, and has the mode {found[path].mode:04o}"
                 )
         loose, self.loose = self.loose, {}
         if self.keeps and self.exact and before:
@@ -90,7 +93,7 @@ class World:
             self.had[path] = {found[path].mtime_ns}
 
     def ran(self, found: Snapshot) -> None:
-        """The run has ended, and left this."""
+        """Check the sandbox just after the run."""
         self._compare("after the run", found)
         self.entries, self.downloaded = dict(found), False
         links = {
@@ -99,7 +102,8 @@ class World:
             if path in self.loose
         }
         for path, node in self.model.tree.items():
-            if node.links in links.keys() - {0}:  # it may have got the name in this run
+            if node.links in links.keys() - {0}:
+                # It may have got the name in this run.
                 self.loose[path] = links[node.links]
         self.loose = {
             path: stamps
@@ -111,10 +115,11 @@ class World:
                 self.had[path].add(found[path].mtime_ns)
 
     def check(self, download: Download) -> None:
-        """What was downloaded is what the model says, to the nanosecond."""
+        """Check a download, to the nanosecond."""
         if download.commits[: len(self.commits)] != self.commits or download.tag != len(self.sent):
             raise Refuted(
-                f"the history has {download.tag} tags, and must have {len(self.sent)} that go on from those before"
+                f"the history has {download.tag} tags, and must have {len(self.sent)}, "
+                "the first of them unchanged"
             )
         self.commits = download.commits
         tree = {path: entry for path, entry in download.sandbox.items() if path != b"."}
@@ -133,7 +138,7 @@ class World:
                 raise Refuted(f"in the download {_changed(path, entry, here[path])}")
 
     def check_tag(self, download: Download, tag: int) -> None:
-        """A tag holds what was sent with it, and what was printed."""
+        """Check that a tag holds what was sent with it, and what was printed."""
         files, stdout = download.files(tag)
         sent = self.sent[tag - 1]
         if dict(files) != dict(sent.files):
@@ -142,16 +147,15 @@ class World:
                 for path in files.keys() | sent.files.keys()
                 if files.get(path) != sent.files.get(path)
             )
-            raise Refuted(
-                f"tag {tag} does not hold what was sent: {', '.join(map(printable_name, differ[:3]))} differ"
-            )
+            names = ", ".join(map(printable_name, differ[:3]))
+            raise Refuted(f"tag {tag} does not hold what was sent: {names} differ")
         if stdout != sent.stdout:
             raise Refuted(
                 f"tag {tag} says that {stdout[:60]!r} was printed, and it was {sent.stdout[:60]!r}"
             )
 
     def adopt(self, download: Download, old: Mapping[bytes, Node], *, accepted: bool) -> None:
-        """Go on from what was found after a test event that was cut off; `old` was sent before it."""
+        """Go on from what an interrupted test event left; `old` was sent before it."""
         self.commits = download.commits
         self.model.tree = download.nodes()
         self.model.emptied = {
@@ -164,7 +168,7 @@ class World:
         for path, entry in entries.items():
             was = self.entries.get(path)
             if was and was.kind == entry.kind and was.mtime_ns > entry.mtime_ns:
-                # It may have been brought back to the clock, to be put ahead again after a success.
+                # It may be at the clock, and be put ahead of it again after a success.
                 self.loose.setdefault(path, set()).update({was.mtime_ns, entry.mtime_ns})
         self.entries, self.downloaded = entries, True
         for path, stamps in self.had.items():
@@ -175,13 +179,16 @@ class World:
         for name in old.keys() | now.keys():
             if old.get(name) == now.get(name):
                 continue
-            self.had.pop(name, None)  # the stamp that it was given was never seen
+            # The stamp that it was given was never seen.
+            self.had.pop(name, None)
             if not accepted:
                 self.doubt[name] = (old.get(name), now.get(name))
 
     def _settle_doubt(self, found: Snapshot, pressed: int) -> None:
-        """Of a file that may have been sent or not, that which explains what is there: what had been sent keeps its stamp,
-        also where it is put back, and an edit has the newest, which is no older than the press of the button.
+        """Decide which of two versions of a file was sent, by what is there now.
+
+        A file that had been sent keeps its stamp, even if it is put back. An edit has the newest
+        stamp, which is not older than the press.
         """
         may_be_edits = self.doubt.keys() | self.model.edited()
         latest = max(
@@ -195,47 +202,48 @@ class World:
         latest = max(latest, pressed - SLACK_NS)
         for path, both in self.doubt.items():
             wanted, there = self.model.visible.get(path), self.model.tree.get(path)
-            for each in both:
-                stays = _alike(each, wanted) and (
+            for version in both:
+                stays = _alike(version, wanted) and (
                     wanted is None or (there is not None and there.kind == wanted.kind)
                 )
                 now, was = found.get(path), self.entries.get(path)
-                # Of a folder that the player no longer has, nothing goes that is something else by now.
-                was_folder = wanted is None and each is not None and each.kind == "d"
+                # A folder that the player no longer has stays if it has become something else.
+                was_folder = wanted is None and version is not None and version.kind == "d"
                 left = was_folder and there is not None and there.kind != "d"
                 if not _fits(there if stays or left else wanted, now):
                     continue
                 if stays and wanted and now and was:
-                    before = was.mode & 0o100 if each == wanted else wanted.program
+                    before = was.mode & 0o100 if version == wanted else wanted.program
+                    # Permission to execute changes only if it differs from what was sent.
                     if bool(now.mode & 0o100) != bool(before):
-                        continue  # it is changed for whom another one was sent, and for nobody else
+                        continue
                 if now is not None and self.exact:
                     same = was is not None and now.mtime_ns == was.mtime_ns
-                    put_back, edited = _alike(each, wanted), now.mtime_ns > latest and not same
+                    put_back, edited = _alike(version, wanted), now.mtime_ns > latest and not same
                     if not (same if stays else put_back != edited):
                         continue
                 self.model.sent.pop(path, None)
-                if each is not None:
-                    self.model.sent[path] = self._sent_as(each, both, wanted, there, now)
+                if version is not None:
+                    self.model.sent[path] = self._sent_as(version, both, wanted, there, now)
                 break
         self.doubt.clear()
 
     def _sent_as(
         self,
-        each: Node,
+        version: Node,
         both: Iterable[Node | None],
         wanted: Node | None,
         there: Node | None,
         now: Entry | None,
     ) -> Node:
-        """What was sent, if it was this: of an edit that was half made, the permission to execute may be the other's."""
-        if wanted is None or _alike(each, wanted) or now is None or there is None:
-            return each
-        for other in (each, *both):
+        """Return what was sent, if it was `version`, perhaps with the other's permission."""
+        if wanted is None or _alike(version, wanted) or now is None or there is None:
+            return version
+        for other in (version, *both):
             program = other is not None and other.program
             if bool(now.mode & 0o100) == (wanted.program or (there.program and not program)):
-                return replace(each, program=program)
-        return each
+                return replace(version, program=program)
+        return version
 
     def _compare(self, where: str, found: Snapshot) -> None:
         tree = {path: entry for path, entry in found.items() if path != b"."}
@@ -252,7 +260,7 @@ class World:
         changed_modes: Iterable[bytes],
     ) -> None:
         written = self.edited | self.put_back
-        touched = {b"."} | {each for name in (*written, *gone) for each in folders_above(name)}
+        touched = {b"."} | {folder for name in (*written, *gone) for folder in folders_above(name)}
         latest, newest = 0, b""
         for path, entry in self.entries.items():
             if path in written or path not in found or path in touched:
@@ -263,7 +271,7 @@ class World:
             was = replace(entry, mode=now.mode) if path in changed_modes else entry
             stamps = {was.mtime_ns} | loose.get(path, set())
             if now.mtime_ns not in stamps:
-                # An edit brings what lies ahead of the clock back to it; it gets its stamp again once a run succeeded.
+                # An edit brings it back to the clock; a success puts it ahead again.
                 brought = (
                     self.edited
                     and max(stamps) > pressed - SLACK_NS
@@ -290,7 +298,8 @@ class World:
             if path in found and self.had.get(path) and found[path].mtime_ns not in self.had[path]:
                 had = ", ".join(map(decimal, sorted(self.had[path])))
                 raise Refuted(
-                    f"{printable_name(path)} was put back with the mtime {decimal(found[path].mtime_ns)}, and had {had}"
+                    f"{printable_name(path)} was put back with the mtime "
+                    f"{decimal(found[path].mtime_ns)}, and had {had}"
                 )
 
 
@@ -308,7 +317,7 @@ def folders_above(path: bytes) -> list[bytes]:
 
 
 def _alike(one: Node | None, other: Node | None) -> bool:
-    """But for whether they can be executed, which is changed in place."""
+    """Whether two nodes are alike, apart from permission to execute, which changes in place."""
     return one == other or (
         one is not None and other is not None and replace(one, program=other.program) == other
     )
@@ -321,7 +330,7 @@ def _fits(node: Node | None, entry: Entry | None) -> bool:
 
 
 def _plain(entry: Entry) -> Entry:
-    """As a run-container sees it."""
+    """Return the entry as a run-container sees it."""
     return replace(entry, digest="", target=b"", link=b"")
 
 

@@ -1,4 +1,4 @@
-"""One avatar after the other, in a thread: presses the button, is struck by faults, and holds what comes to the model."""
+"""A player in a thread: it presses the button, meets faults, and checks the katas by the model."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ from harness.verify.soak.script import (
 from harness.verify.testing.sessions import MOVE, RENAME, Model, Node
 
 CHECKED, SEARCHED, BUILT = 4, 20, 40
-"""Every so many test events what is downloaded is held to the model, is searched by git fsck, and is built from nothing."""
+"""Test events between downloads that are compared, searched by git fsck, built from nothing."""
 
 SELDOM = 40
-"""As CHECKED for every other avatar, since to download folds whatever layers there are."""
+"""CHECKED for every other avatar, since a download folds any layers."""
 
 MOST_SECONDS = 60.0
 HANGS_SECONDS = 1.0
@@ -56,18 +56,24 @@ HOST_PRODUCT = b"made on the host\n"
 
 @dataclass(frozen=True)
 class Violation:
-    """What the katas must hold, or the player must see, and did not."""
+    """A rule that the katas, or the player's output, broke."""
 
     runner: str
+    """The label of the runner's variant."""
     player: int
-    number: int  # of the test event, from 0
+    """The number of the player, from 0."""
+    number: int
+    """The number of the test event, from 0."""
     words: str
+    """What is wrong."""
     plan: str
-    before: str  # the test event before it, and how it ended
+    """The test event, in words."""
+    before: str
+    """The test event before it, and how it ended."""
 
 
 class SoakPlayer:
-    """Of one thread; the avatars that it plays live for LIFE test events each."""
+    """The player of one thread; each of its avatars lives for LIFE test events."""
 
     def __init__(
         self, number: int, seed: str, variant: Variant, engine: Watched, runner: BaseRunner
@@ -78,7 +84,8 @@ class SoakPlayer:
         self._claims, self._katas = claims, runner.katas
         self._faults = possible(engine.unwrapped, runner.katas)
         self._cheap = engine.name == "local"
-        self._pace = 0.3  # seconds that a test event takes, on the whole
+        # Seconds that a test event takes, on average.
+        self._pace = 0.3
         self._folder = PlayerFolder() if number % 2 and Property.MIRROR in claims else None
         self.counts: Counter[str] = Counter()
         self.avatar = Avatar()
@@ -89,7 +96,7 @@ class SoakPlayer:
             self._folder.close()
 
     def play(self, number: int) -> Violation | None:
-        """The test event of this number, and all that must be true after it."""
+        """Play a test event, and check everything that must be true after it."""
         plan = draw(
             self.seed,
             self.number,
@@ -104,9 +111,8 @@ class SoakPlayer:
             self._press(plan)
         except (Refuted, HarnessError) as error:
             return self._violation(plan, str(error))
-        except (
-            Exception
-        ) as error:  # of the katas, or of the soak: a thread that has ended would look clean
+        except Exception as error:
+            # A bug of the katas, or of the soak: a thread that has ended would look clean.
             where = traceback.extract_tb(error.__traceback__)[-1]
             return self._violation(
                 plan, f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
@@ -125,7 +131,7 @@ class SoakPlayer:
         )
 
     def _begin(self, number: int) -> None:
-        """A new avatar, in a kata that it shares with another player's now and then."""
+        """Take a new avatar, in a kata that it now and then shares with another player's."""
         if number:
             with suppress(HarnessError):
                 self._katas.remove(self.avatar.kata, self.avatar.name)
@@ -143,7 +149,8 @@ class SoakPlayer:
             model.visible |= {PRODUCT: Node("f", HOST_PRODUCT), **self._folder.begin()}
         self.world = World(Property.MIRROR in claims, Property.EXACT_MTIMES in claims, model)
         self._must = self._may = self._host = False
-        self._torn: bytes | None = None  # a product that was being written when its run was struck
+        # A product whose run was hit by a fault while it wrote it.
+        self._torn: bytes | None = None
         self._ahead: set[bytes] = set()
         self._last = "it is the first of its avatar"
         self._checked = CHECKED if number // LIFE % 2 == 0 else SELDOM
@@ -156,7 +163,7 @@ class SoakPlayer:
             plan = replace(
                 plan,
                 deeds=[
-                    replace(each, verb=MOVE) if each.verb == RENAME else each for each in plan.deeds
+                    replace(deed, verb=MOVE) if deed.verb == RENAME else deed for deed in plan.deeds
                 ],
             )
         if plan.packs and pack_references(self.engine.unwrapped, self._katas, self.avatar, ALL):
@@ -181,14 +188,13 @@ class SoakPlayer:
         elif struck or (plan.ending is Ending.HANGS and run and run.outcome is Outcome.TIMED_OUT):
             self._cut_off(plan, files, old, pressed, struck=struck)
         else:
-            raise Refuted(
-                f"a test event was {run.outcome if run else 'refused'}: {run.reason if run else why}"
-            )
+            outcome, why = (run.outcome, run.reason) if run else ("refused", why)
+            raise Refuted(f"a test event was {outcome}: {why}")
         self.counts[f"it {plan.ending}"] += 1
         self._last = f"{plan}; {run.outcome if run else why}, with {len(world.sent)} tags then"
 
     def _predict(self, plan: PressPlan) -> Model:
-        """The model of the sandbox just before the run, where nothing is in doubt."""
+        """Return the model of the sandbox just before the run, if nothing is in doubt."""
         predicted = self.world.model.copy()
         if not self.world.keeps:
             predicted.tree, predicted.sent = {}, {}
@@ -206,7 +212,7 @@ class SoakPlayer:
         return VisibleFiles(model.files())
 
     def _run(self, plan: PressPlan, files: VisibleFiles) -> tuple[Run | None, str, bool]:
-        """The run, or why there is none; and whether there was a fault that excuses it."""
+        """Return the run, or why there is none, and whether a fault excuses that."""
         limit = HANGS_SECONDS + self._pace if plan.ending is Ending.HANGS else MOST_SECONDS
         if plan.fault is SoakFault.HARNESS_KILLED:
             told = harness_process.ChildPlay(
@@ -263,7 +269,8 @@ class SoakPlayer:
         if run.tag != len(world.sent) + 1:
             raise Refuted(f"it got the tag {run.tag} after {len(world.sent)}")
         world.arrive(run.observed.before, pressed)
-        write_script(plan, model)  # what the run leaves
+        # Apply what the run leaves.
+        write_script(plan, model)
         self._check_build(plan, run)
         self._accept(files, run.stdout.encode())
         world.ran(run.observed.after)
@@ -275,7 +282,7 @@ class SoakPlayer:
         self.world.sent.append(SentEvent(sent, stdout))
 
     def _check_build(self, plan: PressPlan, run: Run) -> None:
-        """The output is that of a build from nothing, and no more was built than by make in place."""
+        """Check that the output is right, and that no more was built than by make in place."""
         world, model = self.world, self.world.model
         edited = world.edited & set(SOURCES)
         if not plan.fresh:
@@ -298,7 +305,8 @@ class SoakPlayer:
         greeting = b"hello %d\n" % plan.number if plan.compiles else b""
         status = FAILURE if plan.ending is Ending.FAILS else 0
         if (run.stdout.encode(), run.status) != (wanted + greeting, status):
-            said = f"{run.stdout!r} and {run.status}, not {(wanted + greeting).decode()!r} and {status}"
+            wanted_output = (wanted + greeting).decode()
+            said = f"{run.stdout!r} and {run.status}, not {wanted_output!r} and {status}"
             raise Refuted(f"the run gave {said}: {' '.join(run.stderr.split())[:200]}")
         if built and not may:
             raise Refuted("it was built again, and nothing that it is made of was edited")
@@ -320,7 +328,7 @@ class SoakPlayer:
             self._build_from_nothing(plan)
 
     def _build_from_nothing(self, plan: PressPlan) -> None:
-        """What another avatar builds of the same sources, with nothing there yet."""
+        """Let another avatar build the same sources from nothing."""
         model = self.world.model
         names = (b"p/Makefile", *SOURCES)
         nodes = {name: model.tree[name] for name in names if name in model.tree}
@@ -346,7 +354,7 @@ class SoakPlayer:
         *,
         struck: bool,
     ) -> None:
-        """Before or after, whole; then the session goes on from what was found."""
+        """Check that the katas hold the state before or after; go on from what was found."""
         world = self.world
         if plan.fault is SoakFault.HARNESS_KILLED:
             self.engine.sweep()
@@ -370,7 +378,8 @@ class SoakPlayer:
                 world.check_tag(found, found.tag)
             found.check_history()
         self._must, self._may = False, True
-        if Property.ATOMIC not in self._claims:  # as in place: to make it is up to date
+        # As in place: make takes a torn product for up to date.
+        if Property.ATOMIC not in self._claims:
             product = world.model.tree.get(PRODUCT)
             self._torn = product.content if product and product.kind == "f" else None
         self._host = False if self._must else self._host and not accepted
@@ -387,7 +396,7 @@ class SoakPlayer:
         )
         here = without_set_id(found.sandbox)
         names = old.keys() | files.keys()
-        near = {b"."} | {each for name in names for each in folders_above(name)}
+        near = {b"."} | {folder for name in names for folder in folders_above(name)}
         aside = {
             path
             for path in before.keys() | here.keys()
@@ -396,7 +405,8 @@ class SoakPlayer:
         links = {before[path].link for path in (aside | names) & before.keys()}
         for path in sorted((before.keys() | here.keys()) - aside):
             was, now = before.get(path), here.get(path)
-            if was and now and was.link in links:  # maybe one of its names is another file now
+            if was and now and was.link in links:
+                # One of its names may be another file now.
                 now = replace(now, link=was.link)
             if was == now:
                 continue
@@ -437,7 +447,7 @@ class SoakPlayer:
 
 
 def _holds(node: Node | None, entry: Entry | None) -> bool:
-    """Whether a visible file is there as it was sent, or is not there, as it was not."""
+    """Whether a visible file is there as it was sent, or is missing as it was."""
     if node is None or entry is None:
         return node is None and entry is None
     if node.kind == "f":

@@ -1,4 +1,4 @@
-"""A player's own folder: with stamps in every order, an empty folder, and what is not to be sent."""
+"""A player's own folder, with stamps in every order, an empty folder, and ignored files."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from harness.verify.testing.sessions import Model, Node
 _SECOND = 10**9
 
 _AGES = (-3600 * _SECOND, -_SECOND, -2, -1, 0, 2 * _SECOND, 3600 * _SECOND)
-"""Nanoseconds from now: of what a player has, some files are ahead of the clock."""
+"""Stamps of files, in nanoseconds from now; some are ahead of the clock."""
 
 IGNORED = ("ignored.o", "nested/.git/HEAD")
 
 
 class PlayerFolder:
-    """One player's; written anew before each press, so that the stamp of what is not edited is another one each time."""
+    """A player's folder. It is written anew before each press, so unedited files get new stamps."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="harness-soak-"))
         self.stamps: Mapping[bytes, int] = {}
 
     def begin(self) -> dict[bytes, Node]:
-        """The visible files that make it a folder of its kind."""
+        """Return the visible files that every player's folder has."""
         return {
             b".gitignore": Node("f", b"ignored.*\n"),
             b"nested/file": Node("f", b"1\n"),
@@ -40,9 +40,9 @@ class PlayerFolder:
     def write(self, model: Model, random: Random) -> None:
         remove_tree(self.path)
         self.path.mkdir(mode=0o755)
-        for each in IGNORED:
-            (self.path / each).parent.mkdir(parents=True, exist_ok=True)
-            (self.path / each).write_text("not to be sent\n")
+        for name in IGNORED:
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / name).write_text("not to be sent\n")
         now = time.time_ns()
         stamps: dict[bytes, int] = {}
         root = os.fsencode(self.path)
@@ -67,5 +67,5 @@ class PlayerFolder:
 
 
 def must_build(stamps: Mapping[bytes, int]) -> bool:
-    """Whether make in place would build the product with these stamps."""
-    return any(stamps[each] > stamps[PRODUCT] for each in SOURCES)
+    """Whether make in place would build the product, given these stamps."""
+    return any(stamps[source] > stamps[PRODUCT] for source in SOURCES)

@@ -1,5 +1,7 @@
-"""What an avatar does in its n-th test event, and what goes wrong in it: drawn from the seed, the number of the avatar and n
-alone, so that the same seed plays the same again, whatever came of the events before.
+"""Draws what an avatar does in its n-th test event, and which fault happens.
+
+A press depends only on the seed, the number of the player and n. So the same seed plays the same
+again, whatever came of the events before.
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ from harness.verify.testing.sessions import (
 from harness.verify.testing.strategies import PLACES
 
 LIFE = 60
-"""Test events of an avatar, after which another one takes its place: its first press is worth playing too."""
+"""Test events of an avatar before another takes its place: first presses are worth playing."""
 
 ROOMS = (*PLACES, b"b/y", b"e/f/g")
-"""Where edits and deeds are: so few that one is soon in the way of another."""
+"""Paths of edits and deeds: so few that one is soon in the way of another."""
 
 _FOLDERS = (b"a", b"b", b"e", b"a/x", b"e/f")
 
 SOURCES = (b"p/1.txt", b"p/2.txt")
-"""What the product is made of; here files have as many bytes after an edit as before, most of the time."""
+"""What the product is made of; most edits keep the size of these files."""
 
 FUTURE = (b"2191-02-03 04:05:06.987654321", b"+1 hour", b"+2 seconds")
 PAST = (b"1999-12-31 23:59:59.123456789", b"-1 hour")
@@ -45,9 +47,12 @@ class Ending(StrEnum):
     """How a run ends."""
 
     PASSES = "passes"
-    FAILS = "fails"  # exit status 3
-    LEAVES = "leaves at once"  # before it has done anything
-    HANGS = "hangs"  # past the limit
+    # With exit status 3.
+    FAILS = "fails"
+    # Before it has done anything.
+    LEAVES = "leaves at once"
+    # Past the limit.
+    HANGS = "hangs"
 
 
 class SoakFault(StrEnum):
@@ -66,30 +71,37 @@ class SoakFault(StrEnum):
 
 @dataclass(frozen=True)
 class PressPlan:
-    """One test event."""
+    """One test event, as it was drawn."""
 
-    number: int  # of the avatar's thread, from 0
-    again: bool = False  # the same files once more
+    # Of the player, from 0.
+    number: int
+    # Whether the same files are sent once more.
+    again: bool = False
     edits: Sequence[Change] = ()
     deeds: Sequence[Change] = ()
-    before: Sequence[bytes] = ()  # sources that the run makes anew before make looks at them
-    late: Sequence[
-        tuple[bytes, bytes]
-    ] = ()  # what the run touches after the build, and with what date
+    # Sources that the run makes anew before make looks at them.
+    before: Sequence[bytes] = ()
+    # What the run touches after the build, and with which date.
+    late: Sequence[tuple[bytes, bytes]] = ()
     ending: Ending = Ending.PASSES
-    compiles: bool = False  # a real build with gcc too
+    # Whether gcc builds something too.
+    compiles: bool = False
     fault: SoakFault | None = None
-    moment: float = 0.0  # when the fault comes, as a part of what a test event takes
-    change: int = 0  # of the keeper's disk from which on it is full
-    packs: bool = False  # the references of the history are packed before it
-    fresh: bool = False  # the first of its avatar
-    stamps: int = 0  # draws the stamps in the player's folder
+    # When the fault comes, as a part of the time that a test event takes.
+    moment: float = 0.0
+    # The change of the keeper's disk from which on it is full.
+    change: int = 0
+    # Whether the references of the history are packed before it.
+    packs: bool = False
+    # Whether it is the first of its avatar.
+    fresh: bool = False
+    # Seeds the stamps in the player's folder.
+    stamps: int = 0
 
     def __str__(self) -> str:
-        said = [f"the player {each}" for each in self.edits] + [
-            f"the run {each}" for each in self.deeds
-        ]
-        said += [f"the run makes {printable_name(each)} anew" for each in self.before]
+        said = [f"the player {change}" for change in self.edits]
+        said += [f"the run {change}" for change in self.deeds]
+        said += [f"the run makes {printable_name(path)} anew" for path in self.before]
         said += [
             f"the run touches {printable_name(path)} with {date.decode()}"
             for path, date in self.late
@@ -112,8 +124,10 @@ def draw(
     cheap: bool,
     folder: bool = False,
 ) -> PressPlan:
-    """The test event of this number; `cheap`: where a real build takes no longer than a tenth of a second or so;
-    `folder`: of a player who has one, and may have empty folders in it.
+    """Draw the test event of this number.
+
+    With `cheap`, a real build takes a tenth of a second or so. With `folder`, the player has a
+    folder, which may have empty folders in it.
     """
     random = Random(f"{seed}/{player}/{number}")
     fresh = number % LIFE == 0
@@ -147,7 +161,7 @@ def draw(
 
 
 def _edit(random: Random, *, folder: bool) -> Change:
-    """What a player does; two in three are of what the product is made of."""
+    """Draw what a player does; about two edits in three change what the product is made of."""
     digits = b"%03d\n" % random.randrange(1000)
     if random.random() < 0.6:
         return Change(WRITE, random.choice(SOURCES), digits)
@@ -165,8 +179,9 @@ def _edit(random: Random, *, folder: bool) -> Change:
 
 
 def deed(random: Random) -> Change:
-    """What a run does in its sandbox."""
-    digits = b"run %05d\n" % random.randrange(10**5)  # no content of an edit has this size
+    """Draw what a run does in its sandbox."""
+    # No content of an edit has this size.
+    digits = b"run %05d\n" % random.randrange(10**5)
     verb = random.choice(
         (WRITE, WRITE, REMOVE, MOVE, RENAME, LINKS, FOLDER, HARD, APPEND, SPARSE, TOUCH, MODE)
     )

@@ -1,4 +1,4 @@
-"""The command of a test event: what the run does to its tree, a small build, and how it ends."""
+"""The command of a test event: deeds of the run, a small build, and an ending."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FAILURE, LEFT = 3, 4
 
 
 def expected_product(model: Model) -> bytes:
-    """What a product that is built from nothing holds."""
+    """Return the content of a product that is built from nothing."""
     return b"".join(model.tree[name].content for name in SOURCES)
 
 
 def write_script(plan: PressPlan, model: Model) -> bytes:
-    """The script; the model goes on to what it leaves, but for the product of the build."""
+    """Return the script, and apply it to the model, except for the product of the build."""
     if plan.ending is Ending.LEAVES:
         return b"#!/bin/sh\nexit %d\n" % LEFT
     lines = [model.run(plan.deeds).removesuffix(b"\n")]
@@ -46,5 +46,5 @@ def write_script(plan: PressPlan, model: Model) -> bytes:
 
 
 def hello(number: int) -> bytes:
-    """A program that prints a number."""
+    """Return the source of a program that prints a number."""
     return b'#include <stdio.h>\nint main(void) { return printf("hello %d\\n") < 0; }\n' % number

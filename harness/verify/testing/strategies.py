@@ -124,7 +124,7 @@ def stamps() -> SearchStrategy[int]:
 
 
 def modes(*, readable: bool = False) -> SearchStrategy[int]:
-    """Permissions, from none to set-id and sticky bits; if `readable`, owners can read and enter."""
+    """Permissions, from none to set-id and sticky bits; `readable`: owners can read and enter."""
     any_mode = st.sampled_from((0o644, 0o755, 0, 0o7777)) | st.integers(0, 0o7777)
     return any_mode.map(lambda mode: mode | 0o500) if readable else any_mode
 
@@ -138,7 +138,7 @@ def contents() -> SearchStrategy[bytes]:
 
 
 def trees(*, size: int = 6, readable: bool | None = None) -> SearchStrategy[Tree]:
-    """Trees of at most this many leaves: files (sparse and linked too), folders, symlinks and fifos.
+    """Trees of at most `size` leaves: files (sparse and linked too), folders, symlinks, fifos.
 
     If `readable`, their owner can read everything. None means so, unless this process is root's,
     whom no mode stops.

@@ -113,6 +113,7 @@ def main() -> None:
             outcome, reason = str(run.outcome), run.reason
         except HarnessError as error:
             outcome, reason = "faulty", str(error)
-        print(json.dumps({"outcome": outcome, "reason": reason, "changes": changes}), flush=True)  # noqa: T201
+        report = {"outcome": outcome, "reason": reason, "changes": changes}
+        print(json.dumps(report), flush=True)  # noqa: T201
         # The disk of this process stays full, so nothing can be tidied up.
         os._exit(0)

@@ -1,4 +1,4 @@
-"""References of a history that are packed, as git may do at any time, wherever the history is kept."""
+"""Packs the references of a history, as git may do at any time, wherever the history is kept."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ for path, content in loose.items():
     except FileNotFoundError:
         pass
 """
-"""What `git pack-refs` does, with git's lock, wherever there is a Python and no git."""
+"""Does what `git pack-refs` does, with git's lock, where there is Python but no git."""
 
 
 def pack_references(engine: Engine, katas: Any, avatar: Avatar, which: str) -> bool:
-    """Pack these references of an avatar's history; False where that cannot be done from here."""
+    """Pack references of an avatar's history; return False if they cannot be reached from here."""
     engine = getattr(engine, "unwrapped", engine)
     folder = f"{avatar_folder(avatar)}/{HISTORY}"
     if isinstance(katas, FolderKatas):
@@ -84,13 +84,12 @@ def pack_references(engine: Engine, katas: Any, avatar: Avatar, which: str) -> b
 
 
 def _in_a_keeper(engine: DockerEngine, volume: str, folder: str, which: str) -> bool:
-    for each in engine.api.containers(filters={"volume": volume}):
-        if (
-            each["Image"].rpartition("/")[2].startswith(KEEPER_IMAGE)
-        ):  # Podman says whose it is before
+    for container in engine.api.containers(filters={"volume": volume}):
+        # Podman puts the registry before the name.
+        if container["Image"].rpartition("/")[2].startswith(KEEPER_IMAGE):
             with contextlib.suppress(docker.errors.APIError):
                 made = engine.api.exec_create(
-                    each["Id"], ["python3", "-I", "-c", _PACK, folder, which]
+                    container["Id"], ["python3", "-I", "-c", _PACK, folder, which]
                 )
                 engine.api.exec_start(made["Id"])
                 return bool(engine.api.exec_inspect(made["Id"])["ExitCode"] == 0)

@@ -36,7 +36,7 @@ def join_projects(projects: Mapping[str, VisibleFiles]) -> VisibleFiles:
 
 
 def part(run: Run, names: Sequence[str]) -> dict[str, Run]:
-    """Split the run by project, as if each had been alone. Raises Refuted if outputs are missing."""
+    """Split the run by project, as if each had been alone. Raises Refuted if one has no output."""
     if len(names) == 1:
         return {names[0]: run}
     outputs, errors = run.stdout.split(START)[1:], run.stderr.split(START)[1:]
