@@ -16,7 +16,7 @@ Any tar can read them, and no set-id bits are kept: a program that a run made mu
 when root unpacks it.
 """
 
-RUNTIME = (INCOMING, STAGING, ACCEPTING, HELD, "*.lock")
+_RUNTIME = (INCOMING, STAGING, ACCEPTING, HELD, "*.lock")
 """Names beside a sandbox that matter only during a test event or after a crash."""
 
 
@@ -31,12 +31,12 @@ def check_archive(kata: str, folder: Path) -> None:
 
 
 def leaving_out(avatars: str) -> tuple[str, ...]:
-    """Return tar options that leave out RUNTIME names directly below these avatar folders.
+    """Return tar options that leave out _RUNTIME names directly below these avatar folders.
 
     Elsewhere the same names may belong to the kata.
     """
     return (
         "--anchored",
         "--no-wildcards-match-slash",
-        *(f"--exclude={avatars}/{name}" for name in RUNTIME),
+        *(f"--exclude={avatars}/{name}" for name in _RUNTIME),
     )

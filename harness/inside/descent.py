@@ -40,7 +40,7 @@ some ten seconds, during which the kata's test events wait.
 STAT_BLOCK = 512
 """Bytes of a block as stat(2) counts them."""
 
-FEW = 14
+_FEW = 14
 """This many folders above a file never make its path too long: each name has at most 255 bytes."""
 
 
@@ -66,7 +66,7 @@ class Met(NamedTuple):
 
     def is_deeper(self, most: int) -> bool:
         """Return whether its path is longer than `most` bytes, which must be LONGEST or more."""
-        return len(self.above) > FEW and len(self.path) > most
+        return len(self.above) > _FEW and len(self.path) > most
 
 
 @dataclass(slots=True)

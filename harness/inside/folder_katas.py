@@ -31,7 +31,7 @@ from harness.inside.locks import READ_SECONDS, STEP_SECONDS, locked, still
 from harness.inside.store import EVENT_SECONDS, Increment, Unread
 from harness.inside.usage import DiskUsage, weigh_avatar
 
-USAGE_TRIES = 3
+_USAGE_TRIES = 3
 """How often the size of a changing sandbox is tried before its test event is waited for."""
 
 
@@ -182,7 +182,7 @@ class FolderKatas:
         try:
             with katas_errors(f"the katas in {folder} cannot be read"):
                 _recover(folder.parent, avatar.name, time.monotonic() + STEP_SECONDS)
-                for _ in range(USAGE_TRIES):
+                for _ in range(_USAGE_TRIES):
                     # A run in progress may remove a file between listing and looking at it.
                     with contextlib.suppress(FileNotFoundError):
                         return weigh_avatar(folder)

@@ -26,7 +26,7 @@ _HEADER = 21
 They are version, magic number, length, flags, type and UUID.
 """
 
-TYPE = 4
+_TYPE = 4
 """Offset of the handle's type among these bytes."""
 
 
@@ -74,7 +74,7 @@ def copies(folder: str, *, only: int | None = None) -> Callable[[LayerEntry], La
 def _inode(name: str) -> int:
     """Return the inode in a handle, for the file systems that can hold layers."""
     data = bytes.fromhex(name)
-    kind, handle = data[TYPE], data[_HEADER:]
+    kind, handle = data[_TYPE], data[_HEADER:]
     # ext4, xfs, f2fs: inode and generation.
     if kind == 1 and len(handle) == 8:
         return int.from_bytes(handle[:4], "little")

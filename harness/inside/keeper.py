@@ -24,9 +24,9 @@ from harness.inside.layered_event import LayeredEvent
 from harness.inside.layout import Avatar
 from harness.inside.store import EVENT_SECONDS, Acceptance, Increment
 
-PLAIN = "plain"
+_PLAIN = "plain"
 
-_KINDS = {PLAIN: FolderEvent, "copy": CopyEvent, "layered": LayeredEvent}
+_KINDS = {_PLAIN: FolderEvent, "copy": CopyEvent, "layered": LayeredEvent}
 """The kinds of test event that the harness can ask for."""
 
 _ID = 40
@@ -64,14 +64,14 @@ class Keeper:
         self,
         kata: str,
         name: str,
-        kind: str = PLAIN,
+        kind: str = _PLAIN,
         seconds: float = EVENT_SECONDS,
         durable: bool = False,
         **how: Any,
     ) -> Any:
         made = partial(_KINDS[kind], **how)
         self._event = self._katas.event(Avatar(kata, name), made, seconds=seconds, durable=durable)
-        return self._event.roots if kind == PLAIN else ()
+        return self._event.roots if kind == _PLAIN else ()
 
     def do_place(self) -> Any:
         assert isinstance(self._event, CopyEvent)

@@ -99,7 +99,7 @@ def split_name(name: bytes) -> list[bytes]:
     return parts
 
 
-IGNORED_BY_HFS = dict.fromkeys(
+_IGNORED_BY_HFS = dict.fromkeys(
     [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
 )
 """Characters that Apple's file system ignores in a name (git's utf8.c, next_hfs_char)."""
@@ -110,7 +110,7 @@ def is_git_folder(part: bytes) -> bool:
 
     Git does not clone a history with such a name (git-fsck(1), hasDotgit).
     """
-    text = part.decode(errors="ignore").translate(IGNORED_BY_HFS).lower()
+    text = part.decode(errors="ignore").translate(_IGNORED_BY_HFS).lower()
     return text.partition(":")[0].rstrip(" .") in (".git", "git~1")
 
 

@@ -17,7 +17,7 @@ from harness.inside.descent import STAT_BLOCK
 
 _CHUNK = 1 << 18
 
-FANOUT, REST = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]{38}")
+_FANOUT, _REST = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]{38}")
 
 
 def path_of(history: str, name: str) -> str:
@@ -71,9 +71,11 @@ def loose(history: str) -> set[str]:
     """Return the names of all loose objects. Raises OSError."""
     names: set[str] = set()
     folder = os.path.join(history, "objects")
-    for first in filter(FANOUT.fullmatch, os.listdir(folder)):
+    for first in filter(_FANOUT.fullmatch, os.listdir(folder)):
         names.update(
-            first + rest for rest in os.listdir(os.path.join(folder, first)) if REST.fullmatch(rest)
+            first + rest
+            for rest in os.listdir(os.path.join(folder, first))
+            if _REST.fullmatch(rest)
         )
     return names
 

@@ -18,14 +18,14 @@ from io import BufferedRandom
 
 from harness.inside.disk import sync_file, sync_folder
 
-TYPES = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
-DELTA = 6
+_TYPES = {"commit": 1, "tree": 2, "blob": 3, "tag": 4}
+_DELTA = 6
 """Type of an entry that is a delta; it says how far before it its base is (OFS_DELTA)."""
 
-HEADER, FANOUT = struct.Struct(">4sLL"), struct.Struct(">256L")
+_HEADER, _FANOUT = struct.Struct(">4sLL"), struct.Struct(">256L")
 _INDEX = b"\xfftOc\0\0\0\x02"
-NAME, NUMBER, FAR = 20, 4, 8
-FAR_FLAG = 1 << 31
+NAME, _NUMBER, _FAR = 20, 4, 8
+_FAR_FLAG = 1 << 31
 _MOST = 0xFFFFFF
 """Bytes that one instruction of a delta can copy."""
 _CHUNK = 1 << 20
@@ -76,18 +76,18 @@ def pack_entries(pack: str) -> list[_Entry]:
     with open(f"{pack}.idx", "rb") as file:
         data = file.read()
     count = _fanout(data)[255]
-    names = len(_INDEX) + FANOUT.size
+    names = len(_INDEX) + _FANOUT.size
     checks = names + count * NAME
-    offsets = checks + count * NUMBER
-    far = offsets + count * NUMBER
+    offsets = checks + count * _NUMBER
+    far = offsets + count * _NUMBER
     if len(data) < far + 2 * NAME:
         raise ValueError("an index ends too early")
     entries = []
     for place in range(count):
-        (offset,) = struct.unpack_from(">L", data, offsets + place * NUMBER)
-        if offset & FAR_FLAG:
-            (offset,) = struct.unpack_from(">Q", data, far + (offset ^ FAR_FLAG) * FAR)
-        (check,) = struct.unpack_from(">L", data, checks + place * NUMBER)
+        (offset,) = struct.unpack_from(">L", data, offsets + place * _NUMBER)
+        if offset & _FAR_FLAG:
+            (offset,) = struct.unpack_from(">Q", data, far + (offset ^ _FAR_FLAG) * _FAR)
+        (check,) = struct.unpack_from(">L", data, checks + place * _NUMBER)
         entries.append(_Entry(data[names + place * NAME :][:NAME], check, offset))
     return sorted(entries, key=lambda entry: entry.offset)
 
@@ -99,7 +99,7 @@ class PackWriter:
         """Begin a pack in an empty file that is open for reading and writing."""
         self._file = file
         self._entries: dict[bytes, _Entry] = {}
-        self._end = file.write(HEADER.pack(b"PACK", 2, 0))
+        self._end = file.write(_HEADER.pack(b"PACK", 2, 0))
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -121,7 +121,7 @@ class PackWriter:
                 yield piece
 
         try:
-            crc, end = self._write(_head(TYPES[kind], size), checked())
+            crc, end = self._write(_head(_TYPES[kind], size), checked())
             if check.digest() != name:
                 raise ValueError("the content of an object does not match its name")
         except (ValueError, KeyError) as error:
@@ -133,7 +133,7 @@ class PackWriter:
     def add_delta(self, name: bytes, base: bytes, difference: bytes) -> None:
         """Add an object as a delta against one that was added before. Raises OSError."""
         back = _back(self._end - self._entries[base].offset)
-        self._note(name, *self._write(_head(DELTA, len(difference)) + back, [difference]))
+        self._note(name, *self._write(_head(_DELTA, len(difference)) + back, [difference]))
 
     def copy(self, pack: str) -> None:
         """Copy all entries of another pack unchanged.
@@ -145,12 +145,12 @@ class PackWriter:
         listed = pack_entries(pack)
         with open(f"{pack}.pack", "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            head = file.read(HEADER.size)
-            if head != HEADER.pack(b"PACK", 2, len(listed)):
+            head = file.read(_HEADER.size)
+            if head != _HEADER.pack(b"PACK", 2, len(listed)):
                 raise ValueError("it does not match its index")
             check = _sha1()
             check.update(head)
-            left, moved = size - HEADER.size - NAME, self._end - HEADER.size
+            left, moved = size - _HEADER.size - NAME, self._end - _HEADER.size
             while left > 0 and (data := file.read(min(left, _CHUNK))):
                 check.update(data)
                 self._file.write(data)
@@ -159,7 +159,7 @@ class PackWriter:
                 raise ValueError("its checksum is wrong")
         for entry in listed:
             self._entries[entry.name] = _Entry(entry.name, entry.check, entry.offset + moved)
-        self._end += size - HEADER.size - NAME
+        self._end += size - _HEADER.size - NAME
 
     def publish(self, folder: str, index: str) -> str:
         """Finish the pack, force it to the disk and give it its name in this folder.
@@ -169,7 +169,7 @@ class PackWriter:
         """
         file = self._file
         file.seek(0)
-        file.write(HEADER.pack(b"PACK", 2, len(self)))
+        file.write(_HEADER.pack(b"PACK", 2, len(self)))
         file.flush()
         file.seek(0)
         trailer = hashlib.file_digest(file, _sha1).digest()
@@ -217,15 +217,15 @@ class PackWriter:
         near: list[int] = []
         far: list[int] = []
         for entry in listed:
-            if entry.offset < FAR_FLAG:
+            if entry.offset < _FAR_FLAG:
                 near.append(entry.offset)
             else:
-                near.append(FAR_FLAG | len(far))
+                near.append(_FAR_FLAG | len(far))
                 far.append(entry.offset)
         data = b"".join(
             [
                 _INDEX,
-                FANOUT.pack(*sums),
+                _FANOUT.pack(*sums),
                 *(entry.name for entry in listed),
                 struct.pack(f">{len(listed)}L", *(entry.check for entry in listed)),
                 struct.pack(f">{len(near)}L", *near),
@@ -318,7 +318,7 @@ def _in_index(pack: str, names: Iterable[bytes]) -> Iterator[bytes]:
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
         ):
             sums = _fanout(data)
-            begin = len(_INDEX) + FANOUT.size
+            begin = len(_INDEX) + _FANOUT.size
             for name in names:
                 low, high = (
                     begin + NAME * (sums[first] if first >= 0 else 0)
@@ -335,9 +335,9 @@ def _in_index(pack: str, names: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _fanout(data: bytes | mmap.mmap) -> tuple[int, ...]:
-    if data[: len(_INDEX)] != _INDEX or len(data) < len(_INDEX) + FANOUT.size:
+    if data[: len(_INDEX)] != _INDEX or len(data) < len(_INDEX) + _FANOUT.size:
         raise ValueError("an index has an unknown version")
-    return FANOUT.unpack_from(data, len(_INDEX))
+    return _FANOUT.unpack_from(data, len(_INDEX))
 
 
 def _sha1() -> hashlib._Hash:

@@ -16,7 +16,7 @@ from harness.inside.disk import sync_file, sync_folder
 from harness.inside.errors import KatasError
 from harness.inside.locks import STEP_SECONDS
 
-BRANCH, TAGS, PACKED = "refs/heads/main", "refs/tags", "packed-refs"
+BRANCH, TAGS, _PACKED = "refs/heads/main", "refs/tags", "packed-refs"
 
 _ID = re.compile(rb"[0-9a-f]{40}")
 
@@ -49,7 +49,7 @@ def read_reference(history: str, name: str) -> str | None:
             f"the references of {history} are in git's reftable format, which the harness does not "
             "read; run `git refs migrate --ref-format=files` in it"
         )
-    return _packed(atomic_file.read(os.path.join(history, PACKED)), name)
+    return _packed(atomic_file.read(os.path.join(history, _PACKED)), name)
 
 
 def write_tag(history: str, tag: int, commit: str) -> None:
@@ -90,7 +90,7 @@ def pack_tags(history: str, tags: Iterable[int]) -> dict[int, bytes]:
         content = atomic_file.read(os.path.join(history, tag_name(tag)))
         if _ID.fullmatch(content.strip()):
             moved[tag] = content
-    path = os.path.join(history, PACKED)
+    path = os.path.join(history, _PACKED)
     if moved:
         with _locked(path, sync=sync_file) as publish:
             known = dict(_lines(atomic_file.read(path)))

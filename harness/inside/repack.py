@@ -34,10 +34,10 @@ _DEEPEST = 50
 SMALL = 1 << 20
 """Bytes of the largest object that is held in memory to compute a delta."""
 
-OF_SOMEBODY = (".keep", ".promisor", ".bitmap", ".mtimes")
+_NOT_MERGED = (".keep", ".promisor", ".bitmap", ".mtimes")
 """Extensions of files beside a pack that say that it must not be merged."""
 
-STRAY = re.compile(r"(pack-[0-9a-f]{40})\.idx")
+_INDEX = re.compile(r"(pack-[0-9a-f]{40})\.idx")
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _write(history: str, names: set[str]) -> list[str]:
 
 def _clear(folder: str, *unfinished: str) -> None:
     """Remove what a crash left: temporary files, and an index that never got its pack."""
-    indexes = [os.path.join(folder, name) for name in os.listdir(folder) if STRAY.fullmatch(name)]
+    indexes = [os.path.join(folder, name) for name in os.listdir(folder) if _INDEX.fullmatch(name)]
     for path in (
         *unfinished,
         *(index for index in indexes if not os.path.exists(f"{index[:-4]}.pack")),
@@ -140,7 +140,7 @@ def _superfluous(history: str, count: int) -> list[str]:
         return []
     candidates = []
     for pack in packs.complete_packs(history):
-        if not any(os.path.exists(pack + ending) for ending in OF_SOMEBODY):
+        if not any(os.path.exists(pack + ending) for ending in _NOT_MERGED):
             # A pack of an unknown format stays as it is.
             with contextlib.suppress(ValueError):
                 candidates.append((pack, {entry.name for entry in packs.pack_entries(pack)}))

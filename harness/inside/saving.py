@@ -232,7 +232,7 @@ def save(
         for name in deleted:
             *parts, last = split_name(name)
             if (folder := folders.find(parts)) is not None:
-                remove_sent(folder, last, sent.get(name))
+                _remove_sent(folder, last, sent.get(name))
                 touched.add(tuple(parts))
         _remove_emptied(folders, deleted, names)
     with sandbox_folders(sandbox, owner) as folders:
@@ -365,7 +365,7 @@ def permissions(status: os.stat_result | None, before: Sent | None, mode: int) -
     return kept & ~0o111 if before and before.mode & 0o100 else kept
 
 
-def remove_sent(folder: int, name: bytes, sent: Sent | None) -> None:
+def _remove_sent(folder: int, name: bytes, sent: Sent | None) -> None:
     """Remove what the player deleted.
 
     A folder that was sent empty stays if a run has put something into it.

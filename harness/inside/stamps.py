@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-REALTIME_COARSE = 5
+_REALTIME_COARSE = 5
 """The clock that the kernel stamps files with (linux/time.h); Python has no name for it."""
 
 TICK_NS = 20_000_000
@@ -44,7 +44,7 @@ def file_time() -> int:
 
     It is a few milliseconds behind other clocks.
     """
-    return time.clock_gettime_ns(REALTIME_COARSE)
+    return time.clock_gettime_ns(_REALTIME_COARSE)
 
 
 def is_ahead(stamp: int) -> bool:
@@ -52,7 +52,7 @@ def is_ahead(stamp: int) -> bool:
     return stamp - file_time() > TICK_NS
 
 
-def next_stamp(latest: int) -> int:
+def _next_stamp(latest: int) -> int:
     """Return a stamp later than `latest`: the present time if possible, else the next nanosecond.
 
     Waits for the clock's next tick if that is enough.
@@ -72,7 +72,7 @@ def in_order(ages: Mapping[bytes, int | None], latest: int) -> dict[bytes, int]:
     The age None is the newest, and equal ages get equal stamps. The newest stamp is the present
     time.
     """
-    return up_to(next_stamp(latest + len({*ages.values()} - {None})), ages)
+    return up_to(_next_stamp(latest + len({*ages.values()} - {None})), ages)
 
 
 def up_to(now: int, ages: Mapping[bytes, int | None]) -> dict[bytes, int]:

@@ -55,14 +55,14 @@ UNPACK = (
 The user who unpacks owns the files, because incremental makes depend on stamps, not on owners.
 """
 
-LOOK_THROUGH = ("tar", "--list", "--block-number", "--exclude=*", "--file=-")
+_LOOK_THROUGH = ("tar", "--list", "--block-number", "--exclude=*", "--file=-")
 """Reads an archive without listing or unpacking members, and prints where they end."""
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
 """The two zero blocks that end an archive."""
 
-END_OF_ARCHIVE = re.compile(rb"block (\d+): \*\* Block of NULs \*\*")
+_END_OF_ARCHIVE = re.compile(rb"block (\d+): \*\* Block of NULs \*\*")
 """What tar prints, thanks to --block-number, when it meets the first of the two zero blocks.
 
 Zeros at the end of the stream prove nothing: many files end in zeros, and tar takes a cut there for
@@ -162,7 +162,7 @@ def unpack(folder: str, chunks: Iterable[bytes]) -> int:
             tar.wait()
         _check(tar.returncode, complaints, f"tar could not unpack into {folder}")
         output.seek(0)
-        end = END_OF_ARCHIVE.search(output.read())
+        end = _END_OF_ARCHIVE.search(output.read())
     if not end or count % BLOCK or count < (int(end[1]) + 2) * BLOCK:
         raise StreamCut(
             f"the tar stream was cut after {count} bytes: its end-of-archive blocks are missing"
@@ -233,7 +233,7 @@ def _end_of(archive: IO[bytes]) -> int:
     archive.seek(0)
     with tempfile.TemporaryFile() as complaints:
         tar = subprocess.run(
-            LOOK_THROUGH,
+            _LOOK_THROUGH,
             stdin=archive,
             stdout=subprocess.PIPE,
             stderr=complaints,
@@ -241,7 +241,7 @@ def _end_of(archive: IO[bytes]) -> int:
             check=False,
         )
         _check(tar.returncode, complaints, "tar could not read an archive")
-    end = END_OF_ARCHIVE.search(tar.stdout)
+    end = _END_OF_ARCHIVE.search(tar.stdout)
     if not end:
         raise StreamCut("the archive was cut: its end-of-archive blocks are missing")
     return int(end[1]) * BLOCK

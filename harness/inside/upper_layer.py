@@ -21,7 +21,7 @@ from harness.inside.layers import (
 )
 
 UserAndGroup = tuple[int, int]
-"""Uid and gid of the player who is to own what is made."""
+"""Uid and gid of the player who will own what is made."""
 
 
 class UpperLayer:

@@ -15,7 +15,7 @@ from harness.inside.store import Held, Increment, SendPlan
 from harness.inside.tree import Entry
 from harness.inside.usage import DiskUsage
 
-CONTENT, END = b"+", b"."
+_CONTENT, _END = b"+", b"."
 """First byte of a piece of content, and the piece that ends a file.
 
 No piece may be empty, because that would end the stream.
@@ -31,12 +31,12 @@ def unpack_manifest(data: Any) -> dict[bytes, Stamped]:
 
 
 def pack_files(files: Iterable[SavedFile]) -> Iterator[bytes]:
-    """Yield files as pieces of a stream: for each a line of JSON, its content, and END."""
+    """Yield files as pieces of a stream: for each a line of JSON, its content, and _END."""
     for file in files:
         yield json.dumps([os.fsdecode(file.name), file.mode, file.blob, file.age]).encode()
         for piece in file.content:
-            yield CONTENT + piece
-        yield END
+            yield _CONTENT + piece
+        yield _END
 
 
 def unpack_files(pieces: Iterator[bytes]) -> Iterator[SavedFile]:
@@ -55,9 +55,9 @@ def unpack_files(pieces: Iterator[bytes]) -> Iterator[SavedFile]:
 
 def _contents(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
-        if piece == END:
+        if piece == _END:
             return
-        yield piece[len(CONTENT) :]
+        yield piece[len(_CONTENT) :]
 
 
 def pack_delta(delta: Delta) -> Any:

@@ -25,13 +25,13 @@ from harness.inside.errors import HarnessError, KatasError, UsageError
 from harness.inside.store import Acceptance, Increment, SendPlan
 from harness.katas.visible import FOLDER, VisibleFile
 
-AUTHOR = b"harness <harness@localhost>"
+_AUTHOR = b"harness <harness@localhost>"
 """Author and committer of every commit."""
 
-STAND_IN = b"the-name-of-the-file"
+_STAND_IN = b"the-name-of-the-file"
 """The file name that dulwich gets in place of the real one; see `_patch`."""
 
-ESCAPES = {
+_ESCAPES = {
     7: b"\\a", 8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r",
     34: b'\\"', 92: b"\\\\",
 }  # fmt: skip
@@ -89,7 +89,7 @@ def build_commit(
     commit = Commit()
     commit.tree = top.id
     commit.parents = [ObjectID(comparison.head.encode())] if comparison.head else []
-    commit.author = commit.committer = AUTHOR
+    commit.author = commit.committer = _AUTHOR
     commit.author_time = commit.commit_time = seconds
     commit.author_timezone = commit.commit_timezone = 0
     commit.encoding = b"UTF-8"
@@ -169,20 +169,20 @@ def _patch(
 
     dulwich would write the file's name unquoted, as if it were UTF-8, so it gets another name.
     """
-    old, new = (path and STAND_IN for path in paths)
+    old, new = (path and _STAND_IN for path in paths)
     out = io.BytesIO()
     write_object_diff(out, store, (old, modes[0], shas[0]), (new, modes[1], shas[1]))
     head, begin, rest = out.getvalue().partition(b"\n@@ ")
     name = paths[0] or paths[1] or b""
     for side in (b"a/", b"b/"):
-        head = head.replace(side + STAND_IN, _quoted(side + name))
+        head = head.replace(side + _STAND_IN, _quoted(side + name))
     return head + begin + rest
 
 
 def _quoted(name: bytes) -> bytes:
     """Quote a file's name as git does (git-config(1), core.quotePath)."""
     escaped = b"".join(
-        ESCAPES.get(byte) or (b"%c" % byte if 32 <= byte < 127 else b"\\%03o" % byte)
+        _ESCAPES.get(byte) or (b"%c" % byte if 32 <= byte < 127 else b"\\%03o" % byte)
         for byte in name
     )
     return name if escaped == name else b'"%b"' % escaped

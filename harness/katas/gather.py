@@ -19,13 +19,13 @@ from harness.inside.changes import above
 from harness.inside.errors import UsageError
 from harness.inside.layout import STORE, is_git_folder, printable_name
 
-HISTORY = b".git"
+_HISTORY = b".git"
 
-IGNORED, EXCLUDED = ".gitignore", "--exclude"
+_IGNORED, _EXCLUDED = ".gitignore", "--exclude"
 """Reasons for leaving a name out: a pattern of .gitignore, or of --exclude."""
-REPOSITORY, KATAS = "a repository of its own", "katas of the harness"
+_REPOSITORY, _KATAS = "a repository of its own", "katas of the harness"
 """Reasons for leaving a folder out."""
-POINTS_OUT, SPECIAL = "points out of the tree", "neither file, folder nor symlink"
+_POINTS_OUT, _SPECIAL = "points out of the tree", "neither file, folder nor symlink"
 """Reasons for leaving out a symlink, or another entry that is not a file or folder."""
 
 _SHOWN = 3
@@ -44,7 +44,7 @@ class _Ignored(IgnoreFilterManager):
 
     def _load_path(self, path: str) -> IgnoreFilter | None:
         if path not in self._special:
-            self._special[path] = _is_special(os.path.join(self._top_path, path, IGNORED))
+            self._special[path] = _is_special(os.path.join(self._top_path, path, _IGNORED))
         return None if self._special[path] else super()._load_path(path)
 
 
@@ -119,14 +119,14 @@ class Gathering:
         """
         is_folder = stat.S_ISDIR(status.st_mode)
         if is_git_folder(os.path.basename(name)):
-            return "" if name == HISTORY else REPOSITORY
+            return "" if name == _HISTORY else _REPOSITORY
         text = os.fsdecode(name) + ("/" if is_folder else "")
         if self._excluded.is_ignored(text):
-            return EXCLUDED
+            return _EXCLUDED
         if is_folder and self._holds_katas(path):
-            return KATAS
+            return _KATAS
         if self._ignored and self._ignored.is_ignored(text) and name not in self._tracked:
-            return IGNORED
+            return _IGNORED
         return self._problem(path, status.st_mode)
 
     def _holds_katas(self, folder: bytes) -> bool:
@@ -139,9 +139,9 @@ class Gathering:
         Raises PermissionError if this process may not read it.
         """
         if stat.S_ISLNK(mode):
-            return None if self._stays_inside(path) else POINTS_OUT
+            return None if self._stays_inside(path) else _POINTS_OUT
         if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-            return SPECIAL
+            return _SPECIAL
         if not os.access(path, os.R_OK):
             raise PermissionError(EACCES, os.strerror(EACCES), path)
         return None

@@ -16,25 +16,25 @@ from harness.inside.errors import HarnessError
 _MOST = 8
 """How many may wait; the one that has waited longest goes first."""
 
-SECONDS, LAST_SECONDS = 60.0, 900.0
+_SECONDS, _LAST_SECONDS = 60.0, 900.0
 """How long one may wait; and how long if it is the only one, for a player who thinks long."""
 
 
-class Waits(Protocol):
+class _Waits(Protocol):
     """Anything that can wait and be closed."""
 
     def close(self) -> object:
         """End it."""
 
 
-_T = TypeVar("_T", bound=Waits)
+_T = TypeVar("_T", bound=_Waits)
 
 
 class IdleKeepers(list[_T]):
     """A stack of waiting keepers, safe for several threads; the latest is the last."""
 
     def __init__(
-        self, most: int = _MOST, seconds: float = SECONDS, last_seconds: float = LAST_SECONDS
+        self, most: int = _MOST, seconds: float = _SECONDS, last_seconds: float = _LAST_SECONDS
     ) -> None:
         super().__init__()
         self._most, self._seconds, self._last_seconds = most, seconds, last_seconds

@@ -20,7 +20,7 @@ FOLDER, VOLUME = "folder", "volume"
 
 VOLUME_PREFIX = f"{VOLUME}:"
 
-VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9]")
+_VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9]")
 """Names that Docker allows for a volume, and every file system for a folder."""
 
 
@@ -55,15 +55,15 @@ def open_volume(engine: Engine, place: str | Path | None) -> VolumeKatas:
 
     Raises UsageError for any other place.
     """
-    return VolumeKatas(engine, volume_name(place), temporary=place is None)
+    return VolumeKatas(engine, _volume_name(place), temporary=place is None)
 
 
 def open_granular(engine: Engine, place: str | Path | None, *, by_avatar: bool) -> GranularKatas:
     """Open katas in volumes whose names begin with NAME of `volume:NAME`; see `open_volume`."""
-    return GranularKatas(engine, volume_name(place), by_avatar=by_avatar, temporary=place is None)
+    return GranularKatas(engine, _volume_name(place), by_avatar=by_avatar, temporary=place is None)
 
 
-def volume_name(place: str | Path | None) -> str:
+def _volume_name(place: str | Path | None) -> str:
     """Return NAME of `volume:NAME`; None gives a new name. Raises UsageError for anything else."""
     if place is None:
         return f"harness-{secrets.token_hex(6)}"
@@ -73,7 +73,7 @@ def volume_name(place: str | Path | None) -> str:
             f"this runner keeps its katas in a volume: "
             f"give {VOLUME_PREFIX}NAME, not {place or 'nothing'}"
         )
-    if not VOLUME_NAME.fullmatch(name):
+    if not _VOLUME_NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is not a volume's name: use letters and digits, and inside it also - _ and ."
         )

@@ -19,7 +19,7 @@ from harness.inside.layout import is_git_folder, printable_name, split_name
 from harness.katas.gather import Gathering, left_out_line
 from harness.katas.spool import PIECE, Part, Spool
 
-OF_ANOTHER_KIND = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENXIO)
+_OF_ANOTHER_KIND = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENXIO)
 """Errors of opening a path that has become something other than a regular file."""
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
@@ -77,7 +77,7 @@ class VisibleFile:
         try:
             return self._frozen(path, self._mode, spool)
         except OSError as error:
-            if self.age is None or error.errno not in OF_ANOTHER_KIND:
+            if self.age is None or error.errno not in _OF_ANOTHER_KIND:
                 raise
         try:
             kind = _kind(path.lstat())
