@@ -46,6 +46,7 @@ class Channel:
         self._read_some = read_some or read
 
     def send(self, message: object) -> None:
+        """Send one message."""
         data = json.dumps(message).encode()
         self._write(_LENGTH.pack(len(data)) + data)
 
@@ -60,6 +61,7 @@ class Channel:
         return json.loads(self._exactly(self._length(header)))
 
     def send_piece(self, data: bytes) -> None:
+        """Send one piece of a stream."""
         if len(data) > LARGE:
             self._write(_LENGTH.pack(len(data)))
             self._write(data)
@@ -68,6 +70,7 @@ class Channel:
             self._write(_LENGTH.pack(len(data)) + data)
 
     def end_pieces(self, *, cut: bool = False) -> None:
+        """End a stream; `cut` says that it is not whole."""
         self._write(_LENGTH.pack(_CUT if cut else 0))
 
     def send_pieces(self, pieces: Iterable[bytes]) -> None:

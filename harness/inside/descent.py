@@ -122,6 +122,7 @@ class Way:
         return self.names.pop() if self._levels else None
 
     def close(self) -> None:
+        """Close all folders on the way."""
         for level in self._levels:
             _close(level)
 

@@ -40,7 +40,10 @@ from harness.inside.usage import DiskUsage
 
 
 class FolderEvent:
-    """One test event of an avatar in a folder."""
+    """One test event of an avatar in a folder.
+
+    `Event` in `harness.inside.store` describes its methods.
+    """
 
     def __init__(
         self,

@@ -36,7 +36,10 @@ _USAGE_TRIES = 3
 
 
 class FolderKatas:
-    """The katas below one folder."""
+    """The katas below one folder.
+
+    `Katas` in `harness.inside.store` describes its methods.
+    """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()

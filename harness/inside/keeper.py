@@ -34,7 +34,10 @@ _ID = 40
 
 
 class Keeper:
-    """Answers one request after another. Holds at most one test event at a time."""
+    """Answers one request after another; `do_X` answers the request X.
+
+    It holds at most one test event at a time.
+    """
 
     def __init__(self, root: Path, channel: Channel) -> None:
         self._katas = FolderKatas(root)
@@ -86,7 +89,7 @@ class Keeper:
         return asdict(self._event.stack(_owner(owner))), self._event.roots
 
     def do_compare(self, manifest: Any) -> Any:
-        return wire.pack_comparison(self._current.compare(wire.unpack_manifest(manifest)))
+        return wire.pack_send_plan(self._current.compare(wire.unpack_manifest(manifest)))
 
     def do_start_afresh(self) -> None:
         self._current.start_afresh()

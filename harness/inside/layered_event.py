@@ -55,7 +55,10 @@ class Stack:
 
 
 class LayeredEvent(FolderEvent):
-    """One test event in a layer of its own."""
+    """One test event in a layer of its own.
+
+    `Event` in `harness.inside.store` describes its methods.
+    """
 
     # The layers of the accepted test events.
     _listed: LayerList

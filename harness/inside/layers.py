@@ -203,10 +203,12 @@ def dress(path: str | bytes, status: os.stat_result) -> None:
 
 
 def is_whiteout(status: os.stat_result) -> bool:
+    """Return whether this is the status of a whiteout."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == WHITEOUT
 
 
 def is_opaque(folder: bytes) -> bool:
+    """Return whether a folder hides everything below it."""
     with contextlib.suppress(OSError):
         return os.getxattr(folder, OPAQUE) == b"y"
     return False

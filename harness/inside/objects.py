@@ -21,6 +21,7 @@ _FANOUT, _REST = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]{38}")
 
 
 def path_of(history: str, name: str) -> str:
+    """Return the path of a loose object."""
     return os.path.join(history, "objects", name[:2], name[2:])
 
 

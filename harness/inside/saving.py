@@ -90,6 +90,7 @@ class Folders:
         return folder
 
     def close(self) -> None:
+        """Close the open folder."""
         os.close(self._here)
         os.close(self._root)
 

@@ -69,16 +69,16 @@ def unpack_delta(data: Any) -> Delta:
     return Delta(*(tuple(unpack_names(names)) for names in data))
 
 
-def pack_comparison(comparison: SendPlan) -> Any:
+def pack_send_plan(plan: SendPlan) -> Any:
     return {
-        "delta": pack_delta(comparison.delta),
-        "missing": sorted(comparison.missing),
-        "head": comparison.head,
-        "tag": comparison.tag,
+        "delta": pack_delta(plan.delta),
+        "missing": sorted(plan.missing),
+        "head": plan.head,
+        "tag": plan.tag,
     }
 
 
-def unpack_comparison(data: Any) -> SendPlan:
+def unpack_send_plan(data: Any) -> SendPlan:
     return SendPlan(
         unpack_delta(data["delta"]), frozenset(data["missing"]), data["head"], data["tag"]
     )

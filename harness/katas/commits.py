@@ -64,7 +64,7 @@ class TestEventRecord:
 
 def build_commit(
     files: Mapping[bytes, VisibleFile],
-    comparison: SendPlan,
+    plan: SendPlan,
     *,
     stdout: bytes,
     stderr: bytes,
@@ -88,7 +88,7 @@ def build_commit(
         top.add(name, 0o100644, blob.id)
     commit = Commit()
     commit.tree = top.id
-    commit.parents = [ObjectID(comparison.head.encode())] if comparison.head else []
+    commit.parents = [ObjectID(plan.head.encode())] if plan.head else []
     commit.author = commit.committer = _AUTHOR
     commit.author_time = commit.commit_time = seconds
     commit.author_timezone = commit.commit_timezone = 0
@@ -97,7 +97,7 @@ def build_commit(
 
     def objects() -> Iterator[tuple[str, bytes]]:
         for file in kept.values():
-            if file.blob in comparison.missing:
+            if file.blob in plan.missing:
                 yield file.blob, _loose(Blob.from_string(file.read()))
         for made in (*outputs.values(), *trees, top, commit):
             yield made.id.decode(), _loose(made)

@@ -241,7 +241,10 @@ def _close_late(started: Future[Stream]) -> None:
 
 
 class VolumeEvent:
-    """One test event of an avatar whose katas are in a volume."""
+    """One test event of an avatar in a volume.
+
+    `Event` in `harness.inside.store` describes its methods.
+    """
 
     def __init__(self, link: _Link, give_back: Any, roots: tuple[int, ...] = ()) -> None:
         self._link, self._give_back, self._roots = link, give_back, roots
@@ -251,22 +254,22 @@ class VolumeEvent:
         return self._roots
 
     def place(self) -> str:
-        """See CopyEvent."""
+        """Make the folder for a copy; see CopyEvent."""
         folder: str
         folder, self._roots = self._with_roots("place")
         return folder
 
     def copy(self, owner: tuple[int, int] | None) -> None:
-        """See CopyEvent."""
+        """Fill the copy; see CopyEvent."""
         self._link.call("copy", owner=owner)
 
     def stack(self, owner: tuple[int, int] | None) -> Stack:
-        """See LayeredEvent."""
+        """Make the layer of the test event; see LayeredEvent."""
         stack, self._roots = self._with_roots("stack", owner=owner)
         return Stack(tuple(stack["lower"]), stack["upper"], stack["work"])
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
-        return wire.unpack_comparison(
+        return wire.unpack_send_plan(
             self._link.call("compare", manifest=wire.pack_manifest(manifest))
         )
 
