@@ -73,18 +73,18 @@ class FolderKatas:
     def list(
         self, kata: str | None = None, *, unread: Unread | None = None
     ) -> dict[str, dict[str, list[Increment]]]:
-        katas: dict[str, dict[str, list[Increment]]] = {}
+        listing: dict[str, dict[str, list[Increment]]] = {}
         deadline = time.monotonic() + STEP_SECONDS
         with katas_errors(f"the katas in {self.root} cannot be read"):
             for name, folder in self._folders(kata):
                 try:
                     with katas_errors(f"the kata in {folder} cannot be read"):
-                        katas[name] = _increments(folder, deadline)
+                        listing[name] = _increments(folder, deadline)
                 except KatasError as error:
                     if unread is None:
                         raise
                     unread(name, str(error))
-        return katas
+        return listing
 
     @contextlib.contextmanager
     def history(self, avatar: Avatar) -> Iterator[Path]:

@@ -107,20 +107,20 @@ def unpack_held(data: Any) -> Held:
 def pack_listing(
     listing: Mapping[str, Mapping[str, list[Increment]]], unread: Mapping[str, str]
 ) -> Any:
-    katas = {
+    packed = {
         kata: {name: [asdict(event) for event in events] for name, events in avatars.items()}
         for kata, avatars in listing.items()
     }
-    return {"katas": katas, "unread": dict(unread)}
+    return {"katas": packed, "unread": dict(unread)}
 
 
 def unpack_listing(data: Any) -> tuple[dict[str, dict[str, list[Increment]]], dict[str, str]]:
     """Return what was read, and the problem of each kata that could not be read."""
-    katas = {
+    listing = {
         kata: {name: [Increment(**event) for event in events] for name, events in avatars.items()}
         for kata, avatars in data["katas"].items()
     }
-    return katas, data["unread"]
+    return listing, data["unread"]
 
 
 def pack_usage(usage: Mapping[str, Mapping[str, DiskUsage]]) -> Any:

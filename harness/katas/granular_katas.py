@@ -59,11 +59,11 @@ class GranularKatas:
     def list(
         self, kata: str | None = None, *, unread: Unread | None = None
     ) -> Mapping[str, Mapping[str, Sequence[Increment]]]:
-        katas: dict[str, dict[str, Sequence[Increment]]] = {}
+        listing: dict[str, dict[str, Sequence[Increment]]] = {}
         for volume in self._volumes() if kata is None else self._volumes_of(kata):
             for name, avatars in self._katas(volume).list(kata, unread=unread).items():
-                katas.setdefault(name, {}).update(avatars)
-        return {name: dict(sorted(avatars.items())) for name, avatars in sorted(katas.items())}
+                listing.setdefault(name, {}).update(avatars)
+        return {name: dict(sorted(avatars.items())) for name, avatars in sorted(listing.items())}
 
     def history(self, avatar: Avatar) -> AbstractContextManager[Path]:
         volume = self.container(avatar)
@@ -90,11 +90,11 @@ class GranularKatas:
             volume.remove(kata, name)
 
     def usage(self) -> dict[str, dict[str, DiskUsage]]:
-        katas: dict[str, dict[str, DiskUsage]] = {}
+        by_kata: dict[str, dict[str, DiskUsage]] = {}
         for volume in self._all():
             for kata, avatars in volume.usage().items():
-                katas.setdefault(kata, {}).update(avatars)
-        return katas
+                by_kata.setdefault(kata, {}).update(avatars)
+        return by_kata
 
     def interrupt(self) -> None:
         """Cut all conversations with keepers; see VolumeKatas."""

@@ -106,12 +106,12 @@ class VolumeKatas:
         self, kata: str | None = None, *, unread: Unread | None = None
     ) -> dict[str, dict[str, list[Increment]]]:
         with self._link() as link:
-            katas, problems = wire.unpack_listing(link.call("list", kata=kata))
+            listing, problems = wire.unpack_listing(link.call("list", kata=kata))
         for name, problem in problems.items():
             if unread is None:
                 raise KatasError(problem)
             unread(name, problem)
-        return katas
+        return listing
 
     @contextlib.contextmanager
     def history(self, avatar: Avatar) -> Iterator[Path]:
