@@ -177,7 +177,7 @@ class Keeper:
     @property
     def _current(self) -> FolderEvent:
         if self._event is None:
-            raise KatasError("no test event is under way")
+            raise KatasError("no test event is in progress")
         return self._event
 
     def _send(self, pack: Callable[[tarpipe.Write], int]) -> int:
