@@ -42,7 +42,7 @@ def choose(
     Raises EngineError if no engine works, and UsageError for an unknown name.
     """
     if name not in ENGINE_NAMES:
-        raise UsageError(f"there is no engine {name}; take one of: {', '.join(ENGINE_NAMES)}")
+        raise UsageError(f"there is no engine {name}; there are: {', '.join(ENGINE_NAMES)}")
     if name.startswith("local"):
         local = LocalEngine(bubblewrap=False if name == "local-plain" else None)
         asked = f"asked for; isolation: {local.note}"

@@ -1,4 +1,4 @@
-"""The runners: one interface, and one file for each that reads like the notes' numbered steps."""
+"""The runners: one interface, and a file for each that reads like the notes' numbered steps."""
 
 from __future__ import annotations
 
@@ -14,44 +14,47 @@ from harness.runners.tmp import Tmp
 from harness.runners.variant import Variant
 
 NOTES = (Tmp, KatasVolume, KatasDataContainer)
-"""The runners of the notes, in their order of growing isolation from the katas."""
+"""The runners of the notes, in their order."""
 
 BUILT_IN = (*NOTES, KatasSubpath, KatasOverlay)
-"""Those, and what the notes could not have."""
+"""The runners of the notes, and those that need newer engines and kernels."""
 
-NOTES_NAMES = tuple(each.name for each in NOTES)
+NOTES_NAMES = tuple(runner.name for runner in NOTES)
 
 GROUP = "harness.runners"
+"""The entry point group by which other packages add runners."""
 
 
 def runner_names() -> list[str]:
-    """All runners that are installed, the built-in ones first."""
-    return [each.name for each in BUILT_IN] + sorted(
-        each.name for each in entry_points(group=GROUP)
+    """Return the names of all installed runners, the built-in ones first."""
+    return [runner.name for runner in BUILT_IN] + sorted(
+        point.name for point in entry_points(group=GROUP)
     )
 
 
 def parse_variant(text: str) -> Variant:
-    """The runner that is named `NAME` or `NAME:option=value,...`. Raises UsageError for an unknown name or
-    option, and for a plug-in that cannot be loaded.
+    """Parse `NAME` or `NAME:option=value,...`.
+
+    Raises UsageError for an unknown name or option, and for a plug-in that cannot be loaded.
     """
     name, _, options = text.partition(":")
     return Variant.of(find(name), options)
 
 
 def find(name: str) -> type[BaseRunner]:
-    """The kind of runner of this name; raises UsageError for an unknown one, or a plug-in that cannot be
-    loaded.
+    """Return the runner's class.
+
+    Raises UsageError for an unknown name, and for a plug-in that cannot be loaded.
     """
-    for each in BUILT_IN:
-        if each.name == name:
-            return each
+    for runner in BUILT_IN:
+        if runner.name == name:
+            return runner
     for point in entry_points(group=GROUP, name=name):
         try:
-            found: type[BaseRunner] = point.load()
+            plug_in: type[BaseRunner] = point.load()
         except Exception as error:
             raise UsageError(
                 f"the runner {name} from {point.value} cannot be loaded: {error}"
             ) from error
-        return found
+        return plug_in
     raise UsageError(f"there is no runner {name}; there are: {', '.join(runner_names())}")

@@ -1,4 +1,4 @@
-"""The test events of a runner that are under way: whoever closes the runner ends them, and waits for their end."""
+"""The active test events of a runner. Closing the runner ends them and waits."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from contextlib import contextmanager, suppress
 from harness.inside.errors import HarnessError, UsageError
 
 PAUSE_SECONDS = 0.05
-"""Between two tries to end what was only being started at the first."""
+"""Seconds between two attempts to end them; at the first, one may be starting."""
 
 
 class _Entry:
-    """One test event."""
+    """One active test event."""
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
-        self.end: Callable[[], object] = lambda: (
-            None
-        )  # may be called at any time, by another thread
+        self.end: Callable[[], object] = _nothing
+        """Ends it. Another thread may call this at any time."""
 
 
 class ActiveEvents:
-    """For several threads."""
+    """Several threads may use it."""
 
     def __init__(self, name: str) -> None:
-        """The name of the runner."""
+        """`name` is the runner's."""
         self._name = name
         self._entries: set[_Entry] = set()
         self._changed = threading.Condition()
@@ -34,12 +33,13 @@ class ActiveEvents:
 
     @contextmanager
     def event(self) -> Iterator[_Entry]:
-        """One test event more. Raises UsageError once closed."""
+        """Count the block as an active test event. Raises UsageError once closed."""
         entry = _Entry()
         with self._changed:
             if self._closed:
                 raise UsageError(
-                    f"this {self._name} is closed, and its temporary katas are gone; open another one"
+                    f"this {self._name} is closed, and its temporary katas are gone; "
+                    "open another one"
                 )
             self._entries.add(entry)
         try:
@@ -50,21 +50,24 @@ class ActiveEvents:
                 self._changed.notify_all()
 
     def check(self) -> None:
-        """Raises UsageError for a test event that was ended because the runner was closed."""
+        """Raise UsageError if the runner was closed, for a test event that this ended."""
         if self._closed:
             raise UsageError(
-                f"this {self._name} was closed while a test event was under way, which was not accepted; wait for it before"
+                f"this {self._name} was closed during a test event, which was not accepted; "
+                "wait for it before you close"
             )
 
     def close(self, interrupt: Callable[[], object]) -> None:
-        """End all, and take no more. `interrupt` ends what they all wait for. One that itself calls this, when it hands out its
-        output, is ended and not waited for.
+        """End all test events, wait for them, and allow no more.
+
+        `interrupt` ends what they all wait for. A test event may itself call this from `on_output`;
+        it is ended, but not waited for.
         """
         own = threading.get_ident()
         with self._changed:
             self._closed = True
             while self._entries:
-                ends = [interrupt, *(each.end for each in self._entries)]
+                ends = [interrupt, *(entry.end for entry in self._entries)]
                 self._changed.release()
                 try:
                     for end in ends:
@@ -72,6 +75,10 @@ class ActiveEvents:
                             end()
                 finally:
                     self._changed.acquire()
-                if all(each.thread == own for each in self._entries):
+                if all(entry.thread == own for entry in self._entries):
                     return
                 self._changed.wait(PAUSE_SECONDS)
+
+
+def _nothing() -> None:
+    """Nothing to end yet."""

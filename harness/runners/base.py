@@ -1,4 +1,4 @@
-"""The one interface of all runners, and what the built-in ones share: how a test event begins and ends."""
+"""The interface of all runners, and how a test event of the built-in ones begins and ends."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ COMMAND = "./cyber-dojo.sh"
 NO, YES = "no", "yes"
 
 DURABLE: Mapping[str, tuple[str, ...]] = {"durable": (NO, YES)}
-"""An option: whether a test event is on the disk for sure before it is told as accepted, whatever fails then."""
+"""The option that syncs a test event to the disk before the runner reports it as accepted."""
 
 
 class Runner(Protocol):
-    """Plays test events. Third-party runners arrive by the entry point group `harness.runners`."""
+    """Plays test events. Other packages add runners by the entry point group `harness.runners`."""
 
     name: str
+    """What `--runner` calls it."""
 
     def run(
         self,
@@ -47,35 +48,42 @@ class Runner(Protocol):
         fresh: bool = False,
         products: bool = False,
     ) -> Run:
-        """One test event. Raises UsageError for bad input, and KatasError where the katas cannot be read or
-        written at all; whatever fails later gives a run that is faulty.
+        """Play one test event: run the command on the files, and accept the result.
 
-        `on_output` is called, in the caller's thread, as soon as a command has ended in time: the player need not wait
-        for what it did to be kept. Whether it was is what the run tells that is returned then; after a fault in between
-        the katas are as they were, though the output was shown. What it raises ends the test event: nothing is accepted.
-        `fresh` begins in an empty sandbox; the history goes on. With `products` the run tells what it made, changed and
-        deleted, which takes some 30 ms more.
+        - `avatar`: whose test event it is.
+        - `files`: the visible files, all of them.
+        - `max_seconds`: the time limit of the command.
+        - `on_output`: called in this thread as soon as the command has ended in time, before its
+          result is accepted. The returned run says whether it was; if not, the katas are as they
+          were, though the output was shown. If the call raises, nothing is accepted.
+        - `fresh`: begin in an empty sandbox. The history goes on.
+        - `products`: also report what the run made, changed and deleted. Takes about 30 ms more.
+
+        Raises UsageError for bad input, and KatasError if the katas cannot be read or written at
+        all. Any later failure gives a faulty run.
         """
 
     def prepare(self, avatar: Avatar) -> None:
-        """A head start between test events; `run` works without it."""
+        """Prepare the avatar's next test event. `run` works without it."""
 
     def close(self) -> None:
-        """End what was prepared, and let go of the katas. The engine is the caller's to close."""
+        """End what was prepared, and close the katas. The caller closes the engine."""
 
 
 class BaseRunner:
-    """A runner whose test event is the steps of `play`."""
+    """A runner whose subclass says, in `play`, what the steps of a test event are."""
 
     name: ClassVar[str]
+    """What `--runner` calls it."""
+
     katas_in: ClassVar[str]
-    """The kind of place that it keeps the katas in: FOLDER or VOLUME of harness.katas.places."""
+    """Where it keeps the katas: FOLDER or VOLUME of `harness.katas.places`."""
+
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """The options that it takes as keyword arguments, and their values, the default first; see DURABLE for one of all that can
-    keep what is accepted from being torn.
-    """
+    """Its options, which `__init__` takes as keywords, with their values, the default first."""
+
     mounts: type[Mount] | None = None
-    """The kind of mount that its run-containers need, of a volume."""
+    """The kind of mount that its run-containers need. None: none."""
 
     def __init__(
         self,
@@ -88,11 +96,18 @@ class BaseRunner:
         observe: bool = False,
         durable: str = NO,
     ) -> None:
-        """`observe` also takes snapshots of the sandbox around each command, for measuring and proving; `durable` is one of
-        DURABLE.
+        """Check that the engine and the image can take part.
 
-        Raises ImageError when the image is missing or would give stale builds, and EngineError where the engine cannot
-        mount what the runner `mounts`.
+        - `engine`: starts the run-containers. The caller closes it.
+        - `katas`: the store. `close` closes it.
+        - `image`: None takes the engine's default.
+        - `command`: the command line that each test event runs.
+        - `limits`: None takes the defaults.
+        - `observe`: also take snapshots around each command, to measure and prove.
+        - `durable`: "yes" syncs each test event to the disk before it is reported as accepted.
+
+        Raises ImageError if the image is missing or would give stale builds, and EngineError if the
+        engine cannot make the mount that the runner needs.
         """
         if self.mounts and (why := engine.refusal(self.mounts)):
             raise EngineError(why)
@@ -103,52 +118,53 @@ class BaseRunner:
         if not command.strip():
             raise UsageError("the command is empty; leave it out to run ./cyber-dojo.sh")
         if "\0" in command:
-            raise UsageError("the command has a NUL in it, which no command line can")
+            raise UsageError("the command contains a NUL, which a command line cannot")
         engine.check_image(image)
         self._weighed: dict[Avatar, DiskUsage] = {}
         self._origin = Origin()
-        self._under_way = ActiveEvents(self.name)
+        self._active = ActiveEvents(self.name)
 
     @classmethod
     def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
-        """The katas in a place of this runner's kind, with these options; None: in a temporary one, removed when closed.
-        Raises UsageError for a place of another kind.
+        """Open the katas in a place. None: in a temporary one, which closing removes.
+
+        Raises UsageError for a place that this kind of runner cannot use.
         """
         return open_volume(engine, place) if cls.katas_in == VOLUME else open_folder_katas(place)
 
     @classmethod
     def check(cls, options: Mapping[str, str]) -> None:
-        """Raise UsageError for options that make no sense together; each by itself is known to be one of OPTIONS."""
+        """Raise UsageError for options that contradict each other; each is in OPTIONS."""
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
-        """The properties that it claims with these options, on an engine that isolates."""
+        """Return the properties that it claims with these options, on an engine that isolates."""
         return ALL_PROPERTIES
 
     @staticmethod
     def claims_durable(options: Mapping[str, str]) -> frozenset[Property]:
-        """What the option DURABLE adds to what is claimed."""
+        """Return what the option DURABLE adds to the claims."""
         return frozenset({Property.DURABLE}) if options.get("durable") == YES else frozenset()
 
     def play(self, event: TestEvent) -> None:
-        """The steps, up to the one that accepts the test event."""
+        """Play the steps, up to the one that accepts the test event."""
         raise NotImplementedError
 
     def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> Event:
-        """The avatar's test event in the katas, for which so many seconds may be waited."""
+        """Begin the avatar's test event in the katas. Wait at most `seconds` for another to end."""
         return self.katas.event(avatar, seconds=seconds, **self.how)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
-        """The run-container that the steps need, for the test event that `begin` gave."""
+        """Describe the run-container for the test event that `begin` returned."""
         return SandboxSpec(image=self.image, limits=self.limits)
 
     @contextmanager
     def head_start(self, avatar: Avatar) -> Iterator[Standing | None]:
-        """What was prepared for the avatar's test event that begins now, and ends with the block."""
+        """Give the block, which plays a test event of the avatar, what was prepared for it."""
         yield None
 
     def look_ahead(self, avatar: Avatar) -> None:
-        """A test event of the avatar has ended: a head start for the next may be prepared, without waiting for it."""
+        """Begin to prepare the avatar's next test event, and return at once."""
 
     def run(
         self,
@@ -160,7 +176,7 @@ class BaseRunner:
         fresh: bool = False,
         products: bool = False,
     ) -> Run:
-        """One test event; see Runner."""
+        """Play one test event; see `Runner.run`."""
         self._origin.require(self.name)
         if not 0 < max_seconds < math.inf:
             raise UsageError(f"the limit must be a number of seconds above 0, not {max_seconds:g}")
@@ -171,12 +187,12 @@ class BaseRunner:
         since = started / 10**9
 
         def begun(sandbox: Sandbox) -> Sandbox:
-            """The time of the whole test event has been running."""
+            """Count the time that the test event has already taken."""
             sandbox.begin(since)
             return sandbox
 
         with ExitStack() as stack:
-            under_way = stack.enter_context(self._under_way.event())
+            active = stack.enter_context(self._active.event())
             standing = stack.enter_context(self.head_start(avatar))
             try:
                 katas = stack.enter_context(closing(self.begin(avatar, self._left(since))))
@@ -189,7 +205,7 @@ class BaseRunner:
                 )
                 spec = self.spec(avatar, katas)
             except (EngineError, Busy) as error:
-                self._under_way.check()
+                self._active.check()
                 return Run.faulty(error, time.monotonic_ns() - started)
             event = TestEvent(
                 katas,
@@ -205,8 +221,9 @@ class BaseRunner:
                 seed=standing.seed if standing else None,
                 wants_products=products,
             )
-            stack.callback(lambda: event.sandbox.close())  # noqa: PLW0108 - the one that it has by then
-            under_way.end = lambda: event.sandbox.kill()  # noqa: PLW0108 - the one that it has by then
+            # Lambdas, because the test event may get another sandbox.
+            stack.callback(lambda: event.sandbox.close())  # noqa: PLW0108
+            active.end = lambda: event.sandbox.kill()  # noqa: PLW0108
             event.phases.append(opened)
             if isinstance(spec.mount, Path):
                 event.owner = (spec.uid, spec.gid)
@@ -218,7 +235,7 @@ class BaseRunner:
             except UsageError:
                 raise
             except (HarnessError, OSError) as error:
-                self._under_way.check()
+                self._active.check()
                 event.failed(error)
         if event.weighed and event.tag:
             self._weighed[avatar] = event.weighed
@@ -227,17 +244,18 @@ class BaseRunner:
         return run
 
     def _left(self, since: float) -> float:
-        """Seconds of the test event that began then; where none are left, what it takes to see that nobody is there."""
+        """Return the seconds left of the test event that began at `since`, but at least 1 ms."""
         return max(since + self.limits.event_seconds - time.monotonic(), 0.001)
 
     def _check_sizes(self, files: VisibleFiles) -> None:
-        """Before anything is copied, which would take its time and then fail."""
+        """Raise UsageError for files that are too large, before anything is copied."""
         total = 0
         for name, file in files.items():
             total += file.size
             if file.size > self.limits.file:
                 raise UsageError(
-                    f"{printable_name(name)} has {file.size} bytes; the limit of a file is {self.limits.file}"
+                    f"{printable_name(name)} has {file.size} bytes; the limit of a file is "
+                    f"{self.limits.file}"
                 )
         if total > self.limits.sandbox:
             raise UsageError(
@@ -245,14 +263,17 @@ class BaseRunner:
             )
 
     def prepare(self, avatar: Avatar) -> None:
-        """Nothing to prepare."""
+        """Do nothing: this runner prepares nothing."""
 
     def close(self) -> None:
-        """Test events that are under way end with UsageError. In a fork of the process that made it, nothing happens."""
+        """Close the runner and its katas. Active test events raise UsageError.
+
+        Does nothing in a fork of the process that made the runner.
+        """
         if self._origin.is_here():
-            self._under_way.close(self.katas.interrupt)
-            self.let_go()
+            self._active.close(self.katas.interrupt)
+            self.end_prepared()
             self.katas.close()
 
-    def let_go(self) -> None:
+    def end_prepared(self) -> None:
         """End what was prepared."""

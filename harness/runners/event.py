@@ -1,4 +1,4 @@
-"""One test event under way: the steps that runners are made of, each timed."""
+"""One active test event: the steps that runners are made of, each timed."""
 
 from __future__ import annotations
 
@@ -27,20 +27,26 @@ from harness.runners.seed import Seed, SeedEdit
 
 @dataclass(frozen=True)
 class Look:
-    """A look at a sandbox, which no user pays for."""
+    """What a sandbox holds and has used at one moment. Its time does not count."""
 
     seen: Snapshot
+    """What it holds."""
+
     usage: ResourceUsage
-    cost_ns: int  # processor time of the harness
+    """What its processes have used so far."""
+
+    cost_ns: int
+    """Nanoseconds of the harness's own processor time that looking took."""
 
     @classmethod
     def at(cls, sandbox: Sandbox) -> Look:
+        """Look at the sandbox now."""
         started = time.process_time_ns()
         seen, usage = sandbox.observe(), sandbox.usage()
         return cls(seen, usage, time.process_time_ns() - started)
 
     def until(self, later: Look) -> Observation:
-        """What one command did between the two."""
+        """Return what one command did between two looks."""
         return Observation(
             self.seen,
             later.seen,
@@ -57,46 +63,92 @@ class Timer:
     """What a step fills in while it is timed."""
 
     bytes_in: int = 0
+    """Bytes piped into the run-container."""
+
     bytes_out: int = 0
+    """Bytes piped out of it."""
 
 
 @dataclass
 class TestEvent:
     """The state of one test event between its steps."""
 
-    __test__ = False  # not a test, whatever pytest thinks of its name
+    # pytest takes any class named Test... for a test.
+    __test__ = False
 
     katas: Event
+    """The test event in the katas."""
+
     sandbox: Sandbox
+    """The sandbox in the run-container."""
+
     files: VisibleFiles
+    """All visible files, as the player sent them."""
+
     command: str
+    """The command line to run."""
+
     max_seconds: float
+    """The time limit of the command."""
+
     observe: bool = False
-    weighed: DiskUsage | None = (
-        None  # the avatar at the end of its last test event, then of this one; None: not known
-    )
-    started: int = field(default_factory=time.monotonic_ns)  # the press of the button
+    """Whether to look at the sandbox before and after the command."""
+
+    weighed: DiskUsage | None = None
+    """The disk usage of the avatar's katas, before this test event and then after. None:
+    unknown.
+    """
+
+    started: int = field(default_factory=time.monotonic_ns)
+    """When the button was pressed, in monotonic nanoseconds."""
+
     on_output: Callable[[Output], object] | None = None
-    open_another: Callable[[], Sandbox] | None = None  # in place of one that stood by
-    seed: Seed | None = None  # what that holds already
-    owner: tuple[int, int] | None = (
-        None  # who is to own the sandbox, where the run sees the katas themselves
-    )
-    roots: tuple[int, ...] = ()  # see SandboxSpec
+    """Gets the output once the command has ended in time."""
+
+    open_another: Callable[[], Sandbox] | None = None
+    """Opens a sandbox to replace one that stood by. None: this one did not stand by."""
+
+    seed: Seed | None = None
+    """What the sandbox that stood by already holds. None: nothing."""
+
+    owner: tuple[int, int] | None = None
+    """The uid and gid for the files of a mounted sandbox. None: nothing is mounted."""
+
+    roots: tuple[int, ...] = ()
+    """The inodes that the mounted folder may have, as in `SandboxSpec`."""
+
     execution: Execution | None = None
+    """What the command did. None: it has not run."""
+
     tag: int | None = None
+    """The number of the accepted test event. None: it is not accepted, or not yet."""
+
     reason: str = ""
+    """As in `Run`."""
+
     observed: Observation | None = None
+    """As in `Run`."""
+
     wants_products: bool = False
+    """Whether the caller asked for the products."""
+
     products: Products | None = None
+    """As in `Run`."""
+
     answered: int | None = None
+    """As in `Run`."""
+
     phases: list[Phase] = field(default_factory=list)
-    unseen: int = 0  # nanoseconds spent on observing, which no user pays
+    """The steps so far."""
+
+    unseen: int = 0
+    """Nanoseconds spent on observation, which do not count."""
+
     _comparison: SendPlan | None = None
 
     @contextmanager
     def phase(self, kind: str, step: str) -> Iterator[Timer]:
-        """Time one step."""
+        """Time the block as one step."""
         timer = Timer()
         started = time.monotonic_ns()
         yield timer
@@ -105,7 +157,7 @@ class TestEvent:
         )
 
     def save(self, step: str) -> Delta:
-        """Copy what changed of the visible files into the katas."""
+        """Copy the visible files that changed into the katas."""
         with self.phase("save", step):
             delta = self._compare().delta
             if delta.written or delta.deleted or self.owner:
@@ -113,8 +165,10 @@ class TestEvent:
         return delta
 
     def resume(self, step: str) -> SeedEdit | None:
-        """Copy what changed of the visible files into the katas, for a sandbox that holds all the rest: what has to be
-        sent there. None if it no longer does, or if that is in doubt; nothing was copied then.
+        """Copy the visible files that changed into the katas, and return what to send the sandbox.
+
+        For a sandbox that already holds the rest. Returns None, and copies nothing, if that is not
+        certain any more.
         """
         seed = self.seed
         assert seed is not None
@@ -132,14 +186,15 @@ class TestEvent:
             return seed.edit(delta)
 
     def restart(self) -> None:
-        """Go on in a fresh sandbox, in place of one that stood by and is of no use."""
+        """Go on in a fresh sandbox, because the one that stood by cannot be used."""
         assert self.open_another is not None
         self.sandbox.close()
         self.sandbox, self.seed, self.open_another = self.open_another(), None, None
 
     def start(self) -> None:
-        """Wait for the container; what happened meanwhile has hidden part of its start. One that stood by is asked if it
-        is still there.
+        """Wait for the container. The steps before have hidden part of its start.
+
+        Replaces a container that stood by if it no longer answers.
         """
         with self.phase("start", "container"):
             if self.open_another:
@@ -150,7 +205,7 @@ class TestEvent:
             self.sandbox.wait()
 
     def run(self) -> bool:
-        """<<RUN>>; True if it completed."""
+        """Run the command. Returns True if it completed."""
         look = self._look()
         listing = listing_before(self.sandbox) if self.wants_products else None
         with self.phase("run", "<<RUN>>"):
@@ -158,8 +213,8 @@ class TestEvent:
         self.reason = self.execution.reason
         if self.execution.starved:
             self.reason = (
-                "killed for want of memory: the run's processes wanted more than they may have together; "
-                "give it more (Limits.memory), or let it take less"
+                "out of memory: the kernel killed processes of the run; raise Limits.memory, or "
+                "let the run use less"
             )
         completed = self.execution.status is not None
         if completed:
@@ -173,8 +228,9 @@ class TestEvent:
         return completed
 
     def commit(self, step: str, changes: Changes | None = None) -> None:
-        """Accept the test event: the output, the commit of the visible files, the tag, and a staged tree if
-        there is one, or what `changes` bring.
+        """Accept the test event: the output, the commit, the tag, and the tree that the run left.
+
+        The tree is the staged one, or what `changes` make of the old one.
         """
         assert self.execution is not None
         with self.phase("commit", step):
@@ -201,11 +257,11 @@ class TestEvent:
         self._weigh()
 
     def failed(self, error: HarnessError | OSError) -> None:
-        """What a step raised: the test event is faulty, and the katas are as they were."""
+        """Note what a step raised: the test event is faulty, and the katas are as they were."""
         self.reason = str(error)
 
     def result(self, nanoseconds: int) -> Run:
-        """The test event as a value, after `nanoseconds` in all."""
+        """Return the test event as a value; it took `nanoseconds` in all."""
         execution = self.execution
         if self.tag is not None:
             outcome = Outcome.COMPLETED
@@ -258,7 +314,10 @@ class TestEvent:
             return Look.at(self.sandbox)
 
     def _weigh(self) -> None:
-        """How much the disk has grown; between two test events nobody changes the katas of an avatar that is observed."""
+        """Note how much the katas have grown on the disk.
+
+        Nothing else changes the katas of an observed avatar between two test events.
+        """
         if self.observed is None:
             return
         before = DiskUsage(0, 0, 0) if self.tag == 1 else self.weighed
@@ -271,7 +330,7 @@ class TestEvent:
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
-        """What no user pays for."""
+        """Leave the block's time out of the count."""
         started = time.monotonic_ns()
         yield
         self.unseen += time.monotonic_ns() - started

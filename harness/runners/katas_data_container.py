@@ -1,5 +1,7 @@
-"""The notes' katas-data-container-runner: a tar-pipe between katas that no run can see and a fresh container; and what the
-notes' section on granularity asks: with a data-container for each kata or avatar, is the pipe still needed?
+"""The notes' katas-data-container-runner: a tar-pipe between hidden katas and a fresh container.
+
+No run sees the katas. The options answer the notes' question on granularity: with a data-container
+for each kata or avatar, is the pipe still needed?
 """
 
 from __future__ import annotations
@@ -31,33 +33,30 @@ TWO_WAY, ONE_WAY, NONE = "two-way", "one-way", "none"
 COLD, WARM, SEEDED = "cold", "warm", "seeded"
 
 PLANTING_SECONDS = 5.0
-"""How long a head start waits for an avatar that another process plays with: it helps nobody then."""
+"""Seconds that a head start waits for an avatar that another process is playing with."""
 
 
 class KatasDataContainer(BaseRunner):
-    """B -> D:katas, D -> R by tar-pipe, and back only if the run ended in time. No tar file ever exists.
+    """B -> D:katas, D -> R by tar-pipe, and back only if the run ended in time; no tar file exists.
 
-    Option `standby`: with `warm` a fresh container is started after each test event, for the next; with `seeded` the
-    avatar's tree is piped into it too, so that the next one pipes in only the edit and pipes back only what changed. At
-    most `standing` of them stand by. Neither is ever used twice, and where the katas changed meanwhile, or anything else
-    is in doubt, the test event starts from nothing.
+    With the option `standby=warm`, a fresh container is started after each test event, for the
+    next. With `seeded`, the avatar's tree is piped into it too, so that the next test event pipes
+    in only the edit, and pipes back only what changed. At most `standing` containers stand by, and
+    none is used twice. If the katas have changed meanwhile, or anything is in doubt, the test event
+    starts from nothing.
     """
 
     name = "katas-data-container"
     katas_in = VOLUME
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "granularity": (
-            KATAS,
-            KATA,
-            AVATAR,
-        ),  # one data-container for all katas, for each kata, for each avatar
-        "pipe": (TWO_WAY, ONE_WAY, NONE),  # with none, the data-container is mounted
-        "standby": (
-            COLD,
-            WARM,
-            SEEDED,
-        ),  # what is prepared for the next test event: nothing, a container, the tree in it
-        "standing": ("8", "1", "2", "4", "16", "32", "64"),  # so many at most
+        # One data-container for all katas, for each kata, or for each avatar.
+        "granularity": (KATAS, KATA, AVATAR),
+        # With none, the data-container is mounted.
+        "pipe": (TWO_WAY, ONE_WAY, NONE),
+        # What is prepared for the next test event: nothing, a container, or one with the tree.
+        "standby": (COLD, WARM, SEEDED),
+        # The most containers that stand by.
+        "standing": ("8", "1", "2", "4", "16", "32", "64"),
         **DURABLE,
     }
     katas: VolumeKatas | GranularKatas
@@ -73,8 +72,10 @@ class KatasDataContainer(BaseRunner):
         standing: str = "8",
         **arguments: Any,
     ) -> None:
-        """`pipe` is two-way unless given, and none for an avatar's own data-container. Raises what BaseRunner does,
-        UsageError for options that make no sense together, and EngineError where no volume can be mounted.
+        """Take the options of OPTIONS, and what BaseRunner takes.
+
+        `pipe` is two-way by default, and none for an avatar's own data-container. Raises what
+        BaseRunner raises, and UsageError for options that contradict each other.
         """
         given = {"granularity": granularity, "standby": standby} | ({"pipe": pipe} if pipe else {})
         self.check(given)
@@ -97,26 +98,27 @@ class KatasDataContainer(BaseRunner):
         granularity, pipe = options.get("granularity", KATAS), _pipe(options)
         if granularity == KATAS and pipe == NONE:
             raise UsageError(
-                f"{cls.name}: one data-container for all katas cannot do without a pipe, since a run would see them all; "
-                "take granularity=kata or avatar"
+                f"{cls.name}: one data-container for all katas needs a pipe, because a run would "
+                "see them all; take granularity=kata or avatar"
             )
         if granularity == AVATAR and pipe != NONE:
             raise UsageError(
-                f"{cls.name}: an avatar's own data-container is mounted and needs no pipe; leave pipe={pipe} out, "
-                "or take granularity=kata"
+                f"{cls.name}: an avatar's own data-container is mounted and needs no pipe; leave "
+                f"pipe={pipe} out, or take granularity=kata"
             )
         if pipe == NONE and options.get("durable") == YES:
             raise UsageError(
-                f"{cls.name}: durable={YES} is for what is piped; what is mounted a run changes before anything is accepted"
+                f"{cls.name}: durable={YES} needs a pipe; a run changes a mounted sandbox before "
+                "anything is accepted"
             )
         if options.get("standby", COLD) != COLD and pipe != TWO_WAY:
             raise UsageError(
-                f"{cls.name}: a head start is for pipe={TWO_WAY}; leave standby or pipe={pipe} out"
+                f"{cls.name}: standby needs pipe={TWO_WAY}; leave standby or pipe={pipe} out"
             )
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
-        """What is not piped back is not kept; what is mounted stays half done, and team mates share what they mount."""
+        """One-way keeps nothing; a mounted sandbox is not atomic, and team mates share a kata's."""
         pipe = _pipe(options)
         if pipe == ONE_WAY:
             return EVERYTHING - OF_KEPT_TREES | cls.claims_durable(options)
@@ -133,14 +135,15 @@ class KatasDataContainer(BaseRunner):
         return replace(spec, mount=mount, roots=katas.roots)
 
     def prepare(self, avatar: Avatar) -> None:
-        """A head start for the avatar's next test event, unless there is one; returns when it is ready. Raises
-        EngineError where none can be made, and KatasError.
+        """Prepare the avatar's next test event, and return when it is ready.
+
+        Does nothing without `standby`, or if one is ready. Raises EngineError if it cannot be
+        prepared, and KatasError.
         """
         self._origin.require(self.name)
         if self._standby and (ready := self._standby.prepare(avatar)):
-            with suppress(
-                CancelledError
-            ):  # others were prepared meanwhile, and it gave way to them
+            # Cancelled if it gave way to others that were prepared meanwhile.
+            with suppress(CancelledError):
                 ready.result()
 
     @contextmanager
@@ -161,19 +164,20 @@ class KatasDataContainer(BaseRunner):
             self._send_all(event)
         if not event.run():
             return
-        found = None
+        brought = None
         if self.pipe == TWO_WAY:
             with event.phase(
                 "pipe_out", "3rd R:tmp -> D:katas (all, preserve date-time stamps)"
             ) as piped:
                 if edit and event.seed:
-                    found = event.seed.bring_back(event.sandbox, event.katas, edit)
-                piped.bytes_out = found[1] if found else event.katas.stage(event.sandbox.pack())
+                    brought = event.seed.bring_back(event.sandbox, event.katas, edit)
+                piped.bytes_out = brought[1] if brought else event.katas.stage(event.sandbox.pack())
         event.commit(
-            "4th output -> D:katas, <<GIT-COMMIT>>, 5th output -> B", found[0] if found else None
+            "4th output -> D:katas, <<GIT-COMMIT>>, 5th output -> B",
+            brought[0] if brought else None,
         )
 
-    def let_go(self) -> None:
+    def end_prepared(self) -> None:
         if self._standby:
             self._standby.close()
 
@@ -185,7 +189,10 @@ class KatasDataContainer(BaseRunner):
                 piped.bytes_in = event.sandbox.unpack(event.katas.pack)
 
     def _send_edit(self, event: TestEvent) -> SeedEdit | None:
-        """What was sent; None where the sandbox that stood by is of no use, and another is on its way."""
+        """Send only the edit to the sandbox that stood by, and return it.
+
+        Returns None if that sandbox cannot be used; then another is being started.
+        """
         event.start()
         edit = event.resume("1st B -> D:katas (changed only)") if event.seed else None
         if edit is not None:
@@ -199,7 +206,7 @@ class KatasDataContainer(BaseRunner):
                         )
                     return edit
                 except EngineError:
-                    pass  # it starts from nothing, as it would have without
+                    pass  # start from nothing, as without a head start
         if event.seed:
             event.restart()
         return None
@@ -213,7 +220,7 @@ class KatasDataContainer(BaseRunner):
                 with closing(self.katas.event(avatar, seconds=PLANTING_SECONDS)) as katas:
                     seed = Seed.plant(sandbox, katas)
                 if seed is None:
-                    # The whole tree will be piped in, into an empty one: what is gone by then must not be there.
+                    # The test event will pipe in the whole tree, which needs an empty sandbox.
                     sandbox.close()
                     sandbox = self.engine.open(SandboxSpec(image=self.image, limits=self.limits))
                     sandbox.wait()
@@ -225,5 +232,5 @@ class KatasDataContainer(BaseRunner):
 
 
 def _pipe(options: Mapping[str, str]) -> str:
-    """The pipe that these options ask for; an avatar's own data-container has none unless one is asked for."""
+    """Return the pipe of these options. An avatar's own data-container has none by default."""
     return options.get("pipe") or (NONE if options.get("granularity") == AVATAR else TWO_WAY)

@@ -1,8 +1,11 @@
-"""The avatar's tree below, what the run changes above: to accept a test event is to keep the layer, and to throw it away is all
-that a time-out needs. What it costs follows what changed, not the size of the tree.
+"""An overlay: the avatar's tree is the lower layer, and the run's changes go to an upper one.
 
-A folder that an earlier test event made cannot be renamed in such a tree (EXDEV): the kernel could do so only by marks that a
-privileged user alone can read, which a keeper is not. `mv` copies it; programs that need rename(2) want another runner.
+Accepting a test event keeps the upper layer; a time-out throws it away. The cost depends on what
+changed, not on the size of the tree.
+
+A folder that an earlier test event made cannot be renamed (EXDEV): the kernel would mark it so that
+only a privileged user can read it, and a keeper is unprivileged. `mv` copies instead; programs that
+need rename(2) want another runner.
 """
 
 from __future__ import annotations
@@ -29,11 +32,8 @@ class KatasOverlay(BaseRunner):
     name = "katas-overlay"
     katas_in = VOLUME
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "layers": (
-            str(DEPTH),
-            "2",
-            "5",
-        ),  # so many at most between two test events, before they are folded
+        # The most layers between two test events, before they are merged.
+        "layers": (str(DEPTH), "2", "5"),
         **DURABLE,
     }
     mounts = Overlay
@@ -41,15 +41,13 @@ class KatasOverlay(BaseRunner):
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
-        """The layers have the player's uid, in the volume and in what is downloaded from it; and the kernel renames no folder
-        of a lower layer, which `mv` copies then.
-        """
+        """The player's uid owns the layers, and rename(2) fails on folders of lower layers."""
         return EVERYTHING - {Property.OWNERSHIP, Property.RENAMES} | cls.claims_durable(options)
 
     def __init__(
         self, engine: Engine, katas: Katas, *, layers: str = str(DEPTH), **arguments: Any
     ) -> None:
-        """Raises what BaseRunner does."""
+        """Take the option `layers`, and what BaseRunner takes. Raises what BaseRunner raises."""
         super().__init__(engine, katas, **arguments)
         self._layers = int(layers)
 
@@ -62,7 +60,7 @@ class KatasOverlay(BaseRunner):
         folder = avatar_folder(avatar)
         mount = Overlay(
             volume=self.katas.container(avatar),
-            lower=tuple(f"{folder}/{each}" for each in stack.lower),
+            lower=tuple(f"{folder}/{layer}" for layer in stack.lower),
             upper=f"{folder}/{stack.upper}",
             work=f"{folder}/{stack.work}",
         )

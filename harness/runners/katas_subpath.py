@@ -1,5 +1,6 @@
-"""The sub-folder mount that the notes tried and found empty: the avatar's own folder of the data-container, mounted by itself,
-and nothing else of it. The run works in a copy, which is exchanged for the sandbox if it ends in time.
+"""The sub-folder mount, which the notes tried in vain: it mounts one folder of a data-container.
+
+The run works in a copy of the sandbox, which is exchanged for the sandbox if the run ends in time.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from harness.runners.event import TestEvent
 
 
 class KatasSubpath(BaseRunner):
-    """B -> D:katas, copied beside the sandbox, and that mounted; nothing is piped."""
+    """B -> D:katas, where the sandbox is copied and the copy mounted; nothing is piped."""
 
     name = "katas-subpath"
     katas_in = VOLUME
@@ -30,7 +31,7 @@ class KatasSubpath(BaseRunner):
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
-        """The sandboxes have the player's uid, in the volume and in what is downloaded from it."""
+        """The player's uid owns the sandboxes, even downloaded."""
         return EVERYTHING - {Property.OWNERSHIP} | cls.claims_durable(options)
 
     def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> VolumeEvent:
@@ -50,5 +51,6 @@ class KatasSubpath(BaseRunner):
         event.start()
         if event.run():
             event.commit(
-                "3rd the copy and the sandbox are exchanged, output -> D:katas, <<GIT-COMMIT>>, output -> B"
+                "3rd the copy and the sandbox are exchanged, output -> D:katas, <<GIT-COMMIT>>, "
+                "output -> B"
             )

@@ -1,4 +1,4 @@
-"""The notes' katas-volume-runner: the run happens in the katas themselves, mounted from the host."""
+"""The notes' katas-volume-runner: the katas are mounted from the host, and the run changes them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from harness.runners.event import TestEvent
 
 
 class KatasVolume(BaseRunner):
-    """B -> V:katas, mounted; nothing is piped. The price is a uid on the host, and a run that is half done
-    stays half done.
+    """B -> V:katas, mounted; nothing is piped.
+
+    It needs a uid on the host, and what a run left half done stays half done.
     """
 
     name = "katas-volume"
@@ -29,12 +30,13 @@ class KatasVolume(BaseRunner):
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
-        """The run writes into the katas themselves, under a uid that must own them."""
+        """The run writes to the katas themselves, under a uid that must own them."""
         return EVERYTHING - {Property.ATOMIC, Property.TIMED_OUT, Property.OWNERSHIP}
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
-        """Mounted, and run under the uid that owns the katas: root's katas are handed to nobody, as root must
-        not run them.
+        """Mount the katas, and run under the uid that owns them.
+
+        Root's katas are given to the user nobody, because player code must not run as root.
         """
         mount = self.katas.sandbox(avatar)
         spec = replace(super().spec(avatar, katas), mount=mount, roots=katas.roots)

@@ -1,4 +1,4 @@
-"""The library's front door: a runner that is ready, in one line, and tidied up behind."""
+"""`open_runner`: open a runner in one line, and clean up after it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,23 @@ def open_runner(
     isolated: bool = True,
     report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[BaseRunner]:
-    """A runner, closed at the end of the block with all that it made.
+    """Open a runner, and close it with its engine and temporary katas at the end of the block.
 
-    `name` may carry options, as `NAME:option=value,option=value`. The default is the one for those who press again: while
-    the player is thinking, the next run-container is started and the tree piped into it. For a single test event, or
-    where there is no memory for containers that stand by, `katas-data-container` does without.
-    `katas` is where they are kept: a folder, or `volume:NAME` for a runner that keeps them in a
-    data-container; None for temporary ones. `isolated=False` is for code that you trust: it plays on this machine itself where
-    nothing keeps a run apart, which is an EngineError otherwise; the engine `local-plain` says the same. Raises UsageError for an
-    unknown name, EngineError where no engine works, ImageError for an image that would give stale builds.
+    - `name`: the runner, as `NAME` or `NAME:option=value,option=value`. The default suits players
+      who press again: while they think, it starts the next run-container and pipes the tree in. For
+      a single test event, or to save the memory, take `katas-data-container`.
+    - `engine`: `auto`, `docker`, `local` or `local-plain`.
+    - `katas`: where to keep them: a folder, or `volume:NAME` for a runner that uses a
+      data-container. None: in a temporary place.
+    - `image`: the image for runs. None: the engine's default.
+    - `command`: the command line that each test event runs.
+    - `limits`: the limits of a test event. None: the defaults.
+    - `isolated`: False also accepts an engine that does not isolate, for code that you trust; so
+      does `engine="local-plain"`.
+    - `report`: gets progress and warnings, a line at a time.
+
+    Raises UsageError for an unknown name, EngineError if no engine works or none isolates, and
+    ImageError for an image that would give stale builds.
 
     >>> import harness
     >>> with harness.open_runner(engine="local") as runner:
@@ -47,8 +55,9 @@ def open_runner(
     with closing(chosen):
         if isolated and not chosen.isolates and engine != "local-plain":
             raise EngineError(
-                f"no engine keeps a run from this machine here ({choice.why}); install bubblewrap or start Docker "
-                "(harness doctor says how), or give isolated=False for code that you trust"
+                f"no engine isolates runs from this machine ({choice.why}); install bubblewrap or "
+                "start Docker (harness doctor says how), or give isolated=False for code that you "
+                "trust"
             )
         if isolated and choice.warning:
             report(choice.warning)

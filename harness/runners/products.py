@@ -1,4 +1,4 @@
-"""What a run made, changed and deleted, for a caller who asks for it."""
+"""The files that a run made, changed and deleted, for callers that ask for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from harness.inside.layout import printable_name
 
 
 class Products:
-    """The files that a run made, changed and deleted, symlinks and the like included; each a sorted tuple of names."""
+    """What a run made, changed and deleted: files, symlinks and other entries, but no folders.
+
+    `made`, `changed` and `deleted` are sorted tuples of names, relative to the sandbox.
+    """
 
     def __init__(
         self,
@@ -24,14 +27,17 @@ class Products:
         deleted: tuple[bytes, ...],
         archive: int,
     ) -> None:
-        """`archive` is an open tar file of what was made and changed, which is this object's from now on."""
+        """`archive` is a descriptor of a tar file of what was made and changed; this closes it."""
         self.made, self.changed, self.deleted = made, changed, deleted
         self._archive = archive
         weakref.finalize(self, os.close, archive)
 
     @classmethod
     def between(cls, before: Listing, sandbox: Sandbox) -> Products:
-        """Of a run that began with this listing of the sandbox, and has ended. Raises EngineError."""
+        """Find the products of a run that has ended. `before` is the listing from before it.
+
+        Raises EngineError.
+        """
         after = sandbox.listing()
         old, new = (
             {
@@ -52,8 +58,9 @@ class Products:
             return cls(made, changed, tuple(sorted(old.keys() - new.keys())), os.dup(file.fileno()))
 
     def read(self, name: str | bytes) -> bytes:
-        """The content of a file that was made or changed, as the run left it; of a symlink, where it points. Raises
-        UsageError for any other name.
+        """Return the content of a file that was made or changed; for a symlink, its target.
+
+        Raises UsageError for any other name.
         """
         key = os.fsencode(name)
         if key not in self.made and key not in self.changed:
@@ -67,7 +74,7 @@ class Products:
 
 
 def _differ(old: bytes, new: bytes) -> bool:
-    """Whether anything but the number of names of a file differs; to link it changes its ctime too."""
+    """Return whether two records differ in more than the link count, and the ctime with it."""
     *before, changed, inode, links = old.split(b" ")
     *after, changed_then, inode_then, links_then = new.split(b" ")
     if (before, inode) != (after, inode_then):
@@ -76,13 +83,13 @@ def _differ(old: bytes, new: bytes) -> bool:
 
 
 def listing_before(sandbox: Sandbox) -> Listing:
-    """The sandbox before a run, once the clock has moved on since it was filled."""
+    """List the sandbox before a run, once its clock has advanced since it was filled."""
     sandbox.mark()
     return sandbox.listing()
 
 
 def product_lines(products: Products) -> Iterator[str]:
-    """A line for each."""
+    """Yield a line for each product."""
     for what, names in (
         ("made", products.made),
         ("changed", products.changed),

@@ -1,4 +1,4 @@
-"""What one test event gave: values."""
+"""The result of a test event: frozen values."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from harness.runners.products import Products
 class Outcome(StrEnum):
     """How a test event ended."""
 
-    COMPLETED = "completed"  # within the limit, whatever the exit status
-    TIMED_OUT = "timed_out"  # past the limit: as if the attempt was never made
-    FAULTY = "faulty"  # could not be carried out; the run's reason says why
+    COMPLETED = "completed"
+    """The command ended within the limit, with any exit status."""
+
+    TIMED_OUT = "timed_out"
+    """The command reached the limit. Nothing was accepted."""
+
+    FAULTY = "faulty"
+    """It could not be carried out; the run's `reason` says why. Nothing was accepted."""
 
 
 PHASE_WORDS = {
@@ -28,67 +33,120 @@ PHASE_WORDS = {
     "pipe_out": "pipe out",
     "commit": "commit",
 }
-"""The kinds of step that a test event is made of, in their order, and the words for them; a runner has some of them."""
+"""The kinds of step of a test event, in order, with the words for them. A runner has some of
+them.
+"""
 
 PHASES = tuple(PHASE_WORDS)
+"""The kinds of step of a test event, in order."""
 
 
 @dataclass(frozen=True)
 class Phase:
     """One numbered step of the notes."""
 
-    kind: str  # one of PHASES
-    step: str  # as the notes number and name it
+    kind: str
+    """One of PHASES."""
+
+    step: str
+    """The step, as the notes number and name it."""
+
     nanoseconds: int
-    bytes_in: int = 0  # piped into the run-container
-    bytes_out: int = 0  # piped out of it
+    """How long it took."""
+
+    bytes_in: int = 0
+    """Bytes piped into the run-container."""
+
+    bytes_out: int = 0
+    """Bytes piped out of the run-container."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a command printed that ended in time: the player need not wait for it to be kept."""
+    """What a command printed, once it has ended in time and before its result is accepted."""
 
-    status: int | None  # the command's own exit status
-    stdout: str  # UTF-8, what is not was replaced
+    status: int | None
+    """The command's exit status."""
+
+    stdout: str
+    """What it printed, as UTF-8; other bytes are replaced. At most `Limits.output` bytes."""
+
     stderr: str
-    truncated: bool  # stdout or stderr was longer than the limit
+    """Like `stdout`."""
+
+    truncated: bool
+    """Whether stdout or stderr was cut to the limit."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """The sandbox inside the run-container, just before and just after the command, and what the command used."""
+    """The sandbox just before and just after a command, and what the command used."""
 
     before: Snapshot
+    """The sandbox before it."""
+
     after: Snapshot
-    processor_ns: int | None = None  # processor time of all processes of the command
-    memory: int | None = (
-        None  # bytes that the run-container had at most, so far; None: nobody counts them
-    )
-    cost_ns: int = 0  # processor time that observing took the harness itself
-    grown: DiskUsage | None = (
-        None  # by how much the avatar takes more of the disk; None: not accepted
-    )
+    """The sandbox after it."""
+
+    processor_ns: int | None = None
+    """Nanoseconds of processor time of all its processes. None: not counted here."""
+
+    memory: int | None = None
+    """Peak bytes of memory of the run-container. None: not counted here."""
+
+    cost_ns: int = 0
+    """Nanoseconds of the harness's own processor time that observing took."""
+
+    grown: DiskUsage | None = None
+    """How much more disk the avatar's katas use. None: unknown, or nothing was accepted."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One test event, from the press of the button until the katas hold it."""
+    """One test event, from the press of the button until the katas hold its result."""
 
     outcome: Outcome
-    status: int | None  # the command's own exit status
-    stdout: str  # UTF-8, what is not was replaced
+    """How it ended."""
+
+    status: int | None
+    """The command's exit status. None: it reached the limit, or was not started."""
+
+    stdout: str
+    """What the command printed, as UTF-8; other bytes are replaced. At most `Limits.output`
+    bytes.
+    """
+
     stderr: str
-    truncated: bool  # stdout or stderr was longer than the limit
-    tag: int | None  # of an accepted test event
+    """Like `stdout`."""
+
+    truncated: bool
+    """Whether stdout or stderr was cut to the limit."""
+
+    tag: int | None
+    """The number of the accepted test event, from 1. None: nothing was accepted."""
+
     phases: tuple[Phase, ...]
-    nanoseconds: int  # until the katas held it: all together, observation left out
-    reason: str = ""  # of what is faulty; of what completed: that processes of it were killed for want of memory
+    """The steps that were carried out, in order."""
+
+    nanoseconds: int
+    """How long all of it took, without observation."""
+
+    reason: str = ""
+    """Why it is faulty; or, if it completed, that processes were killed because memory ran out."""
+
     observed: Observation | None = None
-    products: Products | None = None  # what it made, changed and deleted, where that was asked for
-    answered: int | None = None  # nanoseconds until the output was in hand, where that was sooner
-    remarks: tuple[str, ...] = ()  # what whoever pressed should know, a line each
+    """Snapshots and usage. None: the runner does not observe, or the command did not complete."""
+
+    products: Products | None = None
+    """What the run made, changed and deleted. None: the caller did not ask for it."""
+
+    answered: int | None = None
+    """Nanoseconds until the command's output was known. None: it did not complete."""
+
+    remarks: tuple[str, ...] = ()
+    """What the player should know, a line each."""
 
     @classmethod
     def faulty(cls, error: HarnessError, nanoseconds: int) -> Run:
-        """One that could not even begin."""
+        """Return the run of a test event that could not begin."""
         return cls(Outcome.FAULTY, None, "", "", False, None, (), nanoseconds, reason=str(error))

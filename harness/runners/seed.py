@@ -1,5 +1,6 @@
-"""What a sandbox that stands by already holds: a copy of the avatar's, and what has to be known of it to send in only the
-edit, and to bring back only what changed.
+"""Seeds: what a sandbox that stands by already holds, a copy of the avatar's tree.
+
+A seed knows enough of the copy to send in only the edit, and to bring back only what changed.
 """
 
 from __future__ import annotations
@@ -22,48 +23,53 @@ from harness.inside.changes import (
     changes_between,
     suspects,
 )
-from harness.inside.delta import Delta, Stamped, usable
-from harness.inside.delta import delta_between as work_out_delta
+from harness.inside.delta import Delta, Stamped, delta_between, usable
 from harness.inside.errors import EngineError, StreamCut, UsageError
 from harness.inside.layout import split_name
 from harness.inside.store import Event, Held, SendPlan
 from harness.inside.tree import KINDS
 
 MOST_FILES = 1000
-"""An edit of more than these is sent with all the rest."""
+"""The most files of an edit. A larger one is sent with the whole tree."""
 
 MOST_BYTES = 1 << 30
-"""So much is hashed at most, on either side, to find out what a run did not change."""
+"""The most bytes that are hashed, on either side, to find files that a run did not change."""
 
 LINK, NOTHING = b"l", b""
 
 
 def letter_of(mode: int) -> bytes:
-    """The letter that find prints for what git's mode names."""
+    """Return the letter that find prints for the type in git's mode."""
     return KINDS[stat.S_IFMT(mode)].encode()
 
 
 @dataclass(frozen=True)
 class SeedEdit:
-    """What has to be sent to a sandbox that holds all the rest."""
+    """What to send to a sandbox that holds the rest."""
 
-    sent: tuple[
-        bytes, ...
-    ]  # files that were written, and all folders that are touched by it, parents first
+    sent: tuple[bytes, ...]
+    """The files that were written, and every folder that this touches, parents first."""
+
     deleted: tuple[bytes, ...]
+    """The files that were deleted."""
 
 
 @dataclass(frozen=True)
 class Seed:
-    """A sandbox's content, as it was when it was last written."""
+    """A sandbox's content, as the harness last wrote it."""
 
     held: Held
+    """The katas' state that it is a copy of."""
+
     listing: Listing
+    """The sandbox's files, in enough detail to tell later what changed."""
+
     file_system: str
+    """The name of the sandbox's file system, as stat(1) prints it."""
 
     @classmethod
     def plant(cls, sandbox: Sandbox, katas: Event) -> Seed | None:
-        """Pipe the whole sandbox of the katas in; None where what a run changes could not be told."""
+        """Pipe the katas' whole sandbox in. Returns None if changes could not be told later."""
         held = katas.hold()
         sandbox.unpack(katas.pack)
         file_system, marks = sandbox.mark()
@@ -74,18 +80,21 @@ class Seed:
         return cls(held, listing, file_system) if can_tell(file_system, marks, listing) else None
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan | None:
-        """The visible files sent, against what is held; None where the copy could not be made what the katas will be."""
+        """Compare the visible files with what is held.
+
+        Returns None if sending the edit would not make the copy equal to the katas.
+        """
         held = self.held
         sent = {name: file.stamped for name, file in held.sent.items()}
         there = {name for name, file in sent.items() if self._holds(name, file.mode)}
-        delta = work_out_delta(manifest, sent, there)
+        delta = delta_between(manifest, sent, there)
         if not (self._can_write(delta, sent) and self._can_be_used(manifest, delta)):
             return None
         new = {manifest[name].blob for name in delta.written} - {""}
         return SendPlan(delta, held.missing | new, held.head, held.tag)
 
     def _can_write(self, delta: Delta, sent: Mapping[bytes, Stamped]) -> bool:
-        """Whether they go over nothing but files, in folders that the player may write in."""
+        """Return whether the edit replaces only files, in folders that the player may write to."""
         names = (*delta.written, *delta.deleted)
         if len(names) > MOST_FILES:
             return False
@@ -94,29 +103,30 @@ class Seed:
                 map(self._is_open, above(name))
             ):
                 return False
-        # What a run put in the place of an empty folder is not the player's to delete.
+        # The player may not delete what a run put in the place of an empty folder.
         if any(
-            stat.S_ISDIR(sent[each].mode) and self.listing.kind(each) != NOTHING
-            for each in delta.deleted
+            stat.S_ISDIR(sent[name].mode) and self.listing.kind(name) != NOTHING
+            for name in delta.deleted
         ):
             return False
-        # The katas change a mode in place, by all names of the file; here it would come as another file.
+        # The katas change a mode in place, for all hard links; here it would arrive as a new file.
         return not any(map(self.listing.has_names, delta.modes))
 
     def _can_be_used(self, manifest: Mapping[bytes, Stamped], delta: Delta) -> bool:
-        """Whether none is in a folder that a run shut, and no whole folder was deleted: both are put right where nothing stands
-        by.
+        """Return whether no file is in a folder that a run closed, and no whole folder was deleted.
+
+        A test event that starts from nothing repairs both.
         """
-        ways = {each for name in manifest for each in above(name)}
+        ways = {folder for name in manifest for folder in above(name)}
         folders = ways | {b".", *manifest}
         left = {os.path.dirname(name) or b"." for name in delta.deleted}
         return all(map(self._can_be_entered, ways)) and left <= folders
 
     def edit(self, delta: Delta) -> SeedEdit:
-        """What a delta makes of the copy, too."""
-        folders = {each for name in delta.written for each in above(name)}
+        """Return what to send for a delta."""
+        folders = {folder for name in delta.written for folder in above(name)}
         folders |= {
-            each for name in delta.deleted for each in above(name) if self.listing.kind(each)
+            folder for name in delta.deleted for folder in above(name) if self.listing.kind(folder)
         }
         return SeedEdit(
             (*sorted(folders, key=lambda path: (path != b".", path)), *delta.written), delta.deleted
@@ -125,8 +135,9 @@ class Seed:
     def bring_back(
         self, sandbox: Sandbox, katas: Event, edit: SeedEdit
     ) -> tuple[Changes, int] | None:
-        """Stage what the run changed; returns it and the bytes that were piped. None where that cannot be told: then the
-        whole tree has to be brought back.
+        """Stage what the run changed. Returns the changes, and the bytes that were piped.
+
+        Returns None if the changes cannot be told; then bring back the whole tree.
         """
         try:
             after = sandbox.listing()
@@ -136,19 +147,16 @@ class Seed:
             for path in (
                 *changes.gone,
                 *changes.brought,
-                *(each.path for each in changes.folders[1:]),
+                *(folder.path for folder in changes.folders[1:]),
             ):
                 split_name(path)
-        except (
-            EngineError,
-            UsageError,
-        ):  # the latter: names that are longer or deeper than is put in by name
+        except (EngineError, UsageError):  # UsageError: a name is too long or too deep
             return None
         piped = katas.stage(sandbox.pick(changes.brought)) if changes.brought else 0
         return changes, piped
 
     def _holds(self, path: bytes, mode: int) -> bool:
-        """Whether something is there of the kind that git's mode names; see `delta.same_kind`."""
+        """Return whether the entry has the type of git's mode; see `delta.same_kind`."""
         kind = self.listing.kind(path)
         return kind == letter_of(mode) and (
             kind != FILE or not usable(mode) & ~self.listing.mode(path)
@@ -165,8 +173,10 @@ class Seed:
 def _others(
     sandbox: Sandbox, katas: Event, listing: Listing, paths: Sequence[bytes]
 ) -> Collection[bytes]:
-    """Those of these files whose content is another than in the katas, or may be: of more bytes than a sandbox holds, most are
-    holes, which cost less to bring back than to read.
+    """Return the paths whose content differs from the katas', or was not compared.
+
+    Stops comparing at MOST_BYTES: that is more than a sandbox holds, so most of the rest are holes,
+    which are cheaper to bring back than to read.
     """
     sizes, left = {}, MOST_BYTES
     for size, path in sorted((listing.size(path), path) for path in paths):

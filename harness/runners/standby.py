@@ -1,8 +1,8 @@
-"""Run-containers that stand by: started, or even seeded, while the player is thinking. Each serves one test event, and is
-thrown away if it is not needed.
+"""Run-containers that stand by: started, or even seeded, while the player is thinking.
 
-Few threads prepare them for all avatars, so none may wait for what an avatar is at: none is prepared for one that is playing,
-and a press that comes while its head start only stands in the queue goes without.
+Each serves one test event, and is thrown away if it is not needed. A few threads prepare them for
+all avatars, so none of these threads may wait for an avatar. Nothing is prepared while an avatar
+plays, and a press does not wait for a container that is only queued.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.inside.layout import Avatar
 from harness.runners.seed import Seed
 
 WORKERS = 4
-"""How many may be prepared at once."""
+"""How many are prepared at once, at most."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,20 @@ class Standing:
     """One run-container that stands by."""
 
     sandbox: Sandbox
+    """Its sandbox."""
+
     seed: Seed | None = None
+    """What the sandbox already holds. None: nothing."""
 
 
 class Standby:
-    """At most so many, one for each avatar; the least recently used gives way."""
+    """The run-containers that stand by: one for each avatar, and a limited number in all.
+
+    Beyond the limit, the least recently used one is thrown away.
+    """
 
     def __init__(self, start: Callable[[Avatar], Standing], most: int) -> None:
-        """`start` may take its time, and is called in a thread of its own."""
+        """`start` prepares one, in another thread, and may be slow. `most` is the limit."""
         self._start, self._most = start, most
         self._standing: OrderedDict[Avatar, Future[Standing]] = OrderedDict()
         self._workers = ThreadPoolExecutor(
@@ -47,15 +53,18 @@ class Standby:
         self._closed = False
 
     def prepare(self, avatar: Avatar) -> Future[Standing] | None:
-        """Begin to prepare one, unless it was; one that failed is begun anew. None once closed, and while the avatar plays."""
+        """Begin to prepare a container, unless one is there. Replaces one that failed.
+
+        Returns None once closed, and while the avatar plays.
+        """
         with self._lock:
             if self._closed or self._playing[avatar]:
                 return None
-            found = self._standing.get(avatar)
+            ready = self._standing.get(avatar)
             failed = (
-                found is not None and found.done() and not found.cancelled() and found.exception()
+                ready is not None and ready.done() and not ready.cancelled() and ready.exception()
             )
-            if found is None or failed:
+            if ready is None or failed:
                 self._standing[avatar] = self._workers.submit(self._start, avatar)
             ready = self._standing[avatar]
             self._standing.move_to_end(avatar)
@@ -63,13 +72,13 @@ class Standby:
                 self._standing.popitem(last=False)[1]
                 for _ in range(len(self._standing) - self._most)
             ]
-        for each in superfluous:
-            _throw_away(each)
+        for standing in superfluous:
+            _throw_away(standing)
         return ready
 
     @contextlib.contextmanager
     def playing(self, avatar: Avatar, *, of_anybody: bool = False) -> Iterator[Standing | None]:
-        """A test event of the avatar, with what was prepared for it, as `take` gives it."""
+        """Give the block, which plays a test event of the avatar, what `take` returns."""
         with self._lock:
             self._playing[avatar] += 1
         standing = None
@@ -85,21 +94,23 @@ class Standby:
                     del self._playing[avatar]
 
     def take(self, avatar: Avatar, *, of_anybody: bool = False) -> Standing | None:
-        """The avatar's, which is the caller's from now on; waits for one that is being prepared, which takes no longer
-        than to start another, but for none that is only to be. `of_anybody`: if need be another's that is ready, where it
-        holds nothing.
+        """Take the avatar's container; the caller closes it. Returns None if there is none.
+
+        Waits for one that is being prepared, which is no slower than to start another, but not for
+        one that is only queued. `of_anybody`: if need be, take another avatar's that is ready; only
+        for containers that hold nothing.
         """
         with self._lock:
             found = self._standing.pop(avatar, None)
             if not found and of_anybody:
-                for other in [key for key, each in self._standing.items() if each.done()][:1]:
+                for other in [key for key, ready in self._standing.items() if ready.done()][:1]:
                     found = self._standing.pop(other)
         if not found or found.cancel():
             return None
         try:
             return found.result()
         except (HarnessError, OSError):
-            return None  # a test event that starts from nothing tells why
+            return None  # a test event that starts from nothing will report why
 
     def close(self) -> None:
         """Throw all of them away."""
@@ -120,7 +131,7 @@ class _Superfluous:
 
 
 def _throw_away(standing: Future[Standing]) -> None:
-    """Also one that is only being prepared, once it is."""
+    """Close a container, also one that is still being prepared, once it is ready."""
 
     def close(done: Future[Standing]) -> None:
         with contextlib.suppress(HarnessError, OSError):

@@ -1,4 +1,4 @@
-"""The notes' tmp-runner: all files are new in every run, and only the visible ones are there."""
+"""The notes' tmp-runner: each run gets only the visible files, all of them new."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from harness.runners.event import TestEvent
 
 
 class Tmp(BaseRunner):
-    """B -> R:tmp by tar-pipe; the katas only keep the results. The notes' L:tmp on the way is the stream itself:
-    nothing is written that is only to be read once.
+    """B -> R:tmp by tar-pipe; the katas only keep the results.
+
+    The stream takes the place of the notes' L:tmp, so no file is written to be read only once.
     """
 
     name = "tmp"
@@ -24,7 +25,7 @@ class Tmp(BaseRunner):
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
-        """Nothing that a run made is kept, and every stamp is new."""
+        """It keeps nothing that a run made, and every stamp is new."""
         return EVERYTHING - OF_KEPT_TREES | cls.claims_durable(options)
 
     def play(self, event: TestEvent) -> None:

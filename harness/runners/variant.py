@@ -15,17 +15,20 @@ from harness.runners.claims import NEEDS_BOUNDS, NEEDS_ISOLATION, Property
 
 @dataclass(frozen=True)
 class Variant:
-    """A kind of runner with its options, ready to be opened on an engine."""
+    """A runner's class with options, ready to be opened on an engine."""
 
     kind: type[BaseRunner]
-    options: Mapping[str, str]  # only those that were given
+    """The class."""
+
+    options: Mapping[str, str]
+    """The options that were given, without defaults."""
 
     @classmethod
     def of(cls, kind: type[BaseRunner], text: str = "") -> Variant:
-        """`text` as `option=value,option=value`. Raises UsageError for what the runner does not take."""
+        """Parse `option=value,option=value`. Raises UsageError for an unknown option or value."""
         options: dict[str, str] = {}
-        for each in text.split(",") if text else ():
-            name, equals, value = each.partition("=")
+        for option in text.split(",") if text else ():
+            name, equals, value = option.partition("=")
             allowed = kind.OPTIONS.get(name)
             if allowed is None:
                 has = f"; it has: {', '.join(kind.OPTIONS)}" if kind.OPTIONS else " at all"
@@ -40,20 +43,22 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """What stands in tables and results, and can be parsed again."""
+        """The variant in tables and results, as `parse_variant` reads it."""
         given = ",".join(f"{name}={value}" for name, value in self.options.items())
         return f"{self.kind.name}:{given}" if given else self.kind.name
 
     def claims(self, engine: Engine) -> frozenset[Property]:
-        """What it claims there."""
+        """Return the properties that it claims on this engine."""
         claimed = self.kind.claims(self.options)
         if not engine.isolates:
             return claimed - NEEDS_ISOLATION
         return claimed - NEEDS_BOUNDS if engine.gaps else claimed
 
     def open(self, engine: Engine, place: str | Path | None = None, **arguments: Any) -> BaseRunner:
-        """The runner with its katas in this place (None: a temporary one), which are closed with it; the
-        arguments are BaseRunner's. Raises what these two raise.
+        """Open the runner and its katas; closing the runner closes both.
+
+        `place` None is a temporary one. `arguments` are those of BaseRunner. Raises what
+        `open_katas` and BaseRunner raise.
         """
         katas = self.kind.open_katas(engine, place, **self.options)
         try:

@@ -84,9 +84,7 @@ def test_docker_is_taken_when_asked_for_and_by_itself(
 def test_an_unknown_name_is_refused() -> None:
     refused = refusal("podman")
     assert isinstance(refused, UsageError)
-    assert (
-        str(refused) == "there is no engine podman; take one of: auto, docker, local, local-plain"
-    )
+    assert str(refused) == "there is no engine podman; there are: auto, docker, local, local-plain"
 
 
 @pytest.mark.parametrize(

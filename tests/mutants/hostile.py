@@ -481,7 +481,7 @@ DIES = (
         [
             Change(
                 "runners/seed.py",
-                "stat.S_ISDIR(sent[each].mode) and self.listing.kind(each) != NOTHING",
+                "stat.S_ISDIR(sent[name].mode) and self.listing.kind(name) != NOTHING",
                 "False",
             )
         ],

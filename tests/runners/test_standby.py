@@ -609,5 +609,5 @@ def test_where_it_cannot_be_listed_the_whole_tree_comes_back(
 def test_a_head_start_is_for_a_pipe_both_ways() -> None:
     """Else there is nothing to be had from it."""
     for options in ("standby=seeded,pipe=one-way", "standby=warm,granularity=avatar"):
-        with pytest.raises(UsageError, match="a head start is for pipe=two-way"):
+        with pytest.raises(UsageError, match="standby needs pipe=two-way"):
             runners.parse_variant(f"{NAME}:{options}")
