@@ -108,27 +108,27 @@ def test_several_sentences_for_one_metric() -> None:
             '[tmp.full]\nspeed = "at most 2"',
             "tmp.full.speed: there is no metric speed; there are: seconds",
         ),
-        ('[tmp.full]\nseconds = "fast"', "tmp.full.seconds: 'fast' is no budget; write it as"),
-        ('[tmp.full]\nseconds = "at most 2 s"', "is no budget"),
-        ('[tmp.full]\nseconds = "at most 2"', "a time alone says more of the machine"),
-        ('[tmp.full]\nseconds = "exactly 2 times bare-make"', "nothing is exactly so many times"),
-        ('[tmp.full]\nseconds = "at most 0 times bare-make"', "never kept to"),
-        ('[tmp.full]\nseconds = "at most 1/0 of bare-make"', "1/0 is no number"),
-        ('[tmp.full]\nseconds = "at most 5 % times bare-make"', "is no budget"),
-        ('[tmp.full]\nseconds = "at most 5 above bare-make"', "is no budget"),
-        ('[tmp.full]\nbytes_in = "at most 5 %"', "is no budget"),
+        ('[tmp.full]\nseconds = "fast"', "tmp.full.seconds: 'fast' is not a budget; write it as"),
+        ('[tmp.full]\nseconds = "at most 2 s"', "is not a budget"),
+        ('[tmp.full]\nseconds = "at most 2"', "a time alone depends on the machine"),
+        ('[tmp.full]\nseconds = "exactly 2 times bare-make"', "a measured ratio is never exact"),
+        ('[tmp.full]\nseconds = "at most 0 times bare-make"', "can never be kept"),
+        ('[tmp.full]\nseconds = "at most 1/0 of bare-make"', "1/0 is not a number"),
+        ('[tmp.full]\nseconds = "at most 5 % times bare-make"', "is not a budget"),
+        ('[tmp.full]\nseconds = "at most 5 above bare-make"', "is not a budget"),
+        ('[tmp.full]\nbytes_in = "at most 5 %"', "is not a budget"),
         ('[tmp.full]\nseconds = "at most 2 times tmp"', "with itself"),
         ('[tmp.full]\nseconds = "at most 2 times full"', "with itself"),
         ('[bare-make.full]\nseconds = "at most 5 % above the baseline"', "no ratio to itself"),
         (
             '[tmp.full]\nrecompiled = "at most 1.5 kB"',
-            "recompiled is a number, not a size: leave kB out",
+            "recompiled is a number, not a size; leave out kB",
         ),
-        ("[tmp.full]\nseconds = 2", "2 is no sentence"),
-        ("tmp = 2", "headings are [RUNNER.SCENARIO]"),
-        ('[tmp]\nfull = "at most 2"', "headings are [RUNNER.SCENARIO]"),
-        ("", "there is no budget in it"),
-        ("[tmp.full]", "there is no budget in it"),
+        ("[tmp.full]\nseconds = 2", "2 is not a sentence"),
+        ("tmp = 2", "write a heading [RUNNER.SCENARIO]"),
+        ('[tmp]\nfull = "at most 2"', "write a heading [RUNNER.SCENARIO]"),
+        ("", "there is no budget"),
+        ("[tmp.full]", "there is no budget"),
     ],
 )
 def test_what_is_no_budget_is_refused_with_its_key(text: str, said: str) -> None:
@@ -153,7 +153,7 @@ def test_budgets_that_no_result_can_keep_to_are_refused(text: str) -> None:
 
 
 def test_a_bound_that_is_set_twice_is_refused() -> None:
-    assert "bound the same; keep one" in refused(
+    assert "bound the same figure; keep one" in refused(
         '[tmp.full]\nrecompiled = ["at most 3", "at most 4"]'
     )
 
@@ -176,10 +176,10 @@ def test_a_file_that_is_no_toml_is_refused_with_the_line(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         read_budgets(path)
     path.write_text("[tmp.full]\nseconds =\n")
-    with pytest.raises(UsageError, match=r"budgets\.toml: this is no TOML: .*line 2"):
+    with pytest.raises(UsageError, match=r"budgets\.toml is not valid TOML: .*line 2"):
         read_budgets(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="this is no TOML"):
+    with pytest.raises(UsageError, match="is not valid TOML"):
         read_budgets(path)
 
 

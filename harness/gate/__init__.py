@@ -1,4 +1,4 @@
-"""The gate: samples and budgets to one verdict. Pure; every view of it is in harness.report."""
+"""The gate: judges samples by budgets, without I/O. `harness.report` shows its verdict."""
 
 from __future__ import annotations
 
@@ -42,22 +42,24 @@ __all__ = [
 ]
 
 HOPELESS = 2 * stats.LOOKS[-1]
-"""Where it would take more blocks than this, the machine is too noisy."""
+"""If more blocks than this would be needed, the machine counts as too noisy."""
 
 COMPLETED = "completed and right"
 
 
 def judge(evidence: Evidence, budgets: Sequence[Budget]) -> Verdict:
-    """The verdict. Raises UsageError, with the place, for a budget that names an arm, a scenario or a metric
-    that was not measured, and where one block is all there is.
+    """Judge the evidence by the budgets.
+
+    Raises UsageError, with the place, for a budget of an arm, a scenario or a metric that was not
+    measured, or that has only one block.
     """
     check_budgets(evidence, budgets)
     noise = tuple(_noise(evidence, budgets))
     rulings = (
-        *(_completed(evidence, *each) for each in _headings(budgets)),
+        *(_completed(evidence, *heading) for heading in _headings(budgets)),
         *(
-            _explain(each) if isinstance(each, _Ratio) else each
-            for each in _decide(evidence, budgets)
+            _explain(decided) if isinstance(decided, _Ratio) else decided
+            for decided in _decide(evidence, budgets)
         ),
     )
     return Verdict(rulings, noise, (*evidence.remarks, *_unfair(noise)), evidence.facts)
@@ -70,12 +72,14 @@ def settled(
     against: str | None = None,
     most: int = stats.LOOKS[-1],
 ) -> bool:
-    """Whether more blocks would change nothing, since no budget is inconclusive; or there are `most` of them.
+    """Whether no budget is inconclusive any more, or `most` blocks have been played.
 
-    To be asked after each block. It looks only after as many blocks of the scenario that is played most as
-    stats.LOOKS says, so that asking again and again costs no confidence.
+    Ask after each block. It judges only when the scenario with the most blocks has a number of
+    blocks in stats.LOOKS, so that asking often costs no confidence.
     """
-    played = Counter(each.scenario for each in {each.block: each for each in samples}.values())
+    played = Counter(
+        sample.scenario for sample in {sample.block: sample for sample in samples}.values()
+    )
     scenario, blocks = played.most_common(1)[0]
     if blocks >= most:
         return True
@@ -84,26 +88,26 @@ def settled(
     evidence = Evidence([samples], against=against)
     try:
         return VerdictState.INCONCLUSIVE not in states(evidence, budgets)
-    except UsageError:  # an arm that has not had its turn yet
+    except UsageError:  # some arm has not had its turn yet
         return False
 
 
 def states(evidence: Evidence, budgets: Sequence[Budget]) -> list[VerdictState]:
-    """What becomes of each budget, and nothing that explains it. Raises what `judge` raises."""
+    """Return the state of each budget without an explanation. Raises what `judge` raises."""
     check_budgets(evidence, budgets)
-    return [each.state for each in _decide(evidence, budgets)]
+    return [decided.state for decided in _decide(evidence, budgets)]
 
 
 def early_stop(
     budgets: Sequence[Budget], *, against: str | None = None, most: int = stats.LOOKS[-1]
 ) -> Callable[[Samples], bool]:
-    """What a comparison asks after each block."""
+    """Return the function that a comparison asks after each block whether to stop."""
     return lambda samples: settled(samples, budgets, against=against, most=most)
 
 
 @dataclass(frozen=True)
 class _Ratio:
-    """A budget that takes an interval, decided but not yet explained."""
+    """A budget that needs an interval, decided but not yet explained."""
 
     budget: Budget
     figures: Figures
@@ -117,47 +121,54 @@ class _Ratio:
 
 
 def _headings(budgets: Sequence[Budget]) -> Iterable[tuple[str, str]]:
-    return dict.fromkeys((each.runner, each.scenario) for each in budgets)
+    return dict.fromkeys((budget.runner, budget.scenario) for budget in budgets)
 
 
 def _decide(evidence: Evidence, budgets: Sequence[Budget]) -> Iterator[_Ratio | Ruling]:
     confidence = stats.share(intervals(budgets))
-    for each in budgets:
-        yield _ratio(evidence, each, confidence) if each.noisy else _counted(evidence, each)
+    for budget in budgets:
+        yield _ratio(evidence, budget, confidence) if budget.noisy else _counted(evidence, budget)
 
 
 def _completed(evidence: Evidence, runner: str, scenario: str) -> Ruling:
     samples = events(evidence, runner, scenario)
-    failed = [each for each in samples if each.outcome != "completed" or each.right is False]
+    failed = [
+        sample for sample in samples if sample.outcome != "completed" or sample.right is False
+    ]
     says = f"all {len(samples)} test events"
     if failed:
         first = failed[0]
         how = first.outcome.replace("_", " ") if first.outcome != "completed" else "a wrong answer"
         why = f": {first.reason}" if first.reason else ""
-        says = f"{len(failed)} of {len(samples)} did not, the first in block {first.block + 1}: {how}{why}"
+        says = (
+            f"{len(failed)} of {len(samples)} test events failed, the first one in block "
+            f"{first.block + 1}: {how}{why}"
+        )
     state = VerdictState.REGRESSED if failed else VerdictState.PASSED
     return Ruling(runner, scenario, "test events", COMPLETED, state, says, len(samples))
 
 
 def _counted(evidence: Evidence, budget: Budget) -> Ruling:
-    """What no noise reaches: every sample keeps to it, or it is broken."""
+    """Judge a counter, which has no noise: every single sample must keep to the budget."""
     if untold(evidence, budget):
         return _ruling(
             budget,
             VerdictState.PASSED,
-            "not counted on either side: the build makes no object files",
+            "not counted on either side: this build makes no object files",
             0,
         )
     counted = counts(evidence, budget)
     bound = budget.amount
     if budget.than is not None:
         bound *= (max if budget.sense is Sense.AT_MOST else min)(others(evidence, budget))
-    broken = [(block, found) for block, found in counted if not _keeps(found, budget.sense, bound)]
-    least, most = min(found for _, found in counted), max(found for _, found in counted)
+    broken = [
+        (block, figure) for block, figure in counted if not _keeps(figure, budget.sense, bound)
+    ]
+    least, most = min(figure for _, figure in counted), max(figure for _, figure in counted)
     says = f"{least:g} in {len(counted)} blocks" if least == most else f"{least:g} to {most:g}"
     if broken:
-        block, found = broken[0]
-        says = f"{found:g} in block {block + 1}, not {budget.sense} {bound:g}"
+        block, figure = broken[0]
+        says = f"{figure:g} in block {block + 1}, not {budget.sense} {bound:g}"
         says += f"; broken in {len(broken)} of {len(counted)} blocks"
     return _ruling(
         budget, VerdictState.REGRESSED if broken else VerdictState.PASSED, says, len(counted)
@@ -168,43 +179,49 @@ def _ruling(budget: Budget, state: VerdictState, says: str, blocks: int) -> Ruli
     return Ruling(budget.runner, budget.scenario, budget.metric, budget.text, state, says, blocks)
 
 
-def _keeps(found: float, sense: Sense, bound: float) -> bool:
+def _keeps(figure: float, sense: Sense, bound: float) -> bool:
     if sense is Sense.EXACTLY:
-        return found == bound
-    return found <= bound if sense is Sense.AT_MOST else found >= bound
+        return figure == bound
+    return figure <= bound if sense is Sense.AT_MOST else figure >= bound
 
 
 def _ratio(evidence: Evidence, budget: Budget, confidence: float) -> _Ratio:
-    found = figures(evidence, budget)
-    if found.blocks < 2:
-        raise UsageError(f"{budget.place}: {_too_few(evidence, budget, found)}")
-    measure = stats.paired if found.paired else stats.unpaired
-    return _Ratio(budget, found, measure(found.one, found.other, confidence))
+    compared = figures(evidence, budget)
+    if compared.blocks < 2:
+        raise UsageError(f"{budget.place}: {_too_few(evidence, budget, compared)}")
+    measure = stats.paired if compared.paired else stats.unpaired
+    return _Ratio(budget, compared, measure(compared.one, compared.other, confidence))
 
 
-def _too_few(evidence: Evidence, budget: Budget, found: Figures) -> str:
-    """What cannot be compared, and what to do about it."""
+def _too_few(evidence: Evidence, budget: Budget, compared: Figures) -> str:
+    """Say which side has too few figures, and what to do about it."""
     sides = {
-        (budget.runner, budget.scenario): found.one,
-        compared_with(evidence, budget): found.other,
+        (budget.runner, budget.scenario): compared.one,
+        compared_with(evidence, budget): compared.other,
     }
-    (runner, scenario), figures = min(sides.items(), key=lambda each: len(each[1]))
+    (runner, scenario), figures = min(sides.items(), key=lambda side: len(side[1]))
     what = f"{budget.metric} of {runner} ({scenario})"
     if not figures:
-        return f"{what} was not measured in any block that completed; leave it out, or compare with another"
-    return f"{what} was measured in one block alone, which does not tell noise from a change; measure more of them"
+        return (
+            f"{what} was not measured in any completed block; leave this budget out, or compare "
+            "with something else"
+        )
+    return (
+        f"{what} was measured in only one block, which cannot tell noise from a change; measure "
+        "more blocks"
+    )
 
 
-def _explain(found: _Ratio) -> Ruling:
-    budget, interval, paired = found.budget, found.interval, found.figures.paired
-    one, other = found.figures.one, found.figures.other
+def _explain(ratio: _Ratio) -> Ruling:
+    budget, interval, paired = ratio.budget, ratio.interval, ratio.figures.paired
+    one, other = ratio.figures.one, ratio.figures.other
     ratios = [a / b for a, b in zip(one, other, strict=True)] if paired else one
     ruling = Ruling(
         budget.runner,
         budget.scenario,
         budget.metric,
         budget.text,
-        found.state,
+        ratio.state,
         _range(interval),
         interval.blocks,
         interval=interval,
@@ -213,7 +230,7 @@ def _explain(found: _Ratio) -> Ruling:
         outliers=len(stats.outliers(ratios)),
         warm_up=stats.warm_up(one),
     )
-    if found.state is not VerdictState.INCONCLUSIVE:
+    if ratio.state is not VerdictState.INCONCLUSIVE:
         return ruling
     few = not paired and budget.than in SCENARIOS and len(other) < len(one)
     return _advise(ruling, interval, f"{budget.than} blocks" if few else "blocks")
@@ -221,30 +238,34 @@ def _explain(found: _Ratio) -> Ruling:
 
 def _range(interval: Interval) -> str:
     if math.isinf(interval.high):
-        return f"{interval.estimate:.3g}, of {interval.blocks} blocks, which are too few for an interval"
-    return f"{interval.estimate:.3g} ({interval.low:.3g} to {interval.high:.3g}) in {interval.blocks} blocks"
+        return f"{interval.estimate:.3g} in {interval.blocks} blocks, too few for an interval"
+    return (
+        f"{interval.estimate:.3g} ({interval.low:.3g} to {interval.high:.3g}) "
+        f"in {interval.blocks} blocks"
+    )
 
 
 def _advise(ruling: Ruling, interval: Interval, blocks: str) -> Ruling:
-    """Say what would settle it; `blocks` is the word for those that are too few."""
+    """Say what would settle the budget; `blocks` is the word for the blocks that are too few."""
     needed = interval.blocks_to_settle(ruling.limit or 1.0)
     if needed is None:
-        advice = "it lies at its limit, where no number of blocks decides"
+        advice = "it lies at the limit, so no number of blocks can decide"
     elif needed <= HOPELESS:
         advice = f"{needed - ruling.blocks} more {blocks}, {needed} in all, should settle it"
     elif ruling.scatter is None:
-        advice = f"it would take some {needed} blocks, so near to its limit does it lie"
+        advice = f"it lies so near the limit that some {needed} blocks would be needed"
     else:
         bearable = math.expm1(math.log(ruling.scatter) * math.sqrt(HOPELESS / needed))
         advice = (
-            f"too noisy, or too near to its limit: from block to block it differs by {ruling.scatter - 1:.0%}, "
-            f"where {bearable:.1%} would settle it in {HOPELESS} blocks"
+            f"too noisy, or too near the limit: it varies by {ruling.scatter - 1:.0%} from block "
+            "to "
+            f"block; with {bearable:.1%}, {HOPELESS} blocks would settle it"
         )
     return replace(ruling, says=f"{ruling.says}; {advice}", to_settle=needed)
 
 
 def _noise(evidence: Evidence, budgets: Sequence[Budget]) -> Iterator[Noise]:
-    """The A/A pairs, in the scenarios that there are budgets for."""
+    """Yield what the A/A pairs show, in the scenarios of the budgets."""
     pairs = [each for each in measured_arms(evidence.runs) if each.endswith(AGAIN)]
     for again in pairs:
         runner = again.removesuffix(AGAIN)
@@ -262,9 +283,10 @@ def _noise(evidence: Evidence, budgets: Sequence[Budget]) -> Iterator[Noise]:
 
 
 def _unfair(noise: Iterable[Noise]) -> Iterator[str]:
-    for each in noise:
-        if not each.interval.low <= 1 <= each.interval.high:
+    for pair in noise:
+        if not pair.interval.low <= 1 <= pair.interval.high:
             yield (
-                f"{each.runner} differs from itself by {abs(each.interval.estimate - 1):.1%} ({each.scenario}): "
-                "something else than the runner is measured; trust no ratio that is as near to its limit"
+                f"{pair.runner} differs from itself by {abs(pair.interval.estimate - 1):.1%} "
+                f"({pair.scenario}), so something other than the runner was measured; trust no "
+                "ratio that is as near to its limit"
             )

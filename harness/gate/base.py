@@ -1,4 +1,4 @@
-"""What a runner is compared with, side by side: another environment, a git revision, or a second runner."""
+"""What --against measures beside a runner: another environment, a revision, a second runner."""
 
 from __future__ import annotations
 
@@ -29,18 +29,22 @@ DISTRIBUTION = "tarpipe-harness"
 class Base:
     """The other side."""
 
-    arm: str  # its name in results
-    runner: str  # as the front door takes it
-    python: Path | None  # of its environment; None: of this one
+    arm: str
+    """Its name in results."""
+    runner: str
+    """As `harness.open_runner` takes it."""
+    python: Path | None
+    """The Python of its environment; None: it runs in this one."""
 
 
 def find_base(
     text: str, head: str, report: Callable[[str], None], *, folder: Path | None = None
 ) -> Base:
-    """What `--against text` means for the runner `head`: a virtual environment's folder, a runner's name, or a
-    revision of the git repository around `folder` (None: the current one).
+    """Find what `--against text` means for the runner `head`.
 
-    Raises UsageError for what is none of these, or cannot be installed, with git's or pip's own reason.
+    It may be the folder of a virtual environment, the name of a runner, or a revision of the git
+    repository around `folder` (None: the current folder). Raises UsageError if it is none of these
+    or cannot be installed, with the reason that git or pip gives.
     """
     python = Path(text) / "bin" / "python"
     if python.exists():
@@ -49,29 +53,31 @@ def find_base(
         label = runners.parse_variant(text).label
         if label == head:
             raise UsageError(
-                f"--against {text} is the runner itself; to see the noise, give compare --aa"
+                f"--against {text} is the runner itself; to see the noise, use harness compare --aa"
             )
         return Base(label, label, None)
     try:
         revision = Revision.find(text, folder)
     except GitError as error:
         raise UsageError(
-            f"--against {text} is no folder of a virtual environment, no runner ({', '.join(runners.runner_names())}) "
-            f"and no git revision here: {error}"
+            f"--against {text} is not the folder of a virtual environment, not a runner "
+            f"({', '.join(runners.runner_names())}) and not a git revision here: {error}"
         ) from error
     return Base(f"{head}@{text}", head, _environment(revision, report))
 
 
 def _environment(revision: Revision, report: Callable[[str], None]) -> Path:
-    """The Python of an environment with that revision installed, made once and kept in the user's cache."""
+    """Return the Python of an environment with this revision, made once in the user's cache."""
     cache = platformdirs.user_cache_path("harness") / "revisions"
     cache.mkdir(parents=True, exist_ok=True)
     home = cache / f"{revision.label}-python{sys.version_info.major}.{sys.version_info.minor}"
-    with (cache / "lock").open("w") as lock:  # two gates at once make it once
+    with (cache / "lock").open("w") as lock:  # two gates at once make it only once
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "complete").exists():
             report(
-                f"installing {revision.name} ({revision.commit[:12]}) into {home}, which takes half a minute the first time"
+                f"installing {revision.name} ({revision.commit[:12]}) into {home}; this takes "
+                "half a "
+                "minute, and only the first time"
             )
             remove_tree(home)
             try:
@@ -88,11 +94,12 @@ def _install(revision: Revision, home: Path) -> None:
         try:
             project = revision.check_out(folder)
         except GitError as error:
-            raise UsageError(f"{revision} cannot be had: {error}") from error
+            raise UsageError(f"{revision} cannot be checked out: {error}") from error
         if project is None:
             raise UsageError(
-                f"{revision} is no Python project: there is neither a pyproject.toml nor a setup.py in the folder of this "
-                "project, nor above it"
+                f"{revision} is not a Python project: neither the folder of this project nor one "
+                "above "
+                "it has a pyproject.toml or a setup.py"
             )
         wanted = (
             [str(project)] if _name(project) == DISTRIBUTION else [str(project), _this_harness()]
@@ -127,7 +134,7 @@ def _install(revision: Revision, home: Path) -> None:
 
 
 def _name(project: Path) -> str:
-    """What the project is called, as packages are compared (PEP 503); empty where another file than pyproject.toml says it."""
+    """Return the project's normalized name (PEP 503); empty if pyproject.toml does not have it."""
     try:
         table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
         return re.sub(r"[-_.]+", "-", str(table["project"]["name"])).lower()
@@ -136,7 +143,7 @@ def _name(project: Path) -> str:
 
 
 def _this_harness() -> str:
-    """What pip takes for the harness that runs: its checkout, or its version where it was installed from a wheel."""
+    """Return what makes pip install the running harness: its checkout, or its version."""
     top = fixture("trees").parent.parent
     return (
         str(top)

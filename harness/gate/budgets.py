@@ -1,15 +1,16 @@
-"""Budgets: what a result must keep to, in TOML that reads as a sentence.
+"""Budgets: what a result must keep to, in TOML whose values read as sentences.
 
     [katas-data-container.incremental]
-    seconds = ["at most 1.4 times katas-volume", "at most 1/10 of full", "at most 5 % above the baseline"]
+    seconds = ["at most 1.4 times katas-volume", "at most 5 % above the baseline"]
+    answered_seconds = "at most 1/10 of full"
     recompiled = "exactly 1"
     mtimes_changed = "exactly 0"
     memory = "at most 60 MB"
 
-A heading names a runner and a scenario, a key one of METRICS, and each sentence a bound: `exactly`, `at most` or
-`at least`, a number, and what it is compared with: another runner in the same scenario, another scenario of the
-same runner, or the baseline. That the runner's test events all completed, and gave the right answer where it is
-known, is part of every heading and need not be said.
+A heading names a runner and a scenario, a key names one of METRICS, and each sentence sets a bound:
+`exactly`, `at most` or `at least`, a number, and what to compare with: another runner in the same
+scenario, another scenario of the same runner, or the baseline. Every heading also demands, without
+saying so, that all the runner's test events completed, with the right answer where it is known.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ TIMES = (
     *("seconds", "answered_seconds", "processor_seconds", "harness_seconds"),
     *(f"phase_{kind}" for kind in PHASES),
 )
-"""Metrics that say more of the machine than of the runner unless they are compared: by ratios, with an interval."""
+"""Metrics that depend on the machine: they are only compared, by ratios with an interval."""
 
 COUNTERS = (
     "recompiled",
@@ -46,31 +47,33 @@ COUNTERS = (
     "disk_extra",
     "disk_history",
 )
-"""Metrics that no noise reaches: every single sample must keep to them."""
+"""Metrics without noise: every single sample must keep to the budget."""
 
 METRICS = (*TIMES, *COUNTERS, "memory")
-"""The memory may be bounded on its own, as counters are, and compared with an interval, as times are."""
+"""Memory may have a bound of its own, like a counter, and be compared by intervals, like a time."""
 
 _SIZES = ("bytes_", "tree_bytes", "disk_", "memory")
-"""What the metrics that are sizes, in bytes, begin with."""
+"""Prefixes of the metrics that are sizes in bytes."""
 
 BASELINE = "baseline"
 
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 GRAMMAR = re.compile(
-    r"(?P<sense>exactly|at most|at least) (?P<amount>\d+(?:\.\d+)?(?:/\d+)?)(?: ?(?P<unit>%|[a-zA-Z]?B))?"
+    r"(?P<sense>exactly|at most|at least) (?P<amount>\d+(?:\.\d+)?(?:/\d+)?)"
+    r"(?: ?(?P<unit>%|[a-zA-Z]?B))?"
     r"(?: (?P<how>times|of|above) (?:the )?(?P<than>\S+))?"
 )
 
 HELP = (
-    "write it as 'exactly 1', 'at most 60 MB', 'at most 1.4 times katas-volume', 'at least 10 times incremental', "
+    "write it as 'exactly 1', 'at most 60 MB', 'at most 1.4 times katas-volume', 'at least 10 "
+    "times incremental', "
     "'at most 1/10 of full' or 'at most 5 % above the baseline'"
 )
 
 
 class Sense(StrEnum):
-    """Which side of the bound is kept to."""
+    """The side of the bound on which a figure must stay."""
 
     EXACTLY = "exactly"
     AT_MOST = "at most"
@@ -82,17 +85,25 @@ class Budget:
     """One sentence."""
 
     runner: str
+    """The name of the arm."""
     scenario: str
+    """One of SCENARIOS."""
     metric: str
+    """One of METRICS."""
     sense: Sense
-    amount: float  # in the metric's unit, or a factor where there is something to compare with
-    than: str | None  # a runner, a scenario or BASELINE; None: the amount stands alone
-    text: str  # the sentence as it was written
-    place: str  # where, for a message
+    """On which side of the amount the figure must stay."""
+    amount: float
+    """In the metric's unit; a factor if there is something to compare with."""
+    than: str | None
+    """What to compare with: a runner, a scenario or BASELINE; None: nothing."""
+    text: str
+    """The sentence as the user wrote it."""
+    place: str
+    """Where the user wrote it, for messages."""
 
     @property
     def noisy(self) -> bool:
-        """Whether it takes an interval to judge it."""
+        """Whether judging it needs an interval."""
         return self.than is not None and self.metric not in COUNTERS
 
     def __str__(self) -> str:
@@ -100,27 +111,27 @@ class Budget:
 
 
 def read_budgets(path: Path) -> tuple[Budget, ...]:
-    """The budgets of a file. Raises UsageError, with the line or the key, for one that cannot be kept to."""
+    """Read the budgets of a file. Raises UsageError, with the line or the key, for invalid ones."""
     try:
         with path.open("rb") as file:
             return parse_budgets(tomllib.load(file), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: this is no TOML: {error}") from error
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
 
 
 def parse_budgets(tables: dict[str, Any], source: str) -> tuple[Budget, ...]:
-    """The budgets of the tables of `source`. Raises UsageError, with the key."""
-    found = tuple(_budgets(tables, source))
-    if not found:
-        raise UsageError(f"{source}: there is no budget in it; {HELP}")
-    _check_contradictions(found)
-    return found
+    """Parse the budgets in the tables of `source`. Raises UsageError, with the key."""
+    budgets = tuple(_budgets(tables, source))
+    if not budgets:
+        raise UsageError(f"{source}: there is no budget; {HELP}")
+    _check_contradictions(budgets)
+    return budgets
 
 
 def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Budget:
-    """One sentence. Raises UsageError, with the place, where it is none or makes no sense."""
+    """Parse one sentence. Raises UsageError, with the place, if it is invalid or makes no sense."""
     if scenario not in SCENARIOS:
         raise UsageError(
             f"{place}: there is no scenario {scenario}; there are: {', '.join(SCENARIOS)}"
@@ -129,37 +140,35 @@ def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Bu
         raise UsageError(f"{place}: there is no metric {metric}; there are: {', '.join(METRICS)}")
     words = GRAMMAR.fullmatch(" ".join(text.split()))
     if words is None:
-        raise UsageError(f"{place}: {text!r} is no budget; {HELP}")
+        raise UsageError(f"{place}: {text!r} is not a budget; {HELP}")
     sense, unit, how, than = Sense(words["sense"]), words["unit"] or "", words["how"], words["than"]
     try:
         amount = float(Fraction(words["amount"]))
     except (ValueError, ZeroDivisionError):
-        raise UsageError(f"{place}: {words['amount']} is no number") from None
+        raise UsageError(f"{place}: {words['amount']} is not a number") from None
     if (
         (unit == "%") != (how == "above")
         or (how and unit not in ("", "%"))
         or unit not in (*_UNITS, "%")
     ):
-        raise UsageError(f"{place}: {text!r} is no budget; {HELP}")
+        raise UsageError(f"{place}: {text!r} is not a budget; {HELP}")
     if sense is Sense.EXACTLY and how:
-        raise UsageError(
-            f"{place}: nothing is exactly so many times as much: say at most or at least"
-        )
+        raise UsageError(f"{place}: a measured ratio is never exact; write at most or at least")
     if how is None and metric in TIMES:
         raise UsageError(
-            f"{place}: a time alone says more of the machine than of the runner: "
-            f"compare it, as in 'at most 1.4 times {FLOOR}'"
+            f"{place}: a time alone depends on the machine; compare it, as in "
+            f"'at most 1.4 times {FLOOR}'"
         )
     if how and (amount == 0 and unit != "%"):
-        raise UsageError(f"{place}: 0 times as much is never kept to")
+        raise UsageError(f"{place}: 0 times as much can never be kept")
     if than in (runner, scenario):
         raise UsageError(f"{place}: this compares {runner}, {scenario} with itself")
     if runner == FLOOR and than == BASELINE and metric in TIMES:
         raise UsageError(
-            f"{place}: {FLOOR} is what a baseline is compared by; it has no ratio to itself"
+            f"{place}: a baseline is compared by ratios to {FLOOR}, which has no ratio to itself"
         )
     if unit not in ("", "%") and not metric.startswith(_SIZES):
-        raise UsageError(f"{place}: {metric} is a number, not a size: leave {unit} out")
+        raise UsageError(f"{place}: {metric} is a number, not a size; leave out {unit}")
     amount = 1 + amount / 100 if unit == "%" else amount * _UNITS[unit]
     return Budget(runner, scenario, metric, sense, amount, than, " ".join(text.split()), place)
 
@@ -171,53 +180,56 @@ def _budgets(tables: dict[str, Any], source: str) -> Iterator[Budget]:
                 place = f"{source}: {runner}.{scenario}.{metric}"
                 for text in texts if isinstance(texts, list) else [texts]:
                     if not isinstance(text, str):
-                        raise UsageError(f"{place}: {text!r} is no sentence; {HELP}")
+                        raise UsageError(f"{place}: {text!r} is not a sentence; {HELP}")
                     yield budget(runner, scenario, metric, text, place)
 
 
 def _table(value: object, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(
-            f"{place}: headings are [RUNNER.SCENARIO], with a metric and its budget on each line"
+            f"{place}: write a heading [RUNNER.SCENARIO], then a metric and its budget on each line"
         )
     return value
 
 
-def _check_contradictions(found: Sequence[Budget]) -> None:
-    """Raise UsageError for budgets of which no result can keep to all, and for one bound that is set twice."""
+def _check_contradictions(budgets: Sequence[Budget]) -> None:
+    """Raise UsageError for budgets that contradict each other or set the same bound twice."""
     bounds: dict[tuple[str, ...], list[tuple[float, float, Budget]]] = {}
-    for each in found:
-        what, low, high = _bounds(each)
+    for budget in budgets:
+        what, low, high = _bounds(budget)
         for other_low, other_high, other in bounds.setdefault(what, []):
             if max(low, other_low) > min(high, other_high) * (1 + 1e-9):
                 raise UsageError(
-                    f"{each.place}: {each.text!r} contradicts {other.text!r} ({other.place})"
+                    f"{budget.place}: {budget.text!r} contradicts {other.text!r} ({other.place})"
                 )
             if (
-                each.sense is other.sense
-                and each.runner == other.runner
-                and each.scenario == other.scenario
+                budget.sense is other.sense
+                and budget.runner == other.runner
+                and budget.scenario == other.scenario
             ):
                 raise UsageError(
-                    f"{each.place}: {each.text!r} and {other.text!r} bound the same; keep one"
+                    f"{budget.place}: {budget.text!r} and {other.text!r} bound the same figure; "
+                    "keep one of them"
                 )
-        bounds[what].append((low, high, each))
+        bounds[what].append((low, high, budget))
 
 
-def _bounds(each: Budget) -> tuple[tuple[str, ...], float, float]:
-    """What is bounded, and between what: a ratio the one way round and the other is the same thing."""
+def _bounds(budget: Budget) -> tuple[tuple[str, ...], float, float]:
+    """Return what is bounded, and its bounds; a ratio and its inverse are the same thing."""
     infinity = float("inf")
-    low = 0.0 if each.sense is Sense.AT_MOST else each.amount
-    high = infinity if each.sense is Sense.AT_LEAST else each.amount
-    one = (each.runner, each.scenario)
-    if each.than is None or each.than == BASELINE:
-        return (*one, each.metric, each.than or ""), low, high
-    other = (each.runner, each.than) if each.than in SCENARIOS else (each.than, each.scenario)
+    low = 0.0 if budget.sense is Sense.AT_MOST else budget.amount
+    high = infinity if budget.sense is Sense.AT_LEAST else budget.amount
+    one = (budget.runner, budget.scenario)
+    if budget.than is None or budget.than == BASELINE:
+        return (*one, budget.metric, budget.than or ""), low, high
+    other = (
+        (budget.runner, budget.than) if budget.than in SCENARIOS else (budget.than, budget.scenario)
+    )
     if one < other:
-        return (*one, *other, each.metric), low, high
-    return (*other, *one, each.metric), 1 / high, infinity if low == 0 else 1 / low
+        return (*one, *other, budget.metric), low, high
+    return (*other, *one, budget.metric), 1 / high, infinity if low == 0 else 1 / low
 
 
-def intervals(found: Iterable[Budget]) -> int:
-    """How many of them take an interval, which share one confidence."""
-    return sum(each.noisy for each in found)
+def intervals(budgets: Iterable[Budget]) -> int:
+    """Count the budgets that need an interval; they share one confidence."""
+    return sum(budget.noisy for budget in budgets)

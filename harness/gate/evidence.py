@@ -1,4 +1,4 @@
-"""What there is to judge by, and the figures that a budget asks of it: pure."""
+"""What budgets are judged by, and the figures that each budget needs from it."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ Samples: TypeAlias = Sequence[Sample]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What there is to judge by."""
+    """What budgets are judged by."""
 
-    runs: Sequence[Samples]  # a run's samples each; blocks are paired within a run
-    baseline: Samples = ()  # of another run, long ago perhaps
-    against: str | None = (
-        None  # the arm that is the baseline, where it was measured in the same blocks
-    )
-    facts: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # of the first run, for whoever reads the verdict
-    remarks: Sequence[
-        str
-    ] = ()  # what a reader must know: a run that was cut short, an unlike machine
+    runs: Sequence[Samples]
+    """The samples of each run; blocks are paired within a run."""
+    baseline: Samples = ()
+    """The samples of the baseline, another run, perhaps an old one."""
+    against: str | None = None
+    """The arm that is the baseline, if it was measured in the same blocks."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The facts of the first run, for readers of the verdict."""
+    remarks: Sequence[str] = ()
+    """What a reader must know, such as a run that was cut short or an unlike machine."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What is to be compared. The figures of one block stand at the same place in both, if they are paired."""
+    """The figures of the two sides of a comparison."""
 
     one: Sequence[float]
+    """Those of the budget's own runner and scenario."""
     other: Sequence[float]
+    """Those of what it is compared with."""
     paired: bool
+    """Whether figures at the same place in both come from the same block."""
 
     @property
     def blocks(self) -> int:
@@ -48,16 +50,16 @@ class Figures:
 def check_budgets(evidence: Evidence, budgets: Iterable[Budget]) -> None:
     """Raise UsageError for a budget that this evidence cannot answer."""
     measured = measured_arms(evidence.runs)
-    for each in budgets:
-        if each.than == BASELINE and evidence.against is None:
-            _check_baseline(evidence, each)
-        _check_arm(measured, each.runner, each.scenario, each.place, "the result")
-        if each.than is not None:
-            _check_arm(measured, *compared_with(evidence, each), each.place, "the result")
+    for budget in budgets:
+        if budget.than == BASELINE and evidence.against is None:
+            _check_baseline(evidence, budget)
+        _check_arm(measured, budget.runner, budget.scenario, budget.place, "the result")
+        if budget.than is not None:
+            _check_arm(measured, *compared_with(evidence, budget), budget.place, "the result")
 
 
 def check_baseline_given(budget: Budget, *, given: bool) -> None:
-    """Raise UsageError for a budget of the baseline where none was given."""
+    """Raise UsageError for a budget that needs a baseline if there is none."""
     if budget.than == BASELINE and not given:
         raise UsageError(
             f"{budget.place}: there is no baseline; give --baseline RESULT or --against BASE"
@@ -82,16 +84,16 @@ def _check_arm(
 
 
 def measured_arms(runs: Iterable[Samples]) -> dict[str, set[str]]:
-    """The runners that were measured, and their scenarios."""
-    found: dict[str, set[str]] = {}
+    """Return the runners that were measured, each with its scenarios."""
+    scenarios: dict[str, set[str]] = {}
     for samples in runs:
-        for each in samples:
-            found.setdefault(each.runner, set()).add(each.scenario)
-    return found
+        for sample in samples:
+            scenarios.setdefault(sample.runner, set()).add(sample.scenario)
+    return scenarios
 
 
 def compared_with(evidence: Evidence, budget: Budget) -> tuple[str, str]:
-    """The runner and the scenario that a budget compares with."""
+    """Return the runner and the scenario that a budget compares with."""
     assert budget.than is not None
     if budget.than == BASELINE:
         return evidence.against or budget.runner, budget.scenario
@@ -101,17 +103,17 @@ def compared_with(evidence: Evidence, budget: Budget) -> tuple[str, str]:
 
 
 def events(evidence: Evidence, runner: str, scenario: str) -> list[Sample]:
-    """All of an arm, those that failed as well."""
-    return [each for samples in evidence.runs for each in _of(samples, runner, scenario)]
+    """Return all samples of an arm in a scenario, failed ones included."""
+    return [sample for samples in evidence.runs for sample in _of(samples, runner, scenario)]
 
 
 def counts(evidence: Evidence, budget: Budget) -> list[tuple[int, float]]:
-    """The metric in each block. Raises UsageError where it was never measured."""
+    """Return the metric in each block. Raises UsageError if it was never measured."""
     return _counts(events(evidence, budget.runner, budget.scenario), budget, budget.runner)
 
 
 def others(evidence: Evidence, budget: Budget) -> list[float]:
-    """The metric of what the budget compares with. Raises UsageError where it was never measured."""
+    """Return the metric of the other side. Raises UsageError if it was never measured."""
     runner, scenario = compared_with(evidence, budget)
     apart = budget.than == BASELINE and evidence.against is None
     samples = (
@@ -119,11 +121,11 @@ def others(evidence: Evidence, budget: Budget) -> list[float]:
         if apart
         else events(evidence, runner, scenario)
     )
-    return [found for _, found in _counts(samples, budget, runner)]
+    return [figure for _, figure in _counts(samples, budget, runner)]
 
 
 def untold(evidence: Evidence, budget: Budget) -> bool:
-    """Whether a comparison of files recompiled has none on either side: no object files tell of such a build."""
+    """Whether files recompiled were counted on neither side, because there are no object files."""
     if budget.metric != "recompiled" or budget.than is None:
         return False
     runner, scenario = compared_with(evidence, budget)
@@ -131,14 +133,14 @@ def untold(evidence: Evidence, budget: Budget) -> bool:
     if budget.than == BASELINE and evidence.against is None:
         theirs = list(_of(evidence.baseline, runner, scenario))
     both = (*events(evidence, budget.runner, budget.scenario), *theirs)
-    return all(each.recompiled is None for each in both)
+    return all(sample.recompiled is None for sample in both)
 
 
 def figures(evidence: Evidence, budget: Budget) -> Figures:
-    """What a budget compares, of the test events that completed."""
+    """Return the two sides that a budget compares, from the completed test events."""
     runner, scenario = compared_with(evidence, budget)
     if budget.than == BASELINE and evidence.against is None:
-        now = [each for samples in evidence.runs for each in _comparable(samples, budget)]
+        now = [figure for samples in evidence.runs for figure in _comparable(samples, budget)]
         return Figures(now, list(_comparable(evidence.baseline, budget)), paired=False)
     one: list[float] = []
     other: list[float] = []
@@ -147,45 +149,47 @@ def figures(evidence: Evidence, budget: Budget) -> Figures:
         mine = figures_by_block(samples, budget.runner, budget.scenario, budget.metric)
         theirs = figures_by_block(samples, runner, scenario, budget.metric)
         both = mine.keys() & theirs.keys()
-        one += [found for block, found in mine.items() if block in both or not paired]
-        other += [found for block, found in theirs.items() if block in both or not paired]
+        one += [figure for block, figure in mine.items() if block in both or not paired]
+        other += [figure for block, figure in theirs.items() if block in both or not paired]
     return Figures(one, other, paired)
 
 
 def figures_by_block(samples: Samples, runner: str, scenario: str, metric: str) -> dict[int, float]:
-    """The figures of an arm by block, of the test events that completed."""
+    """Return the figures of an arm by block, from the completed test events."""
     return {
-        each.block: found
-        for each in _of(samples, runner, scenario)
-        if each.outcome == "completed" and (found := _value(each, metric))
+        sample.block: figure
+        for sample in _of(samples, runner, scenario)
+        if sample.outcome == "completed" and (figure := _value(sample, metric))
     }
 
 
 def _comparable(samples: Samples, budget: Budget) -> Iterator[float]:
-    """Figures that mean the same on another day: times as ratios to the floor of their block."""
+    """Yield figures that mean the same on another day: times become ratios to the floor."""
     mine = figures_by_block(samples, budget.runner, budget.scenario, budget.metric)
     if budget.metric not in TIMES:
         yield from mine.values()
         return
     floor = figures_by_block(samples, FLOOR, budget.scenario, "seconds")
-    yield from (found / floor[block] for block, found in mine.items() if block in floor)
+    yield from (figure / floor[block] for block, figure in mine.items() if block in floor)
 
 
 def _counts(samples: Samples, budget: Budget, runner: str) -> list[tuple[int, float]]:
-    found = [
-        (each.block, one) for each in samples if (one := _value(each, budget.metric)) is not None
+    counted = [
+        (sample.block, figure)
+        for sample in samples
+        if (figure := _value(sample, budget.metric)) is not None
     ]
-    if not found:
+    if not counted:
         raise UsageError(f"{budget.place}: {budget.metric} of {runner} was not measured")
-    return found
+    return counted
 
 
 def _value(sample: Sample, metric: str) -> float | None:
     if metric.startswith("phase_"):
         return sample.phases.get(metric.removeprefix("phase_"))
-    found: float | None = getattr(sample, metric)
-    return found
+    figure: float | None = getattr(sample, metric)
+    return figure
 
 
 def _of(samples: Samples, runner: str, scenario: str) -> Iterator[Sample]:
-    return (each for each in samples if each.runner == runner and each.scenario == scenario)
+    return (sample for sample in samples if sample.runner == runner and sample.scenario == scenario)

@@ -1,4 +1,4 @@
-"""Many results over time: where a runner's level changed, rather than whether it passed a threshold. Pure."""
+"""Many results over time: where the level of a runner changed, rather than passed a threshold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.measure.stats import ChangePoint
 from harness.measure.trials.arms import FLOOR
 
 FEWEST = 5
-"""Fewer results have no level that could change."""
+"""With fewer results no change of level can be seen."""
 
 
 @dataclass(frozen=True)
@@ -21,46 +21,57 @@ class Point:
     """One result."""
 
     created: str
+    """When the run began, in ISO 8601."""
     file: str
-    ratio: float  # to bare make: the median of the blocks
+    """The path of the result file."""
+    ratio: float
+    """To bare make, the median of the blocks."""
 
 
 @dataclass(frozen=True)
 class History:
     """One runner in one scenario on one tree and engine, oldest first."""
 
-    subject: str  # tree, engine and storage driver
+    subject: str
+    """The tree, the engine and the storage driver."""
     runner: str
+    """The name of the arm."""
     scenario: str
+    """One of SCENARIOS."""
     points: tuple[Point, ...]
-    changes: tuple[ChangePoint, ...]  # `place` counts points
+    """One for each result."""
+    changes: tuple[ChangePoint, ...]
+    """The changes of level; `place` is an index of `points`."""
 
 
 def histories(recordings: Iterable[Recording], *, chance: float = 0.01) -> list[History]:
-    """A history for each runner and scenario that has points; changes are those that chance alone would show in one
-    series of a hundred (`chance`).
+    """Make a history for each runner and scenario that has points.
+
+    `chance` is the chance at which a series without a change would show one.
     """
     points: dict[tuple[str, str, str], list[Point]] = {}
-    for each in sorted(recordings, key=lambda each: str(each.facts.get("created", ""))):
-        for (runner, scenario), ratio in _ratios(each).items():
-            point = Point(str(each.facts.get("created", "")), str(each.path), ratio)
-            points.setdefault((_subject(each), runner, scenario), []).append(point)
+    for recording in sorted(
+        recordings, key=lambda recording: str(recording.facts.get("created", ""))
+    ):
+        for (runner, scenario), ratio in _ratios(recording).items():
+            point = Point(str(recording.facts.get("created", "")), str(recording.path), ratio)
+            points.setdefault((_subject(recording), runner, scenario), []).append(point)
     return [
-        History(*key, tuple(found), tuple(_changes(found, chance)))
-        for key, found in sorted(points.items())
+        History(*key, tuple(series), tuple(_changes(series, chance)))
+        for key, series in sorted(points.items())
     ]
 
 
 def _changes(points: Sequence[Point], chance: float) -> list[ChangePoint]:
     return (
-        stats.change_points([each.ratio for each in points], chance=chance)
+        stats.change_points([point.ratio for point in points], chance=chance)
         if len(points) >= FEWEST
         else []
     )
 
 
 def _ratios(recording: Recording) -> dict[tuple[str, str], float]:
-    found = {}
+    medians = {}
     for runner, scenarios in measured_arms([recording.samples]).items():
         for scenario in scenarios if runner != FLOOR else ():
             floor = figures_by_block(recording.samples, FLOOR, scenario, "seconds")
@@ -68,12 +79,12 @@ def _ratios(recording: Recording) -> dict[tuple[str, str], float]:
             if ratios := [
                 seconds / floor[block] for block, seconds in mine.items() if block in floor
             ]:
-                found[runner, scenario] = median(ratios)
-    return found
+                medians[runner, scenario] = median(ratios)
+    return medians
 
 
 def _subject(recording: Recording) -> str:
     engine = recording.facts["engine"]
     return ", ".join(
-        str(each) for each in (recording.facts["tree"], engine["engine"], engine["storage driver"])
+        str(part) for part in (recording.facts["tree"], engine["engine"], engine["storage driver"])
     )

@@ -1,4 +1,4 @@
-"""What a gate measures where there is no result yet: what its budgets name, and the base beside it."""
+"""What a gate measures if there is no result yet: what its budgets name, and the base beside it."""
 
 from __future__ import annotations
 
@@ -21,31 +21,38 @@ from harness.runners.variant import Variant
 
 @dataclass(frozen=True)
 class Wanted:
-    """Arms and scenarios."""
+    """The arms and scenarios to measure."""
 
     runners: tuple[Variant, ...]
+    """Without the floor and the base."""
     base: Base | None
+    """What --against names, if it was given."""
     scenarios: tuple[str, ...]
+    """In the order of SCENARIOS."""
 
     @classmethod
     def of(cls, budgets: Sequence[Budget], head: str, base: Base | None) -> Wanted:
-        """All that the budgets need. Raises UsageError for a runner that is not installed, and where the
-        baseline of another runner than `head` is asked for beside a base.
+        """Collect all that the budgets need.
+
+        Raises UsageError for a runner that is not installed, and for a budget that compares a
+        runner other than `head` with the baseline while there is a base.
         """
-        names = {head: ""} if base else {}  # and where each was asked for first
+        # Each name with the place that first asked for it, for messages.
+        names = {head: ""} if base else {}
         scenarios = set()
-        for each in budgets:
-            names.setdefault(each.runner, f"{each.place}: ")
-            scenarios.add(each.scenario)
-            if each.than in SCENARIOS:
-                scenarios.add(each.than)
-            elif each.than == BASELINE:
-                if base and each.runner != head:
+        for budget in budgets:
+            names.setdefault(budget.runner, f"{budget.place}: ")
+            scenarios.add(budget.scenario)
+            if budget.than in SCENARIOS:
+                scenarios.add(budget.than)
+            elif budget.than == BASELINE:
+                if base and budget.runner != head:
                     raise UsageError(
-                        f"{each.place}: --against is measured for {head} alone; give --runner {each.runner}"
+                        f"{budget.place}: --against measures only {head}; give --runner "
+                        f"{budget.runner}"
                     )
-            elif each.than is not None:
-                names.setdefault(each.than, f"{each.place}: ")
+            elif budget.than is not None:
+                names.setdefault(budget.than, f"{budget.place}: ")
         arms = [name for name in names if name != FLOOR and (base is None or name != base.arm)]
         kinds = []
         for name in arms:
@@ -55,28 +62,28 @@ class Wanted:
                 raise UsageError(f"{names[name]}{error}") from error
             if name != kinds[-1].label:
                 raise UsageError(
-                    f"{names[name]}this names the runner {name}; in results it is {kinds[-1].label}"
+                    f"{names[name]}results call the runner {name} {kinds[-1].label}; use that name"
                 )
-        return cls(tuple(kinds), base, tuple(each for each in SCENARIOS if each in scenarios))
+        return cls(tuple(kinds), base, tuple(name for name in SCENARIOS if name in scenarios))
 
     @property
     def apart(self) -> bool:
-        """Whether the base is another environment: then every runner plays in a child process."""
+        """Whether the base is another environment; then every runner plays in a child process."""
         return self.base is not None and self.base.python is not None
 
     def in_process(self) -> tuple[Variant, ...]:
-        """The runners of this process, a base of its own included."""
+        """Return the runners that play in this process, a base among them included."""
         if self.apart:
             return ()
         return (*self.runners, *([runners.parse_variant(self.base.runner)] if self.base else []))
 
     def beside(self, comparison: Comparison, engine: str) -> list[Callable[[], Arm]]:
-        """The runners that are children, each of its environment; `engine` is its name on the command line."""
+        """Return openers of the arms in child processes; `engine` is as on the command line."""
         if not self.apart:
             return []
         assert self.base is not None
         assert self.base.python is not None
-        sides = [(each.label, each.label, Path(sys.executable)) for each in self.runners]
+        sides = [(variant.label, variant.label, Path(sys.executable)) for variant in self.runners]
         sides.append((self.base.arm, self.base.runner, self.base.python))
         return [
             partial(
@@ -89,9 +96,9 @@ class Wanted:
         ]
 
     def facts(self, comparison: Comparison) -> dict[str, object]:
-        """The first line of the result."""
+        """Return the facts for the first line of the result file."""
         facts = comparison.facts()
         if self.apart:
             assert self.base is not None
-            facts["runners"] = [*(each.label for each in self.runners), self.base.arm]
+            facts["runners"] = [*(variant.label for variant in self.runners), self.base.arm]
         return {**facts, "against": self.base.arm if self.base else None}

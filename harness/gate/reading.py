@@ -1,4 +1,4 @@
-"""Result files to evidence: which results may be judged together, and what a reader must know of them."""
+"""Turns result files into evidence: which may be judged together, and what a reader must know."""
 
 from __future__ import annotations
 
@@ -12,31 +12,33 @@ from harness.measure.results import Recording, read_result
 from harness.measure.trials.sample import Sample
 
 SAME = ("tree", "command", "engine", "storage driver")
-"""What figures depend on so much that no ratio to bare make evens it out."""
+"""Facts that must be the same: no ratio to bare make evens out a difference."""
 
-NO_BASELINE = "it is no baseline for that"
+NO_BASELINE = "so it cannot be the baseline"
 
 LIKE = ("machine", "processors", "engine version", "kernel", "image", "tar")
-"""What such a ratio evens out in part: with a difference in these, a reader must be told."""
+"""Facts that may differ, since a ratio to bare make evens them out in part; readers are told."""
 
 
 def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evidence:
-    """The evidence of one or more results. Raises UsageError for a file that is no result, and for results
-    or a baseline that cannot be compared.
+    """Read the evidence of one or more results.
+
+    Raises UsageError for a file that is not a result, and for results or a baseline that cannot be
+    compared.
     """
-    recordings = [read_result(each) for each in results]
+    recordings = [read_result(path) for path in results]
     first, *rest = recordings
-    for each in recordings:
-        _refuse_mixture(each)
-    for number, each in enumerate(recordings):
-        if same := [other.path for other in recordings[:number] if other.facts == each.facts]:
+    for recording in recordings:
+        _refuse_mixture(recording)
+    for number, recording in enumerate(recordings):
+        if same := [other.path for other in recordings[:number] if other.facts == recording.facts]:
             raise UsageError(
-                f"{each.path} is the same run as {same[0]}, which must not count twice; leave one out"
+                f"{recording.path} is the same run as {same[0]}; leave one of them out"
             )
     remarks = []
-    for each in rest:
-        refuse_unlike(first, each, "they cannot be judged together")
-        remarks += _differences(first, each)
+    for recording in rest:
+        refuse_unlike(first, recording, "so they cannot be judged together")
+        remarks += _differences(first, recording)
     before: Sequence[Sample] = ()
     if baseline is not None:
         read = read_result(baseline)
@@ -44,17 +46,17 @@ def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evid
         if unlike := _differences(first, read):
             remarks += [
                 *unlike,
-                "so only ratios to bare make are compared, and those of an unlike machine",
+                "so only ratios to bare make are compared, across machines that differ",
             ]
         recordings.append(read)
         before = read.samples
     remarks += [
-        f"{each.path} was cut short: it is judged by what there is"
-        for each in recordings
-        if not each.complete
+        f"{recording.path} was cut short; it is judged by what it has"
+        for recording in recordings
+        if not recording.complete
     ]
     return Evidence(
-        [each.samples for each in recordings[: len(results)]],
+        [recording.samples for recording in recordings[: len(results)]],
         baseline=before,
         against=None if baseline else first.facts.get("against"),
         facts=first.facts,
@@ -63,28 +65,30 @@ def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evid
 
 
 def _refuse_mixture(recording: Recording) -> None:
-    """Raise UsageError for a result of `harness scale` or `harness load`, in which blocks are of several sizes."""
-    sizes = {(each.tree, each.avatars) for each in recording.samples}
+    """Raise UsageError for a result of `harness scale` or `harness load`: its blocks are unlike."""
+    sizes = {(sample.tree, sample.avatars) for sample in recording.samples}
     if len(sizes) > 1:
         raise UsageError(
-            f"{recording.path}: its blocks are of {len(sizes)} sizes of tree or numbers of avatars; "
-            "a gate judges results of one, as harness compare records them"
+            f"{recording.path} mixes {len(sizes)} sizes of tree or numbers of avatars; judge a "
+            "result "
+            "of harness compare"
         )
 
 
 def refuse_unlike(one: Recording, other: Recording, why: str) -> None:
-    """Raise UsageError where no figure of the one says anything about the other."""
+    """Raise UsageError if no figure of the one says anything about the other."""
     ours, theirs = _circumstances(one.facts), _circumstances(other.facts)
     for key in SAME:
         if ours[key] != theirs[key]:
             raise UsageError(
-                f"{other.path}: its {key} is {theirs[key]}, that of {one.path} is {ours[key]}: {why}; "
+                f"{other.path}: its {key} is {theirs[key]}, that of {one.path} is {ours[key]}, "
+                f"{why}; "
                 "measure both side by side, as with --against"
             )
 
 
 def _differences(one: Recording, other: Recording) -> list[str]:
-    """What differs, in words."""
+    """Say what differs."""
     ours, theirs = _circumstances(one.facts), _circumstances(other.facts)
     return [
         f"{other.path}: its {key} is {theirs[key]}, that of {one.path} is {ours[key]}"

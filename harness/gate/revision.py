@@ -1,5 +1,7 @@
-"""A revision of the git repository that somebody works in, taken as it is: of whatever owner, shallow, with the project in a
-folder of it, and a version that only the history tells.
+"""A revision of the git repository around a folder, whatever state the repository is in.
+
+It may belong to another user, be shallow, have the project in a sub-folder, and derive the
+project's version from its history.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT_FILES = ("pyproject.toml", "setup.py")
-"""What makes a folder one that pip installs."""
+"""Files that make a folder one that pip can install."""
 
 _TIED = (
     "DIR",
@@ -22,26 +24,31 @@ _TIED = (
     "COMMON_DIR",
     "PREFIX",
 )
-"""Variables that tie git to one repository: in a hook they are set."""
+"""GIT_ variables that tie git to one repository; git sets them in a hook."""
 
 
 class GitError(Exception):
-    """What git says, in one line."""
+    """Git failed; the message is what git says, in one line."""
 
 
 @dataclass(frozen=True)
 class Revision:
-    """One commit, and where in it the project is that somebody works on."""
+    """One commit, and where its project is."""
 
-    name: str  # as it was given
+    name: str
+    """As the user gave it."""
     commit: str
-    top: Path  # of the working tree
-    folder: str  # that it was given in, relative to the top; empty for the top itself
-    store: Path  # what git keeps, of all working trees
+    """The full object id."""
+    top: Path
+    """The top of the working tree."""
+    folder: str
+    """The folder that the user worked in, relative to the top; empty for the top itself."""
+    store: Path
+    """The git directory that all working trees share."""
 
     @classmethod
     def find(cls, name: str, folder: Path | None) -> Revision:
-        """The revision in the repository around `folder` (None: the current one). Raises GitError."""
+        """Find it in the repository around `folder` (None: the current folder). Raises GitError."""
         here = (folder or Path()).absolute()
         top = Path(_git(here, "rev-parse", "--show-toplevel"))
         store = here / _git(here, "rev-parse", "--git-common-dir")
@@ -53,7 +60,7 @@ class Revision:
 
     @property
     def label(self) -> str:
-        """A name for a folder."""
+        """A name for a folder of the cache."""
         parts = (self.top.name, *filter(None, self.folder.split("/")), self.commit[:12])
         return "-".join(parts)
 
@@ -61,10 +68,13 @@ class Revision:
         return f"{self.name} of {self.top / self.folder}"
 
     def check_out(self, target: Path) -> Path | None:
-        """Put the whole of it into an empty folder, as a repository with its history and tags; returns the project's folder
-        there, None where there is none. Raises GitError, and leaves the repository that it is of alone.
+        """Check it out into an empty folder, as a repository with its history and tags.
 
-        Not `git archive`, which leaves the history out; not `git clone`, which asks whose the other repository is.
+        Returns the project's folder there, None if there is none. Leaves the original repository
+        alone. Raises GitError.
+
+        `git archive` would leave out the history; `git clone` would refuse another user's
+        repository.
         """
         kind = _git(self.top, "rev-parse", "--show-object-format")
         _git(target, "init", "--quiet", "--template=", f"--object-format={kind}", apart=True)
@@ -82,17 +92,17 @@ class Revision:
         return self._project(target)
 
     def _project(self, tree: Path) -> Path | None:
-        """The folder that it was given in, or the nearest above that is a project; else the only one that there is."""
+        """Return the nearest project from the user's folder upwards, else the only one."""
         here = Path(self.folder)
-        for each in (here, *here.parents):
-            if _is_project(tree / each):
-                return tree / each
-        found = list(_projects(tree))
-        return found[0] if len(found) == 1 else None
+        for folder in (here, *here.parents):
+            if _is_project(tree / folder):
+                return tree / folder
+        projects = list(_projects(tree))
+        return projects[0] if len(projects) == 1 else None
 
 
 def environment() -> dict[str, str]:
-    """This process's, for programs that are to find the repository that they stand in."""
+    """Return this process's environment without the variables that tie git to one repository."""
     return {
         name: value for name, value in os.environ.items() if name.removeprefix("GIT_") not in _TIED
     }
@@ -100,9 +110,9 @@ def environment() -> dict[str, str]:
 
 def _projects(tree: Path) -> Iterator[Path]:
     for root, folders, _ in os.walk(tree):
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         if _is_project(Path(root)):
-            folders.clear()  # what is below belongs to it
+            folders.clear()  # what is below belongs to this project
             yield Path(root)
 
 
@@ -111,7 +121,7 @@ def _is_project(folder: Path) -> bool:
 
 
 def _git(folder: Path, *arguments: str, apart: bool = False) -> str:
-    """What git answers there; `apart`: whatever repository this process is tied to. Raises GitError."""
+    """Run git in the folder; `apart` drops this process's ties to a repository. Raises GitError."""
     try:
         done = subprocess.run(
             ["git", *arguments],
@@ -123,30 +133,34 @@ def _git(folder: Path, *arguments: str, apart: bool = False) -> str:
         )
     except FileNotFoundError as error:
         raise GitError(
-            f"{folder} is no folder" if not folder.is_dir() else "git is not installed"
+            f"{folder} is not a folder" if not folder.is_dir() else "git is not installed"
         ) from error
     except NotADirectoryError as error:
-        raise GitError(f"{folder} is no folder") from error
+        raise GitError(f"{folder} is not a folder") from error
     if done.returncode:
         raise GitError(_sentence(done.stderr.decode(errors="replace")))
     return os.fsdecode(done.stdout).strip("\n")
 
 
 def _why_not(folder: Path, name: str) -> str:
-    """What git says of what is no revision, and what to do."""
+    """Say why git does not find the revision, and what to do."""
     said = f"fatal: bad revision {name!r}"
     try:
-        _git(folder, "rev-parse", name, "--")  # which takes an option for what it is
+        _git(folder, "rev-parse", name, "--")  # git says what is wrong with an option, too
     except GitError as error:
         said = str(error)
     if _git(folder, "rev-parse", "--is-shallow-repository") == "true":
-        return f"{said}; this clone is shallow: git fetch --unshallow (fetch-depth: 0 for actions/checkout)"
+        return (
+            f"{said}; this clone is shallow, run git fetch --unshallow (fetch-depth: 0 for "
+            "actions/checkout)"
+        )
     return said
 
 
 def _whoever_owns_it() -> Mapping[str, str]:
-    """Settings by which git reads another user's repository (git-config(1), safe.directory): nothing of it is run by that, and
-    who asks for one of its versions runs that anyway.
+    """Return variables that let git read another user's repository (git-config(1), safe.directory).
+
+    Reading runs nothing from it, and the user has asked to install it anyway.
     """
     count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
     return {
@@ -157,8 +171,8 @@ def _whoever_owns_it() -> Mapping[str, str]:
 
 
 def _sentence(said: str) -> str:
-    lines = [each for each in said.splitlines() if not each.startswith(("hint:", "warning:"))]
+    lines = [line for line in said.splitlines() if not line.startswith(("hint:", "warning:"))]
     fatal = next(
-        (place for place, each in enumerate(lines) if each.startswith(("fatal:", "error:"))), 0
+        (place for place, line in enumerate(lines) if line.startswith(("fatal:", "error:"))), 0
     )
     return " ".join(" ".join(lines[fatal:]).split()) or "it does not say why"

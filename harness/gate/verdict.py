@@ -1,4 +1,4 @@
-"""The one verdict, of which everything that is shown or written is a view: values."""
+"""The verdict of a gate, as a value; everything shown or written is a view of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from harness.measure.stats import Interval, VerdictState
 
 EXIT = {VerdictState.PASSED: 0, VerdictState.REGRESSED: 1, VerdictState.INCONCLUSIVE: 3}
-"""Exit statuses of `harness gate`; 2 is what cannot be judged."""
+"""Exit statuses of `harness gate`; 2 means that it could not judge."""
 
 
 @dataclass(frozen=True)
@@ -17,18 +17,31 @@ class Ruling:
     """The verdict on one budget."""
 
     runner: str
+    """The name of the arm."""
     scenario: str
+    """One of SCENARIOS."""
     metric: str
-    budget: str  # the sentence
+    """One of METRICS, or "test events"."""
+    budget: str
+    """The sentence."""
     state: VerdictState
-    says: str  # what was found, in one line
+    """The verdict."""
+    says: str
+    """What was found, in one line."""
     blocks: int
-    interval: Interval | None = None  # of the ratio; None for what no noise reaches
-    limit: float | None = None  # of the ratio
-    to_settle: int | None = None  # blocks in all, where it is inconclusive
-    scatter: float | None = None  # of the ratio from block to block, as a factor
-    outliers: int = 0  # blocks; they are part of the interval
-    warm_up: int = 0  # first blocks that were unlike the rest; so are these
+    """How many blocks were judged."""
+    interval: Interval | None = None
+    """The interval of the ratio; None for a counter, which has no noise."""
+    limit: float | None = None
+    """The limit of the ratio."""
+    to_settle: int | None = None
+    """Blocks in all that should settle an inconclusive budget."""
+    scatter: float | None = None
+    """How the ratio varies from block to block, as a factor above 1."""
+    outliers: int = 0
+    """Blocks that lie far from the rest; the interval includes them."""
+    warm_up: int = 0
+    """First blocks that differ from the rest; the interval includes them."""
 
     @property
     def name(self) -> str:
@@ -37,31 +50,39 @@ class Ruling:
 
 @dataclass(frozen=True)
 class Noise:
-    """What a runner differs by from itself: the A/A pair."""
+    """How far a runner differs from itself, from its A/A pair."""
 
     runner: str
+    """The name of the arm."""
     scenario: str
+    """One of SCENARIOS."""
     interval: Interval
-    scatter: float  # from block to block, as a factor
+    """The interval of the ratio, which is 1 without noise."""
+    scatter: float
+    """How the ratio varies from block to block, as a factor above 1."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The one verdict, of which everything that is shown or written is a view."""
+    """The verdict on all budgets."""
 
     rulings: tuple[Ruling, ...]
+    """One for each budget, after one for the test events of each heading."""
     noise: tuple[Noise, ...]
+    """What the A/A pairs show."""
     remarks: tuple[str, ...]
+    """What else a reader must know."""
     facts: Mapping[str, Any]
+    """The facts of the first result."""
 
     @property
     def state(self) -> VerdictState:
-        """The worst of all."""
-        states = {each.state for each in self.rulings}
+        """The worst of all rulings."""
+        states = {ruling.state for ruling in self.rulings}
         return next(
-            each
-            for each in (VerdictState.REGRESSED, VerdictState.INCONCLUSIVE, VerdictState.PASSED)
-            if each in states
+            state
+            for state in (VerdictState.REGRESSED, VerdictState.INCONCLUSIVE, VerdictState.PASSED)
+            if state in states
         )
 
     @property

@@ -150,7 +150,9 @@ def test_what_cannot_be_judged_is_refused(
     mixed = record(
         "mixed.jsonl", [*blocks({PIPE: 5.0}, 2), *blocks({PIPE: 5.0}, 2, first=2, avatars=8)]
     )
-    assert "of 2 sizes of tree or numbers of avatars" in refused(capsys, mixed, "--budgets", good)
+    assert "mixes 2 sizes of tree or numbers of avatars" in refused(
+        capsys, mixed, "--budgets", good
+    )
     assert "give --budgets FILE, or --against" in refused(capsys)
     assert "cannot be read" in refused(capsys, str(tmp_path / "none.jsonl"), "--budgets", good)
     assert "leave out the results" in refused(capsys, result, "--against", "tmp")
@@ -158,7 +160,7 @@ def test_what_cannot_be_judged_is_refused(
     assert "cannot be written" in refused(
         capsys, result, "--budgets", good, "--junit", "/none/j.xml"
     )
-    assert "no git revision here" in refused(
+    assert "not a git revision here" in refused(
         capsys, "--against", "no-such-thing", "--engine", "local"
     )
     assert "is the runner itself" in refused(capsys, "--against", PIPE, "--engine", "local")

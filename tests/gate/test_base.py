@@ -167,7 +167,7 @@ def test_a_revision_that_cannot_be_installed_is_refused(repository: Path, tmp_pa
     """In one line, and nothing of it is left that the next gate would take for an environment."""
     with pytest.raises(UsageError) as caught:
         find_base("none", HEAD, lambda line: None, folder=repository)
-    assert "is no Python project" in one_line(caught.value)
+    assert "is not a Python project" in one_line(caught.value)
     assert not [
         each for each in (tmp_path / "cache" / "harness" / "revisions").iterdir() if each.is_dir()
     ]
@@ -175,7 +175,7 @@ def test_a_revision_that_cannot_be_installed_is_refused(repository: Path, tmp_pa
 
 def test_what_is_no_base_is_refused(repository: Path) -> None:
     for text in ("no-such-tag", "", "--help"):
-        with pytest.raises(UsageError, match="no git revision here"):
+        with pytest.raises(UsageError, match="not a git revision here"):
             find_base(text, HEAD, lambda line: None, folder=repository)
 
 

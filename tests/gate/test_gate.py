@@ -232,7 +232,7 @@ def test_a_budget_about_what_was_not_measured_is_refused(
 
 def test_one_block_is_refused() -> None:
     with pytest.raises(
-        UsageError, match=rf"seconds of {PIPE} \(incremental\) was measured in one block alone"
+        UsageError, match=rf"seconds of {PIPE} \(incremental\) was measured in only one block"
     ):
         judge(Evidence([blocks(PIPED, 1)]), budgets(AT_MOST.format(2)))
 
