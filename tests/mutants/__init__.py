@@ -1,7 +1,7 @@
-"""Mutants: small wrong variants of a runner, a tar-pipe or an engine, each with the history of the mistake in its docstring.
+"""Mutants: a runner, tar-pipe or engine with one mistake; a docstring tells the history of each.
 
-The proofs must refute every one of them, else they have no teeth. `python -m tests.mutants` measures which property kills
-which, and docs/reference/mutants.md keeps the table.
+The proofs must refute every one of them, or they have no teeth. `python -m tests.mutants` measures
+which property kills which mutant; docs/reference/mutants.md holds the table.
 """
 
 from __future__ import annotations

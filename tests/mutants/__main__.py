@@ -1,4 +1,4 @@
-"""python -m tests.mutants: which property, or test, kills which mutant, measured, as the tables of docs/reference/mutants.md."""
+"""Measures which property, or test, kills which mutant, for docs/reference/mutants.md."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} too")
     parser.add_argument(
-        "--only", action="append", metavar="MUTANT", help="may be given again; not with --write"
+        "--only",
+        action="append",
+        metavar="MUTANT",
+        help="may be given several times; not with --write",
     )
     parser.add_argument(
-        "--property", action="append", choices=[str(each) for each in Property], metavar="NAME"
+        "--property", action="append", choices=[str(name) for name in Property], metavar="NAME"
     )
     parser.add_argument(
         "--at-once", type=int, default=2, metavar="N", help="mutants (default %(default)s)"
@@ -26,13 +29,15 @@ def main() -> int:
     options = parser.parse_args()
     if options.write and (options.only or options.property):
         parser.error("--write needs the whole table")
-    mutants = [each for each in (CONTROL, *MUTANTS) if each.name in (options.only or [each.name])]
-    spoiled = [
-        each
-        for each in SPOILED
-        if each.name in (options.only or [each.name]) and not options.property
+    mutants = [
+        mutant for mutant in (CONTROL, *MUTANTS) if mutant.name in (options.only or [mutant.name])
     ]
-    wanted = [Property(each) for each in options.property or Property]
+    spoiled = [
+        mutant
+        for mutant in SPOILED
+        if mutant.name in (options.only or [mutant.name]) and not options.property
+    ]
+    wanted = [Property(name) for name in options.property or Property]
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -43,8 +48,8 @@ def main() -> int:
     if options.write:
         PAGE.write_text(page)
     complaints = [*verdict(rows), *try_spoiled(spoiled, report)]
-    for each in complaints:
-        print(f"mutants: {each}", file=sys.stderr)
+    for complaint in complaints:
+        print(f"mutants: {complaint}", file=sys.stderr)
     return 1 if complaints else 0
 
 

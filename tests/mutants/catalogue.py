@@ -8,7 +8,7 @@ from tests.mutants import edits, engines, histories, katas, transports
 from tests.mutants.mutant import Honest, Mutant
 
 CONTROL = Mutant("honest", Honest, Property.EXACT_MTIMES, whole=True)
-"""No mistake at all: what kills this kills anything."""
+"""No mistake at all: a proof that kills this one is itself wrong."""
 
 
 def _on_docker(
@@ -26,7 +26,7 @@ def _on_docker(
 
 
 def _bounded(kind: type[Honest], engine: type[LocalEngine], what: str = "") -> Mutant:
-    """Of what keeps a run apart; that it tries for this is enough to find it."""
+    """Return a mutant of isolation; trying for `what` alone is enough to kill it."""
     case = ("attempts", f"a run tries for {what}") if what else None
     return Mutant(kind.name, kind, Property.ISOLATED, engine, needs=engines.no_bounds, case=case)
 

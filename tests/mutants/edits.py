@@ -1,4 +1,4 @@
-"""Mistakes in what an edit means: against what it is told, which stamp it gets, what is put back, and what travels."""
+"""Mistakes about edits: what they are compared with, their stamps, what is put back and sent."""
 
 from __future__ import annotations
 
@@ -35,9 +35,11 @@ class SandboxKatas(HonestKatas):
 
 
 class AgainstTheSandbox(Honest):
-    """The files sent are compared with the sandbox instead of with what was sent last: a header that a run generated anew, or a
-    source that it formatted, comes back at each press with the newest stamp, and the next answer is the old one. This project
-    did so for its first version.
+    """Files are compared with the sandbox instead of with what was sent last.
+
+    A header that a run generated again, or a source that it formatted, comes back at each press
+    with the newest stamp, and the next answer is the old one. The first version of this project
+    did so.
     """
 
     name = "against-the-sandbox"
@@ -61,8 +63,9 @@ class NewStampKatas(HonestKatas):
 
 
 class PutBackAsNew(Honest):
-    """What a run took away is put back as a new file, with the stamp of now: all that depends on it is compiled again, press
-    after press where the run takes it away each time.
+    """A file that a run removed is put back with the stamp of now.
+
+    Everything that depends on it is compiled again; at every press, if every run removes it.
     """
 
     name = "put-back-as-new"
@@ -70,7 +73,7 @@ class PutBackAsNew(Honest):
 
 
 class ChangedFilesEvent(HonestEvent):
-    """Another file is saved than the one that was sent."""
+    """Saves another file than the one that was sent."""
 
     def changed(self, file: SavedFile) -> SavedFile | None:
         raise NotImplementedError
@@ -91,8 +94,10 @@ class NoAgesKatas(HonestKatas):
 
 
 class AgesIgnored(Honest):
-    """The order of the stamps in the player's folder is ignored at the first press, as every copy ignores it: objects that were
-    made on the host before an edit are as new as their sources, and the program is the old one for ever.
+    """The first press ignores the order of the stamps in the player's folder, as any copy does.
+
+    Objects that the host made before an edit are as new as their sources, and the program stays
+    the old one.
     """
 
     name = "ages-ignored"
@@ -109,8 +114,9 @@ class NoFoldersKatas(HonestKatas):
 
 
 class EmptyFoldersDropped(Honest):
-    """Empty folders are dropped, as git and every list of files drops them: a build that writes into `build/` fails in the
-    sandbox, and succeeds at home.
+    """Empty folders are dropped, as git and every list of files drop them.
+
+    A build that writes into `build/` succeeds at home and fails in the sandbox.
     """
 
     name = "empty-folders-dropped"
@@ -127,8 +133,9 @@ class FollowedKatas(HonestKatas):
 
 
 class SymlinksAsFiles(Honest):
-    """A symlink is sent as a file that holds where it points, as git without core.symlinks and zip programs do: a header that
-    was a link to another one is a syntax error.
+    """A symlink is sent as a file that holds its target, as zip and git without core.symlinks do.
+
+    A header that was a link to another one is then a syntax error.
     """
 
     name = "symlinks-as-files"
@@ -160,8 +167,10 @@ class FutureKatas(HonestKatas):
 
 
 class FutureLeft(Honest):
-    """A stamp that lies ahead of the clock is left as it is, as by `tar -xp` of what came from another machine: each build is
-    older than its source, so make makes it again and again, and ninja gives up after 100 tries.
+    """A stamp ahead of the clock stays, as when `tar -xp` unpacks files of another machine.
+
+    Each build is older than its source, so make builds again and again, and ninja gives up after
+    100 tries.
     """
 
     name = "future-left"
@@ -188,8 +197,10 @@ class IntoTheFutureKatas(HonestKatas):
 
 
 class EditIntoTheFuture(Honest):
-    """An edit is stamped later than a product from the future, and stays so: the edit is seen, and then at every later press
-    again. This project did so for its first version.
+    """An edit is stamped later than a product from the future, and keeps that stamp.
+
+    Make sees the edit, and sees it again at every later press. The first version of this project
+    did so.
     """
 
     name = "edit-into-the-future"
@@ -197,7 +208,7 @@ class EditIntoTheFuture(Honest):
 
 
 class DeltaEvent(HonestEvent):
-    """Another delta is taken than the right one."""
+    """Takes another delta than the right one."""
 
     def instead(self, delta: Delta) -> Delta:
         raise NotImplementedError
@@ -227,8 +238,9 @@ class AllKatas(HonestKatas):
 
 
 class SendsAll(Honest):
-    """All visible files are copied in at each press, changed or not, as `docker cp` and a checkout do: with the newest stamps, so
-    that every build is one from nothing.
+    """Every press copies all visible files, changed or not, as `docker cp` and a checkout do.
+
+    They have the newest stamps, so every build starts from nothing.
     """
 
     name = "sends-all"
@@ -252,8 +264,10 @@ class SizeKatas(HonestKatas):
 
 
 class WholeSeconds(Honest):
-    """A file is taken for unchanged if its stamp is of the same second, as rsync without --checksum does where the size is
-    the same too: an edit of one letter soon after the press before is not sent at all.
+    """A file counts as unchanged if its stamp is in the same second.
+
+    So does rsync without --checksum if the size is the same too. An edit of one letter soon after a
+    press is not sent at all.
     """
 
     name = "whole-seconds"
@@ -270,8 +284,9 @@ class KeptKatas(HonestKatas):
 
 
 class DeletionUnsent(Honest):
-    """What is sent is copied in, and what is no longer sent is left where it is: a deleted source is compiled for ever, and a
-    test that was renamed runs twice.
+    """Files that are no longer sent stay in the sandbox.
+
+    A deleted source is compiled for ever, and a renamed test runs twice.
     """
 
     name = "deletion-unsent"
@@ -284,8 +299,10 @@ class Thawed(VisibleFiles):
 
 
 class NotFrozen(Honest):
-    """Files are read again when the commit is made, not once at the press: what the player, an editor or a formatter did
-    while the run went on is in the tag, under the id of what was sent. This project did so for its first version.
+    """Files are read again for the commit, not only at the press.
+
+    The tag holds what the player, an editor or a formatter did during the run, under the id of what
+    was sent. The first version of this project did so.
     """
 
     name = "not-frozen"

@@ -1,4 +1,4 @@
-"""Mistakes in how a run is carried out."""
+"""Mistakes of engines, in how they carry out a run."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ from tests.mutants.mutant import Honest
 
 
 class KilledIsTimedOut(Honest):
-    """Exit status 137 read as a time-out: that is what a killed container gives, but also what a script gives whose child was
-    killed for want of memory, or that says `exit 137`; its player would never see the output.
+    """Exit status 137 is read as a time-out.
+
+    A killed container gives it, but so does a script that says `exit 137`, or whose child was
+    killed for want of memory. The player would never see the output.
     """
 
     name = "killed-is-timed-out"
@@ -43,7 +45,7 @@ class KilledIsTimedOut(Honest):
 
 
 class KeptSandbox(Sandbox):
-    """One that is not closed when its runner closes it, but kept for the next test event."""
+    """A sandbox that its runner closes, and that stays for the next test event."""
 
     def __init__(self, engine: ReusingEngine, spec: SandboxSpec) -> None:
         super().__init__(lambda: engine._open(spec), spec.limits)
@@ -69,7 +71,7 @@ EMPTY = "chmod -R u+rwx . && find . -mindepth 1 -delete && chmod 755 ."
 
 
 class ReusingEngine(DockerEngine):
-    """Serves one test event after the other in the same run-container, as long as it answers."""
+    """Serves all test events in one run-container, as long as it answers."""
 
     kept: KeptSandbox | None = None
 
@@ -91,8 +93,9 @@ class ReusingEngine(DockerEngine):
 
 
 class Reuses(Honest):
-    """A reused container, emptied but not fresh: it saves 230 ms, and what a run left in /tmp, or still has running, is there
-    for the next one, another avatar's too.
+    """A container is emptied and used again, which saves 230 ms.
+
+    What a run left in /tmp, or still has running, is there for the next one, even another avatar's.
     """
 
     name = "reused-container"
@@ -108,52 +111,57 @@ class SocketEngine(DockerEngine):
 
 
 class SocketMounted(Honest):
-    """The engine's socket mounted into the run-container, "so that tests can use Docker": whoever reaches it is root on the
-    host.
+    """The engine's socket is mounted into the run-container, "so that tests can use Docker".
+
+    Anybody who reaches it is root on the host.
     """
 
     name = "socket-mounted"
 
 
 class OpenEngine(LocalEngine):
-    """Lets a run make whatever system call it likes."""
+    """Lets a run make any system call."""
 
     def _calls(self, folder: Path) -> Path | None:
         return None
 
 
 class CallsUnfiltered(Honest):
-    """No filter of system calls, since namespaces keep a run apart already, as this project's local engine had it for long: a run
-    makes namespaces of its own in which it is root, mounts 64 GB of memory, and has io_uring, userfaultfd, AF_VSOCK and the
-    kernel's keyrings, which outlive it and are those of the next avatar too.
+    """System calls are not filtered, since namespaces already isolate a run.
+
+    The local engine of this project did so for long. A run makes its own namespaces, in which it is
+    root, and mounts 64 GB of memory. It has io_uring, userfaultfd, AF_VSOCK and the kernel's
+    keyrings, which outlive the run and also belong to the next avatar.
     """
 
     name = "calls-unfiltered"
 
 
 class LooseEngine(LocalEngine):
-    """Bounds what it can for each process, and nothing for all of a run."""
+    """Limits each process where it can, and nothing for the whole run."""
 
     def _group(self, label: str, limits: Limits) -> ControlGroup | None:
         return None
 
 
 class BoundsForEach(Honest):
-    """Limits of each process in place of a control group, as this project's local engine had it for long: the kernel counts
-    processes over all runs of a uid, so that one avatar's bomb breaks another's run, and files in memory count for nobody.
+    """Each process has limits, instead of a control group for the run.
+
+    The local engine of this project did so for long. The kernel counts processes over all runs of a
+    uid, so one avatar's bomb breaks another's run; nobody counts files in memory.
     """
 
     name = "bounds-for-each"
 
 
 class LeakyEngine(LocalEngine):
-    """Whose filter lets some calls through, whatever their arguments."""
+    """Has a filter that lets some calls through, whatever their arguments."""
 
     lets_through: tuple[str, ...]
 
     def _calls(self, folder: Path) -> Path | None:
         kept = (
-            replace(rule, names=tuple(each for each in rule.names if each not in self.lets_through))
+            replace(rule, names=tuple(name for name in rule.names if name not in self.lets_through))
             for rule in RULES
         )
         rules = (*(rule for rule in kept if rule.names), Rule(self.lets_through))
@@ -168,8 +176,10 @@ class VsockEngine(LeakyEngine):
 
 
 class VsockLetThrough(Honest):
-    """AF_VSOCK let through, as Docker 20.10's own profile does: no network namespace keeps a run from it, and whoever listens
-    there on the host, or beside its virtual machine, takes the run for a neighbour.
+    """AF_VSOCK is let through, as by the profile of Docker 20.10.
+
+    No network namespace covers it. A listener on the host, or beside its virtual machine, takes the
+    run for a neighbour.
     """
 
     name = "vsock-let-through"
@@ -180,8 +190,10 @@ class RingEngine(LeakyEngine):
 
 
 class RingLetThrough(Honest):
-    """io_uring let through, as Docker's own profile did until version 25: what is asked of it passes by any filter of system
-    calls, and a large part of the kernel is behind it that no build needs.
+    """io_uring is let through, as by Docker's profile until version 25.
+
+    Its requests pass any filter of system calls, and it opens a large part of the kernel that no
+    build needs.
     """
 
     name = "io-uring-let-through"
@@ -192,8 +204,10 @@ class NamespaceEngine(LeakyEngine):
 
 
 class NamespacesLetThrough(Honest):
-    """User namespaces let through, since a run is nobody in them all the same: there it is root, mounts what it likes, and has
-    all that the kernel lets none but root try.
+    """User namespaces are let through, since a run is nobody outside them anyway.
+
+    Inside it is root, mounts what it likes, and may try everything that the kernel reserves for
+    root.
     """
 
     name = "namespaces-let-through"
@@ -204,8 +218,9 @@ class KeysEngine(LeakyEngine):
 
 
 class KeysLetThrough(Honest):
-    """The kernel's keyrings let through, where each run has a session keyring of its own: that of the user is the same for all
-    runs, and what one avatar leaves there the next one finds.
+    """The kernel's keyrings are let through, since each run has its own session keyring.
+
+    All runs share the user's keyring: the next avatar finds what one leaves there.
     """
 
     name = "keys-let-through"
@@ -216,15 +231,17 @@ class NewCallEngine(LeakyEngine):
 
 
 class NewCallLetThrough(Honest):
-    """One call let through that is newer than the list of those that are refused, as a table that refuses by name does with each
-    new kernel: mount_setattr, of Linux 5.12, does what mount does.
+    """One system call that is newer than the list of refused ones is let through.
+
+    This happens to a list of refused names with each new kernel: mount_setattr, of Linux 5.12, does
+    what mount does.
     """
 
     name = "new-call-let-through"
 
 
 class AddressEngine(LocalEngine):
-    """Bounds the address space of each process, and how many they are."""
+    """Limits the address space of each process, and the number of processes."""
 
     def _group(self, label: str, limits: Limits) -> ControlGroup | None:
         return super()._group(label, replace(limits, memory=1 << 50))
@@ -236,21 +253,22 @@ class AddressEngine(LocalEngine):
 
 
 class MemoryByAddressSpace(Honest):
-    """Memory bounded by address space, as this project's local engine did for long: a file of memfd_create is in none, so that a
-    run took 2 GB with a limit of 256 MB; and sanitizers, JVMs and wasm, which reserve much and use little, do not start.
+    """Memory is limited by address space, which files of memfd_create do not use.
+
+    The local engine of this project did so for long. A run took 2 GB with a limit of 256 MB, while
+    sanitizers, JVMs and wasm, which reserve much and use little, do not start.
     """
 
     name = "memory-by-address-space"
 
 
 class UserEngine(LocalEngine):
-    """Has the kernel count the processes of a run's user."""
+    """Lets the kernel count the processes of the run's user."""
 
     def __init__(self, home: Path | None = None) -> None:
         super().__init__(home)
-        self._running = len(
-            list(Path("/proc").glob("[0-9]*"))
-        )  # all of them: some may be the user's
+        # All of them, since some may be the user's.
+        self._running = len(list(Path("/proc").glob("[0-9]*")))
 
     def _group(self, label: str, limits: Limits) -> ControlGroup | None:
         return super()._group(label, replace(limits, processes=1 << 20))
@@ -263,8 +281,9 @@ class UserEngine(LocalEngine):
 
 
 class ProcessesByUser(Honest):
-    """Processes counted by the user that runs have, as this project's local engine did for long: one avatar's fork bomb breaks
-    another's build, and that failure is accepted and has a tag.
+    """Processes are counted by the user of the runs, as the local engine did for long.
+
+    One avatar's fork bomb breaks another's build, and that failure is accepted with a tag.
     """
 
     name = "processes-by-user"
@@ -282,26 +301,27 @@ class CommonEngine(LocalEngine):
 
 
 class SharedMemoryKept(Honest):
-    """No namespace of IPC: no file tells of System V's shared memory, and it stays until the machine is started anew."""
+    """IPC has no namespace: System V's shared memory, which no file shows, stays until a reboot."""
 
     name = "shared-memory-kept"
 
 
 def no_bounds() -> str:
-    """Why the local engine does not bound and filter here, mistake or not."""
+    """Return why the local engine cannot limit and filter here, with or without a mistake."""
     return bubblewrap_problem() or seccomp.filter_problem() or cgroups.cgroup_problem()
 
 
 class ForgetfulEngine(LocalEngine):
-    """Looks for another label when it cleans up than the one that it gives."""
+    """Sweeps by another label than the one that it gives."""
 
     def sweep(self) -> Sequence[str]:
         return []
 
 
 class LabelForgotten(Honest):
-    """A label forgotten at clean-up, after it was renamed where containers are made: what a crash of the harness leaves is
-    passed by, test event after test event, until the disk is full.
+    """The sweep still looks for an old label, which was renamed where containers are made.
+
+    What a crash of the harness leaves stays, test event after test event, until the disk is full.
     """
 
     name = "label-forgotten"

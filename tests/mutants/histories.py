@@ -1,4 +1,4 @@
-"""Mistakes in what is kept for ever: the history, its numbers, and the layers of an overlay."""
+"""Mistakes about what is kept for ever: the history, its tags, and the layers of an overlay."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ class LooseKatas(HonestKatas):
 
 
 class LooseOnly(Honest):
-    """Only loose references are read: after `git pack-refs --all`, or a `git gc`, the history seems to be empty, and the next
-    test event starts it again at tag 1. This project did so for its first version.
+    """Only loose references are read.
+
+    After `git pack-refs --all`, or `git gc`, the history seems empty, and the next test event
+    starts it again at tag 1. The first version of this project did so.
     """
 
     name = "loose-references-only"
@@ -51,8 +53,9 @@ class CountedKatas(HonestKatas):
 
 
 class TagsCounted(Honest):
-    """The next number is worked out by counting the files in `refs/tags`: once tags are packed, numbers are given a second
-    time, and a tag that somebody had seen is another one.
+    """The next tag is found by counting the files in `refs/tags`.
+
+    Once tags are packed, numbers are used again, and a tag that somebody has seen changes.
     """
 
     name = "tags-counted"
@@ -60,7 +63,7 @@ class TagsCounted(Honest):
 
 
 class OutputForgotten(Honest):
-    """The commit is made before the output is known, so each tag has none: a dashboard shows that all was green."""
+    """The commit is made before the output is known, so no tag has one: everything looks green."""
 
     name = "output-forgotten"
 
@@ -78,8 +81,9 @@ class OutputForgotten(Honest):
 
 
 class CommitsTheEdit(Honest):
-    """Only what was edited is committed, not all that was sent: the tag cannot be checked out and built, though each difference
-    that is shown looks right.
+    """Only edited files are committed, not everything that was sent.
+
+    Each difference looks right, but no tag can be checked out and built.
     """
 
     name = "commits-the-edit"
@@ -119,8 +123,10 @@ class UnlinkedKatas(HonestKatas):
 
 
 class HardLinksForgotten(Honest):
-    """Hard links become files of their own, as by `cp -r`: what a run writes to one name is not in the other, and a tree of
-    pnpm or of ccache takes its size for each name.
+    """Hard links become separate files, as with `cp -r`.
+
+    What a run writes to one name is missing in the other, and a tree of pnpm or ccache takes its
+    size once for each name.
     """
 
     name = "hard-links-forgotten"
@@ -128,7 +134,7 @@ class HardLinksForgotten(Honest):
 
 
 class PatchedEngine(LocalEngine):
-    """Whose keepers have a mistake."""
+    """Has keepers with a mistake."""
 
     patch = b""
 
@@ -145,15 +151,16 @@ Layers.fold = lambda self, target, below=None: whole(self, target)
 
 
 class DeletionsFolded(KatasOverlay):
-    """Layers are folded without their deletion marks: what a run deleted is there again, eleven presses later and no sooner, so
-    that no short session shows it.
+    """Layers are folded without their deletion marks.
+
+    What a run deleted is back eleven presses later and no sooner, so no short session shows it.
     """
 
     name = "deletions-lost-in-folds"
 
 
 def no_overlay() -> str:
-    """Why no overlay can be had here."""
+    """Return why there is no overlay here."""
     from harness.engines.spec import Overlay  # noqa: PLC0415
 
     return LocalEngine().refusal(Overlay)

@@ -20,7 +20,7 @@ from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
 HOUR_NS = 3600 * 10**9
 
 TICKS = 0.01
-"""Seconds after which the kernel's clock, by which it stamps, has surely moved on."""
+"""Seconds after which the kernel's clock for stamps has surely moved on."""
 
 
 class AdditiveEvent(HonestEvent):
@@ -37,8 +37,9 @@ class AdditiveKatas(HonestKatas):
 
 
 class Additive(Honest):
-    """Additive tar-back, into the folder that holds the tree of before: what the run deleted is there again, for ever, and a
-    folder that became a file makes tar fail.
+    """The tree is unpacked over the old one.
+
+    What the run deleted is back for ever, and a folder that became a file makes tar fail.
     """
 
     name = "additive"
@@ -58,9 +59,11 @@ class EmptyKatas(HonestKatas):
 
 
 class EmptyTarBack(Honest):
-    """An empty tar-back with the right output: for 16 weeks of 2016 the original deleted in the wrong place and piped an empty
-    tree back. Every output was right, since everything was built from nothing each time; nobody noticed that incremental
-    builds had gone.
+    """An empty tree comes back, with the right output.
+
+    For 16 weeks of 2016 the original deleted in the wrong place and piped an empty tree back. Every
+    output was right, since every build started from nothing; nobody noticed that builds were no
+    longer incremental.
     """
 
     name = "empty-tar-back"
@@ -71,8 +74,8 @@ class TouchingEvent(HonestEvent):
     def stage(self, chunks: Iterable[bytes]) -> int:
         count = super().stage(chunks)
         for root, folders, files in os.walk(self._staging):
-            for each in (*folders, *files):
-                os.utime(os.path.join(root, each), follow_symlinks=False)
+            for name in (*folders, *files):
+                os.utime(os.path.join(root, name), follow_symlinks=False)
         return count
 
 
@@ -81,8 +84,9 @@ class TouchingKatas(HonestKatas):
 
 
 class Touch(Honest):
-    """`--touch` on extraction, which the original had for a while: every stamp is that of the extraction, and make compares
-    the order in which tar happened to extract.
+    """The tree is unpacked with `--touch`, as the original did for a while.
+
+    Every stamp is that of unpacking, and make compares the order in which tar happened to unpack.
     """
 
     name = "touch"
@@ -97,9 +101,8 @@ class OwnedEvent(HonestEvent):
             here = os.path.join(root, path)
             os.chown(here, NOBODY, NOBODY, follow_symlinks=False)
             if not stat.S_ISLNK(status.st_mode):
-                os.chmod(
-                    here, stat.S_IMODE(status.st_mode)
-                )  # the kernel takes bits away from what changes hands
+                # The kernel clears set-id bits when an owner changes.
+                os.chmod(here, stat.S_IMODE(status.st_mode))
         return count
 
 
@@ -108,8 +111,9 @@ class OwnedKatas(HonestKatas):
 
 
 class PlayersRights(Honest):
-    """The rights of the run's user kept in the katas, as `tar -xp` keeps them for root: the host needs that uid, and whoever
-    else has it there owns what every player made.
+    """The katas keep the owner of the run, as `tar -xp` does for root.
+
+    The host needs that uid, and anybody who has it there owns what every player made.
     """
 
     name = "players-rights"
@@ -122,8 +126,8 @@ def not_root() -> str:
 
 class InPlaceEvent(HonestEvent):
     def stage(self, chunks: Iterable[bytes]) -> int:
-        for each in os.listdir(self._sandbox):
-            path = Path(self._sandbox, each)
+        for name in os.listdir(self._sandbox):
+            path = Path(self._sandbox, name)
             if path.is_dir() and not path.is_symlink():
                 remove_tree(path)
             else:
@@ -136,8 +140,10 @@ class InPlaceKatas(HonestKatas):
 
 
 class InPlace(Honest):
-    """Extraction over the old tree instead of beside it: when the stream is cut, the old tree has gone, and half of the new
-    one, with a half-written target that make trusts, is what the avatar has.
+    """The tree is unpacked in place of the old one instead of beside it.
+
+    If the stream is cut, the old tree is gone. The avatar has half of the new one, with a
+    half-written target that make trusts.
     """
 
     name = "in-place"
@@ -170,8 +176,10 @@ class UnbumpedKatas(HonestKatas):
 
 
 class Unbumped(Honest):
-    """No bump of an edit's stamp: it is stamped by the clock alone, as every copy is. A product from a clock that runs ahead
-    then makes each later edit invisible; so does one of the same tick, 54 of 60 times on the bare host.
+    """An edit is stamped by the clock alone, as any copy is.
+
+    A product from a clock that runs ahead then hides every later edit. A product of the same tick
+    hid 54 of 60 on the bare host.
     """
 
     name = "unbumped"
@@ -188,8 +196,9 @@ class AheadKatas(HonestKatas):
 
 
 class ClockAhead(Honest):
-    """A clock an hour ahead where the edits are stamped, as when the browser's own is taken: each build is older than the
-    edit that it was made for, so make makes it again and again, with the right output.
+    """Edits are stamped by a clock that is an hour ahead, such as the browser's.
+
+    Each build is older than its edit, so make builds again and again, with the right output.
     """
 
     name = "clock-ahead"
@@ -197,8 +206,9 @@ class ClockAhead(Honest):
 
 
 class CommitsTimedOut(Honest):
-    """A commit of a timed-out run: the steps after the run are carried out whatever became of it, so that an attempt that
-    the player was told was never made is a tag in the history.
+    """A timed-out run is committed: the steps after a run follow whatever its outcome.
+
+    The history has a tag for an attempt that, as the player was told, was never made.
     """
 
     name = "commits-timed-out"
@@ -212,15 +222,16 @@ class CommitsTimedOut(Honest):
 
 class RenamesMissedEvent(HonestEvent):
     unchanged: frozenset[bytes] = frozenset()
-    """What the run-container says it has not touched, and need not be sent."""
+    """Files that the run-container reports as untouched, which need not be sent."""
 
     def stage(self, chunks: Iterable[bytes]) -> int:
         count = super().stage(chunks)
         for path in self.unchanged:
             here, there = (
-                os.path.join(os.fsencode(each), path) for each in (self._staging, self._sandbox)
+                os.path.join(os.fsencode(folder), path) for folder in (self._staging, self._sandbox)
             )
-            if not os.path.lexists(there):  # it can only be taken from where it was
+            # It can only be taken from where it was.
+            if not os.path.lexists(there):
                 parent = os.stat(os.path.dirname(here))
                 os.unlink(here)
                 os.utime(os.path.dirname(here), ns=(parent.st_atime_ns, parent.st_mtime_ns))
@@ -232,8 +243,10 @@ class RenamesMissedKatas(HonestKatas):
 
 
 class RenamesMissed(Honest):
-    """Only what changed is piped back, told by its ctime: what is in a folder that the run renamed has the ctime that it had,
-    is not sent, and is not where it was either.
+    """Only files with a new ctime come back.
+
+    Files in a folder that the run renamed keep their ctime. They are not sent, and are no longer
+    where they were either.
     """
 
     name = "renames-missed"
@@ -266,8 +279,10 @@ class ClampedKatas(HonestKatas):
 
 
 class DatesClamped(Honest):
-    """Dates that the carrier cannot hold turned into 0, as Docker's engine does with those before 1970 and after 2262: a
-    header unpacked from an old archive is of another age than before, and is compiled against again.
+    """Dates that the transport cannot hold become 0, as Docker does before 1970 and after 2262.
+
+    A header from an old archive gets another age, and everything that includes it is compiled
+    again.
     """
 
     name = "dates-clamped"

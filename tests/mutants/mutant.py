@@ -1,4 +1,4 @@
-"""What a mutant is, and the honest runner that most of them spoil."""
+"""The type of a mutant, and the honest runner that most of them spoil."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from harness.verify.proofs.shared.search import token
 
 
 class HonestEvent(FolderEvent):
-    """A test event whose tree is staged as it should be."""
+    """A test event whose tree is staged correctly."""
 
 
 class HonestKatas(TemporaryKatas):
-    """Katas in a folder, in this very process, where a mutant can reach them."""
+    """Katas in a folder, in this process, where a mutant can reach them."""
 
     event_kind: ClassVar[type[FolderEvent]] = HonestEvent
 
     def __init__(self, place: str | Path | None = None) -> None:
-        """In this folder, or in a temporary one, which goes with them."""
+        """Open katas in a folder, or in a temporary one that is removed with them."""
         self._stays = place is not None
         if place is None:
             super().__init__()
@@ -62,7 +62,7 @@ class HonestKatas(TemporaryKatas):
 
 
 class Honest(BaseRunner):
-    """A two-way tar-pipe, as it should be: no proof may refute it, else it is the proof that is wrong."""
+    """A correct two-way tar-pipe: a proof that refutes it is itself wrong."""
 
     name = "honest"
     katas_in = FOLDER
@@ -102,39 +102,41 @@ class Mutant:
 
     name: str
     kind: type[BaseRunner]
-    killer: Property  # one property whose proof must refute it, the cheapest
+    # A property whose proof must refute it, the cheapest one.
+    killer: Property
     engine: Callable[[Path], Engine] = LocalEngine
     engine_name: str = "local"
-    history: str = ""  # else the docstring of `kind`
-    needs: Callable[[], str] = lambda: ""  # why it cannot be tried here
-    whole: bool = False  # try all properties, to see that the killer is the only one; else the cheap ones and the killer
-    patience: float | None = (
-        None  # seconds to wait for what is to go, where the mistake is that it stays
-    )
-    case: tuple[str, str] | None = (
-        None  # the search that finds it, and what is enough to be tried there
-    )
+    # Replaces the docstring of `kind`.
+    history: str = ""
+    # Returns why it cannot be tried here.
+    needs: Callable[[], str] = lambda: ""
+    # Whether to try all properties, to see that only the killer kills it, or just the cheap ones.
+    whole: bool = False
+    # Seconds to wait for what must disappear, if the mistake is that it stays.
+    patience: float | None = None
+    # The search that finds it, and the only case that has to be tried there.
+    case: tuple[str, str] | None = None
 
     @property
     def words(self) -> str:
-        """The mistake and its history, in one line."""
+        """Return the mistake and its history, in one line."""
         return " ".join((self.history or inspect.getdoc(self.kind) or "").split())
 
     @property
     def replay(self) -> str | None:
-        """What `examine` takes, to play no more of the killer than finds it."""
+        """Return what `examine` takes to play only the case that kills it."""
         return self.case and token(*self.case)
 
     @contextmanager
     def subject(self, home: Path) -> Iterator[Subject]:
-        """It, ready to be examined; `home` is for a local engine."""
+        """Open the mutant, ready to be examined; `home` is for a local engine."""
         patience = waiting.PATIENCE if self.patience is None else self.patience
         with closing(self.engine(home)) as engine, mock.patch.object(waiting, "PATIENCE", patience):
             yield Subject(Variant.of(self.kind), engine, self.engine_name)
 
 
 def repacked(chunks: Iterable[bytes], pack: Callable[[str], bytes]) -> Iterator[bytes]:
-    """The tree in a tar stream, as another program packs it: `pack` gets the folder and gives the new stream."""
+    """Yield a tar stream as `pack` packs it again: it gets the folder, and returns a stream."""
     with tempfile.TemporaryDirectory() as folder:
         tarpipe.unpack(folder, chunks)
         stream = io.BytesIO(pack(folder))
@@ -142,7 +144,7 @@ def repacked(chunks: Iterable[bytes], pack: Callable[[str], bytes]) -> Iterator[
 
 
 def by(*command: str) -> Callable[[str], bytes]:
-    """Packed by this command, which runs in the folder."""
+    """Return a function that packs a folder by this command, which runs in the folder."""
     return lambda folder: (
         subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True).stdout
     )

@@ -1,6 +1,7 @@
-"""Mistakes in the trusted code that no property of a runner covers, each with the test that refutes it.
+"""Mistakes in trusted code that no property of a runner covers, each with a test that refutes it.
 
-Such a mutant is a change of the source: it is made in a copy of the package, and the test is run there, by another process.
+Such a mutant is a change of the source. It is made in a copy of the package, and another process
+runs the test there.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ NEEDED = ("harness", "tests", "fixtures", "pyproject.toml")
 """What a test needs of this repository."""
 
 PLUGINS = ("-p", "pytest_timeout", "-p", "harness.verify.pytest_plugin", "-p", "no:cacheprovider")
-"""Of pytest, by name: to look for all that are installed takes longer than many a test."""
+"""Plugins of pytest, by name: searching all installed packages takes longer than many a test."""
 
 SECONDS = 60.0
-"""How long a test may take; one whose mutant would wait for ever says how long that is waited for."""
+"""The time limit of a test; a test that a mutant makes wait for ever sets its own."""
 
 
 ALONE = """
@@ -32,31 +33,33 @@ import ctypes, os, signal, subprocess, sys
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 status = subprocess.call(sys.argv[1:])
 while left := open(f"/proc/self/task/{os.getpid()}/children").read().split():
-    for each in left:
-        os.kill(int(each), signal.SIGKILL)
-        os.waitpid(int(each), 0)
+    for child in left:
+        os.kill(int(child), signal.SIGKILL)
+        os.waitpid(int(child), 0)
 sys.exit(status)
 """
-"""Runs a command, and ends all that is left of it: some of the mistakes are that something stays. It adopts whatever descends
-from the command (prctl(2), PR_SET_CHILD_SUBREAPER).
+"""Runs a command, and ends every process that it leaves: some mistakes are that something stays. It
+adopts all descendants of the command (prctl(2), PR_SET_CHILD_SUBREAPER).
 """
 
 
 @dataclass(frozen=True)
 class Change:
-    """One place of the source, whatever lines the formatter breaks it into."""
+    """A change of the source, at a place that is found in any layout."""
 
-    file: str  # below the package
-    old: str  # there once
+    # Below the package.
+    file: str
+    # Must be there exactly once.
+    old: str
     new: str
 
     def found(self, source: str) -> list[re.Match[str]]:
-        """Where `old` stands in the text: exactly, or else with other line breaks."""
+        """Return where `old` is in the text: exactly, or else with other line breaks."""
         exact = list(re.finditer(re.escape(self.old), source))
         return exact or list(re.finditer(_any_layout(self.old), source))
 
     def apply(self, root: Path) -> None:
-        """Make it in the package below `root`. Raises LookupError where the source has changed."""
+        """Make the change in the package below `root`. Raises LookupError if `old` is not found."""
         path = root / "harness" / self.file
         source = path.read_text()
         found = self.found(source)
@@ -66,7 +69,7 @@ class Change:
 
 
 def _any_layout(code: str) -> str:
-    """A pattern for the code in any layout: space may be a line break, brackets may be spread."""
+    """Return a pattern for the code in any layout: line breaks for spaces, brackets spread."""
     inner = code.strip()
     start = code.index(inner)
     parts = re.findall(r"\s+|\w+|[^\w\s]", inner)
@@ -85,43 +88,48 @@ def _any_layout(code: str) -> str:
 
 @dataclass(frozen=True)
 class Spoiled:
-    """One mistake."""
+    """A mistake in trusted code."""
 
     name: str
-    words: str  # the mistake and its history
+    # The mistake and its history.
+    words: str
     changes: Sequence[Change]
-    test: str  # its id, as pytest takes it: with one of its parameters where that is cheaper
-    seconds: float = SECONDS  # for the test; a mutant that waits for ever takes so long
-    dear: bool = False  # or much like another: tried by `python -m tests.mutants` alone
+    # The id of the test, as pytest takes it; with one of its parameters if that is cheaper.
+    test: str
+    # The time limit of the test; a mutant that waits for ever takes that long.
+    seconds: float = SECONDS
+    # Slow, or similar to another: only `python -m tests.mutants` tries it.
+    dear: bool = False
 
     @property
     def file(self) -> str:
-        """Where the test is, below the folder of the repository."""
+        """Return the file of the test, below the folder of the repository."""
         return self.test.partition("::")[0]
 
     @property
     def function(self) -> str:
-        """The test's name alone."""
+        """Return the name of the test function."""
         return self.test.rpartition("::")[2].partition("[")[0]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the test said."""
+    """The result of the test."""
 
     failed: bool
-    skipped: str  # why it was not tried; empty if it was
+    # Why it was not tried; empty if it was.
+    skipped: str
     said: str
 
 
 def try_it(spoiled: Spoiled) -> Result:
-    """Run the test of the mutant in a copy of the package, which goes with it."""
+    """Run the test of the mutant in a temporary copy of the package."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         root.chmod(0o755)
         _copy(root)
-        for each in spoiled.changes:
-            each.apply(root)
+        for change in spoiled.changes:
+            change.apply(root)
         return _run(root, spoiled.test, spoiled.seconds)
 
 
@@ -135,7 +143,7 @@ def _copy(folder: Path) -> None:
 
 
 def _run(folder: Path, test: str, seconds: float) -> Result:
-    """Run one test of the copy in this folder, with the copy's package."""
+    """Run one test of the copy in this folder."""
     asked = ["-m", "pytest", "-q", "-rfEs", "--tb=line", *PLUGINS, f"--timeout={seconds:g}", test]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},

@@ -1,4 +1,4 @@
-"""The table of mutant by property: measured, shown and judged."""
+"""The table of mutants and properties: measured, shown and judged."""
 
 from __future__ import annotations
 
@@ -19,39 +19,49 @@ from tests.mutants.spoiled import Spoiled, try_it
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "mutants.md"
 
 EFFORT = Effort(0.3, deterministic=True, shrink_seconds=0.0)
-"""A mutant has to be killed, not to be understood: few examples, the same each time, as they come."""
+"""A mutant must be killed, not understood: few examples, the same each time, without shrinking."""
 
 CHEAP = frozenset({Property.EXACT_MTIMES, Property.NO_MISSED_EDIT, Property.INCREMENTAL})
-"""What every mutant is tried with."""
+"""The properties that every mutant is tried with."""
 
 KILLED, SURVIVED, UNKNOWN = "killed", "·", "?"
 
 SPOILED_TITLE = "## Mistakes that a test refutes"
 
 WITHOUT: Mapping[Property, str] = {
-    Property.NO_MISSED_EDIT: "behaves has one case of it, an edit after files from the future, and `unbumped` fails both; a "
-    "race within a tick of the clock is tried by this one alone",
-    Property.TIMED_OUT: "a run past its limit is one of the things that users of the original rely on, so behaves asks for it, "
-    "and fresh has to play one; what such a run leaves in the katas is looked at by this one alone",
-    Property.RENAMES: "no runner has to do anything for it but to leave the sandbox alone; `katas-overlay`, which cannot, "
-    "is refuted",
-    Property.MIRROR: "behaves has one case of it, a file that a run deleted, and exact-mtimes misses what is gone from the trees "
-    "that it carries; renames and changes of type from one test event to the next are tried by this one alone",
+    Property.NO_MISSED_EDIT: (
+        "*behaves* has one case of it, an edit after files from the future, and `unbumped` fails "
+        "both; only this property tries a race within a tick of the clock"
+    ),
+    Property.TIMED_OUT: (
+        "users of the original rely on it, so *behaves* plays a run past its limit, and *fresh* "
+        "needs one; only this property looks at what such a run leaves in the katas"
+    ),
+    Property.RENAMES: (
+        "a runner only has to leave the sandbox alone for it; `katas-overlay`, which cannot, is "
+        "refuted"
+    ),
+    Property.MIRROR: (
+        "*behaves* has one case of it, a file that a run deleted, and *exact-mtimes* misses what "
+        "is gone from the trees that it carries; only this property tries renames and changes of "
+        "type from one test event to the next"
+    ),
 }
-"""Properties that no mutant is killed by alone, and why."""
+"""Properties for which no mutant is killed by them alone, and why."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one mutant."""
+    """The results of one mutant."""
 
     mutant: Mutant
     findings: Mapping[Property, ProofResult]
-    skipped: str = ""  # why it was not tried here
+    # Why it was not tried here.
+    skipped: str = ""
 
     @property
     def killers(self) -> list[Property]:
-        """The claims that were refuted: what an engine cannot promise is nobody's mistake."""
+        """Return the claims that were refuted; what an engine cannot promise is not claimed."""
         return [
             name
             for name, found in self.findings.items()
@@ -60,11 +70,11 @@ class Row:
 
     @property
     def lame(self) -> bool:
-        """Whether all that it is killed by is that its test events fail: then it is no mutant, but broken."""
+        """Whether all counterexamples are faulty test events: then it is just broken."""
         words = [
             found.counterexample.words for found in self.findings.values() if found.counterexample
         ]
-        return bool(words) and all("a test event was faulty" in each for each in words)
+        return bool(words) and all("a test event was faulty" in text for text in words)
 
 
 def measure(
@@ -74,27 +84,26 @@ def measure(
     *,
     at_once: int = 1,
 ) -> list[Row]:
-    """A row a mutant, so many at once; `report` hears what was found as it is."""
+    """Return a row for each mutant, measured `at_once` in parallel; `report` gets each result."""
     rows: dict[str, Row] = {}
     with ProcessPoolExecutor(at_once) as processes:
-        tasks = {processes.submit(_findings, each.name, properties): each for each in mutants}
+        tasks = {processes.submit(_findings, mutant.name, properties): mutant for mutant in mutants}
         for task in as_completed(tasks):
             mutant = tasks[task]
             why, findings = task.result()
             rows[mutant.name] = Row(mutant, findings, why)
             for name, found in findings.items():
                 words = found.counterexample.words if found.counterexample else found.reason
-                report(
-                    f"{mutant.name}: {name} {found.status}, {found.seconds:.1f} s {words[:200]}".rstrip()
-                )
-    return [rows[each.name] for each in mutants]
+                line = f"{mutant.name}: {name} {found.status}, {found.seconds:.1f} s {words[:200]}"
+                report(line.rstrip())
+    return [rows[mutant.name] for mutant in mutants]
 
 
 def _findings(
     mutant: str, properties: Sequence[Property]
 ) -> tuple[str, dict[Property, ProofResult]]:
-    """Why it cannot be tried here, or else what each proof gave; in a process of its own."""
-    (found,) = (each for each in (CONTROL, *MUTANTS) if each.name == mutant)
+    """Return why the mutant cannot be tried here, or else the result of each proof."""
+    (found,) = (known for known in (CONTROL, *MUTANTS) if known.name == mutant)
     if why := found.needs():
         return why, {}
     with tempfile.TemporaryDirectory() as home, found.subject(Path(home)) as subject:
@@ -104,8 +113,10 @@ def _findings(
 
 
 def verdict(rows: Sequence[Row]) -> list[str]:
-    """What is wrong, a line each: a mutant that survives, a proof that kills the honest runner, a property without teeth of
-    its own.
+    """Return complaints, a line each.
+
+    They are: a mutant that survives, a proof that kills the honest runner, and a property that
+    kills no mutant alone.
     """
     complaints = []
     for row in rows:
@@ -130,13 +141,15 @@ def verdict(rows: Sequence[Row]) -> list[str]:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """The page."""
+    """Return the page."""
     names = [name for name in Property if any(name in row.findings for row in rows)]
     lines = [
         "# Mutants: do the proofs have teeth?",
         "",
-        "Each mutant is a runner, tar-pipe or engine with one mistake that somebody made; `tests/mutants` has them. The proofs",
-        "are the same as in `harness verify`. `python -m tests.mutants --write` measures this table anew.",
+        "Each mutant is a runner, tar-pipe or engine with one mistake that somebody really made; "
+        "they are in `tests/mutants`.",
+        "The proofs are those of `harness verify`. "
+        "`python -m tests.mutants --write` measures this table again.",
         "",
         f"| mutant | on | {' | '.join(names)} |",
         f"|---|---|{'---|' * len(names)}",
@@ -146,7 +159,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
         lines.append(f"| {row.mutant.name} | {row.mutant.engine_name} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"`{KILLED}`: refuted. `{SURVIVED}`: the mistake does not break this property, among few examples. "
+        f"`{KILLED}`: refuted. `{SURVIVED}`: the mistake does not break this property "
+        "in the few examples tried. "
         f"`{UNKNOWN}`: could not be tried. Empty: not tried.",
         "The first row has no mistake, and no proof may refute it.",
         "",
@@ -160,7 +174,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     if WITHOUT:
         lines += [
             "",
-            "## Properties that no mutant which was tried on all of them is killed by alone",
+            "## Properties that kill no mutant alone, of those tried with all properties",
             "",
         ]
         lines += [f"- **{name}**: {why}" for name, why in WITHOUT.items()]
@@ -168,40 +182,40 @@ def as_markdown(rows: Sequence[Row]) -> str:
 
 
 def spoiled_lines() -> list[str]:
-    """Of the page: which test refutes what no property covers."""
+    """Return the section of the page on mistakes that a test refutes."""
     return [
         "",
         SPOILED_TITLE,
         "",
-        "Of what no property of a runner covers, each mutant is a change of the source, made in a copy of the package.",
+        "No property of a runner covers these. Each mutant is a change of the source, "
+        "made in a copy of the package.",
         "",
         "| mutant | in | the test that fails |",
         "|---|---|---|",
         *(
-            f"| {each.name} | `{each.changes[0].file}` | `{each.function}` in `{each.file}` |"
-            for each in SPOILED
+            f"| {mutant.name} | `{mutant.changes[0].file}` "
+            f"| `{mutant.function}` in `{mutant.file}` |"
+            for mutant in SPOILED
         ),
         "",
-        *(f"- **{each.name}**: {each.words}" for each in SPOILED),
+        *(f"- **{mutant.name}**: {mutant.words}" for mutant in SPOILED),
     ]
 
 
 def try_spoiled(
     spoiled: Sequence[Spoiled], report: Callable[[str], None] = lambda line: None
 ) -> list[str]:
-    """What is wrong, a line each: a mutant whose test passes, or does not run. `report` hears what was found."""
+    """Return complaints, a line each: a mutant whose test passes or does not run."""
     complaints = []
-    for each in spoiled:
-        result = try_it(each)
-        report(
-            f"{each.name}: {each.function} {'failed' if result.failed else result.skipped or 'did not fail'}"
-        )
+    for mutant in spoiled:
+        result = try_it(mutant)
+        outcome = "failed" if result.failed else result.skipped or "did not fail"
+        report(f"{mutant.name}: {mutant.function} {outcome}")
         if result.skipped:
-            complaints.append(f"{each.name} was not tried: {result.skipped}")
+            complaints.append(f"{mutant.name} was not tried: {result.skipped}")
         elif not result.failed:
-            complaints.append(
-                f"{each.name} survives {each.test}: {' '.join(result.said.split())[-300:]}"
-            )
+            said = " ".join(result.said.split())[-300:]
+            complaints.append(f"{mutant.name} survives {mutant.test}: {said}")
     return complaints
 
 

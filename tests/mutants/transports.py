@@ -25,7 +25,7 @@ DEFAULT = by("tar", "--create", "--file=-", ".")
 
 
 def pipe_in(event: TestEvent, pack: Callable[[str], bytes]) -> None:
-    """The katas' sandbox into the run-container, packed by another program."""
+    """Pipe the katas' sandbox into the run-container, packed by another program."""
     stream: list[bytes] = []
     event.katas.pack(stream.append)
     chunks = list(repacked(stream, pack))
@@ -33,8 +33,10 @@ def pipe_in(event: TestEvent, pack: Callable[[str], bytes]) -> None:
 
 
 class DefaultFormatIn(Honest):
-    """tar's default format into the container, as `tar -cf -` gives it: stamps are cut to whole seconds, so that what was
-    built in the second of an edit looks older than it is, or as old. The notes' own script had it in both directions.
+    """tar's default format is used into the container, as `tar -cf -` does.
+
+    Stamps are cut to whole seconds: what was built in the second of an edit looks as old as the
+    edit, or older. The notes' own script had it in both directions.
     """
 
     name = "default-format-in"
@@ -44,8 +46,10 @@ class DefaultFormatIn(Honest):
 
 
 class DefaultFormatOut(Honest):
-    """tar's default format out of the container: after a build, an edit in the same second and a build, make says "up to
-    date", and the old program runs for ever; 11 of 12 times when the edit came 100 ms later.
+    """tar's default format is used out of the container.
+
+    After a build, an edit in the same second and another build, make says "up to date", and the old
+    program runs for ever: 11 of 12 times, with an edit 100 ms later.
     """
 
     name = "default-format-out"
@@ -62,8 +66,10 @@ def python_tar(folder: str) -> bytes:
 
 
 class PythonTarfile(Honest):
-    """Python's tarfile, whose PAX headers are written from a float: stamps come back 73 to 106 ns off. Two runs with no edit
-    between them look right, since make does not care; nothing says how many times the next one is off again.
+    """Python's tarfile is used, which writes PAX stamps from a float.
+
+    Stamps come back 73 to 106 ns off. Two runs without an edit look right, since make does not
+    care; how far a stamp drifts with each run is not known.
     """
 
     name = "python-tarfile"
@@ -73,7 +79,7 @@ class PythonTarfile(Honest):
 
 
 class BusyboxTar(Honest):
-    """busybox tar in the image, as on Alpine: whole seconds, whatever tar is at the other end, and no option to change it."""
+    """busybox tar is in the image, as on Alpine: stamps are whole seconds, whatever tar reads."""
 
     name = "busybox-tar"
 
@@ -88,8 +94,9 @@ def no_busybox() -> str:
 
 
 class DependenciesLeft(Honest):
-    """`.d` files left behind, as by a pipe that takes "only what a build needs": the next build does not know which headers
-    its objects depend on, and an edited header is missed.
+    """`.d` files do not come back, as if a build did not need them.
+
+    The next build does not know which headers its objects depend on, and misses an edited header.
     """
 
     name = "dependencies-left"
@@ -99,8 +106,9 @@ class DependenciesLeft(Honest):
 
 
 class CutTakenAsWhole(Honest):
-    """A stream cut at a member boundary, taken as whole: every tar exits 0 there, and without a marker of its own at the end
-    of the stream half a tree is accepted as the tree.
+    """A stream that is cut between two members is taken for whole.
+
+    Every tar exits with 0 there. Without an end marker of one's own, half a tree is accepted.
     """
 
     name = "cut-taken-as-whole"
@@ -116,23 +124,25 @@ class CutTakenAsWhole(Honest):
 
 
 def whole_members(archive: bytes) -> bytes:
-    """The members that came whole, and an end that was never sent."""
+    """Return the members that came whole, with an end that was never sent."""
     end = 0
     with (
         contextlib.suppress(tarfile.TarError),
         tarfile.open(fileobj=io.BytesIO(archive)) as members,
     ):
-        for each in members:
-            size = -(-each.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if each.isreg() else 0
-            if each.offset_data + size > len(archive):
+        for member in members:
+            blocks = -(-member.size // tarfile.BLOCKSIZE) if member.isreg() else 0
+            size = blocks * tarfile.BLOCKSIZE
+            if member.offset_data + size > len(archive):
                 break
-            end = each.offset_data + size
+            end = member.offset_data + size
     return archive[:end] + bytes(2 * tarfile.BLOCKSIZE)
 
 
 class DockerArchive(Honest):
-    """`docker cp`, or the engine's get_archive, as transport: the engine cuts stamps to whole seconds on purpose, since 2018,
-    and turns dates before 1970 into 0.
+    """`docker cp`, or the engine's get_archive, is the transport.
+
+    Since 2018 the engine cuts stamps to whole seconds on purpose; dates before 1970 become 0.
     """
 
     name = "docker-archive"
@@ -142,7 +152,7 @@ class DockerArchive(Honest):
 
 
 def through_a_container(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The tree, put into a container that is never started and got back from it."""
+    """Yield the tree after putting it into a container that never starts, and reading it back."""
     with tempfile.TemporaryDirectory() as folder, closing(DockerEngine()) as engine:
         tree = Path(folder, "tree")
         tree.mkdir(mode=0o755)
