@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from harness.inside.changes import above
 from harness.inside.disk import open_file
 
 _READ_BYTES = 1 << 18
@@ -40,11 +41,26 @@ class Delta:
     """Not edited, but removed by a run; to be restored."""
     modes: tuple[bytes, ...] = ()
     """Those of `changed` that only differ in the permission to execute."""
+    ages: Mapping[bytes, int] = field(default_factory=dict)
+    """The mtimes of unchanged files in the player's folder, in nanoseconds, if they have any."""
+    released: tuple[bytes, ...] = ()
+    """Sent last time and left out now, though the player still has them: a run may have made them anew,
+    and they stay."""
+    removed: tuple[bytes, ...] = ()
+    """Folders that the player removed, with all that runs made in them."""
 
     @property
     def names(self) -> tuple[bytes, ...]:
         """All names that the player has now."""
         return self.unchanged + self.written
+
+    @property
+    def emptied(self) -> list[bytes]:
+        """The folders that hold none of the player's files any more, deepest first."""
+        kept = {folder for name in self.names for folder in above(name)} | {b".", *self.names}
+        return sorted(
+            {folder for name in self.deleted for folder in above(name)} - kept, reverse=True
+        )
 
     @property
     def written(self) -> tuple[bytes, ...]:
@@ -76,8 +92,17 @@ def delta_between(
     deleted = sent.keys() - manifest.keys()
     modes = [name for name in changed if _differ_in_mode(manifest[name], sent[name])]
     return Delta(
-        *(tuple(sorted(names)) for names in (unchanged, changed, new, deleted, gone, modes))
+        unchanged=_sorted(unchanged),
+        changed=_sorted(changed),
+        new=_sorted(new),
+        deleted=_sorted(deleted),
+        gone=_sorted(gone),
+        modes=_sorted(modes),
     )
+
+
+def _sorted(names: Iterable[bytes]) -> tuple[bytes, ...]:
+    return tuple(sorted(names))
 
 
 def _differ_in_mode(one: Stamped, other: Stamped) -> bool:

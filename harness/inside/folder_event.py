@@ -33,7 +33,7 @@ from harness.inside.sent_record import (
     read_sent,
     visible_names,
 )
-from harness.inside.stamps import Ahead, is_ahead
+from harness.inside.stamps import Ahead, is_ahead, still_sent
 from harness.inside.store import Acceptance, Held, SendPlan
 from harness.inside.tree import Entry, snapshot
 from harness.inside.usage import DiskUsage
@@ -124,7 +124,7 @@ class FolderEvent:
             self._invalidate_copies()
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 saving.hand_over(self._sandbox, owner)
-            if not (delta.written or delta.deleted):
+            if not (delta.written or delta.deleted or delta.released):
                 return
             os.makedirs(self._incoming, exist_ok=True)
             sent = self._sent()
@@ -137,14 +137,13 @@ class FolderEvent:
                 self._sandbox,
                 self._incoming,
                 files,
-                delta.deleted,
+                delta,
                 owner,
                 sent=sent,
-                names=delta.names,
                 latest=latest,
                 sync=sync_file if self._durable else None,
             )
-            kept = {name: file for name, file in sent.items() if name not in delta.deleted}
+            kept = still_sent(sent, delta)
             record = {**kept, **saved.sent}
             if self._durable:
                 # The files must reach the disk first, and the run need not wait for that.

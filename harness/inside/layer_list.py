@@ -27,6 +27,9 @@ from harness.inside.tree import walk
 _LONGEST = 4096 - 64
 """Bytes of the longest path in a layer: Linux's PATH_MAX, less room for another layer's name."""
 
+_LINKED_BYTES = 16 << 20
+"""Bytes of all names of hard links at most, since each press reads and writes them."""
+
 
 @dataclass(frozen=True)
 class LayerList:
@@ -110,9 +113,10 @@ class _Survey:
         self.closed: list[bytes] = []
         self.linked: list[bytes] = []
         self.odd: list[bytes] = []
+        self._left = _LINKED_BYTES
 
     def take(self, path: bytes, status: os.stat_result) -> None:
-        """Add one entry. Raises KatasError if its path is too long for layers."""
+        """Add one entry. Raises KatasError if layers cannot hold it."""
         if len(path) > self._room:
             raise KatasError(
                 f"nested folders have paths that are too long for layers: {len(path)} bytes; "
@@ -124,7 +128,18 @@ class _Survey:
             if path in self._on_the_way and lacks(status.st_mode):
                 self.closed.append(path)
         elif status.st_nlink > 1:
+            self._left = _less(self._left, path)
             (self.linked if stat.S_ISREG(status.st_mode) else self.odd).append(path)
+
+
+def _less(left: int, path: bytes) -> int:
+    """Return the bytes that are left for other names. Raises KatasError if this one has too many."""
+    if left < len(path):
+        raise KatasError(
+            f"hard links have names of more than {_LINKED_BYTES >> 20} MiB, too many for layers; "
+            "remove some, or use katas-data-container"
+        )
+    return left - len(path)
 
 
 def survey_layers(sandbox: str, sent: Record) -> LayerList:
@@ -153,17 +168,24 @@ def with_layer(before: LayerList, layer: str, shown: Layers, sent: Record) -> La
     `shown` is the tree with the layer on top. Raises OSError and KatasError.
     """
     survey = _Survey(layer, sent)
+    # A run may make any number of files: keep only those paths that are asked for below.
+    asked = {*sent, *before.closed, *before.linked, *before.odd}
+    asked_folders = {folder for path in asked for folder in above(path)}
     touched: set[bytes] = set()
     # Nothing below these paths is as it was before.
     hiding: set[bytes] = set()
     for path, status in walk(layer):
-        touched.add(path)
-        if is_whiteout(status):
+        if path in asked:
+            touched.add(path)
+        hides = is_whiteout(status)
+        if hides:
             survey.count += 1
-            hiding.add(path)
-            continue
-        survey.take(path, status)
-        if not stat.S_ISDIR(status.st_mode) or is_opaque(os.path.join(os.fsencode(layer), path)):
+        else:
+            survey.take(path, status)
+            hides = not stat.S_ISDIR(status.st_mode) or is_opaque(
+                os.path.join(os.fsencode(layer), path)
+            )
+        if hides and path in asked_folders:
             hiding.add(path)
 
     def as_before(name: bytes) -> bool:
@@ -175,6 +197,11 @@ def with_layer(before: LayerList, layer: str, shown: Layers, sent: Record) -> La
         entry = shown.find(split_path(name))
         return entry is None or not same_kind(sent[name].mode, entry.status)
 
+    linked = (*filter(as_before, before.linked), *survey.linked)
+    odd = (*filter(as_before, before.odd), *survey.odd)
+    left = _LINKED_BYTES
+    for path in (*linked, *odd):
+        left = _less(left, path)
     return replace(
         before,
         layers=((before.next, survey.count), *before.layers),
@@ -184,8 +211,8 @@ def with_layer(before: LayerList, layer: str, shown: Layers, sent: Record) -> La
         gone=frozenset(filter(has_gone, sent)),
         closed=(*filter(as_before, before.closed), *survey.closed),
         ahead={},
-        linked=(*filter(as_before, before.linked), *survey.linked),
-        odd=(*filter(as_before, before.odd), *survey.odd),
+        linked=linked,
+        odd=odd,
     )
 
 

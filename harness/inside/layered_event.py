@@ -32,7 +32,7 @@ from harness.inside.layer_list import (
 from harness.inside.layers import Layers, dress, split_path
 from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX, split_name
 from harness.inside.sent_record import Record, Sent
-from harness.inside.stamps import Ahead, is_ahead
+from harness.inside.stamps import Ahead, against_time, is_ahead, still_sent
 from harness.inside.store import Acceptance, SendPlan
 from harness.inside.tree import Entry, entries
 from harness.inside.upper_layer import UpperLayer, UserAndGroup
@@ -145,10 +145,11 @@ class LayeredEvent(FolderEvent):
             first = not sent and not self._listed.layers and not os.listdir(self._sandbox)
             for name in delta.deleted:
                 self._upper.hide(split_name(name), only_empty=stat.S_ISDIR(sent[name].mode))
-            for path in saving.emptied(delta.deleted, delta.names):
-                self._upper.hide(split_name(path), only_empty=True)
-            now = {name: file for name, file in sent.items() if name not in delta.deleted}
+            for path in delta.emptied:
+                self._upper.hide(split_name(path), only_empty=path not in delta.removed)
+            now = still_sent(sent, delta)
             edits: dict[bytes, int | None] = {}
+            made: set[bytes] = set()  # those edits that replace what a run made
             for number, file in enumerate(files):
                 parts, before = split_name(file.name), sent.get(file.name)
                 if (
@@ -156,15 +157,25 @@ class LayeredEvent(FolderEvent):
                     and before.blob == file.blob
                     and self._set_mode(parts, before.mode, file.mode)
                 ):
-                    now[file.name] = Sent(file.mode, file.blob, before.stamp)
+                    now[file.name] = Sent(file.mode, file.blob, before.stamp, age=file.age)
                     continue
+                entry = self._upper.shown.find(parts)
+                if saving.was_made(entry and entry.status, before):
+                    made.add(file.name)
                 path = self._put(parts, os.path.join(self._incoming, str(number)), file, owner)
                 if before and saving.same_content(before, file):
-                    now[file.name] = Sent(file.mode, file.blob, before.stamp)
+                    now[file.name] = Sent(file.mode, file.blob, before.stamp, age=file.age)
                     os.utime(path, ns=(before.stamp, before.stamp), follow_symlinks=False)
                 else:
                     edits[file.name] = file.age
-                    now[file.name] = Sent(file.mode, file.blob, 0)
+                    now[file.name] = Sent(file.mode, file.blob, 0, age=file.age)
+            against = against_time(edits, made, sent, delta.ages)
+            for name, stamp in against.older.items():
+                del edits[name]
+                now[name] = now[name]._replace(stamp=self._stamp(name, stamp))
+            for name, age in against.newer.items():
+                self._copy_up(split_name(name))
+                edits[name] = age
             if edits and not first and is_ahead(self._newest):
                 ahead = self._bring_to_clock(edits)
                 # The harness chooses the stamps of visible files, so those need not be restored.
@@ -250,12 +261,18 @@ class LayeredEvent(FolderEvent):
         entry = self._upper.shown.find(parts)
         if entry is None or not same_kind(before & ~0o111, entry.status):
             return False
+        os.chmod(self._copy_up(parts), saving.executable(entry.status, mode))
+        return True
+
+    def _copy_up(self, parts: list[bytes]) -> bytes:
+        """Copy a file into the layer, with all its names; return its path there."""
+        entry = self._upper.shown.find(parts)
+        assert entry is not None
         if entry.status.st_nlink > 1:
             self._upper.link(self._listed.linked, copies(self._incoming, only=entry.status.st_ino))
             entry = self._upper.shown.find(parts)
             assert entry is not None
-        os.chmod(self._upper.copy_up(parts, entry), saving.executable(entry.status, mode))
-        return True
+        return self._upper.copy_up(parts, entry)
 
     def _put(
         self, parts: list[bytes], temporary: str, file: saving.SavedFile, owner: UserAndGroup | None

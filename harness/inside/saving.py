@@ -12,14 +12,13 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 
 from harness.inside.atomic_file import Sync
-from harness.inside.changes import above
-from harness.inside.delta import feed, same_kind, stamped
+from harness.inside.delta import Delta, feed, same_kind, stamped
 from harness.inside.descent import Met, descend, enter
 from harness.inside.disk import (
     ALL_ACCESS,
@@ -35,7 +34,16 @@ from harness.inside.disk import (
 from harness.inside.errors import KatasError
 from harness.inside.layout import PATH_PARTS, split_name
 from harness.inside.sent_record import Record, Sent
-from harness.inside.stamps import TICK_NS, Ahead, Moved, as_sent, file_time, in_order, is_ahead
+from harness.inside.stamps import (
+    TICK_NS,
+    Ahead,
+    Moved,
+    against_time,
+    as_sent,
+    file_time,
+    in_order,
+    is_ahead,
+)
 from harness.inside.tree import newest
 
 
@@ -204,18 +212,17 @@ def save(
     sandbox: str,
     incoming: str,
     files: Iterable[SavedFile],
-    deleted: Collection[bytes],
+    delta: Delta,
     owner: tuple[int, int] | None,
     *,
     sent: Record,
-    names: Collection[bytes],
     latest: int | None = None,
     sync: Sync | None = None,
 ) -> Saved:
     """Write and delete what the player changed since `sent`.
 
-    `names` are all names that the player has now. `latest` is the newest stamp in the sandbox, if
-    the caller knows it. `sync` forces each written file to the disk before it replaces another.
+    `files` are those that `delta` writes. `latest` is the newest stamp in the sandbox, if the
+    caller knows it. `sync` forces each written file to the disk before it replaces another.
 
     Each file is written in the folder `incoming`, on the same file system, and renamed, so a crash
     leaves each file old or new. A file that did not change since `sent` was removed by a run, and
@@ -225,17 +232,11 @@ def save(
     first = not sent and not _holds_anything(sandbox)
     ahead: Ahead = {}
     edits: dict[bytes, int | None] = {}
+    made: set[bytes] = set()  # those edits that replace what a run made
     written: dict[bytes, Sent] = {}
-    touched: set[tuple[bytes, ...]] = set()
     if latest is None:
         latest = 0 if first else _newest(sandbox)
-    with sandbox_folders(sandbox, owner) as folders:
-        for name in deleted:
-            *parts, last = split_name(name)
-            if (folder := folders.find(parts)) is not None:
-                _remove_sent(folder, last, sent.get(name))
-                touched.add(tuple(parts))
-        _remove_emptied(folders, deleted, names)
+    touched = _delete(sandbox, delta, sent)
     with sandbox_folders(sandbox, owner) as folders:
         for number, file in enumerate(files):
             *parts, last = split_name(file.name)
@@ -246,8 +247,10 @@ def save(
                 and before.blob == file.blob
                 and _set_mode(folder, last, before.mode, file.mode)
             ):
-                written[file.name] = Sent(file.mode, file.blob, before.stamp)
+                written[file.name] = Sent(file.mode, file.blob, before.stamp, age=file.age)
                 continue
+            if was_made(_look(folder, last), before):
+                made.add(file.name)
             stamp = before.stamp if before and same_content(before, file) else None
             _put(
                 folder, last, os.path.join(incoming, str(number)), file, owner, before, stamp, sync
@@ -255,10 +258,17 @@ def save(
             touched.update(tuple(parts[:count]) for count in range(len(parts) + 1))
             if stamp is not None:
                 _stamp(folders, file.name, stamp)
-                written[file.name] = Sent(file.mode, file.blob, stamp)
+                written[file.name] = Sent(file.mode, file.blob, stamp, age=file.age)
             else:
                 edits[file.name] = file.age
-                written[file.name] = Sent(file.mode, file.blob, 0)
+                written[file.name] = Sent(file.mode, file.blob, 0, age=file.age)
+        against = against_time(edits, made, sent, delta.ages)
+        for name, stamp in against.older.items():
+            del edits[name]
+            written[name] = written[name]._replace(stamp=_stamp(folders, name, stamp))
+        for name, age in against.newer.items():
+            edits[name] = age
+            written[name] = sent[name]._replace(age=age)
         if edits and not first and is_ahead(latest):
             ahead, latest = bring_to_clock(sandbox, edits)
         for path in touched:
@@ -267,6 +277,13 @@ def save(
         given = stamp_all(partial(_stamp, folders), edits, latest, first=first)
         written |= {name: written[name]._replace(stamp=stamp) for name, stamp in given.items()}
     return Saved(written, ahead)
+
+
+def was_made(found: os.stat_result | None, before: Sent | None) -> bool:
+    """Return whether a run made this file, or rewrote it since it was sent."""
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return False
+    return before is None or found.st_mtime_ns != before.stamp
 
 
 def same_content(before: Sent, file: SavedFile) -> bool:
@@ -378,19 +395,32 @@ def _remove_sent(folder: int, name: bytes, sent: Sent | None) -> None:
     remove_entry(folder, name)
 
 
-def _remove_emptied(folders: Folders, deleted: Iterable[bytes], names: Iterable[bytes]) -> None:
-    """Remove folders that the player emptied, unless a run made something in them."""
-    for path in emptied(deleted, names):
+def _delete(sandbox: str, delta: Delta, sent: Record) -> set[tuple[bytes, ...]]:
+    """Delete what the player deleted; return the folders that it was in, as parts of their paths."""
+    touched: set[tuple[bytes, ...]] = set()
+    with sandbox_folders(sandbox) as folders:
+        for name in delta.deleted:
+            *parts, last = split_name(name)
+            if (folder := folders.find(parts)) is not None:
+                _remove_sent(folder, last, sent.get(name))
+                touched.add(tuple(parts))
+        _remove_emptied(folders, delta)
+    return touched
+
+
+def _remove_emptied(folders: Folders, delta: Delta) -> None:
+    """Remove folders that the player removed, and those that the player emptied if no run made
+    something in them.
+    """
+    for path in delta.emptied:
         *parts, last = path.split(b"/")
-        if (folder := folders.find(parts)) is not None:
+        if (folder := folders.find(parts)) is None:
+            continue
+        if path in delta.removed:
+            remove_entry(folder, last, only_folders=True)
+        else:
             with contextlib.suppress(OSError):
                 os.rmdir(last, dir_fd=folder)
-
-
-def emptied(deleted: Iterable[bytes], names: Iterable[bytes]) -> list[bytes]:
-    """Return the folders that hold none of the player's files any more, deepest first."""
-    kept = {folder for name in names for folder in above(name)} | {b".", *names}
-    return sorted({folder for name in deleted for folder in above(name)} - kept, reverse=True)
 
 
 Stamp = Callable[[bytes, int], int]

@@ -30,6 +30,8 @@ class Sent(NamedTuple):
     """The mtime that it was given in the sandbox, in nanoseconds since 1970."""
     writing: bool = False
     """Whether another content is being written in its place."""
+    age: int | None = None
+    """The mtime that it had in the player's folder then, in nanoseconds since 1970."""
 
     @property
     def stamped(self) -> Stamped:
@@ -43,7 +45,14 @@ Record = Mapping[bytes, Sent]
 
 def record_to_json(record: Record) -> Any:
     """Return the record as a value that JSON can hold."""
-    return {os.fsdecode(name): file[: 4 if file.writing else 3] for name, file in record.items()}
+    return {os.fsdecode(name): _fields(file) for name, file in record.items()}
+
+
+def _fields(file: Sent) -> tuple[Any, ...]:
+    """Return its fields without defaults at the end."""
+    if file.age is not None:
+        return tuple(file)
+    return file[: 4 if file.writing else 3]
 
 
 def record_from_json(data: Any) -> dict[bytes, Sent]:

@@ -2,9 +2,11 @@
 
 - In a first test event, files keep the stamps of the player's folder. Stamps ahead of the clock are
   moved back to it.
-- In later ones, what changed is stamped later than everything in the sandbox, because anything
-  there may depend on it. Edits keep the order of the player's stamps: an object that was built on
-  the player's machine stays newer than its source.
+- In later ones, what changed is stamped later than everything in the sandbox, because anything there
+  may depend on it. Edits keep the order of the player's stamps: an object that was built on the
+  player's machine stays newer than its source.
+- An edit that is older in the player's folder than an unchanged file stays the older one where it
+  may be the product: see `against_time`.
 - Files without a stamp, from a browser, all have the same age, the newest.
 
 All stamps are nanoseconds since 1970.
@@ -15,6 +17,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
+
+from harness.inside.delta import Delta
+from harness.inside.sent_record import Record, Sent
 
 _REALTIME_COARSE = 5
 """The clock that the kernel stamps files with (linux/time.h); Python has no name for it."""
@@ -92,3 +97,69 @@ def as_sent(ages: Mapping[bytes, int | None], now: int) -> dict[bytes, int]:
     past = {name: age for name, age in ages.items() if age is not None and age <= now}
     rest = {name: age for name, age in ages.items() if name not in past}
     return {**past, **in_order(rest, max(past.values(), default=0))}
+
+
+class AgainstTime(NamedTuple):
+    """The files that need other stamps than the newest for each edit."""
+
+    older: dict[bytes, int]
+    """The stamp of each edit that stays older than its sources."""
+    newer: dict[bytes, int]
+    """The age of each unchanged file that is stamped with the edits."""
+
+
+def against_time(
+    edits: Mapping[bytes, int | None],
+    made: set[bytes],
+    sent: Record,
+    ages: Mapping[bytes, int],
+) -> AgainstTime:
+    """Find the edits that are older in the player's folder than an unchanged file, as make sees it.
+
+    `edits` are ages by name. `made` are those that replace a file which a run made or rewrote. `ages`
+    are those of the unchanged files. There are two cases:
+
+    - The player's folder now has a product that a run made before, such as an object from a cache. It
+      is stamped before each source that is newer there, so make builds it again.
+    - The player built, then took an edit back. The source has its old content and a new stamp, and its
+      product is the edit. The source is stamped after its product.
+
+    If every unchanged file has a new stamp, the folder was written anew, say by a clone. Then the stamps
+    tell nothing, and the result is empty.
+    """
+    nothing = AgainstTime({}, {})
+    known = {name: age for name, age in edits.items() if age is not None}
+    before = {name: sent[name] for name in ages if name in sent}
+    if not known or all(file.age != ages[name] for name, file in before.items()):
+        return nothing
+    later = {name: ages[name] for name in before if ages[name] > min(known.values())}
+    if not later:
+        return nothing
+    older: dict[bytes, int] = {}
+    last: tuple[int, int] | None = None
+    for name in sorted(made & known.keys(), key=lambda name: known[name], reverse=True):
+        age = known[name]
+        bounds = [before[source].stamp - 1 for source, newer in later.items() if newer > age]
+        if bounds:
+            stamp = min(age, *bounds)
+            if last is not None:  # products keep their order, too
+                stamp = min(stamp, last[1] - (age < last[0]))
+            older[name] = stamp
+            last = age, stamp
+    rest = [age for name, age in known.items() if name not in older]
+    newer = {
+        name: age
+        for name, age in later.items()
+        if rest and age > min(rest) and age != before[name].age
+    }
+    return AgainstTime(older, newer)
+
+
+def still_sent(record: Record, delta: Delta) -> dict[bytes, Sent]:
+    """Return what stays in the record after this delta, with the ages of now."""
+    left = {*delta.deleted, *delta.released}
+    return {
+        name: file._replace(age=delta.ages.get(name, file.age))
+        for name, file in record.items()
+        if name not in left
+    }

@@ -22,6 +22,14 @@ No piece may be empty, because that would end the stream.
 """
 
 
+NAMES_OF_DELTA = ("unchanged", "changed", "new", "deleted", "gone", "modes")
+"""The fields of a delta that are tuples of names."""
+
+
+_NAMES = ("unchanged", "changed", "new", "deleted", "gone", "modes", "released", "removed")
+"""The fields of a delta that are tuples of names."""
+
+
 def pack_manifest(manifest: Mapping[bytes, Stamped]) -> Any:
     return [[os.fsdecode(name), file.mode, file.blob] for name, file in manifest.items()]
 
@@ -61,12 +69,15 @@ def _contents(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def pack_delta(delta: Delta) -> Any:
-    parts = (delta.unchanged, delta.changed, delta.new, delta.deleted, delta.gone, delta.modes)
-    return [pack_names(names) for names in parts]
+    """Return the delta as a value that JSON can hold."""
+    names = {key: pack_names(getattr(delta, key)) for key in _NAMES}
+    return {**names, "ages": {os.fsdecode(name): age for name, age in delta.ages.items()}}
 
 
 def unpack_delta(data: Any) -> Delta:
-    return Delta(*(tuple(unpack_names(names)) for names in data))
+    """Return the delta that `pack_delta` packed."""
+    names = {key: tuple(unpack_names(data[key])) for key in _NAMES}
+    return Delta(**names, ages={os.fsencode(name): age for name, age in data["ages"].items()})
 
 
 def pack_send_plan(plan: SendPlan) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from errno import EACCES
-from functools import cached_property
+from errno import EACCES, ELOOP, ENOENT, ENOTDIR
+from io import BytesIO
 from pathlib import Path
 
-from dulwich.ignore import IgnoreFilter, IgnoreFilterManager
+from dulwich.ignore import IgnoreFilter, IgnoreFilterManager, read_ignore_patterns
 from dulwich.index import read_index
 from dulwich.object_format import ObjectFormat
 from dulwich.repo import Repo
@@ -33,19 +34,50 @@ _SHOWN = 3
 
 
 class _Ignored(IgnoreFilterManager):
-    """What the .gitignore of each folder names.
+    """What the .gitignore of each folder names, from the top of the git repository down.
 
     A folder or a named pipe called .gitignore is skipped; reading a pipe would block.
     """
 
-    def __init__(self, folder: str) -> None:
-        super().__init__(folder, [], ignorecase=False)
+    def __init__(self, top: bytes, below: bytes) -> None:
+        """`below` is the path from the top to the folder that is sent; empty if they are the same."""
+        super().__init__(os.fsdecode(top), [], ignorecase=False)
         self._special: dict[str, bool] = {}
+        self._prefix = os.fsdecode(below + b"/") if below else ""
+        if self._prefix and super().is_ignored(self._prefix):
+            # Somebody plays in a folder that their repository ignores: only its own files count.
+            super().__init__(
+                os.path.join(os.fsdecode(top), os.fsdecode(below)), [], ignorecase=False
+            )
+            self._prefix = ""
+
+    def names(self, path: str) -> bool:
+        """Return whether this path, below the folder that is sent, is ignored."""
+        return bool(self.is_ignored(self._prefix + path))
 
     def _load_path(self, path: str) -> IgnoreFilter | None:
-        if path not in self._special:
-            self._special[path] = _is_special(os.path.join(self._top_path, path, _IGNORED))
-        return None if self._special[path] else super()._load_path(path)
+        """Read one .gitignore, without the byte order mark that some editors begin it with."""
+        if path in self._path_filters:
+            return self._path_filters[path]
+        text = _text_of(os.path.join(self._top_path, path, _IGNORED))
+        lines = BytesIO(text.removeprefix(codecs.BOM_UTF8))
+        patterns = IgnoreFilter(read_ignore_patterns(lines)) if text else None
+        self._path_filters[path] = patterns
+        return patterns
+
+
+def _text_of(path: str) -> bytes:
+    """Return what a file holds; nothing for a symlink, as git does, and for what holds no text."""
+    if _is_special(path):
+        return b""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (ENOENT, ENOTDIR, ELOOP):
+            return b""
+        raise
+    with open(descriptor, "rb") as file:
+        return file.read()
 
 
 class Gathering:
@@ -67,13 +99,17 @@ class Gathering:
         """
         self._folder = os.fsencode(folder)
         self._top = os.path.realpath(self._folder)
-        self._ignored = _Ignored(os.fspath(folder)) if gitignore else None
+        top = _top_of_repository(self._top) or self._top
+        below = os.path.relpath(self._top, top) if top != self._top else b""
+        self._ignored = _Ignored(top, below) if gitignore else None
+        self._tracked = _tracked(top, below) if gitignore else set()
         patterns = [pattern for pattern in exclude if pattern.strip()]
         if len(patterns) != len([*exclude]):
             raise UsageError("a pattern to exclude is empty; name files as .gitignore does")
         self._excluded = IgnoreFilter([os.fsencode(pattern) for pattern in patterns])
         self._stores = {os.fsencode(os.path.realpath(store)) for store in stores}
         self.left_out: dict[str, list[bytes]] = defaultdict(list)
+        self.folders: set[bytes] = set()
 
     def entries(self) -> Iterator[tuple[bytes, os.stat_result]]:
         """Yield name and lstat of each file, symlink and empty folder that is sent.
@@ -90,6 +126,9 @@ class Gathering:
             except FileNotFoundError:
                 # The folder was removed meanwhile.
                 continue
+            if here and self._ignored and any(item.name == _HISTORY for item in items):
+                inner = _tracked(os.path.join(self._top, here), b"")
+                self._tracked |= {os.path.join(here, name) for name in inner}
             for item in items:
                 name = os.path.join(here, item.name)
                 try:
@@ -97,6 +136,8 @@ class Gathering:
                 except FileNotFoundError:
                     # The file was removed meanwhile, as editors do with swap files.
                     continue
+                if stat.S_ISDIR(status.st_mode):
+                    self.folders.add(name)
                 why = self._why_not(name, item.path, status)
                 if why is not None:
                     if why:
@@ -125,7 +166,7 @@ class Gathering:
             return _EXCLUDED
         if is_folder and self._holds_katas(path):
             return _KATAS
-        if self._ignored and self._ignored.is_ignored(text) and name not in self._tracked:
+        if self._ignored and self._ignored.names(text) and name not in self._tracked:
             return _IGNORED
         return self._problem(path, status.st_mode)
 
@@ -152,16 +193,31 @@ class Gathering:
         target = os.path.realpath(link)
         return target == self._top or target.startswith(self._top + b"/")
 
-    @cached_property
-    def _tracked(self) -> frozenset[bytes]:
-        """What git tracks, with the folders above it: no .gitignore applies to that."""
-        try:
-            with Repo(os.fsdecode(self._folder)) as repository:
-                names = _indexed(repository.index_path(), repository.object_format)
-        except Exception:
-            # There is no repository, or none that dulwich can read.
-            return frozenset()
-        return frozenset(names) | {folder for name in names for folder in above(name)}
+
+def _top_of_repository(folder: bytes) -> bytes | None:
+    """Return the folder of the git repository that this folder is in; None if it is in none."""
+    while not os.path.lexists(os.path.join(folder, _HISTORY)):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+    return folder
+
+
+def _tracked(top: bytes, below: bytes) -> set[bytes]:
+    """Return what git tracks in the folder `below` its top, which no .gitignore takes away.
+
+    The folders above the files are among them; names are relative to `below`.
+    """
+    try:
+        with Repo(os.fsdecode(top)) as repository:
+            names = _indexed(repository.index_path(), repository.object_format)
+    except Exception:
+        # There is no repository, or none that dulwich can read.
+        return set()
+    prefix = below + b"/" if below else b""
+    inner = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    return {*inner, *(folder for name in inner for folder in above(name))}
 
 
 def _indexed(path: str, ids: ObjectFormat) -> list[bytes]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from harness.inside.delta import Stamped, blob_id, read_all
+from harness.inside.changes import above
+from harness.inside.delta import Delta, Stamped, blob_id, read_all
 from harness.inside.errors import UsageError
 from harness.inside.layout import is_git_folder, printable_name, split_name
 from harness.katas.gather import Gathering, left_out_line
@@ -139,11 +141,14 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         files: Mapping[str, str | bytes] | Mapping[bytes, VisibleFile],
         *,
         left_out: Mapping[str, Sequence[bytes]] | None = None,
+        folders: Collection[bytes] | None = None,
     ) -> None:
         """Take texts, bytes or files by name.
 
-        `left_out` lists the names that are not sent, by reason. Raises UsageError for a name that
-        escapes the sandbox, or that is both a file and a folder.
+        `left_out` lists the names that are not sent, by reason; a folder's name ends in "/".
+        `folders` are all folders that the player has; None if that is not known, as with files from
+        a browser. Raises UsageError for a name that escapes the sandbox, or that is both a file and
+        a folder.
         """
         by_name: dict[bytes, VisibleFile] = {}
         for key, content in files.items():
@@ -166,6 +171,7 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
                 del by_name[folder]
         self._files = dict(sorted(by_name.items(), key=lambda item: item[0]))
         self.left_out = left_out or {}
+        self.folders = folders
 
     @classmethod
     def from_folder(
@@ -202,7 +208,7 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         if all(file.mode == FOLDER for file in files.values()):
             line = left_out_line(gathering.left_out)
             raise UsageError(f"the folder {folder} is empty" + (f"; {line}" if line else ""))
-        return cls(files, left_out=gathering.left_out)
+        return cls(files, left_out=gathering.left_out, folders=gathering.folders)
 
     def freeze(self) -> VisibleFiles:
         """Return all files as they are now, independent of their folder.
@@ -219,7 +225,7 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
                     raise _unreadable(error, name) from error
             except OSError as error:
                 raise _unreadable(error, name) from error
-        return VisibleFiles(frozen, left_out=self.left_out)
+        return VisibleFiles(frozen, left_out=self.left_out, folders=self.folders)
 
     def edited(self, name: str, content: str | bytes) -> VisibleFiles:
         """Return the same files with one replaced or added.
@@ -262,6 +268,22 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         """Return mode and blob of each file: what a delta is computed from."""
         return {name: Stamped(file.mode, file.blob) for name, file in self._files.items()}
 
+    def complete(self, delta: Delta) -> Delta:
+        """Add to a delta what only the player's side knows: see its last three fields."""
+        ages = ((name, self._files[name].age) for name in delta.unchanged)
+        delta = replace(delta, ages={name: age for name, age in ages if age is not None})
+        if not delta.deleted:
+            return delta
+        left_out = {name for names in self.left_out.values() for name in names}
+        released = {name for name in delta.deleted if _is_in(name, left_out)}
+        gone = [] if self.folders is None else delta.emptied
+        return replace(
+            delta,
+            deleted=tuple(name for name in delta.deleted if name not in released),
+            released=tuple(sorted(released)),
+            removed=tuple(path for path in gone if path not in (self.folders or ())),
+        )
+
     def ages(self) -> dict[bytes, int | None]:
         """Return each file's mtime in the player's folder, in nanoseconds, or None."""
         return {name: file.age for name, file in self._files.items()}
@@ -274,6 +296,11 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+def _is_in(name: bytes, left_out: Collection[bytes]) -> bool:
+    """Return whether a file was left out, by its own name or with a folder above it."""
+    return name in left_out or any(folder + b"/" in left_out for folder in above(name))
 
 
 def _kind(status: os.stat_result) -> int:

@@ -159,8 +159,8 @@ class TestEvent:
     def save(self, step: str) -> Delta:
         """Copy the visible files that changed into the katas."""
         with self.phase("save", step):
-            delta = self._compare().delta
-            if delta.written or delta.deleted or self.owner:
+            delta = self.files.complete(self._compare().delta)
+            if delta.written or delta.deleted or delta.released or self.owner:
                 self.katas.save(self._to_write(delta), delta, owner=self.owner)
         return delta
 
@@ -177,7 +177,9 @@ class TestEvent:
             comparison = seed.compare(manifest)
             if comparison is None:
                 return None
-            delta = comparison.delta
+            delta = self.files.complete(comparison.delta)
+            if seed.is_out_of_order(delta, (self.files[name].age for name in delta.written)):
+                return None
             if not self.katas.resume(
                 seed.held.mark, self._to_write(delta), delta, latest=seed.listing.newest()
             ):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -121,6 +121,15 @@ class Seed:
         folders = ways | {b".", *manifest}
         left = {os.path.dirname(name) or b"." for name in delta.deleted}
         return all(map(self._can_be_entered, ways)) and left <= folders
+
+    def is_out_of_order(self, delta: Delta, edited: Iterable[int | None]) -> bool:
+        """Whether the katas may have to stamp other files than those that are sent: an edit is older in the
+        player's folder than what was not edited; see `stamps.against_time`.
+        """
+        oldest = min((age for age in edited if age is not None), default=None)
+        if oldest is None or all(age <= oldest for age in delta.ages.values()):
+            return False
+        return any(self.held.sent[name].age == age for name, age in delta.ages.items())
 
     def edit(self, delta: Delta) -> SeedEdit:
         """Return what to send for a delta."""

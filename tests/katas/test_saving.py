@@ -18,7 +18,7 @@ from hypothesis import given
 from support import on_disk
 
 from harness.inside import disk, saving
-from harness.inside.delta import blob_id
+from harness.inside.delta import Delta, blob_id
 from harness.inside.descent import Met, descend
 from harness.inside.layout import PATH_PARTS
 from harness.inside.saving import SavedFile
@@ -74,9 +74,8 @@ class Box:
         gone = [os.fsencode(name) for name in deleted]
         kept = {name: file for name, file in self.sent.items() if name not in gone}
         incoming = str(self.folder / "incoming")
-        saved = saving.save(
-            str(self.sandbox), incoming, files, gone, None, sent=self.sent, names=[*kept]
-        )
+        delta = Delta(unchanged=tuple(kept), changed=(), new=(), deleted=tuple(gone))
+        saved = saving.save(str(self.sandbox), incoming, files, delta, None, sent=self.sent)
         self.sent = {**kept, **saved.sent}
         self.ahead = saved.ahead
         return max((file.stamp for file in saved.sent.values()), default=0)
@@ -106,6 +105,9 @@ def saved_file(name: bytes, mode: int, content: bytes, age: int | None = None) -
 @pytest.fixture
 def box(tmp_path: Path) -> Box:
     return Box(tmp_path / "box")
+
+
+NOTHING = Delta(unchanged=(), changed=(), new=(), deleted=())
 
 
 class TestNoMissedEdit:
@@ -556,7 +558,7 @@ class TestOwner:
         """The folders made on the way too."""
         file = saved_file(b"a/b", FILE, b"1")
         incoming = str(box.folder / "incoming")
-        saving.save(str(box.sandbox), incoming, [file], [], self.NOBODY, sent={}, names=[])
+        saving.save(str(box.sandbox), incoming, [file], NOTHING, self.NOBODY, sent={})
         for path in (box.sandbox / "a", box.sandbox / "a" / "b"):
             assert (path.stat().st_uid, path.stat().st_gid) == self.NOBODY
 

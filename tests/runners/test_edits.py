@@ -208,3 +208,155 @@ class TestProducts:
 
 def _with_mode(files: VisibleFiles, mode: int) -> VisibleFile:
     return VisibleFile(files[b"source"].read(), mode)
+
+
+class Folder:
+    """A player's folder with a source, and what a build of the player's own made from it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, name: str, text: str, age: int) -> None:
+        (self.path / name).write_text(text)
+        os.utime(self.path / name, ns=(age, age))
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            (self.path / name).unlink()
+
+    def files(self, *, exclude: tuple[str, ...] = ()) -> VisibleFiles:
+        files_of(self.path)
+        return VisibleFiles.from_folder(self.path, exclude=exclude)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def ages(count: int) -> list[int]:
+    """Moments of the last minute, a second apart."""
+    now = time.time_ns()
+    return [now - (60 - second) * 10**9 for second in range(count)]
+
+
+def test_an_edit_that_is_taken_back_after_a_build_makes_the_product_stale(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """The player edits, builds, and undoes: the source is as it was sent, and newer than its product."""
+    first, second, third = ages(3)
+    folder.write("source", "one\n", first)
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
+    folder.write("product", "two\n", second)
+    folder.write("source", "one\n", third)
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
+
+
+def test_an_edit_that_is_taken_back_counts_where_the_product_was_sent_before(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """No run made that product: it is an edit, and the source that was touched since is newer."""
+    first, second, third, fourth = ages(4)
+    folder.write("source", "one\n", first)
+    folder.write("product", "one\n", second)
+    assert completed(runner.run(avatar, folder.files())).stdout == "one\n"
+    folder.write("product", "two\n", third)
+    folder.write("source", "one\n", fourth)
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
+
+
+def test_a_product_out_of_a_cache_is_older_than_its_source(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """It takes the place of what a run made, with the stamp of the build that it came from."""
+    first, second = ages(2)
+    folder.write("source", "two\n", second)
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\ntwo\n"
+    folder.write("product", "one\n", first)
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\ntwo\n"
+
+
+def test_an_older_copy_of_a_source_is_an_edit(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """`cp -p` and `mv` bring old stamps; make in place would miss that edit, and here it is seen."""
+    first, second, third = ages(3)
+    folder.write("source", "two\n", second)
+    folder.write("other", "\n", third)
+    completed(runner.run(avatar, folder.files()))
+    folder.write("source", "one\n", first)
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
+
+
+def test_a_folder_that_was_written_anew_says_nothing_by_its_stamps(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """A clone stamps its files in whatever order it writes them; the edit is the source all the same."""
+    sent = ("source", "one\n"), ("other", "\n")
+    for (name, text), age in zip(sent, ages(2), strict=True):
+        folder.write(name, text, age)
+    completed(runner.run(avatar, folder.files()))
+    for name, age in zip(
+        ("source", "other", "Makefile", "cyber-dojo.sh"), ages(9)[5:], strict=True
+    ):
+        text = "two\n" if name == "source" else (folder.path / name).read_text()
+        folder.write(name, text, age)
+    again = VisibleFiles.from_folder(folder.path)
+    assert completed(runner.run(avatar, again)).stdout == "making\ntwo\n"
+    expected = "two\n" if keeps(runner) else "making\ntwo\n"
+    assert completed(runner.run(avatar, again)).stdout == expected
+
+
+def test_what_is_left_out_from_now_on_stays_as_the_run_made_it(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """It is still in the player's folder: nobody deleted it, and a press with no edit makes nothing."""
+    if not keeps(runner):
+        pytest.skip("tmp keeps nothing that a run made")
+    first, second = ages(2)
+    folder.write("product", "old\n", first)
+    folder.write("source", "one\n", second)
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
+    for _ in range(2):
+        left_out = folder.files(exclude=("product",))
+        assert completed(runner.run(avatar, left_out)).stdout == "one\n"
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
+
+
+@pytest.mark.parametrize("how", ["moved", "deleted"])
+def test_a_folder_that_the_player_removed_takes_the_products_in_it_along(
+    runner: BaseRunner, avatar: Avatar, tmp_path: Path, how: str
+) -> None:
+    """In place they are gone with it; a glob of the build must not find them."""
+    (tmp_path / "cyber-dojo.sh").write_text(
+        sh("for d in */; do [ -e $d/made ] || cp $d/source $d/made; done", "ls */made")
+    )
+    (tmp_path / "cyber-dojo.sh").chmod(0o755)
+    for name in ("kept", "old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "source").write_text("1\n")
+    run = runner.run(avatar, VisibleFiles.from_folder(tmp_path))
+    assert completed(run).stdout == "kept/made\nold/made\n"
+    if how == "moved":
+        (tmp_path / "old").rename(tmp_path / "new")
+    else:
+        (tmp_path / "old" / "source").unlink()
+        (tmp_path / "old").rmdir()
+    run = runner.run(avatar, VisibleFiles.from_folder(tmp_path))
+    assert completed(run).stdout == "kept/made\n" + ("new/made\n" if how == "moved" else "")
+
+
+def test_a_folder_that_the_player_only_emptied_keeps_what_runs_made(
+    runner: BaseRunner, avatar: Avatar, tmp_path: Path
+) -> None:
+    """It is still there in the player's folder, and so are the products in place."""
+    if not keeps(runner):
+        pytest.skip("tmp keeps nothing that a run made")
+    (tmp_path / "cyber-dojo.sh").write_text(sh("[ -e f/made ] || echo 1 >f/made", "ls f"))
+    (tmp_path / "cyber-dojo.sh").chmod(0o755)
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "source").write_text("1\n")
+    completed(runner.run(avatar, VisibleFiles.from_folder(tmp_path)))
+    (tmp_path / "f" / "source").unlink()
+    run = runner.run(avatar, VisibleFiles.from_folder(tmp_path))
+    assert completed(run).stdout == "made\n"

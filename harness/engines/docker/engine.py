@@ -88,19 +88,25 @@ done"""
 SWEPT = """
 left=
 for each in /proc/[0-9]*; do
+    state= owner=0
     while read -r key value rest; do
-        case $key$value in
-        State:[ZX]) break ;;
-        Uid:*)
-            [ "$value" = 0 ] || { kill -9 "${each#/proc/}"; left=yes; }
-            break
-            ;;
+        case $key in
+        State:) state=$value ;;
+        Uid:) owner=$value ;;
+        Threads:) break ;;
         esac
     done <"$each/status"
+    [ "$owner" = 0 ] && continue
+    case $state$value in
+    [ZX][01]) ;; # what has ended, and waits to be reaped
+    *) kill -9 "${each#/proc/}"; left=yes ;;
+    esac
 done 2>/dev/null
 [ -z "$left" ]"""
-"""By the guest's own shell, with no process that a run could hold: whether somebody else's is there, be it one whose files in
-/proc are root's (`PR_SET_DUMPABLE`), and its end.
+"""The guest's own shell kills each process of another user, with no process that a run could hold.
+
+It reads `Uid` and not the owner of the files in /proc, which `PR_SET_DUMPABLE` changes. A process whose
+first thread has ended is a zombie to `State`; only `Threads` tells that others of it still run.
 """
 
 TRIES, PAUSE_SECONDS = 8, 0.2
