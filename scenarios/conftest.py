@@ -1,4 +1,4 @@
-"""Figures that scenarios measure are printed together at the end: they are for people, and never asserted."""
+"""Prints the figures that scenarios measure at the end; they are for people, and never asserted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIGURES = pytest.StashKey[list[str]]()
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Adds a line to the figures."""
+    """Return a function that adds a line to the figures."""
     return request.config.stash.setdefault(FIGURES, []).append
 
 
@@ -30,7 +30,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Engine]:
-    """The engine of DOCKER_HOST, with its images."""
+    """Open the engine of DOCKER_HOST, with its images."""
     try:
         engine = choose("docker").engine
     except EngineError as error:

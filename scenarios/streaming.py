@@ -1,4 +1,4 @@
-"""What an engine's streams cost by themselves: the floor of every pipe between two containers that goes through them."""
+"""Measures an engine's streams alone: the floor of every pipe between two of its containers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ while left:
     left -= sys.stdin.buffer.raw.readinto(piece)
 os.write(1, b"taken")
 """
-"""Programs that write so many bytes to stdout once they are told to, and read so many from stdin, and do nothing else."""
+"""Programs that write SIZE bytes to stdout when asked, or read SIZE bytes from stdin."""
 
 
 def pass_on(engine: Engine, size: int, *, volume: str) -> float:
-    """Seconds that so many bytes take from one container through this process to another: the floor of every pipe between two
-    containers that goes through the engine's streams. `volume` is one that both may have.
+    """Return the seconds that `size` bytes take from a container to another, through this process.
+
+    Both containers get `volume`.
     """
     deadline = time.monotonic() + LIMIT_SECONDS
     with (
@@ -52,7 +53,7 @@ def pass_on(engine: Engine, size: int, *, volume: str) -> float:
 
 
 def _program(source: str, size: int) -> bytes:
-    """What a keeper's container runs in place of a keeper."""
+    """Return what a keeper's container runs in place of a keeper."""
     program = io.BytesIO()
     with zipfile.ZipFile(program, "w") as archive:
         archive.writestr("__main__.py", source.replace("SIZE", str(size)))

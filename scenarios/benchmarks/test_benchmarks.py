@@ -1,4 +1,4 @@
-"""What does a test event cost, for tools that read pytest-benchmark? See the README beside this file."""
+"""What does a test event cost, in the format of pytest-benchmark? See the README."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ replay = Replay()
 
 @pytest.fixture(scope="module")
 def recorded() -> Iterator[tuple[dict[str, Any], Sequence[Sample]]]:
-    """The facts, and all samples, of blocks in which every runner had its turn."""
+    """Measure blocks in which every runner has its turn; return the facts and all samples."""
     with closing(choose().engine) as engine:
         comparison = Comparison(
             TypicalTree("cost=0.1"),
@@ -48,19 +48,19 @@ def test_a_test_event(
     recorded: tuple[dict[str, Any], Sequence[Sample]],
     benchmark: Any,
 ) -> None:
-    """Each round is a block's time."""
+    """Each round takes the time of one block."""
     facts, samples = recorded
-    mine = [each for each in samples if (each.runner, each.scenario) == (runner, scenario)]
-    assert all(each.outcome == "completed" and each.right for each in mine)
-    times = [each.seconds for each in mine]
+    mine = [sample for sample in samples if (sample.runner, sample.scenario) == (runner, scenario)]
+    assert all(sample.outcome == "completed" and sample.right for sample in mine)
+    times = [sample.seconds for sample in mine]
     benchmark.group = f"{scenario} build"
     benchmark.extra_info.update(
         runner=runner,
         scenario=scenario,
         engine=facts["engine"]["engine"],
         tree=facts["tree"],
-        blocks=[each.block for each in mine],
-        recompiled=[each.recompiled for each in mine],
+        blocks=[sample.block for sample in mine],
+        recompiled=[sample.recompiled for sample in mine],
     )
     replay.load(times)
     benchmark.pedantic(nothing, rounds=len(times), iterations=1)

@@ -1,1 +1,1 @@
-"""How often the gate is wrong: see the README beside this file."""
+"""How often is the gate wrong? See the README beside this file."""

@@ -1,4 +1,4 @@
-"""python -m scenarios.gate_accuracy: record, play and draw gates, and write the report."""
+"""Records, plays and draws gates, and writes the report: python -m scenarios.gate_accuracy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> None:
         "--gates", type=int, default=400, help="drawn from each recording (default %(default)s)"
     )
     parser.add_argument(
-        "--record", type=float, metavar="SECONDS", help="record anew, so many seconds each"
+        "--record", type=float, metavar="SECONDS", help="make new recordings of this length"
     )
     parser.add_argument(
         "--real",
@@ -28,14 +28,14 @@ def main() -> None:
         help="play real gates until there are N of each kind",
     )
     parser.add_argument(
-        "--real-seconds", type=float, default=600, help="no real gate longer than this"
+        "--real-seconds", type=float, default=600, help="the longest that a real gate may take"
     )
     parser.add_argument(
         "--until",
         type=float,
         default=float("inf"),
         metavar="SECONDS",
-        help="begin no real gate after",
+        help="begin no real gate later than this",
     )
     options = parser.parse_args()
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Real gates: versions that differ by a delay in the tar-pipe, measured and judged as they are in earnest."""
+"""Plays real gates, on versions that differ by a delay in the tar-pipe."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COLUMNS = ("played", "kind", "state", "blocks", "low", "estimate", "high")
 
 
 class Delayed(KatasDataContainer):
-    """The same runner, whose tar-pipe sleeps before the way back, in proportion to the whole test event."""
+    """A runner whose tar-pipe sleeps before the way back, in proportion to the whole test event."""
 
     share = 0.0
     _started = _rest = _slept = 0.0
@@ -45,26 +45,28 @@ class Delayed(KatasDataContainer):
         self._started, self._slept = time.monotonic(), 0.0
         run = super().run(avatar, files, max_seconds=max_seconds)
         to_come = sum(
-            each.nanoseconds for each in run.phases if each.kind in {"pipe_out", "commit"}
+            phase.nanoseconds for phase in run.phases if phase.kind in {"pipe_out", "commit"}
         )
         self._rest = to_come / 1e9 - self._slept
         return run
 
     def play(self, event: TestEvent) -> None:
-        event.sandbox = SlowPipe(event.sandbox, partial(self._sleep, event))  # type: ignore[assignment]
+        slow: Any = SlowPipe(event.sandbox, partial(self._sleep, event))
+        event.sandbox = slow
         super().play(event)
 
     def _sleep(self, event: TestEvent) -> None:
         so_far = time.monotonic() - self._started - event.unseen / 1e9
-        self._slept = self.share * (
-            so_far + self._rest
-        )  # the rest as it was in the test event before
+        # The rest is taken from the test event before.
+        self._slept = self.share * (so_far + self._rest)
         time.sleep(self._slept)
 
 
 class SlowPipe:
-    """A sandbox whose stream out takes longer to begin. Not to end: the keeper would go on with what it has got already, and
-    hide a third of the delay.
+    """A sandbox whose outgoing stream begins late.
+
+    If it ended late instead, the keeper would meanwhile work on what it has, and hide a third of
+    the delay.
     """
 
     def __init__(self, sandbox: Any, sleep: Callable[[], None]) -> None:
@@ -80,9 +82,10 @@ class SlowPipe:
 
 
 def play(path: Path, *, seconds: float) -> None:
-    """One gate of each kind, in the same blocks, each judged by itself; added to the CSV at `path`.
+    """Play one gate of each kind in the same blocks, judge each, and append them to a CSV.
 
-    Blocks are played until all three are settled, or there are as many as there may be, or the time is up.
+    Blocks are played until all three gates are settled, there are as many as there may be, or the
+    time is up.
     """
     with closing(choose("local").engine) as engine:
         plan = BlockPlan(seconds, scenarios=(INCREMENTAL,))
@@ -101,7 +104,7 @@ def play(path: Path, *, seconds: float) -> None:
         verdicts: dict[str, tuple[VerdictState, int]] = {}
 
         def settled(played: Any) -> bool:
-            blocks = len({each.block for each in played if each.scenario == INCREMENTAL})
+            blocks = len({sample.block for sample in played if sample.scenario == INCREMENTAL})
             if stats.is_look(blocks):
                 for kind in KINDS.keys() - verdicts.keys():
                     if (state := _state(played, kind)) is not VerdictState.INCONCLUSIVE:
@@ -109,7 +112,7 @@ def play(path: Path, *, seconds: float) -> None:
             return len(verdicts) == len(KINDS) or blocks >= stats.LOOKS[-1]
 
         samples = list(compare(comparison, settled=settled, beside=arms))
-    assert all(each.outcome == "completed" and each.right for each in samples)
+    assert all(sample.outcome == "completed" and sample.right for sample in samples)
     _write(path, samples, verdicts)
 
 
@@ -118,9 +121,10 @@ def _state(samples: Any, kind: str) -> VerdictState:
 
 
 def _evidence(samples: Any, kind: str) -> Evidence:
-    """As a gate of this kind alone would have it."""
-    renamed = [replace(each, runner=RUNNER) for each in samples if each.runner == kind]
-    return Evidence([[*renamed, *(each for each in samples if each.runner == BASE)]], against=BASE)
+    """Return the evidence that a gate of this kind alone would have."""
+    renamed = [replace(sample, runner=RUNNER) for sample in samples if sample.runner == kind]
+    base = [sample for sample in samples if sample.runner == BASE]
+    return Evidence([[*renamed, *base]], against=BASE)
 
 
 def _write(
@@ -128,7 +132,9 @@ def _write(
 ) -> None:
     new = not path.exists()
     times = {
-        (each.runner, each.block): each.seconds for each in samples if each.scenario == INCREMENTAL
+        (sample.runner, sample.block): sample.seconds
+        for sample in samples
+        if sample.scenario == INCREMENTAL
     }
     blocks = sorted({block for _, block in times})
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -139,12 +145,12 @@ def _write(
         for kind in KINDS:
             state, count = verdicts.get(kind, (VerdictState.INCONCLUSIVE, len(blocks)))
             one, other = ([times[arm, block] for block in blocks[:count]] for arm in (kind, BASE))
-            found = stats.paired(one, other, stats.share(1))
+            interval = stats.paired(one, other, stats.share(1))
             row = (
                 now,
                 kind,
                 state,
                 count,
-                *(f"{each:.3f}" for each in (found.low, found.estimate, found.high)),
+                *(f"{ratio:.3f}" for ratio in (interval.low, interval.estimate, interval.high)),
             )
             table.writerow(row)

@@ -1,4 +1,4 @@
-"""Recordings of real runs: the same runner twice and the floor, block by block, under different noise."""
+"""Records real runs under noise: the same runner twice and the floor, block by block."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def compute(core: int) -> None:
 
 
 def write(_: int) -> None:
-    """Keep the disk busy that the katas are on."""
+    """Keep the disk of the katas busy."""
     content = os.urandom(16 << 20)
     while True:
         with tempfile.NamedTemporaryFile() as file:
@@ -45,11 +45,11 @@ NOISES: dict[str, Callable[[int], None] | None] = {
     "core-busy": compute,
     "disk-busy": write,
 }
-"""What else the machine does meanwhile, by the name of the recording."""
+"""What else the machine does, by the name of the recording."""
 
 
 def record(noise: str, path: Path, *, seconds: float, engine: str = "local") -> None:
-    """As many blocks as fit into so many seconds, written to `path` as CSV below a line with the facts."""
+    """Measure blocks for `seconds`, and write them to a CSV, below a line with the facts."""
     with closing(choose(engine).engine) as opened, _disturbed(NOISES[noise]):
         plan = BlockPlan(seconds, scenarios=(INCREMENTAL,))
         comparison = Comparison(
@@ -64,14 +64,15 @@ def record(noise: str, path: Path, *, seconds: float, engine: str = "local") -> 
             again=RUNNER,
         )
         facts = {"noise": noise, **comparison.facts()}
-        samples = [each for each in compare(comparison) if each.scenario == INCREMENTAL]
-    assert all(each.outcome == "completed" and each.right for each in samples)
+        samples = [sample for sample in compare(comparison) if sample.scenario == INCREMENTAL]
+    assert all(sample.outcome == "completed" and sample.right for sample in samples)
     with path.open("w", newline="") as file:
         file.write(f"# {json.dumps(facts)}\n")
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         table.writerows(
-            (each.block, each.place, each.runner, f"{each.seconds:.6f}") for each in samples
+            (sample.block, sample.place, sample.runner, f"{sample.seconds:.6f}")
+            for sample in samples
         )
 
 
@@ -91,13 +92,13 @@ def _disturbed(noise: Callable[[int], None] | None) -> Iterator[None]:
 
 
 def load(path: Path) -> dict[str, list[Sample]]:
-    """The samples of a recording by arm, in the order of its blocks."""
-    found: dict[str, list[Sample]] = {FLOOR: [], RUNNER: [], RUNNER + AGAIN: []}
+    """Return the samples of a recording by arm, in the order of its blocks."""
+    samples: dict[str, list[Sample]] = {FLOOR: [], RUNNER: [], RUNNER + AGAIN: []}
     with path.open(newline="") as file:
         facts = json.loads(file.readline().removeprefix("# "))
         for row in csv.DictReader(file):
-            found[row["runner"]].append(_sample(row, facts["tree"]))
-    return found
+            samples[row["runner"]].append(_sample(row, facts["tree"]))
+    return samples
 
 
 def _sample(row: dict[str, str], tree: str) -> Sample:

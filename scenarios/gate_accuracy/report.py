@@ -1,4 +1,4 @@
-"""The report: what the gates said, in Markdown and as JSON."""
+"""The report on the verdicts of the gates, in Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ AIMS = {
 
 
 def write(folder: Path, gates: int) -> None:
-    """Draw so many gates from each recording in `folder`, and write README.md and accuracy.json there."""
-    found = dict(_results(folder, gates))
-    (folder / "accuracy.json").write_text(json.dumps(found, indent=1) + "\n")
-    (folder / "README.md").write_text("\n".join(_lines(found, gates)) + "\n")
+    """Draw gates from each recording in `folder`, and write README.md and accuracy.json there."""
+    results = dict(_results(folder, gates))
+    (folder / "accuracy.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "README.md").write_text("\n".join(_lines(results, gates)) + "\n")
 
 
 def _results(folder: Path, gates: int) -> Iterator[tuple[str, Any]]:
@@ -37,7 +37,7 @@ def _results(folder: Path, gates: int) -> Iterator[tuple[str, Any]]:
         recording = load(path)
         with path.open() as file:
             facts = json.loads(file.readline().removeprefix("# "))
-        times = [[each.seconds for each in recording[arm]] for arm in (RUNNER, RUNNER + AGAIN)]
+        times = [[sample.seconds for sample in recording[arm]] for arm in (RUNNER, RUNNER + AGAIN)]
         drawn = {}
         for slowdown in AIMS:
             counts, blocks = rules.drawn_gates(recording, 1 + slowdown, gates, seed=number)
@@ -75,50 +75,54 @@ def _results(folder: Path, gates: int) -> Iterator[tuple[str, Any]]:
 def _real(path: Path) -> dict[str, Any]:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    found = {}
+    results = {}
     for kind in KINDS:
         mine = [row for row in rows if row["kind"] == kind]
         states = Counter(row["state"] for row in mine)
-        found[kind] = {
+        results[kind] = {
             "gates": len(mine),
             **{str(state): states[state] for state in VerdictState},
             "median blocks": median(int(row["blocks"]) for row in mine),
             "median ratio": median(float(row["estimate"]) for row in mine),
         }
-    return found
+    return results
 
 
-def _lines(found: Mapping[str, Any], gates: int) -> Iterator[str]:
+def _lines(results: Mapping[str, Any], gates: int) -> Iterator[str]:
     yield from (
         "# How often the gate is wrong",
         "",
-        "`make gate-accuracy` writes this page; [the scenario](../../scenarios/gate_accuracy/README.md) explains the method. "
-        f"The budget is `{rules.TOLERANCE}`. The gate looks after {', '.join(map(str, stats.LOOKS))} blocks. All looks share "
-        f"the confidence of {stats.CONFIDENCE:.0%}.",
+        "`make gate-accuracy` writes this page; "
+        "[the scenario](../../scenarios/gate_accuracy/README.md) explains the method. "
+        f"The budget is `{rules.TOLERANCE}`. "
+        f"The gate looks after {', '.join(map(str, stats.LOOKS))} blocks. "
+        f"All looks share the confidence of {stats.CONFIDENCE:.0%}.",
         "",
     )
-    recorded = {name: each for name, each in found.items() if name != "real"}
+    recorded = {name: result for name, result in results.items() if name != "real"}
     yield from (
         "## The recordings",
         "",
-        "| | engine | load average at the start | blocks | median test event | scatter between blocks |",
+        "| | engine | load average at the start | blocks | median test event "
+        "| scatter between blocks |",
         "|---|---|---|---|---|---|",
     )
-    for name, each in recorded.items():
+    for name, result in recorded.items():
         yield (
-            f"| {name} | {each['engine']} | {each['load']} | {each['blocks']} | {each['median seconds'] * 1000:.0f} ms "
-            f"| {each['scatter'] - 1:.0%} |"
+            f"| {name} | {result['engine']} | {result['load']} | {result['blocks']} "
+            f"| {result['median seconds'] * 1000:.0f} ms | {result['scatter'] - 1:.0%} |"
         )
     yield from (
         "",
         f"## {gates} gates drawn from each recording",
         "",
-        "| recording | the new version is | regressed | inconclusive | passed | median blocks | aim |",
+        "| recording | the new version is | regressed | inconclusive | passed | median blocks "
+        "| aim |",
         "|---|---|---|---|---|---|---|",
     )
-    for name, each in recorded.items():
+    for name, result in recorded.items():
         for slowdown, aim in AIMS.items():
-            drawn = each["gates"][f"{slowdown:g}"]
+            drawn = result["gates"][f"{slowdown:g}"]
             shares = " | ".join(
                 f"{drawn[state]:.1%}"
                 for state in (
@@ -132,42 +136,48 @@ def _lines(found: Mapping[str, Any], gates: int) -> Iterator[str]:
         "",
         "## What other rules call slower",
         "",
-        f"{rules.ROUNDS} runs of the old version, then {rules.ROUNDS} of the new, from the same recordings.",
+        f"{rules.ROUNDS} runs of the old version, then {rules.ROUNDS} of the new, "
+        "from the same recordings.",
         "",
-        f"| rule | recording | {' | '.join(_words(each) for each in AIMS)} |",
+        f"| rule | recording | {' | '.join(_words(slowdown) for slowdown in AIMS)} |",
         "|---|---|---|---|---|",
     )
     for rule in rules.RULES:
-        for name, each in recorded.items():
-            yield f"| {rule} | {name} | {' | '.join(f'{value:.0%}' for value in each['rules'][rule].values())} |"
+        for name, result in recorded.items():
+            shares = " | ".join(f"{value:.0%}" for value in result["rules"][rule].values())
+            yield f"| {rule} | {name} | {shares} |"
     yield from (
         "",
         "## The signed-rank interval and a bootstrap of the median",
         "",
-        "How often an interval of 95 % covers 1, on draws from the recordings in which the true ratio is 1, and its typical "
-        "width in the logarithm.",
+        "How often an interval of 95 % covers 1, on draws from the recordings "
+        "in which the true ratio is 1, and its typical width in the logarithm.",
         "",
         "| recording | blocks | signed-rank covers | width | bootstrap covers | width |",
         "|---|---|---|---|---|---|",
     )
-    for name, each in recorded.items():
-        for blocks, pair in each["intervals"].items():
+    for name, result in recorded.items():
+        for blocks, pair in result["intervals"].items():
             cells = " | ".join(f"{covered:.1%} | {width:.3f}" for covered, width in pair.values())
             yield f"| {name} | {blocks} | {cells} |"
     yield from ("", "## Real gates, with a delay in the tar-pipe", "")
-    if "real" not in found:
+    if "real" not in results:
         yield "None have been played yet: `make gate-accuracy ARGS='--real 20'` on a quiet machine."
         return
     yield from (
-        "| the new version is | gates | regressed | inconclusive | passed | median blocks | median ratio |",
+        "| the new version is | gates | regressed | inconclusive | passed | median blocks "
+        "| median ratio |",
         "|---|---|---|---|---|---|---|",
     )
-    for kind, each in found["real"].items():
+    for kind, result in results["real"].items():
         counts = " | ".join(
-            str(each[state])
+            str(result[state])
             for state in (VerdictState.REGRESSED, VerdictState.INCONCLUSIVE, VerdictState.PASSED)
         )
-        yield f"| {kind} | {each['gates']} | {counts} | {each['median blocks']:g} | {each['median ratio']:.3f} |"
+        yield (
+            f"| {kind} | {result['gates']} | {counts} | {result['median blocks']:g} "
+            f"| {result['median ratio']:.3f} |"
+        )
 
 
 def _words(slowdown: float) -> str:

@@ -1,4 +1,4 @@
-"""Gates drawn from a recording, and what other rules say of the same figures."""
+"""Draws gates from a recording, and applies other rules to the same figures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOLERANCE = "at most 5 % above the baseline"
 BUDGETS: tuple[Budget, ...] = (budget(RUNNER, INCREMENTAL, "seconds", TOLERANCE, "accuracy"),)
 
 ROUNDS = 20
-"""Runs of each version, where a rule runs one after the other."""
+"""Runs of each version, for rules that run one version after the other."""
 
 Recording = Mapping[str, Sequence[Sample]]
 
@@ -30,7 +30,7 @@ Recording = Mapping[str, Sequence[Sample]]
 def drawn_gate(
     recording: Recording, slowdown: float, random: np.random.Generator
 ) -> tuple[VerdictState, int]:
-    """The verdict of one gate, and its blocks: drawn until it is settled, or there are as many as there may be."""
+    """Draw blocks until a gate is settled, or may have no more; return its verdict and blocks."""
     one, other = recording[RUNNER], recording[RUNNER + AGAIN]
     samples: list[Sample] = []
     state = VerdictState.INCONCLUSIVE
@@ -50,10 +50,10 @@ def drawn_gate(
 def drawn_gates(
     recording: Recording, slowdown: float, count: int, seed: int
 ) -> tuple[Counter[VerdictState], list[int]]:
-    """So many verdicts, and the blocks that each took."""
+    """Return the verdicts of `count` gates, and the blocks that each took."""
     random = np.random.default_rng(seed)
-    found = [drawn_gate(recording, slowdown, random) for _ in range(count)]
-    return Counter(state for state, _ in found), [blocks for _, blocks in found]
+    gates = [drawn_gate(recording, slowdown, random) for _ in range(count)]
+    return Counter(state for state, _ in gates), [blocks for _, blocks in gates]
 
 
 Rule = Callable[[np.ndarray, np.ndarray], bool]
@@ -66,13 +66,13 @@ RULES: dict[str, Rule] = {
     ),
     "fixed threshold: means differ by 10 %": lambda new, old: new.mean() > 1.10 * old.mean(),
 }
-"""Whether the new version is called slower, given its figures and the old one's."""
+"""Rules that say, from the figures of both versions, whether the new one is slower."""
 
 
 def alarms(recording: Recording, rule: Rule, slowdown: float, count: int, seed: int) -> int:
-    """How many of so many pairs of stretches of the same arm, one behind the other, the rule calls slower."""
+    """Count how often, in `count` draws, the rule calls an arm slower than itself just before."""
     random = np.random.default_rng(seed)
-    figures = np.array([each.seconds for each in recording[RUNNER]])
+    figures = np.array([sample.seconds for sample in recording[RUNNER]])
     starts = random.integers(len(figures) - 2 * ROUNDS + 1, size=count)
     return sum(
         rule(
@@ -85,7 +85,7 @@ def alarms(recording: Recording, rule: Rule, slowdown: float, count: int, seed: 
 def intervals(
     recording: Recording, blocks: int, count: int, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """Of the two kinds of interval at 95 %: how often they cover the true ratio of 1, and how wide they typically are."""
+    """Return how often each kind of interval at 95 % covers the true ratio of 1, and its width."""
     random = np.random.default_rng(seed)
     logs = np.log(
         [
@@ -97,13 +97,15 @@ def intervals(
     widths: dict[str, list[float]] = {"signed-rank": [], "bootstrap of the median": []}
     for _ in range(count):
         drawn = random.choice(logs, blocks) * random.choice([-1, 1], blocks)
-        found = stats.paired(np.exp(drawn), np.ones(blocks), 0.95)
+        interval = stats.paired(np.exp(drawn), np.ones(blocks), 0.95)
         medians = np.median(random.choice(drawn, (1000, blocks)), axis=1)
         bounds = {
-            "signed-rank": (np.log(found.low), np.log(found.high)),
+            "signed-rank": (np.log(interval.low), np.log(interval.high)),
             "bootstrap of the median": tuple(np.quantile(medians, (0.025, 0.975))),
         }
         for name, (low, high) in bounds.items():
             covered[name] += low <= 0 <= high
             widths[name].append(high - low)
-    return {name: (covered[name] / count, float(np.median(each))) for name, each in widths.items()}
+    return {
+        name: (covered[name] / count, float(np.median(drawn))) for name, drawn in widths.items()
+    }

@@ -34,7 +34,7 @@ VARIANTS = (
 def test_the_growth_of_a_test_event(
     name: str, figure: Callable[[str], None], tmp_path: Path
 ) -> None:
-    """On the local engine: what is kept does not depend on the engine."""
+    """Measured on the local engine: the katas hold the same on every engine."""
     tree, variant = TypicalTree("cost=0.1"), runners.parse_variant(name)
     tree.write(tmp_path / "tree")
     files = VisibleFiles.from_folder(tmp_path / "tree")
@@ -57,8 +57,8 @@ def test_the_growth_of_a_test_event(
 
 
 def show(after: DiskUsage, before: DiskUsage) -> str:
-    """The growth from one to the other, in bytes."""
+    """Describe the growth from `before` to `after`, in bytes."""
     return ", ".join(
-        f"{getattr(after, each) - getattr(before, each)} {each}"
-        for each in ("visible", "extra", "history")
+        f"{getattr(after, part) - getattr(before, part)} {part}"
+        for part in ("visible", "extra", "history")
     )

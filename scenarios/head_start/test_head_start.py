@@ -31,7 +31,7 @@ HOST = "tar | tar on the host"
 
 
 def test_on_docker(docker: Engine, figure: Callable[[str], None]) -> None:
-    """Against bare make and the volume mount; and as the tree grows."""
+    """Compared with bare make and the volume mount, and on a growing tree."""
     small = measure(docker, TypicalTree(), VOLUME, COLD, WARM, SEEDED)
     facts = docker.describe()
     figure(
@@ -49,33 +49,36 @@ def test_on_docker(docker: Engine, figure: Callable[[str], None]) -> None:
 
 
 def test_on_the_local_engine(figure: Callable[[str], None]) -> None:
-    """Against bare make, which waits in a shell as the head start does."""
+    """Compared with bare make, which also waits in a shell."""
     with closing(choose("local").engine) as engine:
         samples = measure(engine, TypicalTree(), SEEDED)
     figure(f"local, {ratios(samples, SEEDED, FLOOR)}; at most 1.2")
 
 
 def test_the_tar_pipe_alone(docker: Engine, figure: Callable[[str], None], tmp_path: Path) -> None:
-    """A built tree of 160 MB through the phases that pipe it in and out, against `tar | tar` of the same bytes on the host; on
-    the engine, on the local one, which has all of the pipe but the engine's streams, and through these streams alone.
+    """The phases that pipe a built tree of 160 MB, compared with `tar | tar` on the host.
+
+    They run on Docker and on the local engine, which has everything but Docker's streams. Each
+    engine's streams are also timed alone.
     """
     with closing(choose("local").engine) as local:
         for engine in (docker, local):
             seconds = _piped(engine, tmp_path / engine.name)
             on_the_host = seconds.pop(HOST)
             figure(f"{engine.name}: tar | tar of 160 MB on the host: {on_the_host:.2f} s")
-            for what, each in seconds.items():
+            for what, spent in seconds.items():
                 figure(
-                    f"{engine.name}: {what} of 160 MB to tar | tar on the host: {each / on_the_host:.2f}, at most 1.5"
+                    f"{engine.name}: {what} of 160 MB to tar | tar on the host: "
+                    f"{spent / on_the_host:.2f}, at most 1.5"
                 )
 
 
 def _piped(engine: Engine, folder: Path) -> dict[str, float]:
-    """Median seconds of every way that a tree goes, in rounds: each is taken once a round, so that they are comparable."""
+    """Return the median seconds of each way to carry a tree; every round takes each way once."""
     tree = TypicalTree(LARGE)
     tree.write(folder / "tree")
     files = VisibleFiles.from_folder(folder / "tree")
-    found: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
     volume = f"floor-{secrets.token_hex(4)}"
     engine.create_volume(volume, temporary=True)
     try:
@@ -95,23 +98,23 @@ def _piped(engine: Engine, folder: Path) -> dict[str, float]:
                 for phase in run.phases:
                     if phase.kind in ("pipe_in", "pipe_out"):
                         assert phase.bytes_in + phase.bytes_out > 0.95 * size > 150e6
-                        found.setdefault(phase.kind.replace("_", " "), []).append(
+                        seconds.setdefault(phase.kind.replace("_", " "), []).append(
                             phase.nanoseconds / 1e9
                         )
-                found.setdefault("the streams alone", []).append(
+                seconds.setdefault("the streams alone", []).append(
                     pass_on(engine, size, volume=volume)
                 )
-                found.setdefault(HOST, []).append(
+                seconds.setdefault(HOST, []).append(
                     _tar_to_tar(folder / "built", folder / f"target-{number}")
                 )
     finally:
         engine.remove_volume(volume)
-    assert {len(each) for each in found.values()} == {ROUNDS}
-    return {what: statistics.median(each) for what, each in found.items()}
+    assert {len(rounds) for rounds in seconds.values()} == {ROUNDS}
+    return {what: statistics.median(rounds) for what, rounds in seconds.items()}
 
 
 def _tar_to_tar(tree: Path, target: Path) -> float:
-    """Seconds."""
+    """Return the seconds that `tar | tar` takes."""
     target.mkdir()
     started = time.monotonic()
     script = 'tar -cf - -C "$1" . | tar -xf - -C "$2"'

@@ -20,7 +20,7 @@ OVERLAY, VOLUME = KatasOverlay.name, KatasVolume.name
 
 
 def test_the_overlay_on_docker(docker: Engine, figure: Callable[[str], None]) -> None:
-    """Against the volume mount, both cold; and as the tree grows."""
+    """Compared with the volume mount, both without a head start, and on a growing tree."""
     small = measure(docker, TypicalTree(), OVERLAY, VOLUME)
     large = measure(docker, TypicalTree("size=160MB,files=2000"), OVERLAY)
     figure(f"docker, incremental, {ratios(small, OVERLAY, VOLUME)}; at most 1.1")
@@ -28,7 +28,7 @@ def test_the_overlay_on_docker(docker: Engine, figure: Callable[[str], None]) ->
 
 
 def test_the_overlay_on_the_local_engine(figure: Callable[[str], None]) -> None:
-    """Against bare make, which waits in a shell; a fresh process start is what is left."""
+    """Compared with bare make, which waits in a shell: what remains is the start of a process."""
     with closing(choose("local").engine) as engine:
         if why := engine.refusal(Overlay):
             pytest.skip(why)

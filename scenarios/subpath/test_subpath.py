@@ -37,7 +37,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[DockerEngine]:
 
 @pytest.fixture
 def volume(engine: DockerEngine) -> Iterator[str]:
-    """A data-container with the sandboxes of two avatars."""
+    """Make a data-container with the sandboxes of two avatars."""
     name = f"harness-subpath-{secrets.token_hex(4)}"
     engine.create_volume(name, temporary=True)
     try:
@@ -58,7 +58,7 @@ LOOK = "import os; print(*sorted(os.listdir('/sandbox')))"
 
 
 def run(engine: DockerEngine, mount: docker.types.Mount, code: str) -> list[str]:
-    """The words that a Python program prints in a container with this mount."""
+    """Return the words that a Python program prints in a container with this mount."""
     api: Any = engine.api
     made = api.create_container(
         images.KEEPER_IMAGE,
@@ -79,8 +79,9 @@ def run(engine: DockerEngine, mount: docker.types.Mount, code: str) -> list[str]
 def test_the_notes_mount_as_it_was(
     engine: DockerEngine, volume: str, figure: Callable[[str], None]
 ) -> None:
-    """`-v /katas/lion:/sandbox`, said in a container that sees the volume at /katas: the engine looks for that folder on its
-    own host, makes it there, empty, and mounts that.
+    """`-v /katas/lion:/sandbox` from a container that sees the volume at /katas mounts nothing.
+
+    The engine looks for that folder on its own host, makes it there, and mounts it empty.
     """
     path = f"/tmp/{volume}/lion"
     assert run(
@@ -99,22 +100,22 @@ def test_the_notes_mount_as_it_was(
     try:
         api.start(made)
         assert api.wait(made)["StatusCode"] == 0
-        found = str(api.logs(made, stderr=False).decode()).split()
+        names = str(api.logs(made, stderr=False).decode()).split()
     finally:
         api.remove_container(made, force=True)
         shutil.rmtree(f"/tmp/{volume}", ignore_errors=True)
-    assert found == []
-    figure(f"the notes' mount on {engine.describe()['engine']} shows {len(found)} files")
+    assert names == []
+    figure(f"the notes' mount on {engine.describe()['engine']} shows {len(names)} files")
 
 
 def test_a_sub_folder_is_mounted_alone_or_refused(
     engine: DockerEngine, volume: str, figure: Callable[[str], None]
 ) -> None:
-    """An older engine ignores the option without a word, and shows everybody's files."""
+    """An older engine ignores the option silently, and shows the files of all avatars."""
     part = docker.types.Mount("/sandbox", volume, type="volume")
     part["VolumeOptions"] = {"Subpath": "lion"}
-    found = run(engine, part, LOOK)
+    names = run(engine, part, LOOK)
     knows = not docker.utils.version_lt(engine.api.api_version, SUBPATH_API)
-    assert found == (["lion-s"] if knows else ["lion", "tiger"])
+    assert names == (["lion-s"] if knows else ["lion", "tiger"])
     assert bool(engine.refusal(PartOfVolume)) == (not knows)
-    figure(f"volume-subpath=lion on {engine.describe()['engine']} shows: {' '.join(found)}")
+    figure(f"volume-subpath=lion on {engine.describe()['engine']} shows: {' '.join(names)}")

@@ -46,14 +46,15 @@ def test_the_tar_pipe_against_the_volume_mount(
         seed=1,
     )
     samples = list(compare(comparison))
-    incremental = [each for each in samples if each.build == INCREMENTAL]
-    assert all(each.outcome == "completed" and each.right for each in samples)
-    assert {each.recompiled for each in incremental} == {1}
-    assert {each.mtimes_changed for each in incremental} <= {0, None}
+    incremental = [sample for sample in samples if sample.build == INCREMENTAL]
+    assert all(sample.outcome == "completed" and sample.right for sample in samples)
+    assert {sample.recompiled for sample in incremental} == {1}
+    assert {sample.mtimes_changed for sample in incremental} <= {0, None}
 
     facts = comparison.facts()["engine"]
     figure(
-        f"{facts['engine']}, storage driver {facts['storage driver']}, typical tree, {BLOCKS} blocks"
+        f"{facts['engine']}, storage driver {facts['storage driver']}, "
+        f"typical tree, {BLOCKS} blocks"
     )
     for one, other, most in (
         (KatasDataContainer.name, KatasVolume.name, "at most 1.4"),
@@ -62,16 +63,15 @@ def test_the_tar_pipe_against_the_volume_mount(
     ):
         ratios = [mine / theirs for mine, theirs in paired(incremental, one, other)]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        figure(
-            f"incremental, {one} to {other}: {statistics.median(ratios):.2f} ({spread}) {most}".rstrip()
-        )
+        middle = statistics.median(ratios)
+        figure(f"incremental, {one} to {other}: {middle:.2f} ({spread}) {most}".rstrip())
 
 
 @pytest.mark.parametrize("name", runners.NOTES_NAMES)
 def test_the_harness_s_own_processor_time(
     name: str, docker: Engine, figure: Callable[[str], None], tmp_path: Path
 ) -> None:
-    """All threads of the harness, over one incremental test event; the containers and the keeper are not its own."""
+    """All threads of the harness, in an incremental test event, without containers and keeper."""
     tree, kind = TypicalTree(), runners.find(name)
     tree.write(tmp_path / "tree")
     files = VisibleFiles(
@@ -123,6 +123,5 @@ def test_memory_does_not_grow_with_the_tree(
     piped, kilobytes = json.loads(done.stdout)
     assert piped > 300e6
     assert kilobytes * 1024 < MEMORY_MB * 1e6
-    figure(
-        f"peak memory with {piped / 2e6:.0f} MB piped each way, {engine}: {kilobytes * 1024 / 1e6:.0f} MB"
-    )
+    peak = kilobytes * 1024 / 1e6
+    figure(f"peak memory with {piped / 2e6:.0f} MB piped each way, {engine}: {peak:.0f} MB")

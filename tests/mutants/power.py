@@ -113,7 +113,8 @@ POWER = (
     ),
     forgotten(
         "visible-file-torn",
-        "A visible file replaces another before its content is on the disk: a power failure leaves it empty.",
+        "A visible file replaces another before its content is on the disk. A power failure then "
+        "leaves it empty.",
         "inside/folder_event.py",
         "                sync=sync_file if self._durable else None,\n",
         "                sync=None,\n",
