@@ -220,7 +220,7 @@ class _FakeGuest:
         elif words[:1] == [b"run"]:
             command, _, _ = bytes(self._input).partition(b"\n")
             del self._input[: len(command) + 1]
-            self._run(os.fsdecode(command), [int(each) for each in words[2:]])
+            self._run(os.fsdecode(command), [int(word) for word in words[2:]])
         elif words == [b"observe"]:
             self._observe()
         elif words == [b"clock"]:
