@@ -196,8 +196,8 @@ def test_a_warm_up_and_outliers_are_told_and_count() -> None:
         for block, seconds in enumerate(times)
     ]
     said = remarks(samples)
-    assert "tmp: the first 6 of 30 differ from the rest: a warm-up?" in said
-    assert "katas-volume: 1 of 25 are outliers, and count all the same: 9 s" in said
+    assert "tmp: the first 6 of 30 samples differ from the rest; a warm-up?" in said
+    assert "katas-volume: 1 of 25 samples are outliers, which count like the rest: 9 s" in said
     assert not [line for line in said if line.startswith("bare-make")]
 
 

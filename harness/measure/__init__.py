@@ -1,1 +1,1 @@
-"""What is measured: trees, trials, the experiments that play them, and the statistics of what came out."""
+"""Measuring: trees, trials, the experiments that play them, result files and statistics."""

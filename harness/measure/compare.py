@@ -1,4 +1,4 @@
-"""The main job: runners side by side, with the floor beneath them. One measuring path for every front."""
+"""The main experiment: runners side by side, with the floor. Every front measures by this path."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _UNITS = {
 }
 
 FLOOR_SECONDS = 86_400.0
-"""A day: unlike a run-container, the floor's serves one test event after the other."""
+"""The floor's limit, a day: its container serves many test events, unlike a run-container."""
 
 AGAIN = "#2"
-"""What is put behind the name of a runner that is compared with itself."""
+"""Suffix for the second arm of a runner that is compared with itself."""
 
 
 @dataclass(frozen=True)
@@ -46,31 +46,39 @@ class Comparison:
     """What is to be compared, and how."""
 
     tree: SourceTree
+    """What is built."""
     runners: Sequence[Variant]
+    """What builds it, besides the floor."""
     engine: Engine
+    """Where it is built."""
     image: str | None
+    """The image of the run-containers; None: harness-gcc."""
     command: str
-    max_seconds: float  # limit of one build
+    """The command line of a test event."""
+    max_seconds: float
+    """The time limit of one build."""
     plan: BlockPlan
+    """Which blocks to play."""
     seed: int
-    again: str | None = (
-        None  # label of the runner that is there twice: an A/A pair, the noise floor
-    )
+    """The seed of the order within the blocks."""
+    again: str | None = None
+    """The label of the runner that plays twice, as an A/A pair that shows the noise."""
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    """When the comparison was made, in ISO 8601."""
 
     @property
     def limits(self) -> Limits:
         return Limits(event_seconds=self.max_seconds + 60)
 
     def arms(self) -> dict[str, Variant]:
-        """The runners by the names of their arms, the floor left out."""
-        kinds = {each.label: each for each in self.runners}
+        """The runners by the names of their arms, without the floor."""
+        kinds = {variant.label: variant for variant in self.runners}
         return {
             name: kinds[name.removesuffix(AGAIN)] for name in arm_names(list(kinds), self.again)
         }
 
     def facts(self) -> dict[str, Any]:
-        """The first line of its result file."""
+        """The facts for the first line of its result file."""
         return {
             **measured_on([machine.describe_machine(self.engine, self.image)]),
             "created": self.created,
@@ -85,21 +93,24 @@ class Comparison:
 
 
 def arm_names(runners: Sequence[str], again: str | None) -> list[str]:
-    """The names of the arms of these runners, one of which may be there twice; the floor left out."""
+    """Return the names of the arms of these runners, one maybe twice, without the floor."""
     return [
-        name for each in runners for name in ((each, each + AGAIN) if each == again else (each,))
+        name
+        for runner in runners
+        for name in ((runner, runner + AGAIN) if runner == again else (runner,))
     ]
 
 
 def measured_on(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The facts of a result file that say where it was measured, and with what; what is said once is said of
-    the first machine.
+    """Return the facts of a result file that say where it was measured, and with what.
+
+    A fact that is given only once is that of the first machine.
     """
     first = machines[0]
     return {
         "harness": version("tarpipe-harness"),
         "machine": first["id"],
-        "machines": {each["id"]: each for each in machines},
+        "machines": {facts["id"]: facts for facts in machines},
         **{name: first[name] for name in ("engine", "image", "tar", "processors")},
         "units": _UNITS,
     }
@@ -111,8 +122,10 @@ def compare(
     settled: Callable[[Sequence[Sample]], bool] = lambda samples: False,
     beside: Sequence[Callable[[], Arm]] = (),
 ) -> Iterator[Sample]:
-    """The samples, block by block, until the plan ends or they are `settled`; everything that was made for
-    them is gone afterwards. `beside` opens arms that are none of the comparison's runners.
+    """Yield samples, block by block, until the plan ends or they are `settled`.
+
+    `about_to` hears of each step before it is played. `beside` opens arms in addition to the
+    comparison's runners. Everything made for the comparison is removed at the end.
     """
     here = machine.describe_machine(comparison.engine, comparison.image)["id"]
     with ExitStack() as stack:
@@ -139,7 +152,7 @@ def compare(
 
 
 def open_floor(comparison: Comparison, *, observe: bool = True) -> FloorArm:
-    """The floor of the comparison, which may stand as long as the comparison lasts."""
+    """Open the floor, whose container may last as long as the comparison."""
     return FloorArm(
         comparison.engine,
         image=comparison.image,
@@ -150,7 +163,7 @@ def open_floor(comparison: Comparison, *, observe: bool = True) -> FloorArm:
 
 
 def open_arm(comparison: Comparison, variant: Variant, *, observe: bool = True) -> BaseRunner:
-    """One of its runners, with katas of its own."""
+    """Open one of the runners, with katas of its own."""
     return variant.open(
         comparison.engine,
         image=comparison.image,

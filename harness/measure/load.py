@@ -1,4 +1,4 @@
-"""Runners under load: one kata with many avatars at once, and how that is told."""
+"""The load experiment: one kata with many avatars that play at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.measure.trials.crowd import Crowds, CrowdStep, FloorTeam, RunnerTea
 
 
 def load_facts(comparison: Comparison, crowds: Crowds) -> dict[str, Any]:
-    """The first line of the result file."""
+    """Return the facts for the first line of the result file."""
     return {
         **comparison.facts(),
         "avatars": list(crowds.sizes),
@@ -29,9 +29,10 @@ def measure_load(
     about_to: Callable[[CrowdStep], None] = lambda step: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Sample]:
-    """The samples, block by block; everything that was made for them is gone afterwards. Nobody looks into the
-    sandboxes, which would take the processors from the avatars, so nothing is counted there. `report` is told what
-    to expect.
+    """Yield samples, block by block; everything made for them is removed at the end.
+
+    Nothing is counted inside the sandboxes: looking would take processor time from the avatars.
+    `report` gets one line about how long a round will take.
     """
     here = comparison.facts()["machine"]
     with ExitStack() as stack:

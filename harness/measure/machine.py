@@ -1,4 +1,4 @@
-"""What figures depend on besides what is measured: the machine, its engine and its programs."""
+"""Facts that figures depend on: the machine, its engine and its programs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from harness.engines import Engine
 
 
 def describe_machine(engine: Engine, image: str | None) -> dict[str, Any]:
-    """Facts for a result file: id, host, cpu, processors, memory (bytes), kernel, load (of the last 1, 5 and 15
-    minutes), tar, engine and image. The host's name is only there as a hash. Raises ImageError.
+    """Return the facts for a result file.
+
+    They are id, host (a hash of its name), cpu, processors, memory (bytes), kernel, load (averages
+    of 1, 5 and 15 minutes), tar, engine and image. Raises ImageError.
     """
     facts = dict(engine.describe())
     return {
@@ -25,7 +27,7 @@ def describe_machine(engine: Engine, image: str | None) -> dict[str, Any]:
         "processors": os.cpu_count(),
         "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "kernel": platform.release(),
-        "load": [round(each, 2) for each in os.getloadavg()],
+        "load": [round(average, 2) for average in os.getloadavg()],
         "tar": subprocess.run(
             ["tar", "--version"], capture_output=True, text=True, check=True
         ).stdout.partition("\n")[0],
@@ -35,8 +37,10 @@ def describe_machine(engine: Engine, image: str | None) -> dict[str, Any]:
 
 
 def _identity(host: str, engine: Mapping[str, str]) -> str:
-    """Eight hexadecimal digits: the same host with another engine or storage driver is another machine, since
-    no figure of the one says anything about the other.
+    """Return eight hexadecimal digits that identify a machine.
+
+    The same host with another engine or storage driver is another machine, since no figure of the
+    one says anything about the other.
     """
     return _hash(f"{host}\0{engine['engine']}\0{engine['storage driver']}")
 
@@ -46,7 +50,7 @@ def _hash(text: str) -> str:
 
 
 def _processor() -> str:
-    """The model as Linux names it (proc(5), cpuinfo), else the architecture."""
+    """Return the processor model as Linux names it (proc(5), cpuinfo), else the architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,8 +1,9 @@
-"""The result file: JSON lines, written as the samples come, so that a killed run leaves a readable file.
+"""The result file: JSON lines, written as samples come, so that a killed run leaves it readable.
 
-The first line, `start`, says where, what and how; each `sample` line is one test event; the last line, `end`,
-says that the run was not cut short. results/schema.json has the schema of a line. Version 1 had no scenarios
-but a full and an incremental build, one machine, and neither processor time nor memory: it is read as well.
+The first line, `start`, says where, what and how. Each `sample` line is one test event. The last
+line, `end`, says that the run was not cut short. results/schema.json is the schema of a line.
+Version 1 is still read: it had only full and incremental builds, one machine, and neither processor
+time nor memory.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _SCHEMA = 2
 _READ = (1, _SCHEMA)
-"""The versions that are read."""
+"""The versions that this harness reads."""
 
 WHOLE = (
     *(
@@ -40,14 +41,14 @@ WHOLE = (
     ),
     *("disk_visible", "disk_extra", "disk_history"),
 )
-"""Columns of whole numbers that may be missing."""
+"""Columns of whole numbers, which may be missing."""
 
 
 class ResultFile:
-    """A result file under way; a context manager that ends it properly if nothing went wrong."""
+    """A result file being written; as a context manager it writes the end if nothing went wrong."""
 
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
-        """Start the file with `facts` of the run. Raises UsageError where it cannot be written."""
+        """Start the file with the `facts` of the run. Raises UsageError if it cannot be written."""
         self.path = path
         try:
             self._file: IO[str] = path.open("x", encoding="utf-8")
@@ -73,7 +74,7 @@ class ResultFile:
             self._write({"kind": "end", "ended": now, "samples": self._samples})
         self._file.close()
         if error is not None and not self._samples:
-            self.path.unlink(missing_ok=True)  # nothing was measured: leave no file behind
+            self.path.unlink(missing_ok=True)  # nothing was measured
 
     def _write(self, line: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(line) + "\n")
@@ -82,26 +83,30 @@ class ResultFile:
 
 @dataclass(frozen=True)
 class Recording:
-    """A result file that was read; one of an older version is as a newer harness would have written it."""
+    """The content of a result file, converted to the newest version."""
 
     path: Path
-    facts: Mapping[str, Any]  # the first line
+    """The file."""
+    facts: Mapping[str, Any]
+    """The first line."""
     samples: Sequence[Sample]
-    complete: bool  # whether the run came to its end
+    """At least one, in the order of the file."""
+    complete: bool
+    """Whether the run was not cut short."""
 
 
 def read_result(path: Path) -> Recording:
-    """The recording in a file. Raises UsageError, in one line with the place, for one that is none: cut in the
-    middle, empty, of an unknown version, or without a single sample.
+    """Read the recording in a file.
 
-    A run that was killed leaves no end, and perhaps half a line: that is a recording, not complete.
+    The file of a killed run has no end and perhaps half a last line: its recording is not complete.
+
+    Raises UsageError, in one line with the place, for a file that is not a result: damaged in the
+    middle, empty, of an unknown version, or without a single sample.
     """
     lines = list(_lines(path))
     number, facts = lines[0] if lines else (0, {})
     if facts.get("kind") != "start":
-        raise UsageError(
-            f"{path}: this is no result file: its first line is not the start of a run"
-        )
+        raise UsageError(f"{path} is not a result file: its first line is not the start of a run")
     if (version := facts.get("schema")) not in _READ:
         raise UsageError(
             f"{path}: its schema is version {version}; this harness reads {_either(_READ)}"
@@ -116,37 +121,44 @@ def read_result(path: Path) -> Recording:
     for number, line in lines[1:]:
         if end is not None:
             raise UsageError(
-                f"{path}:{number}: there is more after the end of the run; was it joined of two?"
+                f"{path}:{number}: there is more after the end of the run; were two files joined?"
             )
         if line.get("kind") == "end":
             end = line
         elif line.get("kind") == "sample":
             samples.append(_sample(line, facts, f"{path}:{number}"))
         else:
-            raise UsageError(f"{path}:{number}: this is no line of a result file")
+            raise UsageError(f"{path}:{number}: this is not a line of a result file")
     if end is not None and end.get("samples", len(samples)) != len(samples):
         raise UsageError(
-            f"{path}: it has {len(samples)} samples of the {end['samples']} that were written"
+            f"{path} has only {len(samples)} of the {end['samples']} samples that were written"
         )
     if not samples:
-        raise UsageError(
-            f"{path}: there is no sample in it; the run was stopped before its first block had ended"
-        )
+        raise UsageError(f"{path} has no samples; the run was stopped before its first block ended")
     return Recording(path, facts, samples, complete=end is not None)
 
 
 def load_results(*paths: str | os.PathLike[str]) -> pd.DataFrame:
-    """Recorded results as one tidy frame, one row a sample, the floor included as runner `bare-make`.
+    """Load recorded results as one tidy frame with a row for each sample.
 
-    Columns: file, complete (whether the run came to its end), runner, engine, storage_driver, machine, tree,
-    tree_bytes, tree_files (in the sandbox after the command), scenario (of harness.measure.trials.scenario), build
-    (the same, by the name that version 1 had for it), avatars (at once), block, place, at (seconds from the start of the
-    run), outcome, status, seconds (until the katas held the result), answered_seconds (until the output was in hand),
-    processor_seconds (of the command), harness_seconds (the harness's own processor time), memory (bytes, of the
-    run-container at most), disk_visible, disk_extra, disk_history (bytes by which the test event made the katas grow),
-    recompiled, mtimes_kept, mtimes_changed, answer, right, bytes_in, bytes_out, reason, and seconds in each kind of
-    phase: phase_open, phase_save, phase_start, phase_pipe_in, phase_run, phase_pipe_out, phase_commit. NaN where there
-    is none. Raises UsageError, with the place, for a file that is no result.
+    The floor is the runner `bare-make`. A value that is unknown is NaN. The columns are
+
+    - file; complete: whether the run was not cut short; runner; engine, storage_driver, machine;
+    - tree; tree_bytes, tree_files: in the sandbox after the command;
+    - scenario: of harness.measure.trials.scenario; build: the same, under its name in version 1;
+    - avatars: how many played at once; block; place: in the block, from 0; at: seconds from the
+      start of the run;
+    - outcome, status; reason: what went wrong;
+    - seconds: until the katas held the result; answered_seconds: until the output was in hand;
+    - processor_seconds: of the command; harness_seconds: processor time of the harness itself;
+    - memory: the peak of the run-container in bytes;
+    - disk_visible, disk_extra, disk_history: bytes that the test event added to the katas;
+    - recompiled, mtimes_kept, mtimes_changed: numbers of files;
+    - answer; right: whether it was the right one; bytes_in, bytes_out: piped;
+    - phase_open, phase_save, phase_start, phase_pipe_in, phase_run, phase_pipe_out, phase_commit:
+      seconds in each kind of phase.
+
+    Raises UsageError, with the place, for a file that is not a result.
 
     >>> import harness
     >>> frame = harness.load_results("results/recordings/typical-docker.jsonl")
@@ -160,10 +172,10 @@ def load_results(*paths: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def to_frame(recordings: Sequence[Recording]) -> pd.DataFrame:
-    """Recordings that were read, as `load_results` gives them; at least one."""
-    import pandas as pd  # noqa: PLC0415 - half a second, which only those who analyse should pay
+    """Make the frame of `load_results` from at least one recording."""
+    import pandas as pd  # noqa: PLC0415 - slow to import
 
-    frame = pd.DataFrame([row for each in recordings for row in _rows(each)])
+    frame = pd.DataFrame([row for recording in recordings for row in _rows(recording)])
     for column in WHOLE:
         frame[column] = frame[column].astype("Int64")
     for column in ("at", "answered_seconds", "processor_seconds", "harness_seconds"):
@@ -173,7 +185,7 @@ def to_frame(recordings: Sequence[Recording]) -> pd.DataFrame:
 
 
 def incomplete(frame: pd.DataFrame) -> list[str]:
-    """The files of runs that did not come to their end."""
+    """Return the files of runs that were cut short."""
     return sorted(frame.loc[~frame["complete"], "file"].unique())
 
 
@@ -194,23 +206,23 @@ def _rows(recording: Recording) -> Iterator[dict[str, Any]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each line and its number."""
+    """Yield each line with its number."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise UsageError(f"{path} cannot be read: {reason}") from error
     texts = text.splitlines()
-    for number, each in enumerate(texts, 1):
+    for number, raw in enumerate(texts, 1):
         try:
-            line = json.loads(each)
+            line = json.loads(raw)
         except ValueError:
             if number == len(texts) and number > 1 and not text.endswith("\n"):
-                return  # a killed run may leave half of its last line
+                return  # a killed run may leave half a line at the end
             line = None
         if not isinstance(line, dict):
-            hint = "; what harness verify wrote is given by --proofs" if each == "{" else ""
-            raise UsageError(f"{path}:{number}: this is no line of a result file{hint}")
+            hint = "; give a file of harness verify with --proofs" if raw == "{" else ""
+            raise UsageError(f"{path}:{number}: this is not a line of a result file{hint}")
         yield number, line
 
 
@@ -218,7 +230,7 @@ _FIELDS = {
     each.name: each.default is MISSING and each.default_factory is MISSING
     for each in fields(Sample)
 }
-"""Those of a sample, and whether they must be there."""
+"""The fields of a sample, and whether each must be there."""
 
 _KINDS = {
     "runner": str,
@@ -228,11 +240,11 @@ _KINDS = {
     "seconds": int | float,
     "phases": dict,
 }
-"""What everything else rests on."""
+"""Fields that everything else needs, with their types."""
 
 
 _SIGNED = frozenset({"status", "harness_seconds", "disk_visible", "disk_extra", "disk_history"})
-"""Figures that may be below zero: of the harness's own time that of observing is taken away, by another clock."""
+"""Figures that may be negative: from harness_seconds another clock's time is subtracted."""
 
 
 def _sample(line: Mapping[str, Any], facts: Mapping[str, Any], place: str) -> Sample:

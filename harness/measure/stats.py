@@ -1,12 +1,14 @@
-"""Statistics of trials: pure, deterministic, on plain sequences of figures.
+"""Statistics of trials: pure and deterministic, on plain sequences of figures.
 
-Arms are compared by the ratios of their times within a block. The order within a block is shuffled, so if two
-arms are equal, each ratio is as likely to be its own inverse, whatever the machine did meanwhile: the sign of
-its logarithm is a coin that the shuffle tossed. That is all the signed-rank test assumes (it is a test by
-randomization, Fisher 1935), so its interval holds on a busy machine, for noise with heavy tails, and for noise
-that lasts over many blocks. The estimate that belongs to it is the median of all pairwise means (Hodges and
-Lehmann 1963). A bootstrap of the median takes about as many blocks, but is random, and covers less than it says where
-the blocks are few: at 15 of them 90 of 100 instead of 95, on real recordings (results/gate-accuracy has both).
+Arms are compared by the ratios of their times within a block. The order within a block is shuffled.
+So if two arms are equal, a ratio and its inverse are equally likely, whatever the machine did
+meanwhile. The signed-rank test assumes nothing else (it is a randomization test, Fisher 1935), so
+its interval holds on a busy machine, for noise with heavy tails, and for noise that lasts over many
+blocks. The matching estimate is the median of all pairwise means (Hodges and Lehmann 1963).
+
+A bootstrap of the median needs about as many blocks, but it is random and covers less than it
+claims for few blocks: with 15 blocks of real recordings, 90 of 100 instead of 95
+(results/gate-accuracy has both).
 """
 
 from __future__ import annotations
@@ -26,41 +28,50 @@ from scipy import stats
 _Figures: TypeAlias = Sequence[float] | NDArray[np.float64]
 
 CONFIDENCE = 0.99
-"""That all intervals of one verdict hold together, at every look."""
+"""Confidence that all intervals of one verdict hold together, at every look."""
 
 LOOKS = (15, 30, 60, 120, 240, 480, 960)
-"""After so many blocks a verdict may be looked at. More often would cost confidence: whoever looks after each
-block, and stops when he likes what he sees, is wrong far more often than his interval says (Armitage, McPherson
-and Rowe 1969).
+"""The numbers of blocks after which a verdict may be looked at.
+
+More looks would cost confidence: a gate that looks after each block, and stops when it likes what
+it sees, is wrong far more often than its interval claims (Armitage, McPherson and Rowe 1969).
 """
 
 EXACT_SIGNED_RANK, EXACT_MANN_WHITNEY = 200, 2500
-"""Up to so many blocks, or pairs of them, the distribution is counted out; beyond, it is normal."""
+"""Up to so many blocks, or pairs of them, the distribution is exact; beyond, it is normal."""
 
 OUTLIER = 3.5
-"""Modified z-scores beyond this are outliers (Iglewicz and Hoaglin 1993)."""
+"""A figure with a larger modified z-score is an outlier (Iglewicz and Hoaglin 1993)."""
 
 
 class VerdictState(StrEnum):
-    """What the figures say of a limit."""
+    """What an interval says about a limit."""
 
-    PASSED = "passed"  # the whole interval lies within
-    REGRESSED = "regressed"  # the whole interval lies beyond
-    INCONCLUSIVE = "inconclusive"  # it straddles the limit
+    PASSED = "passed"
+    """The whole interval lies within the limit."""
+    REGRESSED = "regressed"
+    """The whole interval lies beyond the limit."""
+    INCONCLUSIVE = "inconclusive"
+    """The interval straddles the limit."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A ratio, and where it lies with `confidence`; 0 and infinity where the blocks are too few to say."""
+    """A confidence interval of a ratio, from 0 to infinity if there are too few blocks."""
 
     low: float
+    """The lower end."""
     estimate: float
+    """The estimated ratio."""
     high: float
+    """The upper end."""
     blocks: int
+    """How many blocks it comes from."""
     confidence: float
+    """The chance that it holds the true ratio, from 0 to 1."""
 
     def against(self, limit: float, *, at_least: bool = False) -> VerdictState:
-        """The verdict on a limit, that the ratio is to be at most or at least."""
+        """Judge whether the ratio is at most, or at least, the limit."""
         within, beyond = self.high <= limit, self.low > limit
         if at_least:
             within, beyond = self.low >= limit, self.high < limit
@@ -73,10 +84,10 @@ class Interval:
         )
 
     def blocks_to_settle(self, limit: float) -> int | None:
-        """So many blocks in all, the next look from there, settle it with 9 chances in 10 if the true ratio is
-        the estimate.
+        """Return the number of blocks, a look, that settles the verdict with 9 chances in 10.
 
-        An interval narrows with the root of the blocks. None: the estimate is the limit, and no number will.
+        It assumes that the true ratio is the estimate, and that an interval narrows with the square
+        root of the blocks. None: the estimate is the limit, so no number of blocks will do.
         """
         distance = math.log(self.estimate / limit)
         bound = self.low if distance > 0 else self.high
@@ -90,10 +101,10 @@ class Interval:
 
 
 def share(verdicts: int, *, confidence: float = CONFIDENCE) -> float:
-    """The confidence of each interval so that all of so many, at all LOOKS, hold together (Bonferroni).
+    """Return the confidence that each of so many intervals needs at each of LOOKS (Bonferroni).
 
-    Holm's procedure would decide a little sooner, but it orders tests by their p-values and gives no interval
-    to show beside a verdict.
+    Then all of them hold together with `confidence`. Holm's procedure would decide a little sooner,
+    but it orders tests by their p-values and gives no interval to show beside a verdict.
     """
     return 1 - (1 - confidence) / (max(verdicts, 1) * len(LOOKS))
 
@@ -104,23 +115,23 @@ def is_look(blocks: int) -> bool:
 
 
 def next_look(blocks: int) -> int:
-    """The least number of blocks, more than these, after which to look."""
+    """Return the first look after more than this many blocks."""
     return next((each for each in LOOKS if each > blocks), (blocks // LOOKS[-1] + 1) * LOOKS[-1])
 
 
 def least_blocks(confidence: float) -> int:
-    """With fewer blocks there is no interval: not even all of them on one side would be rare enough."""
+    """Return the fewest blocks that give an interval; with fewer, no outcome is rare enough."""
     return math.ceil(1 - math.log2(1 - confidence))
 
 
 def paired(one: _Figures, other: _Figures, confidence: float) -> Interval:
-    """The ratio of `one` to `other`, block by block: both the same length, in the same order.
+    """Estimate the ratio of `one` to `other`, of the same length, with one figure for each block.
 
-    The interval of the signed-rank test (Wilcoxon 1945; Tukey 1949 by way of Walsh's averages), see Hollander,
-    Wolfe and Chicken, Nonparametric Statistical Methods, 3rd edition 2014, section 3.3.
+    The interval is that of the signed-rank test (Wilcoxon 1945; Tukey 1949, by Walsh averages), see
+    Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3rd edition 2014, section 3.3.
 
-    >>> found = paired([1.1, 2.3, 3.2, 4.5, 5.4, 6.8], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 0.9)
-    >>> round(found.low, 2), round(found.estimate, 2), round(found.high, 2)
+    >>> ratio = paired([1.1, 2.3, 3.2, 4.5, 5.4, 6.8], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 0.9)
+    >>> round(ratio.low, 2), round(ratio.estimate, 2), round(ratio.high, 2)
     (1.08, 1.11, 1.14)
     """
     logs = np.log(np.asarray(one, float) / np.asarray(other, float))
@@ -132,9 +143,10 @@ def paired(one: _Figures, other: _Figures, confidence: float) -> Interval:
 
 
 def unpaired(one: _Figures, other: _Figures, confidence: float) -> Interval:
-    """The ratio of `one` to `other` that were not measured in the same blocks, of any two lengths.
+    """Estimate the ratio of `one` to `other`, from different blocks and of any two lengths.
 
-    The interval of the rank sum test (Mann and Whitney 1947; Lehmann 1963), section 4.3 of the same book.
+    The interval is that of the rank sum test (Mann and Whitney 1947; Lehmann 1963), see section 4.3
+    of the same book.
     """
     first, second = np.log(np.asarray(one, float)), np.log(np.asarray(other, float))
     differences = np.sort(np.subtract.outer(first, second).ravel())
@@ -144,14 +156,14 @@ def unpaired(one: _Figures, other: _Figures, confidence: float) -> Interval:
 
 @lru_cache
 def signed_rank_quantile(count: int, tail: float) -> int:
-    """The largest k with P(T <= k) <= tail, T being the sum of the positive ranks of `count`; -1: none is."""
+    """Return the largest k with P(T <= k) <= tail, or -1; T sums the positive ranks of `count`."""
     total = count * (count + 1) // 2
     if count > EXACT_SIGNED_RANK:
         deviation = math.sqrt(total * (2 * count + 1) / 12)
         return math.floor(total / 2 + float(stats.norm.ppf(tail)) * deviation - 0.5)
     chance = np.zeros(total + 1)
     chance[0] = 1.0
-    for rank in range(1, count + 1):  # each rank is positive or not, as a coin falls
+    for rank in range(1, count + 1):  # each rank is positive with probability 1/2
         chance[rank:] += chance[:-rank].copy()
         chance /= 2
     return int(np.searchsorted(np.cumsum(chance), tail * (1 + 1e-9), side="right")) - 1
@@ -159,12 +171,12 @@ def signed_rank_quantile(count: int, tail: float) -> int:
 
 @lru_cache
 def rank_sum_quantile(first: int, second: int, tail: float) -> int:
-    """The largest k with P(U <= k) <= tail, U being the Mann-Whitney count of so many and so many; -1: none."""
+    """Return the largest k with P(U <= k) <= tail, or -1; U is the Mann-Whitney count."""
     pairs = first * second
     if pairs > EXACT_MANN_WHITNEY:
         deviation = math.sqrt(pairs * (first + second + 1) / 12)
         return math.floor(pairs / 2 + float(stats.norm.ppf(tail)) * deviation - 0.5)
-    ways = [1] + [0] * pairs  # the coefficients of the Gaussian binomial, in whole numbers
+    ways = [1] + [0] * pairs  # the coefficients of the Gaussian binomial
     for each in range(1, first + 1):
         for power in range(pairs, second + each - 1, -1):
             ways[power] -= ways[power - second - each]
@@ -179,19 +191,20 @@ def rank_sum_quantile(first: int, second: int, tail: float) -> int:
 
 
 def scatter(one: _Figures, other: _Figures) -> float:
-    """How far a block's ratio of the two typically lies from their usual one, as a factor above 1.
+    """Return how far the ratio of a block typically lies from the median, as a factor above 1.
 
-    From the median absolute deviation of the log-ratios, scaled to a standard deviation of normal noise.
+    It is the median absolute deviation of the log-ratios, scaled to a standard deviation of normal
+    noise.
     """
     logs = np.log(np.asarray(one, float) / np.asarray(other, float))
     return float(np.exp(stats.median_abs_deviation(logs, scale="normal")))
 
 
 def outliers(figures: _Figures) -> list[int]:
-    """The places of figures that lie far from the rest. They are reported and never dropped.
+    """Return the places of figures that lie far from the rest; they are reported, never dropped.
 
-    Modified z-scores of the logarithms, by the median and the median absolute deviation (Iglewicz and Hoaglin,
-    How to Detect and Handle Outliers, 1993).
+    It uses modified z-scores of the logarithms, by the median and the median absolute deviation
+    (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993).
     """
     logs = np.log(np.asarray(figures, float))
     spread = stats.median_abs_deviation(logs, scale="normal")
@@ -204,18 +217,22 @@ def outliers(figures: _Figures) -> list[int]:
 class ChangePoint:
     """A point in a series where its level changed."""
 
-    place: int  # the first of the new level
-    ratio: float  # of the median after it to that before it
-    chance: float  # of a jump as clear in a series that has none
+    place: int
+    """The index of the first figure at the new level."""
+    ratio: float
+    """Of the median after the change to the median before it."""
+    chance: float
+    """Of a change as clear in a series that has none, from 0 to 1."""
 
 
 def change_point(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> ChangePoint | None:
-    """The clearest change of level in a series in order of time, if it is not likely chance.
+    """Find the clearest change of level in a series in order of time, unless chance explains it.
 
-    The largest standardized Mann-Whitney statistic over all places to cut (Pettitt 1979; standardized, so that
-    the ends of the series count too: Hawkins and Deng 2010), its chance by 1,999 shuffles of the series. Ranks
-    only: one wild figure is no change. Change points, not thresholds, find what comes in small steps (Daly et
-    al., The Use of Change Point Detection to Identify Software Performance Regressions, 2020).
+    It is the largest standardized Mann-Whitney statistic over all places to cut (Pettitt 1979;
+    standardized, so that the ends of the series count too: Hawkins and Deng 2010). Its chance comes
+    from 1,999 shuffles of the series. It uses ranks only, so that one wild figure is not a change.
+    Unlike thresholds, change points also find small steps (Daly et al., The Use of Change Point
+    Detection to Identify Software Performance Regressions, 2020).
     """
     values = np.asarray(figures, float)
     count = len(values)
@@ -237,7 +254,7 @@ def change_point(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> C
 
 
 def change_points(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> list[ChangePoint]:
-    """All changes of level, by cutting the series at the clearest and looking again at both parts."""
+    """Find all changes of level: cut the series at the clearest one and search both parts."""
     found = change_point(figures, chance=chance, seed=seed)
     if found is None:
         return []
@@ -251,10 +268,10 @@ def change_points(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> 
 
 
 def warm_up(figures: _Figures) -> int:
-    """How many of the first figures were slower, or faster, than what they settled to; 0: it is not seen.
+    """Return how many of the first figures differ from the level that follows, 0 if none do.
 
-    A change of level within the first half (Barrett et al., Virtual Machine Warmup Blows Hot and Cold, 2017,
-    find it by change points too, rather than assume a number).
+    That is the last change of level within the first half. Barrett et al., Virtual Machine Warmup
+    Blows Hot and Cold, 2017, use change points too, rather than assume a number.
     """
     values = np.asarray(figures, float)
     found = [each.place for each in change_points(values) if each.place <= len(values) // 2]
@@ -263,35 +280,38 @@ def warm_up(figures: _Figures) -> int:
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """That figures grow as a power of the size: 0 not at all, 1 in proportion."""
+    """How figures grow as a power of the size."""
 
     exponent: float
+    """0 does not grow, 1 grows in proportion."""
     low: float
+    """The lower end of its interval."""
     high: float
+    """The upper end of its interval."""
     confidence: float
+    """The chance that the interval holds the true exponent, from 0 to 1."""
 
 
 def power_law(sizes: _Figures, figures: _Figures, confidence: float = 0.95) -> PowerLaw:
-    """The exponent by which figures grow with the size: the median slope of the logarithms over all pairs.
+    """Estimate the exponent of growth: the median slope of the logarithms over all pairs.
 
-    With the interval of Sen (1968), which is Theil's (1950) for sizes that come more than once. Raises
-    ValueError unless there are two different sizes, all positive.
+    The interval is that of Sen (1968), which extends Theil's (1950) to repeated sizes. Raises
+    ValueError unless there are two different sizes, and all figures are positive.
     """
     where, what = np.log(np.asarray(sizes, float)), np.log(np.asarray(figures, float))
     if len(np.unique(where)) < 2 or not np.isfinite([*where, *what]).all():
         raise ValueError(
-            "a power law takes at least two different sizes, and figures greater than 0"
+            "a power law needs at least two different sizes, and figures greater than 0"
         )
     if np.ptp(what) < 1e-9:
-        return PowerLaw(
-            0.0, 0.0, 0.0, confidence
-        )  # nothing grows, which Sen's interval cannot say of ties
+        # Nothing grows; Sen's interval cannot handle so many ties.
+        return PowerLaw(0.0, 0.0, 0.0, confidence)
     slope, _, low, high = stats.theilslopes(what, where, alpha=confidence)
     return PowerLaw(float(slope), float(low), float(high), confidence)
 
 
 def _interval(ordered: NDArray[np.float64], below: int, blocks: int, confidence: float) -> Interval:
-    """From all pairwise figures in order, of which `below` + 1 at each end lie too far out to be counted."""
+    """Make the interval of sorted pairwise figures; `below` of them lie outside at each end."""
     center = math.exp(np.median(ordered))
     if below < 0 or 2 * below >= len(ordered):
         return Interval(0.0, center, math.inf, blocks, confidence)

@@ -1,4 +1,4 @@
-"""Samples to the one table of a comparison: pure."""
+"""Summarizes samples into the table of a comparison, without I/O."""
 
 from __future__ import annotations
 
@@ -16,82 +16,103 @@ from harness.runners.run import PHASES
 _T = TypeVar("_T")
 
 _EDITED = (INCREMENTAL, HEADER)
-"""Scenarios in which the player has edited something."""
+"""Scenarios in which the player edits something."""
 
 ABOUT = (INCREMENTAL, HEADER, NO_OP, FULL, FIRST)
-"""What a table is about first of all: what a player does most, before what is done once."""
+"""Preferred subjects of a table: first what a player does most, last what is done once."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One arm. Medians; None where there is nothing to take one of."""
+    """The figures of one arm.
+
+    Unless said otherwise they are medians, over the scenario that is the subject of the table.
+    None means that there is nothing to take the median of.
+    """
 
     runner: str
-    seconds: dict[str, float]  # by scenario
-    ratios: dict[str, float]  # to the floor, paired in each block, by scenario
-    recompiled: dict[
-        str, tuple[int, int]
-    ]  # least and most, by scenario that does not build from nothing; where it is known
-    right: tuple[int, int]  # answers that were right, of so many that could be judged
-    kept: tuple[int, int]  # stamps that were kept, of so many that should have been
-    answered: float | None  # seconds to the output in hand, of the scenario that the rest is about
-    answered_ratio: float | None  # to the floor, paired in each block
-    grown: int | None  # bytes that the katas grew by in a test event
-    bytes_in: int | None  # of the scenario that the rest is about
+    """The name of the arm."""
+    seconds: dict[str, float]
+    """Seconds until the katas held the result, by scenario."""
+    ratios: dict[str, float]
+    """Ratios to the floor within the blocks, by scenario."""
+    recompiled: dict[str, tuple[int, int]]
+    """The least and most files recompiled, by scenario that does not build from nothing."""
+    right: tuple[int, int]
+    """How many answers were right, and how many could be judged, in all scenarios."""
+    kept: tuple[int, int]
+    """How many mtimes were kept, and how many should have been, in all scenarios."""
+    answered: float | None
+    """Seconds until the output was in hand."""
+    answered_ratio: float | None
+    """The ratio of these to the floor within the blocks."""
+    grown: int | None
+    """Bytes that a test event added to the katas."""
+    bytes_in: int | None
+    """Bytes piped in."""
     bytes_out: int | None
-    phases: dict[str, float]  # seconds
-    processor_seconds: float | None  # of the command
-    harness_seconds: float | None  # of the harness itself
-    memory: int | None  # bytes, the most in any of its test events
+    """Bytes piped out."""
+    phases: dict[str, float]
+    """Seconds in each kind of phase."""
+    processor_seconds: float | None
+    """Processor time of the command in seconds."""
+    harness_seconds: float | None
+    """Processor time of the harness itself in seconds."""
+    memory: int | None
+    """Bytes, the peak over all its test events."""
     timed_out: int
+    """How many test events timed out, in all scenarios."""
     faulty: int
+    """How many test events were faulty, in all scenarios."""
 
 
 def summarize(samples: Sequence[Sample], runners: Sequence[str]) -> list[Row]:
-    """A row an arm: the floor, then these runners."""
+    """Return a row for each arm, the floor first."""
     return [_row(name, samples) for name in (FLOOR, *runners)]
 
 
 def subject(samples: Sequence[Sample]) -> str:
-    """The scenario that figures are about which are given for one alone: the incremental build if it was
-    played.
-    """
-    played = {each.scenario for each in samples}
-    return next((each for each in ABOUT if each in played), INCREMENTAL)
+    """Return the subject of the table, the scenario of its single figures."""
+    played = {sample.scenario for sample in samples}
+    return next((scenario for scenario in ABOUT if scenario in played), INCREMENTAL)
 
 
 def remarks(samples: Sequence[Sample]) -> list[str]:
-    """What a reader of the table must know: builds that failed, or that built nothing."""
-    floor = [each for each in samples if each.runner == FLOOR]
-    done = [each for each in samples if each.outcome == "completed"]
-    found = []
-    if failed := sorted({each.status for each in done if each.status}):
-        found.append(
-            f"the command exited with status {', '.join(map(str, failed))}: are these builds that failed?"
+    """Return what a reader of the table must know, such as builds that failed or built nothing."""
+    floor = [sample for sample in samples if sample.runner == FLOOR]
+    done = [sample for sample in samples if sample.outcome == "completed"]
+    lines = []
+    if failed := sorted({sample.status for sample in done if sample.status}):
+        lines.append(
+            f"the command exited with status {', '.join(map(str, failed))}; did these builds fail?"
         )
-    edited = [each for each in floor if each.outcome == "completed" and each.scenario in _EDITED]
-    if edited and all(each.recompiled is None for each in edited):
-        found.append(
-            "files recompiled are not counted: what tells them is object files (*.o) that have the name of a source, and this "
-            "build makes none, or others too"
+    edited = [
+        sample for sample in floor if sample.outcome == "completed" and sample.scenario in _EDITED
+    ]
+    if edited and all(sample.recompiled is None for sample in edited):
+        lines.append(
+            "files recompiled are not counted: the count needs object files (*.o) named after "
+            "their sources, and this build makes none, or others too"
         )
-    elif edited and not any(each.recompiled for each in edited):
-        found.append(
-            "no edit made an object file (*.o) anew, with bare make neither: files of other kinds are not counted; or is the "
-            "edited file no part of the build?"
+    elif edited and not any(sample.recompiled for sample in edited):
+        lines.append(
+            "no edit made an object file (*.o) anew, not even with bare make; other kinds of files "
+            "are not counted, or is the edited file not part of the build?"
         )
-    if samples and all(each.outcome == "timed_out" for each in samples):
-        found.append("no build ended within its limit: raise --max-seconds")
-    reasons = dict.fromkeys(f"{each.runner}: {each.reason}" for each in samples if each.reason)
-    return [*found, *_unsteady(done), *_unlike(done), *reasons]
+    if samples and all(sample.outcome == "timed_out" for sample in samples):
+        lines.append("no build ended within its time limit; raise --max-seconds")
+    reasons = dict.fromkeys(
+        f"{sample.runner}: {sample.reason}" for sample in samples if sample.reason
+    )
+    return [*lines, *_unsteady(done), *_unlike(done), *reasons]
 
 
 def noise(samples: Sequence[Sample], one: str, other: str) -> stats.Interval | None:
-    """How far two arms that are the same seem to differ: what is within is noise. None without a common block."""
+    """Return how far two equal arms seem to differ, the noise; None without a common block."""
     times = {
-        (each.runner, each.block): each.seconds
-        for each in samples
-        if each.scenario == subject(samples) and each.outcome == "completed"
+        (sample.runner, sample.block): sample.seconds
+        for sample in samples
+        if sample.scenario == subject(samples) and sample.outcome == "completed"
     }
     blocks = [block for runner, block in times if runner == one and (other, block) in times]
     if not blocks:
@@ -101,20 +122,20 @@ def noise(samples: Sequence[Sample], one: str, other: str) -> stats.Interval | N
 
 
 def _unlike(done: Sequence[Sample]) -> list[str]:
-    """Machines on which a runner costs another multiple of bare make than on the rest, beyond what is noise."""
-    found = []
-    about = [each for each in done if each.scenario == subject(done)]
-    floor = {each.block: each.seconds for each in about if each.runner == FLOOR}
-    machines = list(dict.fromkeys(each.machine for each in about))
-    for runner in dict.fromkeys(each.runner for each in about if each.runner != FLOOR):
+    """Return a line for each machine where a runner's ratio to bare make differs beyond noise."""
+    lines = []
+    about = [sample for sample in done if sample.scenario == subject(done)]
+    floor = {sample.block: sample.seconds for sample in about if sample.runner == FLOOR}
+    machines = list(dict.fromkeys(sample.machine for sample in about))
+    for runner in dict.fromkeys(sample.runner for sample in about if sample.runner != FLOOR):
         for machine in machines if len(machines) > 1 else ():
             mine, rest = (
                 [
-                    each.seconds / floor[each.block]
-                    for each in about
-                    if each.runner == runner
-                    and each.block in floor
-                    and (each.machine == machine) == here
+                    sample.seconds / floor[sample.block]
+                    for sample in about
+                    if sample.runner == runner
+                    and sample.block in floor
+                    and (sample.machine == machine) == here
                 ]
                 for here in (True, False)
             )
@@ -122,11 +143,11 @@ def _unlike(done: Sequence[Sample]) -> list[str]:
                 continue
             interval = stats.unpaired(mine, rest, stats.CONFIDENCE)
             if not interval.low <= 1 <= interval.high:
-                found.append(
+                lines.append(
                     f"machine {machine} is unlike the rest: the ratio of {runner} to bare make is "
                     f"{interval.estimate:.2f} times theirs"
                 )
-    return found
+    return lines
 
 
 @dataclass(frozen=True)
@@ -134,150 +155,174 @@ class Share:
     """What one machine contributed."""
 
     machine: str
+    """Its id."""
     blocks: int
-    ratios: dict[
-        str, float
-    ]  # of each runner to the floor, within this machine, in the scenario of the table
+    """How many blocks it played."""
+    ratios: dict[str, float]
+    """The ratio of each runner to the floor on this machine, in the subject of the table."""
 
 
 def by_machine(samples: Sequence[Sample], runners: Sequence[str]) -> list[Share]:
-    """A share a machine: how far each is like the others."""
+    """Return a share for each machine, which shows how alike they are."""
     about = [
-        each
-        for each in samples
-        if each.scenario == subject(samples) and each.outcome == "completed"
+        sample
+        for sample in samples
+        if sample.scenario == subject(samples) and sample.outcome == "completed"
     ]
-    found = []
-    for machine in dict.fromkeys(each.machine for each in samples):
-        mine = [each for each in about if each.machine == machine]
+    shares = []
+    for machine in dict.fromkeys(sample.machine for sample in samples):
+        mine = [sample for sample in about if sample.machine == machine]
         ratios = {
             runner: ratio
             for runner in runners
-            if (ratio := ratio_to_floor([each for each in mine if each.runner == runner], mine))
+            if (
+                ratio := ratio_to_floor(
+                    [sample for sample in mine if sample.runner == runner], mine
+                )
+            )
             is not None
         }
-        found.append(
-            Share(machine, len({each.block for each in samples if each.machine == machine}), ratios)
+        shares.append(
+            Share(
+                machine,
+                len({sample.block for sample in samples if sample.machine == machine}),
+                ratios,
+            )
         )
-    return found
+    return shares
 
 
 def _unsteady(done: Sequence[Sample]) -> list[str]:
-    """Warm-ups and outliers: they are told, and count like everything else."""
-    found = []
+    """Return a line for each warm-up and for outliers, which count like all other samples."""
+    lines = []
     about = subject(done)
-    for runner in dict.fromkeys(each.runner for each in done):
-        times = [each.seconds for each in done if each.runner == runner and each.scenario == about]
+    for runner in dict.fromkeys(sample.runner for sample in done):
+        times = [
+            sample.seconds
+            for sample in done
+            if sample.runner == runner and sample.scenario == about
+        ]
         if first := stats.warm_up(times):
-            found.append(
-                f"{runner}: the first {first} of {len(times)} differ from the rest: a warm-up?"
+            lines.append(
+                f"{runner}: the first {first} of {len(times)} samples differ from the rest; "
+                "a warm-up?"
             )
         if odd := stats.outliers(times):
-            shown = ", ".join(f"{times[each]:.3g} s" for each in odd[:5])
-            found.append(
-                f"{runner}: {len(odd)} of {len(times)} are outliers, and count all the same: {shown}"
+            shown = ", ".join(f"{times[place]:.3g} s" for place in odd[:5])
+            lines.append(
+                f"{runner}: {len(odd)} of {len(times)} samples are outliers, which count like the "
+                f"rest: {shown}"
             )
-    return found
+    return lines
 
 
 def _row(name: str, samples: Sequence[Sample]) -> Row:
-    mine = [each for each in samples if each.runner == name]
-    done = [each for each in mine if each.outcome == "completed"]
-    about = [each for each in done if each.scenario == subject(samples)]
-    judged = [each.right for each in mine if each.right is not None]
+    mine = [sample for sample in samples if sample.runner == name]
+    done = [sample for sample in mine if sample.outcome == "completed"]
+    about = [sample for sample in done if sample.scenario == subject(samples)]
+    judged = [sample.right for sample in mine if sample.right is not None]
     stamped = [
-        each for each in mine if each.mtimes_kept is not None and each.mtimes_changed is not None
+        sample
+        for sample in mine
+        if sample.mtimes_kept is not None and sample.mtimes_changed is not None
     ]
-    kept = sum(each.mtimes_kept or 0 for each in stamped)
+    kept = sum(sample.mtimes_kept or 0 for sample in stamped)
     return Row(
         runner=name,
-        seconds=_by_scenario(done, lambda each: median(sample.seconds for sample in each)),
-        ratios=_by_scenario(done, lambda each: ratio_to_floor(each, samples)),
+        seconds=_by_scenario(done, lambda played: median(sample.seconds for sample in played)),
+        ratios=_by_scenario(done, lambda played: ratio_to_floor(played, samples)),
         recompiled=_recompiled(done, samples),
         right=(sum(judged), len(judged)),
-        kept=(kept, kept + sum(each.mtimes_changed or 0 for each in stamped)),
+        kept=(kept, kept + sum(sample.mtimes_changed or 0 for sample in stamped)),
         answered=_median(
-            [each.answered_seconds for each in about if each.answered_seconds is not None]
+            [sample.answered_seconds for sample in about if sample.answered_seconds is not None]
         ),
         answered_ratio=ratio_to_floor(about, samples, "answered_seconds"),
         grown=_whole(
-            _median([grown for each in about if (grown := disk_growth(each)) is not None])
+            _median([grown for sample in about if (grown := disk_growth(sample)) is not None])
         ),
-        bytes_in=_whole(_median([each.bytes_in for each in about])),
-        bytes_out=_whole(_median([each.bytes_out for each in about])),
+        bytes_in=_whole(_median([sample.bytes_in for sample in about])),
+        bytes_out=_whole(_median([sample.bytes_out for sample in about])),
         phases={
-            kind: median(each.phases.get(kind, 0.0) for each in about)
+            kind: median(sample.phases.get(kind, 0.0) for sample in about)
             for kind in PHASES
-            if any(kind in each.phases for each in about)
+            if any(kind in sample.phases for sample in about)
         },
         processor_seconds=_median(
-            [each.processor_seconds for each in about if each.processor_seconds is not None]
+            [sample.processor_seconds for sample in about if sample.processor_seconds is not None]
         ),
         harness_seconds=_median(
-            [each.harness_seconds for each in about if each.harness_seconds is not None]
+            [sample.harness_seconds for sample in about if sample.harness_seconds is not None]
         ),
-        memory=max((each.memory for each in mine if each.memory is not None), default=None),
-        timed_out=sum(each.outcome == "timed_out" for each in mine),
-        faulty=sum(each.outcome == "faulty" for each in mine),
+        memory=max((sample.memory for sample in mine if sample.memory is not None), default=None),
+        timed_out=sum(sample.outcome == "timed_out" for sample in mine),
+        faulty=sum(sample.outcome == "faulty" for sample in mine),
     )
 
 
 def disk_growth(sample: Sample) -> int | None:
-    """Bytes by which a test event made the katas grow, of all kinds; None where nobody looked."""
+    """Return the bytes of all kinds that a test event added to the katas; None if not measured."""
     parts = (sample.disk_visible, sample.disk_extra, sample.disk_history)
-    return sum(each for each in parts if each is not None) if None not in parts else None
+    return sum(part for part in parts if part is not None) if None not in parts else None
 
 
 def ratio_to_floor(
     mine: Sequence[Sample], samples: Sequence[Sample], moment: str = "seconds"
 ) -> float | None:
-    """The median of the ratios within the blocks, of the time to this moment (a field of samples). A block never
-    straddles machines: of several, the medians of each are combined by their geometric mean, so that none counts for
-    more because it was faster.
+    """Return the median of the ratios within the blocks; `moment` is a field of samples, a time.
+
+    A block never straddles machines. The medians of several machines are combined by their
+    geometric mean, so that a faster machine does not count for more.
     """
     floor = {
-        each.block: time
-        for each in samples
-        if each.runner == FLOOR and each.outcome == "completed" and (time := getattr(each, moment))
+        sample.block: time
+        for sample in samples
+        if sample.runner == FLOOR
+        and sample.outcome == "completed"
+        and (time := getattr(sample, moment))
     }
     ratios: dict[str, list[float]] = {}
-    for each in mine:
-        if each.block in floor and (time := getattr(each, moment)):
-            ratios.setdefault(each.machine, []).append(time / floor[each.block])
-    medians = [median(each) for each in ratios.values()]
+    for sample in mine:
+        if sample.block in floor and (time := getattr(sample, moment)):
+            ratios.setdefault(sample.machine, []).append(time / floor[sample.block])
+    medians = [median(of_machine) for of_machine in ratios.values()]
     return geometric_mean(medians) if len(medians) > 1 else _median(medians)
 
 
 def _by_scenario(
     done: Sequence[Sample], figure: Callable[[Sequence[Sample]], _T | None]
 ) -> dict[str, _T]:
-    """A figure for each scenario that was played and has one."""
-    found = {}
+    """Return the figure for each scenario that was played and has one."""
+    figures = {}
     for name in SCENARIOS:
-        if mine := [each for each in done if each.scenario == name]:
+        if mine := [sample for sample in done if sample.scenario == name]:
             value = figure(mine)
             if value is not None:
-                found[name] = value
-    return found
+                figures[name] = value
+    return figures
 
 
 def _recompiled(done: Sequence[Sample], samples: Sequence[Sample]) -> dict[str, tuple[int, int]]:
-    """Of what does not build from nothing. None at all after an edit after which bare make wrote no object file either is no
-    count: the edited file may be of a kind that is compiled to something else.
+    """Return the range of files recompiled, for scenarios that do not build from nothing.
+
+    Zero is not a count if bare make wrote no object file after the edit either: the edited file may
+    be compiled to something else.
     """
-    found = _by_scenario([each for each in done if each.build == INCREMENTAL], _range)
-    floor = [each for each in samples if each.runner == FLOOR and each.outcome == "completed"]
+    ranges = _by_scenario([sample for sample in done if sample.build == INCREMENTAL], _range)
+    floor = [
+        sample for sample in samples if sample.runner == FLOOR and sample.outcome == "completed"
+    ]
     blind = {
         name
         for name in _EDITED
-        if not any(each.recompiled for each in floor if each.scenario == name)
-        and any(each.scenario == name for each in floor)
+        if not any(sample.recompiled for sample in floor if sample.scenario == name)
+        and any(sample.scenario == name for sample in floor)
     }
-    return {name: counts for name, counts in found.items() if any(counts) or name not in blind}
+    return {name: counts for name, counts in ranges.items() if any(counts) or name not in blind}
 
 
 def _range(samples: Sequence[Sample]) -> tuple[int, int] | None:
-    counted = [each.recompiled for each in samples if each.recompiled is not None]
+    counted = [sample.recompiled for sample in samples if sample.recompiled is not None]
     return (min(counted), max(counted)) if counted else None
 
 

@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Formats for figures that people read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _UNITS = {
     "minute": 60,
     "second": 1,
 }
-"""Seconds in each, the largest first; years and months as they are on average."""
+"""Seconds in each, the largest first; years and months are averages."""
 
 
 def seconds(value: float | None) -> str:
-    """A time with three digits that matter.
+    """Format seconds with about three significant digits.
 
     >>> seconds(0.0771), seconds(3.4249), seconds(None)
     ('77 ms', '3.42 s', '-')
@@ -27,7 +27,7 @@ def seconds(value: float | None) -> str:
 
 
 def size(value: int | None) -> str:
-    """Bytes in decimal units, as disks and tar files are measured.
+    """Format bytes in decimal units.
 
     >>> size(1_640_000), size(852_000), size(0)
     ('1.64 MB', '852 kB', '0')
@@ -40,7 +40,7 @@ def size(value: int | None) -> str:
 
 
 def ago(time: str, now: datetime | None = None) -> str:
-    """How long ago an ISO 8601 time was, in its largest unit; `now` is for tests.
+    """Say in the largest fitting unit how long ago an ISO 8601 time was; `now` is for tests.
 
     >>> ago("2016-11-01T12:00:00+00:00", datetime(2016, 11, 4, 13, tzinfo=UTC))
     '3 days ago'

@@ -113,8 +113,8 @@ def test_a_command_that_is_no_program(tree: Path, capsys: pytest.CaptureFixture[
 
 def test_an_edit_that_names_no_file(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("compare", "--tree", str(tree), "--engine", "local")
-    assert "names no file" in refused(capsys, *arguments, "--edit", "b.c")
-    assert "names no file" in refused(capsys, *arguments, "--edit", "../tree/a.c/")
+    assert "has no file" in refused(capsys, *arguments, "--edit", "b.c")
+    assert "has no file" in refused(capsys, *arguments, "--edit", "../tree/a.c/")
     assert "--edit FILE" in refused(capsys, *arguments)
     (tree / "link.c").symlink_to("a.c")
     assert "link.c is a symlink" in refused(capsys, *arguments, "--edit", "link.c")
@@ -478,7 +478,7 @@ def test_scenarios_and_pairs_that_cannot_be_measured(
     )
     line = refused(capsys, *arguments, "--scenario", "header")
     assert "--edit-header FILE" in line
-    assert "names no file" in refused(capsys, *arguments, "--edit-header", "none.h")
+    assert "has no file" in refused(capsys, *arguments, "--edit-header", "none.h")
     line = refused(capsys, *arguments, "--runner", "tmp", "--aa", "katas-volume")
     assert "is not among the runners to compare: tmp" in line
     assert "edits of its own" in refused(

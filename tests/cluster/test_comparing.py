@@ -91,7 +91,7 @@ def test_a_job_that_machines_die_of_is_given_up() -> None:
         work.give_back(pending)
     pending = work.take()
     assert pending is not None
-    with pytest.raises(EngineError, match="machines have died of the same blocks"):
+    with pytest.raises(EngineError, match="machines died while playing the same job"):
         work.give_back(pending)
 
 
@@ -111,6 +111,6 @@ def test_machines_that_differ_in_what_figures_depend_on_are_told() -> None:
     assert unlike([one, other]) == []
     (said,) = unlike([one, other | {"engine": engine | {"storage driver": "fuse-overlayfs"}}])
     assert said == (
-        "the machines are unlike in their storage driver: overlay2 on one; fuse-overlayfs on other"
+        "the machines differ in their storage driver: overlay2 on one; fuse-overlayfs on other"
     )
     assert "disturb each other" in unlike([one, other | {"host": "a"}])[0]

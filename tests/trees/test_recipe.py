@@ -198,10 +198,10 @@ def linked(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
 @pytest.mark.parametrize(
     ("hostile", "reason"),
     [
-        ({"tiny_c-1.0/src/tiny/../../outside": b"of a path"}, "would leave the folder"),
+        ({"tiny_c-1.0/src/tiny/../../outside": b"of a path"}, "lies outside its folder"),
         (
             {"tiny_c-1.0/src/tiny/lib/../../../outside": b"of a deeper path"},
-            "would leave the folder",
+            "lies outside its folder",
         ),
         ({"a": linked("tiny_c-1.0/src/tiny/way", tarfile.SYMTYPE, "..")}, "way is neither a file"),
         (
@@ -244,7 +244,7 @@ def test_an_sdist_is_fetched_once_and_again_if_torn(tmp_path: Path) -> None:
     assert fetch(recipe.source, cache, reports.append, download) == kept
     assert kept.read_bytes() == download.sdist.read_bytes()
     assert download.count == 2
-    assert reports[1] == f"{kept} is torn or a wrong file"
+    assert reports[1] == f"{kept} is damaged; it will be fetched again"
     assert list(cache.iterdir()) == [kept]
 
 

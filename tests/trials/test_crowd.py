@@ -132,7 +132,7 @@ def test_a_load_ends_within_its_budget() -> None:
     first_builds, rehearsal, first_round = 2 * 4 * 3, 2 * 2, 2 * (4 + 4 + 8)
     assert played.forecast_at == first_builds + rehearsal
     assert played.lines == [
-        "the first builds, and a rehearsal, took 28 s; one round over all numbers of avatars, 32 test events, will "
+        "the first builds and a rehearsal took 28 s; one round over all numbers of avatars, 32 test events, will "
         f"probably take {first_round} s"
     ]
     assert 200 - 2 * 8 < played.glass.now <= 200
@@ -147,7 +147,7 @@ def test_blocks_have_fewer_test_events_where_the_budget_is_short() -> None:
     assert played.glass.now == 28 + 60
     played = Played(Crowds((1, 4), events=100, budget_seconds=30))
     assert sorted(played.blocks()) == [(1, 4), (4, 16)]
-    assert "will probably take 20 s, 18 s beyond the budget: give it more" in played.lines[0]
+    assert "will probably take 20 s, 18 s over the budget; raise --budget" in played.lines[0]
 
 
 @pytest.mark.usefixtures("one_processor")
@@ -177,7 +177,8 @@ def test_a_first_build_that_does_not_end_is_said_before_anything_is_measured(
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nsleep 60\n")
     (tree / "cyber-dojo.sh").chmod(0o755)
     with pytest.raises(
-        UsageError, match="first build of avatar 1 with bare-make did not end: it passed the limit"
+        UsageError,
+        match="first build of avatar 1 with bare-make did not complete: it passed its time limit",
     ):
         play(
             OwnTree(tree, "cyber-dojo.sh"), tmp_path / "home", Crowds((1,), 1, 1), "tmp", limit=0.2

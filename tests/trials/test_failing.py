@@ -78,7 +78,7 @@ def test_a_flood_of_output_is_shown_by_its_end() -> None:
 
 
 def test_a_build_that_did_not_end_or_begin_says_so() -> None:
-    assert "within 9 s: raise --max-seconds" in str(
+    assert "within 9 s; raise --max-seconds" in str(
         refused(run(outcome=Outcome.TIMED_OUT, status=None))
     )
     faulty = run(outcome=Outcome.FAULTY, status=None, reason="the image has no make")

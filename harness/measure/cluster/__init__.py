@@ -1,8 +1,7 @@
-"""The machines of a Dask cluster that somebody else runs: each worker is one, with an engine of its own.
+"""The machines of a Dask cluster: each worker is a machine with an engine of its own.
 
-A job is played by one machine from its beginning to its end, and a machine plays one job at a time. What a
-machine had not finished when it died goes to another. Dask is an optional extra: it is imported when it is
-first needed.
+One machine plays a job from beginning to end, and plays one job at a time. If it dies, its
+unfinished job goes to another. Dask is an optional extra and is imported only when needed.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _ANSWER_SECONDS = 10.0
-"""How long a scheduler may take to answer."""
+"""Seconds that a scheduler may take to answer."""
 
 LOOK_SECONDS = 300.0
-"""How long a worker may take to say what it has: it may have to make its images first."""
+"""Seconds that a worker may take to report, which may include making its images."""
 
 HEARTBEAT = 0.5
-"""Seconds between two looks at whether a worker is still there."""
+"""Seconds between checks whether a worker is still there."""
 
 MOST_DEATHS = 3
-"""A job that so many machines died of is given up: it would take them all."""
+"""Deaths of machines after which a job is given up, lest it take them all."""
 
 SCHEMES = ("tcp", "tls", "ws", "wss")
 
@@ -50,7 +49,9 @@ class Machine:
     """One worker that can play."""
 
     address: str
-    facts: dict[str, Any]  # of harness.measure.machine
+    """The address of the worker."""
+    facts: dict[str, Any]
+    """From harness.measure.machine."""
 
     @property
     def id(self) -> str:
@@ -58,7 +59,7 @@ class Machine:
 
     @property
     def words(self) -> str:
-        """For a line that a user reads."""
+        """How messages call it."""
         return f"machine {self.id} ({self.facts['engine']['engine']}, at {self.address})"
 
 
@@ -67,8 +68,11 @@ class Done(Generic[Job, Result]):
     """A job that was played."""
 
     job: Job
+    """What was played."""
     result: Result
+    """What came of it."""
     machine: Machine
+    """Where it was played."""
 
 
 @dataclass
@@ -81,8 +85,9 @@ class Cluster:
     """A connection to a scheduler; a context manager."""
 
     def __init__(self, address: str, report: Callable[[str], None] = lambda line: None) -> None:
-        """Raises UsageError without the extra, or where no scheduler answers at the address; never hangs.
-        `report` hears of workers that cannot be used, and of those that die.
+        """Connect; `report` gets a line for each worker that cannot be used or dies.
+
+        Raises UsageError without the extra, or if no scheduler answers at the address. Never hangs.
         """
         self.address, self._report = address, report
         self._stack = contextlib.ExitStack()
@@ -103,11 +108,12 @@ class Cluster:
     def reports(
         self, function: Callable[..., WorkerReport], *arguments: Any
     ) -> dict[str, WorkerReport]:
-        """What each worker says of itself, by its address. Raises EngineError where there is none."""
+        """Ask each worker; returns reports by address. Raises EngineError if there is none."""
         addresses = self._addresses()
         if not addresses:
             raise EngineError(
-                f"the scheduler at {self.address} has no workers; start some: dask worker ADDRESS"
+                f"the scheduler at {self.address} has no workers; start some with dask worker "
+                "ADDRESS"
             )
         asked = {
             address: self._submit(address, function, *arguments) for address in sorted(addresses)
@@ -118,26 +124,33 @@ class Cluster:
         }
 
     def machines(self, engine: str, image: str | None = None) -> list[Machine]:
-        """The workers that can play, one a machine, on this engine. Raises EngineError where there is none."""
-        found: dict[str, Machine] = {}
-        for address, each in self.reports(inspect_worker, engine, image).items():
-            if each.machine is None:
-                self._report(f"the worker at {address} cannot be used: {each.problem}")
+        """Return the workers that can play on this engine, one for each machine.
+
+        Raises EngineError if there is none.
+        """
+        machines: dict[str, Machine] = {}
+        for address, report in self.reports(inspect_worker, engine, image).items():
+            if report.machine is None:
+                self._report(f"the worker at {address} cannot be used: {report.problem}")
                 continue
-            machine = Machine(address, each.machine)
-            if each.harness != version(PACKAGE):
+            machine = Machine(address, report.machine)
+            if report.harness != version(PACKAGE):
                 self._report(
-                    f"{machine.words} has harness {each.harness}, not {version(PACKAGE)}: it stays idle"
+                    f"{machine.words} has harness {report.harness}, not {version(PACKAGE)}; "
+                    "it stays idle"
                 )
-            elif machine.id in found:
-                self._report(f"{machine.words} is {found[machine.id].address}'s too: it stays idle")
+            elif machine.id in machines:
+                self._report(
+                    f"{machine.words} is the same machine as {machines[machine.id].address}; "
+                    "it stays idle"
+                )
             else:
-                found[machine.id] = machine
-        if not found:
-            raise EngineError(f"none of the workers at {self.address} can be used")
-        for line in unlike([each.facts for each in found.values()]):
+                machines[machine.id] = machine
+        if not machines:
+            raise EngineError(f"no worker at {self.address} can be used")
+        for line in unlike([report.facts for report in machines.values()]):
             self._report(line)
-        return list(found.values())
+        return list(machines.values())
 
     def spread(
         self,
@@ -145,10 +158,11 @@ class Cluster:
         function: Callable[[Job], Result],
         jobs: Iterator[Job],
     ) -> Iterator[Done[Job, Result]]:
-        """The results as they come. A job is taken from `jobs`, one after the other, whenever a machine is
-        free; what a machine had begun when it died is given to another, from its beginning.
+        """Yield results as they come.
 
-        Raises what a job raises, and EngineError when no machine is left, or a job has cost too many.
+        Whenever a machine is free it takes the next of `jobs`. If it dies, another machine plays
+        its job from the beginning. Raises what a job raises, and EngineError if no machine is left
+        or a job has cost too many.
         """
         work = _Work(jobs)
         heard: queue.Queue[Done[Job, Result] | BaseException | None] = queue.Queue()
@@ -161,7 +175,7 @@ class Cluster:
                         if work.stopped.is_set():
                             return
                         self._report(
-                            f"{machine.words} has gone; what it had not finished goes elsewhere"
+                            f"{machine.words} has gone; its unfinished job goes to another machine"
                         )
                         work.give_back(pending)
                         return
@@ -188,7 +202,7 @@ class Cluster:
         finally:
             work.stop()
         if work.left():
-            raise EngineError("no machine is left, and not everything has been played")
+            raise EngineError("no machine is left, and some jobs have not been played")
 
     def _submit(self, address: str, function: Callable[..., Any], *arguments: Any) -> Future:
         return self._client.submit(
@@ -201,26 +215,26 @@ class Cluster:
         )
 
     def _heard(self, address: str, future: Future, deadline: float) -> WorkerReport:
-        """The report of one worker, or why there is none."""
+        """Return the report of one worker, or one that says why there is none."""
         never = threading.Event()
         try:
             if not self._wait(address, future, never, deadline):
                 return WorkerReport(problem="it has gone")
-            found: WorkerReport = future.result()
+            report: WorkerReport = future.result()
         except TimeoutError:
-            return WorkerReport(problem=f"it did not answer in {LOOK_SECONDS:g} seconds")
+            return WorkerReport(problem=f"it did not answer within {LOOK_SECONDS:g} seconds")
         except ImportError as error:
             return WorkerReport(
                 problem=f"it cannot import the harness ({error}); install {PACKAGE} there"
             )
         except Exception as error:
             return WorkerReport(problem=str(error) or type(error).__name__)
-        return found
+        return report
 
     def _wait(
         self, address: str, future: Future, stopped: threading.Event, deadline: float = float("inf")
     ) -> bool:
-        """Until it is done: True; or its worker has gone, or nobody wants it any more: False."""
+        """Wait until it is done: True; False if its worker has gone or `stopped` is set."""
         while not future.done():
             if stopped.is_set() or address not in self._addresses():
                 future.cancel()
@@ -234,13 +248,11 @@ class Cluster:
         try:
             return set(self._client.nthreads())
         except Exception as error:
-            raise EngineError(
-                f"the scheduler at {self.address} does not answer any more"
-            ) from error
+            raise EngineError(f"the scheduler at {self.address} no longer answers") from error
 
 
 class _Work(Generic[Job]):
-    """Jobs, each given to one machine at a time."""
+    """The jobs, each with one machine at a time."""
 
     def __init__(self, jobs: Iterator[Job]) -> None:
         self._jobs = jobs
@@ -250,7 +262,7 @@ class _Work(Generic[Job]):
         self.stopped = threading.Event()
 
     def take(self) -> _Pending[Job] | None:
-        """The next one; waits while others may still give theirs back. None: there is no more."""
+        """Take the next job, waiting while others may give theirs back; None if there is none."""
         with self._changed:
             while not self.stopped.is_set():
                 pending = self._returned.pop() if self._returned else self._next()
@@ -268,7 +280,7 @@ class _Work(Generic[Job]):
             self._changed.notify_all()
 
     def give_back(self, pending: _Pending[Job]) -> None:
-        """Its machine died. Raises EngineError for a job that this has happened to too often."""
+        """Return the job of a machine that died. Raises EngineError if it died too often."""
         with self._changed:
             self._begun -= 1
             pending.deaths += 1
@@ -276,7 +288,7 @@ class _Work(Generic[Job]):
             self._changed.notify_all()
         if pending.deaths >= MOST_DEATHS:
             raise EngineError(
-                f"{pending.deaths} machines have died of the same blocks: look at their logs"
+                f"{pending.deaths} machines died while playing the same job; look at their logs"
             )
 
     def left(self) -> bool:
@@ -293,20 +305,20 @@ class _Work(Generic[Job]):
 
 
 def unlike(machines: Sequence[dict[str, Any]]) -> list[str]:
-    """A line for each fact in which machines differ, that figures depend on."""
-    found = []
-    facts = {each["id"]: {**each, **each["engine"]} for each in machines}
+    """Return a line for each fact that figures depend on and in which machines differ."""
+    lines = []
+    facts = {facts["id"]: {**facts, **facts["engine"]} for facts in machines}
     for name in ("cpu", "processors", "kernel", "engine", "storage driver", "tar"):
         values: dict[str, list[str]] = {}
         for machine, known in facts.items():
             values.setdefault(str(known.get(name)), []).append(machine)
         if len(values) > 1:
             said = "; ".join(f"{value} on {', '.join(who)}" for value, who in values.items())
-            found.append(f"the machines are unlike in their {name}: {said}")
-    hosts = [each["host"] for each in machines]
+            lines.append(f"the machines differ in their {name}: {said}")
+    hosts = [facts["host"] for facts in machines]
     if len(set(hosts)) < len(hosts):
-        found.append("two engines of one computer are among the machines: they disturb each other")
-    return found
+        lines.append("some of the machines are engines of one computer and disturb each other")
+    return lines
 
 
 def _connect(address: str) -> Client:
@@ -314,7 +326,7 @@ def _connect(address: str) -> Client:
         from distributed import Client  # noqa: PLC0415 - an optional extra, and slow to import
     except ImportError:
         raise UsageError(
-            f"--dask takes Dask, which is not installed: pip install '{PACKAGE}[dask]'"
+            f"--dask needs Dask, which is not installed; run pip install '{PACKAGE}[dask]'"
         ) from None
     try:
         _knock(address)
@@ -331,17 +343,18 @@ def _connect(address: str) -> Client:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError unless somebody listens there, and ValueError for what is no address: a client of Dask
-    would try for long, and complain for longer.
+    """Raise OSError if nothing listens there, and ValueError if it is not an address.
+
+    A Dask client would try for long, and log for longer.
     """
     where = urlsplit(address if "://" in address else f"tcp://{address}")
     if where.scheme not in SCHEMES or not where.hostname or not where.port:
-        raise ValueError("that is no address")
+        raise ValueError("that is not an address")
     socket.create_connection((where.hostname, where.port), _ANSWER_SECONDS).close()
 
 
 def _clear(error: BaseException) -> BaseException:
-    """What went wrong in a worker, as an error of one line."""
+    """Turn what went wrong in a worker into an error of one line."""
     if isinstance(error, HarnessError) or not isinstance(error, Exception):
         return error
     return EngineError(f"a worker failed: {type(error).__name__}: {error}")
@@ -349,7 +362,7 @@ def _clear(error: BaseException) -> BaseException:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask logs what it also raises, with a traceback."""
+    """Silence Dask, which logs with a traceback what it also raises."""
     logger = logging.getLogger("distributed")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

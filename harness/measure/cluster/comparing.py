@@ -1,4 +1,4 @@
-"""A comparison that is spread over the machines of a cluster: blocks never straddle them."""
+"""A comparison spread over the machines of a cluster; each block is played by one of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from harness.measure.trials.plan import ROUNDS_TO_A_FULL
 
 
 def stints(plan: BlockPlan, model: Stint, machines: int) -> Iterator[Stint]:
-    """Stints of a full build and five rounds each, until so many rounds were handed out, or the budget would
-    not last for one more, by the longest so far; one a machine always is.
+    """Yield stints of a full build and five rounds each, at least one for each machine.
+
+    They end when the plan's rounds have been handed out, or when another stint, judged by the
+    longest so far, would exceed the budget.
     """
     started = time.monotonic()
     handed = 0
@@ -30,7 +32,7 @@ def stints(plan: BlockPlan, model: Stint, machines: int) -> Iterator[Stint]:
         else:
             rounds = ROUNDS_TO_A_FULL
             spent = time.monotonic() - started
-            # A machine asks for its next stint when it has ended its last: `machines` requests ago.
+            # A machine asks for a stint when its last one, `machines` requests ago, has ended.
             longest = max(
                 (later - begin for begin, later in zip(begun, begun[machines:], strict=False)),
                 default=0.0,
@@ -43,9 +45,9 @@ def stints(plan: BlockPlan, model: Stint, machines: int) -> Iterator[Stint]:
 
 
 def cluster_facts(machines: Sequence[Machine], plan: BlockPlan, model: Stint) -> dict[str, Any]:
-    """The first line of the result file."""
+    """Return the facts for the first line of the result file."""
     return {
-        **measured_on([each.facts for each in machines]),
+        **measured_on([machine.facts for machine in machines]),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tree": model.tree.name,
         "command": model.command,
@@ -64,9 +66,7 @@ def compare_on_workers(
     model: Stint,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Sample]:
-    """The samples, a stint at a time as they come in, with their blocks numbered through and the machine that
-    played them.
-    """
+    """Yield samples as stints come in, with blocks numbered over all stints, and their machine."""
     blocks = 0
     started = time.monotonic()
     for done in cluster.spread(machines, play_stint, stints(plan, model, len(machines))):
@@ -75,5 +75,6 @@ def compare_on_workers(
             blocks = max(blocks, begun + sample.block + 1)
             yield replace(sample, block=begun + sample.block, machine=done.machine.id)
         tell(
-            f"blocks {begun + 1} to {blocks} from {done.machine.words}, after {time.monotonic() - started:.0f} s"
+            f"blocks {begun + 1} to {blocks} from {done.machine.words}, "
+            f"after {time.monotonic() - started:.0f} s"
         )

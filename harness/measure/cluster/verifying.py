@@ -1,4 +1,4 @@
-"""A matrix of findings that is spread over the machines of a cluster: a property of a runner is one machine's job."""
+"""Proofs spread over the machines of a cluster: each property of a runner is one job."""
 
 from __future__ import annotations
 
@@ -18,29 +18,36 @@ class Claim:
     """One cell of the matrix, as it travels to a worker."""
 
     runner: str
+    """The name of a runner, with its options."""
     engine: str
+    """The name of an engine."""
     name: Property
+    """What to prove."""
     profile: str
+    """One of PROFILES."""
     image: str | None
+    """The image of run-containers; None: harness-gcc."""
     replay: str | None
+    """The token of the only counterexample to try; None: search for one."""
 
 
 def prove(claim: Claim) -> ProofResult:
-    """What a worker finds, on its own engine."""
+    """Examine the claim on this worker's own engine."""
     with closing(choose(claim.engine, image=claim.image).engine) as engine:
         subject = Subject(runners.parse_variant(claim.runner), engine, claim.engine, claim.image)
         return examine(subject, claim.name, PROFILES[claim.profile], replay=claim.replay)
 
 
 def by_engine(machines: Sequence[Machine]) -> dict[str, list[Machine]]:
-    """Machines by the name of their engine, `docker` or `local`: a property is a runner's on an engine, so only
-    machines with the same one can share its proofs.
+    """Group machines by the name of their engine, `docker` or `local`.
+
+    A property belongs to a runner on an engine, so only machines with the same one share proofs.
     """
-    found: dict[str, list[Machine]] = {}
-    for each in machines:
-        name = "docker" if each.facts["engine"]["engine"].startswith("docker") else "local"
-        found.setdefault(name, []).append(each)
-    return found
+    groups: dict[str, list[Machine]] = {}
+    for machine in machines:
+        name = "docker" if machine.facts["engine"]["engine"].startswith("docker") else "local"
+        groups.setdefault(name, []).append(machine)
+    return groups
 
 
 def verify_on_workers(
@@ -54,7 +61,7 @@ def verify_on_workers(
     image: str | None,
     replay: str | None,
 ) -> Iterator[Done[Claim, ProofResult]]:
-    """The findings as they come, of these machines, which all have this engine."""
+    """Yield findings as they come from these machines, which all have this engine."""
     claims = (
         Claim(label, engine, name, profile, image, replay)
         for label in labels

@@ -1,4 +1,4 @@
-"""What a worker of a cluster does: everything here travels to it by name, and values travel both ways."""
+"""What a worker of a cluster does: functions travel to it by name, values travel both ways."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ from harness.measure.trials import BlockPlan, Sample
 class WorkerReport:
     """What a worker has."""
 
-    # The facts of harness.measure.machine; None: it has no engine that works.
     machine: dict[str, Any] | None = None
-    problem: str = ""  # why not
-    harness: str = ""  # version
-    verdict: str = ""  # the doctor's
+    """The facts of harness.measure.machine; None if it has no working engine."""
+    problem: str = ""
+    """Why there is no working engine."""
+    harness: str = ""
+    """The version of its harness."""
+    verdict: str = ""
+    """What the doctor says."""
 
 
 def inspect_worker(engine: str = "auto", image: str | None = None) -> WorkerReport:
-    """What this worker has, if it is asked for this engine."""
+    """Report what this worker has for this engine."""
     installed = version("tarpipe-harness")
     try:
         with closing(choose(engine, image=image).engine) as opened:
@@ -42,7 +45,7 @@ def inspect_worker(engine: str = "auto", image: str | None = None) -> WorkerRepo
 
 
 def examine() -> WorkerReport:
-    """The same, by the doctor: a few seconds."""
+    """Report with the doctor's verdict, which takes a few seconds."""
     return replace(inspect_worker(), verdict=doctor.examine().verdict())
 
 
@@ -51,20 +54,24 @@ class Parcel:
     """A source tree on its way to another machine: by name, or with all its files."""
 
     name: str
+    """The name of the tree."""
     edit: str | None = None
+    """The file to edit in a user's own tree."""
     header: str | None = None
-    files: tuple[tuple[bytes, bytes, int, int | None], ...] = ()  # name, content, mode and age
+    """The header to edit in a user's own tree."""
+    files: tuple[tuple[bytes, bytes, int, int | None], ...] = ()
+    """Name, content, mode and age of each file of a user's own tree."""
 
     @classmethod
     def of(cls, tree: SourceTree, edit: str | None, header: str | None) -> Parcel:
-        """A tree of the user's own is only here, so it travels whole."""
+        """Pack a tree; a user's own exists only here, so it travels whole."""
         if not isinstance(tree, OwnTree):
             return cls(tree.name)
-        files = tuple((name, each.read(), each.mode, each.age) for name, each in tree.files.items())
+        files = tuple((name, file.read(), file.mode, file.age) for name, file in tree.files.items())
         return cls(tree.name, edit, header, files)
 
     def open(self, folder: Path) -> SourceTree:
-        """The tree there; `folder` is empty, and needed for as long as the tree is."""
+        """Open the tree there; it needs `folder`, which is empty, for as long as it is used."""
         if not self.files:
             return open_tree(self.name, report=lambda line: None)
         VisibleFiles(
@@ -81,25 +88,35 @@ class Stint:
     """A few blocks that one machine plays from nothing: a full build and some rounds."""
 
     tree: Parcel
+    """What is built."""
     runners: tuple[str, ...]
+    """The labels of the runners."""
     again: str | None
+    """The label of the runner that plays twice."""
     engine: str
+    """The name of an engine."""
     image: str | None
+    """The image of run-containers; None: harness-gcc."""
     command: str
+    """The command line of a test event."""
     max_seconds: float
+    """The time limit of one build."""
     scenarios: tuple[str, ...]
+    """What to play."""
     rounds: int
+    """How many rounds to play."""
     seed: int
+    """The seed of the order within the blocks."""
 
 
 def play_stint(stint: Stint) -> list[Sample]:
-    """The samples of a stint, all of them or none: a machine that dies has played nothing."""
+    """Play a stint and return all its samples; a machine that dies returns none."""
     with ExitStack() as stack:
         folder = stack.enter_context(scratch("parcel"))
         engine = stack.enter_context(closing(choose(stint.engine, image=stint.image).engine))
         comparison = Comparison(
             stint.tree.open(folder),
-            [runners.parse_variant(each) for each in stint.runners],
+            [runners.parse_variant(label) for label in stint.runners],
             engine,
             stint.image,
             stint.command,

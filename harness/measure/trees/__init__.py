@@ -1,4 +1,4 @@
-"""The trees that are played: the typical one, real C projects by recipe, and a user's own folder."""
+"""The trees to build: the typical one, real C projects by recipe, and a user's own folder."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
 
 
 def recipes() -> dict[str, Path]:
-    """The real projects that there are recipes for, by name."""
+    """Return the recipes of real projects, by name."""
     return {path.stem: path for path in sorted(fixture("trees").glob("*.toml"))}
 
 
 def known(name: str) -> bool:
-    """Whether it is a tree of the harness's own, with edits of its own: C, built by make."""
+    """Whether it is one of the harness's own trees: C, built by make, with known edits."""
     return name.partition(":")[0] == "typical" or name in recipes()
 
 
@@ -46,17 +46,17 @@ def open_tree(
     exclude: Sequence[str] = (),
     report: Callable[[str], None],
 ) -> SourceTree:
-    """The tree `typical`, `typical:size=16MB,files=1000` or of a recipe; or one in a folder, with its edits.
+    """Open `typical`, `typical:size=16MB,files=1000`, a recipe's tree, or a folder with its edits.
 
-    Raises UsageError for one that does not exist or cannot be played, and TreeError where it cannot be
-    fetched.
+    Raises UsageError for a tree that does not exist or cannot be played, and TreeError if it cannot
+    be fetched.
     """
     kind, _, parameters = name.partition(":")
     if known(name):
         for option, given in (("--edit", edit), ("--edit-header", header)):
             if given is not None:
                 raise UsageError(
-                    f"the tree {name} brings edits of its own: leave out {option} {given}"
+                    f"the tree {name} has edits of its own; leave out {option} {given}"
                 )
         if kind == "typical":
             return TypicalTree(parameters)
@@ -66,10 +66,10 @@ def open_tree(
         )
     if not Path(name).is_dir():
         raise UsageError(
-            f"there is no tree {name}: give a folder, or one of typical, {', '.join(recipes())}"
+            f"there is no tree {name}; give a folder, or one of typical, {', '.join(recipes())}"
         )
     if edit is None:
-        raise UsageError(f"which file of {name} shall be edited? give --edit FILE, relative to it")
+        raise UsageError(f"which file of {name} is to be edited? give --edit FILE, relative to it")
     tree = OwnTree(Path(name), edit, header=header, exclude=exclude)
     if tree.files.left_out:
         report(left_out_line(tree.files.left_out))

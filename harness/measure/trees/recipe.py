@@ -1,7 +1,8 @@
-"""Real C projects as source trees, each described by a recipe: a TOML file such as `fixtures/trees/lua.toml`.
+"""Real C projects as source trees, each described by a recipe such as `fixtures/trees/lua.toml`.
 
-A recipe names a Python source distribution (sdist) that ships the C sources, the folder inside to take, the
-files to add (`cyber-dojo.sh`, perhaps a build), and an edit with a number in it, whose answer is known.
+A recipe is a TOML file. It names a Python source distribution (sdist) that ships the C sources, the
+folder to take from it, the files to add (`cyber-dojo.sh`, perhaps a Makefile), and a numbered edit
+whose answer is known.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from harness.measure.trees.source import TreeEdit
 
 _SCRIPT = "cyber-dojo.sh"
 
-_Kind: TypeAlias = tuple[str, str]  # what a text of a recipe must match, and how to call that
+_Kind: TypeAlias = tuple[str, str]
+"""The pattern that a text of a recipe must match, and a name for it."""
+
 _DIGEST = (r"[0-9a-f]{64}", "64 hexadecimal digits, in lower case")
 _WORD = (r"[A-Za-z0-9]([A-Za-z0-9._+-]*[A-Za-z0-9])?", "letters, digits and inner . _ + -")
 _PATH = (r"(?!/|.*//|(.*/)?\.\.?(/|\Z))[^\\\x00-\x1f]+(?<!/)", "a path that stays in its folder")
@@ -45,9 +48,13 @@ class _Change:
     """What an edit does; "{n}" in `replace` and `answer` stands for its number."""
 
     path: str
-    find: str  # occurs once in the file, as fetched
+    """The file to edit."""
+    find: str
+    """Text that occurs once in the file, as fetched."""
     replace: str
+    """What takes its place."""
     answer: str
+    """The last line that the program prints after the edit."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +62,25 @@ class TreeRecipe:
     """What a recipe says; every path is relative, with "/" between folders."""
 
     name: str
-    licence: str  # of the upstream project, an SPDX expression
-    answer: str  # last line that the unedited tree prints
+    """The name of the tree."""
+    licence: str
+    """The licence of the upstream project, an SPDX expression."""
+    answer: str
+    """The last line that the unedited tree prints."""
     source: Sdist
-    omit: tuple[str, ...]  # files and folders of `source.folder` to leave out
-    files: Mapping[str, str]  # path to text, added to the fetched ones
+    """Where the sources come from."""
+    omit: tuple[str, ...]
+    """Files and folders of `source.folder` to leave out."""
+    files: Mapping[str, str]
+    """Files to add: path to text."""
     change: _Change
-    header: str | None = (
-        None  # a file that many objects depend on, and that minds no empty line at its end
-    )
+    """The edit of a source."""
+    header: str | None = None
+    """A file that many objects depend on, and that may end in empty lines."""
 
 
 def load_recipe(path: Path) -> TreeRecipe:
-    """The recipe at `path`; raises UsageError, with the place, if it cannot be read or is not valid."""
+    """Load the recipe at `path`. Raises UsageError, with the place, if it is not valid."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -85,7 +98,7 @@ def load_recipe(path: Path) -> TreeRecipe:
     return TreeRecipe(
         **_texts(data, f"{path}", _TOP),
         source=Sdist(**_texts(source, f"{path}: source", _SOURCE)),
-        omit=tuple(_text(each, f"{path}: omit: {each!r}", _PATH) for each in omit),
+        omit=tuple(_text(omitted, f"{path}: omit: {omitted!r}", _PATH) for omitted in omit),
         files=MappingProxyType(_texts(files, f"{path}: files", kinds)),
         change=_Change(**_texts(change, f"{path}: edit", _EDIT)),
         header=None if header is None else _text(header, f"{path}: header", _PATH),
@@ -93,10 +106,10 @@ def load_recipe(path: Path) -> TreeRecipe:
 
 
 def write_tree(recipe: TreeRecipe, sdist: Path, folder: Path) -> None:
-    """Lays the unedited tree into `folder`.
+    """Write the unedited tree into `folder`.
 
-    Raises TreeError if the sdist is damaged, has members that would leave the folder, or cannot be written;
-    UsageError if it does not have the folder that the recipe wants.
+    Raises TreeError if the sdist is damaged, has members outside the folder, or the tree cannot be
+    written, and UsageError if the sdist lacks the folder that the recipe names.
     """
     taken = 0
     try:
@@ -120,22 +133,22 @@ def write_tree(recipe: TreeRecipe, sdist: Path, folder: Path) -> None:
 
 
 def edit(recipe: TreeRecipe, original: bytes, number: int) -> TreeEdit:
-    """Edit `number`, from 1 on, of the file whose unedited content is `original`.
+    """Return edit `number`, from 1 on, of the file whose unedited content is `original`.
 
-    Raises UsageError if the recipe's text to find is not there exactly once.
+    Raises UsageError unless the recipe's text to find occurs exactly once.
     """
     change, digits = recipe.change, str(number)
-    found = original.count(change.find.encode())
-    if found != 1:
+    count = original.count(change.find.encode())
+    if count != 1:
         raise UsageError(
-            f"recipe {recipe.name}: edit.find occurs {found} times in {change.path}, not once"
+            f"recipe {recipe.name}: edit.find occurs {count} times in {change.path}, not once"
         )
     content = original.replace(change.find.encode(), change.replace.replace("{n}", digits).encode())
     return TreeEdit(change.path, content, change.answer.replace("{n}", digits))
 
 
 class RecipeTree:
-    """A `SourceTree` made of a recipe and its fetched sdist; its methods raise what `write` and `edit` do."""
+    """The tree of a recipe and its fetched sdist; methods raise what `write_tree` and `edit` do."""
 
     def __init__(self, recipe: TreeRecipe, sdist: Path) -> None:
         self.name = recipe.name
@@ -150,19 +163,20 @@ class RecipeTree:
         return edit(self._recipe, self._originals[self._recipe.change.path], number)
 
     def edit_header(self, number: int, *, sources: int = 0) -> TreeEdit:
-        """One or two empty lines at the end of the recipe's header, by turns: every object that includes it is
-        compiled again, and the answer stays.
+        """Return the header with one or two empty lines at its end, by turns.
+
+        Every object that includes it is compiled again; the answer stays the same.
         """
         path = self._recipe.header
         if path is None:
-            raise UsageError(f"recipe {self.name} names no header to edit: add header = PATH to it")
+            raise UsageError(f"recipe {self.name} names no header to edit; add header = PATH to it")
         answer = self.edit(sources).answer if sources else self.answer
         return lengthened(TreeEdit(path, self._originals[path], answer), number)
 
     @cached_property
     def _originals(self) -> dict[str, bytes]:
         """The unedited contents of the files that are edited."""
-        found = {}
+        contents = {}
         with tempfile.TemporaryDirectory() as folder:
             self.write(Path(folder))
             for key, path in (
@@ -172,23 +186,23 @@ class RecipeTree:
                 if path is not None:
                     if not (file := Path(folder, path)).is_file():
                         raise UsageError(f"recipe {self.name}: {key}: no file {path}")
-                    found[path] = file.read_bytes()
-        return found
+                    contents[path] = file.read_bytes()
+        return contents
 
 
 def _placed(recipe: TreeRecipe, member: str) -> str:
-    """Where a member of the sdist goes in the tree; empty: nowhere."""
+    """Return where a member of the sdist goes in the tree; empty for nowhere."""
     _, _, below = member.partition("/")  # an sdist has one top folder, NAME-VERSION
     path = below.removeprefix(f"{recipe.source.folder}/")
-    left_out = path == below or any(f"{path}/".startswith(f"{each}/") for each in recipe.omit)
+    left_out = path == below or any(f"{path}/".startswith(f"{omitted}/") for omitted in recipe.omit)
     return "" if left_out else path
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, path: str) -> None:
-    """By hand: the standard library extracts safely only since Python 3.11.4. Raises TreeError for an escape."""
+    """Extract one member, since tarfile is safe only from Python 3.11.4. Raises TreeError."""
     target = folder / path
     if ".." in target.relative_to(folder).parts or Path(path).is_absolute():
-        raise TreeError(f"the sdist is hostile: {member.name} would leave the folder")
+        raise TreeError(f"the sdist is hostile: {member.name} lies outside its folder")
     content = archive.extractfile(member)
     if content is None:
         target.mkdir(parents=True, exist_ok=True)
@@ -200,11 +214,11 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, pa
 
 
 def _texts(table: object, place: str, kinds: Mapping[str, _Kind]) -> dict[str, str]:
-    """The texts of a table that has these keys and no others."""
-    found = table if isinstance(table, dict) else {}
-    if odd := sorted(found.keys() ^ kinds.keys()):
+    """Return the texts of a table that has exactly these keys."""
+    texts = table if isinstance(table, dict) else {}
+    if odd := sorted(texts.keys() ^ kinds.keys()):
         raise UsageError(f"{place}: {odd[0]} is {'missing' if odd[0] in kinds else 'unknown'}")
-    return {key: _text(found[key], f"{place}: {key}", kind) for key, kind in kinds.items()}
+    return {key: _text(texts[key], f"{place}: {key}", kind) for key, kind in kinds.items()}
 
 
 def _text(value: object, place: str, kind: _Kind) -> str:

@@ -1,12 +1,13 @@
-"""Fetching a Python source distribution (sdist), with nothing of it run.
+"""Fetches a Python source distribution (sdist) without running any of its code.
 
-An sdist is fetched by `pip download`, so that index, certificate, proxy, credentials and cache are those that
-the user's pip is configured for. Two things make that safe. `--require-hashes`: pip verifies the SHA-256
-before it does anything with the sdist. And since pip prepares the metadata of every sdist it downloads, which
-would run the package's `setup.py`, the build is not isolated and finds, in place of setuptools, a stand-in
-(`_BACKEND`) that only states name and version. All of it is documented (pip's options, PEP 517), unlike pip's
-internals, and a reader of the index of our own would have to repeat pip's configuration. The price: the sdist
-must be one for setuptools, and must not bring a build backend of its own.
+`pip download` fetches it, so that index, certificate, proxy, credentials and cache are those of the
+user's pip. A reader of the index of our own would have to repeat pip's configuration.
+
+Two things make that safe. `--require-hashes` lets pip verify the SHA-256 before it does anything
+with the sdist. And pip prepares the metadata of every sdist that it downloads, which would run the
+package's `setup.py`; so the build is not isolated, and finds a stand-in for setuptools (`_BACKEND`)
+that only states name and version. All of this is documented (pip's options, PEP 517). The price:
+the sdist must use setuptools, and must not bring a build backend of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from harness.inside.errors import TreeError
 
-# -P: whatever lies in the current folder is not imported.
+# -P: import nothing from the current folder.
 _PIP = (
     *("-P", "-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--no-binary=:all:"),
     *("--require-hashes", "--use-pep517", "--no-build-isolation"),
@@ -36,10 +37,11 @@ __legacy__ = sys.modules[__name__]
 def prepare_metadata_for_build_wheel(folder, config_settings=None):
     info = pathlib.Path(folder, "{name}-{version}.dist-info")
     info.mkdir()
-    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+    metadata = "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n"
+    info.joinpath("METADATA").write_text(metadata)
     return info.name
 """
-"""Stands in for `setuptools.build_meta` (PEP 517); pip takes `__legacy__` if there is no pyproject.toml."""
+"""Replaces `setuptools.build_meta` (PEP 517); without pyproject.toml pip takes `__legacy__`."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,17 @@ class Sdist:
     """Where the sources come from."""
 
     distribution: str
+    """The name on the package index."""
     version: str
+    """The exact version."""
     sha256: str
-    folder: str  # below the sdist's top folder
+    """The digest of the sdist, in lower case."""
+    folder: str
+    """The folder of the sources below the sdist's top folder."""
 
 
 def pip_download(source: Sdist, folder: Path) -> Path:
-    """The sdist, downloaded into `folder`, nothing of it run; raises TreeError with pip's reason."""
+    """Download the sdist into `folder`, running none of it. Raises TreeError with pip's reason."""
     target, requirements, stand_in = (
         folder / "sdist",
         folder / "requirements.txt",
@@ -61,7 +67,7 @@ def pip_download(source: Sdist, folder: Path) -> Path:
     )
     package = stand_in / "setuptools"
     package.mkdir(parents=True)
-    package.joinpath("__init__.py").touch()  # without it, an installed setuptools would come first
+    package.joinpath("__init__.py").touch()  # else an installed setuptools would win
     package.joinpath("build_meta.py").write_text(
         _BACKEND.format(name=source.distribution.replace("-", "_"), version=source.version)
     )
@@ -90,9 +96,9 @@ def fetch(
     report: Callable[[str], None],
     download: Callable[[Sdist, Path], Path] = pip_download,
 ) -> Path:
-    """The sdist in `cache`; `download` brings it to a given folder unless it is there, and whole.
+    """Return the sdist in `cache`, fetched with `download` unless it is already there, undamaged.
 
-    Raises TreeError if it cannot be had or kept, or is not the one whose SHA-256 the recipe has.
+    Raises TreeError if it cannot be fetched or kept, or has another SHA-256 than the recipe.
     """
     title = f"{source.distribution} {source.version}"
     kept = cache / f"{source.distribution}-{source.version}-{source.sha256[:16]}.sdist"
@@ -100,16 +106,15 @@ def fetch(
         if kept.exists():
             if _sha256(kept) == source.sha256:
                 return kept
-            report(f"{kept} is torn or a wrong file")
+            report(f"{kept} is damaged; it will be fetched again")
         report(f"fetching {title}")
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            dir=cache
-        ) as folder:  # in the cache, so that the rename is atomic
+        # In the cache, so that the rename is atomic.
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
             fetched = download(source, Path(folder))
-            if (found := _sha256(fetched)) != source.sha256:
+            if (digest := _sha256(fetched)) != source.sha256:
                 raise TreeError(
-                    f"{title} has the SHA-256 {found}, but the recipe wants {source.sha256}"
+                    f"{title} has the SHA-256 {digest}, but the recipe wants {source.sha256}"
                 )
             fetched.replace(kept)
     except OSError as error:
@@ -123,13 +128,14 @@ def _sha256(path: Path) -> str:
 
 
 _ADVERTISES = ("[notice]", "note:", "hint:", "WARNING:")
-"""What lines of pip begin with that say nothing of what went wrong."""
+"""How lines of pip begin that do not say what went wrong."""
 
 _OUTPUT = re.compile(
-    r"╰─> (?:\[\d+ lines? of output\]|No available output\.)\n(.*?)(?=\n\s*\[end of output\]|\Z)",
+    r"╰─> (?:\[\d+ lines? of output\]|No available output\.)\n"
+    r"(.*?)(?=\n\s*\[end of output\]|\Z)",
     re.DOTALL,
 )
-"""What a build backend printed, as pip passes it on."""
+"""The output of a build backend, as pip passes it on."""
 
 _RAISED = re.compile(
     r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]*(?:Error|Exception|NotFound|Failure|Exit)\b:? ?"
@@ -140,8 +146,9 @@ _VERSIONS = re.compile(r" \(from versions: [^)]*\)")
 
 
 def reason(log: str) -> str:
-    """Why pip failed, in one line of its own or of the build backend's; its errors do not tell an index out of reach from a
-    missing version.
+    """Say in one line why pip failed, in its words or in those of the build backend.
+
+    pip's errors alone do not distinguish an unreachable index from a missing version.
     """
     if broken := re.search(r"connection broken by '(.*)': ", log):
         return (

@@ -1,4 +1,4 @@
-"""A source tree to play with: it can be written to a folder, and then edited, with known answers."""
+"""A source tree to play: it can be written to a folder and then edited."""
 
 from __future__ import annotations
 
@@ -9,30 +9,36 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class TreeEdit:
-    """One known edit of a source tree: the file, its whole new content, and what the program then prints
-    last."""
+    """One edit of a source tree."""
 
-    path: str  # relative to the tree, "/" between folders
-    content: bytes  # the complete new content
-    answer: (
-        str | None
-    )  # last line that cyber-dojo.sh prints after this edit; None: not known beforehand
+    path: str
+    """The file, relative to the tree, with "/" between folders."""
+    content: bytes
+    """Its complete new content."""
+    answer: str | None
+    """The last line that cyber-dojo.sh prints after the edit; None if unknown beforehand."""
 
 
 class SourceTree(Protocol):
-    """A tree that can be played: written to a folder, then edited, edit 1, 2, 3, ... of each kind in this
-    order. Its answers are those after so many edits of either kind.
+    """A tree that can be played: written to a folder, then edited.
+
+    The edits of each kind come in the order 1, 2, 3, ... An answer depends on how many edits of
+    each kind came before.
     """
 
     name: str
-    answer: str | None  # last line printed by the unedited tree
+    """As results call it."""
+    answer: str | None
+    """The last line that the unedited tree prints; None if unknown beforehand."""
 
-    def write(self, folder: Path) -> None: ...
+    def write(self, folder: Path) -> None:
+        """Write the unedited tree to an empty or missing folder. Raises TreeError."""
 
     def edit(self, number: int, *, headers: int = 0) -> TreeEdit:
-        """Edit `number` of a source that one object depends on, after so many edits of the header."""
+        """Return edit `number` of a source that one object needs, after so many header edits."""
 
     def edit_header(self, number: int, *, sources: int = 0) -> TreeEdit:
-        """Edit `number` of a header that many objects depend on, after so many edits of the source. Raises
-        UsageError for a tree that is not known to have one.
+        """Return edit `number` of a header that many objects need, after so many source edits.
+
+        Raises UsageError if the tree has no known header.
         """

@@ -1,4 +1,4 @@
-"""The notes' typical tree of 1.6 MB, and larger ones like it, by the generator in the fixtures."""
+"""The notes' typical tree of 1.6 MB, and larger ones, made by the generator in the fixtures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TypicalTree:
     """A generated C project whose answer depends on every module."""
 
     def __init__(self, parameters: str = "") -> None:
-        """`parameters` as `size=16MB,files=1000,fanout=50,cost=1,seed=7`. Raises UsageError."""
+        """`parameters` is `size=16MB,files=1000,fanout=50,cost=1,seed=7`. Raises UsageError."""
         self.name = f"typical:{parameters}" if parameters else "typical"
         self._generator = _generator()
         try:
@@ -36,28 +36,26 @@ class TypicalTree:
             ) from error
 
     def edit(self, number: int, *, headers: int = 0) -> TreeEdit:
-        """Edit 1, 2, 3, ... of the one module that is cheap to compile."""
+        """Return edit 1, 2, 3, ... of the one module that is cheap to compile."""
         return self._edit(number, "source", source=number, header=headers)
 
     def edit_header(self, number: int, *, sources: int = 0) -> TreeEdit:
-        """Edit 1, 2, 3, ... of the header that `fanout` modules include."""
+        """Return edit 1, 2, 3, ... of the header that `fanout` modules include."""
         return self._edit(number, "header", source=sources, header=number)
 
     def _edit(self, number: int, kind: str, **edits: int) -> TreeEdit:
-        found = self._generator.edit(self._parameters, number, kind)
-        return TreeEdit(
-            found.path, found.content, self._generator.answer(self._parameters, **edits)
-        )
+        made = self._generator.edit(self._parameters, number, kind)
+        return TreeEdit(made.path, made.content, self._generator.answer(self._parameters, **edits))
 
 
 @cache
 def _generator() -> Any:
-    """Loaded by its path: the fixtures are no package, so that they cannot shadow anybody's."""
+    """Load the generator by its path: the fixtures are not a package, so they shadow no other."""
     path = fixture("trees/typical.py")
     spec = importlib.util.spec_from_file_location("harness_typical", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses look up their module
     spec.loader.exec_module(module)
     return module

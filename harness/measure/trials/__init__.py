@@ -1,4 +1,4 @@
-"""Trials: interleaved blocks in which every arm builds the same tree once, in shuffled order."""
+"""Trials: blocks in which every arm builds the same tree once, in shuffled order."""
 
 from __future__ import annotations
 
@@ -26,27 +26,32 @@ __all__ = ["FLOOR", "FULL", "INCREMENTAL", "BlockPlan", "Sample", "Step", "play"
 
 @dataclass(frozen=True)
 class Step:
-    """What is about to be played, for whoever shows progress."""
+    """What is about to be played, for showing progress."""
 
     block: int
+    """The block, from 0."""
     scenario: str
+    """One of SCENARIOS."""
     runner: str
-    first: bool  # of its block
-    seconds: float  # since the start of the trials
+    """The name of the arm."""
+    first: bool
+    """Whether it is the first one of its block."""
+    seconds: float
+    """Seconds since the start of the trials."""
 
     @property
     def words(self) -> str:
-        """What all arms of the block do."""
+        """What all arms of the block do, in words."""
         return f"block {self.block + 1}, {SCENARIOS[self.scenario].words}"
 
     @property
     def detail(self) -> str:
-        """Who is doing it."""
+        """The arm."""
         return self.runner
 
 
 class Player:
-    """The player's side: the visible files, and what was done to them before the button is pressed."""
+    """The player's side: the visible files, and the edits made to them before each press."""
 
     def __init__(self, tree: SourceTree, files: VisibleFiles) -> None:
         """`files` are those of the tree before any edit."""
@@ -56,8 +61,9 @@ class Player:
         self.answer = tree.answer
 
     def edit(self, scenario: str) -> frozenset[bytes]:
-        """Do what the scenario says; returns the names of the files that were edited. Raises UsageError where
-        the tree has no such edit.
+        """Make the edit of the scenario, and return the names of the edited files.
+
+        Raises UsageError if the tree has no such edit.
         """
         if scenario == INCREMENTAL:
             self._sources += 1
@@ -82,18 +88,18 @@ def play(
     about_to: Callable[[Step], None] = lambda step: None,
     settled: Callable[[Sequence[Sample]], bool] = lambda samples: False,
 ) -> Iterator[Sample]:
-    """The samples of one block after the other, until the plan ends or the samples so far are `settled`.
+    """Yield samples, block by block, until the plan ends or the samples so far are `settled`.
 
-    Raises UsageError for a tree without its command, or without an edit that a scenario needs, and BuildFailed where the
-    floor does not build what it is to be the measure of.
+    `about_to` hears of each step before it is played. Raises UsageError for a tree without its
+    command, or without an edit that a scenario needs, and BuildFailed if the floor cannot build.
     """
     with ExitStack() as stack:
         player = Player(tree, stack.enter_context(laid_out(tree, command)))
         if HEADER in plan.scenarios:
-            tree.edit_header(1)  # if there is none, better now than after an hour
+            tree.edit_header(1)  # fail now, not after an hour, if there is none
         order = random.Random(seed)
         ends: dict[str, Snapshot] = {}
-        built: set[str] = set()  # scenarios that the floor has played
+        built: set[str] = set()  # the scenarios that the floor has played
         recorded: list[Sample] = []
         started = time.monotonic()
         for block, scenario in enumerate(plan.kinds(time.monotonic)):
@@ -120,10 +126,10 @@ def play(
                 samples.append(reduce(run, known, harness_seconds=spent))
                 if arm.name == FLOOR and scenario not in built:
                     if run.outcome is not Outcome.COMPLETED:
-                        yield from samples  # how long each took until then is worth knowing
+                        yield from samples  # the times until then are worth knowing
                     check_built(run, f"its first {SCENARIOS[scenario].words}", command, max_seconds)
                     built.add(scenario)
-                with suppress(HarnessError):  # the next test event tells what is wrong
+                with suppress(HarnessError):  # the next test event reports it
                     arm.rest()
             samples = samples if player.answer is not None else by_the_floor(samples)
             yield from samples
@@ -134,8 +140,10 @@ def play(
 
 @contextmanager
 def laid_out(tree: SourceTree, command: str) -> Iterator[VisibleFiles]:
-    """The tree before any edit: a user's own as it is now, whatever happens to it meanwhile; another in a folder that goes in
-    the end. Raises UsageError for a tree without its command.
+    """Return the files of the tree before any edit.
+
+    A user's own tree is frozen as it is now. Another is written to a folder that is removed at the
+    end. Raises UsageError for a tree without its command.
     """
     with scratch("tree") as folder:
         if isinstance(tree, OwnTree):
@@ -148,7 +156,7 @@ def laid_out(tree: SourceTree, command: str) -> Iterator[VisibleFiles]:
 
 
 def press(arm: Arm, scenario: str, files: VisibleFiles, max_seconds: float) -> tuple[Run, float]:
-    """One test event, and the processor time of the harness itself in seconds, observing left out."""
+    """Play one test event; also return the harness's processor seconds, without observing."""
     build = {FULL: arm.full, FIRST: arm.first}.get(scenario, arm.incremental)
     started = time.process_time_ns()
     run = build(files, max_seconds)
@@ -157,31 +165,33 @@ def press(arm: Arm, scenario: str, files: VisibleFiles, max_seconds: float) -> t
 
 
 def by_the_floor(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples of a block, right where they answer as the floor did: it builds a twin of the tree in
-    place. Where its build failed, nobody knows.
+    """Mark the samples of a block as right if they answer as the floor did.
+
+    If the build of the floor failed, they stay unmarked.
     """
     floor = [
-        each
-        for each in samples
-        if each.runner == FLOOR and each.outcome == "completed" and not each.status
+        sample
+        for sample in samples
+        if sample.runner == FLOOR and sample.outcome == "completed" and not sample.status
     ]
     if not floor:
         return list(samples)
     expected = (floor[0].answer, floor[0].status)
-    return [replace(each, right=(each.answer, each.status) == expected) for each in samples]
+    return [replace(sample, right=(sample.answer, sample.status) == expected) for sample in samples]
 
 
 def check_command(files: VisibleFiles, command: str, tree: str) -> None:
-    """Raise UsageError if the command is a file of the tree that is not there, or is no program."""
+    """Raise UsageError if the command is a file of the tree that is missing or not executable."""
     word = command.partition(" ")[0]
     if not word.startswith("./"):
         return
     file = files.get(word[2:].encode(errors="surrogateescape"))
     if file is None:
         raise UsageError(
-            f"{tree} has no {word[2:]}, the command to run; write one, or give another by --command"
+            f"{tree} has no {word[2:]}, the command to run; write one, or give another with "
+            "--command"
         )
     if file.mode == FILE:
         raise UsageError(
-            f"{word[2:]} of {tree} is not executable; chmod +x it, or give another by --command"
+            f"{word[2:]} of {tree} is not executable; chmod +x it, or give another with --command"
         )

@@ -1,4 +1,4 @@
-"""The arms of a comparison: each runner, and the floor beneath them all."""
+"""The arms of a comparison: each runner, and the floor, which is bare make in place."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ COPY = "1st B -> sandbox (changed only)"
 
 
 class Arm(Protocol):
-    """Something that builds a tree, first from nothing and then again after edits."""
+    """Builds a tree, first from nothing and then again after edits."""
 
     name: str
+    """As results call it."""
 
     def full(self, files: VisibleFiles, max_seconds: float) -> Run:
         """Build from nothing."""
@@ -39,19 +40,19 @@ class Arm(Protocol):
         """Build again where the last full build left off."""
 
     def first(self, files: VisibleFiles, max_seconds: float) -> Run:
-        """Build from nothing, as if nobody had ever built here."""
+        """Build from nothing, right after opening, in new katas."""
 
     def rest(self) -> None:
-        """What is done while the player is thinking, so that it is over before another arm plays."""
+        """Do what is done while the player thinks, so that it does not disturb the next arm."""
 
     def close(self) -> None: ...
 
 
 class RunnerArm:
-    """A runner; every full build is the first test event of a new avatar."""
+    """A runner as an arm; every full build is the first test event of a new avatar."""
 
     def __init__(self, name: str, open_runner: Callable[[], BaseRunner]) -> None:
-        """What `open_runner` gives is closed with the arm; its katas are temporary."""
+        """The arm closes what `open_runner` opens; its katas are temporary."""
         self.name = name
         self._open = open_runner
         self._runner = open_runner()
@@ -81,11 +82,11 @@ class RunnerArm:
 
 
 class FloorArm:
-    """The same command in the same image, in place, in a shell that already waits: no transport at all.
+    """The same command in the same image, in place, in a waiting shell: no transport at all.
 
-    The files get there too, but nobody waits for that: only the command is timed. What an edit means is for the runners'
-    own code to say: the files are saved in katas of the floor's own, and go from there with the stamps that they have in
-    them, as to a sandbox that stands by with the rest of the tree.
+    The files travel there too, but only the command is timed. The runners' own code decides what an
+    edit means: the files are saved in katas of the floor's own, and sent from there with their
+    stamps, as to a standby sandbox that holds the rest of the tree.
     """
 
     name = FLOOR
@@ -104,7 +105,7 @@ class FloorArm:
         self._tree: _TreeInPlace | None = None
 
     def first(self, files: VisibleFiles, max_seconds: float) -> Run:
-        return self.full(files, max_seconds)  # its container is a new one either way
+        return self.full(files, max_seconds)  # its container is new either way
 
     def full(self, files: VisibleFiles, max_seconds: float) -> Run:
         self.close()
@@ -113,13 +114,12 @@ class FloorArm:
 
     def incremental(self, files: VisibleFiles, max_seconds: float) -> Run:
         if self._tree is None:
-            return self.full(
-                files, max_seconds
-            )  # the last build was stopped, and its container with it
+            # The last build was stopped, and its container with it.
+            return self.full(files, max_seconds)
         return self._press(self._tree.edit, files, max_seconds)
 
     def rest(self) -> None:
-        """It waits as it is."""
+        """Nothing to do."""
 
     def close(self) -> None:
         if self._tree is not None:
@@ -142,7 +142,7 @@ class FloorArm:
         sandbox = self._tree.sandbox
         sandbox.get_ready()
         look = Look.at(sandbox) if self._observe else None
-        # As the runners take it: from before the request, so that a harness that reads late cannot make it too short.
+        # As in runners, time starts before the request, so that a late harness cannot shorten it.
         started = time.monotonic_ns()
         done = sandbox.execute(self._command, max_seconds)
         nanoseconds = time.monotonic_ns() - started
@@ -172,7 +172,7 @@ class FloorArm:
 
 
 class _TreeInPlace:
-    """A sandbox that stays, and katas of its own that say what an edit means for it."""
+    """A sandbox that stays, with katas of its own that decide what an edit means."""
 
     def __init__(self, open_sandbox: Callable[[], Sandbox]) -> None:
         self._open = open_sandbox
@@ -180,19 +180,21 @@ class _TreeInPlace:
         self._katas, self._avatar = TemporaryKatas(), Avatar()
 
     def lay_out(self, files: VisibleFiles) -> None:
-        """All of them, into an empty sandbox."""
+        """Send all files into the empty sandbox."""
         with closing(self._katas.event(self._avatar)) as katas:
             self._event(katas, files).save(COPY)
             self.sandbox.unpack(katas.pack)
 
     def edit(self, files: VisibleFiles) -> None:
-        """What the player did since, as it is sent to a sandbox that stands by with the rest of the tree. Where that cannot
-        be, the whole tree goes home, is saved into, and comes back, as one does that is piped both ways.
+        """Send what the player did since, as to a standby sandbox that holds the rest of the tree.
+
+        If that is impossible, the whole tree comes home, is saved into, and goes back, as when it
+        is piped both ways.
         """
         with closing(self._katas.event(self._avatar)) as katas:
             edit = None
             with suppress(StreamCut):  # the image has no find that could list the tree
-                # The kind of file system tells what a run changed, to whoever brings that back; here nobody does.
+                # The file system's kind matters only for bringing changes back.
                 seed = Seed(katas.hold(), self.sandbox.listing(), "")
                 edit = self._event(katas, files, seed).resume(COPY)
             if edit is None:

@@ -1,9 +1,10 @@
 """Plays test events for another process, with the harness of the Python that runs this file.
 
-It is run by its path, by the Python of another environment, and not imported: what it uses of the harness is the
-library's front door, which other versions have too, those from before this file existed included. The protocol is
-a line of JSON each way: first what to open, answered by who answers; then {"do": METHOD, "max_seconds": S} again
-and again, each answered by the run, or by {"error": LINE}; `rest` is a head start, answered by nothing. It ends with its input.
+The Python of another environment runs it by its path. It uses only the front door of the harness,
+which older versions have too. The protocol is lines of JSON. The first request says what to open,
+and the answer is {"ready": VERSION}. Each further request is {"do": METHOD, "max_seconds": S}. The
+answer is {"run": RUN}, {} for `rest`, which is a head start, or {"error": LINE}. The process ends
+with its input.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, TextIO
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever prints, prints elsewhere
+    os.dup2(2, 1)  # what others print must not mix with the answers
     with ExitStack() as stack:
         try:
             player = _Player(json.loads(sys.stdin.readline()), stack)
@@ -38,17 +39,17 @@ def main() -> None:
 
 
 class _Player:
-    """A runner, and the avatars that have played with it."""
+    """A runner, and a count of the avatars that have played with it."""
 
     def __init__(self, wanted: dict[str, Any], stack: ExitStack) -> None:
-        import harness  # noqa: PLC0415 - which one it is, is for the Python that runs this to say
+        import harness  # noqa: PLC0415 - whichever version this Python has
 
         self._harness, self._wanted, self._stack = harness, wanted, stack
         self._avatars = 0
         self._open()
 
     def play(self, do: str, max_seconds: float) -> dict[str, Any]:
-        """One test event, as an arm of trials plays it."""
+        """Play one test event as an arm of trials does."""
         if do == "rest":
             self._runner.prepare(self._avatar)
             return {}
@@ -57,7 +58,7 @@ class _Player:
         if do != "incremental":
             self._avatars += 1
         from_folder = self._harness.VisibleFiles.from_folder
-        # The tree was filtered when it was laid out; versions up to 0.1 do not know that they could.
+        # The tree was filtered when it was laid out. Versions up to 0.1 lack this parameter.
         options: dict[str, Any] = (
             {"gitignore": False} if "gitignore" in signature(from_folder).parameters else {}
         )
@@ -81,7 +82,7 @@ class _Player:
 
 
 def plain(value: Any) -> Any:
-    """As JSON can have it: paths are text in which every byte survives."""
+    """Convert a value for JSON; in paths every byte survives."""
     if isinstance(value, dict):
         return {plain(key): plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,6 +1,4 @@
-"""Many avatars of one kata at once, each of which edits, presses the button, and waits for its output: a closed
-loop.
-"""
+"""Many avatars of one kata that play at once, in closed loops: edit, press, wait for the output."""
 
 from __future__ import annotations
 
@@ -27,25 +25,26 @@ from harness.runners.base import COMMAND, BaseRunner
 from harness.runners.run import Outcome, Run
 
 LEAST_EVENTS = 2
-"""Test events of each avatar, however many there are: one alone would be no loop."""
+"""The fewest test events of each avatar in a block: a single one is not a loop."""
 
 
 class Team(Protocol):
     """One arm, played by several avatars at once."""
 
     name: str
+    """As results call it."""
 
     def press(self, avatar: int, files: VisibleFiles, max_seconds: float) -> Run:
-        """A test event of this avatar, the first one from nothing; each avatar has a thread of its own."""
+        """Play a test event of the avatar, in its own thread; its first one builds from nothing."""
 
     def close(self) -> None: ...
 
 
 class RunnerTeam:
-    """All avatars share a runner, as they do in one server."""
+    """All avatars share one runner, as in a server."""
 
     def __init__(self, name: str, runner: BaseRunner) -> None:
-        """The runner is closed with the team."""
+        """The team closes the runner."""
         self.name = name
         self._runner = runner
 
@@ -57,7 +56,7 @@ class RunnerTeam:
 
 
 class FloorTeam:
-    """Each avatar has a shell of its own that already waits: only the commands contend."""
+    """Each avatar has a waiting shell of its own, so that only the commands compete."""
 
     name = FLOOR
 
@@ -71,8 +70,8 @@ class FloorTeam:
         return self._floors[avatar].incremental(files, max_seconds)
 
     def close(self) -> None:
-        for each in self._floors.values():
-            each.close()
+        for floor in self._floors.values():
+            floor.close()
 
 
 @dataclass(frozen=True)
@@ -80,49 +79,60 @@ class Crowds:
     """How many avatars play at once, and for how long."""
 
     sizes: Sequence[int]
-    events: int  # test events of all avatars together in a block at most, but LEAST_EVENTS of each at least
-    budget_seconds: float  # for the first builds and as many blocks as fit, but one round over all sizes at least
+    """Numbers of avatars at once."""
+    events: int
+    """The most test events of a block, over all avatars; but each plays at least LEAST_EVENTS."""
+    budget_seconds: float
+    """Seconds for the first builds and as many blocks as fit, but at least one round."""
 
     def events_of_each(self, size: int, events: int) -> int:
-        """Test events of each avatar in a block of this size, so that there are so many `events` of all together."""
+        """Return how many test events each of `size` avatars plays, for `events` in the block."""
         return max(LEAST_EVENTS, math.ceil(events / size))
 
     def events_of_a_round(self, events: int) -> int:
-        """Test events of one team over all sizes."""
+        """Return the number of test events of one team in a round, over all sizes."""
         return sum(size * self.events_of_each(size, events) for size in self.sizes)
 
     def round_seconds(self, events: int, pace: Pace) -> float:
-        """How long a round over all sizes will probably take, with so many `events` in a block."""
+        """Estimate how long a round over all sizes takes, with so many `events` in a block."""
         return sum(self.events_of_each(size, events) * pace.seconds_of(size) for size in self.sizes)
 
     def fitting(self, pace: Pace, left: float) -> int:
-        """As many events in a block as let a round end in the seconds that are left, or the fewest that there can be."""
-        fit = (each for each in range(self.events, 0, -1) if self.round_seconds(each, pace) <= left)
+        """Return the most events in a block with which a round ends in the seconds left, or 1."""
+        fit = (
+            events
+            for events in range(self.events, 0, -1)
+            if self.round_seconds(events, pace) <= left
+        )
         return next(fit, 1)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """What a rehearsal told."""
+    """The result of a rehearsal."""
 
-    at_once: int  # avatars that it was played with
-    seconds: (
-        float  # that a test event of each of them took, of all teams together, one after the other
-    )
+    at_once: int
+    """How many avatars took part."""
+    seconds: float
+    """How long one test event of each avatar took, summed over all teams."""
 
     def seconds_of(self, size: int) -> float:
-        """The same of so many avatars: those for whom there is no processor wait for the others."""
+        """Scale `seconds` to so many avatars: those without a processor wait for the others."""
         return self.seconds * max(1.0, size / self.at_once)
 
 
 @dataclass(frozen=True)
 class CrowdStep:
-    """What is about to be played, for whoever shows progress."""
+    """What is about to be played, for showing progress."""
 
     words: str
+    """The block, or what comes before the blocks."""
     detail: str
-    first: bool  # of those with these words
-    seconds: float  # since the start of the trials
+    """The team, or a count."""
+    first: bool
+    """Whether it is the first step with these words."""
+    seconds: float
+    """Seconds since the start of the trials."""
 
 
 def play_crowds(
@@ -137,13 +147,15 @@ def play_crowds(
     report: Callable[[str], None] = lambda line: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Sample]:
-    """The samples: a block is one size of crowd with every team, in shuffled order; a round is a block of each size.
+    """Yield the samples of blocks: one size of crowd with every team, in shuffled order.
 
-    The first builds of the avatars, which are full, come before the blocks, and so does a rehearsal, which tells how
-    long a round will take; neither gives samples. Where time is short, the blocks have fewer test events, and after
-    the first round a block is begun only if it should end within the budget. `report` is told what to expect;
-    `clock` returns seconds. Raises UsageError if a first build does not end within its limit, and BuildFailed if a build of
-    the floor's fails.
+    A round has one block for each size. Before the blocks come the avatars' first builds, which are
+    full, and a rehearsal, which shows how long a round takes; neither gives samples. If time is
+    short, blocks have fewer test events. After the first round, a block begins only if it should
+    end within the budget. `report` gets a line about what to expect; `clock` returns seconds.
+
+    Raises UsageError if a first build does not end within its limit, and BuildFailed if a build of
+    the floor fails.
     """
     order, most = random.Random(seed), max(crowds.sizes)
     with laid_out(tree, command) as files, ThreadPoolExecutor(most) as threads:
@@ -170,21 +182,22 @@ def _sizes(sizes: Sequence[int], order: random.Random) -> Iterator[int]:
 
 
 def _forecast(crowds: Crowds, events: int, teams: int, pace: Pace, left: float) -> str:
-    """Said before the first round."""
+    """Say what to expect, before the first round."""
     takes = crowds.round_seconds(events, pace)
     beyond = (
-        f", {takes - left:.0f} s beyond the budget: give it more, or fewer avatars"
+        f", {takes - left:.0f} s over the budget; raise --budget or lower --avatars"
         if takes > left
         else ""
     )
     return (
-        f"the first builds, and a rehearsal, took {crowds.budget_seconds - left:.0f} s; one round over all numbers of "
-        f"avatars, {teams * crowds.events_of_a_round(events)} test events, will probably take {takes:.0f} s{beyond}"
+        f"the first builds and a rehearsal took {crowds.budget_seconds - left:.0f} s; one round "
+        f"over all numbers of avatars, {teams * crowds.events_of_a_round(events)} test events, "
+        f"will probably take {takes:.0f} s{beyond}"
     )
 
 
 class _Trials:
-    """The teams at play, and what all their blocks have in common."""
+    """The teams, and what all their blocks have in common."""
 
     def __init__(
         self,
@@ -197,7 +210,7 @@ class _Trials:
         about_to: Callable[[CrowdStep], None],
         clock: Callable[[], float],
     ) -> None:
-        """`players` are those of each team by its name, and each of them can have a thread."""
+        """`players` are those of each team by its name; there is a thread for each of them."""
         self._tree, self._teams, self._players, self._threads = tree, teams, players, threads
         self._command, self._max_seconds = command, max_seconds
         self._about_to, self._clock = about_to, clock
@@ -210,7 +223,7 @@ class _Trials:
         return self._clock() - self._started
 
     def first_builds(self) -> None:
-        """As many at once as there are processors: more of them would only wait for each other."""
+        """Build as many at once as there are processors; more would only wait for each other."""
         for team in self._teams:
             words, players = f"first builds with {team.name}", self._players[team.name]
             self._tell(words, f"0 of {len(players)}", True)
@@ -221,26 +234,25 @@ class _Trials:
             with ThreadPoolExecutor(os.cpu_count()) as builders:
                 for number, run in enumerate(builders.map(build, enumerate(players)), 1):
                     if run.outcome is not Outcome.COMPLETED:
-                        why = run.reason or "it passed the limit: raise --max-seconds"
+                        why = run.reason or "it passed its time limit; raise --max-seconds"
                         raise UsageError(
-                            f"the first build of avatar {number} with {team.name} did not end: {why}"
+                            f"the first build of avatar {number} with {team.name} did not "
+                            f"complete: {why}"
                         )
                     if team.name == FLOOR:
                         check_built(run, "its first build", self._command, self._max_seconds)
                     self._tell(words, f"{number} of {len(players)}", False)
 
     def rehearse(self) -> Pace:
-        """Play with as many avatars as there are processors, to tell how long it takes: more of them take longer in
-        proportion.
-        """
-        at_once = min(os.cpu_count() or 1, *(len(each) for each in self._players.values()))
+        """Play with as many avatars as processors; more of them take longer in proportion."""
+        at_once = min(os.cpu_count() or 1, *(len(players) for players in self._players.values()))
         begun = self.elapsed
         for _ in self._play("rehearsal", 0, at_once, self._teams, LEAST_EVENTS):
             pass
         return Pace(at_once, (self.elapsed - begun) / LEAST_EVENTS)
 
     def block(self, number: int, size: int, teams: Sequence[Team], events: int) -> Iterator[Sample]:
-        """So many test events of each avatar, one team after the other in this order."""
+        """Play so many test events of each avatar, one team after another in this order."""
         avatars = "one avatar" if size == 1 else f"{size} avatars at once"
         return self._play(f"block {number + 1}, {avatars}", number, size, teams, events)
 
@@ -258,7 +270,7 @@ class _Trials:
         self._about_to(CrowdStep(words, detail, first, self.elapsed))
 
     def _loops(self, team: Team, known: Circumstances, events: int) -> Iterator[Sample]:
-        """All avatars of the team at once."""
+        """Play the loops of all avatars of the team at once."""
         ready = Barrier(known.avatars)
         before = time.process_time()
 
@@ -270,16 +282,16 @@ class _Trials:
 
         done = [self._threads.submit(loop, number) for number in range(known.avatars)]
         try:
-            samples = [sample for each in done for sample in each.result()]
+            samples = [sample for future in done for sample in future.result()]
         except BaseException:
-            self._interrupted = True  # nobody needs to wait for the rest of the block
+            self._interrupted = True  # skip the rest of the block
             raise
         share = (time.process_time() - before) / len(samples)
-        for each in sorted(samples, key=lambda sample: sample.at or 0.0):
-            yield replace(each, harness_seconds=share)
+        for sample in sorted(samples, key=lambda sample: sample.at or 0.0):
+            yield replace(sample, harness_seconds=share)
 
     def _press(self, team: Team, known: Circumstances, number: int) -> Sample:
-        """One edit, and one test event."""
+        """Play one edit and one test event."""
         player = self._players[team.name][number]
         edited = player.edit(INCREMENTAL)
         at = self.elapsed
@@ -294,35 +306,43 @@ class Level:
     """What one arm did with one size of crowd."""
 
     runner: str
+    """The name of the arm."""
     avatars: int
+    """How many played at once."""
     events: int
-    throughput: float | None  # test events a second that completed; the median of the blocks
-    median: float | None  # seconds
-    slowest: float | None  # seconds; one in twenty took this long or longer
-    right: tuple[int, int]  # of so many that could be judged
-    failed: int  # timed out or faulty
+    """How many test events were played."""
+    throughput: float | None
+    """Completed test events a second, the median of the blocks."""
+    median: float | None
+    """The median of their times in seconds."""
+    slowest: float | None
+    """The 95th percentile of their times in seconds."""
+    right: tuple[int, int]
+    """How many answers were right, and how many could be judged."""
+    failed: int
+    """How many test events timed out or were faulty."""
 
 
 def levels(samples: Sequence[Sample], runners: Sequence[str]) -> list[Level]:
-    """By runner and size of crowd: the floor, then these runners."""
-    found: dict[tuple[str, int], list[Sample]] = {}
-    for each in samples:
-        found.setdefault((each.runner, each.avatars), []).append(each)
-    sizes = sorted({avatars for _, avatars in found})
+    """Return a level for each runner and size of crowd, the floor first."""
+    by_level: dict[tuple[str, int], list[Sample]] = {}
+    for sample in samples:
+        by_level.setdefault((sample.runner, sample.avatars), []).append(sample)
+    sizes = sorted({avatars for _, avatars in by_level})
     return [
-        _level(runner, avatars, found[runner, avatars])
+        _level(runner, avatars, by_level[runner, avatars])
         for runner in (FLOOR, *runners)
         for avatars in sizes
-        if (runner, avatars) in found
+        if (runner, avatars) in by_level
     ]
 
 
 def _level(runner: str, avatars: int, samples: Sequence[Sample]) -> Level:
     blocks: dict[int, list[Sample]] = {}
-    for each in samples:
-        blocks.setdefault(each.block, []).append(each)
-    times = sorted(each.seconds for each in samples if each.outcome == Outcome.COMPLETED)
-    judged = [each.right for each in samples if each.right is not None]
+    for sample in samples:
+        blocks.setdefault(sample.block, []).append(sample)
+    times = sorted(sample.seconds for sample in samples if sample.outcome == Outcome.COMPLETED)
+    judged = [sample.right for sample in samples if sample.right is not None]
     rates = sorted(rate for block in blocks.values() if (rate := _throughput(block)) is not None)
     return Level(
         runner=runner,
@@ -337,17 +357,18 @@ def _level(runner: str, avatars: int, samples: Sequence[Sample]) -> Level:
 
 
 def _throughput(block: Sequence[Sample]) -> float | None:
-    """Completed test events a second, from the first press of the button to the last output."""
-    times = [(each.at, each.at + each.seconds) for each in block if each.at is not None]
+    """Return completed test events a second, from the first press to the last output."""
+    times = [(sample.at, sample.at + sample.seconds) for sample in block if sample.at is not None]
     if not times:
         return None
     took = max(end for _, end in times) - min(begin for begin, _ in times)
-    return sum(each.outcome == Outcome.COMPLETED for each in block) / took
+    return sum(sample.outcome == Outcome.COMPLETED for sample in block) / took
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The value at this share of a sorted sequence, between its two neighbours in proportion (Hyndman and Fan
-    1996, definition 7); None of nothing.
+    """Return the value at this share of a sorted sequence, None if it is empty.
+
+    It interpolates between neighbours (Hyndman and Fan 1996, definition 7).
     """
     if not ordered:
         return None

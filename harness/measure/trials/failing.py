@@ -1,4 +1,4 @@
-"""What is said where bare make itself does not build: nothing can be compared with that."""
+"""Reports a failed build of bare make, with which nothing can be compared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.inside.errors import BuildFailed
 from harness.runners.run import Outcome, Run
 
 SHOWN_LINES = 60
-"""Of each stream, the last ones."""
+"""How many of the last lines of each stream to show."""
 
 _TELLING = re.compile(
     r"\berror\b|\bfatal\b|no such file|not found|cannot |undefined", re.IGNORECASE
@@ -18,29 +18,31 @@ _TELLING = re.compile(
 
 
 def check_built(run: Run, what: str, command: str, max_seconds: float) -> None:
-    """Raise BuildFailed, with what the command printed as a note, for a build of bare make's that is none; `what` names it."""
+    """Raise BuildFailed, with the output as a note, if bare make did not build `what`."""
     if run.outcome is Outcome.COMPLETED and run.status == 0:
         return
     if run.outcome is Outcome.TIMED_OUT:
         raise BuildFailed(
-            f"bare make did not end {what} within {max_seconds:g} s: raise --max-seconds"
+            f"bare make did not end {what} within {max_seconds:g} s; raise --max-seconds"
         )
     if run.outcome is Outcome.FAULTY:
         raise BuildFailed(f"bare make cannot begin {what}: {run.reason}")
     error = BuildFailed(
-        f"bare make fails at {what}, with exit status {run.status}{_reason(run)}; nothing can be compared with that: mend "
-        f"the build, or, where that status is no failure, give --command {shlex.quote(f'{command} || :')}"
+        f"bare make fails at {what}, with exit status {run.status}{_reason(run)}; fix the build, "
+        f"or, if that status is not a failure, give --command {shlex.quote(f'{command} || :')}"
     )
-    if said := "\n".join(part for each in (run.stdout, run.stderr) if (part := _last_lines(each))):
+    if said := "\n".join(
+        part for stream in (run.stdout, run.stderr) if (part := _last_lines(stream))
+    ):
         error.add_note(said)
     raise error
 
 
 def _reason(run: Run) -> str:
-    """The line that tells most: compilers say first what is wrong, and everybody else says it last."""
-    lines = [each.strip() for each in chain(run.stderr.splitlines(), run.stdout.splitlines())]
-    telling = next((each for each in lines if _TELLING.search(each)), None)
-    last = next((each for each in reversed(lines) if each), "")
+    """Return the most telling line: compilers put it first, other programs last."""
+    lines = [line.strip() for line in chain(run.stderr.splitlines(), run.stdout.splitlines())]
+    telling = next((line for line in lines if _TELLING.search(line)), None)
+    last = next((line for line in reversed(lines) if line), "")
     return f": {telling or last}" if telling or last else ""
 
 

@@ -1,4 +1,4 @@
-"""Which blocks to play: as many as fit into a budget of time, or a number of them."""
+"""Which blocks to play: as many as fit into a time budget, or a given number."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from typing import Any
 from harness.measure.trials.scenario import FULL, INCREMENTAL, SCENARIOS
 
 LEAST_ROUNDS = 3
+"""Rounds that are always played."""
+
 ROUNDS_TO_A_FULL = 5
-"""A full block takes as long as many incremental ones, and its figures scatter less in proportion."""
+"""Rounds after each full block, which takes as long as many rounds but scatters less."""
 
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """One block of each scenario that builds from nothing, then five rounds of the others, and again.
+    """One block of each scenario that builds from nothing, five rounds of the others, repeated.
 
-    A build needs one to begin from: where no scenario builds from nothing, one full block comes first all the
-    same.
+    If no scenario builds from nothing, one full block comes first, since the others need a build to
+    start from.
     """
 
     budget_seconds: float
-    blocks: int | None = (
-        None  # so many blocks of each scenario of the rounds instead, however long they take
-    )
+    """The time budget in seconds."""
+    blocks: int | None = None
+    """Rounds to play instead, however long they take."""
     scenarios: Sequence[str] = (FULL, INCREMENTAL)
+    """What to play, each one of SCENARIOS."""
 
     def facts(self) -> dict[str, Any]:
-        """For a result file."""
+        """Return the facts for a result file."""
         return {
             "scenarios": list(self.scenarios),
             "budget_seconds": self.budget_seconds,
@@ -36,17 +39,17 @@ class BlockPlan:
         }
 
     def kinds(self, clock: Callable[[], float]) -> Iterator[str]:
-        """The scenarios of the blocks, to be played as they are taken; `clock` returns seconds.
+        """Yield the scenario of each block, to be played before the next; `clock` returns seconds.
 
-        A block is begun only if it should end within the budget, by the longest of its kind so far, but three
-        rounds always are played.
+        A block begins only if it should end within the budget, judged by the longest of its kind so
+        far. LEAST_ROUNDS are always played.
         """
         started = clock()
         counted = _rounds(self.scenarios) or list(self.scenarios)
         longest = dict.fromkeys((FULL, *self.scenarios), 0.0)
         played = dict.fromkeys(longest, 0)
         for kind in _pattern(self.scenarios):
-            rounds = min(played[each] for each in counted)
+            rounds = min(played[name] for name in counted)
             if self.blocks is not None:
                 if rounds >= self.blocks:
                     return
@@ -59,12 +62,12 @@ class BlockPlan:
 
 
 def _rounds(scenarios: Sequence[str]) -> list[str]:
-    return [each for each in scenarios if SCENARIOS[each].build == INCREMENTAL]
+    return [name for name in scenarios if SCENARIOS[name].build == INCREMENTAL]
 
 
 def _pattern(scenarios: Sequence[str]) -> Iterator[str]:
     rounds = _rounds(scenarios)
-    dear = [each for each in scenarios if each not in rounds]
+    dear = [name for name in scenarios if name not in rounds]
     if not dear:
         yield FULL
     while True:

@@ -1,7 +1,7 @@
-"""How many files a command compiled, told from what it left: the sources of which an object file was made anew.
+"""Counts the files that a command compiled: the sources whose object files are new or rewritten.
 
-A compiler that writes no object files (javac, tsc), keeps them elsewhere (Go) or cuts a source into several that do not
-have its name (cargo) cannot be counted so: of such a build nobody says anything.
+This does not work for a compiler that writes no object files (javac, tsc), keeps them elsewhere
+(Go) or makes several with other names from one source (cargo). Such a build gets no count.
 """
 
 from __future__ import annotations
@@ -14,57 +14,63 @@ from harness.inside.tree import Snapshot
 OBJECT = b".o"
 
 _SOURCES = frozenset(
-    b".c .cc .cp .cpp .cxx .c++ .C .CPP .i .ii .m .mm .M .s .S .sx .asm .cu .f .for .ftn .f77 .f90 .f95 .f03 .f08 .F .FOR "
-    b".F77 .F90 .F95 .F03 .F08 .adb .ads .d .hs .lhs .ml .rs .zig .swift .nim .pas .v .cob .mod".split()
+    b".c .cc .cp .cpp .cxx .c++ .C .CPP .i .ii .m .mm .M .s .S .sx .asm .cu .f .for .ftn .f77 "
+    b".f90 .f95 .f03 .f08 .F .FOR .F77 .F90 .F95 .F03 .F08 .adb .ads .d .hs .lhs .ml .rs .zig "
+    b".swift .nim .pas .v .cob .mod".split()
 )
-"""What the names of files end in that compilers make one object file of."""
+"""Suffixes of sources that compilers turn into one object file each."""
 
 _Sources = dict[bytes, list[bytes]]
 
 
 def count_recompiled(before: Snapshot, after: Snapshot) -> int | None:
-    """Sources whose object file the command wrote: a new one, or one with another stamp. None where there is no object file of
-    a source's name, or one was written that has no source.
+    """Count the sources whose object file is new or has another mtime.
+
+    None if no object file is named after a source, or one was written that has no source.
     """
     sources = _sources(after)
     objects = [path for path, entry in after.items() if path.endswith(OBJECT) and entry.kind == "f"]
     written = [
-        each
-        for each in objects
-        if each not in before or before[each].mtime_ns != after[each].mtime_ns
+        path
+        for path in objects
+        if path not in before or before[path].mtime_ns != after[path].mtime_ns
     ]
-    found = {_source(each, sources) for each in written}
-    if None in found:
+    compiled = {_source(path, sources) for path in written}
+    if None in compiled:
         return None
-    return len(found) if found or any(_source(each, sources) for each in objects) else None
+    return len(compiled) if compiled or any(_source(path, sources) for path in objects) else None
 
 
 def _sources(tree: Snapshot) -> _Sources:
-    """The folders that have a source of each name, which is known with its suffix and without."""
-    found: _Sources = {}
+    """Map each name, with and without its suffix, to the sources that have it."""
+    sources: _Sources = {}
     for path, entry in tree.items():
         stem, suffix = os.path.splitext(os.path.basename(path))
         if suffix in _SOURCES and entry.kind in "fl":
             for name in (stem, stem + suffix):
-                found.setdefault(name, []).append(path)
-    return found
+                sources.setdefault(name, []).append(path)
+    return sources
 
 
 def _source(path: bytes, sources: _Sources) -> bytes | None:
-    """What the object file is of: of several sources of one name the one in the folder most like its own, or, where none is,
-    just the one of this object.
+    """Return the source of an object file, or None.
+
+    Of several sources with its name it is the one in the most similar folder. If several folders
+    are equally similar, the path of the object stands for its source.
     """
     mine = _folders(path)
     for name in _names(os.path.basename(path).removesuffix(OBJECT)):
         if candidates := sources.get(name):
-            alike = {each: _common(mine, _folders(each)) for each in candidates}
-            best = [each for each in candidates if alike[each] == max(alike.values())]
+            alike = {candidate: _common(mine, _folders(candidate)) for candidate in candidates}
+            best = [
+                candidate for candidate in candidates if alike[candidate] == max(alike.values())
+            ]
             return best[0] if len(best) == 1 else path
     return None
 
 
 def _names(stem: bytes) -> Iterator[bytes]:
-    """What the source of an object file may be called: `prog-a.pic.o` of automake and others is of `a.c`."""
+    """Yield possible names of the source: automake and others make `prog-a.pic.o` from `a.c`."""
     while stem:
         rest = stem
         while rest:
@@ -74,8 +80,8 @@ def _names(stem: bytes) -> Iterator[bytes]:
 
 
 def _folders(path: bytes) -> list[bytes]:
-    """From the innermost on; libtool's own is none."""
-    return [each for each in reversed(path.split(b"/")[:-1]) if each != b".libs"]
+    """Return the folders, innermost first, without libtool's own."""
+    return [folder for folder in reversed(path.split(b"/")[:-1]) if folder != b".libs"]
 
 
 def _common(one: list[bytes], other: list[bytes]) -> int:

@@ -1,4 +1,4 @@
-"""An arm that is a child process: a runner of another environment, measured in the same blocks."""
+"""An arm in a child process: a runner of another environment, measured in the same blocks."""
 
 from __future__ import annotations
 
@@ -22,34 +22,39 @@ from harness.measure.trials import child
 from harness.runners.run import Observation, Outcome, Phase, Run
 
 _PATIENCE = 30.0
-"""Seconds that a child has to tidy up once its input has ended."""
+"""Seconds that a child has to clean up once its input has ended."""
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What the child is to open: a runner as the library's front door takes it."""
+    """What the child is to open, as `harness.open_runner` takes it."""
 
     runner: str
+    """The name of a runner, with its options."""
     engine: str
+    """The name of an engine."""
     image: str | None
+    """The image of run-containers; None: harness-gcc."""
     command: str
+    """The command line of a test event."""
     limits: Limits
+    """The limits of a test event."""
 
 
 class RemoteArm:
-    """Plays in a child of the Python of another environment; see harness.measure.trials.child for what they say.
+    """Plays in a child process with the Python of another environment (see `child`).
 
-    Where two versions are compared, both are children, so that what being one costs is the same for both. It is
-    next to nothing: the time of a test event is taken in the child, and files travel before it begins.
+    Two versions are both compared in children, so that both bear the cost of being one. That cost
+    is tiny: the child itself times a test event, and files travel before it begins.
     """
 
     def __init__(self, name: str, python: Path, opening: Opening) -> None:
-        """Raises UsageError where that Python has no harness, or its harness no such runner."""
+        """Raises UsageError if that Python has no harness, or its harness has no such runner."""
         self.name = name
         self._scratch = contextlib.ExitStack()
         self._folder = self._scratch.enter_context(scratch("remote"))
         self._files: VisibleFiles | None = None
-        # -I: neither this environment nor the current folder may put its own harness in front of that one.
+        # -I: no harness of this environment or of the current folder may come before that one.
         self._child = subprocess.Popen(
             [str(python), "-I", child.__file__],
             stdin=subprocess.PIPE,
@@ -91,7 +96,7 @@ class RemoteArm:
     def close(self) -> None:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # it has gone already
+        with contextlib.suppress(BrokenPipeError):  # it has already ended
             self._child.stdin.close()
         try:
             self._child.wait(_PATIENCE)
@@ -107,7 +112,7 @@ class RemoteArm:
         return _run(self._ask({"do": do, "max_seconds": max_seconds})["run"])
 
     def _send(self, files: VisibleFiles) -> None:
-        """Put the files where the child reads them: what is there already stays."""
+        """Write the files where the child reads them, except those that are already there."""
         folder = self._folder / "tree"
         last = self._files
         if last is None or set(last) != set(files):
@@ -121,7 +126,7 @@ class RemoteArm:
         self._files = files
 
     def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """The child's answer. Raises EngineError where it has none."""
+        """Return the child's answer. Raises EngineError if there is none, or it is an error."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         try:
@@ -139,10 +144,10 @@ class RemoteArm:
 
 
 def _run(answer: Mapping[str, Any]) -> Run:
-    """A run of whatever version: what it does not have is left out, and what is not known here too."""
+    """Make a run from an answer of any version; unknown and missing fields are left out."""
     known = _known(Run, answer)
     known["outcome"] = Outcome(answer["outcome"])
-    known["phases"] = tuple(Phase(**_known(Phase, each)) for each in answer["phases"])
+    known["phases"] = tuple(Phase(**_known(Phase, phase)) for phase in answer["phases"])
     if seen := answer.get("observed"):
         snapshots = {name: _snapshot(seen[name]) for name in ("before", "after")}
         grown = DiskUsage(**seen["grown"]) if seen.get("grown") else None
@@ -153,7 +158,7 @@ def _run(answer: Mapping[str, Any]) -> Run:
 
 
 def _snapshot(answer: Mapping[str, Mapping[str, Any]]) -> Snapshot:
-    return {os.fsencode(path): _entry(each) for path, each in answer.items()}
+    return {os.fsencode(path): _entry(entry) for path, entry in answer.items()}
 
 
 def _entry(answer: Mapping[str, Any]) -> Entry:
@@ -164,4 +169,4 @@ def _entry(answer: Mapping[str, Any]) -> Entry:
 
 
 def _known(kind: type[Any], answer: Mapping[str, Any]) -> dict[str, Any]:
-    return {each.name: answer[each.name] for each in fields(kind) if each.name in answer}
+    return {field.name: answer[field.name] for field in fields(kind) if field.name in answer}

@@ -1,4 +1,4 @@
-"""One sample of a comparison: a test event reduced to its figures and counters."""
+"""A sample: one test event reduced to its figures and counters."""
 
 from __future__ import annotations
 
@@ -12,53 +12,70 @@ from harness.runners.run import Outcome, Run
 
 @dataclass(frozen=True)
 class Sample:
-    """One row of a result; counters are None where the run gave nothing to count, or it makes no sense."""
+    """One row of a result; a counter is None if there was nothing to count."""
 
     runner: str
-    scenario: str  # one of SCENARIOS
-    block: int  # from 0, counted over all scenarios; no two blocks of a result have the same number
-    place: int  # in the block's shuffled order, from 0
+    """The name of the arm."""
+    scenario: str
+    """One of SCENARIOS."""
+    block: int
+    """The number of the block, from 0; no two blocks of a result have the same."""
+    place: int
+    """The place in the block's shuffled order, from 0."""
     outcome: str
+    """`completed`, `timed_out` or `faulty`."""
     status: int | None
-    seconds: float  # from the press of the button until the katas hold the result
-    recompiled: (
-        int | None
-    )  # sources whose object file was made, or made anew; None: it cannot be told from object files
-    mtimes_kept: (
-        int | None
-    )  # files in the sandbox with the stamp that they had at the end of the test event before
-    mtimes_changed: (
-        int | None
-    )  # files that were there then, were not edited, and are not or have another stamp
-    answer: str  # the last line that was printed
-    right: bool | None  # whether that was the right answer; None: nobody knows
+    """The exit status of the command."""
+    seconds: float
+    """Seconds from the press until the katas held the result."""
+    recompiled: int | None
+    """Sources whose object file is new or rewritten; None if object files do not tell."""
+    mtimes_kept: int | None
+    """Files with the mtime that they had at the end of the last test event."""
+    mtimes_changed: int | None
+    """Other files of the last test event that were not edited: missing, or with another mtime."""
+    answer: str
+    """The last line that the command printed."""
+    right: bool | None
+    """Whether that was the right answer; None if unknown."""
     bytes_in: int
+    """Bytes piped into the container."""
     bytes_out: int
-    phases: dict[str, float]  # seconds of each kind of phase; a kind may come twice in a test event
+    """Bytes piped out of the container."""
+    phases: dict[str, float]
+    """Seconds of each kind of phase, summed if a kind comes twice."""
     reason: str = ""
-    at: float | None = (
-        None  # seconds to the press of the button, from the start of the trials, or of the stint of a cluster
-    )
-    answered_seconds: float | None = None  # from the press of the button to the output in hand
-    processor_seconds: float | None = None  # of all processes of the command
-    harness_seconds: float | None = None  # processor time of the harness itself, all its threads
-    memory: int | None = (
-        None  # bytes that the run-container had at most; a piped sandbox lives in them too
-    )
-    machine: str = ""  # whose figures these are: a key of `machines` in the result's first line
-    avatars: int = 1  # that played at once
+    """Why the test event was faulty."""
+    at: float | None = None
+    """Seconds from the start of the trials, or of a cluster's stint, to the press."""
+    answered_seconds: float | None = None
+    """Seconds from the press until the output was in hand."""
+    processor_seconds: float | None = None
+    """Processor time of all processes of the command in seconds."""
+    harness_seconds: float | None = None
+    """Processor time of all threads of the harness itself in seconds."""
+    memory: int | None = None
+    """The peak memory of the run-container in bytes, which includes a piped sandbox."""
+    machine: str = ""
+    """The machine that played it: a key of `machines` in the result's first line."""
+    avatars: int = 1
+    """How many avatars played at once."""
     tree: str = ""
-    tree_bytes: int | None = None  # of all files in the sandbox after the command
+    """The name of the tree."""
+    tree_bytes: int | None = None
+    """Bytes of all files in the sandbox after the command."""
     tree_files: int | None = None
-    disk_visible: int | None = (
-        None  # bytes by which the test event made the katas grow: of visible files,
-    )
-    disk_extra: int | None = None  # of what runs have made,
-    disk_history: int | None = None  # and of the git history
+    """Files in the sandbox after the command."""
+    disk_visible: int | None = None
+    """Bytes of visible files that the test event added to the katas."""
+    disk_extra: int | None = None
+    """Bytes of files made by runs that it added."""
+    disk_history: int | None = None
+    """Bytes of git history that it added."""
 
     @property
     def build(self) -> str:
-        """FULL or INCREMENTAL: whether the scenario builds from nothing."""
+        """FULL if the scenario builds from nothing, else INCREMENTAL."""
         return SCENARIOS[self.scenario].build
 
 
@@ -67,20 +84,29 @@ class Circumstances:
     """What is known of a test event before it is played."""
 
     runner: str
+    """The name of the arm."""
     scenario: str
+    """One of SCENARIOS."""
     block: int
+    """The number of the block, from 0."""
     place: int
+    """The place in the block's shuffled order, from 0."""
     at: float
+    """Seconds from the start of the trials to the press."""
     tree: str
+    """The name of the tree."""
     edited: frozenset[bytes] = frozenset()
-    answer: str | None = None  # the right one, where it is known
+    """The files that the player edited."""
+    answer: str | None = None
+    """The right answer; None if unknown."""
     avatars: int = 1
+    """How many avatars play at once."""
     before: Snapshot = field(default_factory=dict)
     """The sandbox at the end of this arm's last test event; empty for a full build."""
 
 
 def reduce(run: Run, known: Circumstances, *, harness_seconds: float | None = None) -> Sample:
-    """The sample of a run."""
+    """Reduce a run to a sample."""
     phases: dict[str, float] = {}
     for phase in run.phases:
         phases[phase.kind] = phases.get(phase.kind, 0.0) + phase.nanoseconds / 1e9
@@ -131,14 +157,15 @@ def reduce(run: Run, known: Circumstances, *, harness_seconds: float | None = No
 
 
 def last_line(output: str) -> str:
-    """The last line that is not blank."""
+    """Return the last line that is not blank."""
     lines = output.strip().splitlines()
     return lines[-1].strip() if lines else ""
 
 
 def count_stamps(before: Snapshot, now: Snapshot, edited: frozenset[bytes]) -> tuple[int, int]:
-    """Of the files and symlinks that were there before and were not edited: how many kept their stamp, how
-    many did not.
+    """Count the files and symlinks of `before` that kept their mtime, and those that did not.
+
+    Edited files do not count.
     """
     files = [path for path, entry in before.items() if entry.kind in "fl" and path not in edited]
     kept = sum(1 for path in files if path in now and now[path].mtime_ns == before[path].mtime_ns)

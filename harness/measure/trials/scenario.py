@@ -1,4 +1,4 @@
-"""The scenarios that can be measured: what the player did before the button was pressed."""
+"""The scenarios that can be measured: what the player does before a press."""
 
 from __future__ import annotations
 
@@ -11,32 +11,36 @@ FULL, INCREMENTAL, NO_OP, HEADER, FIRST = "full", "incremental", "no-op", "heade
 
 @dataclass(frozen=True)
 class Scenario:
-    """One of them. A block plays one scenario, with every arm once."""
+    """One scenario. A block plays one, with every arm once."""
 
     name: str
-    build: str  # FULL: from nothing; INCREMENTAL: from where the arm's last test event left off
-    words: str  # in a table
+    """As options and results call it."""
+    build: str
+    """FULL: from nothing; INCREMENTAL: from where the arm's last test event left off."""
+    words: str
+    """As a table calls it."""
 
 
 SCENARIOS = {
-    each.name: each
-    for each in (
-        Scenario(FULL, FULL, "full build"),  # of a new avatar, by a runner that has been at work
-        Scenario(
-            FIRST, FULL, "first test event"
-        ),  # of new katas, by a runner that has just been opened
-        Scenario(INCREMENTAL, INCREMENTAL, "incremental build"),  # one source was edited
-        Scenario(
-            NO_OP, INCREMENTAL, "no-op build"
-        ),  # the button was pressed again, and nothing else
-        Scenario(HEADER, INCREMENTAL, "header's edit"),  # one with wide fan-out
+    known.name: known
+    for known in (
+        # A new avatar, with a runner that has played before.
+        Scenario(FULL, FULL, "full build"),
+        # New katas, with a runner that was just opened.
+        Scenario(FIRST, FULL, "first test event"),
+        # One source was edited.
+        Scenario(INCREMENTAL, INCREMENTAL, "incremental build"),
+        # The test button was pressed again, without an edit.
+        Scenario(NO_OP, INCREMENTAL, "no-op build"),
+        # A header with wide fan-out was edited.
+        Scenario(HEADER, INCREMENTAL, "header's edit"),
     )
 }
-"""By name, in the order of a table."""
+"""The scenarios by name, in the order of a table."""
 
 
 def scenario(name: str) -> Scenario:
-    """Raises UsageError for an unknown name."""
+    """Return the scenario of this name. Raises UsageError for an unknown one."""
     if name not in SCENARIOS:
         raise UsageError(f"there is no scenario {name}; there are: {', '.join(SCENARIOS)}")
     return SCENARIOS[name]
