@@ -68,7 +68,7 @@ def test_the_line_that_tells_is_in_the_message_and_all_that_was_printed_in_its_n
     assert "exit status 2: 1 of 2 tests are red;" in str(
         refused(run(stdout="hm\n1 of 2 tests are red\n\n"))
     )
-    assert "exit status 2; nothing" in str(refused(run()))
+    assert "exit status 2; fix the build" in str(refused(run()))
 
 
 def test_a_flood_of_output_is_shown_by_its_end() -> None:
