@@ -7,8 +7,8 @@ import sys
 PROGRAM = """
 import pickle, sys
 try:
+    sys.path[:] = pickle.load(sys.stdin.buffer)
 except EOFError:  # the process that started this one was interrupted: there is nothing to do
-except EOFError:  # whoever started it was interrupted, and has nothing for it to do
     sys.exit(1)
 from {module} import main
 main()
