@@ -261,7 +261,7 @@ def test_an_engine_that_builds_no_c_is_not_ready(
     diagnosis = doctor.examine()
     assert not diagnosis.ready
     assert diagnosis.verdict().startswith(
-        "Not ready: the local engine works, and builds no C until it finds "
+        "Not ready: the local engine works, but cannot build C without "
     )
     assert words in diagnosis.verdict()
     assert found(diagnosis, "Local")["engine"].state == "fair"
@@ -336,10 +336,10 @@ def test_plain_processes_are_only_fair() -> None:
     assert local.engine_finding(A_TRIP, isolates=True).state == "good"
     plain = local.engine_finding(A_TRIP, isolates=False)
     assert plain.state == "fair"
-    assert "does not isolate" in plain.follows
+    assert "do not isolate" in plain.follows
     open_ = local.engine_finding(A_TRIP, isolates=True, gaps=("memory is not bounded",))
     assert open_.state == "fair"
-    assert "does not claim" in open_.follows
+    assert "is not claimed" in open_.follows
     bare = local.engine_finding(replace(A_TRIP, lacks=("gcc",)), isolates=True)
     assert bare.state == "fair"
     assert "gcc" in bare.follows
@@ -351,7 +351,7 @@ def test_what_the_local_engine_leaves_open() -> None:
         told = finding("the reason")
         assert told.state == "missing"
         assert "the reason" in told.what
-        assert "isolated is not claimed" in told.follows
+        assert "`isolated` is not claimed" in told.follows
         assert told.advice
     assert local.calls_finding("").state == "good"
     if not cgroups.cgroup_problem():

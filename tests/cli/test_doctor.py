@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.engines.doctor import trip
+from harness.engines.doctor import round_trip
 from harness.engines.local.bubblewrap import bubblewrap_problem
 
 
@@ -43,12 +43,11 @@ def test_a_machine_whose_compiler_compiles_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Status 1 and the reason; a comparison of C is refused with it before anything is built, one of other things is not."""
-    monkeypatch.setattr(trip, "BUILD", trip.BUILD.replace("gcc -o", "gcc -nostdinc -o"))
+    monkeypatch.setattr(round_trip, "BUILD", round_trip.BUILD.replace("gcc -o", "gcc -nostdinc -o"))
     assert main(["doctor"]) == 1
     out = " ".join(capsys.readouterr().out.split())
     assert (
-        "Not ready: the local engine works, and builds no C until it finds what a C program is built"
-        in out
+        "Not ready: the local engine works, but cannot build C without a working C toolchain" in out
     )
     compare = [
         "compare",

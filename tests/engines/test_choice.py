@@ -128,7 +128,7 @@ def test_an_unknown_context_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unknown_context_in_the_configuration_is_told(settings: Path) -> None:
     (settings / "config.json").write_text(json.dumps({"currentContext": "gone"}))
-    assert str(refusal("docker")).startswith("there is no Docker context of the name that ")
+    assert str(refusal("docker")).startswith("there is no Docker context with the name in ")
 
 
 def test_certificates_that_are_not_there_are_told(
@@ -137,9 +137,7 @@ def test_certificates_that_are_not_there_are_told(
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
-    assert str(refusal("docker")).startswith(
-        "where the Docker engine is cannot be told; see DOCKER_HOST"
-    )
+    assert str(refusal("docker")).startswith("the Docker engine cannot be found; see DOCKER_HOST")
 
 
 def test_docker_without_its_images_is_not_taken(

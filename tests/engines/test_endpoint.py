@@ -215,7 +215,7 @@ def test_an_engine_that_dies_in_its_answer(
 
 def test_an_engine_that_gives_no_stream(engine: Engine, connection: Connection) -> None:
     engine.answers = [OK]
-    with pytest.raises(ConnectionError, match="answered 201 where a stream was asked for"):
+    with pytest.raises(ConnectionError, match="answered 201 instead of opening a stream"):
         connection.upgrade("/containers/abc/attach")
 
 

@@ -143,7 +143,7 @@ def test_what_is_only_being_made_is_no_volume(engine: LocalEngine) -> None:
 def test_a_folder_in_the_way_of_a_volume_is_left_alone(engine: LocalEngine) -> None:
     """It may be somebody's work."""
     (engine.home / "volumes" / "v" / "mine").mkdir(parents=True)
-    with pytest.raises(KatasError, match="is in the way of the volume v") as refused:
+    with pytest.raises(KatasError, match="the volume v cannot be made") as refused:
         engine.create_volume("v", temporary=True)
     one_line(refused.value)
     assert left(engine.home / "volumes") == ["v"]

@@ -425,7 +425,7 @@ def test_a_volume_is_a_folder(engine: LocalEngine) -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/tmp"])
 def test_a_volume_has_a_name_and_no_path(engine: LocalEngine, name: str) -> None:
     for attempt in (engine.remove_volume, lambda name: engine.create_volume(name, temporary=True)):
-        with pytest.raises(UsageError, match="is no name for a volume"):
+        with pytest.raises(UsageError, match="cannot name a volume"):
             attempt(name)
 
 

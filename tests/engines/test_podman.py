@@ -25,8 +25,7 @@ from support import PATIENCE, completed, one_line, play, script, snapshot
 
 import harness
 from harness.cli import main
-from harness.engines.docker import engine as docker_module
-from harness.engines.docker import images
+from harness.engines.docker import container, images
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.docker.podman import Podman, engine_identity, explained
 from harness.engines.doctor import docker as docker_doctor
@@ -155,7 +154,7 @@ def test_an_old_one_is_refused_by_name_and_at_once(
     """Before anything is asked of it: when it is connected, by the doctor, and on the command line."""
     host = answering(ServerVersion=version)
     with pytest.raises(
-        EngineError, match=rf"Podman {version} at .*; take Podman 4\.3 or later, or Docker"
+        EngineError, match=rf"Podman {version} at .*; use Podman 4\.3 or later, or Docker"
     ) as refused:
         DockerEngine(host)
     one_line(refused.value)
@@ -187,7 +186,7 @@ def test_later_ones_are_taken(version: str, answering: Callable[..., str]) -> No
             ["memory and processes"],
         ),
         ({"CgroupDriver": "cgroupfs"}, []),
-        ({"Name": "elsewhere"}, ["system calls"]),
+        ({"Name": "elsewhere"}, ["only Podman's own table"]),
     ],
 )
 def test_what_it_leaves_open_is_told_and_not_claimed(
@@ -338,18 +337,18 @@ def test_what_it_cannot_do_for_the_moment_it_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And nothing else is."""
-    monkeypatch.setattr(docker_module, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(container, "PAUSE_SECONDS", 0.0)
     said = "container create: keep-id requires additional UIDs or GIDs defined in /etc/subuid: %!w(<nil>)"
     making: Any = Making(said)
-    assert docker_module._make(making, {}) == "made"
+    assert container.create_container(making, {}) == "made"
     refusing: Any = Making("container create: no such image")
     with pytest.raises(docker.errors.APIError):
-        docker_module._make(refusing, {})
+        container.create_container(refusing, {})
     assert refusing.tries == 1
-    monkeypatch.setattr(docker_module, "TRIES", 2)
+    monkeypatch.setattr(container, "TRIES", 2)
     hopeless: Any = Making(said)
     with pytest.raises(docker.errors.APIError):
-        docker_module._make(hopeless, {})
+        container.create_container(hopeless, {})
     assert hopeless.tries == 2
 
 

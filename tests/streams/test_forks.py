@@ -42,7 +42,7 @@ def test_a_fork_is_told() -> None:
     def fork() -> None:
         assert not origin.is_here()
         with pytest.raises(
-            UsageError, match=r"was opened by process .*: open another one after the fork"
+            UsageError, match=r"was opened by process .*; open another one after the fork"
         ) as told:
             origin.require("runner")
         one_line(told.value)

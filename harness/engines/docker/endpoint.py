@@ -1,7 +1,7 @@
-"""Where an engine listens, and requests to it without the layers of docker-py.
+"""Where an engine listens, and fast requests to it.
 
-docker-py says whatever else is to be said to an engine. But each of its requests costs more than a millisecond of
-processor time, and every test event has to make three.
+All else goes through docker-py. But each of its requests costs more than a millisecond of processor
+time, and each test event makes three.
 """
 
 from __future__ import annotations
@@ -24,49 +24,53 @@ import docker.utils
 from harness.inside.errors import EngineError
 
 KNOCK_SECONDS = 10.0
-"""How long an engine may take to answer at all."""
+"""Seconds that an engine may take to answer at all."""
 
 REQUEST_SECONDS = 60.0
-"""How long it may take over one request."""
+"""Seconds that it may take for one request."""
 
 _UNIX = "http+unix://"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A host as DOCKER_HOST names it, and how to trust it."""
+    """A host, and how to trust it."""
 
     host: str
+    """The host, as in DOCKER_HOST."""
+
     tls: docker.tls.TLSConfig | None = None
+    """The certificates. None: no TLS, or the system's certificates."""
 
     @classmethod
     def find(cls) -> Endpoint:
-        """The one of DOCKER_HOST, else of the context that the docker program uses. Raises EngineError where
-        there is no such context.
+        """Return that of DOCKER_HOST, or else that of the docker program's current context.
+
+        Raises EngineError if there is no such context.
         """
         if host := os.environ.get("DOCKER_HOST"):
             return cls(host, docker.utils.kwargs_from_env().get("tls"))
         name = os.environ.get("DOCKER_CONTEXT")
         context = docker.context.ContextAPI.get_context(name)
         if context is None:
-            called = name or "of the name that ~/.docker/config.json has"
+            called = name or "with the name in ~/.docker/config.json"
             raise EngineError(
                 f"there is no Docker context {called}; `docker context ls` lists them"
             )
         return cls(context.Host or "unix:///var/run/docker.sock", context.TLSConfig)
 
     def dial(self, seconds: float) -> socket.socket:
-        """A fresh connection, on which nothing may take longer than `seconds`. Raises OSError, and
-        DockerException for a host that is none.
+        """Connect. Nothing on the connection may take longer than `seconds`.
+
+        Raises OSError, and DockerException for a malformed host.
         """
         url = str(docker.utils.parse_host(self.host, tls=bool(self.tls)))
         if url.startswith(_UNIX):
             connection = socket.socket(socket.AF_UNIX)
             try:
                 connection.settimeout(seconds)
-                connection.connect(
-                    "/" + url.removeprefix(_UNIX).lstrip("/")
-                )  # as docker-py reads it
+                # docker-py reads the path so, too.
+                connection.connect("/" + url.removeprefix(_UNIX).lstrip("/"))
             except BaseException:
                 connection.close()
                 raise
@@ -82,9 +86,9 @@ class Endpoint:
             raise
 
     def knock(self) -> None:
-        """Raise OSError unless an engine answers, or DockerException for a host that is none.
+        """Raise OSError unless an engine answers, and DockerException for a malformed host.
 
-        docker-py waits as long as a run may need, and leaks the socket of a connection that fails.
+        docker-py would wait as long as a run may take, and leak the socket of a failed connection.
         """
         with self.dial(KNOCK_SECONDS) as knocking:
             knocking.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
@@ -92,12 +96,13 @@ class Endpoint:
 
 
 class Connection(http.client.HTTPConnection):
-    """One connection to an engine, for one request after another, until it becomes a stream. Every request raises
-    APIError when it is refused, and OSError when there is no answer.
+    """A connection to an engine, for one request after another, until it becomes a stream.
+
+    Each request raises APIError if the engine refuses it, and OSError if there is no answer.
     """
 
     def __init__(self, endpoint: Endpoint, version: str) -> None:
-        """`version` is the API's. The connection is made by the first request."""
+        """`version` is that of the API. The first request connects."""
         super().__init__("docker", timeout=REQUEST_SECONDS)
         self._endpoint, self._version = endpoint, version
 
@@ -105,19 +110,19 @@ class Connection(http.client.HTTPConnection):
         self.sock = self._endpoint.dial(REQUEST_SECONDS)
 
     def post(self, path: str, body: object = None) -> Any:
-        """The answer to a request whose body, if any, is this as JSON; None where the answer is empty."""
+        """Send `body` as JSON, and return the answer; None if it is empty."""
         data = None if body is None else json.dumps(body).encode()
         _, answer = self._post(path, data, {"Content-Type": "application/json"})
         return json.loads(answer) if answer else None
 
     def upgrade(self, path: str) -> None:
-        """Make the connection a stream, by a request to attach."""
+        """Turn the connection into a stream, by a request to attach."""
         status, _ = self._post(path, None, {"Connection": "Upgrade", "Upgrade": "tcp"})
         if status != HTTPStatus.SWITCHING_PROTOCOLS:
-            raise ConnectionError(f"the engine answered {status} where a stream was asked for")
+            raise ConnectionError(f"the engine answered {status} instead of opening a stream")
 
     def detach(self) -> socket.socket:
-        """The connection itself, which is the caller's to close from then on."""
+        """Return the connection's socket. From now on the caller closes it."""
         stream, self.sock = self.sock, None
         return stream
 
@@ -134,7 +139,7 @@ class Connection(http.client.HTTPConnection):
 
 
 def _trust(tls: docker.tls.TLSConfig | None) -> ssl.SSLContext:
-    """As docker-py takes it: whoever does not ask to verify, does not."""
+    """Return the TLS context. Like docker-py, verify only if asked to."""
     context = ssl.create_default_context(cafile=tls.ca_cert if tls else None)
     if tls and not tls.verify:
         context.check_hostname = False
@@ -146,10 +151,10 @@ def _trust(tls: docker.tls.TLSConfig | None) -> ssl.SSLContext:
 
 def _refusal(status: int, answer: bytes) -> docker.errors.APIError:
     try:
-        said = str(json.loads(answer)["message"])
+        message = str(json.loads(answer)["message"])
     except (ValueError, KeyError, TypeError):
-        said = f"{status} {answer.decode(errors='replace').strip()}"
-    missing = status == HTTPStatus.NOT_FOUND and "no such image" in said.lower()
+        message = f"{status} {answer.decode(errors='replace').strip()}"
+    missing = status == HTTPStatus.NOT_FOUND and "no such image" in message.lower()
     return (docker.errors.ImageNotFound if missing else docker.errors.APIError)(
-        said, explanation=said
+        message, explanation=message
     )

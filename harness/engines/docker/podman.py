@@ -1,9 +1,14 @@
-"""Podman has a socket that speaks Docker's interface, and means other things by it: how to ask it for the same, and what for not.
+"""Podman, whose socket speaks Docker's API with other meanings: how to ask it for the same.
 
-It passes without a word over the options of a mounted volume, so that an empty one takes the place of an overlay or a sub-folder;
-over a name without a value, which elsewhere takes a variable of the image away; and, rootless, over the bounds of a process. It
-refuses a tmpfs that has an owner, and a filter of system calls that is no file of its own machine. A tmpfs begins as a copy of
-the image's folder, and two keys of a terminal end a stream that is none.
+Podman silently ignores:
+
+- the options of a mounted volume, so that an empty volume replaces an overlay or a sub-folder;
+- a variable without a value, which removes an image's variable in Docker;
+- if rootless, the limits of a process.
+
+It refuses a tmpfs that has an owner, and a filter of system calls that is not a file on its own
+machine. A tmpfs begins as a copy of the image's folder. A terminal's detach keys end a stream that
+is not a terminal.
 """
 
 from __future__ import annotations
@@ -25,37 +30,48 @@ from harness.engines.spec import Mount, Overlay, PartOfVolume
 from harness.inside.errors import EngineError
 
 _LEAST = (4, 3)
-"""The oldest version that was tried."""
+"""The oldest version that was tested."""
 
 GIVE_UP = ["setpriv", "--inh-caps=-chown", "--bounding-set=-chown", "--"]
-"""What a command is put behind that gave a folder its owner, and may not do so any more."""
+"""Words before a command that give up CHOWN, once a folder has its owner."""
 
 READ_ONLY = {"/var/tmp": "ro,size=4k,notmpcopyup"}
-"""Where a root that is read-only can be written to all the same, without a bound, unless it is said otherwise."""
+"""Folders that Podman leaves writable on a read-only root, without a limit, unless it gets this."""
 
 NO_INIT, NO_FILTER = "container-init binary not found", "opening seccomp profile failed"
-"""What it says where it lacks either."""
+"""What Podman says if it has no init, or cannot read the filter."""
 
-INSTEAD = "take katas-data-container or tmp instead, or Docker"
+INSTEAD = "take katas-data-container or tmp instead, or use Docker"
+"""The end of a refusal."""
 
 _ULIMIT = {"core": ("-c", 512), "fsize": ("-f", 512), "nofile": ("-n", 1)}
-"""The option of the shell's ulimit, as POSIX has it, and its unit in bytes or files."""
+"""For each limit, the option of the shell's ulimit, and its unit in bytes or files (POSIX)."""
 
 
 @dataclass(frozen=True)
 class Podman:
-    """What is known of one."""
+    """What is known of a Podman."""
 
     version: str
+    """Its version."""
+
     rootless: bool
-    groups: bool  # whether it makes control groups
-    here: bool  # whether it is on this machine, and reads its files
-    ours: bool  # whether it is this user's own, or root's
+    """Whether it runs without root."""
+
+    groups: bool
+    """Whether it can make control groups."""
+
+    here: bool
+    """Whether it is on this machine, and can read its files."""
+
+    ours: bool
+    """Whether it belongs to this user or root."""
 
     @classmethod
     def detect(cls, facts: Mapping[str, Any], host: str) -> Podman | None:
-        """By what the engine at this host answers when it is asked what it is; None for Docker. Raises EngineError for one that
-        is too old.
+        """Detect Podman by the API's info on the engine at this host. Returns None for Docker.
+
+        Raises EngineError if it is too old.
         """
         if not is_podman(facts):
             return None
@@ -63,8 +79,8 @@ class Podman:
         numbers = re.match(r"(\d+)\.(\d+)", version)
         if not numbers or tuple(map(int, numbers.groups())) < _LEAST:
             raise EngineError(
-                f"Podman {version} at {host} is older than any that was tried, and may mount or isolate otherwise than it is "
-                f"asked to; take Podman {'.'.join(map(str, _LEAST))} or later, or Docker"
+                f"Podman {version} at {host} is too old: it was never tested, and may mount or "
+                f"isolate wrongly; use Podman {'.'.join(map(str, _LEAST))} or later, or Docker"
             )
         groups = not rootless or (
             facts.get("CgroupVersion") == "2" and facts.get("CgroupDriver") == "systemd"
@@ -76,52 +92,60 @@ class Podman:
         return f"podman {self.version}" + (", rootless" if self.rootless else "")
 
     def gaps(self) -> Iterator[str]:
-        """What it leaves open that Docker does not."""
+        """Say what it cannot bound or filter, unlike Docker."""
         if not self.here:
             yield (
-                "system calls are filtered by Podman's own table alone (it reads another one only from a file of its own machine)"
+                "only Podman's own table filters system calls (it reads another one only from a "
+                "file on its own machine)"
             )
         if not self.groups:
             yield (
-                "memory and processes of a run are not bounded together (a rootless Podman does so with control groups of "
-                "version 2 and systemd alone)"
+                "memory and processes of a run are not bounded together (a rootless Podman needs "
+                "control groups of version 2 and systemd)"
             )
 
     def refusal(self, mount: type[Mount]) -> str:
-        """Why it cannot mount so, and what to take; empty when it can."""
+        """Say why it cannot make such a mount, and what to do. Empty: it can."""
         if issubclass(mount, Overlay):
-            return f"Podman {self.version} ignores a volume's options, and would mount an empty one for an overlay; {INSTEAD}"
+            return (
+                f"Podman {self.version} ignores a volume's options, and would mount an empty "
+                f"volume for an overlay; {INSTEAD}"
+            )
         if issubclass(mount, PartOfVolume):
-            return f"Podman {self.version} ignores volume-subpath, and would mount everybody's files; {INSTEAD}"
+            return (
+                f"Podman {self.version} ignores volume-subpath, and would mount the files of all "
+                f"avatars; {INSTEAD}"
+            )
         if issubclass(mount, Path) and self.rootless and not self.ours:
-            return f"a rootless Podman {self.version} cannot mount the folders of another user; {INSTEAD}"
+            return (
+                f"a rootless Podman {self.version} cannot mount another user's folders; {INSTEAD}"
+            )
         return ""
 
     def translate(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The request for a container, by which Podman makes the one that this means to Docker."""
+        """Return the request that has the effect on Podman that `config` has on Docker."""
         asked = config["HostConfig"]
         bounds = asked.get("Ulimits") or []
         host = {**asked, "Tmpfs": {}, "Ulimits": [*bounds, *self._unasked(bounds)]}
-        words = [_bound(each) for each in bounds if self.rootless]
+        words = [_bound(bound) for bound in bounds if self.rootless]
         become: list[str] = []
         for folder, options in (asked.get("Tmpfs") or {}).items():
-            named = dict(each.partition("=")[::2] for each in options.split(",") if each)
-            if owner := ":".join(named.pop(each) for each in ("uid", "gid") if each in named):
+            named = dict(option.partition("=")[::2] for option in options.split(",") if option)
+            if owner := ":".join(named.pop(key) for key in ("uid", "gid") if key in named):
                 words.append(f"chown {owner} {shlex.quote(folder)}")
                 host["CapAdd"], become = [*asked["CapAdd"], "CHOWN"], GIVE_UP
             kept = [f"{name}={value}" if value else name for name, value in named.items()]
             host["Tmpfs"][folder] = ",".join([*kept, "notmpcopyup"])
         if asked.get("ReadonlyRootfs"):
             host["Tmpfs"] = {**READ_ONLY, **host["Tmpfs"]}
-        if self.rootless and any(each["Type"] == "bind" for each in asked.get("Mounts") or ()):
-            host["UsernsMode"] = (
-                "keep-id"  # else none but root has the uid in it that the folder's owner has
-            )
+        if self.rootless and any(mount["Type"] == "bind" for mount in asked.get("Mounts") or ()):
+            # Otherwise only root has the uid of the folder's owner in the container.
+            host["UsernsMode"] = "keep-id"
         entrypoint = list(config["Entrypoint"])
         if words:
             words.append(shlex.join(["exec", *become]) + ' "$@"')
             entrypoint = ["/bin/sh", "-c", " && ".join(words), "begin", *entrypoint]
-        variables = [each for each in config.get("Env") or () if "=" in each]
+        variables = [variable for variable in config.get("Env") or () if "=" in variable]
         return {
             **config,
             "Entrypoint": entrypoint,
@@ -131,47 +155,51 @@ class Podman:
         }
 
     def _unasked(self, bounds: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Bounds that Podman 4 raises unless it is told others: to more than a root without all capabilities may."""
+        """Return the limits that Podman 4 would otherwise raise beyond what it is allowed to."""
         if self.rootless:
             return []
-        asked = {each["Name"] for each in bounds}
-        found = {name: most() for name, most in _MOST.items() if name not in asked}
-        return [{"Name": name, "Soft": most, "Hard": most} for name, most in found.items()]
+        asked = {bound["Name"] for bound in bounds}
+        unasked = {name: most() for name, most in _MOST.items() if name not in asked}
+        return [{"Name": name, "Soft": most, "Hard": most} for name, most in unasked.items()]
 
 
 def is_podman(facts: Mapping[str, Any]) -> bool:
-    """By what an engine answers when it is asked what it is: no other is made of Buildah."""
+    """Recognise Podman by the API's info: no other engine has Buildah."""
     return "BuildahVersion" in facts
 
 
 def engine_identity(facts: Mapping[str, Any]) -> str:
-    """Which engine it is. Podman gives itself another id with each answer."""
+    """Return what identifies the engine. Podman has another id in each answer."""
     return f"{facts['Name']}:{facts['DockerRootDir']}" if is_podman(facts) else str(facts["ID"])
 
 
 def is_momentary(said: str) -> bool:
-    """Whether an engine that said so may do it all the same when it is asked again: a rootless Podman that looks up the uids of
-    its user for several containers at once finds none now and then.
+    """Return whether to ask the engine again after this error.
+
+    A rootless Podman that looks up its user's uids for several containers at once sometimes finds
+    none.
     """
     return "keep-id requires additional UIDs or GIDs" in said
 
 
 def is_going(said: str) -> bool:
-    """Whether Podman refuses to remove a container because that is ending by itself at this moment."""
+    """Return whether Podman refuses to remove a container because it is just ending."""
     return "container state improper" in said
 
 
 def explained(said: str) -> str:
-    """What an engine said, and what to do about it where only Podman says so."""
+    """Return what an engine said, with what to do for errors of Podman."""
     if NO_INIT in said:
-        return f"Podman has no init for a container, install catatonit where it runs ({said})"
+        return f"Podman has no init for containers; install catatonit on its machine ({said})"
     if NO_FILTER in said:
-        return f"Podman cannot read a file of the harness's, set TMPDIR to a folder that it sees ({said})"
+        return (
+            f"Podman cannot read the harness's filter; set TMPDIR to a folder that it sees ({said})"
+        )
     return said
 
 
 def _is_ours(host: str) -> bool:
-    """By who has the socket."""
+    """Judge by the owner of the socket."""
     try:
         return os.stat(host.removeprefix("unix://")).st_uid in {0, os.geteuid()}
     except OSError:
@@ -179,7 +207,7 @@ def _is_ours(host: str) -> bool:
 
 
 def _bound(limit: Mapping[str, Any]) -> str:
-    """Shell words for one of the bounds of a process."""
+    """Return shell words that set a limit of a process."""
     option, unit = _ULIMIT[limit["Name"]]
     return f"ulimit {option} {int(limit['Hard']) // unit}"
 
@@ -193,7 +221,7 @@ def _most_files() -> int:
 
 
 def _most(bound: int, most: int) -> int:
-    """What this process may have, which a service on the same machine may, too."""
+    """Return this process's hard limit, which a service on the same machine has too."""
     _, hard = resource.getrlimit(bound)
     return most if hard == resource.RLIM_INFINITY else min(hard, most)
 
@@ -202,12 +230,13 @@ _MOST = {"nproc": _most_processes, "nofile": _most_files}
 
 
 class Filter:
-    """The table of system calls in a file, which Podman reads whenever it makes a container. It needs a name: what a process
-    holds without one, a rootless Podman may not look at.
+    """The table of system calls in a file, which Podman reads each time it makes a container.
+
+    The file needs a name: a rootless Podman may not look at another process's nameless files.
     """
 
     def __init__(self) -> None:
-        """Raises EngineError."""
+        """Write the file. Raises EngineError."""
         self._folder = temporary_folder("calls")
         self.path = self._folder / "calls.json"
         try:
@@ -220,5 +249,6 @@ class Filter:
             ) from error
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # `harness clean` finds it
+        """Remove the file."""
+        with contextlib.suppress(OSError):  # `harness clean` will find it
             remove_folder(self._folder)

@@ -1,8 +1,8 @@
-"""What this machine has, what follows from it, and what to install for more.
+"""Find out what this machine has, what that means, and what to install for more.
 
-A value in the end, made by probes that change nothing, leave nothing behind and fail softly: what cannot be
-examined is a finding too. Wherever a property can be tried it is tried (a tree goes through the tar-pipe, a
-program is compiled, files are stamped), since a version only promises.
+The probes change nothing and leave nothing behind. What cannot be examined is a finding too. They
+try whatever can be tried (they pipe a tree, compile a program and stamp files), because a version
+number only promises.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ __all__ = [
 ]
 
 MEASURED = 5
-"""Containers that are started to measure: the median of so many stands a noisy machine."""
+"""Containers that are started to measure; the median is stable on a noisy machine."""
 
 
 def check_builds(engine: Engine, image: str | None) -> None:
-    """Raise EngineError, with what to do, for an engine whose sandboxes build no C: the doctor's own question, of one engine."""
+    """Raise EngineError, with what to do, if the engine's sandboxes cannot build C."""
     spec = SandboxSpec(image=image, limits=Limits(event_seconds=TRIP_SECONDS))
     with closing(engine.open(spec)) as sandbox:
         lacks = lacking(sandbox)
@@ -51,7 +51,11 @@ def check_builds(engine: Engine, image: str | None) -> None:
 def examine(
     *, measure: bool = False, report: Callable[[str], None] = lambda line: None
 ) -> Diagnosis:
-    """Look at this machine: a few seconds. With `measure` the storage driver's cost is a median, not one try."""
+    """Examine this machine, which takes a few seconds.
+
+    `measure`: measure the storage driver by a median, not by one try. `report` gets a line of
+    progress at a time.
+    """
     count = MEASURED if measure else 1
     report("the compiler on the host")
     host_seconds = read_compiler(count)

@@ -1,4 +1,4 @@
-"""The Docker engine: whether one answers, its images, what they keep, and what its storage driver costs."""
+"""Examine the Docker engine: whether one answers, its images, and what its storage driver costs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from harness.engines.spec import Overlay, PartOfVolume
 from harness.inside.errors import ImageError
 
 _SUBPATH_API = "1.45"
-"""The first API that knows volume-subpath: Docker 26."""
+"""The first API that knows volume-subpath, of Docker 26."""
 
 _GOOD_DRIVERS = ("overlay2", "overlayfs", "overlay")
 _RECIPES = (ImageRecipe(RUN_IMAGE, "gcc"), ImageRecipe(KEEPER_IMAGE, "keeper"))
@@ -38,14 +38,15 @@ _RECIPES = (ImageRecipe(RUN_IMAGE, "gcc"), ImageRecipe(KEEPER_IMAGE, "keeper"))
 def examine(
     count: int, host_seconds: float | None, report: Callable[[str], None]
 ) -> tuple[tuple[Finding, ...], Fitness]:
-    """The findings, and what the engine is good for."""
+    """Return the findings, and what the engine can be used for."""
     try:
         engine = DockerEngine()
     except Exception as error:
         return (unreachable(explain(error)),), Fitness(explain(error))
     with closing(engine):
         images = softly(
-            "images", lambda: images_finding({each.image: _age(engine, each) for each in _RECIPES})
+            "images",
+            lambda: images_finding({recipe.image: _age(engine, recipe) for recipe in _RECIPES}),
         )
         trip, problem = _try(engine, count, report)
         driver = engine.describe()["storage driver"]
@@ -62,18 +63,19 @@ def examine(
             ),
             softly("overlays", lambda: overlay_finding(engine.refusal(Overlay))),
         )
-        problem = problem or engine.refusal(
-            Path
-        )  # which one of the runners that are compared cannot do without
+        # One of the compared runners needs to mount a folder.
+        problem = problem or engine.refusal(Path)
     return findings, Fitness(problem, trip.lacks if trip else (), answers=True)
 
 
 def unreachable(reason: str) -> Finding:
-    """No engine answers."""
+    """Say that no engine answers, and what to do."""
     if "Permission denied" in reason:
-        advice = "sudo usermod -aG docker $USER, then log in again (whoever may use Docker is as good as root)"
+        advice = (
+            "sudo usermod -aG docker $USER, then log in again (access to Docker is as good as root)"
+        )
     elif name := next(
-        (each for each in ("DOCKER_HOST", "DOCKER_CONTEXT") if os.environ.get(each)), None
+        (name for name in ("DOCKER_HOST", "DOCKER_CONTEXT") if os.environ.get(name)), None
     ):
         advice = (
             f"{name} is {os.environ[name]}: start that engine, or unset it to try the machine's own"
@@ -85,11 +87,13 @@ def unreachable(reason: str) -> Finding:
             install_command("docker.io" if shutil.which("apt-get") else "docker")
             + ", then start it"
         )
-    return Finding("engine", "missing", reason, "Without it only the local engine is left.", advice)
+    return Finding(
+        "engine", "missing", reason, "Without it, only the local engine is left.", advice
+    )
 
 
 def images_finding(ages: dict[str, str]) -> Finding:
-    """The harness's own images, each with its age: current, outdated or missing."""
+    """Judge the harness's own images; each is current, outdated or missing."""
     behind = [f"{name} is {age}" for name, age in ages.items() if age != "current"]
     if not behind:
         return Finding("images", "good", f"{' and '.join(ages)} are here and up to date")
@@ -98,41 +102,41 @@ def images_finding(ages: dict[str, str]) -> Finding:
         "images",
         state,
         ", ".join(behind),
-        "They are made when they are first needed, which takes about a minute.",
+        "They are built when they are first needed, which takes about a minute.",
         "harness image build",
     )
 
 
 def tar_finding(trip: RoundTrip) -> Finding:
-    """The tar in the image, by what a tree lost on its way in and out."""
+    """Judge the tar in the image by what it changed in a tree."""
     if trip.problem:
         return Finding(
             "tar in image",
             "missing",
             trip.problem,
-            "Builds would go stale: an edit within the same second is missed.",
+            "Builds would go stale: they would miss an edit within the same second.",
             "harness image build",
         )
     return Finding(
         "tar in image",
         "good",
-        f"{trip.tar} keeps nanoseconds: a file, a folder and a symlink went in and came back exact",
+        f"{trip.tar} keeps nanoseconds: a file, a folder and a symlink came back exact",
     )
 
 
 def driver_finding(driver: str, trip: RoundTrip | None, host_seconds: float | None) -> Finding:
-    """What the storage driver costs: measured where a container could be started, and what is known of it."""
+    """Say what the storage driver costs: as measured, if a container started, and as known."""
     what = f"{driver}: {_cost(trip, host_seconds)}" if trip else driver
     if driver in _GOOD_DRIVERS:
         return Finding(
             "storage driver",
             "good",
             what,
-            "The usual driver; the figures in the README are of one like it.",
+            "The usual driver; the figures in the README were measured on one like it.",
         )
     known = (
-        "Builds take 2 to 5 times as long as on overlay2, and their times scatter by half: compare runners "
-        "with each other, not with figures from elsewhere."
+        "Builds take 2 to 5 times as long as on overlay2, and their times scatter by half: compare "
+        "runners with each other, not with figures from elsewhere."
         if driver == "fuse-overlayfs"
         else "Not overlay2: builds are probably slower, and times from elsewhere do not apply."
     )
@@ -141,13 +145,14 @@ def driver_finding(driver: str, trip: RoundTrip | None, host_seconds: float | No
         "fair",
         what,
         known,
-        'an engine on overlay2: "storage-driver": "overlay2" in /etc/docker/daemon.json, or driver = "overlay" in '
-        "Podman's storage.conf, where the kernel allows it (not inside a container's own overlay)",
+        'use overlay2: "storage-driver": "overlay2" in /etc/docker/daemon.json, or '
+        'driver = "overlay" in Podman\'s storage.conf, if the kernel allows it (not inside a '
+        "container's own overlay)",
     )
 
 
 def overlay_finding(refusal: str) -> Finding:
-    """Whether folders of a volume can be mounted over each other."""
+    """Say whether folders of a volume can be mounted as an overlay."""
     if refusal:
         return Finding(
             "overlays", "fair", f"not possible: {refusal}", "katas-overlay is refused here."
@@ -156,13 +161,13 @@ def overlay_finding(refusal: str) -> Finding:
 
 
 def subpath_finding(api: str, refusal: str = "") -> Finding:
-    """Whether a sub-folder of a volume can be mounted."""
+    """Say whether a sub-folder of a volume can be mounted."""
     if refusal and docker.utils.version_gte(api, _SUBPATH_API):
         return Finding(
             "volume-subpath",
             "fair",
             f"not possible: {refusal}",
-            "The harness does without; katas-subpath is refused here.",
+            "The harness works without it; katas-subpath is refused here.",
         )
     if docker.utils.version_gte(api, _SUBPATH_API):
         return Finding(
@@ -174,15 +179,18 @@ def subpath_finding(api: str, refusal: str = "") -> Finding:
         "volume-subpath",
         "fair",
         f"not possible: API {api}, needs {_SUBPATH_API} (Docker 26)",
-        "The harness does without. A runner of yours must ask first: this engine ignores the option without "
-        "a word and mounts the whole volume.",
+        "The harness works without it. A runner of yours must ask first: this engine silently "
+        "ignores the option, and mounts the whole volume.",
     )
 
 
 def _try(
     engine: DockerEngine, count: int, report: Callable[[str], None]
 ) -> tuple[RoundTrip | None, str]:
-    """A trip through containers of the harness's own image if it is there, and why the engine does not work."""
+    """Make a round trip through the harness's own image, if it is there.
+
+    Returns the round trip, and why the engine does not work. Empty: it works.
+    """
     try:
         if find_image(engine.api, RUN_IMAGE) is None:
             return None, ""
@@ -199,25 +207,26 @@ def _engine(engine: DockerEngine, problem: str) -> Finding:
         return Finding(
             "engine",
             "missing",
-            f"{what}: it answers, and a container of {RUN_IMAGE} does not work: {problem}",
+            f"{what}: it answers, but a container of {RUN_IMAGE} does not work: {problem}",
             "Runs on it would be faulty.",
-            "harness image build, or look into the engine's own log: journalctl -u docker, or podman",
+            "harness image build, or see the engine's log: journalctl -u docker, or podman",
         )
     if not engine.host.startswith("unix://"):
         return Finding(
             "engine",
             "fair",
             what,
-            "It may be on another machine: folders of this one cannot be mounted there, so use katas-data-container or tmp.",
+            "It may be on another machine, which cannot mount folders of this one: use "
+            "katas-data-container or tmp.",
         )
     return Finding(
-        "engine", "good", what, "`harness compare` and `harness run` take it unless told otherwise."
+        "engine", "good", what, "`harness compare` and `harness run` take it by default."
     )
 
 
 def _age(engine: DockerEngine, recipe: ImageRecipe) -> str:
-    found = find_image(engine.api, recipe.image)
-    if found is None:
+    image = find_image(engine.api, recipe.image)
+    if image is None:
         return "missing"
     try:
         digest = recipe.digest()
@@ -225,7 +234,7 @@ def _age(engine: DockerEngine, recipe: ImageRecipe) -> str:
         return "current"  # nothing to compare with
     return (
         "current"
-        if (found["Config"].get("Labels") or {}).get(RECIPE_LABEL) == digest
+        if (image["Config"].get("Labels") or {}).get(RECIPE_LABEL) == digest
         else "outdated"
     )
 
@@ -235,7 +244,7 @@ def _maker() -> Finding:
         return Finding(
             "image maker",
             "good",
-            "mmdebstrap: images are made from Debian packages, without a registry",
+            "mmdebstrap: builds images from Debian packages, without a registry",
         )
     if shutil.which("apt-get") and os.geteuid() == 0:
         return Finding(
@@ -245,13 +254,13 @@ def _maker() -> Finding:
         "image maker",
         "fair",
         "no mmdebstrap: images are built from fixtures/images/Dockerfile",
-        "That needs a registry which the engine can pull from (not tried here).",
+        "That needs a registry that the engine can pull from (not tried here).",
         install_command("mmdebstrap") if shutil.which("apt-get") else "",
     )
 
 
 def bounds_finding(engine: DockerEngine) -> Finding:
-    """Whether a run can disturb the machine."""
+    """Say whether a run can disturb the machine."""
     info = engine.api.info()
     wanted = {"MemoryLimit": "memory", "SwapLimit": "swap", "PidsLimit": "processes"}
     lacking = [word for key, word in wanted.items() if info.get(key) is False]
@@ -261,7 +270,7 @@ def bounds_finding(engine: DockerEngine) -> Finding:
             "bounds",
             "fair",
             f"{groups}: {'; '.join(engine.gaps)}",
-            "Runs are kept apart, but `isolated` is not claimed: a run can disturb the machine.",
+            "Runs are separated, but `isolated` is not claimed: a run can disturb the machine.",
         )
     if lacking:
         return Finding(
@@ -280,5 +289,6 @@ def _cost(trip: RoundTrip, host_seconds: float | None) -> str:
     if trip.read_seconds is not None:
         text += f", the compiler starts in {trip.read_seconds * 1000:.0f} ms in it"
         if host_seconds:
-            text += f" and {host_seconds * 1000:.0f} ms here, {trip.read_seconds / host_seconds:.2g} times"
+            ratio = trip.read_seconds / host_seconds
+            text += f" and {host_seconds * 1000:.0f} ms here, {ratio:.2g} times"
     return f"{text} ({tries})"

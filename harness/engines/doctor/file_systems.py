@@ -1,4 +1,4 @@
-"""The file systems that katas live on: their clock, what stamps they keep, and whether folders can be exchanged."""
+"""Examine the file systems of katas: clock, stamps, exchange of folders, and free space."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from harness.engines.folders import state_home
 from harness.inside.disk import exchange
 
 LITTLE = 2 * 10**9
-"""Bytes of free space below which katas, sandboxes and an image that is being made get into each other's way."""
+"""Bytes of free space that are too few for katas, sandboxes and an image that is being built."""
 
 EARLY_NS, LATE_NS = -62_000_000_000 * 10**9, 253_000_000_000 * 10**9
-"""The years 5 and 9987: beyond what any file system with limits keeps."""
+"""Stamps in the years 5 and 9987, outside the range of any file system with limits."""
 
 COARSE_NS = 20 * 10**6
-"""A kernel's clock ticks every 1 to 10 ms; a file system whose format keeps less than that is coarse."""
+"""A kernel's clock ticks every 1 to 10 ms; a file system whose format is coarser than this is
+coarse.
+"""
 
 _SAMPLE_SECONDS, _PATIENCE_SECONDS = 0.1, 2.5
 _STEPS = 5
@@ -34,28 +36,40 @@ _STEPS = 5
 
 @dataclass(frozen=True)
 class FileClock:
-    """How finely files are stamped as they are written."""
+    """How finely files are stamped when they are written."""
 
-    smallest_ns: (
-        int | None
-    )  # step between distinct stamps; None when none was seen in _PATIENCE_SECONDS
-    typical_ns: int | None  # the step seen most often
-    format_ns: int  # what every stamp is a multiple of: 2 s on FAT, next to nothing where nanoseconds are kept
-    shared: int  # pairs of files, written one right after the other, with one stamp
+    smallest_ns: int | None
+    """The smallest step between stamps, in ns. None: no step within _PATIENCE_SECONDS."""
+
+    typical_ns: int | None
+    """The most frequent step, in ns. None: as above."""
+
+    format_ns: int
+    """The greatest common divisor of all stamps, in ns: 2 s on FAT, almost 0 with nanoseconds."""
+
+    shared: int
+    """Pairs of files, one written right after the other, that have the same stamp."""
+
     pairs: int
+    """All such pairs."""
 
 
 @dataclass(frozen=True)
 class Stamps:
     """What stamps can be set."""
 
-    exact: bool  # to the nanosecond
-    first_ns: int  # what EARLY_NS was read back as, and LATE_NS
+    exact: bool
+    """Whether stamps are kept to the nanosecond."""
+
+    first_ns: int
+    """What EARLY_NS was read back as: ns since 1970."""
+
     last_ns: int
+    """What LATE_NS was read back as: ns since 1970."""
 
 
 def examine() -> tuple[FindingGroup, ...]:
-    """A group for each file system: where temporary katas are, and where those that are kept."""
+    """Return findings for each file system that holds temporary or kept katas."""
     try:
         homes = [
             (Path(tempfile.gettempdir()), "temporary katas"),
@@ -109,7 +123,7 @@ def measure_stamps(folder: Path) -> Stamps:
 
 
 def exchange_problem(folder: Path) -> str:
-    """Why two folders cannot be exchanged there; empty when they can."""
+    """Say why two folders cannot be exchanged there. Empty: they can."""
     for name in ("one", "other"):
         (folder / name).mkdir()
         (folder / name / name).touch()
@@ -121,17 +135,17 @@ def exchange_problem(folder: Path) -> str:
 
 
 def clock_finding(clock: FileClock) -> Finding:
-    """What make can tell apart."""
+    """Say how close in time two stamps can be for make to tell them apart."""
     if clock.smallest_ns is None or clock.typical_ns is None:
         what = f"no two stamps differed in {_PATIENCE_SECONDS:g} s"
         return Finding(
-            "clock", "missing", what, "Edits cannot be told apart there: keep katas elsewhere."
+            "clock", "missing", what, "make cannot see edits there: keep katas elsewhere."
         )
     what = (
-        f"ticks every {_ms(clock.typical_ns)} (smallest step seen {_ms(clock.smallest_ns)}); of two files "
-        f"written at once {clock.shared} of {clock.pairs} pairs share a stamp"
+        f"ticks every {_ms(clock.typical_ns)} (smallest step seen {_ms(clock.smallest_ns)}); "
+        f"{clock.shared} of {clock.pairs} pairs of files written at once share a stamp"
     )
-    # Not by the steps that were seen: on a busy machine this process may be kept from writing for many ticks.
+    # Not judged by the steps: on a busy machine this process may not write for many ticks.
     if clock.format_ns > COARSE_NS:
         return Finding(
             "clock", "fair", what, "Coarse: a plain make misses edits for as long as that."
@@ -142,43 +156,42 @@ def clock_finding(clock: FileClock) -> Finding:
         "clock",
         "good",
         what,
-        "As usual: make cannot see an edit within a tick of the build. The harness stamps edits later than "
-        "all that is in the sandbox; a script of yours has to see to that itself.",
+        "As usual: make cannot see an edit within a tick of the build. The harness stamps edits "
+        "later than all that is in the sandbox; your own scripts must do so too.",
     )
 
 
 def stamps_finding(stamps: Stamps) -> Finding:
-    """What trees can be kept exactly."""
+    """Say which trees can be kept exactly."""
     if not stamps.exact:
         return Finding(
             "stamps",
             "missing",
             "nanoseconds are not kept",
-            "Trees do not come back as they went, and builds go stale: keep katas on another file system.",
+            "Trees come back changed, and builds go stale: keep katas on another file system.",
             "set TMPDIR and HARNESS_HOME to folders on ext4, xfs, btrfs or tmpfs",
         )
     if (stamps.first_ns, stamps.last_ns) == (EARLY_NS, LATE_NS):
         return Finding("stamps", "good", "kept to the nanosecond, of any date")
     if not stamps.first_ns < time.time_ns() < stamps.last_ns:
-        return Finding(
-            "stamps", "fair", "kept to the nanosecond; dates far from today turn into others"
-        )
+        return Finding("stamps", "fair", "kept to the nanosecond; dates far from today are changed")
     return Finding(
         "stamps",
         "good",
         f"kept to the nanosecond, from {_date(stamps.first_ns)} to {_date(stamps.last_ns)}",
-        "Dates outside are moved to the nearer end without an error: such a tree is not exact.",
+        "Dates outside are moved to the nearer end without an error, so such trees are not exact.",
     )
 
 
 def exchange_finding(problem: str) -> Finding:
-    """Whether a tree can be replaced in one step."""
+    """Say whether a tree can be replaced in one step."""
     if problem:
         return Finding(
             "exchange",
             "missing",
             f"two folders cannot be swapped in one step: {problem}",
-            "A tree that comes back cannot replace the old one atomically: keep katas on another file system.",
+            "A tree that comes back cannot replace the old one atomically: keep katas on another "
+            "file system.",
             "set TMPDIR and HARNESS_HOME to folders on ext4, xfs, btrfs or tmpfs",
         )
     return Finding(
@@ -189,14 +202,14 @@ def exchange_finding(problem: str) -> Finding:
 
 
 def space_finding(free: int) -> Finding:
-    """Whether there is room."""
+    """Say whether there is enough free space."""
     what = f"{free / 1e9:.1f} GB"
     if free < LITTLE:
         return Finding(
             "free space",
             "fair",
             what,
-            "Little: an image needs 0.5 GB while it is made, a run up to 1 GB.",
+            "Little: building an image needs 0.5 GB, a run up to 1 GB.",
         )
     return Finding("free space", "good", what)
 
@@ -233,14 +246,15 @@ def _closed(error: OSError) -> Finding:
 
 
 def _tick(steps: list[int]) -> int | None:
-    # Not the median: on a kernel from 6.13 on, whoever looks at files and writes them makes stamps in between.
-    found = statistics.mode(round(each, -5) for each in steps) if steps else None
-    return found or (int(statistics.median(steps)) if steps else None)
+    # Not the median: since Linux 6.13, a process that looks at files and writes them causes stamps
+    # in between.
+    mode = statistics.mode(round(step, -5) for step in steps) if steps else None
+    return mode or (int(statistics.median(steps)) if steps else None)
 
 
 def _write(file: Path) -> None:
-    # Python's open() looks at the file before it writes, and a kernel from 6.13 on stamps a file that was looked
-    # at from a finer clock than what a compiler's plain open and write get.
+    # Python's open() looks at the file before it writes. Since Linux 6.13, a file that was looked
+    # at gets a finer stamp than what a compiler's plain open and write get.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(descriptor, b"x")
@@ -249,17 +263,17 @@ def _write(file: Path) -> None:
 
 
 def _existing(path: Path) -> Path:
-    """The folder itself, or the nearest above it that is there."""
-    return next(each for each in (path, *path.absolute().parents) if each.is_dir())
+    """Return the folder, or its nearest ancestor that exists."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
 
 
 def _kind(path: Path) -> str:
-    """The name of its file system, by the mount that it is below."""
+    """Return the type of its file system."""
     best, kind = "", "of unknown kind"
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
             left, _, right = line.partition(" - ")
-            mount = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), left.split()[4])
+            mount = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), left.split()[4])
             if len(mount) >= len(best) and path.resolve().is_relative_to(mount):
                 best, kind = mount, right.split()[0]
     return kind
@@ -270,4 +284,6 @@ def _ms(nanoseconds: int) -> str:
 
 
 def _date(nanoseconds: int) -> str:
-    return (datetime(1970, 1, 1) + timedelta(seconds=nanoseconds // 10**9)).date().isoformat()  # noqa: DTZ001 - UTC
+    # UTC; fromtimestamp() does not take all of these years.
+    epoch = datetime(1970, 1, 1)  # noqa: DTZ001
+    return (epoch + timedelta(seconds=nanoseconds // 10**9)).date().isoformat()

@@ -1,4 +1,4 @@
-"""The values that a diagnosis is made of."""
+"""The values that a diagnosis consists of."""
 
 from __future__ import annotations
 
@@ -9,18 +9,29 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 FindingState: TypeAlias = Literal["good", "fair", "missing"]
-"""Good: nothing to do. Fair: it works, and something is lost. Missing: it is not there or does not work."""
+"""Good: nothing to do. Fair: it works, but something is lost. Missing: it is absent or does not
+work.
+"""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was examined."""
 
     subject: str
+    """The thing, in a word or two."""
+
     state: FindingState
-    what: str  # what was found
-    follows: str = ""  # what that means for a run or a measurement
-    advice: str = ""  # what to install or do for more; empty when there is nothing to do
+    """How good it is."""
+
+    what: str
+    """What was found."""
+
+    follows: str = ""
+    """What that means for a run or a measurement. Empty: nothing."""
+
+    advice: str = ""
+    """What to install or do. Empty: nothing."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +39,27 @@ class FindingGroup:
     """Findings that belong together."""
 
     title: str
+    """The heading."""
+
     findings: tuple[Finding, ...]
+    """The findings, in the order to print."""
 
 
 @dataclass(frozen=True)
 class Fitness:
-    """What one engine is good for."""
+    """What one engine can be used for."""
 
-    problem: str = ""  # why it does not work; empty when it does
-    lacks: tuple[str, ...] = ()  # without which it cannot build C
-    refuses: str = (
-        ""  # why it mounts no folder, so that not every runner can play there; empty when it does
-    )
-    answers: bool = False  # so that it is taken by itself, whether it works or not
+    problem: str = ""
+    """Why it does not work. Empty: it works."""
+
+    lacks: tuple[str, ...] = ()
+    """What it needs before it can build C. Empty: nothing."""
+
+    refuses: str = ""
+    """Why it cannot mount a folder, which one of the compared runners needs. Empty: it can."""
+
+    answers: bool = False
+    """Whether it answers, so that `--engine auto` takes it even if it does not work."""
 
 
 @dataclass(frozen=True)
@@ -48,28 +67,36 @@ class Diagnosis:
     """Everything that was found."""
 
     groups: tuple[FindingGroup, ...]
+    """All findings, in the order to print."""
+
     engines: Mapping[str, Fitness]
+    """Each engine by name, in the order that `--engine auto` prefers."""
 
     @property
     def working(self) -> tuple[str, ...]:
-        """The engines that work, the one that `--engine auto` takes first."""
+        """The engines that work, in the order that `--engine auto` prefers."""
         return tuple(name for name, fitness in self.engines.items() if not fitness.problem)
 
     @property
     def taken(self) -> str:
-        """The one that `--engine auto` takes; empty where there is none."""
+        """The engine that `--engine auto` takes. Empty: none."""
         return next(
-            (name for name, each in self.engines.items() if each.answers or not each.problem), ""
+            (
+                name
+                for name, fitness in self.engines.items()
+                if fitness.answers or not fitness.problem
+            ),
+            "",
         )
 
     @property
     def ready(self) -> bool:
-        """Whether `harness compare` can do its main job here, as it is without options."""
+        """Whether `harness compare` works here without options."""
         taken = self.engines.get(self.taken)
         return taken is not None and not (taken.problem or taken.lacks or taken.refuses)
 
     def verdict(self) -> str:
-        """One line: whether a run is possible here and on which engine, or why not and what to do."""
+        """Say in one line whether runs work here and on which engine, or why not and what to do."""
         if not self.working:
             reasons = "; ".join(
                 f"{name}: {fitness.problem}" for name, fitness in self.engines.items()
@@ -78,14 +105,15 @@ class Diagnosis:
         first, *others = self.working
         if first != self.taken:
             return (
-                f"Not ready: `harness compare` takes the {self.taken} engine: {self.engines[self.taken].problem}; "
-                f"--engine {first} works."
+                f"Not ready: `harness compare` takes the {self.taken} engine: "
+                f"{self.engines[self.taken].problem}; --engine {first} works."
             )
         if lacks := self.engines[first].lacks:
             return f"Not ready: {builds_nothing(first, lacks)}."
         if refuses := self.engines[first].refuses:
             return (
-                f"Not ready: katas-volume, which `harness compare` takes too, cannot play on the {first} engine: {refuses}; "
+                "Not ready: katas-volume, which `harness compare` takes too, cannot play on the "
+                f"{first} engine: {refuses}; "
                 "`harness compare --runner tmp --runner katas-data-container` works."
             )
         also = f"; --engine {others[0]} works too" if others else ""
@@ -93,17 +121,17 @@ class Diagnosis:
 
 
 def builds_nothing(engine: str, lacks: Sequence[str]) -> str:
-    """What is said of an engine that works, and what to do."""
+    """Say that an engine works but cannot build C, and what to do."""
     cure = (
         toolchain()
         if engine == "local"
-        else "harness image build, or give --image NAME of one that has it"
+        else "harness image build, or give --image NAME of an image that has it"
     )
-    return f"the {engine} engine works, and builds no C until it finds {', '.join(lacks)}: {cure}"
+    return f"the {engine} engine works, but cannot build C without {', '.join(lacks)}: {cure}"
 
 
 def softly(subject: str, probe: Callable[[], Finding]) -> Finding:
-    """What the probe finds; whatever goes wrong in it is a finding too, and the others are still made."""
+    """Return what the probe finds. If it fails, that is a finding too."""
     try:
         return probe()
     except Exception as error:
@@ -111,7 +139,7 @@ def softly(subject: str, probe: Callable[[], Finding]) -> Finding:
 
 
 def explain(error: BaseException) -> str:
-    """What an error says, or what it is where it says nothing."""
+    """Return an error's message, or its type if it has none."""
     return str(error) or type(error).__name__
 
 
@@ -125,7 +153,7 @@ _INSTALLERS = {
 
 
 def install_command(*packages: str) -> str:
-    """The command by which this machine's packages are installed, for the user to type."""
+    """Return the command that installs packages on this machine, for the user to type."""
     names = " ".join(packages)
     for program, command in _INSTALLERS.items():
         if shutil.which(program):
@@ -134,7 +162,7 @@ def install_command(*packages: str) -> str:
 
 
 def toolchain() -> str:
-    """The command that installs what C is built with."""
+    """Return the command that installs what it takes to build C."""
     return (
         install_command("gcc", "libc6-dev", "make")
         if shutil.which("apt-get")
@@ -143,5 +171,5 @@ def toolchain() -> str:
 
 
 def as_root(command: str) -> str:
-    """The command as this user types it."""
+    """Return the command as this user has to type it to run it as root."""
     return command if os.geteuid() == 0 else f"sudo {command}"

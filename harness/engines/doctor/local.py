@@ -1,4 +1,4 @@
-"""The local engine: whether it works, whether it can keep a run apart, and what it leaves open."""
+"""Examine the local engine: whether it works, whether it isolates, and what it cannot bound."""
 
 from __future__ import annotations
 
@@ -36,11 +36,13 @@ _SWITCHES = {
         "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
     ),
 }
-"""Where kernels and distributions switch user namespaces off: the value that does, and how to undo it."""
+"""The settings that switch user namespaces off: the value that does so, and the command to undo
+it.
+"""
 
 
 def examine() -> tuple[tuple[Finding, ...], Fitness]:
-    """The findings, and what the engine is good for."""
+    """Return the findings, and what the engine can be used for."""
     try:
         trip, isolates, gaps, refused = _try()
     except Exception as error:
@@ -68,7 +70,7 @@ def examine() -> tuple[tuple[Finding, ...], Fitness]:
 
 
 def engine_finding(trip: RoundTrip, *, isolates: bool, gaps: Sequence[str] = ()) -> Finding:
-    """An engine that ran a command: whether it is exact, isolates and leaves no gap, and builds C."""
+    """Say whether an engine that works is exact, isolates without gaps, and builds C."""
     if trip.problem:
         return Finding(
             "engine",
@@ -77,55 +79,57 @@ def engine_finding(trip: RoundTrip, *, isolates: bool, gaps: Sequence[str] = ())
             "Builds would go stale.",
             f"GNU tar: {install_command('tar')}",
         )
-    what = f"runs this machine's own programs; a sandbox answers after {trip.start_seconds * 1000:.0f} ms"
+    what = (
+        "runs this machine's own programs; a sandbox answers after "
+        f"{trip.start_seconds * 1000:.0f} ms"
+    )
     follows = (
-        "Bubblewrap keeps runs from the host and from each other."
+        "Bubblewrap isolates runs from the host and from each other."
         if isolates
-        else "Plain processes, which measures but does not isolate: run only code that you trust."
+        else "Plain processes measure but do not isolate: run only code that you trust."
     )
     if isolates and gaps:
-        follows += (
-            " It does not claim that runs are isolated, since something is left open: see below."
-        )
+        follows += " `isolated` is not claimed, because something is not bounded: see below."
     if trip.lacks:
-        follows += f" It builds no C without {' and '.join(trip.lacks)}."
+        follows += f" It cannot build C without {' and '.join(trip.lacks)}."
     advice = toolchain() if trip.lacks else ""
     sound = isolates and not gaps and not trip.lacks
     return Finding("engine", "good" if sound else "fair", what, follows, advice)
 
 
 def mounts_finding(refused: str) -> Finding:
-    """Whether a run can be shown a folder of this machine."""
+    """Say whether a folder of this machine can be mounted for a run."""
     if not refused:
-        return Finding("mounts", "good", "a run can be shown the katas' own folder")
+        return Finding("mounts", "good", "the katas' own folder can be mounted for a run")
     return Finding(
         "mounts",
         "missing",
         refused,
-        "katas-volume cannot play, which is one of the three that `harness compare` takes.",
+        "katas-volume cannot play; it is one of the three runners that `harness compare` takes.",
         "" if shutil.which("mount") else install_command("mount"),
     )
 
 
 def calls_finding(problem: str) -> Finding:
-    """Whether the system calls of a run are filtered."""
+    """Say whether a run's system calls are filtered."""
     if not problem:
         return Finding(
             "system calls",
             "good",
-            "a run may make those that Docker's default profile allows, and no others",
+            "a run may make only those that Docker's default profile allows",
         )
     return Finding(
         "system calls",
         "missing",
         f"not filtered: {problem}",
-        "A run can make namespaces, where it is root, and reach keyrings, io_uring and AF_VSOCK; isolated is not claimed.",
+        "A run can make namespaces in which it is root, and reach keyrings, io_uring and AF_VSOCK; "
+        "`isolated` is not claimed.",
         install_command("libseccomp2" if shutil.which("apt-get") else "libseccomp"),
     )
 
 
 def groups_finding(problem: str) -> Finding:
-    """Whether a run's memory, processes and processor time are bounded together."""
+    """Say whether a run's memory, processes and processor time are bounded together."""
     if not problem:
         return Finding(
             "control groups",
@@ -136,10 +140,11 @@ def groups_finding(problem: str) -> Finding:
         "control groups",
         "missing",
         f"none can be made: {problem}",
-        "A run's memory is not bounded, its processes only over all of a user; isolated is not claimed.",
+        "A run's memory is not bounded, and its processes only together with all of the user's; "
+        "`isolated` is not claimed.",
         "be root, or start the harness by: systemd-run --user --scope -p Delegate=yes harness ..."
         if os.geteuid()
-        else "inside a container: mount /sys/fs/cgroup so that it can be written to",
+        else "inside a container: mount /sys/fs/cgroup writable",
     )
 
 
@@ -171,8 +176,8 @@ def _bubblewrap(problem: str) -> Finding:
     return Finding(
         "bubblewrap",
         "missing",
-        f"it is installed and does not work: {problem}",
-        "Most often a container or a hardened kernel forbids it what it needs: see user namespaces.",
+        f"it is installed but does not work: {problem}",
+        "Usually a container or a hardened kernel forbids what it needs: see user namespaces.",
     )
 
 
@@ -182,14 +187,14 @@ def _namespaces() -> Finding:
         return Finding("user namespaces", "good", "a process may have its own")
     if os.geteuid() == 0:
         return Finding(
-            "user namespaces", "fair", f"none: {problem}", "Bubblewrap does without them for root."
+            "user namespaces", "fair", f"none: {problem}", "As root, bubblewrap does not need them."
         )
     cures = [cure for path, (off, cure) in _SWITCHES.items() if _content(path) == off]
     return Finding(
         "user namespaces",
         "missing",
         f"none: {problem}",
-        "Without them bubblewrap works for root only, and a user's runs are not isolated.",
+        "Without them bubblewrap works only for root, and a user's runs are not isolated.",
         f"sudo {cures[0]}"
         if cures
         else "inside a container: allow it more, or run the harness outside",

@@ -1,4 +1,4 @@
-"""Kernel, processors and Python."""
+"""Examine the kernel, the processors and Python."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.engines.doctor.finding import Finding, softly
 
 
 def examine() -> tuple[Finding, ...]:
-    """What times depend on, whatever the engine."""
+    """Return what times depend on with any engine."""
     return (
         softly("kernel", _kernel),
         softly(
@@ -22,15 +22,15 @@ def examine() -> tuple[Finding, ...]:
 
 
 def processors_finding(count: int, load: float) -> Finding:
-    """How many there are, and whether others are at work on them."""
+    """Say how many processors there are, and whether other programs use them."""
     what = f"{count}, load {load:.1f} in the last minute"
     if load > count / 2:
         return Finding(
             "processors",
             "fair",
             what,
-            "Others are at work, so single times mislead. `harness compare` stands that, as it compares within "
-            "shuffled blocks; a larger --budget gives it more of them.",
+            "Other programs are running, so single times mislead. `harness compare` copes: it "
+            "compares within shuffled blocks; a larger --budget gives it more of them.",
         )
     return Finding("processors", "good", what)
 

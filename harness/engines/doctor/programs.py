@@ -1,4 +1,4 @@
-"""The programs of this machine: what each is for, and whether it does that."""
+"""Examine the programs of this machine: what each is for, and whether it works."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PROGRAM = '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n'
 _SECONDS = 30
 
 _WHERE = PATH
-"""Where the local engine's runs look for programs, whatever the user's own PATH."""
+"""The PATH of the local engine's runs, which is not the user's own."""
 
 
 def examine() -> tuple[Finding, ...]:
-    """The tar-pipe's tar, what the local engine builds with, and what people like to have."""
+    """Examine the tar-pipe's tar, what the local engine builds with, and git."""
     return (
         softly("tar", _tar),
         softly("gcc", _gcc),
@@ -45,7 +45,7 @@ def _tar() -> Finding:
             "tar",
             "missing",
             f"{name} did not bring back as they went: {', '.join(changed)}",
-            "Stamps are cut to whole seconds: an edit within the same second is missed, and builds go stale.",
+            "It cuts stamps to whole seconds, so builds miss edits and go stale.",
             f"GNU tar: {install_command('tar')}",
         )
     return Finding(
@@ -56,7 +56,7 @@ def _tar() -> Finding:
 
 
 def _gcc() -> Finding:
-    why = "The local engine builds C with it; Docker does not need it, its image has one."
+    why = "The local engine builds C with it. Docker does not need it: its image has one."
     gcc = shutil.which("gcc", path=_WHERE)
     cure = toolchain()
     if not gcc:
@@ -68,7 +68,7 @@ def _gcc() -> Finding:
         done = _run(gcc, "-o", str(program), str(source))
     if done.returncode:
         reason = next(
-            (each for each in done.stderr.splitlines() if "error" in each), "it said nothing"
+            (line for line in done.stderr.splitlines() if "error" in line), "it gave no reason"
         )
         return Finding(
             "gcc", "missing", f"gcc {version} cannot build a program: {reason}", why, cure
@@ -79,7 +79,7 @@ def _gcc() -> Finding:
 def _make() -> Finding:
     make = shutil.which("make", path=_WHERE)
     if not make:
-        why = "The local engine builds with it; Docker does not need it, its image has one."
+        why = "The local engine builds with it. Docker does not need it: its image has one."
         return Finding("make", "missing", "not installed", why, install_command("make"))
     said = _say(make, "--version")
     if "GNU Make" not in said:
@@ -90,7 +90,7 @@ def _make() -> Finding:
 
 
 def _git() -> Finding:
-    why = "Optional, to look at histories with; the harness writes them without it."
+    why = "Optional, to look at histories; the harness writes them without it."
     if not shutil.which("git"):
         return Finding("git", "fair", "not installed", why, install_command("git"))
     return Finding("git", "good", _say("git", "--version").strip(), why)

@@ -1,4 +1,4 @@
-"""A small tree through a sandbox and back: the proof that an engine works, and what a fresh sandbox costs."""
+"""Send a small tree through a sandbox and back: proves that an engine works, and times it."""
 
 from __future__ import annotations
 
@@ -19,38 +19,50 @@ from harness.inside.errors import EngineError
 from harness.inside.tree import Snapshot, difference, snapshot
 
 TRIP_SECONDS = 60.0
-"""What the whole trip may take, on a slow storage driver too."""
+"""Seconds that a sandbox may take for all of it, on a slow storage driver too."""
 
 READ_COMPILER = "date +%s%N && gcc -S -x c -o - /dev/null >/dev/null && date +%s%N"
-"""Compiles nothing, which reads the compiler; timed by itself, so that the way into the sandbox does not count."""
+"""Compiles nothing, which reads the compiler from disk. It times itself, so transport does not
+count.
+"""
 
 BUILDERS = ("gcc", "make")
-"""What a sandbox that builds C has."""
+"""The programs that a sandbox needs to build C."""
 
 BUILD = (
-    r"mkdir .doctor && cd .doctor && printf '#include <stdio.h>\nint main(void) { return putchar(10) < 0; }\n' >hello.c && "
+    r"mkdir .doctor && cd .doctor && "
+    r"printf '#include <stdio.h>\nint main(void) { return putchar(10) < 0; }\n' >hello.c && "
     r"printf 'hello: hello.c\n\tgcc -o hello hello.c\n' >Makefile && make -s && ./hello; "
     "status=$?; cd .. && rm -rf .doctor; exit $status"
 )
-"""A program with the C library in it, which a compiler without that library's headers cannot build."""
+"""Builds a program that includes the C library, whose headers may be missing."""
 
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """What came of it."""
+    """The result of a round trip."""
 
-    changed: tuple[str, ...]  # what came back other than it went; empty when all was exact
-    tar: str  # flavour and version in the sandbox
-    start_seconds: float  # from asking for a sandbox to its first answer
-    read_seconds: (
-        float | None
-    )  # READ_COMPILER, the first time in a fresh sandbox; None without a compiler
-    count: int  # sandboxes; the seconds are medians
-    lacks: tuple[str, ...] = ()  # what there has to be in the sandbox before it builds C
+    changed: tuple[str, ...]
+    """The entries that came back changed. Empty: all were exact."""
+
+    tar: str
+    """The flavour and version of the sandbox's tar."""
+
+    start_seconds: float
+    """The median time from asking for a sandbox to its first answer."""
+
+    read_seconds: float | None
+    """The median time of READ_COMPILER, the first in a fresh sandbox. None: no compiler."""
+
+    count: int
+    """How many sandboxes the medians are of."""
+
+    lacks: tuple[str, ...] = ()
+    """What the sandbox needs before it can build C. Empty: nothing."""
 
     @property
     def problem(self) -> str:
-        """What makes a pipe through it useless; empty when it is exact."""
+        """Why a pipe through it is useless. Empty: it is exact."""
         if not self.changed:
             return ""
         return f"{self.tar} did not bring back as they went: {', '.join(self.changed)}"
@@ -59,7 +71,7 @@ class RoundTrip:
 def make_round_trip(
     engine: Engine, count: int = 1, report: Callable[[str], None] = lambda line: None
 ) -> RoundTrip:
-    """Send a tree through `count` fresh sandboxes, one after the other. Raises EngineError when one fails."""
+    """Send a tree through `count` fresh sandboxes in turn. Raises EngineError if one fails."""
     changed: set[str] = set()
     starts, reads = [], []
     tar = ""
@@ -94,20 +106,25 @@ def make_round_trip(
 
 
 def lacking(sandbox: Sandbox) -> tuple[str, ...]:
-    """What it lacks to build C, by trying it: BUILDERS that are not there, or why they build nothing."""
+    """Try to build C, and return what it lacks: missing BUILDERS, or why they fail."""
     done = sandbox.execute(BUILD, TRIP_SECONDS)
     if done.status == 0:
         return ()
     missing = [
-        each for each in BUILDERS if sandbox.execute(f"{each} --version", TRIP_SECONDS).status != 0
+        builder
+        for builder in BUILDERS
+        if sandbox.execute(f"{builder} --version", TRIP_SECONDS).status != 0
     ]
-    said = done.stderr.decode(errors="replace").splitlines()
-    telling = next((each for each in said if "error" in each), _said(done.stderr, done.reason))
-    return tuple(missing) or (f"what a C program is built with ({telling.strip()})",)
+    lines = done.stderr.decode(errors="replace").splitlines()
+    reason = next((line for line in lines if "error" in line), _said(done.stderr, done.reason))
+    return tuple(missing) or (f"a working C toolchain ({reason.strip()})",)
 
 
 def read_compiler(count: int) -> float | None:
-    """Seconds of READ_COMPILER on this machine itself, the median of `count` after one; None without a compiler."""
+    """Time READ_COMPILER on this machine: the median seconds of `count`, after one more.
+
+    Returns None without a compiler.
+    """
     reads = []
     for _ in range(count + 1):
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -124,7 +141,7 @@ def read_compiler(count: int) -> float | None:
 
 
 def exact_pipe() -> tuple[str, ...]:
-    """What this machine's own tar does not bring back as it went: empty when it is exact. Raises StreamCut."""
+    """Return what this machine's tar changes in a round trip. Empty: nothing. Raises StreamCut."""
     with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
         source, target = _make_tree(Path(folder))
         chunks: list[bytes] = []
@@ -134,7 +151,7 @@ def exact_pipe() -> tuple[str, ...]:
 
 
 def flavour(said: str) -> str:
-    """A short name for a tar by what it says of itself: "tar (GNU tar) 1.34" is GNU tar 1.34."""
+    """Return a short name for a tar's version line: "tar (GNU tar) 1.34" is GNU tar 1.34."""
     line = said.partition("\n")[0].strip()
     return (
         line.removeprefix("tar ").replace("(", "").replace(")", "")
@@ -146,23 +163,23 @@ def _there_and_back(sandbox: Sandbox) -> set[str]:
     with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
         source, target = _make_tree(Path(folder))
         sandbox.unpack(lambda write: tarpipe.pack(str(source), write))
-        # An image whose find cannot print stamps observes nothing; the way back tells it all the same.
+        # If the image's find cannot print stamps, it observes nothing, but the way back still
+        # tells.
         there = difference(
             _untargeted(snapshot(source)), sandbox.observe() or _untargeted(snapshot(source))
         )
         tarpipe.unpack(str(target), sandbox.pack())
-        return {os.fsdecode(each) for each in there.changed + there.removed} | _changed(
-            source, target
-        )
+        paths = there.changed + there.removed
+        return {os.fsdecode(path) for path in paths} | _changed(source, target)
 
 
-def _untargeted(found: Snapshot) -> Snapshot:
-    """As a sandbox observes it: where symlinks point to is not in it."""
-    return {path: replace(entry, target=b"") for path, entry in found.items()}
+def _untargeted(tree: Snapshot) -> Snapshot:
+    """Return the snapshot as a sandbox observes it, without the targets of symlinks."""
+    return {path: replace(entry, target=b"") for path, entry in tree.items()}
 
 
 def _make_tree(folder: Path) -> tuple[Path, Path]:
-    """A tree of each kind of entry, with stamps to the nanosecond, and an empty folder for its return."""
+    """Create a tree of each type of entry with exact stamps, and an empty folder to return to."""
     source, target = folder / "source", folder / "target"
     target.mkdir()
     (source / "folder").mkdir(parents=True)
@@ -172,23 +189,23 @@ def _make_tree(folder: Path) -> tuple[Path, Path]:
     for number, path in enumerate(
         (source / "folder" / "file", source / "folder", source / "link", source)
     ):
-        stamp = now - 10**9 + 123_456_789 + number  # told apart by their last digits alone
+        stamp = now - 10**9 + 123_456_789 + number  # only the last digits differ
         os.utime(path, ns=(stamp, stamp), follow_symlinks=False)
     return source, target
 
 
 def _changed(source: Path, target: Path) -> set[str]:
-    found = difference(snapshot(source, contents=True), snapshot(target, contents=True))
-    return {os.fsdecode(each) for each in found.changed + found.removed + found.added}
+    changes = difference(snapshot(source, contents=True), snapshot(target, contents=True))
+    return {os.fsdecode(path) for path in changes.changed + changes.removed + changes.added}
 
 
 def _between(output: bytes) -> list[float]:
-    """Seconds between the two stamps that READ_COMPILER printed; empty when date cannot print nanoseconds."""
+    """Return the seconds that READ_COMPILER took; empty if date cannot print nanoseconds."""
     words = output.split()
-    if len(words) != 2 or not all(each.isdigit() for each in words):
+    if len(words) != 2 or not all(word.isdigit() for word in words):
         return []
     return [(int(words[1]) - int(words[0])) / 1e9]
 
 
 def _said(stderr: bytes, reason: str) -> str:
-    return reason or " ".join(stderr.decode(errors="replace").split())[:200] or "it said nothing"
+    return reason or " ".join(stderr.decode(errors="replace").split())[:200] or "it gave no reason"

@@ -1,1 +1,1 @@
-"""The engine that needs no daemon."""
+"""The local engine, which needs no daemon."""

@@ -1,4 +1,4 @@
-"""Bubblewrap: namespaces without a daemon, a read-only root with nothing but the system's programs, and no network."""
+"""Bubblewrap: namespaces, a read-only root with only the system's programs, and no network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from harness.engines.local.processes import GUEST
 from harness.engines.spec import NOBODY, Limits, SandboxSpec
 
 INIT = f'unset {GUEST}; "$@" 4>&-; status=$?; {TELL}; exit $status'
-"""The first process in bubblewrap: bubblewrap itself ends only when this one has, and all others with it. It keeps the label
-that its own processes do not get: bubblewrap may be killed in the instant before it asks to take this one along. And it is the
-last to see HOME.
+"""The shell words of the first process in bubblewrap; when it ends, all others there end.
+
+Its environment keeps the label, in case bubblewrap is killed before it can take this process with
+it. Processes that it starts do not get the label. It reads HOME last.
 """
 
 SETPRIV = "setpriv"
 
 SANDBOX = "/sandbox"
+"""Where a run sees its sandbox."""
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM_FILES = (
@@ -31,7 +33,7 @@ SYSTEM_FILES = (
     "/etc/ld.so.conf.d",
     "/etc/passwd",
 )
-"""All that a run sees of the host: programs and libraries, read-only."""
+"""All that a run sees of the host, read-only: programs and libraries."""
 
 MASKED = (
     "/proc/kcore",
@@ -40,15 +42,15 @@ MASKED = (
     "/proc/sched_debug",
     "/proc/timer_list",
 )
-"""What the kernel tells there of others than the run; Docker covers the same."""
+"""Files that tell about others than the run. Docker hides the same."""
 
 FILTERED = 'exec "$@" 9<"$0"'
-"""Opens the filter of system calls anew for each bubblewrap, which reads it to its end."""
+"""Shell words that open the filter of system calls anew, because bubblewrap reads it to its end."""
 
 
 @functools.cache
 def bubblewrap_problem() -> str:
-    """Why bubblewrap cannot be used here; empty when it can."""
+    """Say why bubblewrap cannot be used here. Empty: it can."""
     if not shutil.which("bwrap"):
         return "bubblewrap is not installed"
     identity = become(SandboxSpec())
@@ -61,7 +63,7 @@ def bubblewrap_problem() -> str:
 
 
 def become(spec: SandboxSpec) -> list[str]:
-    """Words that a command is put behind to run as the player: only root can become somebody else."""
+    """Return words before a command, so that it runs as the player; only root can do so."""
     if os.geteuid() != 0 or not shutil.which(SETPRIV):
         return []
     return [SETPRIV, f"--reuid={spec.uid}", f"--regid={spec.gid}", "--clear-groups"]
@@ -76,8 +78,11 @@ def enclose(
     inside: str = "",
     calls: Path | None = None,
 ) -> list[str]:
-    """Words that a command is put behind to see the folder `shown`, which is `at` to it, and nothing else; `identity` is what
-    `become` gave, `inside` the part of the folder that is the player's, `calls` a filter of system calls.
+    """Return words before a command, so that it sees only the folder `shown`, at the path `at`.
+
+    - `identity`: what `become` returned.
+    - `inside`: the part of the folder that is the player's. Empty: all of it.
+    - `calls`: a file with the filter of system calls. None: no filter.
     """
     words = ["sh", "-c", FILTERED, str(calls), "bwrap", "--seccomp", "9"] if calls else ["bwrap"]
     words += ["--die-with-parent", "--as-pid-1", "--new-session", "--cap-drop", "ALL"]
@@ -110,15 +115,17 @@ def enclose(
         words += ["--perms", "1777", "--size", str(limits.temporary), "--tmpfs", folder]
     words += [*_mounted(shown, at, "" if identity else inside), "--chdir", "/"]
     words += ["--remount-ro", "/dev", "--remount-ro", "/", "--", "sh", "-c", INIT, "init"]
-    # setpriv inside, where the capabilities to do so are the last thing that is given up.
+    # setpriv runs inside, and gives up last the capabilities that it needs.
     if identity:
         words += [*identity, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
     return words
 
 
 def _mounted(shown: Path, at: str, inside: str) -> list[str]:
-    """All of it to be written to, or only what is `inside`: a player who has the uid of the katas is kept by no owner from
-    their histories, and from putting links where a keeper writes.
+    """Mount the folder writable, or only the part `inside`.
+
+    A player with the uid of the katas could otherwise change their histories, and put links where a
+    keeper writes.
     """
     if not inside:
         return ["--bind", str(shown), at]
@@ -127,8 +134,9 @@ def _mounted(shown: Path, at: str, inside: str) -> list[str]:
 
 @functools.cache
 def unshare() -> tuple[str, ...]:
-    """Words by which a user who is not root reads what its own runs made unreadable, in a user namespace of
-    its own.
+    """Return words before a command, so that it is root in a user namespace.
+
+    There, a user can read what its runs made unreadable. Empty for root, and if it does not work.
     """
     words = ("unshare", "--user", "--map-root-user")
     if os.geteuid() == 0 or not shutil.which(words[0]):

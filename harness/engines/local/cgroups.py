@@ -1,10 +1,12 @@
-"""Control groups: the kernel's bounds of memory, processes and processor time for all processes of a run together.
+"""Control groups: limits of memory, processes and processor time for all processes of a run.
 
-A group is made below the one that this process is in, or below the nearest above it where that is allowed: by root, or by a user
-to whom systemd has delegated one. Its name is its label, so `harness clean` finds it after a crash.
+A group is created below this process's own, or below the nearest ancestor that allows it: root may,
+and a user to whom systemd has delegated one. Its name is its label, so that `harness clean` finds
+it after a crash.
 
-Where memory is of version 1, each controller has a tree of its own, and a thread enters a group alone, which takes the kernel
-no time; what it starts is in the group from its beginning. In version 2 only whole processes move, after their start.
+In version 1, each controller has its own tree, and a single thread can enter a group, which costs
+no time; what it starts is then in the group from the beginning. In version 2, only whole processes
+move, after their start.
 """
 
 from __future__ import annotations
@@ -28,25 +30,30 @@ from harness.inside.errors import EngineError
 _PREFIX = "harness."
 
 NEEDED = ("memory", "pids")
+"""The controllers that limit a run. Without them there are no groups."""
+
 WANTED = ("cpu", "cpuacct")
-"""What is bounded; and what is fairly shared, and counted, where it can be."""
+"""The controllers that share and count processor time, if the kernel has them."""
 
 _KILL_SECONDS = 10.0
-"""How long to wait for killed processes to end: one that hangs in a device never does."""
+"""Seconds to wait for killed processes to end; one that hangs in a device never ends."""
 
 _REMOVAL_SECONDS = 2.0
-"""How long a group may go on being in use when its last process has ended."""
+"""Seconds that a group may stay in use after its last process has ended."""
 
 
 @dataclass(frozen=True)
 class CgroupPlace:
-    """Where groups can be made: a folder for each controller, in version 2 always the same."""
+    """Where groups can be created."""
 
     version: int
+    """The version of control groups, 1 or 2."""
+
     folders: Mapping[str, Path]
+    """The folder of each controller. In version 2, all are the same."""
 
     def group(self, label: str) -> ControlGroup:
-        """The group of this label, whether it is there or not."""
+        """Return the group with this label, which need not exist."""
         name = _PREFIX + quote(label, safe="")
         return ControlGroup(
             label, self.version, {what: folder / name for what, folder in self.folders.items()}
@@ -58,29 +65,34 @@ class ControlGroup:
     """The processes of one run-container."""
 
     label: str
+    """Names the owner and the run-container."""
+
     version: int
+    """The version of control groups, 1 or 2."""
+
     folders: Mapping[str, Path]
+    """The group's folder of each controller. In version 2, all are the same."""
 
     def enter(self) -> None:
-        """Let what the calling thread starts from now on be in the group, where threads can."""
+        """Put the calling thread, and what it starts, into the group. Version 2: do nothing."""
         if self.version == 1:
             for folder in self._folders():
                 _write(folder / "tasks", "0")
 
     def take(self, process: int) -> None:
-        """Take a process in that was started after `enter`, with what it will start; it should have started nothing yet."""
+        """Put a process that was started after `enter` into the group, before it starts others."""
         if self.version == 2:
             _write(self.folders["memory"] / "cgroup.procs", str(process))
 
     def processes(self) -> set[int]:
-        """Those that have not ended, without this process: a thread of its own that entered may not quite have gone."""
+        """Return the living processes, without this one, whose thread may not have ended yet."""
         with contextlib.suppress(FileNotFoundError):
-            found = set(map(int, (self.folders["pids"] / "cgroup.procs").read_text().split()))
-            return found - {0, os.getpid()}
+            members = set(map(int, (self.folders["pids"] / "cgroup.procs").read_text().split()))
+            return members - {0, os.getpid()}
         return set()
 
     def is_ours(self) -> bool:
-        """Whether this user made it."""
+        """Return whether this user created it."""
         with contextlib.suppress(FileNotFoundError):
             return all(
                 folder.stat().st_uid == os.geteuid()
@@ -90,26 +102,25 @@ class ControlGroup:
         return False
 
     def kill(self) -> set[int]:
-        """End all of them, however fast they fork; returns when they have ended, with what they were."""
+        """Kill all processes, however fast they fork. Returns their ids once they have ended."""
         ended: set[int] = set()
         if not self.processes():
             return ended
         for file, word in (("pids.max", "0"), ("cgroup.kill", "1")):
-            with contextlib.suppress(
-                FileNotFoundError
-            ):  # the second is of version 2, since Linux 5.14
+            # cgroup.kill exists in version 2, since Linux 5.14.
+            with contextlib.suppress(FileNotFoundError):
                 _write(self.folders["pids"] / file, word)
         deadline = time.monotonic() + _KILL_SECONDS
         while (doomed := self.processes()) and time.monotonic() < deadline:
-            for each in doomed:
+            for process in doomed:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(each, signal.SIGKILL)
+                    os.kill(process, signal.SIGKILL)
             ended |= doomed
             time.sleep(0.001)
         return ended
 
     def remove(self) -> None:
-        """Raises OSError when processes are left in it."""
+        """Remove the group. Raises OSError if processes are left in it."""
         deadline = time.monotonic() + _REMOVAL_SECONDS
         for folder in self._folders():
             while True:
@@ -125,7 +136,7 @@ class ControlGroup:
                 break
 
     def usage_words(self) -> str:
-        """Shell words that tell what its processes have used: see `harness.engines.usage`."""
+        """Return shell words that print what its processes have used; see `engines.usage`."""
         if self.version == 2:
             return group_usage(str(self.folders["memory"]))
         return group_usage("", str(self.folders["memory"]), str(self.folders.get("cpuacct", "")))
@@ -135,7 +146,7 @@ class ControlGroup:
 
 
 def create(label: str, limits: Limits) -> ControlGroup:
-    """A group without processes, which `limits` bound. Raises EngineError where none can be made."""
+    """Create an empty group with these limits. Raises EngineError if it cannot be created."""
     group = cgroup_place().group(label)
     try:
         _make(group, limits)
@@ -150,7 +161,7 @@ def create(label: str, limits: Limits) -> ControlGroup:
 
 @functools.cache
 def cgroup_problem() -> str:
-    """Why no groups can be made here; empty when they can."""
+    """Say why no groups can be created here. Empty: they can."""
     try:
         cgroup_place()
     except EngineError as error:
@@ -160,7 +171,7 @@ def cgroup_problem() -> str:
 
 @functools.cache
 def cgroup_place() -> CgroupPlace:
-    """Where this process makes groups. Raises EngineError where it may not."""
+    """Return where this process may create groups. Raises EngineError if it may not."""
     mounts, own = list(_mounts()), _own()
     first = {
         what: _below(mount, own[what])
@@ -185,11 +196,13 @@ def cgroup_place() -> CgroupPlace:
 
 
 def harness_groups() -> Iterator[ControlGroup]:
-    """All groups on this machine that harnesses have made, this one and others."""
+    """Yield all groups on this machine that any harness has created."""
     seen: dict[str, tuple[int, dict[str, Path]]] = {}
     for mount in _mounts():
         what = [
-            each for each in (*NEEDED, *WANTED) if mount.version == 2 or each in mount.controllers
+            controller
+            for controller in (*NEEDED, *WANTED)
+            if mount.version == 2 or controller in mount.controllers
         ]
         for folder, inside, _ in os.walk(mount.point) if what else ():
             for name in inside:
@@ -197,7 +210,8 @@ def harness_groups() -> Iterator[ControlGroup]:
                     _, folders = seen.setdefault(name, (mount.version, {}))
                     folders.update(dict.fromkeys(what, Path(folder, name)))
     for name, (version, folders) in seen.items():
-        # One that is half made or half removed lacks some, which does not keep the others from being removed.
+        # A group that is half created or half removed lacks some folders; the others can be
+        # removed.
         whole = dict.fromkeys(NEEDED, next(iter(folders.values()))) | folders
         yield ControlGroup(unquote(name.removeprefix(_PREFIX)), version, whole)
 
@@ -205,9 +219,15 @@ def harness_groups() -> Iterator[ControlGroup]:
 @dataclass(frozen=True)
 class _Mount:
     version: int
-    controllers: tuple[str, ...]  # of version 1
-    root: str  # which group is mounted
-    point: Path  # where
+
+    controllers: tuple[str, ...]
+    """Its controllers, in version 1."""
+
+    root: str
+    """The group that is mounted."""
+
+    point: Path
+    """Where it is mounted."""
 
 
 def _mounts() -> Iterator[_Mount]:
@@ -222,16 +242,16 @@ def _mounts() -> Iterator[_Mount]:
 
 
 def _own() -> Mapping[str, str]:
-    """The groups that this process is in, by controller; that of version 2 has no name."""
-    found = {}
+    """Return the group of this process for each controller; the key of version 2 is empty."""
+    groups = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
-        found.update(dict.fromkeys(controllers.split(","), path))
-    return found
+        groups.update(dict.fromkeys(controllers.split(","), path))
+    return groups
 
 
 def _below(mount: _Mount, path: str) -> Path:
-    """Where a group is seen; the topmost there is where it is not."""
+    """Return the folder of a group, or the top of the mount if the group is not below it."""
     inside = os.path.relpath(path, mount.root)
     return mount.point if inside.startswith("..") else mount.point / inside
 
@@ -244,20 +264,21 @@ def _upwards(folder: Path, top: Path) -> Iterator[Path]:
 
 
 def _enable(folder: Path) -> str:
-    """Let groups in this one of version 2 be bounded; returns why they cannot be."""
+    """Allow limits on the groups in a folder of version 2, or say why it fails. Empty: it works."""
     switch = folder / "cgroup.subtree_control"
     try:
-        for each in (*NEEDED, *WANTED):
-            if each not in switch.read_text().split():
-                with contextlib.nullcontext() if each in NEEDED else contextlib.suppress(OSError):
-                    _write(switch, f"+{each}")
+        for controller in (*NEEDED, *WANTED):
+            if controller not in switch.read_text().split():
+                needed = controller in NEEDED
+                with contextlib.nullcontext() if needed else contextlib.suppress(OSError):
+                    _write(switch, f"+{controller}")
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
     return ""
 
 
 def _try(place: CgroupPlace) -> str:
-    """Why a process cannot be put into a group there; empty when it can."""
+    """Say why a process cannot be put into a group there. Empty: it can."""
     group = place.group(f"try/{os.getpid()}")
     try:
         _make(group, Limits())
@@ -302,7 +323,7 @@ def _bounds_2(group: ControlGroup, limits: Limits) -> Mapping[str, int]:
 
 
 def _write(file: Path, text: str) -> None:
-    """At once, as the kernel wants it; an error names the file."""
+    """Write in one call, as the kernel requires. An error names the file."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
         try:

@@ -1,5 +1,7 @@
-"""The local engine: no daemon. Bubblewrap keeps a run apart where it works, a filter refuses system calls, and control groups
-bound what it takes; without bubblewrap this measures but does not isolate.
+"""The local engine: runs on this machine, without a daemon.
+
+Bubblewrap isolates a run, a filter refuses system calls, and control groups limit its resources.
+Without bubblewrap, this engine measures but does not isolate.
 """
 
 from __future__ import annotations
@@ -74,22 +76,26 @@ from harness.inside.errors import EngineError, ImageError, KatasError, UsageErro
 _ANOTHER_USERS = "it belongs to another user"
 
 RUN = "sandbox"
-"""The kind of temporary folder that a run-container lives in."""
+"""The kind of temporary folder that holds a run-container."""
 
 
 class LocalEngine:
-    """Runs on this machine itself."""
+    """An engine that runs processes of this machine."""
 
     name = "local"
 
     def __init__(self, home: Path | None = None, *, bubblewrap: bool | None = None) -> None:
-        """Sandboxes and volumes are kept under `home`; `bubblewrap` None takes it where it works.
+        """Find out what works here.
 
-        Raises EngineError when the machine lacks GNU tar, or bubblewrap was asked for and does not work.
+        - `home`: where to keep volumes. None: in the user's state folder.
+        - `bubblewrap`: whether to use it. None: if it works.
+
+        Raises EngineError if the machine lacks GNU tar, or `bubblewrap` is True and fails.
         """
         if "GNU tar" not in _first_line(["tar", "--version"]):
             raise EngineError(
-                "this machine's tar is not GNU tar: stamps would be cut to whole seconds; install GNU tar"
+                "this machine's tar is not GNU tar, and would cut stamps to whole seconds; install "
+                "GNU tar"
             )
         why_not = (
             bubblewrap_problem() or empty_problem() if bubblewrap is not False else "not asked for"
@@ -109,7 +115,7 @@ class LocalEngine:
         self._owner = Owner.current()
         self._folders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="harness-local")
         if self.isolates and not seccomp.filter_problem():
-            self._folders.submit(seccomp.program)  # before it is needed
+            self._folders.submit(seccomp.program)  # compile it before it is needed
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.home,), {"isolates": self.isolates, "note": self.note}
@@ -145,21 +151,21 @@ class LocalEngine:
     def refusal(self, mount: type[Mount]) -> str:
         if issubclass(mount, Path):
             if self.isolates or self.player is None:
-                return ""  # bubblewrap mounts it, or the player is who owns it
+                return ""  # bubblewrap mounts it, or the player owns it
             what, why = "folder", bind_problem()
         elif issubclass(mount, Overlay):
             what, why = "overlay", overlay_problem(self._volumes_home())
         else:
             what, why = "volume", bind_problem()
         return (
-            f"no {what} can be mounted here ({why}); be root, allow user namespaces, or take Docker"
+            f"no {what} can be mounted here ({why}); be root, allow user namespaces, or use Docker"
             if why
             else ""
         )
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
         folder = self._volume(name)
-        if (folder / OWNER_LABEL).exists():  # and stays its owner's, who may outlive this process
+        if (folder / OWNER_LABEL).exists():  # it keeps its owner, which may outlive this process
             return
         labels = {KATAS: katas or name, OWNER_LABEL: str(self._owner)} | (
             {TEMPORARY: ""} if temporary else {}
@@ -175,15 +181,15 @@ class LocalEngine:
             ) from error
         if not made and not (folder / OWNER_LABEL).exists():
             raise KatasError(
-                f"{folder} is in the way of the volume {name}: the harness has not made it"
+                f"the volume {name} cannot be made: {folder} exists, and is not the harness's"
             )
 
     def volumes(self) -> Sequence[Volume]:
         with contextlib.suppress(FileNotFoundError), self._volumes() as shelf:
             return [
-                Volume(each.name, each.temporary, part_of(each.name, each.katas))
-                for each in shelf.labelled()
-                if not each.under_way
+                Volume(volume.name, volume.temporary, part_of(volume.name, volume.katas))
+                for volume in shelf.labelled()
+                if not volume.under_way
             ]
         return []
 
@@ -194,34 +200,34 @@ class LocalEngine:
 
     def traces(self) -> Sequence[str]:
         own = str(self._owner)
-        found = [
+        traces = [
             f"process {process}" for process, label in labels() if label.rpartition("/")[0] == own
         ]
         with contextlib.suppress(OSError), Shelf(sandboxes_home()) as shelf:
-            found += [
-                f"folder {shelf.path / each.name}"
-                for each in shelf.labelled()
-                if each.owner == own and (each.under_way or each.name.startswith(f"{RUN}-"))
+            traces += [
+                f"folder {shelf.path / folder.name}"
+                for folder in shelf.labelled()
+                if folder.owner == own and (folder.under_way or folder.name.startswith(f"{RUN}-"))
             ]
-        return found
+        return traces
 
     def leftovers(self) -> Sequence[str]:
         left = [
-            f"{what} {shelf.path / each.name}"
+            f"{what} {shelf.path / folder.name}"
             for what, shelf in self._shelves()
-            for each in _temporary(what, shelf)
-            if _has_gone(each)
+            for folder in _temporary(what, shelf)
+            if _has_gone(folder)
         ]
         return [
             *left,
-            *(f"process {each}" for each in sorted(strays())),
-            *(f"control group {each.label}" for each in _abandoned()),
+            *(f"process {process}" for process in sorted(strays())),
+            *(f"control group {group.label}" for group in _abandoned()),
         ]
 
     def sweep(self) -> Sequence[str]:
         doomed = strays()
         end(strays)
-        removed = [f"process {each}" for each in sorted(doomed)]
+        removed = [f"process {process}" for process in sorted(doomed)]
         failures: list[KatasError] = []
         for group in _abandoned():
             group.kill()
@@ -237,30 +243,30 @@ class LocalEngine:
                 removed.append(f"control group {group.label}")
         for what, shelf in self._shelves():
             with shelf.alone():
-                for each in filter(_has_gone, _temporary(what, shelf)):
+                for folder in filter(_has_gone, _temporary(what, shelf)):
                     try:
-                        _remove(shelf, what, each.name)
+                        _remove(shelf, what, folder.name)
                     except KatasError as error:
-                        failures.append(error)  # and what else there is goes all the same
+                        failures.append(error)  # raised after the rest is removed
                     else:
-                        removed.append(f"{what} {shelf.path / each.name}")
+                        removed.append(f"{what} {shelf.path / folder.name}")
         if failures:
             raise failures[0]
         return removed
 
     def left_alone(self) -> Sequence[tuple[str, str]]:
-        found = [(f"process {process}", owner.fate().doubt) for process, owner in owners()]
+        doubts = [(f"process {process}", owner.fate().doubt) for process, owner in owners()]
         for what, shelf in self._shelves(ours=False):
             if not shelf.ours:
-                found.append((f"{what}s in {shelf.path}", _ANOTHER_USERS))
+                doubts.append((f"{what}s in {shelf.path}", _ANOTHER_USERS))
                 continue
-            for each in _temporary(what, shelf):
-                owner = Owner.parse(each.owner)
-                doubt = owner.fate().doubt if owner else "its label is not the harness's"
-                found.append(
-                    (f"{what} {shelf.path / each.name}", doubt if each.ours else _ANOTHER_USERS)
+            for folder in _temporary(what, shelf):
+                owner = Owner.parse(folder.owner)
+                doubt = owner.fate().doubt if owner else "the harness did not write its label"
+                doubts.append(
+                    (f"{what} {shelf.path / folder.name}", doubt if folder.ours else _ANOTHER_USERS)
                 )
-        return [(what, doubt) for what, doubt in found if doubt]
+        return [(what, doubt) for what, doubt in doubts if doubt]
 
     def close(self) -> None:
         if self._origin.is_here():
@@ -283,9 +289,9 @@ class LocalEngine:
         private.mkdir(mode=0o700)
         identity = become(spec)
         isolated = self.isolates and not spec.in_place
-        closed = folder / "closed"  # to every other user of this machine
+        closed = folder / "closed"  # closed to all other users of this machine
         closed.mkdir(mode=0o700)
-        if identity:  # the player passes, and can neither rename nor replace what is in it
+        if identity:  # the player may pass, but neither rename nor replace what is inside
             os.chown(closed, -1, spec.gid)
             closed.chmod(0o710)
         mount, at, inside, enter = spec.mount, SANDBOX, "", list(unshare())
@@ -298,18 +304,17 @@ class LocalEngine:
             enter = bind(self._katas(mount.volume) / mount.folder, shown)
         elif isinstance(mount, Overlay):
             enter = overlay(overlay_options(str(self._katas(mount.volume)), mount), shown)
-        elif (
-            mount and identity and not isolated
-        ):  # whose folders above it may be closed to the player
+        elif mount and identity and not isolated:
+            # The folders above it may be closed to the player.
             enter = bind(mount, shown)
         elif mount:
             sandbox = shown = mount
-        elif isolated:  # else a run could fill the host's disk
+        elif isolated:  # otherwise a run could fill the host's disk
             enter = empty(sandbox, spec.limits.sandbox, (spec.uid, spec.gid) if identity else None)
         if shown != mount:
             shown.mkdir(mode=0o755)
         if mount is None:
-            sandbox.chmod(0o755)  # whatever the umask
+            sandbox.chmod(0o755)  # mkdir obeys the umask
             os.chown(sandbox, spec.uid if identity else -1, spec.gid if identity else -1)
         label = f"{self._owner}/{folder.name}"
         group = self._group(label, spec.limits)
@@ -343,7 +348,7 @@ class LocalEngine:
         return stream
 
     def _calls(self, folder: Path) -> Path | None:
-        """A file with the filter of system calls; None where none can be compiled."""
+        """Write the filter of system calls to a file. Returns None if it cannot be compiled."""
         if seccomp.filter_problem():
             return None
         calls = folder / "calls"
@@ -351,14 +356,15 @@ class LocalEngine:
         return calls
 
     def _group(self, label: str, limits: Limits) -> ControlGroup | None:
-        """The control group of a run-container; None where none can be made."""
+        """Create the control group of a run-container. Returns None if groups cannot be created."""
         return None if cgroups.cgroup_problem() else cgroups.create(label, limits)
 
     def _bounded(
         self, start: Callable[[], _LocalStream], group: ControlGroup | None, limits: Limits
     ) -> _LocalStream:
-        """A guest without the keys of this session that is bounded before it is spoken to: until then it starts nothing of the
-        player's.
+        """Start a guest without the session's keys, and set its limits before the first request.
+
+        Until then, it starts nothing of the player's.
         """
         stream = launch(start, group.enter if group else lambda: None)
         try:
@@ -373,38 +379,40 @@ class LocalEngine:
     def _discard(self, folder: Path, group: ControlGroup | None) -> None:
         def discard() -> None:
             if group:
-                with contextlib.suppress(OSError):  # `harness clean` finds it
+                with contextlib.suppress(OSError):  # `harness clean` will find it
                     group.remove()
             remove_folder(folder)
 
         try:
             self._folders.submit(discard)
-        except RuntimeError:  # the engine was closed meanwhile
+        except RuntimeError:  # the engine has been closed
             discard()
 
     def _volume(self, name: str) -> Path:
         if not name or name.startswith(".") or "/" in name:
-            raise UsageError(f"{name!r} is no name for a volume: letters, digits, - and _")
+            raise UsageError(f"{name!r} cannot name a volume; use letters, digits, - and _")
         return self.home / "volumes" / name
 
     def _katas(self, volume: str) -> Path:
-        """The katas in a volume, beside which it has its labels."""
+        """Return the folder of the katas in a volume; the labels are beside it."""
         return self._volume(volume) / "katas"
 
     def _volumes(self) -> Shelf:
         return Shelf(self._volumes_home())
 
     def _volumes_home(self) -> Path:
-        return Path(
-            os.path.realpath(self.home / "volumes")
-        )  # a user may keep it elsewhere, by a link of his own
+        # A user may keep it elsewhere, by a symlink.
+        return Path(os.path.realpath(self.home / "volumes"))
 
     def _shelves(self, *, ours: bool = True) -> Iterator[tuple[str, Shelf]]:
-        """Where things lie that go with their owners, if it is this user's: what, and the folder."""
+        """Yield the shelves of things that are removed with their owners, with what is on them.
+
+        `ours`: only those that belong to this user.
+        """
         for what, path in (("folder", sandboxes_home()), ("volume", self._volumes_home())):
             try:
                 shelf = Shelf(path)
-            except OSError:  # there is none, or what is there is no folder
+            except OSError:  # it is missing, or not a folder
                 continue
             with shelf:
                 if shelf.ours or not ours:
@@ -412,7 +420,7 @@ class LocalEngine:
 
 
 class _LocalStream(ProcessStream):
-    """A guest whose processes are all ended with it, those that left its process group included."""
+    """A guest. All its processes end with it, even those that left its process group."""
 
     def __init__(
         self, arguments: list[str], label: str, group: ControlGroup | None, *, adopts: bool
@@ -421,20 +429,21 @@ class _LocalStream(ProcessStream):
         self._label = label
         self._group = group
         self._ending = threading.Lock()
-        self._adopted: set[int] | None = None  # what has ended with it, once all has
+        self._adopted: set[int] | None = None  # the processes that ended with it, once all have
         self.on_close: Callable[[], object] = lambda: None
+        """Called once, when all have ended and the stream is closed."""
 
     def kill(self) -> None:
         with self._ending:
             if self._adopted is not None or not self.origin.is_here():
                 return
-            found, self._adopted = False, set()
+            alive, self._adopted = False, set()
             if self._group:
                 self._adopted = self._group.kill()
                 return
             if self.process.poll() is None:
-                found, self._adopted = end_tree(self.process.pid)
-            if not found:  # it died, and what it had started is nobody's now
+                alive, self._adopted = end_tree(self.process.pid)
+            if not alive:  # it died before, so what it had started has other parents now
                 end(lambda: {process for process, label in labels() if label == self._label})
 
     def close(self) -> None:
@@ -446,7 +455,7 @@ class _LocalStream(ProcessStream):
 
 
 def _gaps(*, isolates: bool) -> Iterator[str]:
-    """What bounds runs elsewhere and does not here, with the reason."""
+    """Say what cannot be limited or filtered here, with the reason."""
     if isolates and (why := seccomp.filter_problem()):
         yield f"system calls are not filtered ({why})"
     if why := cgroups.cgroup_problem():
@@ -454,7 +463,7 @@ def _gaps(*, isolates: bool) -> Iterator[str]:
 
 
 def _abandoned() -> Iterator[ControlGroup]:
-    """This user's groups whose owner has gone."""
+    """Yield this user's groups whose owner has ended."""
     for group in cgroups.harness_groups():
         owner = Owner.parse(group.label.rpartition("/")[0])
         if owner and owner.has_gone() and group.is_ours():
@@ -462,8 +471,8 @@ def _abandoned() -> Iterator[ControlGroup]:
 
 
 def _temporary(what: str, shelf: Shelf) -> list[Labelled]:
-    """What goes with its owner: each folder, and the volumes that are not kept for a user."""
-    return [each for each in shelf.labelled() if what == "folder" or each.temporary]
+    """Return what is removed with its owner: each folder, and temporary volumes."""
+    return [folder for folder in shelf.labelled() if what == "folder" or folder.temporary]
 
 
 def _has_gone(folder: Labelled) -> bool:

@@ -1,7 +1,7 @@
-"""Starting a process that inherits less of the caller: no keys of its session, and another control group.
+"""Start a process that does not inherit the session's keys, and that enters a control group.
 
-Both belong to a thread, not to a process, and what a thread starts inherits them; so it is started by a thread that exists for
-this alone, and neither the caller nor any other of its threads changes.
+A thread has its own session keyring and control group, and processes that it starts inherit them.
+So a new thread changes both and starts the process; no other thread is affected.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
-"""The number of the system call, by machine (asm/unistd.h); the C library has no name for it."""
+"""The number of keyctl(2) for each machine (asm/unistd.h); the C library has no function for it."""
 
 JOIN_SESSION_KEYRING = 1
-"""keyctl(2): with no name, a new and empty one, which goes with the last process that has it."""
+"""The operation of keyctl(2) that joins a new, empty keyring, if it gets no name."""
 
 
 def launch(start: Callable[[], _T], enter: Callable[[], object] = lambda: None) -> _T:
-    """What `start` gives, called by a thread of its own, which has an empty session keyring and has called `enter`."""
+    """Return what `start` returns in a new thread with an empty keyring that has called `enter`."""
     started: Future[_T] = Future()
 
     def work() -> None:
@@ -36,13 +36,15 @@ def launch(start: Callable[[], _T], enter: Callable[[], object] = lambda: None) 
 
     thread = threading.Thread(target=work, name="harness-launch")
     thread.start()
-    thread.join()  # it has left by then whatever it entered
+    thread.join()  # the thread has left the control group by then
     return started.result()
 
 
 def leave_keyring() -> bool:
-    """Give the calling thread a session keyring of its own. False where it keeps its old one: the kernel has none, the user has
-    no room for one more, or the machine is of a kind that is not known here. A filter of system calls refuses the keys then.
+    """Give the calling thread an empty session keyring. Returns False if it keeps the old one.
+
+    That happens if the kernel has no keyrings, the user's quota is used up, or KEYCTL lacks the
+    machine. Then only the filter of system calls keeps a run from the keys.
     """
     number = KEYCTL.get(platform.machine())
     if number is None:

@@ -1,4 +1,4 @@
-"""Mounts of the local engine, in a mount namespace of the guest's own: nobody else sees them, and they go with it."""
+"""Mounts of the local engine, in the guest's own mount namespace, which ends with the guest."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ EMPTY = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
 
 
 def bind(source: Path, target: Path) -> list[str]:
-    """Words that a command is put behind to see the folder `source` at `target`."""
+    """Return words before a command, so that it sees the folder `source` at `target`."""
     return [*_namespace(), "sh", "-c", BIND, "mount", str(source), str(target)]
 
 
 def overlay(options: str, target: Path) -> list[str]:
-    """The same for an overlay with these options."""
+    """Return words before a command, so that it sees an overlay with these options at `target`."""
     return [*_namespace(), "sh", "-c", OVERLAY, "mount", options, str(target)]
 
 
 @functools.cache
 def overlay_problem(home: Path) -> str:
-    """Why no overlay can be mounted of folders below `home`; empty when it can."""
+    """Say why no overlay of folders below `home` can be mounted. Empty: one can."""
     try:
         with probe_volume(home) as folder:
-            for each in ("lower", "upper", "work", "merged"):
-                (folder / each).mkdir()
+            for name in ("lower", "upper", "work", "merged"):
+                (folder / name).mkdir()
             options = overlay_options(str(folder), Overlay("", ("lower",), "upper", "work"))
             return _problem([*overlay(options, folder / "merged"), "true"])
     except OSError as error:
@@ -42,8 +42,9 @@ def overlay_problem(home: Path) -> str:
 
 
 def empty(target: Path, size: int, owner: tuple[int, int] | None = None) -> list[str]:
-    """Words that a command is put behind to see an empty folder at `target` that holds at most `size` bytes, in memory; it is
-    the caller's unless it has another owner.
+    """Return words before a command, so that it sees an empty tmpfs at `target`.
+
+    `size` is its limit in bytes, `owner` its uid and gid. None: the caller's.
     """
     options = f"mode=755,size={size}" + (f",uid={owner[0]},gid={owner[1]}" if owner else "")
     return [*_namespace(), "sh", "-c", EMPTY, "mount", options, str(target)]
@@ -51,20 +52,20 @@ def empty(target: Path, size: int, owner: tuple[int, int] | None = None) -> list
 
 @functools.cache
 def empty_problem() -> str:
-    """Why no such folder is to be had here; empty when it is."""
+    """Say why no tmpfs can be mounted here. Empty: one can."""
     with scratch("probe") as folder:
         return _problem([*empty(folder, 1 << 20), "true"])
 
 
 @functools.cache
 def bind_problem() -> str:
-    """Why nothing can be mounted here; empty when it can."""
+    """Say why no folder can be mounted here. Empty: one can."""
     with scratch("probe") as folder:
         return _problem([*bind(folder, folder), "true"])
 
 
 def _problem(command: Sequence[str]) -> str:
-    """What a command complains of when it fails; empty when it works."""
+    """Run a command, and return what it complains of. Empty: it works."""
     try:
         tried = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -75,5 +76,5 @@ def _problem(command: Sequence[str]) -> str:
 
 
 def _namespace() -> list[str]:
-    # Private, so that no mount is seen outside: a folder of sandboxes is removed from there, with all that is seen in it.
+    # Private, so that mounts are not seen outside, where sandboxes are removed with all they show.
     return [*(unshare() or ("unshare",)), "--mount", "--propagation", "private"]

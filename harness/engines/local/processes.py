@@ -1,5 +1,7 @@
-"""The processes of the local engine: there is no daemon that keeps track. What a guest started is found below it; what a crash
-left is found by a label in its environment.
+"""The processes of the local engine, which has no daemon that keeps track of them.
+
+The engine finds what a guest started among its descendants, and what a crash left by a label in the
+environment.
 """
 
 from __future__ import annotations
@@ -17,17 +19,19 @@ from harness.engines.owner import Owner
 from harness.engines.spec import Limits
 
 GUEST, PLAYER = "HARNESS_GUEST", "HARNESS_PLAYER"
-"""Environment variables by which processes are found when nothing else keeps track of them; a player in bubblewrap, which
-ends with the first process there, has neither.
+"""Environment variables with the label, of guests and keepers, and of players.
+
+A player in bubblewrap has neither, because it ends with the first process there.
 """
 
 SWEEP = f"""
 read -r self _ </proc/self/stat
 adopted() {{
     read -r children <"/proc/$$/task/$$/children"
-    for each in $children; do
-        case " $self ${{out-}} ${{err-}} " in *" $each "*) continue ;; esac
-        ! grep -qsz '^{GUEST}=' "/proc/$each/environ" && grep -qs ') [^ZX] ' "/proc/$each/stat" && echo "$each"
+    for child in $children; do
+        case " $self ${{out-}} ${{err-}} " in *" $child "*) continue ;; esac
+        ! grep -qsz '^{GUEST}=' "/proc/$child/environ" &&
+            grep -qs ') [^ZX] ' "/proc/$child/stat" && echo "$child"
     done
 }}
 clear=0
@@ -37,24 +41,29 @@ while [ $clear -lt 2 ]; do
     clear=0
     kill -9 $found 2>/dev/null || :
 done"""
-"""Ends the player's processes, repeated since they take a while to end, and until two looks in a row find none: one whose parent
-ends between the two halves of a look is in neither. It looks for those with its label, and those that the guest has
-adopted since their parents ended. What the guest itself has started has the guest's label, but for an instant in what reads the
-player's output.
+"""Shell words that kill the player's processes: those with its label, and those that the guest has
+adopted because their parents ended.
+
+They look again until two looks in a row find none: processes take a while to end, and one whose
+parent ends between the two halves of a look is missed by both. Processes that the guest itself
+started have the guest's label, except for an instant those that read the player's output.
 """
 
 ENDED = ("X", "Z")
-"""States of a process that has ended (proc(5), field 3 of stat), waited for or not."""
+"""The states of a process that has ended, waited for or not (proc(5), field 3 of stat)."""
 
 STOP_SECONDS = 1.0
-"""How long a process may take to stop. One that waits for a disk takes longer, and starts no other meanwhile."""
+"""Seconds to wait for a process to stop. One that waits for a disk takes longer, but starts no
+other.
+"""
 
 
 def limit(process: int, limits: Limits, *, together: bool) -> None:
-    """Bound a process and all that it will start; `together`: a control group bounds how many they are.
+    """Limit a process and all that it will start.
 
-    Nothing here bounds memory: a limit of address space stops what reserves much and uses little (sanitizers, the JVM, wasm), and
-    does not count files in memory.
+    `together`: a control group limits the number of processes. This sets no limit of memory: a
+    limit of address space stops programs that reserve much and use little (sanitizers, the JVM,
+    wasm), and does not count files in memory.
     """
     bounds = {
         resource.RLIMIT_CORE: 0,
@@ -62,8 +71,8 @@ def limit(process: int, limits: Limits, *, together: bool) -> None:
         resource.RLIMIT_NOFILE: limits.open_files,
     }
     if not together:
-        # The kernel counts all processes of a uid, those of other sandboxes and of a desktop too.
-        running = sum(each.name.isdigit() for each in Path("/proc").iterdir())
+        # The kernel counts all processes of a uid, also those of other sandboxes and of a desktop.
+        running = len(_processes())
         bounds[resource.RLIMIT_NPROC] = running + limits.processes
     for kind, bound in bounds.items():
         hard = resource.prlimit(process, kind)[1]
@@ -72,101 +81,103 @@ def limit(process: int, limits: Limits, *, together: bool) -> None:
 
 
 def strays() -> set[int]:
-    """Processes whose owner has gone."""
+    """Return the processes whose owner has ended."""
     return {process for process, owner in owners() if owner.has_gone()}
 
 
 def owners() -> Iterator[tuple[int, Owner]]:
-    """The processes of guests, players and keepers, and whose they are."""
+    """Yield the processes of guests, players and keepers, with their owners."""
     for process, label in labels():
         if owner := Owner.parse(label.rpartition("/")[0]):
             yield process, owner
 
 
 def labels() -> Iterator[tuple[int, str]]:
-    """The processes of guests, players and keepers, by the label in their environment."""
+    """Yield the processes of guests, players and keepers, with the label in their environment."""
     for process in _processes():
         with contextlib.suppress(OSError):
-            for each in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
-                name, _, value = each.partition(b"=")
+            for variable in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
+                name, _, value = variable.partition(b"=")
                 if name in (GUEST.encode(), PLAYER.encode()):
                     yield process, value.decode(errors="replace")
 
 
 def _processes() -> list[int]:
-    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
 
 
 def end(find: Callable[[], set[int]]) -> None:
-    """Kill what `find` finds with all that descends from it, until all of it has ended: a process may fork between being
-    listed and being killed, and takes a while to end.
+    """Kill what `find` returns, with all descendants, until all of them have ended.
+
+    It repeats, because a process may fork after it was listed, and takes a while to end.
     """
     doomed = find()
     while doomed:
         parents = _parents()
         doomed = {process for process in parents if not doomed.isdisjoint(_line(process, parents))}
-        for each in list(doomed):
+        for process in list(doomed):
             try:
-                os.kill(each, signal.SIGKILL)
+                os.kill(process, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
-                doomed.remove(each)  # a program that became another user is not ours to end
+                doomed.remove(process)  # not allowed to kill a program that became another user
         time.sleep(0.001)
         doomed |= find()
 
 
 def end_tree(root: int) -> tuple[bool, set[int]]:
-    """Kill a child of this process, not waited for yet, with all that descends from it; returns when all of it has ended, with
-    what it was. False if the child had ended before: then what it had started may be anywhere.
+    """Kill a child of this process, not waited for yet, with all its descendants.
 
-    Each is stopped before its children are looked for, so that none is started in between; the child last, so that what it
-    adopts is found below it.
+    Returns when all have ended: whether the child was alive, and the ids. If it was not, what it
+    had started may be anywhere. Each process is stopped before its children are listed, so that it
+    starts no more; the child is killed last, so that what it adopts is found below it.
     """
     seen: set[int] = set()
     spared: set[int] = set()
     _signal(root, signal.SIGSTOP)
     _settle({root}, "RSD")
-    found = _state(root) not in ENDED
+    alive = _state(root) not in ENDED
     while doomed := _freeze(root, spared):
         seen |= doomed
-        spared |= {each for each in doomed if not _signal(each, signal.SIGKILL)}
+        spared |= {process for process in doomed if not _signal(process, signal.SIGKILL)}
         _settle(doomed - spared, "RSDTtI")
-    seen |= _children(root)  # that had ended already
+    seen |= _children(root)  # those that had already ended
     _signal(root, signal.SIGKILL)
-    return found, seen
+    return alive, seen
 
 
 def reap(adopted: Collection[int]) -> None:
-    """Wait for processes whose parents have gone, where this process has become their parent: as the first of a container it
-    does, and they would stay in the list of processes for ever.
+    """Wait for ended processes that this process has adopted.
+
+    As the first process of a container it adopts all orphans, which would stay zombies.
     """
-    for each in adopted:
+    for process in adopted:
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(each, os.WNOHANG)
+            os.waitpid(process, os.WNOHANG)
 
 
 def _freeze(root: int, spared: set[int]) -> set[int]:
-    """Stop what descends from a process, until nothing new is found; returns all of it that has not ended."""
+    """Stop the descendants of a process until there are no new ones. Returns those still alive."""
     frozen = {root} | spared
     while new := _below(root) - frozen:
-        spared |= {each for each in new if not _signal(each, signal.SIGSTOP)}
+        spared |= {process for process in new if not _signal(process, signal.SIGSTOP)}
         frozen |= new
         _settle(new - spared, "RS")
     return _below(root) - spared
 
 
 def _below(root: int) -> set[int]:
-    """What descends from a process and has not ended."""
-    found: set[int] = set()
+    """Return the descendants of a process that are alive."""
+    below: set[int] = set()
     waiting = [root]
     while waiting:
-        below = {each for each in _children(waiting.pop()) if _state(each) not in ENDED} - found
-        found |= below
-        waiting += below
-    return found
+        alive = {child for child in _children(waiting.pop()) if _state(child) not in ENDED}
+        waiting += alive - below
+        below |= alive
+    return below
 
 
 def _signal(process: int, number: int) -> bool:
-    """False for a program that became another user: it is not ours to end."""
+    """Send a signal. Returns False if it is not allowed: the program became another user."""
     try:
         os.kill(process, number)
     except ProcessLookupError:
@@ -177,14 +188,14 @@ def _signal(process: int, number: int) -> bool:
 
 
 def _settle(processes: set[int], states: str) -> None:
-    """Wait a while until none of them is in one of these states."""
+    """Wait, but not for long, until none of the processes is in one of these states."""
     deadline = time.monotonic() + STOP_SECONDS
-    while any(_state(each) in states for each in processes) and time.monotonic() < deadline:
+    while any(_state(process) in states for process in processes) and (time.monotonic() < deadline):
         time.sleep(0.0005)
 
 
 def _state(process: int) -> str:
-    """One of ENDED for a process of which no thread is left, whichever of them is the one that ended last."""
+    """Return the state of a process: one of ENDED only if none of its threads is left."""
     try:
         fields = (
             Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -195,17 +206,17 @@ def _state(process: int) -> str:
 
 
 def _children(process: int) -> set[int]:
-    """Those that have ended are among them, where the kernel tells the children of a process; else there is a walk."""
+    """Return the children of a process, with ended ones if the kernel lists the children."""
     if not _tells_children():
-        return {each for each, parent in _parents().items() if parent == process}
-    found: set[int] = set()
+        return {child for child, parent in _parents().items() if parent == process}
+    children: set[int] = set()
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{process}/task"):
             with contextlib.suppress(ProcessLookupError):
-                found.update(
+                children.update(
                     map(int, Path(f"/proc/{process}/task/{thread}/children").read_text().split())
                 )
-    return found
+    return children
 
 
 @functools.cache
@@ -214,20 +225,20 @@ def _tells_children() -> bool:
 
 
 def _line(process: int, parents: Mapping[int, int]) -> Iterator[int]:
-    """The process and its ancestors."""
+    """Yield the process and its ancestors."""
     while process in parents:
         yield process
         process = parents[process]
 
 
 def _parents() -> dict[int, int]:
-    """Each process that has not ended, and its parent."""
-    found = {}
+    """Return the parent of each process that is alive."""
+    parents = {}
     for process in _processes():
         with contextlib.suppress(OSError):
             status = (
                 Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
             )
             if status[0] not in ENDED or int(status[17]) > 1:
-                found[process] = int(status[1])
-    return found
+                parents[process] = int(status[1])
+    return parents

@@ -1,4 +1,4 @@
-"""The duplex stream between the harness and a guest or a keeper, whatever carries it."""
+"""The duplex stream between the harness and a guest or a keeper."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.engines.streams.forks import Origin
 from harness.inside.errors import EngineError, StreamCut
 
 READ_BYTES = 1 << 18
-"""Bytes asked for at once; the kernel gives what a pipe or socket holds."""
+"""Bytes of one read; the kernel returns what the pipe or socket holds."""
 
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -24,31 +24,33 @@ _libc = ctypes.CDLL(None)
 
 
 class Stream(Protocol):
-    """Both ways at once: one thread may write while another reads."""
+    """Works both ways at once: one thread may write while another reads."""
 
     def write(self, data: bytes, deadline: float) -> None:
-        """Send all of `data`; raises StreamCut when nobody reads any more or the deadline (monotonic seconds)
+        """Send all of `data`.
+
+        Raises StreamCut if the other side stops reading, or the deadline (monotonic seconds)
         passes.
         """
 
     def close_write(self) -> None:
-        """End of input for the other side; reading goes on."""
+        """End the input of the other side. Reading goes on."""
 
     def read(self, deadline: float) -> tuple[int, bytes]:
-        """The next piece as (1, data) of stdout or (2, data) of stderr; (0, b"") at the end of both.
+        """Return the next piece: (1, data) of stdout, (2, data) of stderr, (0, b"") at their end.
 
-        Raises TimeoutError when the deadline (monotonic seconds) passes first.
+        Raises TimeoutError if the deadline (monotonic seconds) passes first.
         """
 
     def kill(self) -> None:
-        """End the other side at once, with everything that it started."""
+        """Kill the other side, and everything that it started."""
 
     def close(self) -> None:
-        """Let go of the stream; the other side sees the end of its input."""
+        """Close the stream. The other side sees the end of its input."""
 
 
 def remaining(deadline: float) -> float:
-    """Seconds until `deadline`; raises TimeoutError when it has passed."""
+    """Return the seconds until `deadline`. Raises TimeoutError if it has passed."""
     seconds = deadline - time.monotonic()
     if seconds <= 0:
         raise TimeoutError
@@ -56,7 +58,7 @@ def remaining(deadline: float) -> float:
 
 
 def take(buffer: bytearray, size: int) -> bytes:
-    """The first bytes of a buffer, at most `size`, which leave it; they are copied once."""
+    """Remove the first bytes of a buffer, at most `size`, and return them. Copies them once."""
     with memoryview(buffer) as view:
         taken = bytes(view[:size])
     del buffer[:size]
@@ -64,7 +66,7 @@ def take(buffer: bytearray, size: int) -> bytes:
 
 
 class ProcessStream:
-    """The stream of a child process of the harness, which leads a process group of its own."""
+    """The stream of a child process, which leads its own process group."""
 
     def __init__(
         self,
@@ -74,8 +76,11 @@ class ProcessStream:
         folder: str | None = None,
         adopts: bool = False,
     ) -> None:
-        """One that `adopts` becomes the parent of all that descends from it, as their own parents end, so that none of them
-        gets lost.
+        """Start the process.
+
+        With `adopts`, it becomes the parent of its descendants when their own parents end
+        (prctl(2), PR_SET_CHILD_SUBREAPER), so that none gets lost. Raises EngineError if it cannot
+        be started.
         """
         self.origin = Origin()
         ours, theirs = socket.socketpair()
@@ -122,7 +127,8 @@ class ProcessStream:
                     return int(key.data), data
                 if key.data:
                     self._selector.unregister(key.fileobj)
-            # It has ended, and all that it said is read: others that hold its outputs open say nothing for it.
+            # It has ended and its output is read. Other processes that hold the outputs do not
+            # count.
             if ready and not any(key.data for key in ready):
                 break
         return 0, b""
@@ -133,9 +139,8 @@ class ProcessStream:
                 os.killpg(self.process.pid, 9)
 
     def close(self) -> None:
-        if (
-            self.origin.is_here()
-        ):  # a fork may hold on to the socket, and would keep the end of the input from being seen
+        # Needed because a fork may keep the socket open, which would hide the end of the input.
+        if self.origin.is_here():
             self.close_write()
         self._socket.close()
         self._selector.close()
@@ -155,11 +160,11 @@ def _adopt() -> None:
 
 
 def send_all(connection: socket.socket, data: bytes, deadline: float) -> None:
-    """Send `data` through a socket. Raises StreamCut when it cannot be sent before the deadline, or the other end has
-    closed its half and takes no more.
+    """Send `data` through a socket.
 
-    An engine goes on holding the connection of a container that has died for half a minute and more, without reading
-    what comes; that the container's output has ended is the only sign, and it comes at once.
+    Raises StreamCut at the deadline, or if the other end has closed its half. An engine keeps the
+    connection of a dead container for half a minute or more, and reads nothing. The only sign is
+    the end of the container's output, and it comes at once.
     """
     poll = select.poll()
     poll.register(connection, select.POLLOUT | select.POLLRDHUP)
@@ -168,7 +173,7 @@ def send_all(connection: socket.socket, data: bytes, deadline: float) -> None:
         while left:
             happened = poll.poll(remaining(deadline) * 1000)
             if happened and not happened[0][1] & select.POLLOUT:
-                raise StreamCut("the other end of the stream has gone: it reads no more")
+                raise StreamCut("the other end of the stream has gone: it no longer reads")
             if happened:
                 connection.settimeout(remaining(deadline))
                 left = left[connection.send(left) :]

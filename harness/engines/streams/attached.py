@@ -1,7 +1,7 @@
 """The hijacked connection of `docker attach`: stdin one way, framed stdout and stderr the other.
 
-Frames (Docker Engine API, "ContainerAttach"): one byte of stream type, three of zero, four of big-endian
-length, data.
+A frame is one byte of stream type, three zero bytes, four bytes of big-endian length, then the data
+(Docker Engine API, "ContainerAttach").
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from harness.engines.streams import READ_BYTES, remaining, send_all
 from harness.engines.streams.forks import Origin
 
 _KILL_SECONDS = 10.0
-"""How long a container that is being killed may say nothing before it is no longer listened to."""
+"""Seconds to go on reading from a container that is being killed and prints nothing."""
 
 HEADER = struct.Struct(">BxxxL")
+"""The header of a frame: stream type and length."""
 
 
 class DockerStream:
     """The stream of one attached container."""
 
     def __init__(self, attached: Any, kill: Callable[[], None]) -> None:
-        """`attached` is the connection's socket, or what docker-py's attach_socket returned; that is kept, since collecting it
-        closes the connection.
+        """`attached` is a socket, or docker-py's attach_socket's result; `kill` ends the container.
+
+        The object keeps the latter, because its garbage collection would close the connection.
         """
         self._attached = attached
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._kill = kill
         self._origin = Origin()
-        self._reading = threading.Lock()  # by whoever reads until he has read
+        self._reading = threading.Lock()  # held during a read
         self._data = memoryview(bytearray(READ_BYTES))
-        self._start, self._end = 0, 0  # of what is not yet read in _data
-        self._source, self._left = (
-            0,
-            0,
-        )  # of the frame under way: its stream, and its bytes still to come
+        # The part of _data that is not read yet.
+        self._start, self._end = 0, 0
+        # The current frame: its stream, and how many of its bytes are left.
+        self._source, self._left = 0, 0
 
     def write(self, data: bytes, deadline: float) -> None:
         self._origin.require("stream")
@@ -74,10 +75,11 @@ class DockerStream:
     def kill(self) -> None:
         if not self._origin.is_here():
             return
-        # The engine answers when the container is dead, and takes it for dead once its output has been read to the end.
+        # The engine answers once the container is dead, and counts it as dead once its output is
+        # read.
         killing = threading.Thread(target=self._kill)
         killing.start()
-        if self._reading.acquire(blocking=False):  # else another thread reads it
+        if self._reading.acquire(blocking=False):  # otherwise another thread reads the output
             with contextlib.suppress(TimeoutError):
                 while self._receive(time.monotonic() + _KILL_SECONDS):
                     self._start = self._end
@@ -92,7 +94,7 @@ class DockerStream:
         self._socket.close()
 
     def _receive(self, deadline: float) -> bool:
-        kept = self._end - self._start  # part of a frame's header, at most
+        kept = self._end - self._start  # at most part of a header
         self._data[:kept] = self._data[self._start : self._end]
         self._start, self._end = 0, kept
         try:
@@ -101,6 +103,6 @@ class DockerStream:
         except TimeoutError:
             raise
         except OSError:
-            return False  # reset, and the end marker with it; or closed by whoever gave the container up meanwhile
+            return False  # the connection was reset, or another thread has closed it
         self._end += size
         return size > 0

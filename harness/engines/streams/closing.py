@@ -1,4 +1,4 @@
-"""Ending many things that each take a while to end, at once."""
+"""Close many things at once that are each slow to close."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 AT_ONCE = 16
+"""How many are closed at the same time, at most."""
 
 
 class Closes(Protocol):
-    """Has an end that is waited for."""
+    """Can be closed."""
 
-    def close(self) -> object: ...
+    def close(self) -> object:
+        """Close it, and wait until it is closed."""
 
 
 def close_all(things: Iterable[Closes]) -> None:
-    """Returns when all are closed. Raises what the first of them raised that could not be."""
+    """Close all, and return when they are closed. Raises the error of the first that failed."""
     waiting = list(things)
     if len(waiting) < 2:
-        for each in waiting:
-            each.close()
+        for thing in waiting:
+            thing.close()
         return
     with ThreadPoolExecutor(
         min(len(waiting), AT_ONCE), thread_name_prefix="harness-closing"
     ) as threads:
-        closing = [threads.submit(each.close) for each in waiting]
+        closing = [threads.submit(thing.close) for thing in waiting]
     for done in closing:
         done.result()

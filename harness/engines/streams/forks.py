@@ -1,8 +1,8 @@
-"""What a process that was forked may do with what it did not make: nothing.
+"""Forks: a forked process may not use engines, runners and streams of the process it came from.
 
-A fork has a copy of every object, and none of the threads behind them; it shares each connection with the process that it was
-forked from, and answers come to whoever reads first. It is told so at once; and nothing that it closes or drops, at its end or
-when it leaves a `with` block, ends what is at work for the other.
+A fork has a copy of each object, but not the threads behind it. It shares each connection, so
+either process may read the other's answers. So using an object in a fork raises an error, and
+closing it there does nothing to the original process.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from harness.inside.errors import UsageError
 
 
 class Origin:
-    """The process that something was made in."""
+    """The process that created an object."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
 
     def is_here(self) -> bool:
-        """False in a fork of it."""
+        """Return whether this process is the origin, and not a fork of it."""
         return os.getpid() == self._process
 
     def require(self, what: str) -> None:
-        """Raises UsageError in a fork of it."""
+        """Raise UsageError in a fork. `what` names the object."""
         if not self.is_here():
             raise UsageError(
-                f"this {what} was opened by process {self._process}, of which this one is a fork: open another one after the fork"
+                f"this {what} was opened by process {self._process}, and this process is a fork of "
+                "it; open another one after the fork"
             )

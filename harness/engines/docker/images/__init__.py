@@ -1,7 +1,7 @@
-"""Images: how the harness's own two are made, and whether any image can take part in a run.
+"""Images: building the harness's own two, and finding out whether any image can be used in a run.
 
-`build` and `ensure` make an image on an engine, `probe` starts one short-lived container to find out what an
-image can do, and `problems` and `warnings` say what that means for a run.
+`build` and `ensure` make an image on an engine. `probe` starts a short-lived container to find out
+what an image can do; `problems` and `warnings` say what that means for a run.
 """
 
 from harness.engines.docker.images.builder import KEEPER_IMAGE, RUN_IMAGE, build, ensure

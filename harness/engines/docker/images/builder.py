@@ -1,4 +1,4 @@
-"""Make the harness's own images on an engine: from Debian packages if possible, else from the Dockerfile."""
+"""Build the harness's own images: from Debian packages if possible, else from the Dockerfile."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from harness.engines.fixtures import fixture
 from harness.inside.errors import ImageError, UsageError
 
 RUN_IMAGE = "harness-gcc"
-"""gcc, make, GNU tar and sh: what a run-container is made of unless the caller names another image."""
+"""The default image of run-containers: gcc, make, GNU tar and sh."""
 
 KEEPER_IMAGE = "harness-keeper"
-"""Python and GNU tar: what a keeper is made of."""
+"""The image of keepers: Python and GNU tar."""
 
 RECIPE_LABEL = "harness.recipe"
-"""Label with the digest of the recipe that an image was made by."""
+"""Label with the digest of the image's recipe."""
 
 RECIPES = {
     RUN_IMAGE: ImageRecipe(RUN_IMAGE, "gcc"),
@@ -41,9 +41,9 @@ _INSTALL = (
 
 
 def ensure(api: docker.APIClient, name: str, *, report: ReportProgress) -> None:
-    """Build `name` unless this engine has it; one of ours that an older recipe made counts as missing.
+    """Build `name` unless this engine has it from the current recipe.
 
-    Raises ImageError when it cannot be built, and for a missing image that is not the harness's own.
+    Raises ImageError if it cannot be built, and for a missing image that is not the harness's own.
     """
     recipe = RECIPES.get(name)
     with _explained(name):
@@ -52,16 +52,15 @@ def ensure(api: docker.APIClient, name: str, *, report: ReportProgress) -> None:
                 raise ImageError(f"there is no image {name} on this engine: docker pull {name}")
         elif not _is_current(api, recipe):
             with recipe.alone(report):
-                if not _is_current(api, recipe):  # another process may have made it meanwhile
+                if not _is_current(api, recipe):  # another process may just have built it
                     _make(api, recipe, report)
 
 
 def build(api: docker.APIClient, name: str, *, report: ReportProgress) -> None:
-    """Make one of the harness's own images on this engine; an older one of its name goes unless in use.
+    """Build one of the harness's own images on this engine, and remove the older one unless in use.
 
-    `report` gets a short line at each stage, and every second or two while a stage lasts.
-
-    Raises UsageError for another name, ImageError when it cannot be made.
+    `report` gets a short line at each stage, and every second or two while a stage lasts. Raises
+    UsageError for another name, and ImageError if it cannot be built.
     """
     recipe = RECIPES.get(name)
     if recipe is None:
@@ -91,7 +90,7 @@ def _make(api: docker.APIClient, recipe: ImageRecipe, report: ReportProgress) ->
 
 
 def _have_mmdebstrap(report: ReportProgress) -> bool:
-    """Whether mmdebstrap is there, or could be installed: by root, on Debian and its descendants."""
+    """Return whether mmdebstrap is here, or could be installed: by root, on Debian and the like."""
     if shutil.which("mmdebstrap"):
         return True
     if not shutil.which("apt-get") or os.geteuid() != 0:
@@ -111,7 +110,7 @@ def _have_mmdebstrap(report: ReportProgress) -> bool:
 def _import(api: docker.APIClient, recipe: ImageRecipe, report: ReportProgress) -> None:
     root = recipe.root_tar(report)
     report(f"{recipe.image}: importing {root.stat().st_size / MB:.0f} MB")
-    # Given a file's name, docker-py sends it piece by piece, and waits for as long as the engine needs.
+    # Given a file name, docker-py sends the file in pieces, and waits as long as the engine needs.
     answer: str = api.import_image_from_file(
         str(root),
         repository=recipe.image,
@@ -139,7 +138,7 @@ def _build_dockerfile(api: docker.APIClient, recipe: ImageRecipe, report: Report
 def _reported(
     lines: Iterable[Mapping[str, Any]], name: str, report: ReportProgress
 ) -> Iterator[Mapping[str, Any]]:
-    """The same lines; each step of the Dockerfile is reported on the way."""
+    """Yield the same lines, and report each step of the Dockerfile."""
     for line in lines:
         said = str(line.get("stream", "")).strip()
         if said.startswith("Step "):
@@ -148,14 +147,14 @@ def _reported(
 
 
 def _check(name: str, answers: Iterable[Mapping[str, Any]]) -> None:
-    """Read the engine's answers to their end: what fails after the first is one of them, not a status."""
+    """Read all of the engine's answers, and raise ImageError if one is an error."""
     for answer in answers:
         if "error" in answer:
             raise ImageError(f"the engine could not make {name}: {answer['error']}")
 
 
 def _remove_unless_named(api: docker.APIClient, identity: str) -> None:
-    """Remove an image that lost its only name; one that a container uses stays: the engine insists."""
+    """Remove an image that has lost its only name, unless a container uses it."""
     image = find_image(api, identity)
     if image is not None and not image["RepoTags"]:
         with contextlib.suppress(docker.errors.APIError):
@@ -164,7 +163,7 @@ def _remove_unless_named(api: docker.APIClient, identity: str) -> None:
 
 @contextlib.contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """One line for each way in which the conversation with the engine can fail."""
+    """Turn a failure of the engine into one clear line."""
     try:
         yield
     except docker.errors.APIError as error:

@@ -1,4 +1,4 @@
-"""What an image can do, and what that means for a run: pure functions on a frozen value."""
+"""What an image can do, and what that means for a run."""
 
 from __future__ import annotations
 
@@ -15,58 +15,76 @@ _TARS = {
     "busybox": r"(?i)busybox\)? v?([\d.]+)",
     "toybox": r"toybox v?([\d.]+)",
 }
-"""What each flavour says of itself when it is asked for its version, or refuses to tell."""
+"""How to recognise a tar and its version, by what it prints for --version."""
 
 _NEEDED = {
-    "setpriv": "the player's code could not be separated from the process that holds the streams; install util-linux",
-    "head": "what arrives could not be cut to its length to the byte (head -c reads on past it); install coreutils",
+    "setpriv": "the player's code could reach the process that holds the streams; "
+    "install util-linux",
+    "head": "what arrives could not be cut to its exact length (head -c reads past it); "
+    "install coreutils",
     "stdbuf": "what a run prints would be lost (stdbuf -o0); install coreutils, or remove it",
-    "mkfifo": "the player's output could not be kept apart from the harness's own streams; install coreutils",
-    "timeout": "an endless run would outlive a harness that died (timeout -s KILL); install coreutils",
+    "mkfifo": "the player's output could not be told from the harness's own; install coreutils",
+    "timeout": "an endless run would outlive a harness that died (timeout -s KILL); "
+    "install coreutils",
     "env": "the player's code would inherit the harness's environment (env -i); install coreutils",
     "cat": "output past its limit could not be drained, and the run would hang; install coreutils",
 }
-"""Without it, what goes wrong in a run, and what to install."""
+"""The tools that a run needs: what goes wrong without each, and what to install."""
 
 _WANTED = {
-    "find": "observing the tree means to pipe all of it back; install GNU findutils (find -printf)",
+    "find": "observing the tree needs all of it piped back; install GNU findutils (find -printf)",
     "rm": "`make clean` cannot run in it; install coreutils",
     "make": "the suites that build with make cannot run in it; install make",
-    "gcc": "the suites that compile C cannot run in it; install gcc and libc6-dev (musl-dev on Alpine)",
+    "gcc": "the suites that compile C cannot run in it; install gcc and libc6-dev "
+    "(musl-dev on Alpine)",
 }
-"""Without it, what is lost although a run works."""
+"""The tools that a run can do without: what is lost without each."""
 
 
 SANDBOX, VOLUME = "/sandbox", "/katas"
-"""Where a run-container has its sandbox: alone, or in a volume."""
+"""Where a run-container has its sandbox, and where it has a volume that holds the sandbox."""
 
 _EXEC_FORMAT = "exec format error"
-"""How the kernel says that it cannot run a program of another architecture."""
+"""The kernel's error for a program of another architecture."""
 
 
 @dataclass(frozen=True)
 class ImageFacts:
     """What a probe found in one image on one engine."""
 
-    image: str  # its id, "sha256:..."
+    image: str
+    """Its id, "sha256:..."."""
+
     sh: bool = False
-    tar: str = ""  # flavour and version, such as "GNU tar 1.34"; empty when there is none
-    exact_tar: bool = False  # a stamp came back to the nanosecond from a round trip through it
-    tools: frozenset[str] = (
-        frozenset()
-    )  # those that were tried with the options a run uses, and worked
-    make: str = ""  # version; empty when there is none
+    """Whether it has /bin/sh."""
+
+    tar: str = ""
+    """Flavour and version, such as "GNU tar 1.34". Empty: it has none."""
+
+    exact_tar: bool = False
+    """Whether its tar keeps stamps to the nanosecond in a round trip."""
+
+    tools: frozenset[str] = frozenset()
+    """The tools that work with the options that a run uses."""
+
+    make: str = ""
+    """Its version of make. Empty: it has none."""
+
     gcc: str = ""
-    volumes: tuple[str, ...] = ()  # the VOLUMEs that the image declares
+    """Its version of gcc. Empty: it has none."""
+
+    volumes: tuple[str, ...] = ()
+    """The VOLUMEs that it declares."""
 
     @classmethod
     def parse(cls, image: str, answers: str) -> ImageFacts:
-        """The facts in what probe.sh printed. Raises ImageError when it did not get to its end."""
+        """Parse what probe.sh printed. Raises ImageError if it did not reach its end."""
         found = dict(_pairs(answers.splitlines()))
         if found.get("end") != "1":
             raise ImageError(
-                f"the image {image} cannot be examined: the probe ended early, its last words were "
-                f"{answers.strip()[-100:]!r}; see what `docker run --rm --entrypoint sh {image} -c :` says"
+                f"the image {image} cannot be examined: the probe ended early, after "
+                f"{answers.strip()[-100:]!r}; see what "
+                f"`docker run --rm --entrypoint sh {image} -c :` says"
             )
         return cls(
             image=image,
@@ -80,42 +98,41 @@ class ImageFacts:
 
 
 def problems(facts: ImageFacts) -> list[str]:
-    """What would go wrong in a run and what to install, a line each; empty when the image can be used."""
+    """Say what would go wrong in a run and what to install, a line each. Empty: it can be used."""
     if not facts.sh:
-        return [
-            "no sh: nothing in it could be started by the harness; install a POSIX shell such as dash"
-        ]
-    found = []
+        return ["no sh: the harness could start nothing in it; install a POSIX shell such as dash"]
+    lines = []
     if not facts.tar:
-        found.append(
+        lines.append(
             "no tar: a source tree could neither enter nor leave; install GNU tar in the image"
         )
     elif not facts.exact_tar:
-        found.append(
-            f"{facts.tar}: stamps would be cut to whole seconds: an edit within the same second is missed; "
-            "install GNU tar in the image"
+        lines.append(
+            f"{facts.tar} cuts stamps to whole seconds, so make would miss an edit within the same "
+            "second; install GNU tar in the image"
         )
-    found += [
-        f"its VOLUME {each} lies in the sandbox, as a folder that is not the player's and does not travel; "
-        "build the image without it"
-        for each in facts.volumes
-        if posixpath.normpath(each).startswith((f"{SANDBOX}/", f"{VOLUME}/"))
+    lines += [
+        f"its VOLUME {volume} is in the sandbox, where the player does not own it and it is not "
+        "piped; build the image without it"
+        for volume in facts.volumes
+        if posixpath.normpath(volume).startswith((f"{SANDBOX}/", f"{VOLUME}/"))
     ]
-    return found + _without(facts, _NEEDED)
+    return lines + _without(facts, _NEEDED)
 
 
 def foreign(image: str, platform: str, answers: str) -> str:
-    """Why an image cannot run at all that is for another kind of processor, `platform`; empty when that is not it."""
+    """Say that the image is for another processor, if the answers show it. Empty: they do not."""
     if _EXEC_FORMAT not in answers.lower():
         return ""
     return (
-        f"the image {image} is for {platform or 'another processor'}, and its sh cannot run on this engine's machine "
-        f"({_EXEC_FORMAT}): pull or build it with --platform of that machine, or install qemu-user-static there"
+        f"the image {image} is for {platform or 'another processor'}, and its sh cannot run on "
+        f"this engine's machine ({_EXEC_FORMAT}): pull or build it with --platform of that "
+        "machine, or install qemu-user-static there"
     )
 
 
 def warnings(facts: ImageFacts) -> list[str]:
-    """What is lost although a run works, a line each."""
+    """Say what is lost although a run works, a line each."""
     return _without(facts, _WANTED) if facts.sh else []
 
 

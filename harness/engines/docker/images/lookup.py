@@ -10,10 +10,10 @@ import docker.errors
 
 
 def find_image(api: docker.APIClient, name: str) -> Mapping[str, Any] | None:
-    """What the engine knows of the image (the API's ImageInspect); None when it has no such image."""
+    """Return the API's ImageInspect, or None if the engine does not have the image."""
     untyped: Any = api  # the stubs leave this call without types
     try:
-        found: Mapping[str, Any] = untyped.inspect_image(name)
+        image: Mapping[str, Any] = untyped.inspect_image(name)
     except docker.errors.ImageNotFound:
         return None
-    return found
+    return image

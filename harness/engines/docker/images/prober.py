@@ -1,7 +1,7 @@
 """Find out what an image can do, by starting one short-lived container of it.
 
-A probe costs a container start (0.4 s on overlay2, 0.7 s on fuse-overlayfs), and so its facts are kept in the
-user's cache folder. An image's id names its content: they never go stale.
+A probe costs a container start (0.4 s on overlay2, 0.7 s on fuse-overlayfs), so its facts are kept
+in the user's cache folder. They never go stale, because an image's id names its content.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from harness.inside.tarpipe import PACK, UNPACK
 PROBE = Path(__file__).with_name("probe.sh").read_text(encoding="utf-8")
 
 PROBE_SECONDS = 30.0
-"""How long a probe may take; an image whose sh or tar hangs is ended then."""
+"""Seconds that a probe may take, in case the image's sh or tar hangs."""
 
 Translate: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
-"""From the body of a request for a container to that of another."""
+"""Turns a request for a container, in Docker's words, into the engine's own."""
 
 _HERE, _THERE = "/here", "/there"
 
 ANSWER_BYTES = 1 << 16
-"""How much a probe may say: many times what probe.sh does."""
+"""The most bytes of a probe's answers: many times what probe.sh prints."""
 
 SH = ("/bin/sh", "-c")
 
 _NO_SH = re.compile(r'exec: "/bin/sh": .*(executable file not found|no such file or directory)')
-"""How engines from 20.10 to 26 say that a container's command is not in its image; a file may be missing elsewhere."""
+"""The error of Docker 20.10 to 26 for a container's command that is not in its image."""
 
 
 def probe(
@@ -57,27 +57,30 @@ def probe(
     engine: str = "",
     translate: Translate = lambda config: config,
 ) -> ImageFacts:
-    """What `image` can do on this engine.
+    """Find out what `image` can do on this engine, or recall it.
 
-    `labels` go on the container, so that what a crash leaves can be found; the request for it is in Docker's words, which
-    `translate` makes this engine's. `engine` is its identity, unless it is to be asked for that. Raises ImageError when there is
-    no such image or it cannot be examined.
+    - `labels`: for the container, so that `harness clean` finds it after a crash.
+    - `engine`: the engine's identity. Empty: ask it.
+    - `translate`: turns the request for the container into the engine's own words.
+
+    Raises ImageError if there is no such image, or it cannot be examined.
     """
-    found = find_image(api, image)
-    if found is None:
+    inspected = find_image(api, image)
+    if inspected is None:
         raise ImageError(
-            f"there is no image {image} on this engine: `harness image build` makes the harness's own, "
-            "`docker pull` gets any other"
+            f"there is no image {image} on this engine: `harness image build` makes the harness's "
+            "own, `docker pull` gets any other"
         )
-    identity = str(found["Id"])
+    identity = str(inspected["Id"])
     cached = _cache_file(engine or which(api.info()), identity)
     facts = _recall(cached, identity)
     if facts is None:
         try:
-            facts = _examine(api, image, found, labels, translate)
+            facts = _examine(api, image, inspected, labels, translate)
         except docker.errors.APIError as error:
             raise ImageError(
-                f"the image {image} cannot be examined: {explained(str(error.explanation or error))}"
+                f"the image {image} cannot be examined: "
+                f"{explained(str(error.explanation or error))}"
             ) from error
         if facts.sh:
             _remember(cached, facts)
@@ -87,16 +90,16 @@ def probe(
 def _examine(
     api: docker.APIClient,
     name: str,
-    found: Mapping[str, Any],
+    inspected: Mapping[str, Any],
     labels: Mapping[str, str],
     translate: Translate,
 ) -> ImageFacts:
-    image = str(found["Id"])
-    config = found.get("Config") or {}
-    platform = "/".join(str(found[each]) for each in ("Os", "Architecture") if found.get(each))
+    image = str(inspected["Id"])
+    config = inspected.get("Config") or {}
+    platform = "/".join(str(inspected[key]) for key in ("Os", "Architecture") if inspected.get(key))
     variables, checked = tuple(config.get("Env") or ()), bool(config.get("Healthcheck"))
     with _container(api, image, variables, labels, translate, checked=checked) as container:
-        # Attached before the start: the engine keeps no log of it.
+        # Attach before the start, because the engine keeps no log.
         attached: Any = api.attach_socket(container, {"stdout": 1, "stderr": 1, "stream": 1})
         with contextlib.closing(DockerStream(attached, lambda: _remove(api, container))) as stream:
             try:
@@ -116,7 +119,7 @@ def _examine(
 
 
 def _read_all(stream: DockerStream, deadline: float) -> str:
-    """What it said until its end or the deadline: its answers, and the engine's reason when sh cannot run at all."""
+    """Read until the end or the deadline: the answers, or the engine's error if sh cannot run."""
     answers = bytearray()
     with contextlib.suppress(TimeoutError):
         while len(answers) < ANSWER_BYTES and (piece := stream.read(deadline))[0]:
@@ -134,7 +137,7 @@ def _container(
     *,
     checked: bool,
 ) -> Iterator[str]:
-    """A container that is made and not started, as confined as a run's, and gone in the end."""
+    """Create a container, as confined as a run's, for the block to start, and remove it."""
     player_path = players(variables)["PATH"]
     untyped: Any = api  # the stubs leave some calls without types
     config = untyped.create_container_config(
@@ -176,19 +179,19 @@ def _container(
 
 
 def _remove(api: docker.APIClient, container: str) -> None:
-    # It removes itself when it ends: most often it is gone, or going, by now.
+    # It removes itself when it ends, so it has usually gone, or is going.
     with contextlib.suppress(docker.errors.APIError):
         api.remove_container(container, force=True, v=True)
 
 
 def _cache_file(engine: str, image: str) -> Path:
-    # With the script in the name a newer harness asks its own questions.
+    # The script is part of the key, so that a newer harness probes anew.
     key = hashlib.sha256("\n".join([engine, image, PROBE, *PACK, *UNPACK]).encode()).hexdigest()
     return platformdirs.user_cache_path("harness") / "probes" / f"{key[:32]}.json"
 
 
 def _recall(file: Path, image: str) -> ImageFacts | None:
-    """The facts in a cache file; None unless it is there, whole and about this image."""
+    """Read the facts in a cache file; None if it is missing, damaged or about another image."""
     try:
         kept: dict[str, Any] = json.loads(file.read_text())
         facts = replace(
@@ -200,7 +203,7 @@ def _recall(file: Path, image: str) -> ImageFacts | None:
 
 
 def _remember(file: Path, facts: ImageFacts) -> None:
-    """Keep the facts; a cache that cannot be written costs the next probe a container start, no more."""
+    """Keep the facts, if the cache can be written; if not, the next probe starts a container."""
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(facts) | {"tools": sorted(facts.tools)}))

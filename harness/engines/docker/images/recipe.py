@@ -1,7 +1,8 @@
-"""Recipes: the root file system of each of the harness's own images, made once on a machine and kept.
+"""Recipes: the root file system of each of the harness's own images, built once and kept.
 
-`fixtures/images/rootfs.sh` makes it from a list of Debian packages. Two engines on one machine share the
-result: it lies in the user's cache folder, under a name that changes with the recipe and the release.
+`fixtures/images/rootfs.sh` builds it from a list of Debian packages. Two engines on one machine
+share the result, which is in the user's cache folder; its name changes with the recipe and the
+release.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from harness.engines.fixtures import fixture
 from harness.inside.errors import ImageError
 
 REPORT_SECONDS = 1.5
-"""Between two lines of progress."""
+"""Seconds between two lines of progress."""
 
 MB = 10**6
 
@@ -34,22 +35,29 @@ ReportProgress: TypeAlias = Callable[[str], None]
 
 _STAGE = re.compile(r"^I: (.*)\.\.\.$", re.MULTILINE)
 _REASON = re.compile(r"^(?:E|rootfs\.sh): (.*)$", re.MULTILINE)
-"""What mmdebstrap says when a stage begins, and what it or rootfs.sh says when it gives up."""
+"""What mmdebstrap prints when a stage begins, and what it or rootfs.sh prints when it fails."""
 
 
 @dataclass(frozen=True)
 class ImageRecipe:
-    """How one image is made."""
+    """How to build one image."""
 
-    image: str  # "harness-gcc"
-    target: str  # the name of its list of packages, and of its target in the Dockerfile: "gcc"
+    image: str
+    """Its name, such as "harness-gcc"."""
+
+    target: str
+    """The name of its package list and of its target in the Dockerfile, such as "gcc"."""
 
     @property
     def packages(self) -> Path:
+        """The list of its packages."""
         return fixture(f"images/{self.target}.packages")
 
     def digest(self) -> str:
-        """What `cat TARGET.packages rootfs.sh | sha256sum` prints: when it changes, the image is outdated."""
+        """Return what `cat TARGET.packages rootfs.sh | sha256sum` prints.
+
+        When it changes, the image is outdated.
+        """
         try:
             recipe = self.packages.read_bytes() + fixture("images/rootfs.sh").read_bytes()
         except OSError as error:
@@ -59,17 +67,17 @@ class ImageRecipe:
         return hashlib.sha256(recipe).hexdigest()
 
     def root_tar(self, report: ReportProgress) -> Path:
-        """The root file system, made unless it is kept already; needs mmdebstrap, some 15 s and 200 MB.
+        """Return the root file system's tar file, and build it unless it is kept.
 
-        Hold `alone` around it. Raises ImageError when it cannot be made. What is kept is always whole: it
-        gets its name in the end.
+        Building takes mmdebstrap, about 15 s and 200 MB. Hold `alone` around it. Raises ImageError
+        if it cannot be built. A kept file is always complete: it gets its name at the end.
         """
         release = f"{self.image}-{_suite()}"
         kept = _folder() / f"{release}-{self.digest()[:16]}.tar"
         if kept.exists():
             report(f"{self.image}: taking {kept}; remove it to make it anew")
             return kept
-        # Of one name always, so that the next build overwrites what a crash left.
+        # The name is always the same, so that the next build overwrites what a crash left.
         partial = _folder() / f"{self.image}.partial"
         with _writing_to_the_cache(self.image):
             try:
@@ -84,7 +92,7 @@ class ImageRecipe:
 
     @contextlib.contextmanager
     def alone(self, report: ReportProgress) -> Iterator[None]:
-        """Wait until no other process of this user makes the image; one that dies loses its lock."""
+        """Wait until no other process of this user builds the image. A dead one loses its lock."""
         with contextlib.ExitStack() as stack:
             with _writing_to_the_cache(self.image):
                 _folder().mkdir(parents=True, exist_ok=True)
@@ -118,11 +126,11 @@ def _make(recipe: ImageRecipe, output: IO[bytes], report: ReportProgress) -> Non
             making.wait()
             raise
         if making.returncode:
-            # The first is the cause; mmdebstrap goes on to say that it failed.
+            # The first line is the cause; mmdebstrap then adds that it failed.
             why, *_ = [*_find_all(_REASON, log), f"rootfs.sh ended with status {making.returncode}"]
             raise ImageError(
-                f"{recipe.image} cannot be made from packages: {why}; try `apt-get update`, or build "
-                f"{fixture('images/Dockerfile')}"
+                f"{recipe.image} cannot be made from packages: {why}; try `apt-get update`, or "
+                f"build {fixture('images/Dockerfile')}"
             )
 
 
@@ -135,13 +143,13 @@ def _still_running(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _find_all(pattern: re.Pattern[str], log: IO[bytes]) -> list[str]:
-    """Every match in the log; read by its descriptor, whose offset the process that writes it shares."""
+    """Find every match in the log. pread, because the process that writes it shares the offset."""
     said = os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0)
     return pattern.findall(said.decode(errors="replace"))
 
 
 def _suite() -> str:
-    """The release that rootfs.sh takes the packages from."""
+    """Return the Debian release that rootfs.sh takes the packages from."""
     if suite := os.environ.get("SUITE"):
         return suite
     with contextlib.suppress(OSError):
@@ -159,5 +167,6 @@ def _writing_to_the_cache(image: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise ImageError(
-            f"{image} cannot be made in {_folder()}: {error.strerror or error}; set XDG_CACHE_HOME to a folder with 200 MB free"
+            f"{image} cannot be made in {_folder()}: {error.strerror or error}; set XDG_CACHE_HOME "
+            "to a folder with 200 MB free"
         ) from error
