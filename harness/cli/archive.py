@@ -41,6 +41,8 @@ def write_archive(out: Path | None, default: str, pack: Callable[[tarpipe.Write]
 @contextlib.contextmanager
 def _becoming(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that takes this path at the end, and is removed after an error."""
+    if not path.name or path.is_dir():
+        raise UsageError(f"--out {path} is a folder; name a file in it")
     making = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
     try:
         if os.path.lexists(path):

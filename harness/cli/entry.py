@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import NoReturn
 
-from harness.cli.options import USAGE
+from harness.cli.status import BROKEN, SIGNALLED, USAGE
 from harness.inside.errors import HarnessError
 from harness.report.plain import shown
 
@@ -37,12 +37,6 @@ COMMANDS = (
 )
 """The commands in the order of the help. Each is a module of `harness.cli`."""
 
-BROKEN = 70
-"""Exit status of a bug in the harness (EX_SOFTWARE of sysexits(3)); 1 means a verdict."""
-
-SIGNALLED = 128
-"""A process that a signal stopped exits with the signal's number plus this, as in shells."""
-
 
 class Terminated(BaseException):
     """SIGTERM came, from a time limit or a CI system, or SIGHUP, from a closed terminal.
@@ -62,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - a st
             signal.signal(signal.SIGHUP, _terminate)
     try:
         # Inside the handlers, since its imports take a moment.
-        parsed = make_parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        parsed = make_parser(given).parse_args(given)
         status: int = parsed.command_function(parsed)
     except HarnessError as error:
         for note in getattr(error, "__notes__", ()):
@@ -120,8 +115,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {shown(message)}; see {self.prog} --help\n")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of `harness`, with one for each of the COMMANDS."""
+def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser of `harness`, with one for each of the COMMANDS.
+
+    If the arguments name a command, there is a parser for that alone: the imports of the others would
+    take a second.
+    """
+    named = next((argument for argument in arguments if not argument.startswith("-")), None)
     parser = Parser(
         prog="harness",
         description="How should a source tree travel into a container and back? Proofs and "
@@ -131,6 +131,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"harness {version('tarpipe-harness')}"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    needed = [named] if named in COMMANDS else [] if "--version" in arguments else COMMANDS
+    for command in needed:
         import_module(f"harness.cli.{command}").add(commands)
     return parser

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from harness.cli import containers
 from harness.cli.archive import write_archive
-from harness.cli.options import USAGE, console, errors
+from harness.cli.options import console, errors
+from harness.cli.status import USAGE
 from harness.engines.choice import ENGINE_NAMES, choose
 from harness.engines.folders import state_home
 from harness.inside.errors import NoSuchAvatar, UsageError
@@ -234,6 +235,8 @@ def _places(options: argparse.Namespace) -> Iterator[list[Katas]]:
     with ExitStack() as stack:
         named = options.katas
         places: list[Katas] = []
+        if named in ("", VOLUME_PREFIX):
+            raise UsageError(f"--katas is empty: name a folder, or {VOLUME_PREFIX}NAME")
         if named and not named.startswith(VOLUME_PREFIX):
             if not Path(named).is_dir():
                 raise UsageError(f"--katas: there is no folder {named}")

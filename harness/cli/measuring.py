@@ -14,7 +14,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from harness import runners
 from harness.cli.options import (
-    USAGE,
     add_engine,
     add_exclude,
     add_runner,
@@ -24,6 +23,7 @@ from harness.cli.options import (
     remark,
     warn,
 )
+from harness.cli.status import USAGE
 from harness.engines import Engine
 from harness.engines.choice import choose
 from harness.engines.doctor import check_builds

@@ -9,9 +9,6 @@ from harness import runners
 from harness.engines.choice import ENGINE_NAMES
 from harness.report.plain import PlainConsole
 
-USAGE = 2
-"""Exit status of a command that cannot do what it was asked to do."""
-
 console = PlainConsole()
 errors = PlainConsole(stderr=True)
 """For progress and remarks, on stderr. Results go to stdout."""

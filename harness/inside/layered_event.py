@@ -32,7 +32,14 @@ from harness.inside.layer_list import (
 from harness.inside.layers import Layers, dress, split_path
 from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX, split_name
 from harness.inside.sent_record import Record, Sent
-from harness.inside.stamps import Ahead, against_time, is_ahead, still_sent
+from harness.inside.stamps import (
+    TICK_NS,
+    Ahead,
+    against_time,
+    file_time,
+    is_ahead,
+    still_sent,
+)
 from harness.inside.store import Acceptance, SendPlan
 from harness.inside.tree import Entry, entries
 from harness.inside.upper_layer import UpperLayer, UserAndGroup
@@ -293,18 +300,25 @@ class LayeredEvent(FolderEvent):
         Files in lower layers are stamped in place, which saves copying them. The list of layers
         records their stamps first, so that they can be restored after a crash.
         """
-        tree = list(self._upper.shown.walk())
         here = self._upper.path + b"/"
-        stamps = {path: entry.status.st_mtime_ns for path, entry in tree if path not in edits}
-        ahead = {path: stamp for path, stamp in stamps.items() if is_ahead(stamp)}
-        below = {
-            path: ahead[path]
-            for path, entry in tree
-            if path in ahead and not entry.path.startswith(here)
-        }
+        now, latest, left = file_time(), 0, saving.AHEAD_BYTES
+        ahead: dict[bytes, int | None] = {}
+        below: dict[bytes, int] = {}
+        for path, entry in self._upper.shown.walk():
+            stamp = entry.status.st_mtime_ns
+            if path in edits:
+                continue
+            if stamp - now <= TICK_NS:
+                latest = max(latest, stamp)
+            elif (left := left - len(path)) >= 0:
+                ahead[path] = stamp
+                if not entry.path.startswith(here):
+                    below[path] = stamp
+            else:
+                os.utime(entry.path, ns=(now, now), follow_symlinks=False)
+                latest = max(latest, now)
         self._listed = replace(self._listed, ahead=below)
         self._write(self._listed, sync_file)
-        latest = max((stamp for path, stamp in stamps.items() if path not in ahead), default=0)
         moved, self._newest = saving.stamp_back(self._stamp, ahead, latest)
         return moved
 

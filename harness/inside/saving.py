@@ -46,6 +46,9 @@ from harness.inside.stamps import (
 )
 from harness.inside.tree import newest
 
+AHEAD_BYTES = 16 << 20
+"""Bytes of the names of files ahead of the clock whose stamps are restored; a run may make any number."""
+
 
 @dataclass(frozen=True)
 class SavedFile:
@@ -533,23 +536,30 @@ def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
     Without this, an edit would be stamped in the future too, and ninja would loop: it rebuilds its
     own manifest until that is the newest.
     """
-    now, latest = file_time(), 0
+    now, latest, left = file_time(), 0, AHEAD_BYTES
     ages: dict[bytes, int | None] = {}
     for met in descend(sandbox):
         ahead = met.status.st_mtime_ns - now > TICK_NS
         # No build goes this deep, and paths this long cannot be looked up again.
         if len(met.above) >= PATH_PARTS:
             if ahead:
-                with contextlib.suppress(FileNotFoundError):
-                    os.utime(met.name, ns=(now, now), dir_fd=met.parent, follow_symlinks=False)
+                _stamp_here(met, now)
             latest = max(latest, now if ahead else met.status.st_mtime_ns)
         elif (path := met.path) not in edited:
-            if ahead:
+            if not ahead:
+                latest = max(latest, met.status.st_mtime_ns)
+            elif (left := left - len(path)) >= 0:
                 ages[path] = met.status.st_mtime_ns
             else:
-                latest = max(latest, met.status.st_mtime_ns)
+                _stamp_here(met, now)
+                latest = max(latest, now)
     with sandbox_folders(sandbox) as folders:
         return stamp_back(partial(_stamp, folders), ages, latest)
+
+
+def _stamp_here(met: Met, stamp: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(met.name, ns=(stamp, stamp), dir_fd=met.parent, follow_symlinks=False)
 
 
 def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> tuple[Ahead, int]:

@@ -75,7 +75,8 @@ def _volume_name(place: str | Path | None) -> str:
         )
     if not _VOLUME_NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is not a volume's name: use letters and digits, and inside it also - _ and ."
+            f"{name!r} is not a volume's name: use two or more letters and digits, "
+            "and between them also - _ and ."
         )
     return name
 

@@ -22,8 +22,8 @@ from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
+import scipy  # which imports its parts when they are used
 from numpy.typing import NDArray
-from scipy import stats
 
 _Figures: TypeAlias = Sequence[float] | NDArray[np.float64]
 
@@ -160,7 +160,7 @@ def signed_rank_quantile(count: int, tail: float) -> int:
     total = count * (count + 1) // 2
     if count > EXACT_SIGNED_RANK:
         deviation = math.sqrt(total * (2 * count + 1) / 12)
-        return math.floor(total / 2 + float(stats.norm.ppf(tail)) * deviation - 0.5)
+        return math.floor(total / 2 + float(scipy.stats.norm.ppf(tail)) * deviation - 0.5)
     chance = np.zeros(total + 1)
     chance[0] = 1.0
     for rank in range(1, count + 1):  # each rank is positive with probability 1/2
@@ -175,7 +175,7 @@ def rank_sum_quantile(first: int, second: int, tail: float) -> int:
     pairs = first * second
     if pairs > EXACT_MANN_WHITNEY:
         deviation = math.sqrt(pairs * (first + second + 1) / 12)
-        return math.floor(pairs / 2 + float(stats.norm.ppf(tail)) * deviation - 0.5)
+        return math.floor(pairs / 2 + float(scipy.stats.norm.ppf(tail)) * deviation - 0.5)
     ways = [1] + [0] * pairs  # the coefficients of the Gaussian binomial
     for each in range(1, first + 1):
         for power in range(pairs, second + each - 1, -1):
@@ -197,7 +197,7 @@ def scatter(one: _Figures, other: _Figures) -> float:
     noise.
     """
     logs = np.log(np.asarray(one, float) / np.asarray(other, float))
-    return float(np.exp(stats.median_abs_deviation(logs, scale="normal")))
+    return float(np.exp(scipy.stats.median_abs_deviation(logs, scale="normal")))
 
 
 def outliers(figures: _Figures) -> list[int]:
@@ -207,7 +207,7 @@ def outliers(figures: _Figures) -> list[int]:
     (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993).
     """
     logs = np.log(np.asarray(figures, float))
-    spread = stats.median_abs_deviation(logs, scale="normal")
+    spread = scipy.stats.median_abs_deviation(logs, scale="normal")
     if len(logs) < 3 or spread == 0:
         return []
     return [int(each) for each in np.flatnonzero(np.abs(logs - np.median(logs)) / spread > OUTLIER)]
@@ -238,7 +238,7 @@ def change_point(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> C
     count = len(values)
     if count < 5:
         return None
-    ranks = stats.rankdata(values) - (count + 1) / 2
+    ranks = scipy.stats.rankdata(values) - (count + 1) / 2
     before = np.arange(1, count)
     scale = np.sqrt(before * (count - before) * (count + 1) / 12)
     clearness = np.abs(np.cumsum(ranks)[:-1]) / scale
@@ -306,7 +306,7 @@ def power_law(sizes: _Figures, figures: _Figures, confidence: float = 0.95) -> P
     if np.ptp(what) < 1e-9:
         # Nothing grows; Sen's interval cannot handle so many ties.
         return PowerLaw(0.0, 0.0, 0.0, confidence)
-    slope, _, low, high = stats.theilslopes(what, where, alpha=confidence)
+    slope, _, low, high = scipy.stats.theilslopes(what, where, alpha=confidence)
     return PowerLaw(float(slope), float(low), float(high), confidence)
 
 

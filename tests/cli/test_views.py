@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.cli.options import USAGE
+from harness.cli.status import USAGE
 
 RECORDINGS = Path(__file__).parents[2] / "results" / "recordings"
 SCALED, FILES, CROWDED = (

@@ -300,6 +300,65 @@ class TestFromFolder:
             repository.get_worktree().stage(["forced.o", "build/x/y"])
         assert set(VisibleFiles.from_folder(tmp_path)) == expected | {b"forced.o", b"build/x/y"}
 
+    def test_a_byte_order_mark_hides_no_pattern(self, tmp_path: Path) -> None:
+        """Some editors begin a file with one, and git skips it."""
+        (tmp_path / ".gitignore").write_bytes(b"\xef\xbb\xbf*.o\n")
+        (tmp_path / "a.o").touch()
+        (tmp_path / "a.c").touch()
+        assert set(VisibleFiles.from_folder(tmp_path)) == {b".gitignore", b"a.c"}
+
+    def test_a_gitignore_that_is_a_symlink_names_nothing(self, tmp_path: Path) -> None:
+        """As git has it since 2.32."""
+        (tmp_path / "patterns").write_text("a.o\n")
+        (tmp_path / ".gitignore").symlink_to("patterns")
+        (tmp_path / "a.o").touch()
+        assert b"a.o" in VisibleFiles.from_folder(tmp_path)
+
+    def test_a_folder_of_a_repository_is_read_as_git_reads_it(self, tmp_path: Path) -> None:
+        """The .gitignore files above it hold, and what git tracks in it is sent."""
+        for name, text in {
+            ".gitignore": "*.secret\n",
+            "sub/.gitignore": "*.o\n",
+            "sub/forced.o": "",
+            "sub/a.o": "",
+            "sub/a.c": "",
+            "sub/in/key.secret": "",
+            "sub/in/b.c": "",
+        }.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        with porcelain.init(tmp_path) as repository:
+            repository.get_worktree().stage(["sub/forced.o"])
+        files = VisibleFiles.from_folder(tmp_path / "sub")
+        assert set(files) == {b".gitignore", b"forced.o", b"a.c", b"in/b.c"}
+        assert set(files.left_out[".gitignore"]) == {b"a.o", b"in/key.secret"}
+
+    def test_a_folder_that_its_repository_ignores_is_played_all_the_same(
+        self, tmp_path: Path
+    ) -> None:
+        """Its owner named it: only its own .gitignore counts."""
+        (tmp_path / ".gitignore").write_text("/scratch/\n")
+        (tmp_path / "scratch").mkdir()
+        for name in ("a.c", "a.o"):
+            (tmp_path / "scratch" / name).touch()
+        (tmp_path / "scratch/.gitignore").write_text("*.o\n")
+        porcelain.init(tmp_path).close()
+        assert set(VisibleFiles.from_folder(tmp_path / "scratch")) == {b".gitignore", b"a.c"}
+
+    def test_what_a_submodule_tracks_is_sent(self, tmp_path: Path) -> None:
+        """Though its own .gitignore names it."""
+        inner = tmp_path / "inner"
+        inner.mkdir()
+        (inner / ".gitignore").write_text("*.cfg\n")
+        for name in ("tracked.cfg", "other.cfg"):
+            (inner / name).touch()
+        porcelain.init(tmp_path).close()
+        with porcelain.init(inner) as repository:
+            repository.get_worktree().stage(["tracked.cfg"])
+        files = VisibleFiles.from_folder(tmp_path)
+        assert b"inner/tracked.cfg" in files
+        assert b"inner/other.cfg" not in files
+
     def test_patterns_exclude_more(self, tmp_path: Path) -> None:
         """Tracked or not; they read as those of .gitignore."""
         for name in ("a.c", "deps/x/y", "deps/z", "log.txt", "sub/log.txt"):
