@@ -38,6 +38,10 @@ COMMANDS = (
 """The commands in the order of the help. Each is a module of `harness.cli`."""
 
 
+_interrupted = threading.Event()
+"""Set once ctrl-C was pressed."""
+
+
 class Terminated(BaseException):
     """SIGTERM came, from a time limit or a CI system, or SIGHUP, from a closed terminal.
 
@@ -51,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - a st
     _fill_streams()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
+        # Where ctrl-C is ignored, as in the background of a script, it stays so.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            _interrupted.clear()
+            signal.signal(signal.SIGINT, _interrupt)
         # Under nohup it is ignored, and stays so.
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             signal.signal(signal.SIGHUP, _terminate)
@@ -65,8 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - a st
         _say(str(error))
         return USAGE
     except KeyboardInterrupt:
-        _say("interrupted; everything that was started has been cleaned up")
-        return SIGNALLED + signal.SIGINT
+        return _tell_interrupted()
     except Terminated as ended:
         with contextlib.suppress(OSError):  # the terminal may be gone
             _say("terminated; everything that was started has been cleaned up")
@@ -78,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - a st
         _say(f"{os.fsdecode(error.filename or 'the output')}: {error.strerror or error}")
         return USAGE
     except Exception:
+        if _interrupted.is_set():
+            # Inside the import of a C extension, KeyboardInterrupt became an ImportError.
+            return _tell_interrupted()
         sys.stderr.write(shown(traceback.format_exc()))
         _say("this is a bug in the harness, not your mistake; please report the lines above")
         return BROKEN
@@ -102,6 +112,16 @@ def _fill_streams() -> None:
 def _say(line: str) -> None:
     """Print the one line of an error."""
     print(f"harness: {shown(line)}", file=sys.stderr)
+
+
+def _tell_interrupted() -> int:
+    _say("interrupted; everything that was started has been cleaned up")
+    return SIGNALLED + signal.SIGINT
+
+
+def _interrupt(number: int, frame: object) -> None:
+    _interrupted.set()
+    raise KeyboardInterrupt
 
 
 def _terminate(number: int, frame: object) -> None:

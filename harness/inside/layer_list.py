@@ -27,7 +27,7 @@ from harness.inside.tree import walk
 _LONGEST = 4096 - 64
 """Bytes of the longest path in a layer: Linux's PATH_MAX, less room for another layer's name."""
 
-_LINKED_BYTES = 16 << 20
+LINKED_BYTES = 16 << 20
 """Bytes of all names of hard links at most, since each press reads and writes them."""
 
 
@@ -113,7 +113,7 @@ class _Survey:
         self.closed: list[bytes] = []
         self.linked: list[bytes] = []
         self.odd: list[bytes] = []
-        self._left = _LINKED_BYTES
+        self._left = LINKED_BYTES
 
     def take(self, path: bytes, status: os.stat_result) -> None:
         """Add one entry. Raises KatasError if layers cannot hold it."""
@@ -136,7 +136,7 @@ def _less(left: int, path: bytes) -> int:
     """Return the bytes that are left for other names. Raises KatasError if this one has too many."""
     if left < len(path):
         raise KatasError(
-            f"hard links have names of more than {_LINKED_BYTES >> 20} MiB, too many for layers; "
+            f"hard links have names of more than {LINKED_BYTES >> 20} MiB, too many for layers; "
             "remove some, or use katas-data-container"
         )
     return left - len(path)
@@ -199,7 +199,7 @@ def with_layer(before: LayerList, layer: str, shown: Layers, sent: Record) -> La
 
     linked = (*filter(as_before, before.linked), *survey.linked)
     odd = (*filter(as_before, before.odd), *survey.odd)
-    left = _LINKED_BYTES
+    left = LINKED_BYTES
     for path in (*linked, *odd):
         left = _less(left, path)
     return replace(

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,11 @@ def test_an_avatar_that_does_not_exist(
     )
     assert "no kata ABCDEFGHIJ" in refused(capsys, "katas", "download", "ABCDEFGHIJ", *katas)
     assert "no tag 7" in refused(capsys, "katas", "show", "0123456789", "lion", "7", *katas)
+    for folder in (".", "", "/", str(tmp_path)):
+        line = refused(capsys, "katas", "download", "0123456789", "--out", folder, *katas)
+        assert "is a folder" in line
+    for place in ("", "volume:"):
+        assert "is empty" in refused(capsys, "katas", "list", "--katas", place)
     assert not list(tmp_path.glob("*.tgz"))
 
 
@@ -412,7 +418,7 @@ def test_a_mistake_of_the_harness_is_no_verdict(
 ) -> None:
     """Exit status 1 means refuted or regressed."""
 
-    def broken() -> None:
+    def broken(arguments: Sequence[str]) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("harness.cli.entry.make_parser", broken)
@@ -442,7 +448,7 @@ def test_ctrl_c_while_the_program_loads(
 ) -> None:
     """One line, as at any other time."""
 
-    def interrupted() -> argparse.ArgumentParser:
+    def interrupted(arguments: Sequence[str]) -> argparse.ArgumentParser:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harness.cli.entry.make_parser", interrupted)
@@ -485,3 +491,23 @@ def test_scenarios_and_pairs_that_cannot_be_measured(
         capsys, "compare", "--tree", "typical", "--edit-header", "a.h"
     )
     assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_ctrl_c_inside_an_import_that_turns_it_into_another_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As C extensions do: it is an interruption, and no bug."""
+
+    def interrupted(arguments: Sequence[str]) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ImportError("numpy could not be imported") from error
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr("harness.cli.entry.make_parser", interrupted)
+        assert main(["doctor"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err.startswith("harness: interrupted")

@@ -278,6 +278,41 @@ def test_hard_links_are_written_to_together(folder: Path) -> None:
     assert after[b"one"].digest == after[b"d/other"].digest != before[b"one"].digest
 
 
+@pytest.mark.parametrize("where", ["in one layer", "in two", "in the sandbox"])
+def test_the_names_of_hard_links_are_bounded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Each press reads and writes them all: a run that makes too many is faulty, and says why."""
+    monkeypatch.setattr("harness.inside.layer_list.LINKED_BYTES", 40)
+
+    def make(count: int, first: int = 0) -> None:
+        with closing(LayeredEvent(folder)) as event:
+            upper = folder / event.stack(None).upper
+            save(event, {"a": "1"})
+            (upper / f"file-{first}").write_text("x")
+            for number in range(first + 1, first + count):
+                os.link(upper / f"file-{first}", upper / f"file-{number}")
+            event.accept(acceptance({"a": "1"}, event.compare({})))
+
+    if where == "in one layer":
+        with pytest.raises(KatasError, match="hard links"):
+            make(7)
+        make(6)
+    elif where == "in two":
+        make(4)
+        with pytest.raises(KatasError, match="hard links"):
+            make(4, first=4)
+    else:
+        with closing(FolderEvent(folder)) as event:
+            save(event, {"a": "1"})
+            (folder / "sandbox/file-0").write_text("x")
+            for number in range(1, 7):
+                os.link(folder / "sandbox/file-0", folder / f"sandbox/file-{number}")
+            event.accept(acceptance({"a": "1"}, event.compare({})))
+        with pytest.raises(KatasError, match="hard links"):
+            LayeredEvent(folder)
+
+
 def test_hard_links_in_folders_that_nobody_enters_leave_those_as_they_are(folder: Path) -> None:
     """They are copied into each layer; to look into the folders is not what that is for."""
     with closing(LayeredEvent(folder)) as event:
