@@ -7,9 +7,9 @@
         run = runner.run(harness.Avatar(), files)
     print(run.outcome, run.stdout)
 
-Everything else is in the wings: `harness.engines`, `harness.katas`, `harness.runners`, `harness.measure`, and for the tests of
-those who carry trees `harness.testing`, which is `harness.verify.testing`.
-Names are imported when they are first used, so that `import harness` costs next to nothing.
+Everything else is in the sub-packages `harness.engines`, `harness.katas`, `harness.runners` and
+`harness.measure`. `harness.testing` (`harness.verify.testing`) is for testing programs that carry
+trees. Names are imported when first used, so that `import harness` costs almost nothing.
 """
 
 from __future__ import annotations
