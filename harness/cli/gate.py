@@ -151,7 +151,7 @@ def _gate(options: argparse.Namespace) -> int:
 def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) -> Path:
     """Measure what the budgets need, and return the result file."""
     from harness.gate import early_stop  # noqa: PLC0415 - see above
-    from harness.gate.base import find_base  # noqa: PLC0415
+    from harness.gate.against import find_base  # noqa: PLC0415
     from harness.gate.evidence import check_baseline_given  # noqa: PLC0415
     from harness.gate.measuring import Wanted  # noqa: PLC0415
     from harness.gate.reading import NO_BASELINE, refuse_unlike  # noqa: PLC0415

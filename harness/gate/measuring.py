@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from harness import runners
-from harness.gate.base import Base
+from harness.gate.against import Base
 from harness.gate.budgets import BASELINE, Budget
 from harness.inside.errors import UsageError
 from harness.measure.compare import Comparison

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.gate.base import find_base
+from harness.gate.against import find_base
 from harness.gate.revision import GitError, Revision, environment
 from harness.inside.errors import UsageError
 from tests.support import one_line

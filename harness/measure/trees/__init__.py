@@ -10,7 +10,7 @@ import platformdirs
 from harness.engines.fixtures import fixture
 from harness.inside.errors import UsageError
 from harness.katas.gather import left_out_line
-from harness.measure.trees.own import OwnTree
+from harness.measure.trees.own_tree import OwnTree
 from harness.measure.trees.recipe import RecipeTree, load_recipe
 from harness.measure.trees.sdist import fetch
 from harness.measure.trees.source import SourceTree, TreeEdit

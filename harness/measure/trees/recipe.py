@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from harness.inside.errors import TreeError, UsageError
-from harness.measure.trees.own import lengthened
+from harness.measure.trees.own_tree import lengthened
 from harness.measure.trees.sdist import Sdist
 from harness.measure.trees.source import TreeEdit
 

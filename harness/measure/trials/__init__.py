@@ -14,7 +14,7 @@ from harness.inside.tree import Snapshot
 from harness.katas.visible import FILE, VisibleFiles
 from harness.measure.trees import OwnTree, SourceTree
 from harness.measure.trials.arms import FLOOR, Arm
-from harness.measure.trials.failing import check_built
+from harness.measure.trials.build_failure import check_built
 from harness.measure.trials.plan import BlockPlan
 from harness.measure.trials.sample import Circumstances, Sample, reduce
 from harness.measure.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, SCENARIOS

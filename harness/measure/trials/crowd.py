@@ -18,7 +18,7 @@ from harness.katas.visible import VisibleFiles
 from harness.measure.trees import SourceTree
 from harness.measure.trials import Player, laid_out
 from harness.measure.trials.arms import FLOOR, FloorArm
-from harness.measure.trials.failing import check_built
+from harness.measure.trials.build_failure import check_built
 from harness.measure.trials.sample import Circumstances, Sample, reduce
 from harness.measure.trials.scenario import INCREMENTAL
 from harness.runners.base import COMMAND, BaseRunner

@@ -18,7 +18,7 @@ from harness.inside.errors import EngineError, UsageError
 from harness.inside.tree import Entry, Snapshot
 from harness.inside.usage import DiskUsage
 from harness.katas.visible import VisibleFiles
-from harness.measure.trials import child
+from harness.measure.trials import remote_child
 from harness.runners.run import Observation, Outcome, Phase, Run
 
 _PATIENCE = 30.0
@@ -42,7 +42,7 @@ class Opening:
 
 
 class RemoteArm:
-    """Plays in a child process with the Python of another environment (see `child`).
+    """Plays in a child process with the Python of another environment (see `remote_child`).
 
     Two versions are both compared in children, so that both bear the cost of being one. That cost
     is tiny: the child itself times a test event, and files travel before it begins.
@@ -56,7 +56,7 @@ class RemoteArm:
         self._files: VisibleFiles | None = None
         # -I: no harness of this environment or of the current folder may come before that one.
         self._child = subprocess.Popen(
-            [str(python), "-I", child.__file__],
+            [str(python), "-I", remote_child.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.inside.tree import Snapshot
-from harness.measure.trials.recompiled import count_recompiled
+from harness.measure.trials.recompilation import count_recompiled
 from harness.measure.trials.scenario import SCENARIOS
 from harness.runners.run import Outcome, Run
 

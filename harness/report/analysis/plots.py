@@ -24,8 +24,8 @@ from harness.inside.errors import UsageError
 from harness.measure.stats import power_law
 from harness.measure.units import seconds
 from harness.report.analysis import palette
+from harness.report.analysis.captions import said, say
 from harness.report.analysis.tradeoffs import TAIL
-from harness.report.analysis.words import said, say
 from harness.runners.run import PHASE_WORDS, PHASES
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.engines import Limits
-from harness.gate.base import find_base
+from harness.gate.against import find_base
 from harness.inside.errors import EngineError, UsageError
 from harness.katas.visible import VisibleFiles
 from harness.measure.trials.remote import Opening, RemoteArm

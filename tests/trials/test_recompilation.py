@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.inside.tree import Entry
-from harness.measure.trials.recompiled import count_recompiled
+from harness.measure.trials.recompilation import count_recompiled
 
 
 def tree(*paths: str, stamp: int = 1) -> dict[bytes, Entry]:

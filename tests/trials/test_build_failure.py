@@ -17,8 +17,8 @@ from harness.measure.compare import Comparison, compare
 from harness.measure.load import measure_load
 from harness.measure.trees import OwnTree
 from harness.measure.trials import FLOOR, BlockPlan, Sample, by_the_floor
+from harness.measure.trials.build_failure import SHOWN_LINES, check_built
 from harness.measure.trials.crowd import Crowds
-from harness.measure.trials.failing import SHOWN_LINES, check_built
 from harness.runners.base import COMMAND
 from harness.runners.run import Outcome, Run
 from tests.support import one_line
