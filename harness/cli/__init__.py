@@ -1,6 +1,6 @@
 """The command line.
 
-Its imports take most of a second, so they run inside the handler of ctrl-C.
+Its imports take a while, so they run where ctrl-C is already handled.
 """
 
 from __future__ import annotations

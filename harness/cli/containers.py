@@ -42,8 +42,8 @@ def add(verbs: Any) -> None:
         parser.set_defaults(command_function=function)
         return parser
 
-    action("list", "list them, with the sizes of visible files, extra files and histories", _list)
-    export = action("export", "write all that one holds into an archive", _export)
+    action("list", "list all, with the sizes of visible files, extra files and histories", _list)
+    export = action("export", "write everything in one into an archive", _export)
     export.add_argument("name", metavar="NAME", help="the data-container, as `list` shows it")
     export.add_argument(
         "--out",

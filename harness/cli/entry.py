@@ -138,7 +138,7 @@ class Parser(argparse.ArgumentParser):
 def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser of `harness`, with one for each of the COMMANDS.
 
-    If the arguments name a command, there is a parser for that alone: the imports of the others would
+    If the arguments name a command, only that one has a parser, since the imports of the others
     take a second.
     """
     named = next((argument for argument in arguments if not argument.startswith("-")), None)

@@ -87,7 +87,9 @@ def add(commands: Any) -> None:
     )
     measuring = parser.add_argument_group("measuring, without a RESULT")
     measuring.add_argument(
-        "--runner", metavar="NAME", help=f"the runner to judge --against BASE (default {HEAD})"
+        "--runner",
+        metavar="NAME",
+        help=f"the runner to compare with --against BASE (default {HEAD})",
     )
     measuring.add_argument(
         "--budget",

@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
         help="measure the runners with many avatars at once",
         description="Let more and more avatars of one kata play at once: each edits, presses the "
         "test "
-        "button and waits for the output. As the floor, as many bare makes run at once. Print the "
+        "button and waits for the output. As many bare makes at once are the floor. Print the "
         "throughput and how long the avatars waited.",
     )
     add_tree(parser)

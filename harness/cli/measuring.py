@@ -47,12 +47,12 @@ def add_tree(parser: argparse.ArgumentParser) -> None:
         help=f"a folder, or one of typical[:size=16MB,files=1000], {', '.join(recipes())}",
     )
     parser.add_argument(
-        "--edit", metavar="FILE", help="the file to edit, if --tree is a folder; relative to it"
+        "--edit", metavar="FILE", help="if --tree is a folder: the file to edit, relative to it"
     )
     parser.add_argument(
         "--edit-header",
         metavar="FILE",
-        help="the header to edit in the header scenario, if --tree is a folder; relative to it",
+        help="if --tree is a folder: the header to edit in the header scenario",
     )
     add_exclude(parser)
     add_trials(parser)

@@ -24,10 +24,10 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="NAME", help="run in this image instead of harness-gcc")
 
 
-def add_runner(parser: argparse.ArgumentParser, **options: object) -> None:
-    """To choose one runner, or several with `action="append"`."""
+def add_runner(parser: argparse.ArgumentParser, *, defaults: str = "", **options: object) -> None:
+    """To choose one runner, or several with `action="append"`; `defaults` describes the default."""
     known = f"one of {', '.join(runners.runner_names())}; options follow as NAME:option=value"
-    default = options.get("default") or ", ".join(runners.NOTES_NAMES)
+    default = defaults or options.get("default") or ", ".join(runners.NOTES_NAMES)
     more = "; may be repeated" if options.get("action") == "append" else ""
     parser.add_argument(
         "--runner",
@@ -43,8 +43,8 @@ def add_exclude(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         action="append",
         default=[],
-        help="leave out files that match this pattern of the .gitignore kind, besides those that "
-        "the .gitignore files exclude; may be repeated",
+        help="leave out files that match this pattern, as in a .gitignore; the tree's own "
+        ".gitignore files apply too; may be repeated",
     )
 
 

@@ -38,8 +38,8 @@ def add(commands: Any) -> None:
         description="Let several avatars play at once for minutes or hours, with random edits and "
         "runs. "
         "Meanwhile the harness, keepers and run-containers are killed, stopped and removed, and "
-        "disks fill up. What the katas hold is checked against a model, to the nanosecond, by git "
-        "fsck, and by builds from nothing. Exits with 0 if nothing was violated, and 1 otherwise.",
+        "disks fill up. What the katas hold is checked to the nanosecond against a model, by git "
+        "fsck, and by builds from nothing. Exits with 0 if every check passed, and 1 otherwise.",
     )
     parser.add_argument(
         "--minutes",
@@ -49,7 +49,11 @@ def add(commands: Any) -> None:
         help="how long to play (default %(default)g)",
     )
     add_engine(parser)
-    add_runner(parser, action="append")
+    add_runner(
+        parser,
+        action="append",
+        defaults=", ".join((*runners.NOTES_NAMES, SEEDED, f"{KatasOverlay.name} if possible")),
+    )
     parser.add_argument(
         "--seed",
         metavar="SEED",
