@@ -140,7 +140,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    answer: ProofResult | Exception | None = None  # ready
+    # None: ready for the first task.
+    answer: ProofResult | Exception | None = None
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
             pickle.dump(answer, answers)

@@ -10,6 +10,8 @@ a dozen. One round trip takes two test events and twenty take twenty-one, at hal
 Docker.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -57,10 +59,9 @@ def prove(subject: Subject, search: Search) -> None:
                 if said := differences(left, found):
                     raise Refuted(f"after {trip} round trip{'s' * (trip > 1)} {said}")
             katas = kept(runner, avatar)
+            # A disk or kernel may clamp modes and stamps.
             wanted = {
-                path: replace(
-                    entry, mode=left[path].mode, mtime_ns=left[path].mtime_ns
-                )  # a disk or kernel may clamp
+                path: replace(entry, mode=left[path].mode, mtime_ns=left[path].mtime_ns)
                 for path, entry in plan.items()
             }
             if said := differences(wanted, {path: katas[path] for path in wanted if path in katas}):
@@ -69,9 +70,8 @@ def prove(subject: Subject, search: Search) -> None:
         search.drawn(
             "one-trip", FOREST, lambda forest: check(forest, 1), most=subject.most(33, 6), weigh=len
         )
-        grown = FOREST.filter(
-            lambda forest: sum(map(len, forest)) > len(forest)
-        )  # a tree of nothing tells little
+        # Trees without entries tell little.
+        grown = FOREST.filter(lambda forest: sum(map(len, forest)) > len(forest))
         search.drawn("twenty-trips", grown, lambda forest: check(forest, 20), most=1, weigh=len)
 
 

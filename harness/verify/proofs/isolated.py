@@ -98,7 +98,7 @@ BESIDE: Mapping[str, str] = {
     "the first process": "`ptrace`, and its memory",
     "processes": "as many forks as possible in half a second, beside a run that starts processes",
 }
-"""What a run tries to reach beside another run, and how; a counterexample is told in this order."""
+"""What a run tries to reach beside another run, and how; the first that it reaches is reported."""
 
 FORGED: Mapping[str, str] = {
     "the harness's streams": (

@@ -263,7 +263,7 @@ class Moment:
 
 
 _MANY = 3
-"""Changes that are told; the others are counted."""
+"""Changes that are described; the others are counted."""
 
 
 def _changes(

@@ -114,7 +114,7 @@ class Case:
         """Return the case that `str(case)` wrote. Raises UsageError for any other text."""
         found = _WORDS.fullmatch(words)
         if not found:
-            raise UsageError(f"{words!r} is no failure of the power")
+            raise UsageError(f"{words!r} is not a power failure: copy the token whole")
         return cls(
             CrashModel(found["model"]),
             int(found["event"]),
@@ -285,9 +285,8 @@ def _cases(play: _Play, model: CrashModel, states: int) -> Iterator[Case]:
         (event, point) for event in _interesting(play) for point in range(len(play.points[event]))
     ]
     count = turn = 0
-    every = max(
-        1, _LEAST * len(points) // (2 * states) + 1
-    )  # so many of them in turn, where there are many
+    # Where there are many points, each turn tries only some of them.
+    every = max(1, _LEAST * len(points) // (2 * states) + 1)
     while count < states or turn < _LEAST:
         for number, (event, point) in enumerate(points[turn % every :: every]):
             moment = play.at(event, point, model)
@@ -334,7 +333,7 @@ def _mask(draw: random.Random, moment: Moment, style: int) -> int:
 
 
 def _smaller(judge: _Judge, case: Case, refuted: Refuted, seconds: float) -> tuple[Case, Refuted]:
-    """Find a case that is told by fewer changes that have landed, or have not."""
+    """Find a case with fewer changes that have landed, or that have not."""
     until, left = time.monotonic() + seconds, SHRINKING
     size = len(judge.play.at(case.event, case.point, case.model).unsure)
     every = (1 << size) - 1
