@@ -79,7 +79,8 @@ def examine(
     if status is Status.PROVED and not search.examples:
         if replay:
             raise UsageError(
-                f"{replay} is not the token of a counterexample to {name}: give the property that it came with"
+                f"{replay} is not the token of a counterexample to {name}: "
+                "give the property that it came with"
             )
         status, reason = Status.UNKNOWN, "nothing was tried"
     return ProofResult(
