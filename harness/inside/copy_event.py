@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from harness.inside import journal, saving, tarpipe
+from harness.inside import journal, ownership, tarpipe
 from harness.inside.changes import Changes
 from harness.inside.descent import LONGEST, goes_deeper
 from harness.inside.errors import KatasError
@@ -38,7 +38,7 @@ class CopyEvent(FolderEvent):
         """
         with self._katas_errors("written"):
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
-                saving.hand_over(self._sandbox, owner)
+                ownership.hand_over(self._sandbox, owner)
         tarpipe.copy(self._sandbox, self._staging)
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:

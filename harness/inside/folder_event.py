@@ -15,7 +15,17 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from harness.inside import atomic_file, journal, objects, removal, saving, tarpipe
+from harness.inside import (
+    atomic_file,
+    journal,
+    objects,
+    ownership,
+    removal,
+    sandbox_contents,
+    saving,
+    stamping,
+    tarpipe,
+)
 from harness.inside.changes import Changes
 from harness.inside.delta import Delta, Stamped, delta_between
 from harness.inside.disk import empty_tree, remove_tree, sync_disk, sync_file, sync_folder
@@ -92,7 +102,7 @@ class FolderEvent:
         with self._katas_errors("read"):
             self._invalidate_copies()
             sent = self._sent()
-            there = saving.still_there(self._sandbox, sent)
+            there = sandbox_contents.still_there(self._sandbox, sent)
             delta = delta_between(
                 manifest, {name: file.stamped for name, file in sent.items()}, there
             )
@@ -123,7 +133,7 @@ class FolderEvent:
         with self._katas_errors("written"):
             self._invalidate_copies()
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
-                saving.hand_over(self._sandbox, owner)
+                ownership.hand_over(self._sandbox, owner)
             if not (delta.written or delta.deleted or delta.released):
                 return
             os.makedirs(self._incoming, exist_ok=True)
@@ -186,7 +196,7 @@ class FolderEvent:
 
     def digests(self, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
         with self._katas_errors("read"):
-            return saving.digests(self._sandbox, sizes)
+            return sandbox_contents.digests(self._sandbox, sizes)
 
     def stage(self, chunks: Iterable[bytes]) -> int:
         with self._katas_errors("written"):
@@ -206,7 +216,7 @@ class FolderEvent:
             if acceptance.increment.status == 0:
                 # A successful run has rebuilt whatever depends on the edit. The rest does not
                 # depend on it, and may have its later stamp again.
-                saving.put_ahead_again(self._result, self._ahead)
+                stamping.put_ahead_again(self._result, self._ahead)
             journal.accept(
                 str(self._folder),
                 acceptance.objects,
@@ -273,9 +283,9 @@ class FolderEvent:
     def _sent(self) -> dict[bytes, Sent]:
         record = read_sent(self._folder)
         if isinstance(record, dict):
-            return after_a_crash(record, partial(saving.stamp_of, self._sandbox))
+            return after_a_crash(record, partial(sandbox_contents.stamp_of, self._sandbox))
         # Version 0.1 stored only the names. Assume that the sandbox still holds what was sent.
-        surveyed = saving.survey(self._sandbox, record)
+        surveyed = sandbox_contents.survey(self._sandbox, record)
         self._write_sent(surveyed)
         return surveyed
 

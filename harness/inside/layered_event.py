@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.inside import atomic_file, journal, saving
+from harness.inside import atomic_file, journal, ownership, saving, stamping
 from harness.inside.changes import Changes
 from harness.inside.delta import Delta, Stamped, delta_between, same_kind
 from harness.inside.disk import open_folder, remove_tree, sync_disk, sync_file, sync_folder
@@ -100,7 +100,7 @@ class LayeredEvent(FolderEvent):
         with self._katas_errors("written"):
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 self._flatten()
-                saving.hand_over(self._sandbox, owner)
+                ownership.hand_over(self._sandbox, owner)
             top = self._upper.below.find([])
             assert top is not None
             os.makedirs(self._work)
@@ -188,7 +188,7 @@ class LayeredEvent(FolderEvent):
                 # The harness chooses the stamps of visible files, so those need not be restored.
                 self._ahead = {path: moved for path, moved in ahead.items() if path not in now}
             latest = max(self._newest, self._upper.newest())
-            for name, stamp in saving.stamp_all(self._stamp, edits, latest, first=first).items():
+            for name, stamp in stamping.stamp_all(self._stamp, edits, latest, first=first).items():
                 now[name] = now[name]._replace(stamp=stamp)
             self._now = now
 
@@ -295,13 +295,13 @@ class LayeredEvent(FolderEvent):
         return self._upper.put(parts, temporary, owner)
 
     def _bring_to_clock(self, edits: Container[bytes]) -> Ahead:
-        """Move stamps that are ahead back to the clock; see `saving.bring_to_clock`.
+        """Move stamps that are ahead back to the clock; see `stamping.bring_to_clock`.
 
         Files in lower layers are stamped in place, which saves copying them. The list of layers
         records their stamps first, so that they can be restored after a crash.
         """
         here = self._upper.path + b"/"
-        now, latest, left = file_time(), 0, saving.AHEAD_BYTES
+        now, latest, left = file_time(), 0, stamping.AHEAD_BYTES
         ahead: dict[bytes, int | None] = {}
         below: dict[bytes, int] = {}
         for path, entry in self._upper.shown.walk():
@@ -319,7 +319,7 @@ class LayeredEvent(FolderEvent):
                 latest = max(latest, now)
         self._listed = replace(self._listed, ahead=below)
         self._write(self._listed, sync_file)
-        moved, self._newest = saving.stamp_back(self._stamp, ahead, latest)
+        moved, self._newest = stamping.stamp_back(self._stamp, ahead, latest)
         return moved
 
     def _stamp(self, path: bytes, stamp: int) -> int:
@@ -330,7 +330,7 @@ class LayeredEvent(FolderEvent):
         return os.lstat(entry.path).st_mtime_ns
 
     def _put_ahead_again(self) -> None:
-        """Restore the stamps that were moved; see `saving.put_ahead_again`."""
+        """Restore the stamps that were moved; see `stamping.put_ahead_again`."""
         for path, moved in self._ahead.items():
             entry = self._upper.shown.find(split_path(path))
             if entry and entry.status.st_mtime_ns == moved.to:

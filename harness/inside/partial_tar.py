@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from harness.inside.disk import open_file
 from harness.inside.errors import StreamCut
 from harness.inside.layout import printable_name, split_name
-from harness.inside.saving import Folders, sandbox_folders
+from harness.inside.sandbox_folders import Folders, sandbox_folders
 from harness.inside.tarpipe import BLOCK, CHUNK, END, Write
 
 

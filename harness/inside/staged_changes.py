@@ -12,7 +12,7 @@ import stat
 from harness.inside.changes import Changes
 from harness.inside.errors import KatasError
 from harness.inside.layout import printable_name, split_name
-from harness.inside.saving import Folders, remove_entry, sandbox_folders
+from harness.inside.sandbox_folders import Folders, remove_entry, sandbox_folders
 
 
 def check_staged(sandbox: str, staging: str, changes: Changes) -> None:

@@ -17,7 +17,7 @@ from children import unprivileged
 from hypothesis import given
 from support import on_disk
 
-from harness.inside import disk, saving
+from harness.inside import disk, ownership, sandbox_contents, saving, stamping
 from harness.inside.delta import Delta, blob_id
 from harness.inside.descent import Met, descend
 from harness.inside.layout import PATH_PARTS
@@ -83,7 +83,7 @@ class Box:
     def there(self, *names: str) -> set[str]:
         """Those at which something of the kind that was sent still is."""
         sent = {name: self.sent.get(name, Sent(FILE, "", 0)) for name in map(os.fsencode, names)}
-        return {os.fsdecode(name) for name in saving.still_there(str(self.sandbox), sent)}
+        return {os.fsdecode(name) for name in sandbox_contents.still_there(str(self.sandbox), sent)}
 
     def snapshot(self) -> dict[bytes, Entry]:
         return snapshot(self.sandbox, contents=True)
@@ -159,7 +159,7 @@ class TestNoMissedEdit:
         (box.sandbox / "made anew").write_text("by the run")
         (box.sandbox / "gone").unlink()
         made = box.stamp("made anew")
-        saving.put_ahead_again(str(box.sandbox), box.ahead)
+        stamping.put_ahead_again(str(box.sandbox), box.ahead)
         assert (box.stamp("left alone"), box.stamp("made anew")) == (ahead, made)
 
     @pytest.mark.parametrize("kind", ["file", "folder", "symlink", "sandbox"])
@@ -334,8 +334,8 @@ class TestExact:
         with scratch_folder() as folder:
             box = Box(Path(folder) / "box")
             box.save_these(saved_file(name, FILE, content) for name, content in files.items())
-            assert saving.still_there(str(box.sandbox), box.sent) == files.keys()
-            assert saving.survey(str(box.sandbox), files) == box.sent
+            assert sandbox_contents.still_there(str(box.sandbox), box.sent) == files.keys()
+            assert sandbox_contents.survey(str(box.sandbox), files) == box.sent
             box.save({}, deleted=tuple(os.fsdecode(name) for name in files))
             assert not any(entry.kind == "f" for entry in box.snapshot().values())
 
@@ -567,7 +567,7 @@ class TestOwner:
         box.save({"a/b": "1"})
         (box.sandbox / "link").symlink_to(outside)
         before = box.snapshot()
-        saving.hand_over(str(box.sandbox), self.NOBODY)
+        ownership.hand_over(str(box.sandbox), self.NOBODY)
         assert box.snapshot() == before
         for path in (".", "a", "a/b", "link"):
             assert (box.sandbox / path).lstat().st_uid == self.NOBODY[0]
@@ -597,7 +597,7 @@ class TestOwner:
                 here.symlink_to(elsewhere)
 
         monkeypatch.setattr(os, "chown", swapping)
-        saving.hand_over(str(box.sandbox), self.NOBODY)
+        ownership.hand_over(str(box.sandbox), self.NOBODY)
         assert here.is_symlink()
         assert {each.stat().st_uid for each in (elsewhere, *elsewhere.iterdir())} == {0}
         assert (box.sandbox / "c" / "d").stat().st_uid == self.NOBODY[0]
@@ -618,8 +618,8 @@ class TestOwner:
             assert box.sandbox.stat().st_uid == 0
             disk.give(held, owner)
 
-        monkeypatch.setattr(saving, "give", give)
-        saving.hand_over(str(box.sandbox), self.NOBODY)
+        monkeypatch.setattr(ownership, "give", give)
+        ownership.hand_over(str(box.sandbox), self.NOBODY)
         assert (sorted(given[:2]), sorted(given[2:])) == ([b"a/b/c", b"d"], [b"a", b"a/b"])
         assert box.sandbox.stat().st_uid == self.NOBODY[0]
 
@@ -631,7 +631,7 @@ class TestOwner:
         os.link(box.sandbox / "a" / "b", box.sandbox / "again")
         (box.folder / "history").touch()
         os.link(box.folder / "history", box.sandbox / "a" / "theirs")
-        saving.hand_over(str(box.sandbox), self.NOBODY)
+        ownership.hand_over(str(box.sandbox), self.NOBODY)
         assert (box.folder / "history").stat().st_uid == 0
         assert (box.sandbox / "again").stat().st_uid == self.NOBODY[0]
 
@@ -653,9 +653,9 @@ class TestOwner:
                     (box.sandbox / "a").symlink_to(outside)
                 yield met
 
-        monkeypatch.setattr(saving, "descend", swapping)
+        monkeypatch.setattr(stamping, "descend", swapping)
         with pytest.raises(FileNotFoundError, match="removed meanwhile"):
-            saving.bring_to_clock(str(box.sandbox), ())
+            stamping.bring_to_clock(str(box.sandbox), ())
         assert (outside / "file").stat().st_mtime_ns == ahead
 
     def test_a_nest_from_the_future_is_brought_to_the_clock(self, box: Box) -> None:
@@ -669,7 +669,7 @@ class TestOwner:
             os.close(here)
             here = below
         os.close(here)
-        brought, latest = saving.bring_to_clock(str(box.sandbox), ())
+        brought, latest = stamping.bring_to_clock(str(box.sandbox), ())
         assert newest(box.sandbox) == latest < ahead
         assert len(brought) == 1 + PATH_PARTS
 
@@ -685,7 +685,7 @@ class TestDigests:
         printed = subprocess.run(
             ["b2sum", "a/file"], cwd=box.sandbox, stdout=subprocess.PIPE, check=True
         )
-        assert saving.digests(str(box.sandbox), sizes) == {
+        assert sandbox_contents.digests(str(box.sandbox), sizes) == {
             b"a/file": printed.stdout.split()[0].decode()
         }
 
@@ -695,4 +695,4 @@ class TestDigests:
         """A name in a folder that is not there is no name in the folder that the process is in."""
         (tmp_path / "file").touch()
         monkeypatch.chdir(tmp_path)
-        assert saving.digests(str(box.sandbox), {b"missing/file": 0}) == {}
+        assert sandbox_contents.digests(str(box.sandbox), {b"missing/file": 0}) == {}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.inside import saving
+from harness.inside import sandbox_contents
 from harness.inside.delta import Delta, Stamped, delta_between
 from harness.inside.layout import Avatar
 from harness.inside.saving import SavedFile
@@ -23,7 +23,8 @@ class SandboxEvent(HonestEvent):
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         comparison = super().compare(manifest)
         there = {
-            name: file.stamped for name, file in saving.survey(self._sandbox, manifest).items()
+            name: file.stamped
+            for name, file in sandbox_contents.survey(self._sandbox, manifest).items()
         }
         known = {name: file for name, file in there.items() if name in self._sent()}
         gone = {name: Stamped(0, "") for name in self._sent() if name not in there}

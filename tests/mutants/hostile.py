@@ -36,18 +36,20 @@ REACHES = (
         "files of the host became nobody's.",
         [
             Change(
-                "inside/saving.py",
+                "inside/ownership.py",
                 "_give(met, owner, folders=False, names=names)",
                 "_give(sandbox, met, owner, folders=False, names=names)",
             ),
             Change(
-                "inside/saving.py",
+                "inside/ownership.py",
                 "_give(met, owner, folders=True, names=names)",
                 "_give(sandbox, met, owner, folders=True, names=names)",
             ),
-            Change("inside/saving.py", "def _give(met: Met,", "def _give(sandbox: str, met: Met,"),
             Change(
-                "inside/saving.py",
+                "inside/ownership.py", "def _give(met: Met,", "def _give(sandbox: str, met: Met,"
+            ),
+            Change(
+                "inside/ownership.py",
                 "hold(met.name, parent=met.parent)",
                 "hold(os.path.join(os.fsencode(sandbox), met.path))",
             ),

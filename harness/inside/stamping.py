@@ -1,0 +1,107 @@
+"""Giving edits their stamps, and moving stamps that are ahead of the clock back to it.
+
+`harness.inside.stamps` decides which stamps they get.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Container, Mapping
+from functools import partial
+
+from harness.inside.descent import Met, descend
+from harness.inside.errors import KatasError
+from harness.inside.layout import PATH_PARTS
+from harness.inside.sandbox_folders import (
+    sandbox_folders,
+    stamp_path,
+)
+from harness.inside.stamps import (
+    TICK_NS,
+    Ahead,
+    Moved,
+    as_sent,
+    file_time,
+    in_order,
+)
+
+AHEAD_BYTES = 16 << 20
+"""Bytes of the names of files ahead of the clock whose stamps are restored; a run may make any number."""
+
+
+Stamp = Callable[[bytes, int], int]
+"""Stamps a path of the sandbox; returns the stamp that the file system stored."""
+
+
+def stamp_all(
+    stamp: Stamp, edits: Mapping[bytes, int | None], latest: int, *, first: bool
+) -> dict[bytes, int]:
+    """Stamp the edits later than `latest`, in the order of their ages.
+
+    The files of a `first` test event keep their ages as stamps. Raises OSError, and KatasError if
+    the file system cannot store such a stamp.
+    """
+    if first:
+        return {name: stamp(name, age) for name, age in as_sent(edits, file_time()).items()}
+    # Some file systems store whole seconds, or every other second.
+    for coarse in (0, 10**9, 2 * 10**9):
+        given = {name: stamp(name, age) for name, age in in_order(edits, latest + coarse).items()}
+        if all(stored > latest for stored in given.values()):
+            return given
+    raise KatasError("the file system of the katas cannot stamp an edit later than the other files")
+
+
+def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
+    """Move stamps that are ahead of the clock back to it, keeping their order. Raises OSError.
+
+    Returns what was moved, and the newest stamp afterwards; both leave out what was `edited`.
+    Without this, an edit would be stamped in the future too, and ninja would loop: it rebuilds its
+    own manifest until that is the newest.
+    """
+    now, latest, left = file_time(), 0, AHEAD_BYTES
+    ages: dict[bytes, int | None] = {}
+    for met in descend(sandbox):
+        ahead = met.status.st_mtime_ns - now > TICK_NS
+        # No build goes this deep, and paths this long cannot be looked up again.
+        if len(met.above) >= PATH_PARTS:
+            if ahead:
+                _stamp_here(met, now)
+            latest = max(latest, now if ahead else met.status.st_mtime_ns)
+        elif (path := met.path) not in edited:
+            if not ahead:
+                latest = max(latest, met.status.st_mtime_ns)
+            elif (left := left - len(path)) >= 0:
+                ages[path] = met.status.st_mtime_ns
+            else:
+                _stamp_here(met, now)
+                latest = max(latest, now)
+    with sandbox_folders(sandbox) as folders:
+        return stamp_back(partial(stamp_path, folders), ages, latest)
+
+
+def _stamp_here(met: Met, stamp: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(met.name, ns=(stamp, stamp), dir_fd=met.parent, follow_symlinks=False)
+
+
+def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> tuple[Ahead, int]:
+    """Move these stamps back to the clock; all others are at most `latest`. Raises OSError."""
+    given = {
+        path: stamp(path, age) for path, age in sorted(in_order(ages, latest).items(), reverse=True)
+    }
+    return {path: Moved(given[path], age) for path, age in ages.items() if age}, max(
+        [latest, *given.values()]
+    )
+
+
+def put_ahead_again(sandbox: str, ahead: Ahead) -> None:
+    """Restore the stamps that `bring_to_clock` moved. Raises OSError.
+
+    What the run has changed since is left alone.
+    """
+    with sandbox_folders(sandbox) as folders:
+        for path, moved in ahead.items():
+            status = folders.look(path.split(b"/"))
+            if status is not None and status.st_mtime_ns == moved.to:
+                stamp_path(folders, path, moved.back)
