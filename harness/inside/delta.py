@@ -44,8 +44,10 @@ class Delta:
     ages: Mapping[bytes, int] = field(default_factory=dict)
     """The mtimes of unchanged files in the player's folder, in nanoseconds, if they have any."""
     released: tuple[bytes, ...] = ()
-    """Sent last time and left out now, though the player still has them: a run may have made them anew,
-    and they stay."""
+    """Sent last time, and left out now though the player still has them.
+
+    They stay, because a run may have made them anew.
+    """
     removed: tuple[bytes, ...] = ()
     """Folders that the player removed, with all that runs made in them."""
 

@@ -28,7 +28,7 @@ _LONGEST = 4096 - 64
 """Bytes of the longest path in a layer: Linux's PATH_MAX, less room for another layer's name."""
 
 LINKED_BYTES = 16 << 20
-"""Bytes of all names of hard links at most, since each press reads and writes them."""
+"""The most bytes that all names of hard links may have: each test event reads and writes them."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class _Survey:
 
 
 def _less(left: int, path: bytes) -> int:
-    """Return the bytes that are left for other names. Raises KatasError if this one has too many."""
+    """Return the bytes left for other names. Raises KatasError if this name is too many."""
     if left < len(path):
         raise KatasError(
             f"hard links have names of more than {LINKED_BYTES >> 20} MiB, too many for layers; "
@@ -216,10 +216,10 @@ def with_layer(before: LayerList, layer: str, shown: Layers, sent: Record) -> La
     )
 
 
-def put_layers_ahead_again(avatar: Path, listed: LayerList) -> None:
+def put_layers_ahead_again(avatar: Path, layer_list: LayerList) -> None:
     """Restore the stamps that a test event moved without being accepted. Raises OSError."""
-    layers = layers_of(avatar, listed)
-    for path, stamp in listed.ahead.items():
+    layers = layers_of(avatar, layer_list)
+    for path, stamp in layer_list.ahead.items():
         if entry := layers.find(split_path(path)):
             os.utime(entry.path, ns=(stamp, stamp), follow_symlinks=False)
 
@@ -234,17 +234,17 @@ def fold_layers(avatar: Path, *, durable: bool = False) -> None:
         return
     # Otherwise a layer that is accepted but not listed yet would be removed with the others.
     journal.recover(str(avatar))
-    listed = LayerList.read(avatar)
-    assert listed is not None
-    put_layers_ahead_again(avatar, listed)
-    if listed.layers:
+    layer_list = LayerList.read(avatar)
+    assert layer_list is not None
+    put_layers_ahead_again(avatar, layer_list)
+    if layer_list.layers:
         staging = str(avatar / STAGING)
         remove_tree(staging)
-        layers_of(avatar, listed).fold(staging)
+        layers_of(avatar, layer_list).fold(staging)
     atomic_file.write(
-        str(avatar / VISIBLE), encode(listed.sent), sync=sync_disk if durable else None
+        str(avatar / VISIBLE), encode(layer_list.sent), sync=sync_disk if durable else None
     )
-    if listed.layers:
+    if layer_list.layers:
         # A crash after this is harmless: layers over a tree that already contains them show the
         # same tree.
         exchange(str(avatar / SANDBOX), str(avatar / STAGING))
@@ -257,11 +257,11 @@ def fold_layers(avatar: Path, *, durable: bool = False) -> None:
     remove_tree(avatar / LAYERS)
 
 
-def layers_of(avatar: Path, listed: LayerList) -> Layers:
+def layers_of(avatar: Path, layer_list: LayerList) -> Layers:
     """Return the avatar's tree: its layers over its sandbox."""
     return Layers(
         [
-            *(str(avatar / LAYERS / str(number)) for number, _ in listed.layers),
+            *(str(avatar / LAYERS / str(number)) for number, _ in layer_list.layers),
             str(avatar / SANDBOX),
         ]
     )

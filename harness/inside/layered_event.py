@@ -32,14 +32,7 @@ from harness.inside.layer_list import (
 from harness.inside.layers import Layers, dress, split_path
 from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX, split_name
 from harness.inside.sent_record import Record, Sent
-from harness.inside.stamps import (
-    TICK_NS,
-    Ahead,
-    against_time,
-    file_time,
-    is_ahead,
-    still_sent,
-)
+from harness.inside.stamps import TICK_NS, Ahead, against_time, file_time, is_ahead, still_sent
 from harness.inside.store import Acceptance, SendPlan
 from harness.inside.tree import Entry, entries
 from harness.inside.upper_layer import UpperLayer, UserAndGroup
@@ -68,7 +61,7 @@ class LayeredEvent(FolderEvent):
     """
 
     # The layers of the accepted test events.
-    _listed: LayerList
+    _layer_list: LayerList
     # The visible files of this test event.
     _now: Record
     # The newest stamp in the tree, apart from this test event's edit.
@@ -85,15 +78,15 @@ class LayeredEvent(FolderEvent):
         if os.path.exists(self._staging):
             # A crash while folding has left each file with two names.
             fold_layers(self._folder, durable=self._durable)
-        listed = LayerList.read(self._folder)
-        if listed:
-            put_layers_ahead_again(self._folder, listed)
-        self._begin(listed or survey_layers(self._sandbox, self._sent()))
+        layer_list = LayerList.read(self._folder)
+        if layer_list:
+            put_layers_ahead_again(self._folder, layer_list)
+        self._begin(layer_list or survey_layers(self._sandbox, self._sent()))
         self._clear_layers()
 
-    def _begin(self, listed: LayerList) -> None:
-        self._listed, self._now, self._newest = listed, listed.sent, listed.newest
-        self._upper = UpperLayer(f"{self._layer}.upper", layers_of(self._folder, listed))
+    def _begin(self, layer_list: LayerList) -> None:
+        self._layer_list, self._now, self._newest = layer_list, layer_list.sent, layer_list.newest
+        self._upper = UpperLayer(f"{self._layer}.upper", layers_of(self._folder, layer_list))
 
     def stack(self, owner: UserAndGroup | None) -> Stack:
         """Make the layer that the run writes into, and give it to `owner`. Raises KatasError."""
@@ -109,8 +102,8 @@ class LayeredEvent(FolderEvent):
             # A run may have given the folder a mode that forbids entering it.
             os.close(open_folder(self._upper.path))
             self._copy_linked()
-        number = self._listed.next
-        below = tuple(f"{LAYERS}/{lower}" for lower, _ in self._listed.layers)
+        number = self._layer_list.next
+        below = tuple(f"{LAYERS}/{lower}" for lower, _ in self._layer_list.layers)
         return Stack((*below, SANDBOX), f"{LAYERS}/{number}.upper", f"{LAYERS}/{number}.work")
 
     @property
@@ -127,10 +120,10 @@ class LayeredEvent(FolderEvent):
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         with self._katas_errors("read"):
             self._invalidate_copies()
-            sent = self._listed.sent
-            for path in self._listed.closed:
+            sent = self._layer_list.sent
+            for path in self._layer_list.closed:
                 self._upper.folder(split_path(path))
-            there = sent.keys() - set(self._listed.gone)
+            there = sent.keys() - set(self._layer_list.gone)
             delta = delta_between(
                 manifest, {name: file.stamped for name, file in sent.items()}, there
             )
@@ -148,15 +141,16 @@ class LayeredEvent(FolderEvent):
     ) -> None:
         with self._katas_errors("written"):
             os.makedirs(self._incoming, exist_ok=True)
-            sent = self._listed.sent
-            first = not sent and not self._listed.layers and not os.listdir(self._sandbox)
+            sent = self._layer_list.sent
+            first = not sent and not self._layer_list.layers and not os.listdir(self._sandbox)
             for name in delta.deleted:
                 self._upper.hide(split_name(name), only_empty=stat.S_ISDIR(sent[name].mode))
             for path in delta.emptied:
                 self._upper.hide(split_name(path), only_empty=path not in delta.removed)
             now = still_sent(sent, delta)
             edits: dict[bytes, int | None] = {}
-            made: set[bytes] = set()  # those edits that replace what a run made
+            # The edits that replace something that a run made.
+            made: set[bytes] = set()
             for number, file in enumerate(files):
                 parts, before = split_name(file.name), sent.get(file.name)
                 if (
@@ -205,23 +199,23 @@ class LayeredEvent(FolderEvent):
                 layers=self._with_layer().pack(),
                 durable=self._durable,
             )
-            self._listed = replace(self._listed, ahead={})
+            self._layer_list = replace(self._layer_list, ahead={})
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
         with self._katas_errors("read"):
             # After `accept`, the file lists this test event's layer too.
-            listed = LayerList.read(self._folder) or self._listed
+            layer_list = LayerList.read(self._folder) or self._layer_list
             walked = (
                 (path, None, entry.path, entry.status)
-                for path, entry in layers_of(self._folder, listed).walk()
+                for path, entry in layers_of(self._folder, layer_list).walk()
             )
             return entries(walked, contents=contents)
 
     def usage(self) -> DiskUsage:
         with self._katas_errors("read"):
-            listed = LayerList.read(self._folder) or self._listed
-            folders = (*(f"{LAYERS}/{number}" for number, _ in listed.layers), SANDBOX)
-            return DiskUsage.of(self._folder, listed.sent, folders)
+            layer_list = LayerList.read(self._folder) or self._layer_list
+            folders = (*(f"{LAYERS}/{number}" for number, _ in layer_list.layers), SANDBOX)
+            return DiskUsage.of(self._folder, layer_list.sent, folders)
 
     def close(self) -> None:
         # If the disk is full, an accepted layer may not be listed yet. It must not be removed
@@ -229,8 +223,8 @@ class LayeredEvent(FolderEvent):
         if not journal.is_pending(str(self._folder)):
             with contextlib.suppress(OSError, ValueError):
                 # If the test event was not accepted, nothing of it may remain.
-                put_layers_ahead_again(self._folder, self._listed)
-                self._listed = LayerList.read(self._folder) or self._listed
+                put_layers_ahead_again(self._folder, self._layer_list)
+                self._layer_list = LayerList.read(self._folder) or self._layer_list
                 self._fold()
                 self._clear_layers()
         super().close()
@@ -238,7 +232,7 @@ class LayeredEvent(FolderEvent):
     @property
     def _layer(self) -> str:
         """The folder of this test event's layer, once it is accepted."""
-        return str(self._folder / LAYERS / str(self._listed.next))
+        return str(self._folder / LAYERS / str(self._layer_list.next))
 
     @property
     def _work(self) -> str:
@@ -246,7 +240,7 @@ class LayeredEvent(FolderEvent):
 
     def _flatten(self) -> None:
         """Fold all layers into the sandbox."""
-        sent = self._listed.sent
+        sent = self._layer_list.sent
         fold_layers(self._folder, durable=self._durable)
         self._begin(survey_layers(self._sandbox, sent))
 
@@ -257,9 +251,9 @@ class LayeredEvent(FolderEvent):
         cannot index anything but regular files.
         """
         copied = copies(self._incoming)
-        self._upper.link(self._listed.odd, copied)
-        if not self._listed.indexed:
-            self._upper.link(self._listed.linked, copied)
+        self._upper.link(self._layer_list.odd, copied)
+        if not self._layer_list.indexed:
+            self._upper.link(self._layer_list.linked, copied)
 
     def _set_mode(self, parts: list[bytes], before: int, mode: int) -> bool:
         """Change only the permission to execute, as `saving` does; return whether it did."""
@@ -276,7 +270,9 @@ class LayeredEvent(FolderEvent):
         entry = self._upper.shown.find(parts)
         assert entry is not None
         if entry.status.st_nlink > 1:
-            self._upper.link(self._listed.linked, copies(self._incoming, only=entry.status.st_ino))
+            self._upper.link(
+                self._layer_list.linked, copies(self._incoming, only=entry.status.st_ino)
+            )
             entry = self._upper.shown.find(parts)
             assert entry is not None
         return self._upper.copy_up(parts, entry)
@@ -289,7 +285,7 @@ class LayeredEvent(FolderEvent):
             return self._upper.make(parts, owner)
         entry = self._upper.shown.find(parts)
         mode = saving.permissions(
-            entry and entry.status, self._listed.sent.get(file.name), file.mode
+            entry and entry.status, self._layer_list.sent.get(file.name), file.mode
         )
         saving.write_file(temporary, file, owner, mode=mode)
         return self._upper.put(parts, temporary, owner)
@@ -317,8 +313,8 @@ class LayeredEvent(FolderEvent):
             else:
                 os.utime(entry.path, ns=(now, now), follow_symlinks=False)
                 latest = max(latest, now)
-        self._listed = replace(self._listed, ahead=below)
-        self._write(self._listed, sync_file)
+        self._layer_list = replace(self._layer_list, ahead=below)
+        self._write(self._layer_list, sync_file)
         moved, self._newest = stamping.stamp_back(self._stamp, ahead, latest)
         return moved
 
@@ -339,15 +335,17 @@ class LayeredEvent(FolderEvent):
 
     def _with_layer(self) -> LayerList:
         """Return the list with what the run left as a new layer."""
-        before, index = self._listed, indexed(self._work)
+        before, index = self._layer_list, indexed(self._work)
         if index:
             # A new object, because stamps of folders that the edit changed must now stay.
             upper = UpperLayer(os.fsdecode(self._upper.path), self._upper.below)
             upper.link(before.linked, lambda entry: index.get(entry.status.st_ino))
         self._detach()
         shown = self._upper.below.under(self._layer)
-        listed = with_layer(before, self._layer, shown, self._now)
-        return replace(listed, newest=max(listed.newest, self._newest), indexed=index is not None)
+        layer_list = with_layer(before, self._layer, shown, self._now)
+        return replace(
+            layer_list, newest=max(layer_list.newest, self._newest), indexed=index is not None
+        )
 
     def _detach(self) -> None:
         """Move what the run left into another folder.
@@ -368,7 +366,7 @@ class LayeredEvent(FolderEvent):
         Lower layers that are at most twice as large as all above them are folded as well, so a
         layer is folded again only when it has doubled.
         """
-        layers = self._listed.layers
+        layers = self._layer_list.layers
         if len(layers) <= self._depth:
             return
         several, together = 1, layers[0][1]
@@ -381,19 +379,19 @@ class LayeredEvent(FolderEvent):
         remove_tree(target)
         folders = [str(self._folder / LAYERS / str(number)) for number, _ in layers]
         count = Layers(folders[:several]).fold(target, [*folders[several:], self._sandbox])
-        self._listed = replace(
-            self._listed,
-            layers=((self._listed.next, count), *layers[several:]),
-            next=self._listed.next + 1,
+        self._layer_list = replace(
+            self._layer_list,
+            layers=((self._layer_list.next, count), *layers[several:]),
+            next=self._layer_list.next + 1,
         )
-        self._write(self._listed, sync_disk)
+        self._write(self._layer_list, sync_disk)
 
-    def _write(self, listed: LayerList, sync: atomic_file.Sync) -> None:
+    def _write(self, layer_list: LayerList, sync: atomic_file.Sync) -> None:
         """Write the list of layers, in a durable order if asked for.
 
         What it lists must be on the disk before it, and it before anything that depends on it.
         """
-        content = json.dumps(listed.pack()).encode()
+        content = json.dumps(layer_list.pack()).encode()
         atomic_file.write(
             str(self._folder / LAYER_LIST), content, sync=sync if self._durable else None
         )
@@ -401,7 +399,7 @@ class LayeredEvent(FolderEvent):
             sync_folder(str(self._folder))
 
     def _clear_layers(self) -> None:
-        numbers = {str(number) for number, _ in self._listed.layers}
+        numbers = {str(number) for number, _ in self._layer_list.layers}
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self._folder / LAYERS):
                 if name not in numbers:

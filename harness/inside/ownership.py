@@ -7,10 +7,7 @@ import stat
 from collections import Counter
 
 from harness.inside.descent import Met, descend, enter
-from harness.inside.disk import (
-    give,
-    hold,
-)
+from harness.inside.disk import give, hold
 
 
 def hand_over(sandbox: str, owner: tuple[int, int]) -> None:

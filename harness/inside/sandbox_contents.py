@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from harness.inside.delta import feed, same_kind, stamped
 from harness.inside.layout import split_name
-from harness.inside.sandbox_folders import (
-    sandbox_folders,
-)
+from harness.inside.sandbox_folders import sandbox_folders
 from harness.inside.sent_record import Record, Sent
 
 

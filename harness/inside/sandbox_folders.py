@@ -13,12 +13,7 @@ import stat
 from collections.abc import Callable, Iterator
 
 from harness.inside.descent import enter
-from harness.inside.disk import (
-    ALL_ACCESS,
-    open_folder,
-    permit,
-    remove_tree,
-)
+from harness.inside.disk import ALL_ACCESS, open_folder, permit, remove_tree
 
 
 class Folders:

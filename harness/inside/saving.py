@@ -16,14 +16,7 @@ from io import FileIO
 
 from harness.inside.atomic_file import Sync
 from harness.inside.delta import Delta, same_kind
-from harness.inside.disk import (
-    ALL_ACCESS,
-    CANNOT,
-    exchange,
-    open_folder,
-    permit_all,
-    remove_tree,
-)
+from harness.inside.disk import ALL_ACCESS, CANNOT, exchange, open_folder, permit_all, remove_tree
 from harness.inside.layout import split_name
 from harness.inside.sandbox_folders import (
     Folders,
@@ -35,11 +28,7 @@ from harness.inside.sandbox_folders import (
 )
 from harness.inside.sent_record import Record, Sent
 from harness.inside.stamping import bring_to_clock, stamp_all
-from harness.inside.stamps import (
-    Ahead,
-    against_time,
-    is_ahead,
-)
+from harness.inside.stamps import Ahead, against_time, is_ahead
 from harness.inside.tree import newest
 
 
@@ -93,7 +82,8 @@ def save(
     first = not sent and not _holds_anything(sandbox)
     ahead: Ahead = {}
     edits: dict[bytes, int | None] = {}
-    made: set[bytes] = set()  # those edits that replace what a run made
+    # The edits that replace something that a run made.
+    made: set[bytes] = set()
     written: dict[bytes, Sent] = {}
     if latest is None:
         latest = 0 if first else _newest(sandbox)
@@ -140,11 +130,11 @@ def save(
     return Saved(written, ahead)
 
 
-def was_made(found: os.stat_result | None, before: Sent | None) -> bool:
+def was_made(status: os.stat_result | None, before: Sent | None) -> bool:
     """Return whether a run made this file, or rewrote it since it was sent."""
-    if found is None or not stat.S_ISREG(found.st_mode):
+    if status is None or not stat.S_ISREG(status.st_mode):
         return False
-    return before is None or found.st_mtime_ns != before.stamp
+    return before is None or status.st_mtime_ns != before.stamp
 
 
 def same_content(before: Sent, file: SavedFile) -> bool:
@@ -257,7 +247,7 @@ def _remove_sent(folder: int, name: bytes, sent: Sent | None) -> None:
 
 
 def _delete(sandbox: str, delta: Delta, sent: Record) -> set[tuple[bytes, ...]]:
-    """Delete what the player deleted; return the folders that it was in, as parts of their paths."""
+    """Delete what the player deleted; return the parts of each folder that this changed."""
     touched: set[tuple[bytes, ...]] = set()
     with sandbox_folders(sandbox) as folders:
         for name in delta.deleted:
@@ -270,9 +260,7 @@ def _delete(sandbox: str, delta: Delta, sent: Record) -> set[tuple[bytes, ...]]:
 
 
 def _remove_emptied(folders: Folders, delta: Delta) -> None:
-    """Remove folders that the player removed, and those that the player emptied if no run made
-    something in them.
-    """
+    """Remove folders that the player removed, or emptied if no run made something in them."""
     for path in delta.emptied:
         *parts, last = path.split(b"/")
         if (folder := folders.find(parts)) is None:

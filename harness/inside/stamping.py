@@ -13,21 +13,14 @@ from functools import partial
 from harness.inside.descent import Met, descend
 from harness.inside.errors import KatasError
 from harness.inside.layout import PATH_PARTS
-from harness.inside.sandbox_folders import (
-    sandbox_folders,
-    stamp_path,
-)
-from harness.inside.stamps import (
-    TICK_NS,
-    Ahead,
-    Moved,
-    as_sent,
-    file_time,
-    in_order,
-)
+from harness.inside.sandbox_folders import sandbox_folders, stamp_path
+from harness.inside.stamps import TICK_NS, Ahead, Moved, as_sent, file_time, in_order
 
 AHEAD_BYTES = 16 << 20
-"""Bytes of the names of files ahead of the clock whose stamps are restored; a run may make any number."""
+"""How many bytes of paths ahead of the clock are remembered, so that their stamps can be restored.
+
+A run may make any number of such files.
+"""
 
 
 Stamp = Callable[[bytes, int], int]

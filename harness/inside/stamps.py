@@ -2,9 +2,9 @@
 
 - In a first test event, files keep the stamps of the player's folder. Stamps ahead of the clock are
   moved back to it.
-- In later ones, what changed is stamped later than everything in the sandbox, because anything there
-  may depend on it. Edits keep the order of the player's stamps: an object that was built on the
-  player's machine stays newer than its source.
+- In later ones, what changed is stamped later than everything in the sandbox, because anything
+  there may depend on it. Edits keep the order of the player's stamps: an object that was built on
+  the player's machine stays newer than its source.
 - An edit that is older in the player's folder than an unchanged file stays the older one where it
   may be the product: see `against_time`.
 - Files without a stamp, from a browser, all have the same age, the newest.
@@ -116,16 +116,16 @@ def against_time(
 ) -> AgainstTime:
     """Find the edits that are older in the player's folder than an unchanged file, as make sees it.
 
-    `edits` are ages by name. `made` are those that replace a file which a run made or rewrote. `ages`
-    are those of the unchanged files. There are two cases:
+    `edits` are ages by name. `made` are those that replace a file which a run made or rewrote.
+    `ages` are those of the unchanged files. There are two cases:
 
-    - The player's folder now has a product that a run made before, such as an object from a cache. It
-      is stamped before each source that is newer there, so make builds it again.
-    - The player built, then took an edit back. The source has its old content and a new stamp, and its
-      product is the edit. The source is stamped after its product.
+    - The player's folder now has a product that a run made before, such as an object from a cache.
+      It is stamped before each source that is newer there, so make builds it again.
+    - The player built, then took an edit back. The source has its old content and a new stamp, and
+      its product is the edit. The source is stamped after its product.
 
-    If every unchanged file has a new stamp, the folder was written anew, say by a clone. Then the stamps
-    tell nothing, and the result is empty.
+    If every unchanged file has a new stamp, the folder was written anew, say by a clone. Then the
+    stamps tell nothing, and the result is empty.
     """
     nothing = AgainstTime({}, {})
     known = {name: age for name, age in edits.items() if age is not None}
@@ -142,7 +142,8 @@ def against_time(
         bounds = [before[source].stamp - 1 for source, newer in later.items() if newer > age]
         if bounds:
             stamp = min(age, *bounds)
-            if last is not None:  # products keep their order, too
+            # Products keep their order, too.
+            if last is not None:
                 stamp = min(stamp, last[1] - (age < last[0]))
             older[name] = stamp
             last = age, stamp

@@ -62,11 +62,11 @@ def weigh_avatar(avatar: Path) -> DiskUsage:
 
     Raises OSError, and ValueError if damaged.
     """
-    listed = LayerList.read(avatar)
-    if listed is None:
+    layer_list = LayerList.read(avatar)
+    if layer_list is None:
         return DiskUsage.of(avatar, visible_names(avatar))
-    folders = (*(f"{LAYERS}/{number}" for number, _ in listed.layers), SANDBOX)
-    return DiskUsage.of(avatar, listed.sent, folders)
+    folders = (*(f"{LAYERS}/{number}" for number, _ in layer_list.layers), SANDBOX)
+    return DiskUsage.of(avatar, layer_list.sent, folders)
 
 
 def _sizes(folder: Path) -> Iterator[tuple[bytes, int]]:

@@ -22,10 +22,6 @@ No piece may be empty, because that would end the stream.
 """
 
 
-NAMES_OF_DELTA = ("unchanged", "changed", "new", "deleted", "gone", "modes")
-"""The fields of a delta that are tuples of names."""
-
-
 _NAMES = ("unchanged", "changed", "new", "deleted", "gone", "modes", "released", "removed")
 """The fields of a delta that are tuples of names."""
 

@@ -40,7 +40,10 @@ class _Ignored(IgnoreFilterManager):
     """
 
     def __init__(self, top: bytes, below: bytes) -> None:
-        """`below` is the path from the top to the folder that is sent; empty if they are the same."""
+        """Read the .gitignore files from `top` down.
+
+        `below` is the path from there to the folder that is sent; empty if they are the same.
+        """
         super().__init__(os.fsdecode(top), [], ignorecase=False)
         self._special: dict[str, bool] = {}
         self._prefix = os.fsdecode(below + b"/") if below else ""

@@ -134,8 +134,8 @@ POWER = (
         "Layers that were folded into one are listed as one before that one is on the disk. What "
         "runs made in ten of them is lost.",
         "inside/layered_event.py",
-        "self._write(self._listed, sync_disk)",
-        "self._write(self._listed, sync_file)",
+        "self._write(self._layer_list, sync_disk)",
+        "self._write(self._layer_list, sync_file)",
         LAYERED,
     ),
     forgotten(
@@ -152,8 +152,8 @@ POWER = (
         "The list of layers is rewritten for stamps ahead of the clock, and gets its name before "
         "its content is on the disk. The avatar cannot be read.",
         "inside/layered_event.py",
-        "self._write(self._listed, sync_file)",
-        "self._write(self._listed, os.fstat)",
+        "self._write(self._layer_list, sync_file)",
+        "self._write(self._layer_list, os.fstat)",
         LAYERED,
     ),
     Spoiled(
