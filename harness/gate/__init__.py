@@ -266,16 +266,16 @@ def _advise(ruling: Ruling, interval: Interval, blocks: str) -> Ruling:
 
 def _noise(evidence: Evidence, budgets: Sequence[Budget]) -> Iterator[Noise]:
     """Yield what the A/A pairs show, in the scenarios of the budgets."""
-    pairs = [each for each in measured_arms(evidence.runs) if each.endswith(AGAIN)]
+    pairs = [arm for arm in measured_arms(evidence.runs) if arm.endswith(AGAIN)]
     for again in pairs:
         runner = again.removesuffix(AGAIN)
-        for scenario in dict.fromkeys(each.scenario for each in budgets):
+        for scenario in dict.fromkeys(budget.scenario for budget in budgets):
             one, other = [], []
             for samples in evidence.runs:
                 first = figures_by_block(samples, runner, scenario, "seconds")
-                for block, found in figures_by_block(samples, again, scenario, "seconds").items():
+                for block, figure in figures_by_block(samples, again, scenario, "seconds").items():
                     if block in first:
-                        one.append(found)
+                        one.append(figure)
                         other.append(first[block])
             if len(one) > 1:
                 interval = stats.paired(one, other, stats.CONFIDENCE)

@@ -227,8 +227,8 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 _FIELDS = {
-    each.name: each.default is MISSING and each.default_factory is MISSING
-    for each in fields(Sample)
+    known.name: known.default is MISSING and known.default_factory is MISSING
+    for known in fields(Sample)
 }
 """The fields of a sample, and whether each must be there."""
 

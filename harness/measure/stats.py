@@ -116,7 +116,7 @@ def is_look(blocks: int) -> bool:
 
 def next_look(blocks: int) -> int:
     """Return the first look after more than this many blocks."""
-    return next((each for each in LOOKS if each > blocks), (blocks // LOOKS[-1] + 1) * LOOKS[-1])
+    return next((look for look in LOOKS if look > blocks), (blocks // LOOKS[-1] + 1) * LOOKS[-1])
 
 
 def least_blocks(confidence: float) -> int:
@@ -177,14 +177,14 @@ def rank_sum_quantile(first: int, second: int, tail: float) -> int:
         deviation = math.sqrt(pairs * (first + second + 1) / 12)
         return math.floor(pairs / 2 + float(scipy.stats.norm.ppf(tail)) * deviation - 0.5)
     ways = [1] + [0] * pairs  # the coefficients of the Gaussian binomial
-    for each in range(1, first + 1):
-        for power in range(pairs, second + each - 1, -1):
-            ways[power] -= ways[power - second - each]
-        for power in range(each, pairs + 1):
-            ways[power] += ways[power - each]
+    for factor in range(1, first + 1):
+        for power in range(pairs, second + factor - 1, -1):
+            ways[power] -= ways[power - second - factor]
+        for power in range(factor, pairs + 1):
+            ways[power] += ways[power - factor]
     allowed, so_far = tail * math.comb(first + second, first) * (1 + 1e-9), 0
-    for power, each in enumerate(ways):
-        so_far += each
+    for power, count in enumerate(ways):
+        so_far += count
         if so_far > allowed:
             return power - 1
     return pairs
@@ -210,7 +210,9 @@ def outliers(figures: _Figures) -> list[int]:
     spread = scipy.stats.median_abs_deviation(logs, scale="normal")
     if len(logs) < 3 or spread == 0:
         return []
-    return [int(each) for each in np.flatnonzero(np.abs(logs - np.median(logs)) / spread > OUTLIER)]
+    return [
+        int(place) for place in np.flatnonzero(np.abs(logs - np.median(logs)) / spread > OUTLIER)
+    ]
 
 
 @dataclass(frozen=True)
@@ -255,15 +257,15 @@ def change_point(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> C
 
 def change_points(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> list[ChangePoint]:
     """Find all changes of level: cut the series at the clearest one and search both parts."""
-    found = change_point(figures, chance=chance, seed=seed)
-    if found is None:
+    clearest = change_point(figures, chance=chance, seed=seed)
+    if clearest is None:
         return []
-    before = change_points(figures[: found.place], chance=chance, seed=seed)
-    after = change_points(figures[found.place :], chance=chance, seed=seed)
+    before = change_points(figures[: clearest.place], chance=chance, seed=seed)
+    after = change_points(figures[clearest.place :], chance=chance, seed=seed)
     return [
         *before,
-        found,
-        *(ChangePoint(found.place + each.place, each.ratio, each.chance) for each in after),
+        clearest,
+        *(ChangePoint(clearest.place + later.place, later.ratio, later.chance) for later in after),
     ]
 
 
@@ -274,8 +276,8 @@ def warm_up(figures: _Figures) -> int:
     Blows Hot and Cold, 2017, use change points too, rather than assume a number.
     """
     values = np.asarray(figures, float)
-    found = [each.place for each in change_points(values) if each.place <= len(values) // 2]
-    return max(found, default=0)
+    places = [change.place for change in change_points(values) if change.place <= len(values) // 2]
+    return max(places, default=0)
 
 
 @dataclass(frozen=True)

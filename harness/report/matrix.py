@@ -116,15 +116,17 @@ def cell(finding: ProofResult) -> str:
 
 def _tables(engine: str, findings: Sequence[ProofResult], width: int) -> Iterator[RenderableType]:
     """Yield as many tables as it takes to fit the width."""
-    here = {(each.name, each.runner): each for each in findings if each.engine == engine}
+    here = {
+        (finding.name, finding.runner): finding for finding in findings if finding.engine == engine
+    }
     names = _ordered(name for name, _ in here)
     first = max(len(engine) + 3, *(len(name) for name in names))
     columns: list[tuple[str, int]] = []
     for runner in _ordered(runner for _, runner in here):
         needed = max(
-            len(runner), *(len(cell(each)) for (_, of), each in here.items() if of == runner)
+            len(runner), *(len(cell(finding)) for (_, of), finding in here.items() if of == runner)
         )
-        if columns and first + sum(GAP + each for _, each in [*columns, (runner, needed)]) > width:
+        if columns and first + sum(GAP + size for _, size in [*columns, (runner, needed)]) > width:
             yield _table(engine, names, columns, here, first)
             columns = []
         columns.append((runner, min(needed, width - first - GAP)))
@@ -144,7 +146,7 @@ def _table(
         table.add_column(Text(runner), width=size, overflow="fold")
     for name in names:
         row = [here.get((name, runner)) for runner, _ in columns]
-        table.add_row(Text(name), *(_styled(each) if each else Text() for each in row))
+        table.add_row(Text(name), *(_styled(finding) if finding else Text() for finding in row))
     return Padding(table, (1, 0, 0, 0), expand=False)
 
 
@@ -167,7 +169,7 @@ def _legend(findings: Sequence[ProofResult]) -> RenderableType:
 
 def _searched(findings: Sequence[ProofResult]) -> Iterator[RenderableType]:
     """Show the space that was searched for each proved property, over all runners and engines."""
-    proved = [each for each in findings if each.status is Status.PROVED]
+    proved = [finding for finding in findings if finding.status is Status.PROVED]
     if not proved:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
@@ -175,19 +177,20 @@ def _searched(findings: Sequence[ProofResult]) -> Iterator[RenderableType]:
     for name in ("examples", "test events", "entries"):
         table.add_column(name, justify="right")
     table.add_column("kinds of examples", overflow="fold")
-    for name in _ordered(each.name for each in proved):
-        of = [each for each in proved if each.name == name]
+    for name in _ordered(finding.name for finding in proved):
+        of = [finding for finding in proved if finding.name == name]
         tried: Counter[str] = Counter()
-        for each in of:
-            tried.update(each.tried)
+        for finding in of:
+            tried.update(finding.tried)
         kinds = ", ".join(f"{count} {kind}" for kind, count in tried.most_common())
         sums = [
             sum(values)
             for values in zip(
-                *((each.examples, each.events, each.entries) for each in of), strict=True
+                *((finding.examples, finding.events, finding.entries) for finding in of),
+                strict=True,
             )
         ]
-        table.add_row(Text(name), *(f"{each:,}" for each in sums), Text(kinds, "dim"))
+        table.add_row(Text(name), *(f"{number:,}" for number in sums), Text(kinds, "dim"))
     yield Padding(table, (1, 0, 0, 0), expand=False)
 
 
@@ -208,7 +211,7 @@ def _explained(finding: ProofResult, image: str | None) -> RenderableType | None
 
 def _conclusion(findings: Sequence[ProofResult]) -> Text:
     words, style = _VERDICTS[judge_matrix(findings)]
-    right = sum(each.as_claimed for each in findings)
+    right = sum(finding.as_claimed for finding in findings)
     return Text(f"\n{words}: {right} of {len(findings)} as claimed", style)
 
 

@@ -58,7 +58,7 @@ class ArmsTable:
         for parts, width in product(range(1, max(others, 1) + 1), NAME_WIDTHS):
             bounds = [1 + others * part // parts for part in range(parts + 1)]
             tables = [self._table(range(*ends), width) for ends in pairwise(bounds)]
-            if all(Measurement.get(console, wider, each).maximum <= room for each in tables):
+            if all(Measurement.get(console, wider, table).maximum <= room for table in tables):
                 break
         yield from tables
 
@@ -67,12 +67,14 @@ class ArmsTable:
         numbers = [0, *others]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column(self.corner, no_wrap=True)
-        for each in numbers:
-            table.add_column(_heading(self.names[each], name_width), justify="right", no_wrap=True)
+        for number in numbers:
+            table.add_column(
+                _heading(self.names[number], name_width), justify="right", no_wrap=True
+            )
         for section in self.sections:
             table.add_section()
             for words, cells in section:
-                table.add_row(words, *(cells[each] for each in numbers if cells))
+                table.add_row(words, *(cells[number] for number in numbers if cells))
         return table
 
 
@@ -225,18 +227,18 @@ def katas(place: str, held: Mapping[str, Mapping[str, Sequence[Increment]]]) -> 
     return table
 
 
-def containers(found: Sequence[tuple[str, str, Sequence[DiskUsage]]]) -> Table:
+def containers(rows: Sequence[tuple[str, str, Sequence[DiskUsage]]]) -> Table:
     """Show data-containers with their katas, avatars and sizes, and the sums of all."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=len(found) > 1)
-    total = sum((each for _, _, several in found for each in several), DiskUsage(0, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=len(rows) > 1)
+    total = sum((usage for _, _, several in rows for usage in several), DiskUsage(0, 0, 0))
     # Names are never cut, so that they can be copied.
-    longest = max((len(name) for name, _, _ in found), default=0)
+    longest = max((len(name) for name, _, _ in rows), default=0)
     table.add_column("data-container", footer="all together", no_wrap=True, min_width=longest)
     table.add_column(
-        "katas", no_wrap=True, min_width=max((len(each) for _, each, _ in found), default=0)
+        "katas", no_wrap=True, min_width=max((len(name) for _, name, _ in rows), default=0)
     )
     table.add_column(
-        "avatars", justify="right", footer=str(sum(len(several) for _, _, several in found))
+        "avatars", justify="right", footer=str(sum(len(several) for _, _, several in rows))
     )
     for name, value in (
         ("visible", total.visible),
@@ -244,13 +246,13 @@ def containers(found: Sequence[tuple[str, str, Sequence[DiskUsage]]]) -> Table:
         ("history", total.history),
     ):
         table.add_column(name, justify="right", footer=size(value))
-    for name, katas_name, several in found:
-        each = sum(several, DiskUsage(0, 0, 0))
+    for name, katas_name, several in rows:
+        usage = sum(several, DiskUsage(0, 0, 0))
         table.add_row(
             escape(name),
             escape(katas_name),
             str(len(several)),
-            *map(size, (each.visible, each.extra, each.history)),
+            *map(size, (usage.visible, usage.extra, usage.history)),
         )
     return table
 

@@ -186,9 +186,11 @@ class Cluster:
             finally:
                 heard.put(None)
 
-        threads = [threading.Thread(target=serve, args=[each], daemon=True) for each in machines]
-        for each in threads:
-            each.start()
+        threads = [
+            threading.Thread(target=serve, args=[machine], daemon=True) for machine in machines
+        ]
+        for thread in threads:
+            thread.start()
         alive = len(threads)
         try:
             while alive:

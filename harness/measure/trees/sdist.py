@@ -155,17 +155,17 @@ def reason(log: str) -> str:
             f"no answer from the package index, see the network and `pip config list` ({broken[1]})"
         )
     if printed := _OUTPUT.search(log):
-        lines = [line for each in printed[1].splitlines() if (line := each.strip())]
-        raised = [each for each in lines if _RAISED.match(each)]
-        broken_build = [each for each in lines if re.search(r"\berror: ", each, re.IGNORECASE)]
-        if found := raised[-1:] or broken_build[:1] or lines[-1:]:
-            return found[0]
+        lines = [line for raw in printed[1].splitlines() if (line := raw.strip())]
+        raised = [line for line in lines if _RAISED.match(line)]
+        broken_build = [line for line in lines if re.search(r"\berror: ", line, re.IGNORECASE)]
+        if telling := raised[-1:] or broken_build[:1] or lines[-1:]:
+            return telling[0]
     lines = [
         line
-        for each in log.splitlines()
-        if (line := each.strip()) and not line.startswith(_ADVERTISES)
+        for raw in log.splitlines()
+        if (line := raw.strip()) and not line.startswith(_ADVERTISES)
     ]
-    errors = [each for each in lines if each.startswith(("ERROR: ", "error: "))]
+    errors = [line for line in lines if line.startswith(("ERROR: ", "error: "))]
     return next(
-        iter(_VERSIONS.sub("", each) for each in errors or lines[-1:]), "it does not say why"
+        iter(_VERSIONS.sub("", line) for line in errors or lines[-1:]), "it does not say why"
     )

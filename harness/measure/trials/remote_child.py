@@ -84,9 +84,9 @@ class _Player:
 def plain(value: Any) -> Any:
     """Convert a value for JSON; in paths every byte survives."""
     if isinstance(value, dict):
-        return {plain(key): plain(each) for key, each in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     return os.fsdecode(value) if isinstance(value, bytes) else value
 
 

@@ -25,18 +25,22 @@ def measured_where(verdict: Verdict) -> str:
     """Return what was measured on what, in one line; empty if unknown."""
     facts, engine = verdict.facts, verdict.facts.get("engine", {})
     parts = (facts.get("tree"), engine.get("engine"), engine.get("storage driver"))
-    return ", ".join(str(each) for each in parts if each)
+    return ", ".join(str(part) for part in parts if part)
 
 
 def notes(verdict: Verdict) -> list[str]:
     """Return what else a reader must know: the noise, odd blocks, and the remarks."""
-    found = [
-        f"{each.runner} against itself ({each.scenario}): {each.interval.estimate:.3f} "
-        f"({each.interval.low:.3f} to {each.interval.high:.3f}), "
-        f"varies by {each.scatter - 1:.0%} from block to block"
-        for each in verdict.noise
+    noise = [
+        f"{pair.runner} against itself ({pair.scenario}): {pair.interval.estimate:.3f} "
+        f"({pair.interval.low:.3f} to {pair.interval.high:.3f}), "
+        f"varies by {pair.scatter - 1:.0%} from block to block"
+        for pair in verdict.noise
     ]
-    return [*found, *(line for each in verdict.rulings for line in _seen(each)), *verdict.remarks]
+    return [
+        *noise,
+        *(line for ruling in verdict.rulings for line in _seen(ruling)),
+        *verdict.remarks,
+    ]
 
 
 def _seen(ruling: Ruling) -> list[str]:
