@@ -123,8 +123,10 @@ class Seed:
         return all(map(self._can_be_entered, ways)) and left <= folders
 
     def is_out_of_order(self, delta: Delta, edited: Iterable[int | None]) -> bool:
-        """Whether the katas may have to stamp other files than those that are sent: an edit is older in the
-        player's folder than what was not edited; see `stamps.against_time`.
+        """Return whether the katas may have to stamp files that are not sent.
+
+        That is so if the edit is older, in the player's folder, than files that were not edited;
+        see `stamps.against_time`. `edited` are the ages of the edited files.
         """
         oldest = min((age for age in edited if age is not None), default=None)
         if oldest is None or all(age <= oldest for age in delta.ages.values()):

@@ -101,14 +101,14 @@ class Standby:
         for containers that hold nothing.
         """
         with self._lock:
-            found = self._standing.pop(avatar, None)
-            if not found and of_anybody:
+            standing = self._standing.pop(avatar, None)
+            if not standing and of_anybody:
                 for other in [key for key, ready in self._standing.items() if ready.done()][:1]:
-                    found = self._standing.pop(other)
-        if not found or found.cancel():
+                    standing = self._standing.pop(other)
+        if not standing or standing.cancel():
             return None
         try:
-            return found.result()
+            return standing.result()
         except (HarnessError, OSError):
             return None  # a test event that starts from nothing will report why
 

@@ -71,7 +71,7 @@ def said(sandbox: Sandbox, command: str) -> bytes:
 
 def test_it_describes_itself(engine: LocalEngine) -> None:
     assert engine.describe()["engine"] == "local, plain processes"
-    assert engine.note == "plain processes, which measures but does not isolate (not asked for)"
+    assert engine.note == "plain processes, which measure but do not isolate (not asked for)"
     assert not engine.isolates
 
 

@@ -17,7 +17,7 @@ STARTED = (
 
 def left_to_an_image(name: str, words: str) -> Spoiled:
     """Return the mistake that this variable of an image reaches a container's first process."""
-    old = 'names = {each.partition("=")[0] for each in variables}'
+    old = 'names = {variable.partition("=")[0] for variable in variables}'
     change = Change("engines/guest/environment.py", old, f'{old} - {{"{name}"}}')
     return Spoiled(
         f"{name.lower().replace('_', '-')}-of-the-image",
@@ -325,7 +325,7 @@ STARVES = (
         "A press waits for its head start even if that is only queued, as for this project's "
         "first seeded containers. Behind those of slow avatars it waits longer than a container "
         "takes to start.",
-        [Change("runners/standby.py", "if not found or found.cancel():", "if not found:")],
+        [Change("runners/standby.py", "if not standing or standing.cancel():", "if not standing:")],
         "tests/runners/test_standby.py::test_a_head_start_that_is_only_queued_is_not_waited_for",
         8.0,
         dear=True,

@@ -82,12 +82,16 @@ class DockerEngine:
     player: tuple[int, int] | None = (NOBODY, NOBODY)
 
     def __init__(self, host: str | None = None) -> None:
-        """Connect. Raises EngineError when no engine answers there."""
+        """Connect to the engine at `host`, as in DOCKER_HOST. None: the one that docker(1) uses.
+
+        Raises EngineError if no engine answers there.
+        """
         with explaining(
             "the Docker engine cannot be found; see DOCKER_HOST and `docker context ls`"
         ):
             self._endpoint = Endpoint(host) if host else Endpoint.find()
             self.host = self._endpoint.host
+            """The host, as in DOCKER_HOST."""
         if self.host.startswith("ssh://"):
             raise EngineError(
                 "ssh:// is not supported: its streams cannot be half-closed; forward the socket "
@@ -99,6 +103,7 @@ class DockerEngine:
             self.api = docker.APIClient(
                 base_url=self.host, version="auto", timeout=60, tls=self._endpoint.tls or False
             )
+            """The engine's API, for what `Endpoint` does not do."""
             self._facts = self.api.info()
             self._podman = Podman.detect(self._facts, self.host)
         self._filter: Filter | None = None

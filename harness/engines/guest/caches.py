@@ -27,7 +27,7 @@ _NAMES = (
 )
 """The default cache folders of compilers and package managers."""
 
-TOLD, MOST = "told", 4096
+CACHES_FILE, MOST = "caches", 4096
 """The file that TELL writes to, and how many bytes of it are read. If the guest has the player's
 uid, a run may write to it.
 """
@@ -46,7 +46,7 @@ class Caches:
     look: str = ":"
     """Shell words that set $caches to the names, a comma after each, and $reason if nothing ran."""
 
-    told: str = "/dev/null"
+    file: str = "/dev/null"
     """The file that descriptor 4 of the player's prefix writes the names to."""
 
     @classmethod
@@ -61,8 +61,8 @@ class Caches:
         If TELL wrote nothing, and no signal ended the player, no command ran.
         """
         no_answer = f'[ -n "$reason" ] || [ $status -gt 128 ] || reason={shlex.quote(NOT_RUN)}'
-        answer = f"caches=$(head -c {MOST} {TOLD}) && [ -s {TOLD} ]"
-        return cls(f'{answer} || {no_answer}; caches=${{caches%%"\n"*}}', TOLD)
+        answer = f"caches=$(head -c {MOST} {CACHES_FILE}) && [ -s {CACHES_FILE} ]"
+        return cls(f'{answer} || {no_answer}; caches=${{caches%%"\n"*}}', CACHES_FILE)
 
 
 def _look(home: str) -> str:

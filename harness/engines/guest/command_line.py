@@ -46,7 +46,7 @@ def guest_arguments(
         swept,
         usage,
         caches.look,
-        caches.told,
+        caches.file,
         " ".join([*unpack_as, *UNPACK]),
         " ".join(PACK),
         shlex.join(f"{name}={value}" for name, value in environment.items()),

@@ -41,7 +41,7 @@ def trusted(variables: Iterable[str] = ()) -> list[str]:
 
     `variables` are the image's; a name without a value removes one.
     """
-    names = {each.partition("=")[0] for each in variables}
+    names = {variable.partition("=")[0] for variable in variables}
     return [
         *(f"{name}={value}" for name, value in TRUSTED.items()),
         *sorted(names - TRUSTED.keys()),

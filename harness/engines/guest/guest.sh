@@ -1,6 +1,6 @@
 # Serves the harness's requests, one a line on stdin, beside the sandbox that the player sees.
 #
-#   sh guest.sh SANDBOX PRIVATE SHOWN OUTPUT_BYTES SWEEP SWEPT USAGE LOOK TOLD UNPACK PACK \
+#   sh guest.sh SANDBOX PRIVATE SHOWN OUTPUT_BYTES SWEEP SWEPT USAGE LOOK CACHES UNPACK PACK \
 #       ENVIRONMENT PLAYER_PATH PREFIX...
 #
 # SANDBOX       the player's folder
@@ -13,7 +13,7 @@
 # SWEPT         a command that this shell runs itself to check that they have ended
 # USAGE         a command that prints what processes have used
 # LOOK          a command that sets $caches to what a run left in its HOME, $reason if nothing ran
-# TOLD          a file; PREFIX can write to it, through descriptor 4, what LOOK reads
+# CACHES        a file; PREFIX can write to it, through descriptor 4, what LOOK reads
 # UNPACK        the tar command that unpacks stdin so that the player owns the files
 # PACK          the tar command that packs to stdout
 # ENVIRONMENT   the player's variables, as shell words
@@ -32,7 +32,7 @@
 set -u
 sandbox=$1 private=$2 shown=$3 output_bytes=$4 sweep=$5 swept=$6 usage=$7 look=$8
 shift 8
-told=$1 unpack=$2 pack=$3 environment=$4 player_path=$5
+caches_file=$1 unpack=$2 pack=$3 environment=$4 player_path=$5
 shift 5
 umask 022
 IFS= read -r nonce || exit 0
@@ -116,7 +116,7 @@ get_ready() {
     sweeper=$!
     exec 3<>go # both ends are open here, so that opening it never blocks
     eval '"$@" env -i -- '"$environment"' /bin/sh -c "$player" player "$shown" \
-        <go >stdout 2>stderr 3>&- 4>"$told" &'
+        <go >stdout 2>stderr 3>&- 4>"$caches_file" &'
     child=$!
     ready=yes
 }

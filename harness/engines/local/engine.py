@@ -106,11 +106,13 @@ class LocalEngine:
         self.note = (
             "bubblewrap"
             if self.isolates
-            else f"plain processes, which measures but does not isolate ({why_not})"
+            else f"plain processes, which measure but do not isolate ({why_not})"
         )
+        """How it isolates, in a few words."""
         self.gaps = tuple(_gaps(isolates=self.isolates))
         self.player: tuple[int, int] | None = (NOBODY, NOBODY) if become(SandboxSpec()) else None
         self.home = home or state_home()
+        """Where it keeps volumes."""
         self._origin = Origin()
         self._owner = Owner.current()
         self._folders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="harness-local")

@@ -36,10 +36,10 @@ adopted() {{
 }}
 clear=0
 while [ $clear -lt 2 ]; do
-    found=$(grep -lsz '^{PLAYER}=%s$' /proc/[0-9]*/environ | cut -d/ -f3; adopted 2>/dev/null)
-    [ -n "$found" ] || {{ clear=$((clear + 1)); continue; }}
+    doomed=$(grep -lsz '^{PLAYER}=%s$' /proc/[0-9]*/environ | cut -d/ -f3; adopted 2>/dev/null)
+    [ -n "$doomed" ] || {{ clear=$((clear + 1)); continue; }}
     clear=0
-    kill -9 $found 2>/dev/null || :
+    kill -9 $doomed 2>/dev/null || :
 done"""
 """Shell words that kill the player's processes: those with its label, and those that the guest has
 adopted because their parents ended.

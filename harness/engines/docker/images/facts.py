@@ -79,8 +79,8 @@ class ImageFacts:
     @classmethod
     def parse(cls, image: str, answers: str) -> ImageFacts:
         """Parse what probe.sh printed. Raises ImageError if it did not reach its end."""
-        found = dict(_pairs(answers.splitlines()))
-        if found.get("end") != "1":
+        values = dict(_pairs(answers.splitlines()))
+        if values.get("end") != "1":
             raise ImageError(
                 f"the image {image} cannot be examined: the probe ended early, after "
                 f"{answers.strip()[-100:]!r}; see what "
@@ -89,11 +89,11 @@ class ImageFacts:
         return cls(
             image=image,
             sh=True,
-            tar=_tar(found),
-            exact_tar=bool(found.get("packed")) and found.get("packed") == found.get("unpacked"),
-            tools=frozenset(name for name in (*_NEEDED, *_WANTED) if found.get(name) == "1"),
-            make=found.get("make version", ""),
-            gcc=found.get("gcc version", ""),
+            tar=_tar(values),
+            exact_tar=bool(values.get("packed")) and values.get("packed") == values.get("unpacked"),
+            tools=frozenset(name for name in (*_NEEDED, *_WANTED) if values.get(name) == "1"),
+            make=values.get("make version", ""),
+            gcc=values.get("gcc version", ""),
         )
 
 
@@ -146,11 +146,11 @@ def _pairs(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
         yield key, value.strip()
 
 
-def _tar(found: Mapping[str, str]) -> str:
-    if found.get("tar") != "1":
+def _tar(values: Mapping[str, str]) -> str:
+    if values.get("tar") != "1":
         return ""
-    said = found.get("tar version", "")
+    version = values.get("tar version", "")
     for flavour, pattern in _TARS.items():
-        if match := re.search(pattern, said):
+        if match := re.search(pattern, version):
             return f"{flavour} {match[1]}"
     return "a tar of unknown make"
