@@ -119,10 +119,10 @@ def against_time(
     `edits` are ages by name. `made` are those that replace a file which a run made or rewrote.
     `ages` are those of the unchanged files. There are two cases:
 
-    - The player's folder now has a product that a run made before, such as an object from a cache.
-      It is stamped before each source that is newer there, so make builds it again.
-    - The player built, then took an edit back. The source has its old content and a new stamp, and
-      its product is the edit. The source is stamped after its product.
+    - An edit replaces a file that a run made, and is older than a source that was sent before: an
+      object from a cache. It is stamped before that source, so make builds it again.
+    - A source was touched after an edit: the player built, then took an edit of the source back.
+      The source is stamped after the edit, its product.
 
     If every unchanged file has a new stamp, the folder was written anew, say by a clone. Then the
     stamps tell nothing, and the result is empty.
@@ -130,16 +130,19 @@ def against_time(
     nothing = AgainstTime({}, {})
     known = {name: age for name, age in edits.items() if age is not None}
     before = {name: sent[name] for name in ages if name in sent}
-    if not known or all(file.age != ages[name] for name, file in before.items()):
+    untouched = {name: file for name, file in before.items() if file.age == ages[name]}
+    if not known or not untouched:
         return nothing
-    later = {name: ages[name] for name in before if ages[name] > min(known.values())}
-    if not later:
-        return nothing
+    oldest, now = min(known.values()), file_time()
+    newer = {
+        name: ages[name] for name in before.keys() - untouched.keys() if oldest < ages[name] <= now
+    }
     older: dict[bytes, int] = {}
     last: tuple[int, int] | None = None
     for name in sorted(made & known.keys(), key=lambda name: known[name], reverse=True):
         age = known[name]
-        bounds = [before[source].stamp - 1 for source, newer in later.items() if newer > age]
+        # A source that was ahead of the clock is as old as the press that sent it.
+        bounds = [file.stamp - 1 for file in untouched.values() if _age(file) > age]
         if bounds:
             stamp = min(age, *bounds)
             # Products keep their order, too.
@@ -147,13 +150,11 @@ def against_time(
                 stamp = min(stamp, last[1] - (age < last[0]))
             older[name] = stamp
             last = age, stamp
-    rest = [age for name, age in known.items() if name not in older]
-    newer = {
-        name: age
-        for name, age in later.items()
-        if rest and age > min(rest) and age != before[name].age
-    }
     return AgainstTime(older, newer)
+
+
+def _age(file: Sent) -> int:
+    return file.stamp if file.age is None else min(file.age, file.stamp)
 
 
 def still_sent(record: Record, delta: Delta) -> dict[bytes, Sent]:

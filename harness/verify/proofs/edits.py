@@ -9,8 +9,9 @@ where an edit is stamped later than everything else. The runner must give the tw
 build what the twin builds.
 
 Runs rewrite what the player sent, delete it, touch it into the future, and fail. Edits keep the
-size of the file, come within one second, or while a run goes on. An example is a session of some
-three presses; several sessions share one sandbox.
+size of the file, come within one second, or while a run goes on. The player takes an edit back after
+a build on the host, and unpacks an object from a cache. An example is a session of some three
+presses; several sessions share one sandbox.
 """
 
 from __future__ import annotations
@@ -70,6 +71,12 @@ DEEDS = {
 """Shell commands that a run executes after its build, by name."""
 
 
+UNDOES = "takes an edit back after a build on the host"
+UNPACKS = "unpacks an object from a cache"
+_HOST = ("nothing", UNDOES, UNPACKS)
+"""What the player does with products on the host before a press."""
+
+
 @dataclass(frozen=True)
 class Start:
     """A player's folder before the first press. Ages are nanoseconds from now."""
@@ -86,6 +93,7 @@ class _Step:
 
     edits: frozenset[bytes]
     deed: str
+    host: str = "nothing"
 
 
 STARTS = st.builds(
@@ -98,6 +106,7 @@ _STEPS = st.lists(
         _Step,
         st.frozensets(st.sampled_from(_SOURCES), max_size=2),
         st.sampled_from(sorted(DEEDS, key=list(DEEDS).index)),
+        st.sampled_from(_HOST),
     ),
     min_size=1,
     max_size=3,
@@ -119,7 +128,7 @@ NOTHING = frozenset[bytes]()
 ONE = frozenset({b"b.c"})
 
 
-def _steps(*steps: tuple[frozenset[bytes], str]) -> list[_Step]:
+def _steps(*steps: tuple[frozenset[bytes], str] | tuple[frozenset[bytes], str, str]) -> list[_Step]:
     return [_Step(*step) for step in steps]
 
 
@@ -156,6 +165,18 @@ _KINDS: Mapping[str, Session] = {
     "an edit of the same size within the same second": (
         OLD,
         _steps((NOTHING, "nothing"), (ONE, "nothing"), (ONE, "nothing")),
+    ),
+    "an edit that is taken back after a build on the host": (
+        OLD,
+        _steps((NOTHING, "nothing"), (NOTHING, "nothing", UNDOES), (NOTHING, "nothing")),
+    ),
+    "an edit that is taken back where the objects were sent": (
+        BUILT,
+        _steps((NOTHING, "nothing"), (NOTHING, "nothing", UNDOES), (NOTHING, "nothing")),
+    ),
+    "an object from a cache": (
+        OLD,
+        _steps((NOTHING, "nothing"), (NOTHING, "nothing", UNPACKS), (ONE, "nothing")),
     ),
 }
 """A session for each kind of fault that was ever found."""
@@ -201,6 +222,36 @@ class Twin:
             self.stamps[name] = 1 + max(time.time_ns(), newest)
             _write(path, content, self.stamps[name])
 
+    def host(self, deed: str) -> None:
+        """Do what the player does on the host with the object of a.c, in both folders."""
+        if deed == "nothing" or not (self.twin / "a.c").is_file():
+            return
+        self.version += 1
+        content = b"host %03d\n" % self.version
+        if deed == UNDOES:
+            now = time.time_ns()
+            newest = max(path.lstat().st_mtime_ns for path in self.twin.iterdir())
+            self._both(b"a.o", content, now - _SECOND, max(now, newest) + 1)
+            # The source has the content that it had before, in each folder.
+            self.stamps[b"a.c"] = max(now, newest) + 2
+            os.utime(self.folder / "a.c", ns=(now, now))
+            os.utime(self.twin / "a.c", ns=(self.stamps[b"a.c"], self.stamps[b"a.c"]))
+        elif self._is_made(b"a.o"):
+            here = (self.folder / "a.c").lstat().st_mtime_ns
+            there = (self.twin / "a.c").lstat().st_mtime_ns
+            self._both(b"a.o", content, min(here, there) - _SECOND, there - _SECOND)
+
+    def _is_made(self, name: bytes) -> bool:
+        """Whether the build made this file, or made it again since the player sent it."""
+        path = self.twin / os.fsdecode(name)
+        return path.is_file() and path.lstat().st_mtime_ns != self.stamps.get(name)
+
+    def _both(self, name: bytes, content: bytes, here: int, there: int) -> None:
+        """Write a file with its stamp in the player's folder, and that in the twin."""
+        _write(self.folder / os.fsdecode(name), content, here)
+        _write(self.twin / os.fsdecode(name), content, there)
+        self.stamps[name] = there
+
     def _bring_to_clock(self) -> dict[Path, tuple[int, int]]:
         stamps = {path: path.lstat().st_mtime_ns for path in self.twin.iterdir()}
         now = time.time_ns()
@@ -219,13 +270,16 @@ class Twin:
             if not path.exists():
                 _write(path, (self.folder / os.fsdecode(name)).read_bytes(), stamp)
 
-    def build(self, deed: str) -> tuple[str, set[str]]:
-        """Build by bare make, then run `deed`; return the output and the names that were built."""
+    def build(self, deed: str, *, succeeds: bool) -> tuple[str, set[str]]:
+        """Build by bare make, then run `deed`; return the output and the names that were built.
+
+        Only if the whole run `succeeds`, that of the other projects too, do stamps go ahead again.
+        """
         script = b"make -s program && cat program && { " + (DEEDS[deed] or b":") + b"; }"
         done = subprocess.run(
             ["sh", "-c", script], cwd=self.twin, capture_output=True, text=True, check=False
         )
-        if done.returncode == 0:
+        if succeeds and done.returncode == 0:
             for path, (was, now) in self.brought.items():
                 left = path.exists() and path.lstat().st_mtime_ns == now
                 if left and os.fsencode(path.name) not in _SOURCES:
@@ -263,8 +317,10 @@ def prove(subject: Subject, search: Search) -> None:
                     for twin, step in going:
                         twin.put_back()
                         edited = step.edits if press else frozenset[bytes]()
-                        twin.edit(edited, others=press > 0 and others)
-                        wanted.append(twin.build(step.deed))
+                        host = step.host if press else "nothing"
+                        twin.edit(edited, others=press > 0 and (others or host != "nothing"))
+                        twin.host(host)
+                        wanted.append(twin.build(step.deed, succeeds=not _fails(going)))
                     _write(folder / "cyber-dojo.sh", script, None)
                     story += _tell(press, going, sessions)
                     run = complete(runner, avatar, VisibleFiles.from_folder(folder), story=story)
@@ -300,8 +356,11 @@ def _script(going: Sequence[tuple[Twin, _Step]]) -> bytes:
             b"( cd %b && make -s program && cat program && { %b; } )"
             % (os.fsencode(twin.folder.name), deed)
         )
-    failing = any(step.deed == "fails" for _, step in going)
-    return b"\n".join([*lines, b"exit 3" if failing else b"exit 0"]) + b"\n"
+    return b"\n".join([*lines, b"exit 3" if _fails(going) else b"exit 0"]) + b"\n"
+
+
+def _fails(going: Sequence[tuple[Twin, _Step]]) -> bool:
+    return any(step.deed == "fails" for _, step in going)
 
 
 def _built(stderr: str) -> set[str]:
@@ -317,6 +376,7 @@ def _tell(press: int, going: Sequence[tuple[Twin, _Step]], sessions: Sequence[Se
         words = [] if press else [_ages(sessions[number][0])]
         if press:
             words += [f"{os.fsdecode(name)} is edited" for name in sorted(step.edits)]
+            words += [f"the player {step.host}"] if step.host != "nothing" else []
         words += [f"the run {step.deed}"] if step.deed != "nothing" else []
         said.append(f"project {number}: {', '.join(words) or 'the same again'}")
     return f"{'; ' * (press > 0)}{press + 1}. {'; '.join(said)}"
@@ -337,6 +397,7 @@ def _labels(start: Start, steps: Sequence[_Step]) -> Iterator[str]:
         yield "made on the host"
     if any(step.edits for step in steps[1:]):
         yield "edited"
+    yield from (step.host for step in steps[1:] if step.host != "nothing")
     yield from (f"a run that {step.deed}" for step in steps if step.deed != "nothing")
 
 
