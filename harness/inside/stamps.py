@@ -138,15 +138,17 @@ def against_time(
         name: ages[name] for name in before.keys() - untouched.keys() if oldest < ages[name] <= now
     }
     older: dict[bytes, int] = {}
-    last: tuple[int, int] | None = None
-    for name in sorted(made & known.keys(), key=lambda name: known[name], reverse=True):
-        age = known[name]
-        # A source that was ahead of the clock is as old as the press that sent it.
-        bounds = [file.stamp - 1 for file in untouched.values() if _age(file) > age]
-        if bounds:
-            stamp = min(age, *bounds)
-            # Products keep their order, too.
-            if last is not None:
+    sources = sorted(((_age(file), file.stamp) for file in untouched.values()), reverse=True)
+    passed, bound = 0, None
+    last = 0, 0
+    for age, name in sorted(((known[name], name) for name in made & known.keys()), reverse=True):
+        while passed < len(sources) and sources[passed][0] > age:
+            stamp = sources[passed][1] - 1
+            bound = stamp if bound is None else min(bound, stamp)
+            passed += 1
+        if bound is not None:
+            stamp = min(age, bound)
+            if older:  # products keep their order, too
                 stamp = min(stamp, last[1] - (age < last[0]))
             older[name] = stamp
             last = age, stamp
@@ -154,6 +156,7 @@ def against_time(
 
 
 def _age(file: Sent) -> int:
+    """Return its age; a source that was ahead of the clock is as old as the press that sent it."""
     return file.stamp if file.age is None else min(file.age, file.stamp)
 
 

@@ -223,6 +223,8 @@ class World:
                     if not (same if stays else put_back != edited):
                         continue
                 self.model.sent.pop(path, None)
+                if wanted is None:
+                    self.model.unsure.add(path)
                 if version is not None:
                     self.model.sent[path] = self._sent_as(version, both, wanted, there, now)
                 break

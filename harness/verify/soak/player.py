@@ -146,6 +146,7 @@ class SoakPlayer:
             **{name: Node("f", b"000\n") for name in SOURCES},
         }
         if self._folder:
+            model.has_folder = True
             model.visible |= {PRODUCT: Node("f", HOST_PRODUCT), **self._folder.begin()}
         self.world = World(Property.MIRROR in claims, Property.EXACT_MTIMES in claims, model)
         self._must = self._may = self._host = False

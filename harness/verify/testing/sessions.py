@@ -115,6 +115,10 @@ class Model:
         self.emptied: set[bytes] = set()
         # With the last test event.
         self.sent: dict[bytes, Node] = {}
+        # Whether files come from a folder: one that the player removed goes with all that is in it.
+        self.has_folder = False
+        # Names of which it is in doubt whether a press that was interrupted deleted them.
+        self.unsure: set[bytes] = set()
 
     def copy(self) -> Model:
         """Return an independent copy."""
@@ -125,6 +129,7 @@ class Model:
             set(self.emptied),
         )
         model.sent = dict(self.sent)
+        model.has_folder, model.unsure = self.has_folder, set(self.unsure)
         return model
 
     def edit(self, edits: Iterable[Change]) -> None:
@@ -165,6 +170,8 @@ class Model:
                 if self.sent[path].kind == "d" and not self._goes(path):
                     continue  # what a run put there stays
                 self._clear(path)
+        if self.has_folder:
+            self._remove_folders()
         for path in self.sent.keys() - self.visible.keys():
             for folder in reversed(_above(path)):
                 if self._is_folder(folder) and self._is_empty(folder):
@@ -176,8 +183,25 @@ class Model:
         for path in sorted(written):
             if self.visible[path].kind != "d" or not self._is_folder(path):
                 self._put(path, self._arriving(path))
-        self.emptied = {folder for folder in self.emptied if self._is_folder(folder)}
+        self.emptied = {
+            path
+            for path in self.emptied & self.tree.keys()
+            if self._is_folder(path) or path not in self.visible
+        }
         self.sent = dict(self.visible)
+
+    def _remove_folders(self) -> None:
+        """Remove the folders that the player removed, with all that runs made in them."""
+        deleted = self.sent.keys() - self.visible.keys()
+        kept = {folder for path in self.visible for folder in _above(path)} | self.visible.keys()
+        for folder in sorted({folder for path in deleted for folder in _above(path)} - kept):
+            if not all(self._is_folder(path) for path in (*_above(folder), folder)):
+                continue
+            if any(_is_in(path, folder) for path in self.unsure):
+                self.emptied |= {path for path in self.tree if _is_in(path, folder)}
+            else:
+                self._clear(folder)
+        self.unsure.clear()
 
     def _arriving(self, path: bytes) -> Node:
         """Return what is written; a program stays one unless the player takes that away."""
