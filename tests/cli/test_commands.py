@@ -342,7 +342,7 @@ def test_katas_are_removed_when_that_is_said(
         assert main(("katas", "remove", *words, *LOCAL)) == 2
         assert "--yes" in capfd.readouterr().err
     assert main(("katas", "remove", "0123456789", "lion", "--yes", *LOCAL)) == 0
-    assert "0123456789/lion was removed" in capfd.readouterr().err
+    assert "removed 0123456789/lion from" in capfd.readouterr().err
     assert main(("katas", "show", "0123456789", "lion", *LOCAL)) == 2
     assert main(("katas", "remove", "0123456789", "lion", "--yes", *LOCAL)) == 2
     assert main(("katas", "show", "0123456789", "spider", *LOCAL)) == 0

@@ -144,7 +144,7 @@ def test_stamps_in_whole_seconds_are_found_out(
     monkeypatch.setattr(command_line, "PACK", default)
     found = examined("katas-data-container", Property.BEHAVES)
     assert found.counterexample is not None
-    assert found.counterexample.words.startswith("Two test events with no change")
+    assert found.counterexample.words.startswith("After two test events without a change")
 
 
 def test_every_case_says_what_must_be_true() -> None:
