@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.order import ORDER
 from tests.mutants.power import POWER
 from tests.mutants.spoiled import Change, Spoiled
 
@@ -567,4 +568,4 @@ DIES = (
     ),
 )
 
-SPOILED = (*REACHES, *STARVES, *LEFT, *DIES, *POWER)
+SPOILED = (*REACHES, *STARVES, *LEFT, *DIES, *POWER, *ORDER)

@@ -307,6 +307,27 @@ def test_a_folder_that_was_written_anew_says_nothing_by_its_stamps(
     assert completed(runner.run(avatar, again)).stdout == expected
 
 
+def test_a_clone_of_what_a_run_formatted_is_an_edit(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """What the clone wrote after it is not newer: it builds nothing but what depends on the edit."""
+    makefile = f"all: product second\n{MAKEFILE}second: other\n\t@echo second; cp other second\n"
+
+    def play(text: str, age: int) -> str:
+        folder.write("source", text, age)
+        folder.write("other", "\n", age + 1)
+        folder.write("Makefile", makefile, age + 2)
+        folder.write("cyber-dojo.sh", f"{MAKE}touch source\n", age + 3)
+        (folder.path / "cyber-dojo.sh").chmod(0o755)
+        files = VisibleFiles.from_folder(folder.path)
+        return completed(runner.run(avatar, files)).stdout
+
+    first, second = ages(2)
+    assert play("one\n", first) == "making\nsecond\none\n"
+    expected = "making\ntwo\n" if keeps(runner) else "making\nsecond\ntwo\n"
+    assert play("two\n", second) == expected
+
+
 def test_what_is_left_out_from_now_on_stays_as_the_run_made_it(
     runner: BaseRunner, avatar: Avatar, folder: Folder
 ) -> None:

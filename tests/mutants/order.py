@@ -1,0 +1,102 @@
+"""Mistakes in what an edit is, and in what is left out of it, each with the test that refutes it."""
+
+from __future__ import annotations
+
+from tests.mutants.spoiled import Change, Spoiled
+
+EDITS = "tests/runners/test_edits.py::"
+
+ORDER = (
+    Spoiled(
+        "every-edit-is-newest",
+        "Each edit is stamped newest, as once in this project. An object out of a cache hides the "
+        "newer source that it was not made from, and the build gives the old answer.",
+        [Change("inside/stamps.py", "    return AgainstTime(older, newer)", "    return nothing")],
+        EDITS + "test_a_product_out_of_a_cache_is_older_than_its_source[katas-volume-local]",
+    ),
+    Spoiled(
+        "touched-source-stays-old",
+        "A source that was touched keeps its stamp, since its content did not change. After an "
+        "edit that was taken back, the product of that edit is the newer one.",
+        [
+            Change(
+                "inside/stamps.py",
+                "    return AgainstTime(older, newer)",
+                "    return AgainstTime(older, {})",
+            )
+        ],
+        EDITS + "test_an_edit_that_is_taken_back_counts_where_the_product_was_sent_before"
+        "[katas-overlay-local]",
+    ),
+    Spoiled(
+        "clones-are-believed",
+        "Stamps count in a folder that was written anew, as by git clone, which stamps files in "
+        "the order that it writes them. Half of the tree counts as newer than an edit, and is built.",
+        [
+            Change(
+                "inside/stamps.py",
+                "if not known or not untouched:",
+                "if not known:",
+            )
+        ],
+        EDITS + "test_a_clone_of_what_a_run_formatted_is_an_edit[katas-volume-local]",
+        dear=True,
+    ),
+    Spoiled(
+        "left-out-is-deleted",
+        "A file that is excluded from now on counts as deleted, as once in this project. What the "
+        "run made of it goes, and a press with no edit builds it again.",
+        [Change("katas/visible.py", "if _is_in(name, left_out)}", "if False}")],
+        EDITS + "test_what_is_left_out_from_now_on_stays_as_the_run_made_it[katas-volume-local]",
+    ),
+    Spoiled(
+        "products-outlive-their-folder",
+        "What runs made in a folder stays when the player removes the folder, as once in this "
+        "project. A glob of the build finds a folder that is gone in place.",
+        [
+            Change(
+                "inside/saving.py",
+                "if path in delta.removed:",
+                "if False:",
+            )
+        ],
+        EDITS + "test_a_folder_that_the_player_removed_takes_the_products_in_it_along"
+        "[katas-volume-local-moved]",
+        dear=True,
+    ),
+    Spoiled(
+        "gitignore-from-here-on",
+        "Only the .gitignore files below the folder are read, as once in this project. A secret "
+        "that the repository's own .gitignore names is sent.",
+        [
+            Change(
+                "katas/gather.py",
+                "top = _top_of_repository(self._top) or self._top",
+                "top = self._top",
+            )
+        ],
+        "tests/katas/test_visible.py::TestFromFolder::"
+        "test_a_folder_of_a_repository_is_read_as_git_reads_it",
+    ),
+    Spoiled(
+        "zombie-leaders-are-dead",
+        "The guest takes a process for ended if its State is zombie. One whose first thread has "
+        "ended goes on with the others, and changes the tree while it is packed.",
+        [Change("engines/docker/sweeping.py", "[ZX][01]) ;;", "[ZX]*) ;;")],
+        "tests/engines/test_sweep.py::"
+        "test_a_process_whose_first_thread_has_ended_is_found_and_killed",
+    ),
+    Spoiled(
+        "hard-links-without-bound",
+        "The names of all hard links are kept for the next press, however many a run made. A run "
+        "of ten seconds costs the keeper gigabytes, at every press from then on.",
+        [
+            Change(
+                "inside/layer_list.py",
+                "    if left < len(path):",
+                "    if False:",
+            )
+        ],
+        "tests/katas/test_layered.py::test_the_names_of_hard_links_are_bounded[in two]",
+    ),
+)
