@@ -1,4 +1,4 @@
-"""How the documentation is built: `make docs`, with warnings as errors; its notebooks are executed on the way."""
+"""Build the documentation, by `make docs`: warnings are errors, and its notebooks are executed."""
 
 from importlib.metadata import version as version_of
 

@@ -1,4 +1,4 @@
-"""Draw the picture of the README and of the front page, for light pages and dark ones: `make picture`."""
+"""Draw the picture of the README and of the front page, light and dark: `make picture`."""
 
 from __future__ import annotations
 

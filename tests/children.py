@@ -28,12 +28,15 @@ CHANGES = {
     os: ("rename", "unlink", "rmdir", "mkdir", "link", "symlink", "utime", "chmod", "chown"),
     journal: ("exchange",),
 }
-"""The calls by which a sandbox and what is beside it change, once the contents of files are written."""
+"""The calls by which a sandbox and what is beside it change, once the contents of files are
+written.
+"""
 
 
 def unprivileged(test: Callable[..., None]) -> Callable[..., None]:
-    """The test runs as a user without privileges: where this process is root's, in a child. `tmp_path` is then
-    a folder of that user's, and the only fixture that may have been made by root.
+    """The test runs as a user without privileges: where this process is root's, in a child.
+    `tmp_path` is then a folder of that user's, and the only fixture that may have been made by
+    root.
     """
 
     @functools.wraps(test)
@@ -60,8 +63,8 @@ def unprivileged(test: Callable[..., None]) -> Callable[..., None]:
 
 
 def killed_before(step: int, call: Callable[[], object]) -> bool:
-    """Call it in a child that is killed just before its change number `step`, from 0, to the disk; False if it
-    did not come so far.
+    """Call it in a child that is killed just before its change number `step`, from 0, to the disk;
+    False if it did not come so far.
     """
     child = _fork()
     if not child:

@@ -21,8 +21,9 @@ from harness.inside.errors import EngineError
 ENGINES = tuple(
     os.environ.get("HARNESS_TEST_ENGINES", "local,local-plain,docker,docker26").split(",")
 )
-"""Those that a test of any engine runs on; Podman only when it is named, as nearly all that it has in common with Docker is
-tried there."""
+"""Those that a test of any engine runs on; Podman only when it is named, as nearly all that it has
+in common with Docker is tried there.
+"""
 DOCKER26 = "HARNESS_DOCKER26"
 """Environment variable with the DOCKER_HOST of a second engine, Docker 26 or later."""
 PODMAN = "HARNESS_PODMAN"
@@ -57,7 +58,9 @@ def make_engine(name: str, home: Path) -> Engine:
 
 @pytest.fixture
 def open_engine(tmp_path: Path) -> Callable[[str], Engine]:
-    """Opens an engine by its name in ENGINES, or skips the test and says why; the caller closes it."""
+    """Opens an engine by its name in ENGINES, or skips the test and says why; the caller closes
+    it.
+    """
 
     def open_it(name: str) -> Engine:
         if reason := missing(name):
@@ -90,7 +93,9 @@ def docker_engine(
 def shared_engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engine]:
-    """Each engine in turn, for a whole module: an engine holds nothing of a test event that has ended."""
+    """Each engine in turn, for a whole module: an engine holds nothing of a test event that has
+    ended.
+    """
     if reason := missing(request.param):
         pytest.skip(f"no engine {request.param} here: {reason}")
     with closing(make_engine(request.param, tmp_path_factory.mktemp("home"))) as opened:
@@ -99,7 +104,9 @@ def shared_engine(
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder for temporary files, of the test's own; everybody may enter it, unlike `tmp_path`."""
+    """The folder for temporary files, of the test's own; everybody may enter it, unlike
+    `tmp_path`.
+    """
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

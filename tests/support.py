@@ -1,4 +1,6 @@
-"""What several tests need: to wait for what is asynchronous, to play test events, and an engine that dies."""
+"""What several tests need: to wait for what is asynchronous, to play test events, and an engine
+that dies.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,18 @@ from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome, Run
 
 on_disk = settings(max_examples=20, deadline=None)
-"""For a property whose examples touch a disk: fewer of them, and no deadline that a busy machine could miss."""
+"""For a property whose examples touch a disk: fewer of them, and no deadline that a busy machine
+could miss.
+"""
 
 PATIENCE = 30.0
 """Seconds that a test waits for what must come; it fails then, so that it never hangs."""
 
 
 def eventually(true: Callable[[], object], what: str) -> None:
-    """Wait until it is true; engines remove containers, and kernels processes, some time after their end."""
+    """Wait until it is true; engines remove containers, and kernels processes, some time after
+    their end.
+    """
     deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline, f"not in time: {what}"

@@ -55,7 +55,9 @@ def refused(text: str) -> str:
     ],
 )
 def test_a_time_is_compared(text: str, sense: Sense, amount: float, than: str) -> None:
-    """With another runner, another scenario or the baseline, by a factor, a fraction or a percentage."""
+    """With another runner, another scenario or the baseline, by a factor, a fraction or a
+    percentage.
+    """
     found = only(text)
     assert (found.sense, found.than) == (sense, than)
     assert found.amount == pytest.approx(amount)

@@ -31,7 +31,9 @@ def listing(folder: Path) -> Listing:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Two folders with a file in each, and one above them; nothing in it has changed for some ticks of the clock."""
+    """Two folders with a file in each, and one above them; nothing in it has changed for some ticks
+    of the clock.
+    """
     root = tmp_path / "tree"
     for name in ("a/one", "b/two", "three"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)

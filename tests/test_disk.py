@@ -1,4 +1,6 @@
-"""Folders that hostile code has been in: swapped in one step, opened whatever their mode, removed for sure."""
+"""Folders that hostile code has been in: swapped in one step, opened whatever their mode, removed
+for sure.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class TestExchange:
     """exchange()"""
 
     def test_each_gets_the_other_s_name(self, tmp_path: Path) -> None:
-        """The folders themselves change places, with all that is in them; so do a file and a folder."""
+        """The folders themselves change places, with all that is in them; so do a file and a
+        folder.
+        """
         one, other = tmp_path / "one", tmp_path / "other"
         one.mkdir()
         (one / "inside").touch()

@@ -1,4 +1,6 @@
-"""The examples in the documentation of what analyses results are run, on the recordings that they name."""
+"""The examples in the documentation of what analyses results are run, on the recordings that they
+name.
+"""
 
 from __future__ import annotations
 

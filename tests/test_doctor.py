@@ -55,7 +55,9 @@ A_TRIP = round_trip.RoundTrip(
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A temporary folder of this test's own for everything; a run under another uid may enter it."""
+    """A temporary folder of this test's own for everything; a run under another uid may enter
+    it.
+    """
     with tempfile.TemporaryDirectory(prefix="doctor-") as name:
         Path(name).chmod(0o711)
         for folder in ("tmp", "state"):
@@ -104,8 +106,8 @@ def printed(found: Diagnosis, width: int = 80) -> str:
 def test_docker_is_examined_and_left_as_it_was(
     docker_engine: DockerEngine, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A running engine is described, its tar and its cost found by trying, and nothing is left: no container of
-    this process, no file, not even a folder or a line in a cache.
+    """A running engine is described, its tar and its cost found by trying, and nothing is left: no
+    container of this process, no file, not even a folder or a line in a cache.
     """
     monkeypatch.setenv("DOCKER_HOST", docker_engine.host)
     before = {path: replace(entry, mtime_ns=0) for path, entry in snapshot(place).items()}
@@ -128,8 +130,8 @@ def test_docker_is_examined_and_left_as_it_was(
 
 
 def test_a_machine_with_nothing(place: Path, nothing: None) -> None:
-    """Every probe fails softly: each group is there, what is missing comes with advice, and the verdict is one
-    line with a reason for each engine.
+    """Every probe fails softly: each group is there, what is missing comes with advice, and the
+    verdict is one line with a reason for each engine.
     """
     diagnosis = doctor.examine()
     assert not diagnosis.working
@@ -245,8 +247,8 @@ def test_a_sandbox_that_runs_nothing_is_an_error(
 def test_an_engine_that_builds_no_c_is_not_ready(
     without: str, words: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found by building a program, since a compiler without the C library's headers tells its version all the same; compare
-    asks the same.
+    """Found by building a program, since a compiler without the C library's headers tells its
+    version all the same; compare asks the same.
     """
     if without == "make -s":
         monkeypatch.setattr(
@@ -304,14 +306,18 @@ def test_the_flavour_of_a_tar(said: str, name: str) -> None:
     ],
 )
 def test_images(ages: dict[str, str], state: str) -> None:
-    """Outdated ones are less than good, missing ones are missing, and both say how they are made."""
+    """Outdated ones are less than good, missing ones are missing, and both say how they are
+    made.
+    """
     finding = docker_doctor.images_finding(ages)
     assert finding.state == state
     assert bool(finding.advice) == (state != "good")
 
 
 def test_the_storage_driver() -> None:
-    """overlay2 is good whatever was measured on a noisy machine; every other is fair; the ratio is to the host."""
+    """overlay2 is good whatever was measured on a noisy machine; every other is fair; the ratio is
+    to the host.
+    """
     assert docker_doctor.driver_finding("overlay2", A_TRIP, 0.001).state == "good"
     slow = docker_doctor.driver_finding("fuse-overlayfs", A_TRIP, 0.02)
     assert slow.state == "fair"
@@ -359,7 +365,9 @@ def test_what_the_local_engine_leaves_open() -> None:
 
 
 def test_the_clock_of_a_file_system(tmp_path: Path) -> None:
-    """Steps are above zero, the smallest is the smallest, and pairs that share a stamp are among the pairs."""
+    """Steps are above zero, the smallest is the smallest, and pairs that share a stamp are among
+    the pairs.
+    """
     clock = file_systems.measure_clock(tmp_path)
     assert clock.smallest_ns is not None
     assert clock.typical_ns is not None
@@ -370,7 +378,9 @@ def test_the_clock_of_a_file_system(tmp_path: Path) -> None:
 
 
 def test_a_coarse_clock_is_less_than_good() -> None:
-    """Of two seconds, as on FAT, or one that never ticked; ticks that a busy machine made this process miss are not."""
+    """Of two seconds, as on FAT, or one that never ticked; ticks that a busy machine made this
+    process miss are not.
+    """
     assert (
         file_systems.clock_finding(
             file_systems.FileClock(2 * 10**9, 2 * 10**9, 2 * 10**9, 9, 9)
@@ -388,7 +398,9 @@ def test_a_coarse_clock_is_less_than_good() -> None:
 
 
 def test_the_stamps_of_a_file_system(tmp_path: Path) -> None:
-    """What is read back from beyond the limits is what the file system really keeps: setting it changes nothing."""
+    """What is read back from beyond the limits is what the file system really keeps: setting it
+    changes nothing.
+    """
     stamps = file_systems.measure_stamps(tmp_path)
     assert stamps.exact
     for stamp in (stamps.first_ns, stamps.last_ns):
@@ -438,7 +450,9 @@ def test_exchange_and_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_places_on_one_file_system_are_examined_once(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder that is not made yet is on the file system of the nearest that is; it is not made for that."""
+    """A folder that is not made yet is on the file system of the nearest that is; it is not made
+    for that.
+    """
     (group,) = file_systems.examine()
     assert str(place / "state") in group.title
     assert not (place / "state" / "not").exists()
@@ -476,7 +490,9 @@ def test_whatever_a_probe_raises_is_a_finding() -> None:
 
 
 def test_packages_are_installed_as_this_machine_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its own package manager, with sudo for a user; by no name where there is none that we know."""
+    """By its own package manager, with sudo for a user; by no name where there is none that we
+    know.
+    """
     monkeypatch.setattr(shutil, "which", lambda name: name if name == "dnf" else None)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert install_command("gcc", "make") == "sudo dnf install gcc make"
@@ -502,7 +518,9 @@ def test_the_verdict_names_the_engine_that_is_taken() -> None:
 
 
 def test_an_engine_that_mounts_no_folder_is_not_ready() -> None:
-    """As where there is no mount(8): one of the three runners could not play; the others can, and it is said how."""
+    """As where there is no mount(8): one of the three runners could not play; the others can, and
+    it is said how.
+    """
     found = Diagnosis(
         (),
         {"docker": Fitness("no answer"), "local": Fitness(refuses="no folder can be mounted here")},
@@ -515,7 +533,9 @@ def test_an_engine_that_mounts_no_folder_is_not_ready() -> None:
 
 
 def test_an_engine_that_is_taken_and_does_not_work_is_not_ready() -> None:
-    """The one that answers is taken by itself: that another would work helps nobody who does not name it."""
+    """The one that answers is taken by itself: that another would work helps nobody who does not
+    name it.
+    """
     broken = Fitness("Podman 4.3.1 cannot mount; take Docker", answers=True)
     found = Diagnosis((), {"docker": broken, "local": Fitness()})
     assert found.verdict() == (
@@ -525,7 +545,9 @@ def test_an_engine_that_is_taken_and_does_not_work_is_not_ready() -> None:
 
 
 def test_what_an_engine_cannot_mount_is_told() -> None:
-    """With the runner that is refused; a new version is not believed of an engine that is known to do otherwise."""
+    """With the runner that is refused; a new version is not believed of an engine that is known to
+    do otherwise.
+    """
     assert docker_doctor.overlay_finding("").state == "good"
     refused = docker_doctor.overlay_finding("Podman 4.3.1 ignores it; take another")
     assert (refused.state, "katas-overlay" in refused.follows) == ("fair", True)
@@ -549,8 +571,8 @@ def test_what_an_engine_leaves_open_is_told(
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_table_fits_and_reads_without_colours(width: int) -> None:
-    """No line is wider; states are words with signs, advice has its arrow, and square brackets come out as they
-    went in.
+    """No line is wider; states are words with signs, advice has its arrow, and square brackets come
+    out as they went in.
     """
     group = FindingGroup(
         "A group",

@@ -19,7 +19,9 @@ RECORDINGS = Path(__file__).parents[1] / "results" / "gate-accuracy" / "recordin
 
 
 def recording(noise: float, ratio: float = 1.0) -> rules.Recording:
-    """One that was never measured, in which the second arm takes so many times as long as the first."""
+    """One that was never measured, in which the second arm takes so many times as long as the
+    first.
+    """
     samples = blocks({RUNNER: 5.0, RUNNER + AGAIN: 5.0 * ratio}, 80, noise=noise)
     return {
         arm: [each for each in samples if each.runner == arm]
@@ -28,7 +30,9 @@ def recording(noise: float, ratio: float = 1.0) -> rules.Recording:
 
 
 def test_two_arms_are_equal_however_unlike_they_were_recorded() -> None:
-    """Which of them is the new one is tossed in each block; else every gate would find what the recording had."""
+    """Which of them is the new one is tossed in each block; else every gate would find what the
+    recording had.
+    """
     states, _ = rules.drawn_gates(recording(0.05, ratio=1.02), 1.0, 20, seed=1)
     assert states[VerdictState.REGRESSED] == 0
     assert states[VerdictState.PASSED] == 20
@@ -44,7 +48,9 @@ def test_a_true_slowdown_is_found_and_more_blocks_are_drawn_where_it_is_hard() -
 
 
 def test_the_other_rules_see_what_is_plain() -> None:
-    """And nothing where nothing is, on a machine that is quiet; that they fail on a noisy one is what is measured."""
+    """And nothing where nothing is, on a machine that is quiet; that they fail on a noisy one is
+    what is measured.
+    """
     quiet = {arm: [each.__class__(**{**vars(each), "seconds": 1 + each.block % 7 / 1e4}) for each in found]
              for arm, found in recording(0.01).items()}  # fmt: skip
     for rule in rules.RULES.values():
@@ -76,7 +82,9 @@ def test_the_report_is_made_from_the_recordings(tmp_path: Path) -> None:
 def test_the_delay_of_a_real_gate_is_a_share_of_the_whole_test_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of what is behind, observing left out, and of what is to come; and nothing goes on meanwhile."""
+    """Of what is behind, observing left out, and of what is to come; and nothing goes on
+    meanwhile.
+    """
     slept: list[float] = []
     monkeypatch.setattr(real, "time", SimpleNamespace(monotonic=lambda: 100.11, sleep=slept.append))
     runner = object.__new__(real.Delayed)

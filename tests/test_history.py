@@ -46,7 +46,9 @@ def shown(found: list[History]) -> str:
 
 
 def test_a_change_is_found_and_dated() -> None:
-    """However the files are ordered; the machine's own speed, which changes from day to day, plays no part."""
+    """However the files are ordered; the machine's own speed, which changes from day to day, plays
+    no part.
+    """
     days = recordings(*[5.0] * 10, *[5.5] * 10)
     found = only(histories(reversed(days)))
     (change,) = found.changes

@@ -81,7 +81,9 @@ def nothing_isolates(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("nothing_isolates")
 @pytest.mark.parametrize("engine", ["auto", "local"])
 def test_where_nothing_isolates_it_refuses(engine: str) -> None:
-    """In one line, which says why, what to install, and how to play all the same; nothing of it stays open."""
+    """In one line, which says why, what to install, and how to play all the same; nothing of it
+    stays open.
+    """
     with pytest.raises(EngineError) as refused, harness.open_runner(engine=engine):
         pass
     said = one_line(refused.value)

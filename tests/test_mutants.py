@@ -29,9 +29,9 @@ def test_each_mutant_is_killed(mutant: Mutant, tmp_path: Path) -> None:
 
 
 def test_the_page_is_of_these_mutants() -> None:
-    """docs/reference/mutants.md, which `python -m tests.mutants --write` measures, has each of them with its history, killed by
-    what it was made for; the honest runner by nothing; and each property kills a mutant that no other does, or a reason is
-    given.
+    """docs/reference/mutants.md, which `python -m tests.mutants --write` measures, has each of them
+    with its history, killed by what it was made for; the honest runner by nothing; and each
+    property kills a mutant that no other does, or a reason is given.
     """
     text = re.sub(
         rf"^{SPOILED_TITLE}\n.*?(?=^## )", "", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL

@@ -1,4 +1,6 @@
-"""A runner in a package of its own is named, proved and measured like the built-in ones, with no code copied."""
+"""A runner in a package of its own is named, proved and measured like the built-in ones, with no
+code copied.
+"""
 
 from __future__ import annotations
 

@@ -76,7 +76,9 @@ ON = ("--harness-engine", "local-plain")
 
 
 def test_each_cell_is_a_test(play: Play) -> None:
-    """What is claimed and proved passes, and so does what is not claimed and refuted; what is not known is skipped."""
+    """What is claimed and proved passes, and so does what is not claimed and refuted; what is not
+    known is skipped.
+    """
     done = play(*ON, "--harness-runner=katas-volume", "-v", "-rs")
     lines = {
         line.split("[")[1].split("]")[0]: line.split("] ")[1].split()[0]

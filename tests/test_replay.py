@@ -1,4 +1,6 @@
-"""Recorded times through pytest-benchmark's public interface: its rounds are the blocks, exactly."""
+"""Recorded times through pytest-benchmark's public interface: its rounds are the blocks,
+exactly.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def test_times(times, benchmark):
 
 
 def test_rounds_are_what_was_recorded(tmp_path: Path) -> None:
-    """In the JSON that other tools read, in the order of the blocks, for one benchmark after the other."""
+    """In the JSON that other tools read, in the order of the blocks, for one benchmark after the
+    other.
+    """
     (tmp_path / "test_it.py").write_text(TEST)
     # In a worker of pytest-xdist the variables say so, and pytest-benchmark turns itself off.
     environment = {

@@ -1,4 +1,6 @@
-"""The result file: written as it comes, read back tidy, refused with the place when it is damaged."""
+"""The result file: written as it comes, read back tidy, refused with the place when it is
+damaged.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def test_a_result_comes_back_as_a_tidy_frame(tmp_path: Path) -> None:
 
 
 def test_every_line_that_is_written_is_in_the_schema(tmp_path: Path) -> None:
-    """A real comparison's, the facts of the machine included; and the schema says no to a line with a typing error."""
+    """A real comparison's, the facts of the machine included; and the schema says no to a line with
+    a typing error.
+    """
     validate = Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).validate
     with closing(LocalEngine(tmp_path / "home")) as engine:
         comparison = Comparison(
@@ -113,7 +117,9 @@ def test_every_line_that_is_written_is_in_the_schema(tmp_path: Path) -> None:
 
 
 def test_a_recording_of_version_1_is_read() -> None:
-    """As a newer harness would have written it: its builds are scenarios; what it did not count is not there."""
+    """As a newer harness would have written it: its builds are scenarios; what it did not count is
+    not there.
+    """
     frame = harness.load_results(RECORDINGS / "version-1.jsonl")
     assert frame["complete"].all()
     assert set(frame["scenario"]) == {"full", "incremental"}

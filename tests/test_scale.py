@@ -55,7 +55,9 @@ def test_blocks_are_numbered_through_and_know_their_tree(tmp_path: Path) -> None
 
 
 def test_the_exponent_is_that_of_the_growth() -> None:
-    """Of what grows with the square root; what did not complete is left out, and one tree alone tells nothing."""
+    """Of what grows with the square root; what did not complete is left out, and one tree alone
+    tells nothing.
+    """
     (axis,) = scale.axes([], [100, 400])
     few, many = (tree.name for tree in axis.trees.values())
     samples = [

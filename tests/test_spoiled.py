@@ -1,4 +1,6 @@
-"""The tests have teeth where no property does: each mistake in the trusted code fails the test that it was made for."""
+"""The tests have teeth where no property does: each mistake in the trusted code fails the test that
+it was made for.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ CHEAP = [each for each in SPOILED if not each.dear]
 
 @pytest.mark.parametrize("spoiled", CHEAP, ids=[each.name for each in CHEAP])
 def test_each_mistake_fails_its_test(spoiled: Spoiled) -> None:
-    """In a copy of the package; `python -m tests.mutants` tries those too that take long to fail."""
+    """In a copy of the package; `python -m tests.mutants` tries those too that take long to
+    fail.
+    """
     result = try_it(spoiled)
     if result.skipped:
         pytest.skip(result.skipped)

@@ -1,4 +1,6 @@
-"""The statistics: intervals cover, verdicts are monotone, and chance alone is not called a change."""
+"""The statistics: intervals cover, verdicts are monotone, and chance alone is not called a
+change.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def test_the_signed_rank_quantile_is_that_of_all_signs(count: int) -> None:
 
 
 def test_the_quantiles_are_those_of_the_tables() -> None:
-    """Of 20 signed ranks and of two samples of 10, at 2.5 % (Hollander, Wolfe and Chicken, tables A.4 and A.6)."""
+    """Of 20 signed ranks and of two samples of 10, at 2.5 % (Hollander, Wolfe and Chicken, tables
+    A.4 and A.6).
+    """
     assert stats.signed_rank_quantile(20, 0.025) == 52
     assert stats.rank_sum_quantile(10, 10, 0.025) == 23
     assert stats.rank_sum_quantile(3, 2, 0.01) == -1
@@ -56,7 +60,9 @@ def test_the_normal_quantiles_join_the_exact_ones(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("ratio", [1.0, 1.1])
 def test_intervals_cover_the_true_ratio_as_often_as_they_say(ratio: float) -> None:
-    """Under noise with heavy tails that lasts over many blocks, as on a busy machine: 95 of 100, give or take."""
+    """Under noise with heavy tails that lasts over many blocks, as on a busy machine: 95 of 100,
+    give or take.
+    """
     random = np.random.default_rng(4)
     covered = {"paired": 0, "unpaired": 0}
     for _ in range(400):
@@ -132,7 +138,8 @@ def test_too_few_blocks_decide_nothing() -> None:
 
 
 def test_the_blocks_that_would_settle_it_do() -> None:
-    """With noise of the same kind, half as near to the limit takes four times the blocks, up to the next look.
+    """With noise of the same kind, half as near to the limit takes four times the blocks, up to the
+    next look.
 
     Just to halve the interval is not enough: the estimate moves as well, and settles it then only half of the time.
     """

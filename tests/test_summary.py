@@ -129,7 +129,9 @@ NINE_ARMS = [
 def test_arms_come_in_as_many_tables_as_the_console_asks_for(
     command: str, width: int, tables: int
 ) -> None:
-    """The floor is at the left of each, all rows are in each, every other arm is in one of them, and nothing is cut."""
+    """The floor is at the left of each, all rows are in each, every other arm is in one of them,
+    and nothing is cut.
+    """
     many = [
         sample(
             name,
@@ -161,7 +163,9 @@ def test_arms_come_in_as_many_tables_as_the_console_asks_for(
 
 
 def test_files_recompiled_are_shown_only_where_they_are_counted() -> None:
-    """No object file at all, or none anew with bare make neither, is no count of 0; a runner that compiled all is told."""
+    """No object file at all, or none anew with bare make neither, is no count of 0; a runner that
+    compiled all is told.
+    """
 
     def row(floor: int | None, tmp: int | None) -> tuple[dict[str, tuple[int, int]], str]:
         counts = [
@@ -183,7 +187,9 @@ def test_files_recompiled_are_shown_only_where_they_are_counted() -> None:
 
 
 def test_a_warm_up_and_outliers_are_told_and_count() -> None:
-    """The summary is of all samples; the remarks say which stand out, and nothing of arms that are steady."""
+    """The summary is of all samples; the remarks say which stand out, and nothing of arms that are
+    steady.
+    """
     steady = [0.10, 0.11, 0.12, 0.13] * 6
     slow_at_first = [0.5, 0.51, 0.52, 0.53, 0.54, 0.55, *steady]
     samples = [

@@ -1,4 +1,6 @@
-"""The tar-pipe: exact to the nanosecond in both directions, and never satisfied with part of a stream."""
+"""The tar-pipe: exact to the nanosecond in both directions, and never satisfied with part of a
+stream.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ SMALL = {
     b"empty": Planned("f"),
     b"text": Planned("f", content=b"some text\n"),
 }
-"""Its members end in every way that can be taken for the end of an archive: in zeros, in padding, in nothing."""
+"""Its members end in every way that can be taken for the end of an archive: in zeros, in padding,
+in nothing.
+"""
 
 
 def packed(folder: Path | str, *what: str) -> bytes:
@@ -74,7 +78,9 @@ def small(tmp_path: Path) -> bytes:
 @on_disk
 @given(trees(), st.integers(1, 3))
 def test_a_tree_comes_back_the_tree_that_it_was(tree: dict[bytes, Planned], rounds: int) -> None:
-    """Every entry with its name, kind, content, mode, links and nanoseconds, however often it travels."""
+    """Every entry with its name, kind, content, mode, links and nanoseconds, however often it
+    travels.
+    """
     with planted(tree) as folder, scratch_folder() as elsewhere:
         there = folder
         for number in range(rounds):
@@ -209,7 +215,9 @@ class TestCut:
                 unpacked(tmp_path / "there", small[:length])
 
     def test_after_the_end_there_is_nothing_to_lose(self, tmp_path: Path, small: bytes) -> None:
-        """The zeros that fill the last record carry nothing, so whole blocks of them may be missing."""
+        """The zeros that fill the last record carry nothing, so whole blocks of them may be
+        missing.
+        """
         for length in range(end_of(small), len(small) + 1, 40 * BLOCK):
             there = unpacked(tmp_path / str(length), small[:length])
             assert snapshot(there, contents=True) == expected(SMALL)
@@ -235,7 +243,9 @@ class TestJoined:
     """Several archives as one."""
 
     def test_each_member_is_there_as_it_was(self, tmp_path: Path, small: bytes) -> None:
-        """Owners too, who need not be known here; and a name that says where the archive ends is a name."""
+        """Owners too, who need not be known here; and a name that says where the archive ends is a
+        name.
+        """
         name = "block 3: ** Block of NULs **"
         (tmp_path / "tree").mkdir()
         (tmp_path / "tree" / name).write_bytes(bytes(2 * BLOCK))
@@ -324,7 +334,9 @@ class TestFailures:
     def test_a_tar_that_complains_for_ever_is_not_heard_out(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """There is a complaint for each folder of a nest that is too deep, with its path: they would fill the disk."""
+        """There is a complaint for each folder of a nest that is too deep, with its path: they
+        would fill the disk.
+        """
         monkeypatch.setattr(tarpipe, "MOST_COMPLAINTS", 100_000)
         members = nest(400)
         left = iter(members)
@@ -408,7 +420,9 @@ def forged(*members: tarfile.TarInfo) -> bytes:
 def test_a_copy_takes_what_comes_after_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One tar ends at the end of the archive, when the other may still be writing the zeros that fill its last record."""
+    """One tar ends at the end of the archive, when the other may still be writing the zeros that
+    fill its last record.
+    """
     late = 'command=$1; shift; "$command" "$@" && sleep 0.3 && head -c 65536 /dev/zero'
     monkeypatch.setattr(tarpipe, "PACK", ("sh", "-c", late, "sh", *tarpipe.PACK))
     (tmp_path / "from").mkdir()

@@ -28,7 +28,9 @@ def found(folder: str) -> dict[bytes, Entry]:
 @on_disk
 @given(trees())
 def test_a_snapshot_holds_everything_of_a_tree(tree: dict[bytes, Planned]) -> None:
-    """Kind, mode, size, content, where symlinks point, which names are one file, and stamps to the nanosecond."""
+    """Kind, mode, size, content, where symlinks point, which names are one file, and stamps to the
+    nanosecond.
+    """
     with planted(tree) as folder:
         assert snapshot(folder, contents=True) == expected(tree)
 
@@ -36,8 +38,8 @@ def test_a_snapshot_holds_everything_of_a_tree(tree: dict[bytes, Planned]) -> No
 @on_disk
 @given(trees())
 def test_find_prints_the_snapshot(tree: dict[bytes, Planned]) -> None:
-    """What find prints in a run-container is the snapshot without contents, targets and links, to the
-    nanosecond, for stamps before 1970 too.
+    """What find prints in a run-container is the snapshot without contents, targets and links, to
+    the nanosecond, for stamps before 1970 too.
     """
     with planted(tree) as folder:
         assert found(folder) == {
@@ -137,7 +139,9 @@ SNAPSHOTS = st.dictionaries(paths(depth=1), ENTRIES, max_size=6)
 def test_a_difference_names_every_path_that_differs_once(
     before: dict[bytes, Entry], after: dict[bytes, Entry]
 ) -> None:
-    """Added, removed and changed are disjoint, sorted, and leave out exactly what is the same in both."""
+    """Added, removed and changed are disjoint, sorted, and leave out exactly what is the same in
+    both.
+    """
     found = difference(before, after)
     parts = (found.added, found.removed, found.changed)
     named = [path for part in parts for path in part]

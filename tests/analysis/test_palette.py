@@ -22,8 +22,9 @@ DEFICIENCIES = {
         [-0.003882, -0.048116, 1.051998],
     ],
 }
-"""How a colour looks to people without one kind of cone, in linear RGB: Machado, Oliveira and Fernandes, "A
-Physiologically-based Model for Simulation of Color Vision Deficiency" (2009), severity 1.0.
+"""How a colour looks to people without one kind of cone, in linear RGB: Machado, Oliveira and
+Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency" (2009),
+severity 1.0.
 """
 
 NOTICEABLE = 10.0
@@ -48,7 +49,9 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("sight", [None, *DEFICIENCIES])
 def test_colours_can_be_told_apart(sight: str | None) -> None:
-    """Those of the built-in runners and those of the phases, each among themselves, by everybody."""
+    """Those of the built-in runners and those of the phases, each among themselves, by
+    everybody.
+    """
     change = np.array(DEFICIENCIES[sight]) if sight else np.eye(3)
     for colours in (palette.RUNNER_COLOURS, palette.PHASE_COLOURS):
         for one, other in combinations(colours, 2):
@@ -57,7 +60,9 @@ def test_colours_can_be_told_apart(sight: str | None) -> None:
 
 
 def test_lines_stand_out_from_white() -> None:
-    """The colours of runners have a contrast of at least 2.5 to white, for points and lines on a page."""
+    """The colours of runners have a contrast of at least 2.5 to white, for points and lines on a
+    page.
+    """
     for name, colour in palette.RUNNER_COLOURS.items():
         luminance = float(np.array([0.2126, 0.7152, 0.0722]) @ linear(colour))
         assert 1.05 / (luminance + 0.05) > 2.5, name
@@ -69,7 +74,9 @@ def test_every_built_in_runner_has_its_own() -> None:
 
 
 def test_a_runner_has_one_colour_everywhere() -> None:
-    """Whatever stands beside it; its options change the marker, so that two of a kind can be told apart."""
+    """Whatever stands beside it; its options change the marker, so that two of a kind can be told
+    apart.
+    """
     alone = palette.styles(["mine"])["mine"]
     beside = palette.styles(["tmp", "mine", "mine:speed=fast", "mine#2"])
     assert {beside[label].colour for label in ("mine", "mine:speed=fast", "mine#2")} == {

@@ -55,7 +55,9 @@ def made_for(kind: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize("kind", plots.PLOTS)
 def test_a_picture_says_what_it_shows(kind: str) -> None:
-    """It has a title, units on its axes, and words for those who cannot see it that name every runner."""
+    """It has a title, units on its axes, and words for those who cannot see it that name every
+    runner.
+    """
     made = made_for(kind)
     figure = plots.PLOTS[kind](made)
     assert figure.axes[0].get_title(loc="left")

@@ -19,7 +19,9 @@ def everything() -> list[Path]:
 
 
 def test_each_kind_of_result_has_its_pictures(everything: list[Path]) -> None:
-    """Sizes, files and loads too, each once; where the time goes is of the usual tree, and of one avatar."""
+    """Sizes, files and loads too, each once; where the time goes is of the usual tree, and of one
+    avatar.
+    """
     titles = [each.title for each in make_report(everything).pictures]
     assert len(titles) == len(set(titles))
     for words in ("against the bytes of the tree", "against the files of the tree", "Many at once"):

@@ -33,8 +33,8 @@ ALL_PROVED = {str(each): "proved" for each in PROVEN.values()}
 
 
 def test_every_cell_comes_from_samples_or_proofs() -> None:
-    """Medians, bytes and counts are those of the frame, statuses those of the findings; what was not proved is said to
-    be not tried.
+    """Medians, bytes and counts are those of the frame, statuses those of the findings; what was
+    not proved is said to be not tried.
     """
     table = trade_offs(
         frame(), findings(katas_volume={**ALL_PROVED, "atomic": "refuted"})
@@ -58,7 +58,9 @@ def test_every_cell_comes_from_samples_or_proofs() -> None:
 
 
 def test_coupling_and_copies_are_read_off_the_bytes() -> None:
-    """What is not piped in was run in the katas themselves; what is piped in and not out does not come back."""
+    """What is not piped in was run in the katas themselves; what is piped in and not out does not
+    come back.
+    """
     made = frame()
     made.loc[made["runner"] == "katas-volume", ["bytes_in", "bytes_out"]] = 0
     made.loc[made["runner"] == "tmp", "bytes_out"] = 0

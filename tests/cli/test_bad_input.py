@@ -328,7 +328,8 @@ def test_an_interruption(
         command,
         stderr=subprocess.PIPE,
         text=True,
-        # Whatever the shell that started this ignores, as one does for what it starts in the background.
+        # Whatever the shell that started this ignores, as one does for what it starts in the
+        # background.
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509
     )
     deadline = time.monotonic() + 30
@@ -368,7 +369,9 @@ def test_an_interruption_while_the_program_is_read() -> None:
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_standard_stream_that_is_closed(closed: str, tree: Path, tmp_path: Path) -> None:
-    """As some services start what they start: it is played, and what is printed gets into no file."""
+    """As some services start what they start: it is played, and what is printed gets into no
+    file.
+    """
     katas = tmp_path / "katas"
     command = [
         sys.executable,
@@ -389,7 +392,9 @@ def test_a_standard_stream_that_is_closed(closed: str, tree: Path, tmp_path: Pat
 
 
 def test_a_locale_of_ascii_alone(tree: Path, tmp_path: Path) -> None:
-    """Python takes each text for such then, unless it is told: what the harness sends to a keeper is not."""
+    """Python takes each text for such then, unless it is told: what the harness sends to a keeper
+    is not.
+    """
     command = [
         sys.executable,
         "-m",
@@ -470,7 +475,9 @@ def test_the_tree_is_only_read(tree: Path) -> None:
 def test_scenarios_and_pairs_that_cannot_be_measured(
     tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A header that was not named, or is not there; a runner against itself that is not compared at all."""
+    """A header that was not named, or is not there; a runner against itself that is not compared at
+    all.
+    """
     arguments = (
         "compare",
         "--tree",

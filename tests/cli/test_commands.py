@@ -1,4 +1,6 @@
-"""The commands as a user types them, on the local engine; what they do to an engine is tested with the engines."""
+"""The commands as a user types them, on the local engine; what they do to an engine is tested with
+the engines.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def test_where_nothing_isolates_it_plays_and_warns(
 def test_run_plays_a_test_event_and_the_next_one_is_incremental(
     runner: str, tree: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It prints the output, exits with the command's own status, and keeps the katas for the next time."""
+    """It prints the output, exits with the command's own status, and keeps the katas for the next
+    time.
+    """
     arguments = ("run", "--runner", runner, *LOCAL, str(tree))
     assert main(arguments) == 3
     out, err = capfd.readouterr()
@@ -211,7 +215,9 @@ def test_katas_lists_what_can_be_read(
 def test_katas_tells_of_each_that_cannot_be_read(
     tree: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Two runners keep a kata of the same id, each in a place of its own: both are damaged, and each has its line."""
+    """Two runners keep a kata of the same id, each in a place of its own: both are damaged, and
+    each has its line.
+    """
     for runner in ("katas-volume", "katas-data-container"):
         main(
             (
@@ -296,7 +302,9 @@ def test_katas_looks_into_a_store(
 def test_no_name_is_a_command_for_the_terminal(
     tree: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Nor is a reason, or an error: they are shown as what they are. What the player's program printed is the player's."""
+    """Nor is a reason, or an error: they are shown as what they are. What the player's program
+    printed is the player's.
+    """
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nprintf '\\033[32mgreen\\n'\n")
     (tree / "a\x1b[31m\nb\xff").write_text("one\n")
     run = ("run", "--runner", "katas-volume", *LOCAL, "--kata", "0123456789", str(tree))
@@ -322,7 +330,9 @@ def test_no_name_is_a_command_for_the_terminal(
 def test_katas_are_removed_when_that_is_said(
     runner: str, tree: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Without --yes nothing is, and the status is 2; an avatar goes alone, and a kata with all of them."""
+    """Without --yes nothing is, and the status is 2; an avatar goes alone, and a kata with all of
+    them.
+    """
     for avatar in ("lion", "spider", "tiger"):
         main(
             (
@@ -452,7 +462,9 @@ def test_compare_counts_what_timed_out(tree: Path, capfd: pytest.CaptureFixture[
 def test_clean_removes_what_a_dead_owner_left_and_nothing_else(
     home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A temporary volume whose process has gone; not the katas that a user keeps, nor those of a living process."""
+    """A temporary volume whose process has gone; not the katas that a user keeps, nor those of a
+    living process.
+    """
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
     child = subprocess.run(
         [sys.executable, "-c", "from harness.engines.owner import Owner; print(Owner.current())"],

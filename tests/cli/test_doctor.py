@@ -42,7 +42,9 @@ def test_a_machine_with_an_engine(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_machine_whose_compiler_compiles_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Status 1 and the reason; a comparison of C is refused with it before anything is built, one of other things is not."""
+    """Status 1 and the reason; a comparison of C is refused with it before anything is built, one
+    of other things is not.
+    """
     monkeypatch.setattr(round_trip, "BUILD", round_trip.BUILD.replace("gcc -o", "gcc -nostdinc -o"))
     assert main(["doctor"]) == 1
     out = " ".join(capsys.readouterr().out.split())

@@ -98,7 +98,9 @@ def test_a_recorded_result_is_judged(
 def test_a_baseline(
     record: Record, budget: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By ratios to bare make: passed on a machine that is slower by far; one that is unlike is said to be."""
+    """By ratios to bare make: passed on a machine that is slower by far; one that is unlike is said
+    to be.
+    """
     budgets = budget('seconds = "at most 10 % above the baseline"')
     before = record("before.jsonl", blocks({PIPE: 5.0}))
     now = record("now.jsonl", blocks({PIPE: 5.0}, seed=2), machine="1", processors=64)
@@ -178,7 +180,9 @@ def test_what_cannot_be_judged_is_refused(
 def test_a_view_is_not_written_over_what_is_read(
     record: Record, budget: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nor over another view; and a summary that cannot be written is told by the name that the user knows."""
+    """Nor over another view; and a summary that cannot be written is told by the name that the user
+    knows.
+    """
     result = record("r.jsonl", blocks({PIPE: 5.0}))
     before = Path(result).read_text()
     given = (result, "--budgets", budget('seconds = "at most 2 times bare-make"'))
@@ -251,7 +255,9 @@ def tree(tmp_path: Path) -> tuple[str, ...]:
 def test_without_a_result_it_measures_what_the_budgets_name(
     tree: tuple[str, ...], tmp_path: Path, budget: Callable[[str], str]
 ) -> None:
-    """The runners, and the scenarios; counters alone take the fewest blocks that may be looked at."""
+    """The runners, and the scenarios; counters alone take the fewest blocks that may be looked
+    at.
+    """
     budgets = budget('recompiled = "exactly 1"\nbytes_in = "at least 1"')
     assert main(("gate", "--budgets", budgets, *tree)) == 0
     recording = read_result(tmp_path / "out.jsonl")
@@ -263,7 +269,9 @@ def test_without_a_result_it_measures_what_the_budgets_name(
 
 
 def test_against_a_second_runner(tree: tuple[str, ...], tmp_path: Path) -> None:
-    """In the same blocks; the result says which arm is the baseline, so that it can be judged again."""
+    """In the same blocks; the result says which arm is the baseline, so that it can be judged
+    again.
+    """
     status = main(("gate", "--against", "katas-volume", "--blocks", "2", *tree))
     assert status in (0, 1, 3)
     recording = read_result(tmp_path / "out.jsonl")

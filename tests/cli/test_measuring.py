@@ -15,7 +15,9 @@ LOCAL = ("--engine", "local", "--out", "r.jsonl")
 
 
 def test_load_prints_throughput_and_the_slowest_by_crowd(capfd: pytest.CaptureFixture[str]) -> None:
-    """And records every test event; what is done, and how long a round will take, is said on the way."""
+    """And records every test event; what is done, and how long a round will take, is said on the
+    way.
+    """
     arguments = (
         "load",
         "--tree",

@@ -27,7 +27,9 @@ ONE = (
     "--jobs",
     "1",
 )
-"""It claims no-missed-edit, and not atomic; proved in this process, where a proof can be another one."""
+"""It claims no-missed-edit, and not atomic; proved in this process, where a proof can be another
+one.
+"""
 
 CLAIMED, UNCLAIMED = ("--property", "no-missed-edit"), ("--property", "atomic")
 

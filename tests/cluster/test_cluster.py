@@ -1,4 +1,6 @@
-"""A comparison over the workers of a real cluster, one of which is killed, and what a user sees when there is none."""
+"""A comparison over the workers of a real cluster, one of which is killed, and what a user sees
+when there is none.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ Starter = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(temporary: Path) -> Iterator[Starter]:
-    """Starts a program of this environment in a folder of its own; all of them end with the test."""
+    """Starts a program of this environment in a folder of its own; all of them end with the
+    test.
+    """
     with ExitStack() as stack:
 
         def start_it(name: str, *words: str, **environment: str) -> subprocess.Popen[str]:
@@ -105,8 +109,8 @@ def tree(tmp_path: Path) -> Path:
 def test_blocks_are_spread_and_outlive_a_machine_that_is_killed(
     start: Starter, scheduler: str, docker: str, tree: Path, temporary: Path
 ) -> None:
-    """Each block is one machine's, whole; all blocks that were asked for are played, those included that the
-    dead machine had begun; the result says who played what.
+    """Each block is one machine's, whole; all blocks that were asked for are played, those included
+    that the dead machine had begun; the result says who played what.
     """
     doomed = worker(start, "docker", scheduler, DOCKER_HOST=docker)
     worker(start, "local", scheduler, DOCKER_HOST=NOWHERE)

@@ -50,7 +50,9 @@ def test_a_stint_is_played_by_one_machine_and_begins_with_a_build_from_nothing()
 
 
 def test_a_tree_of_one_s_own_travels_whole(tmp_path: Path) -> None:
-    """With its modes, links and edits, and under its own name; a tree that can be made anywhere does not."""
+    """With its modes, links and edits, and under its own name; a tree that can be made anywhere
+    does not.
+    """
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     (here / "cyber-dojo.sh").write_text("#!/bin/sh\n")

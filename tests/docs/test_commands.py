@@ -1,4 +1,6 @@
-"""Every command that the documentation shows does what it shows, in a folder of its own, one page after the other."""
+"""Every command that the documentation shows does what it shows, in a folder of its own, one page
+after the other.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-"""A block of commands; what cannot be run everywhere stands in a block of another kind, and says why."""
+"""A block of commands; what cannot be run everywhere stands in a block of another kind, and says
+why.
+"""
 
 FAILS = "  # exit status "
 """Behind a command that is shown to fail."""

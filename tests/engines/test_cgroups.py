@@ -1,4 +1,6 @@
-"""Control groups: they bound all processes of a run together, end them for sure, and are found after a crash."""
+"""Control groups: they bound all processes of a run together, end them for sure, and are found
+after a crash.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def test_what_is_started_in_it_is_in_it_and_the_caller_is_not(group: ControlGrou
     ],
 )
 def test_it_ends_what_forks_as_fast_as_it_can(group: ControlGroup, bomb: str) -> None:
-    """Also what left its session, and what ignores signals; nothing is there when the call returns."""
+    """Also what left its session, and what ignores signals; nothing is there when the call
+    returns.
+    """
     process = started(group, f"exec 2>/dev/null; {bomb}")
     eventually(lambda: len(group.processes()) > 5, "it forks")
     assert len(group.processes()) <= LIMITS.processes
@@ -142,8 +146,8 @@ def test_a_kill_reaches_all_of_a_group_of_version_2() -> None:
 def test_where_version_2_is_delegated_a_group_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not in the group that this process is in, where the kernel allows none that is bounded, but in the nearest above it that
-    bounds; its limits are written, swap included.
+    """Not in the group that this process is in, where the kernel allows none that is bounded, but
+    in the nearest above it that bounds; its limits are written, swap included.
     """
     slice_, own = tmp_path / "slice", tmp_path / "slice" / "own"
     own.mkdir(parents=True)

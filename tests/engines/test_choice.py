@@ -28,7 +28,9 @@ NOWHERE = "unix:///nowhere/docker.sock"
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """No setting of the user's takes part; returns the folder of the docker program's configuration."""
+    """No setting of the user's takes part; returns the folder of the docker program's
+    configuration.
+    """
     for each in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
         monkeypatch.delenv(each, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))

@@ -71,7 +71,9 @@ def test_the_default_image_can_be_used(engine: DockerEngine) -> None:
 
 
 def test_an_image_that_is_not_there(engine: DockerEngine) -> None:
-    """Is an error of one line before the run, and of a run that is tried all the same; nothing is left of it."""
+    """Is an error of one line before the run, and of a run that is tried all the same; nothing is
+    left of it.
+    """
     with pytest.raises(ImageError, match="harness-test-none") as refused:
         engine.check_image("harness-test-none")
     one_line(refused.value)
@@ -153,8 +155,9 @@ def test_a_volume_that_stays_in_use_is_told(
 def test_what_is_swept_is_what_an_owner_that_has_gone_left(
     engine: DockerEngine, volume: str, label: str | None
 ) -> None:
-    """Containers and temporary volumes; nothing of a living owner or of one of whom that cannot be told, which is said,
-    nothing that somebody else labelled or nobody did, and no katas that a user keeps.
+    """Containers and temporary volumes; nothing of a living owner or of one of whom that cannot be
+    told, which is said, nothing that somebody else labelled or nobody did, and no katas that a user
+    keeps.
     """
     labels = {} if label is None else {OWNER_LABEL: label}
     owner = Owner.parse(label or "")
@@ -235,7 +238,9 @@ RULES = {
     "TWO": "one\n'two' \\\"three\\\" 100%  ",
     "ODD": "caf\u00e9 \u0007",
 }
-"""An image's variables, each of which would make a program load, run or take for its own what lies in the sandbox."""
+"""An image's variables, each of which would make a program load, run or take for its own what lies
+in the sandbox.
+"""
 
 SPY = """
 #include <fcntl.h>
@@ -291,8 +296,9 @@ def ruling_image(
 
 
 def test_what_an_image_sets_rules_the_player_alone(engine: DockerEngine) -> None:
-    """Nothing of the player's runs as root, however the image's variables point there: neither at the start, nor in any request;
-    and each request does what it does elsewhere. The player has all of them, to the byte.
+    """Nothing of the player's runs as root, however the image's variables point there: neither at
+    the start, nor in any request; and each request does what it does elsewhere. The player has all
+    of them, to the byte.
     """
     tool = '#!/bin/sh\n[ "$(/usr/bin/id -u)" = 65534 ] || echo "$0" >>/tmp/spied\nexec "/usr/bin/${0##*/}" "$@"\n'
     with (
@@ -328,7 +334,9 @@ def test_what_an_image_sets_rules_the_player_alone(engine: DockerEngine) -> None
 
 
 def test_what_an_image_would_run_by_itself_does_not_run(engine: DockerEngine) -> None:
-    """Neither its entry point nor its health check, which would be root's; its user and its folder are not the run's."""
+    """Neither its entry point nor its health check, which would be root's; its user and its folder
+    are not the run's.
+    """
     if is_podman(engine):
         pytest.skip("Podman makes no image with a health check by itself")
     health = {"Test": ["CMD-SHELL", "echo >/tmp/checked"], "Interval": 10**9}

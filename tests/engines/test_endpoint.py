@@ -1,4 +1,6 @@
-"""Requests to an engine without docker-py: every way to reach one, every way in which it can refuse or die."""
+"""Requests to an engine without docker-py: every way to reach one, every way in which it can refuse
+or die.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Folders with an owner: whoever dies, they are found; and where others have been at work, nothing of theirs is touched."""
+"""Folders with an owner: whoever dies, they are found; and where others have been at work, nothing
+of theirs is touched.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ def make() -> object:
 
 
 def lying(engine: LocalEngine) -> list[str]:
-    """The folders and volumes that a sweep would remove; processes and groups may be those of tests beside this one."""
+    """The folders and volumes that a sweep would remove; processes and groups may be those of tests
+    beside this one.
+    """
     return [each for each in engine.leftovers() if each.partition(" ")[0] in ("folder", "volume")]
 
 
@@ -153,7 +157,9 @@ def test_a_folder_in_the_way_of_a_volume_is_left_alone(engine: LocalEngine) -> N
 def test_a_folder_that_cannot_be_removed_is_told_and_still_found(
     temporary: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sweep goes on with the others; and the next one finds it again, whatever is left of it."""
+    """The sweep goes on with the others; and the next one finds it again, whatever is left of
+    it.
+    """
     for _ in range(3):
         (temporary_folder("sandbox") / OWNER_LABEL).write_text(GONE)
     real, refusals = os.rmdir, 1
@@ -180,7 +186,9 @@ def test_a_folder_that_cannot_be_removed_is_told_and_still_found(
 def test_a_shared_folder_of_somebody_elses_is_left_alone_and_told(
     base: Path, engine: LocalEngine, victim: Path
 ) -> None:
-    """In a shared /tmp anybody may make the folder before its user does, and change what is in it at any time."""
+    """In a shared /tmp anybody may make the folder before its user does, and change what is in it
+    at any time.
+    """
     (base / "sandbox-1").mkdir()
     (base / "sandbox-1" / OWNER_LABEL).write_text(GONE)
     os.chown(base, STRANGER, STRANGER)

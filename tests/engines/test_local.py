@@ -1,4 +1,6 @@
-"""The local engine: where it works, what it claims with bubblewrap and without, and that nothing of it is left behind."""
+"""The local engine: where it works, what it claims with bubblewrap and without, and that nothing of
+it is left behind.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +136,9 @@ LOST = "env -i setsid sh -c 'sleep 1000.0625 & exec sleep 1000.0625' &"
 
 
 def test_what_left_its_environment_is_ended_too(engine: LocalEngine) -> None:
-    """At the end of a run, when it is killed, and when what stood by is closed; also what still holds the output."""
+    """At the end of a run, when it is killed, and when what stood by is closed; also what still
+    holds the output.
+    """
     with closing(engine.open(SandboxSpec())) as sandbox:
         assert said(sandbox, f"({LOST}); echo done") == b"done\n"
         assert not running("sleep\0001000.0625")
@@ -154,7 +158,9 @@ def test_what_left_its_environment_is_ended_too(engine: LocalEngine) -> None:
 def test_ending_a_tree_ends_what_the_kernel_does_not_list_too(
     monkeypatch: pytest.MonkeyPatch, tells: bool
 ) -> None:
-    """Where the kernel does not tell the children of a process, and of one whose first thread has ended."""
+    """Where the kernel does not tell the children of a process, and of one whose first thread has
+    ended.
+    """
     if not tells:
         _tells_children.cache_clear()
         monkeypatch.setattr(os.path, "exists", lambda path: False)
@@ -254,7 +260,9 @@ def test_a_keeper_has_no_file_that_it_could_leave_behind(engine: LocalEngine) ->
 def test_what_the_harness_was_started_with_rules_nothing_that_is_trusted(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a guest nor a keeper: a variable may name programs, libraries and options, as an image's may."""
+    """Neither a guest nor a keeper: a variable may name programs, libraries and options, as an
+    image's may.
+    """
     for name in ("PATH", "BASH_ENV", "LD_LIBRARY_PATH", "TAR_OPTIONS", "PYTHONPATH", "A"):
         monkeypatch.setenv(name, f"{os.environ.get(name, '')}:")
     with (
@@ -444,8 +452,8 @@ def test_no_room_for_a_volume_is_told(engine: LocalEngine) -> None:
 def test_what_is_swept_is_what_an_owner_that_has_gone_left(
     temporary: Path, engine: LocalEngine, label: str
 ) -> None:
-    """Folders with whatever modes, temporary volumes, and processes; nothing of a living owner, nothing that somebody
-    else labelled, and no katas that a user keeps.
+    """Folders with whatever modes, temporary volumes, and processes; nothing of a living owner,
+    nothing that somebody else labelled, and no katas that a user keeps.
     """
     folder = temporary_folder("sandbox")
     (folder / OWNER_LABEL).write_text(label)
@@ -486,7 +494,9 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
 
 @needs_bubblewrap
 def test_a_run_that_outlives_bubblewrap_is_still_found(tmp_path: Path) -> None:
-    """The first process in bubblewrap has the label, and ends all others with it; they do not have it."""
+    """The first process in bubblewrap has the label, and ends all others with it; they do not have
+    it.
+    """
     with closing(LocalEngine(tmp_path)) as engine, closing(engine.open(SandboxSpec())) as sandbox:
         assert GUEST.encode() not in said(sandbox, "env")
         sandbox._guest.request(b"run 60\nsleep 1000.25")
@@ -534,7 +544,9 @@ def test_a_folder_that_its_owner_is_just_removing_does_not_stop_a_sweep(
 def test_two_sweeps_at_once_are_not_in_each_other_s_way(
     temporary: Path, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Proofs in several processes sweep whenever they have killed a harness: each folder is removed by one of them."""
+    """Proofs in several processes sweep whenever they have killed a harness: each folder is removed
+    by one of them.
+    """
     folders = [temporary_folder("sandbox") for _ in range(20)]
     for each in folders:
         (each / OWNER_LABEL).write_text(GONE)
@@ -570,7 +582,9 @@ with closing(engine.open(SandboxSpec())) as sandbox:
 def test_what_a_killed_harness_left_is_found_and_ended(
     engine: LocalEngine, tmp_path: Path, kind: str
 ) -> None:
-    """Guest, player, and what left the player's session; the sandbox's folder and its control group too."""
+    """Guest, player, and what left the player's session; the sandbox's folder and its control group
+    too.
+    """
     child = subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path), kind])
     eventually(lambda: running("sleep\0001000.625"), "the child is in the middle of a run")
     before = set(engine.leftovers())
@@ -587,7 +601,9 @@ def test_what_a_killed_harness_left_is_found_and_ended(
 def test_the_guest_of_a_killed_harness_ends_by_itself(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even if nobody sweeps: some time after its limit the command is ended, and with it the guest."""
+    """Even if nobody sweeps: some time after its limit the command is ended, and with it the
+    guest.
+    """
     monkeypatch.setattr("harness.engines.guest.sandbox.GRACE_SECONDS", 0)
     with closing(engine.open(SandboxSpec())) as sandbox:
         sandbox._guest.request(b"run 1\nsleep 1000.875")
@@ -638,7 +654,9 @@ def test_a_bubblewrap_that_fails_is_no_command_that_did(
 
 @unprivileged
 def test_of_a_volume_a_run_writes_to_its_sandbox_alone(tmp_path: Path) -> None:
-    """The player has the uid of the katas, and a link of its own beside them would lead the keeper to any file of the host."""
+    """The player has the uid of the katas, and a link of its own beside them would lead the keeper
+    to any file of the host.
+    """
     bubblewrap_problem.cache_clear()
     if reason := bubblewrap_problem():
         pytest.skip(reason)

@@ -112,8 +112,8 @@ def test_a_process_whose_name_is_no_text_can_be_told(tmp_path: Path) -> None:
 
 
 def test_earlier_versions_wrote_no_namespaces() -> None:
-    """Such an owner has gone only if the machine was started anew since: before, its number may mean another process in another
-    namespace.
+    """Such an owner has gone only if the machine was started anew since: before, its number may
+    mean another process in another namespace.
     """
     old = replace(Owner.current(), namespaces="")
     assert str(old).count("/") == 3
@@ -160,7 +160,9 @@ CANNOT_SEE = "False its process cannot be seen from here"
     "proc", [["--mount-proc"], []], ids=["its own /proc", "the /proc of others"]
 )
 def test_another_pid_namespace_cannot_tell(told: Callable[..., list[str]], proc: list[str]) -> None:
-    """A container of the same name on the same machine: the number is another process's there, or nobody's."""
+    """A container of the same name on the same machine: the number is another process's there, or
+    nobody's.
+    """
     ended = replace(Owner.current(), process=4_000_000)
     mistaken = replace(Owner.current(), process=1)
     words = ["unshare", "--pid", "--fork", *proc]

@@ -1,4 +1,5 @@
-"""Podman: it is known for what it is, asked in its own words, and refused by name for what it does not do.
+"""Podman: it is known for what it is, asked in its own words, and refused by name for what it does
+not do.
 
 What it has in common with Docker is tried by the tests of the Docker engine, on the Podman that HARNESS_PODMAN names.
 """
@@ -151,7 +152,9 @@ def test_an_old_one_is_refused_by_name_and_at_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Before anything is asked of it: when it is connected, by the doctor, and on the command line."""
+    """Before anything is asked of it: when it is connected, by the doctor, and on the command
+    line.
+    """
     host = answering(ServerVersion=version)
     with pytest.raises(
         EngineError, match=rf"Podman {version} at .*; use Podman 4\.3 or later, or Docker"
@@ -192,7 +195,9 @@ def test_later_ones_are_taken(version: str, answering: Callable[..., str]) -> No
 def test_what_it_leaves_open_is_told_and_not_claimed(
     facts: dict[str, Any], gaps: list[str], answering: Callable[..., str]
 ) -> None:
-    """A rootless one passes over bounds where it can make no control groups; one elsewhere cannot read the filter."""
+    """A rootless one passes over bounds where it can make no control groups; one elsewhere cannot
+    read the filter.
+    """
     with closing(DockerEngine(answering(**facts))) as engine:
         assert len(engine.gaps) == len(gaps)
         assert all(gap.startswith(start) for gap, start in zip(engine.gaps, gaps, strict=True))
@@ -248,8 +253,8 @@ def test_a_user_s_socket_is_of_another_user(host: str, monkeypatch: pytest.Monke
 
 
 def test_a_request_is_translated() -> None:
-    """None of the image's variables is left, a tmpfs has its owner all the same, and no copy of the image's folder; what cannot
-    be written to elsewhere cannot be here.
+    """None of the image's variables is left, a tmpfs has its owner all the same, and no copy of the
+    image's folder; what cannot be written to elsewhere cannot be here.
     """
     before = json.dumps(ASKED)
     told = ROOTFUL.translate(ASKED)
@@ -281,7 +286,9 @@ def test_what_needs_no_word_more_gets_none() -> None:
 
 
 def test_a_rootless_one_is_bounded_by_the_guest_itself() -> None:
-    """It passes over the bounds that it is asked for; those that a shell sets are inherited, and cannot be raised."""
+    """It passes over the bounds that it is asked for; those that a shell sets are inherited, and
+    cannot be raised.
+    """
     host = {**ASKED["HostConfig"], "Tmpfs": {}}
     command = ["/bin/sh", "-c", "ulimit -n; ulimit -f; head -c 5000 /dev/zero >large", "guest"]
     told = ROOTLESS.translate({**ASKED, "Entrypoint": command, "HostConfig": host})
@@ -379,7 +386,9 @@ KEYS = b"\x10\x11"
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_runner_that_it_takes_plays(name: str, podman: DockerEngine) -> None:
-    """Builds are incremental where they should be, in a sandbox of the player's own; and any byte travels, both ways."""
+    """Builds are incremental where they should be, in a sandbox of the player's own; and any byte
+    travels, both ways.
+    """
     asked = "id -u; stat -c %u .; cat made 2>/dev/null; cp sent made; touch -d @1.000000001 made; [ ! -w /var/tmp ]"
     with closing(parse_variant(name).open(podman)) as runner:
         for number in (1, 2, 3):

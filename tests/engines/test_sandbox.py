@@ -1,4 +1,6 @@
-"""A sandbox and its guest: what they say to each other, on every engine, and when the stream between them is cut."""
+"""A sandbox and its guest: what they say to each other, on every engine, and when the stream
+between them is cut.
+"""
 
 from __future__ import annotations
 
@@ -133,8 +135,9 @@ exit 5
 
 
 def test_an_answer_cannot_be_forged(shared_engine: Engine) -> None:
-    """A player that writes into every stream that it can open is not believed: its status is its own, what it wrote is
-    part of its output at most, and nowhere can it read the nonce that marks an answer.
+    """A player that writes into every stream that it can open is not believed: its status is its
+    own, what it wrote is part of its output at most, and nowhere can it read the nonce that marks
+    an answer.
     """
     if not shared_engine.isolates:
         pytest.skip(
@@ -161,8 +164,8 @@ def test_what_runs_on_in_the_background_is_ended(sandbox: Sandbox, detached: str
 def test_a_run_that_kills_all_it_can_ends_like_any_other(
     sandbox: Sandbox, shared_engine: Engine
 ) -> None:
-    """First its own shell, then, in the same moment, whoever comes to end what is left of it: again and again, since it takes
-    luck to hit that.
+    """First its own shell, then, in the same moment, whoever comes to end what is left of it: again
+    and again, since it takes luck to hit that.
     """
     if not shared_engine.isolates:
         pytest.skip("would kill others on this machine: this engine does not isolate")
@@ -244,7 +247,9 @@ def test_a_command_that_cannot_be_started(
 
 @pytest.mark.parametrize("becomes", ["mkfifo", "mkdir", "truncate -s 500M"])
 def test_a_script_that_becomes_something_else_and_exits_127(sandbox: Sandbox, becomes: str) -> None:
-    """Has the exit status that it gave, at once: nobody waits for a pipe that nobody fills, or reads a file to its end."""
+    """Has the exit status that it gave, at once: nobody waits for a pipe that nobody fills, or
+    reads a file to its end.
+    """
     fill(
         sandbox,
         script(f"rm cyber-dojo.sh; {becomes} cyber-dojo.sh; chmod 755 cyber-dojo.sh; exit 127"),
@@ -275,7 +280,9 @@ def test_a_sandbox_that_lets_nobody_in_is_the_reason(fresh: Sandbox) -> None:
 
 
 def test_a_guest_that_is_killed_ends_the_test_event_at_once(shared_engine: Engine) -> None:
-    """As the kernel does it when memory runs out: an error, which neither waits for the limit nor counts as a run past it."""
+    """As the kernel does it when memory runs out: an error, which neither waits for the limit nor
+    counts as a run past it.
+    """
     others = shared_engine._alive() if isinstance(shared_engine, DockerEngine) else set()
     started = time.monotonic()
     with closing(shared_engine.open(SandboxSpec())) as sandbox, ThreadPoolExecutor(1) as other:
@@ -307,7 +314,9 @@ def guest_of(engine: Engine, sandbox: Sandbox, others: set[str]) -> int:
 
 
 def test_what_a_run_keeps_in_its_home_is_told(shared_engine: Engine) -> None:
-    """Where the next run does not see it; what it keeps in the sandbox, or elsewhere in HOME, is none of it."""
+    """Where the next run does not see it; what it keeps in the sandbox, or elsewhere in HOME, is
+    none of it.
+    """
     with closing(shared_engine.open(SandboxSpec())) as sandbox:
         assert (
             execute(
@@ -343,7 +352,9 @@ def test_python_sees_each_edit_of_a_second(fresh: Sandbox) -> None:
 
 
 def test_each_engine_gives_a_player_the_same_environment(shared_engine: Engine) -> None:
-    """Only what is in it by right: nothing of the harness's own, but the label by which plain processes are found."""
+    """Only what is in it by right: nothing of the harness's own, but the label by which plain
+    processes are found.
+    """
     with closing(shared_engine.open(SandboxSpec())) as sandbox:
         said = execute(sandbox, "env").stdout.decode()
         folder = execute(sandbox, "pwd").stdout.decode().strip()
@@ -371,8 +382,8 @@ def test_closing_twice_is_closing_once(fresh: Sandbox) -> None:
 
 
 def test_what_is_ready_runs_like_any_other(fresh: Sandbox) -> None:
-    """Got ready before the tree came in, and then again: the command sees the tree, has its own status, and ends with
-    what it started.
+    """Got ready before the tree came in, and then again: the command sees the tree, has its own
+    status, and ends with what it started.
     """
     fresh.get_ready()
     fill(fresh, script("echo $((1 + $(cat number))); sleep 1000.5 & exit 7", number="1"))
@@ -393,7 +404,9 @@ def test_past_its_limit_a_command_is_killed_with_its_container(fresh: Sandbox) -
 
 
 def test_a_stream_cut_in_the_middle_of_a_tree(fresh: Sandbox) -> None:
-    """Though all that arrived may look like a tree, it is an error; the kill does not wait for somebody to read."""
+    """Though all that arrived may look like a tree, it is an error; the kill does not wait for
+    somebody to read.
+    """
     execute(fresh, "head -c 67108864 /dev/urandom >big")
     pieces = fresh.pack()
     assert next(pieces)
@@ -435,7 +448,9 @@ def test_more_names_than_the_streams_hold(fresh: Sandbox) -> None:
 
 
 def test_who_stops_to_read_what_is_picked_is_not_left_hanging(fresh: Sandbox) -> None:
-    """Of the names there are more than all the buffers of an engine hold, so that some can never be sent."""
+    """Of the names there are more than all the buffers of an engine hold, so that some can never be
+    sent.
+    """
     names = [f"{'d' * 250}/{number:04}-{'x' * 240}" for number in range(3000)]
     fill(fresh, dict.fromkeys(names, "1"))
     started = time.monotonic()
@@ -478,7 +493,9 @@ int main(void) {
 
 @pytest.mark.parametrize("make", ["touch -d '+1 hour' $(seq 9000)", "cc -o made made.c && ./made"])
 def test_what_tar_says_of_many_files_fills_nothing(shared_engine: Engine, make: str) -> None:
-    """The guest's own folder has room for a few thousand lines; a tree comes and goes that tar has more to say about."""
+    """The guest's own folder has room for a few thousand lines; a tree comes and goes that tar has
+    more to say about.
+    """
     with closing(shared_engine.open(SandboxSpec())) as sandbox:
         fill(sandbox, {"made.c": SOCKETS})
         assert execute(sandbox, make).status == 0
@@ -489,7 +506,9 @@ def test_what_tar_says_of_many_files_fills_nothing(shared_engine: Engine, make: 
 
 
 def test_a_listing_has_a_bound(fresh: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A nest of folders is one of any length; cut, it is of no use, and what is asked next is answered."""
+    """A nest of folders is one of any length; cut, it is of no use, and what is asked next is
+    answered.
+    """
     fill(fresh, dict.fromkeys(map(str, range(100)), "1"))
     whole = fresh.listing()
     monkeypatch.setattr(sandbox_module, "LISTING", 1000)
@@ -568,7 +587,9 @@ COMPLAINED = b"err\n\nNONCE ran\n"
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 100])
 def test_an_answer_may_arrive_in_any_pieces(size: int) -> None:
-    """However the streams are cut up and mixed; the nonce is a mark only at the beginning of a line."""
+    """However the streams are cut up and mixed; the nonce is a mark only at the beginning of a
+    line.
+    """
 
     def pieces(source: int, text: bytes, nonce: bytes) -> list[tuple[int, bytes]]:
         text = text.replace(b"NONCE", nonce)
@@ -629,7 +650,9 @@ def test_a_start_that_hangs_is_an_error_like_any_other() -> None:
 
 
 def test_nothing_is_left_of_a_sandbox(shared_engine: Engine) -> None:
-    """Neither container nor process nor folder, after normal use and after an error in the middle."""
+    """Neither container nor process nor folder, after normal use and after an error in the
+    middle.
+    """
 
     def interrupted() -> None:
         with closing(shared_engine.open(SandboxSpec())) as sandbox:
@@ -681,8 +704,8 @@ def test_a_sandbox_can_be_listened_to(engine: Engine) -> None:
 
 
 def test_what_the_processes_of_a_command_used_is_counted(fresh: Sandbox) -> None:
-    """Processor time grows with what the command computes, in its children too; memory, where somebody counts
-    it, holds what it held, even what it has let go of.
+    """Processor time grows with what the command computes, in its children too; memory, where
+    somebody counts it, holds what it held, even what it has let go of.
     """
     before = fresh.usage()
     execute(fresh, "true")

@@ -1,4 +1,6 @@
-"""Which system calls a run may make: the table is one, and every engine that isolates refuses alike."""
+"""Which system calls a run may make: the table is one, and every engine that isolates refuses
+alike.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def test_no_call_is_both_allowed_and_refused() -> None:
 
 @needs_library
 def test_the_table_becomes_a_filter() -> None:
-    """Of a size that every kernel takes; the library knows nearly all of the names, the older the fewer."""
+    """Of a size that every kernel takes; the library knows nearly all of the names, the older the
+    fewer.
+    """
     program = seccomp.program()
     assert len(program) % 8 == 0
     assert 100 < len(program) // 8 < LONGEST
@@ -108,7 +112,9 @@ int main(void) {
 @needs_library
 @pytest.mark.parametrize("shared_engine", ["local", "docker", "docker26", "podman"], indirect=True)
 def test_every_engine_refuses_alike(shared_engine: Engine) -> None:
-    """What programs need works, tracing too; clone3 is not there, which every C library stands; the rest is not permitted."""
+    """What programs need works, tracing too; clone3 is not there, which every C library stands; the
+    rest is not permitted.
+    """
     with closing(shared_engine.open(SandboxSpec())) as sandbox:
         fill(sandbox, {"tried.c": TRIED})
         execution = sandbox.execute("gcc -w -o tried tried.c -lpthread && ./tried", PATIENCE)

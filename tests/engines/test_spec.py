@@ -1,4 +1,6 @@
-"""What a spec and its limits promise holds on every engine that isolates: what the player's code is, sees and may use up."""
+"""What a spec and its limits promise holds on every engine that isolates: what the player's code
+is, sees and may use up.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ def incremental(runner: str) -> list[float]:
 
 
 def test_pytest_benchmark_compares_it(tmp_path: Path) -> None:
-    """`pytest-benchmark compare` reads the file, and shows each runner's median under its kind of build."""
+    """`pytest-benchmark compare` reads the file, and shows each runner's median under its kind of
+    build.
+    """
     path = tmp_path / "0001_harness.json"
     path.write_bytes(export(frame(), "pytest-benchmark"))
     table = tmp_path / "table"
@@ -45,8 +47,8 @@ def test_pytest_benchmark_compares_it(tmp_path: Path) -> None:
 
 
 def test_its_statistics_are_pytest_benchmark_s_own() -> None:
-    """Every field that pytest-benchmark's own Stats has is there, with the same value but for how quartiles are
-    interpolated.
+    """Every field that pytest-benchmark's own Stats has is there, with the same value but for how
+    quartiles are interpolated.
     """
     stats = pytest.importorskip("pytest_benchmark.stats").Stats()
     for each in incremental("tmp"):

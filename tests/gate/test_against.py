@@ -1,4 +1,6 @@
-"""What a runner is compared with: how a base is found, and that a version from before the gate can be one."""
+"""What a runner is compared with: how a base is found, and that a version from before the gate can
+be one.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,9 @@ packages = ["harness"]
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One in which the tag `old` is a harness of long ago, and `none` no project at all; with a cache of its own."""
+    """One in which the tag `old` is a harness of long ago, and `none` no project at all; with a
+    cache of its own.
+    """
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "repository"
     (folder / "harness").mkdir(parents=True)
@@ -127,7 +131,9 @@ def files(source: str) -> VisibleFiles:
 def test_a_revision_from_before_the_gate_can_be_a_base(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is installed once; it needs nothing but the front door; what it prints and does not know does no harm."""
+    """It is installed once; it needs nothing but the front door; what it prints and does not know
+    does no harm.
+    """
     monkeypatch.chdir(tmp_path)
     said: list[str] = []
     base = find_base("old", HEAD, said.append, folder=repository)

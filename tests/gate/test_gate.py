@@ -63,7 +63,9 @@ def test_counters_gate_hard() -> None:
 
 
 def test_files_recompiled_that_nobody_can_count_are_no_more_than_the_others() -> None:
-    """A build without object files can be gated all the same, and is settled; a bound that is a number cannot be kept to."""
+    """A build without object files can be gated all the same, and is settled; a bound that is a
+    number cannot be kept to.
+    """
     samples = blocks(PIPED, stats.LOOKS[0], recompiled=None)
     text = 'recompiled = "at most 1 times katas-volume"'
     verdict = judge(Evidence([samples]), budgets(text))

@@ -1,4 +1,6 @@
-"""A revision is taken from a repository as it is, and where it cannot be, git's own sentence says why."""
+"""A revision is taken from a repository as it is, and where it cannot be, git's own sentence says
+why.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def test_it_comes_with_its_history_and_tags(repository: Path, target: Path) -> N
 def test_the_project_is_found_from_wherever_in_it(
     repository: Path, target: Path, given: str
 ) -> None:
-    """The folder's own, or the nearest above; from above the only one that there is. Each has an environment of its own."""
+    """The folder's own, or the nearest above; from above the only one that there is. Each has an
+    environment of its own.
+    """
     revision = Revision.find("v1.0", repository / given)
     assert revision.check_out(target) == target / "runners" / "one"
     assert revision.label.startswith("-".join(["repository", *given.split("/")]).rstrip("-"))

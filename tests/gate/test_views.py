@@ -1,4 +1,6 @@
-"""The views of the one verdict: each says the same, and survives what a name or a reason may hold."""
+"""The views of the one verdict: each says the same, and survives what a name or a reason may
+hold.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The harness's own images are fit for a run, and an image that would give stale builds is refused with why.
+"""The harness's own images are fit for a run, and an image that would give stale builds is refused
+with why.
 
 Every engine that answers is tried: the default one, and the one that HARNESS_DOCKER26 names.
 """
@@ -115,7 +116,9 @@ def changed(
     *,
     volume: str = "",
 ) -> Iterator[str]:
-    """The run image with these files, executable, and other variables and VOLUMEs, for the time of a test."""
+    """The run image with these files, executable, and other variables and VOLUMEs, for the time of
+    a test.
+    """
     root = io.BytesIO()
     with tarfile.open(fileobj=root, mode="w") as tar:
         for path, text in files.items():
@@ -144,7 +147,9 @@ def probe(api: docker.APIClient, image: str) -> images.ImageFacts:
 
 
 def test_the_run_image_can_take_part(api_with_images: docker.APIClient) -> None:
-    """It has a compiler, make, and a GNU tar that keeps nanoseconds, and nothing that a run wants lacks."""
+    """It has a compiler, make, and a GNU tar that keeps nanoseconds, and nothing that a run wants
+    lacks.
+    """
     facts = probe(api_with_images, images.RUN_IMAGE)
     assert images.problems(facts) == []
     assert images.warnings(facts) == []
@@ -169,7 +174,9 @@ def test_the_keeper_can_run_its_program(api_with_images: docker.APIClient) -> No
 
 
 def test_busybox_is_refused_with_what_would_go_wrong(api: docker.APIClient, busybox: bytes) -> None:
-    """Its tar gives stale builds, its setpriv cannot change the user, and its head reads past its count."""
+    """Its tar gives stale builds, its setpriv cannot change the user, and its head reads past its
+    count.
+    """
     with imported(api, busybox) as name:
         facts = probe(api, name)
     assert facts.sh
@@ -225,7 +232,9 @@ def test_an_image_of_another_architecture_is_refused_by_name(api: docker.APIClie
 
 
 def test_an_image_whose_sh_cannot_run_is_an_error_with_the_reason(api: docker.APIClient) -> None:
-    """It is no lack that an installation would mend: most often the image is for another processor."""
+    """It is no lack that an installation would mend: most often the image is for another
+    processor.
+    """
     root = io.BytesIO()
     with tarfile.open(fileobj=root, mode="w") as tar:
         program = tarfile.TarInfo("bin/sh")
@@ -242,7 +251,9 @@ def test_an_image_whose_sh_cannot_run_is_an_error_with_the_reason(api: docker.AP
 def test_a_probe_that_hangs_is_ended(
     api: docker.APIClient, busybox: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long its programs take, an image cannot hold the harness up; nothing is remembered of it."""
+    """However long its programs take, an image cannot hold the harness up; nothing is remembered of
+    it.
+    """
     monkeypatch.setattr(prober, "PROBE", "sleep 60")
     monkeypatch.setattr(prober, "PROBE_SECONDS", 1.0)
     started = time.monotonic()
@@ -323,7 +334,9 @@ def test_only_the_two_images_can_be_built() -> None:
 
 
 def test_the_dockerfile_makes_each_image_from_the_recipe_of_the_same_packages() -> None:
-    """Each target runs rootfs.sh on the list that bears its name, and has the same command and label."""
+    """Each target runs rootfs.sh on the list that bears its name, and has the same command and
+    label.
+    """
     stages = re.split(r"(?m)^FROM ", fixture("images/Dockerfile").read_text())
     for each in builder.RECIPES.values():
         assert each.packages.is_file()
@@ -485,7 +498,9 @@ def test_a_stamp_must_come_back_to_the_last_digit(packed: str, unpacked: str, ex
 
 @pytest.mark.parametrize("folder", ["/sandbox/build", "/sandbox/../sandbox/a/", "/katas/00"])
 def test_a_volume_in_the_sandbox_is_a_problem(folder: str) -> None:
-    """The run would find a folder of root's there, which it can neither write to nor remove, and which does not travel."""
+    """The run would find a folder of root's there, which it can neither write to nor remove, and
+    which does not travel.
+    """
     (line,) = images.problems(replace(FIT, volumes=("/data", folder)))
     assert line.startswith(f"its VOLUME {folder} is in the sandbox")
 
@@ -515,7 +530,9 @@ def test_a_head_that_does_not_cut_to_the_byte_is_refused(
 
 
 def test_what_the_image_sets_does_not_rule_the_probe(api_with_images: docker.APIClient) -> None:
-    """Its tools are tried as a run uses them: with no variable of the image's. Its VOLUMEs are told."""
+    """Its tools are tried as a run uses them: with no variable of the image's. Its VOLUMEs are
+    told.
+    """
     sets = {
         "TAR_OPTIONS": "--format=gnu",
         "PATH": ".:/nowhere",

@@ -1,4 +1,5 @@
-"""A run's deeds, done one after another in a folder or in an overlay that the kernel mounts for them.
+"""A run's deeds, done one after another in a folder or in an overlay that the kernel mounts for
+them.
 
 They are done by a process of its own in a namespace of mounts, of which nothing is left when it has ended: this file, run as a
 script, which takes nothing but the standard library.
@@ -37,8 +38,9 @@ class Kernel:
     def do(
         self, folder: str, deeds: Sequence[Deed], options: str = "", *, like: Sequence[str] = ()
     ) -> list[str]:
-        """Do them in a folder, on which an overlay of these options is mounted meanwhile, if there are any. Returns for each
-        deed which error it met, if any. Where one like it met EXDEV, a folder is renamed in the same way as there.
+        """Do them in a folder, on which an overlay of these options is mounted meanwhile, if there
+        are any. Returns for each deed which error it met, if any. Where one like it met EXDEV, a
+        folder is renamed in the same way as there.
         """
         assert self._process.stdin
         assert self._process.stdout

@@ -1,4 +1,6 @@
-"""Test events in layers that the kernel really mounts, and what a run does to them is what a shell does there."""
+"""Test events in layers that the kernel really mounts, and what a run does to them is what a shell
+does there.
+"""
 
 from __future__ import annotations
 

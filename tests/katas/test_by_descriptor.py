@@ -1,5 +1,5 @@
-"""What a keeper runs goes into trees that hostile code may hold, and often as root: by descriptors, never by a path that is
-put together, which a folder swapped for a symlink leads astray.
+"""What a keeper runs goes into trees that hostile code may hold, and often as root: by descriptors,
+never by a path that is put together, which a folder swapped for a symlink leads astray.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ ALLOWED = {
     "upper_layer.py": LAYERS,
     "atomic_file.py": BESIDE,
 }
-"""Why a module, or a function of one, may name what it touches by its path. Whoever adds to it has to think of a team mate's
-run that swaps any folder that it can write to, at any moment.
+"""Why a module, or a function of one, may name what it touches by its path. Whoever adds to it has
+to think of a team mate's run that swaps any folder that it can write to, at any moment.
 """
 
 BY_PATH = {
@@ -117,7 +117,9 @@ FOLDERS = frozenset({"dir_fd", "src_dir_fd", "dst_dir_fd"})
 
 
 def by_path(source: str) -> Iterator[tuple[str, str]]:
-    """Each call in a module that names something by its path: the function that it is in, and the call."""
+    """Each call in a module that names something by its path: the function that it is in, and the
+    call.
+    """
 
     def look(node: ast.AST, function: str) -> Iterator[tuple[str, str]]:
         for each in ast.iter_child_nodes(node):
@@ -126,7 +128,8 @@ def by_path(source: str) -> Iterator[tuple[str, str]]:
             yield from look(each, each.name if isinstance(each, ast.FunctionDef) else function)
 
     def in_a_folder(call: ast.Call) -> bool:
-        # Of what may be None, which is the folder that the process is in, the function before it has to get rid.
+        # Of what may be None, which is the folder that the process is in, the function before it
+        # has to get rid.
         return any(k.arg in FOLDERS and not isinstance(k.value, ast.Call) for k in call.keywords)
 
     def named(called: ast.expr) -> bool:

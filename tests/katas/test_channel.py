@@ -96,7 +96,9 @@ def test_a_message_that_is_cut_anywhere_is_an_error(message: object, data: st.Da
 
 
 def test_a_sender_that_fails_says_so_and_the_next_message_is_understood() -> None:
-    """The error goes on at its own end, as a cause; the other end learns that the stream was cut."""
+    """The error goes on at its own end, as a cause; the other end learns that the stream was
+    cut.
+    """
 
     def pieces() -> Iterator[bytes]:
         yield b"first"
@@ -116,7 +118,9 @@ def test_a_sender_that_fails_says_so_and_the_next_message_is_understood() -> Non
 
 
 def test_an_interrupted_sender_says_nothing_more() -> None:
-    """It may have been stopped in the middle of a piece, of which anything that follows would be taken for the rest."""
+    """It may have been stopped in the middle of a piece, of which anything that follows would be
+    taken for the rest.
+    """
     sent = bytearray()
 
     def write(data: bytes) -> None:

@@ -128,7 +128,9 @@ class TestShow:
     def test_a_damaged_history_is_an_error(
         self, katas: FolderKatas, history: Path, damage: bytes | None
     ) -> None:
-        """Whichever object it is, and whether it is broken, swapped or gone: the message is one line."""
+        """Whichever object it is, and whether it is broken, swapped or gone: the message is one
+        line.
+        """
         play(katas, LION, {"a": "1"})
         for path in (history / "objects").glob("??/*"):
             whole = path.read_bytes()
@@ -231,7 +233,9 @@ class TestGit:
             assert commits.read_commit(history, 1).files == files
 
     def test_the_log_is_the_story(self, katas: FolderKatas, history: Path) -> None:
-        """A commit for each test event, on the one before, with its number, outcome, time and output."""
+        """A commit for each test event, on the one before, with its number, outcome, time and
+        output.
+        """
         for number in range(3):
             play(katas, LION, {"a": str(number)}, stdout=f"{number}\n".encode())
         log = git(history, "log", "--reverse", "--format=%s|%an|%at|%D")

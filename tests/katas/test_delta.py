@@ -48,7 +48,9 @@ def folder(tmp_path: Path) -> Iterator[int]:
 def test_every_name_is_in_one_part(
     manifest: dict[bytes, Stamped], sent: dict[bytes, Stamped], there: set[bytes]
 ) -> None:
-    """Those of the manifest are unchanged, changed, new or gone; deleted are those that were sent and are in it no more."""
+    """Those of the manifest are unchanged, changed, new or gone; deleted are those that were sent
+    and are in it no more.
+    """
     delta = delta_between(manifest, sent, there)
     parts = (delta.unchanged, delta.changed, delta.new, delta.gone)
     assert sorted(name for part in parts for name in part) == sorted(manifest)
@@ -137,7 +139,9 @@ def test_a_file_is_seen_as_git_sees_it(tmp_path: Path, folder: int, mode: int, k
 
 
 def test_a_file_that_its_owner_may_not_read_is_not_seen(tmp_path: Path, folder: int) -> None:
-    """So that it is written anew, and the next run can read it: not even where root looks, who may read everything."""
+    """So that it is written anew, and the next run can read it: not even where root looks, who may
+    read everything.
+    """
     (tmp_path / "file").write_bytes(b"content")
     (tmp_path / "file").chmod(0o311)
     assert stamped(folder, b"file") is None
@@ -175,7 +179,9 @@ def test_nothing_is_no_file(folder: int) -> None:
 
 
 def test_a_large_file_is_read_in_pieces(tmp_path: Path, folder: int) -> None:
-    """What a run made of a visible file may be as large as the limit of a file, and costs next to no memory."""
+    """What a run made of a visible file may be as large as the limit of a file, and costs next to
+    no memory.
+    """
     os.truncate(os.open(tmp_path / "large", os.O_CREAT | os.O_WRONLY), 100 << 20)
     tracemalloc.start()
     try:
@@ -198,7 +204,9 @@ def test_a_file_that_is_written_to_meanwhile_is_not_seen(
 
 @pytest.mark.parametrize("size", [0, 5, 6, 100])
 def test_a_file_whose_size_was_another_is_read_whole(tmp_path: Path, size: int) -> None:
-    """It may grow or shrink after it was looked at, and a kernel may give less than was asked for."""
+    """It may grow or shrink after it was looked at, and a kernel may give less than was asked
+    for.
+    """
     (tmp_path / "file").write_bytes(b"hello")
     with (tmp_path / "file").open("rb") as file:
         assert read_all(file.fileno(), size) == b"hello"
@@ -206,7 +214,9 @@ def test_a_file_whose_size_was_another_is_read_whole(tmp_path: Path, size: int) 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "link", "device"])
 def test_only_a_file_is_read(tmp_path: Path, folder: int, kind: str) -> None:
-    """Whatever took its place since it was looked at: a fifo is not waited for, a symlink not followed."""
+    """Whatever took its place since it was looked at: a fifo is not waited for, a symlink not
+    followed.
+    """
     (tmp_path / "file").write_bytes(b"hello")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")

@@ -1,4 +1,6 @@
-"""Whatever keeps a tree from taking the sandbox's place is found before a test event is accepted."""
+"""Whatever keeps a tree from taking the sandbox's place is found before a test event is
+accepted.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def refused(katas: FolderKatas) -> str:
 @needs_git
 @pytest.mark.parametrize("options", ["redirect_dir=off", "redirect_dir=on"])
 def test_katas_of_an_overlay_s_lower_layer(options: str, tmp_path: Path) -> None:
-    """As in an image that was warmed up: no folder of it can be renamed, and yet each test event is accepted whole."""
+    """As in an image that was warmed up: no folder of it can be renamed, and yet each test event is
+    accepted whole.
+    """
     for name in ("lower", "upper", "work", "shown"):
         (tmp_path / name).mkdir()
     play(FolderKatas(tmp_path / "lower"), LION, FILES, run=build)
@@ -99,7 +103,9 @@ def immutable(path: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("where", ["", "made/below/product"])
 def test_what_has_a_flag_that_forbids_changes(where: str, tmp_path: Path) -> None:
-    """The sandbox itself, or a file in it that a run replaces. Who accepted something can be opened, always."""
+    """The sandbox itself, or a file in it that a run replaces. Who accepted something can be
+    opened, always.
+    """
     katas = FolderKatas(tmp_path / "katas")
     play(katas, LION, FILES, run=build)
     with immutable(sandbox_of(katas) / where):

@@ -1,4 +1,6 @@
-"""Files of several names in layers, as the kernel mounts them: with its index, and without, as for a user who is not root."""
+"""Files of several names in layers, as the kernel mounts them: with its index, and without, as for
+a user who is not root.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Keepers that idle: so many at most, for so long at most, and whoever gives one back waits for none that goes."""
+"""Keepers that idle: so many at most, for so long at most, and whoever gives one back waits for
+none that goes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""increments.json is plain JSON, to which one test event is added without writing all of it anew from its parts."""
+"""increments.json is plain JSON, to which one test event is added without writing all of it anew
+from its parts.
+"""
 
 from __future__ import annotations
 

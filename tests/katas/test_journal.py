@@ -1,4 +1,6 @@
-"""Accepting a test event is atomic: whatever is killed in the middle, it was accepted or it was not."""
+"""Accepting a test event is atomic: whatever is killed in the middle, it was accepted or it was
+not.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +135,9 @@ def test_a_kill_at_any_step_of_the_recovery_is_recovered_too(
 def test_git_reads_the_history_after_a_kill_at_any_step(
     prepared: Prepared, restore: Callable[[], None]
 ) -> None:
-    """What a killed process left behind is nothing that git stumbles over, before anybody has recovered."""
+    """What a killed process left behind is nothing that git stumbles over, before anybody has
+    recovered.
+    """
     step = 0
     history = prepared.avatar / HISTORY
     while killed_before(step, prepared.accept):
@@ -181,7 +185,9 @@ def test_a_failure_before_the_decision_changes_nothing(
 def test_a_failure_after_the_decision_is_made_up_for(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test event is accepted: a full disk only puts off the rest, and its staged tree is kept for that."""
+    """The test event is accepted: a full disk only puts off the rest, and its staged tree is kept
+    for that.
+    """
 
     def refuse(one: str, other: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -268,7 +274,9 @@ def test_the_lock_is_the_folder_itself(tmp_path: Path) -> None:
 
 
 def crash_after_the_decision(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is left when everything dies just after the test event was accepted; its lock is still held."""
+    """What is left when everything dies just after the test event was accepted; its lock is still
+    held.
+    """
     monkeypatch.setattr(journal, "recover", lambda avatar: None)
     prepared.accept()
     monkeypatch.undo()
@@ -300,7 +308,9 @@ READERS = ("list", "history", "download", "export")
 def test_who_only_reads_sees_what_was_accepted(
     reader: str, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Right after a crash too, before the avatar's next test event: all of it, and it is carried out by then."""
+    """Right after a crash too, before the avatar's next test event: all of it, and it is carried
+    out by then.
+    """
     crash_after_the_decision(prepared, monkeypatch)
     prepared.event.close()
     assert tags(FolderKatas(prepared.root), reader) == 2

@@ -94,7 +94,9 @@ class TestServe:
     def test_where_a_stream_is_expected_an_error_comes_after_it(
         self, keeper: Channel, call: str, arguments: dict[str, str | None]
     ) -> None:
-        """The other side reads to the end of the stream first: without one it would wait for ever."""
+        """The other side reads to the end of the stream first: without one it would wait for
+        ever.
+        """
         keeper.send({"call": call, **arguments})
         assert list(keeper.receive_pieces()) == []
         assert "error" in keeper.receive()
@@ -305,7 +307,9 @@ class TestLinks:
 
 
 def test_a_keeper_needs_nothing_but_python(tmp_path: Path) -> None:
-    """Its program brings all of the harness that it takes, and only the standard library is installed."""
+    """Its program brings all of the harness that it takes, and only the standard library is
+    installed.
+    """
     (tmp_path / "keeper.pyz").write_bytes(bundle())
     command = [sys.executable, "-I", "-S", str(tmp_path / "keeper.pyz"), str(tmp_path / "katas")]
     done = subprocess.run(command, input=b"", capture_output=True, check=False)

@@ -1,4 +1,6 @@
-"""A test event in a layer of its own. The run is played by the kernel's rules: what it does, it does to the layer."""
+"""A test event in a layer of its own. The run is played by the kernel's rules: what it does, it
+does to the layer.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def play(
     *,
     keep: bool = True,
 ) -> None:
-    """A test event with these visible files, in which the run makes these, or deletes where it is None."""
+    """A test event with these visible files, in which the run makes these, or deletes where it is
+    None.
+    """
     with closing(LayeredEvent(folder)) as event:
         stack = event.stack(None)
         comparison = save(event, files)
@@ -94,7 +98,9 @@ def test_only_what_changed_is_written(folder: Path) -> None:
 
 
 def test_what_is_on_the_disk_is_counted_as_it_lies_there(folder: Path) -> None:
-    """An edit is a second copy beside the old one until the layers are folded, and to count folds nothing."""
+    """An edit is a second copy beside the old one until the layers are folded, and to count folds
+    nothing.
+    """
     play(folder, {"a": "1" * 100}, {"made": "x" * 30})
     play(folder, {"a": "2" * 100})
     with closing(LayeredEvent(folder)) as event:
@@ -158,7 +164,9 @@ def test_what_the_run_wrote_stays_and_what_it_took_away_is_put_back(folder: Path
 def test_what_a_run_made_of_a_visible_file_is_put_back(
     folder: Path, script: str, folded: bool
 ) -> None:
-    """With its content and its stamp, whatever is in its place, and whether the layers were folded meanwhile or not."""
+    """With its content and its stamp, whatever is in its place, and whether the layers were folded
+    meanwhile or not.
+    """
     files = {"a": "1", "b": "2", "d/e": "3"}
     press(folder, files)
     before = tree(folder)
@@ -210,7 +218,9 @@ def test_a_name_may_change_its_kind(folder: Path) -> None:
 def test_what_lies_ahead_of_the_clock_is_brought_to_it_for_an_edit(
     folder: Path, stamp: int, ends: str
 ) -> None:
-    """And goes ahead again after a run that succeeded and left it alone, or that was not accepted."""
+    """And goes ahead again after a run that succeeded and left it alone, or that was not
+    accepted.
+    """
     play(folder, {"a": "1"}, {"made": "x"})
     with closing(LayeredEvent(folder)) as event:
         upper = folder / event.stack(None).upper
@@ -244,7 +254,9 @@ def test_what_lies_ahead_of_the_clock_is_brought_to_it_for_an_edit(
 
 
 def test_what_was_from_the_future_is_forgotten_once_it_has_gone(folder: Path) -> None:
-    """Else every later edit would be stamped in the future too, and make would complain of it for ever."""
+    """Else every later edit would be stamped in the future too, and make would complain of it for
+    ever.
+    """
     play(folder, {"a": "1"}, {"made": "x"})
     with closing(LayeredEvent(folder)) as event:
         path = folder / event.stack(None).upper / "made"
@@ -257,7 +269,9 @@ def test_what_was_from_the_future_is_forgotten_once_it_has_gone(folder: Path) ->
 
 
 def test_hard_links_are_written_to_together(folder: Path) -> None:
-    """A file of several names is in the layer before the run, with all of them: the kernel would copy only one."""
+    """A file of several names is in the layer before the run, with all of them: the kernel would
+    copy only one.
+    """
     with closing(LayeredEvent(folder)) as event:
         upper = folder / event.stack(None).upper
         save(event, {"a": "1"})

@@ -1,4 +1,6 @@
-"""Sessions of test events in layers, against the same in one plain folder: what the layers show is what is there."""
+"""Sessions of test events in layers, against the same in one plain folder: what the layers show is
+what is there.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ HIDDEN, ALONE = "hidden", "alone"
 
 
 def make(folder: Path, tree: Mapping[str, object]) -> None:
-    """A layer of files with contents, folders, symlinks (as paths), HIDDEN names, and folders that stand ALONE."""
+    """A layer of files with contents, folders, symlinks (as paths), HIDDEN names, and folders that
+    stand ALONE.
+    """
     folder.mkdir(exist_ok=True)
     for name, content in tree.items():
         path = folder / name
@@ -204,7 +206,9 @@ def test_what_a_fold_hides_of_a_folder_that_only_it_has_leaves_no_mark(tmp_path:
 def test_a_file_of_more_names_than_a_file_may_have_is_copied_once(
     most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And stays one file: a fold gives each file as many names again as long as the layers are there."""
+    """And stays one file: a fold gives each file as many names again as long as the layers are
+    there.
+    """
     make(tmp_path / "1", {"a": 1, "d": {}})
     names = [f"{folder}{number}" for number in range(2) for folder in ("", "d/")]
     for name in names:

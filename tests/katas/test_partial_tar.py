@@ -1,4 +1,6 @@
-"""Some entries of a sandbox as a tar stream: those that were asked for, from this sandbox and nowhere else."""
+"""Some entries of a sandbox as a tar stream: those that were asked for, from this sandbox and
+nowhere else.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,9 @@ def history_of(katas: FolderKatas) -> Path:
 
 
 def pack_by_hand(history: Path) -> None:
-    """As some gits do: tags alone, with comments, what an annotated one points to, and no line of the branch."""
+    """As some gits do: tags alone, with comments, what an annotated one points to, and no line of
+    the branch.
+    """
     lines = ["# pack-refs with: peeled fully-peeled sorted "]
     for tag in sorted((history / "refs/tags").iterdir()):
         lines.append(f"{tag.read_text().strip()} refs/tags/{tag.name}")
@@ -117,7 +119,9 @@ LOSSES: dict[str, tuple[Callable[[FolderKatas], object], str]] = {
 
 @pytest.mark.parametrize("what", LOSSES)
 def test_nothing_goes_on_from_what_was_lost(what: str, katas: FolderKatas) -> None:
-    """It is told in one line, nothing is called damaged, and nothing changes; least of all is there a tag 1 again."""
+    """It is told in one line, nothing is called damaged, and nothing changes; least of all is there
+    a tag 1 again.
+    """
     lose, words = LOSSES[what]
     lose(katas)
     before = katas.list()

@@ -1,4 +1,6 @@
-"""Removing a kata or an avatar: all of it goes, and nothing else; a crash in the middle leaves it or not."""
+"""Removing a kata or an avatar: all of it goes, and nothing else; a crash in the middle leaves it
+or not.
+"""
 
 from __future__ import annotations
 

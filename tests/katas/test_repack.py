@@ -53,7 +53,9 @@ def told(history: Path) -> list[str]:
 
 @needs_git
 def test_nothing_is_lost_and_next_to_nothing_is_left(katas: FolderKatas) -> None:
-    """The same history in one pack, most of it as differences; the next test event goes on from it."""
+    """The same history in one pack, most of it as differences; the next test event goes on from
+    it.
+    """
     history = lion(katas) / HISTORY
     before = told(history)
     repack.repack(str(lion(katas)))
@@ -113,7 +115,9 @@ def test_a_kill_at_any_step_leaves_what_git_reads(katas: FolderKatas, tmp_path: 
 
 @needs_git
 def test_packs_stay_few(katas: FolderKatas) -> None:
-    """However often a history is packed: a pack that is not much larger than the later ones is merged with them."""
+    """However often a history is packed: a pack that is not much larger than the later ones is
+    merged with them.
+    """
     for number in range(12):
         press(katas, EVENTS + number)
         repack.repack(str(lion(katas)))
@@ -137,7 +141,9 @@ def test_a_damaged_object_stays_where_it_is(katas: FolderKatas) -> None:
 
 @needs_git
 def test_large_and_empty_objects_are_packed_too(katas: FolderKatas) -> None:
-    """Those of which no more than a piece is held in memory, that differ in their length alone, or in all of it."""
+    """Those of which no more than a piece is held in memory, that differ in their length alone, or
+    in all of it.
+    """
     large = random.Random(7).randbytes(3 << 20)
     for content in (
         large,

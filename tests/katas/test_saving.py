@@ -36,7 +36,9 @@ LAST_STAMP = (2**63 - 1) * 10**9 + 999_999_999
 
 @dataclass
 class Box:
-    """A sandbox, the folder in which files are written before they are renamed into it, and the record of what was sent."""
+    """A sandbox, the folder in which files are written before they are renamed into it, and the
+    record of what was sent.
+    """
 
     folder: Path
     sent: dict[bytes, Sent] = field(default_factory=dict)
@@ -114,8 +116,8 @@ class TestNoMissedEdit:
     """What is saved is strictly later than everything else in the sandbox."""
 
     def test_a_saved_file_is_the_newest(self, box: Box) -> None:
-        """Read back from the disk, over and over, immediately after something else was made there; its own
-        folder is no exception.
+        """Read back from the disk, over and over, immediately after something else was made there;
+        its own folder is no exception.
         """
         for number in range(50):
             (box.sandbox / f"product {number}").write_text("made by a run")
@@ -136,8 +138,8 @@ class TestNoMissedEdit:
         assert any(stamp % 10**9 for stamp in stamps)
 
     def test_no_edit_is_stamped_into_the_future(self, box: Box) -> None:
-        """What lies there is brought back to the clock in its order, before the edit: make would warn of a clock skew, and
-        ninja would make its own manifest for ever.
+        """What lies there is brought back to the clock in its order, before the edit: make would
+        warn of a clock skew, and ninja would make its own manifest for ever.
         """
         box.save({"source": "1"})
         ahead = time.time_ns() + HOUR
@@ -165,8 +167,8 @@ class TestNoMissedEdit:
     @pytest.mark.parametrize("kind", ["file", "folder", "symlink", "sandbox"])
     @pytest.mark.parametrize("disk", [None, "/dev/shm"])
     def test_a_file_from_the_end_of_time_is_brought_back(self, disk: str | None, kind: str) -> None:
-        """No stamp is later than the last that a file system can hold, so that one gives way; a tmpfs holds
-        all that there are.
+        """No stamp is later than the last that a file system can hold, so that one gives way; a
+        tmpfs holds all that there are.
         """
         if disk and not os.access(disk, os.W_OK):
             pytest.skip(f"there is no {disk} here")
@@ -210,7 +212,9 @@ class TestOrder:
         assert now - HOUR < box.stamp("b") < box.stamp("a") < box.stamp("d") <= time.time_ns()
 
     def test_edits_are_later_than_all_and_in_order(self, box: Box) -> None:
-        """A product that was made on the player's machine stays newer than its source; what has no age is the newest."""
+        """A product that was made on the player's machine stays newer than its source; what has no
+        age is the newest.
+        """
         box.save(
             {"source": "1", "product": "1", "header": "1"},
             ages={"source": 1, "product": 2, "header": 3},
@@ -233,7 +237,9 @@ class TestOrder:
         assert box.stamp("a/b") == before < box.stamp("product") < box.stamp("c")
 
     def test_a_change_of_mode_is_no_edit_of_the_content(self, box: Box) -> None:
-        """As chmod in place: what depends on it is not made anew, and what a run wrote into it stays."""
+        """As chmod in place: what depends on it is not made anew, and what a run wrote into it
+        stays.
+        """
         box.save({"tool": "1"})
         (box.sandbox / "tool").write_text("formatted by a run")
         before = box.stamp("tool")
@@ -290,7 +296,9 @@ class TestMake:
     def test_an_edit_after_a_build_ahead_of_time_is_built(
         self, box: Box, build: Callable[[], str]
     ) -> None:
-        """The product comes from a machine whose clock runs ahead by an hour, or to the end of time."""
+        """The product comes from a machine whose clock runs ahead by an hour, or to the end of
+        time.
+        """
         for number, ahead in enumerate((time.time_ns() + HOUR, LAST_STAMP)):
             box.save({"source": "before"})
             build()
@@ -312,7 +320,9 @@ class TestExact:
     """Whatever is not saved stays as it is."""
 
     def test_only_what_is_saved_changes(self, box: Box) -> None:
-        """Every other stat is identical, to the nanosecond, but for the stamp of the folder written in."""
+        """Every other stat is identical, to the nanosecond, but for the stamp of the folder written
+        in.
+        """
         box.save({"a/changed": "1", "a/same": "1", "b/same": "1"})
         before = box.snapshot()
         box.save({"a/changed": "2"})
@@ -576,8 +586,8 @@ class TestOwner:
     def test_a_folder_that_is_swapped_meanwhile_leads_nowhere(
         self, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Whoever is given something may put something else there at once: the run of a team mate is at work. What the folder
-        held is there by the same names where a symlink leads.
+        """Whoever is given something may put something else there at once: the run of a team mate
+        is at work. What the folder held is there by the same names where a symlink leads.
         """
         here, elsewhere, names = (
             box.sandbox / "a",
@@ -605,8 +615,8 @@ class TestOwner:
     def test_who_is_given_a_folder_has_all_that_is_in_it(
         self, box: Box, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A folder comes after its files, and the sandbox last: until then nobody can put anything else in, and a hand-over
-        that a crash cut short is begun again.
+        """A folder comes after its files, and the sandbox last: until then nobody can put anything
+        else in, and a hand-over that a crash cut short is begun again.
         """
         box.save({"a/b/c": "1", "d": "2"})
         given: list[bytes] = []
@@ -624,8 +634,8 @@ class TestOwner:
         assert box.sandbox.stat().st_uid == self.NOBODY[0]
 
     def test_a_file_with_a_name_elsewhere_stays_whose_it_is(self, box: Box) -> None:
-        """It may be the history of somebody, where the kernel lets everybody link to everything; one whose names are all in
-        the sandbox is handed over.
+        """It may be the history of somebody, where the kernel lets everybody link to everything;
+        one whose names are all in the sandbox is handed over.
         """
         box.save({"a/b": "1"})
         os.link(box.sandbox / "a" / "b", box.sandbox / "again")

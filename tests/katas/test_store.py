@@ -164,7 +164,9 @@ class TestDelta:
         assert (found.added, found.removed, found.changed) == ((), (), (b"src", b"src/a.c"))
 
     def test_what_a_run_made_of_a_file_stays(self, katas: Katas) -> None:
-        """Contents are compared with what was sent last: a generated file does not go back to what it was."""
+        """Contents are compared with what was sent last: a generated file does not go back to what
+        it was.
+        """
         play(
             katas,
             LION,
@@ -176,7 +178,9 @@ class TestDelta:
         assert tree(katas) == before
 
     def test_what_a_run_took_away_is_put_back_as_it_was(self, katas: Katas) -> None:
-        """Deleted, or turned into something else: with the stamp that it had, so that nothing is made anew for it."""
+        """Deleted, or turned into something else: with the stamp that it had, so that nothing is
+        made anew for it.
+        """
         play(katas, LION, FILES)
         before = tree(katas)
 
@@ -327,7 +331,9 @@ class TestStage:
 
 
 def test_any_tree_survives_any_number_of_test_events(katas: Katas) -> None:
-    """Exact to the nanosecond, whatever a run made; only the sandbox itself is one that its owner can enter."""
+    """Exact to the nanosecond, whatever a run made; only the sandbox itself is one that its owner
+    can enter.
+    """
 
     @on_disk
     @given(trees())
@@ -512,7 +518,9 @@ class TestLeftBehind:
     def test_a_kill_while_something_is_put_back_does_not_make_it_an_edit(
         self, tmp_path: Path
     ) -> None:
-        """A file that a run made a folder has its stamp again, whichever of the test events it is that puts it back."""
+        """A file that a run made a folder has its stamp again, whichever of the test events it is
+        that puts it back.
+        """
 
         def spoil(sandbox: Path) -> None:
             (sandbox / "src" / "a.c").unlink()
@@ -544,7 +552,9 @@ class TestDownload:
             return {name.removeprefix("./") for name in found.getnames()}
 
     def test_all_avatars_are_in_it(self, katas: Katas) -> None:
-        """With everything in their sandboxes, their histories, and the kata's list of test events."""
+        """With everything in their sandboxes, their histories, and the kata's list of test
+        events.
+        """
         play(katas, LION, FILES, run=build)
         play(katas, SPIDER, FILES)
         names = self.names(katas)
@@ -585,7 +595,9 @@ class TestDownload:
         assert "increments.json.lock" not in names
 
     def test_no_program_in_it_runs_as_somebody_else(self, katas: Katas) -> None:
-        """Whoever unpacks it as root has none that is root's; in the sandbox all stays as the run made it."""
+        """Whoever unpacks it as root has none that is root's; in the sandbox all stays as the run
+        made it.
+        """
 
         def run(sandbox: Path) -> None:
             (sandbox / "program").touch()
@@ -786,7 +798,9 @@ class TestRefusals:
         assert katas.list("Z" * 10) == {}
 
     def test_a_nest_of_folders_shuts_nobody_out(self, katas: Katas, lion: Path) -> None:
-        """Where a run was mounted in place, and left one deeper than any path: all that reads the katas gets along with it."""
+        """Where a run was mounted in place, and left one deeper than any path: all that reads the
+        katas gets along with it.
+        """
         play(katas, LION, FILES)
         settle(katas)
         here = os.open(lion / SANDBOX, os.O_RDONLY)
@@ -820,7 +834,9 @@ class TestRefusals:
     def test_holes_that_fit_in_no_archive(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """An archive that every tar can read holds them as zeros: terabytes that cost a run nothing would be packed for days."""
+        """An archive that every tar can read holds them as zeros: terabytes that cost a run nothing
+        would be packed for days.
+        """
         katas = FolderKatas(tmp_path)
         play(katas, LION, FILES)
         sandbox = tmp_path / avatar_folder(LION) / SANDBOX
@@ -894,7 +910,9 @@ class TestUnprivileged:
     @pytest.mark.parametrize("kind", KINDS)
     @unprivileged
     def test_a_run_that_forbids_everything_is_put_right(self, tmp_path: Path, kind: str) -> None:
-        """A file, a folder and the sandbox itself without any permission, in the katas as in a mount."""
+        """A file, a folder and the sandbox itself without any permission, in the katas as in a
+        mount.
+        """
         with opened(kind, tmp_path) as katas:
             play(katas, LION, FILES, run=build)
             sandbox = folder_of(kind, tmp_path) / avatar_folder(LION) / SANDBOX
@@ -927,7 +945,9 @@ class TestUnprivileged:
 def test_an_interruption_in_the_middle_of_a_piece_leaves_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the keeper, for the rest of the piece, nor whoever pressed ctrl-C, for the keeper's answer."""
+    """Neither the keeper, for the rest of the piece, nor whoever pressed ctrl-C, for the keeper's
+    answer.
+    """
     monkeypatch.setattr(volume_katas, "ANSWER_SECONDS", 20.0)
     with opened("volume", tmp_path) as katas:
         event = katas.event(LION)

@@ -1,4 +1,6 @@
-"""What is put into a layer before a run: the edit shows, and nothing else of the tree is another."""
+"""What is put into a layer before a run: the edit shows, and nothing else of the tree is
+another.
+"""
 
 from __future__ import annotations
 

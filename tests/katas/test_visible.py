@@ -1,4 +1,6 @@
-"""The visible files: any tree of files can be sent, and what cannot be is refused with what to do."""
+"""The visible files: any tree of files can be sent, and what cannot be is refused with what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -171,7 +173,9 @@ class TestFromFolder:
     def test_the_history_is_left_out_however_the_folder_is_named(
         self, tmp_path: Path, named: Callable[[Path], str | Path]
     ) -> None:
-        """And one further down, of a repository in the tree, is told: git could not clone a history that has it."""
+        """And one further down, of a repository in the tree, is told: git could not clone a history
+        that has it.
+        """
         for name in (".git/HEAD", "sub/.git/HEAD", "a"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("1")
@@ -227,7 +231,9 @@ class TestFromFolder:
     def test_a_symlink_that_points_out_is_left_out(
         self, tmp_path: Path, link: str, target: str
     ) -> None:
-        """What it points to would not be in the sandbox; by way of another symlink too, as the kernel goes."""
+        """What it points to would not be in the sandbox; by way of another symlink too, as the
+        kernel goes.
+        """
         tree = tmp_path / "tree"
         (tree / "sub" / "deep").mkdir(parents=True)
         (tree / "a").touch()
@@ -259,7 +265,9 @@ class TestFromFolder:
         assert "fifo (neither file" in refusal(tmp_path)
 
     def test_empty_folders_are_sent(self, tmp_path: Path) -> None:
-        """Those that are empty because all in them is left out, too: a build may well write there."""
+        """Those that are empty because all in them is left out, too: a build may well write
+        there.
+        """
         for name in ("obj", "out/deep", "full"):
             (tmp_path / name).mkdir(parents=True)
         (tmp_path / "full" / "a").touch()
@@ -277,7 +285,9 @@ class TestFromFolder:
         assert VisibleFiles.from_folder(tmp_path).edited("a", "2").ages() == {b"a": None}
 
     def test_what_is_ignored_is_left_out(self, tmp_path: Path) -> None:
-        """By the .gitignore of any folder, as git itself reads it; what git tracks is not ignored, whatever is said there."""
+        """By the .gitignore of any folder, as git itself reads it; what git tracks is not ignored,
+        whatever is said there.
+        """
         ignore = {".gitignore": "*.o\n/build/\n!keep.o\n", "sub/.gitignore": "local\n"}
         tree = [
             "a.c",
@@ -371,7 +381,9 @@ class TestFromFolder:
             VisibleFiles.from_folder(tmp_path, exclude=[" "])
 
     def test_katas_in_the_tree_are_left_out(self, tmp_path: Path) -> None:
-        """Else they would double with each press; those that hold something are known by a mark, others are named."""
+        """Else they would double with each press; those that hold something are known by a mark,
+        others are named.
+        """
         (tmp_path / "a").touch()
         with closing(FolderKatas(tmp_path / ".katas").event(Avatar())):
             pass
@@ -385,7 +397,9 @@ class TestFromFolder:
     def test_what_git_tracks_is_sent_however_it_keeps_its_index(
         self, tmp_path: Path, options: tuple[str, ...], format: str
     ) -> None:
-        """Split, compressed, with longer ids: what is ignored and tracked is sent, what is ignored alone is not."""
+        """Split, compressed, with longer ids: what is ignored and tracked is sent, what is ignored
+        alone is not.
+        """
 
         def git(*arguments: str) -> None:
             subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
@@ -502,7 +516,9 @@ class TestFreeze:
         assert contents(files.freeze()) == {b"a": b"new"}
 
     def test_one_that_is_something_else_since_is_sent_as_what_it_is(self, tmp_path: Path) -> None:
-        """As after a `git checkout` during the press: a file or a symlink; of anything else nothing is sent under that name."""
+        """As after a `git checkout` during the press: a file or a symlink; of anything else nothing
+        is sent under that name.
+        """
         was = {"file to link", "link to file", "file to folder", "file to fifo", "folder/to file"}
         (tmp_path / "folder").mkdir()
         for name in was:
@@ -529,7 +545,9 @@ class TestFreeze:
     def test_large_files_are_not_in_memory(
         self, tmp_path: Path, size: int, change: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """They are named as git names them all the same, holes and all; even one that changes its length while it is read."""
+        """They are named as git names them all the same, holes and all; even one that changes its
+        length while it is read.
+        """
         content = os.urandom(size // 2) + bytes(size - size // 2)
         (tmp_path / "file").write_bytes(content)
         spool = Spool()

@@ -1,4 +1,6 @@
-"""Mistakes in what an edit is, and in what is left out of it, each with the test that refutes it."""
+"""Mistakes in what an edit is, and in what is left out of it, each with the test that refutes
+it.
+"""
 
 from __future__ import annotations
 

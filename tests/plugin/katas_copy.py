@@ -1,4 +1,6 @@
-"""katas-copy: the run happens in a copy of the sandbox that `cp -a` made, mounted, and only what ended in time is taken back."""
+"""katas-copy: the run happens in a copy of the sandbox that `cp -a` made, mounted, and only what
+ended in time is taken back.
+"""
 
 from __future__ import annotations
 

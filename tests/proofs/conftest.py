@@ -15,7 +15,8 @@ from harness.verify.proofs import PROFILES, ProofResult, Subject, examine
 
 Examine = Callable[..., ProofResult]
 
-# A test here is of a proof, and needs an engine at hand; on Docker the runners are proved by `make verify`.
+# A test here is of a proof, and needs an engine at hand; on Docker the runners are proved by `make
+# verify`.
 on_bubblewrap = pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
 on_plain_processes = pytest.mark.parametrize("shared_engine", ["local-plain"], indirect=True)
 

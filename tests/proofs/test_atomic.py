@@ -109,7 +109,9 @@ class WithoutAJournal(Tmp):
 
 @on_plain_processes
 def test_an_acceptance_in_several_steps(examined: Examine) -> None:
-    """A harness that is killed between two of them leaves a tag that increments.json does not know."""
+    """A harness that is killed between two of them leaves a tag that increments.json does not
+    know.
+    """
     found = examined(WithoutAJournal, Property.ATOMIC)
     assert found.counterexample is not None
     assert found.counterexample.words.startswith("the harness is ")

@@ -40,8 +40,8 @@ from tests.support import make_runner
 def test_every_runner_is_proved(
     kind: type[BaseRunner], examined: Examine, shared_engine: Engine
 ) -> None:
-    """Those of the notes are proved with bubblewrap by `harness verify`. What a runner does not claim to keep is not asked of it,
-    nor bombs where nothing isolates.
+    """Those of the notes are proved with bubblewrap by `harness verify`. What a runner does not
+    claim to keep is not asked of it, nor bombs where nothing isolates.
     """
     try:
         make_runner(kind.name, shared_engine).close()

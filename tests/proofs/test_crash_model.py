@@ -88,7 +88,9 @@ def test_a_careful_program_leaves_a_file_old_or_new(
 
 
 def test_a_careless_one_leaves_it_empty_or_cut_off(root: Path, tmp_path: Path) -> None:
-    """As delayed allocation does, where POSIX promises no more; where renames keep their order it is whole."""
+    """As delayed allocation does, where POSIX promises no more; where renames keep their order it
+    is whole.
+    """
     (root / "file").write_text("old")
     states = left(root, tmp_path, moment(root, lambda: replace(root, sync=False)))
     assert {state["file"] for state in states} == {"old", "", "1", "12"}
@@ -179,7 +181,9 @@ def test_what_is_done_later_may_land_sooner(root: Path, tmp_path: Path) -> None:
 
 
 def test_what_has_landed_is_not_undone_by_what_was_before(root: Path, tmp_path: Path) -> None:
-    """A rename that one of its two folders brought to the disk: what was in its place before comes not back."""
+    """A rename that one of its two folders brought to the disk: what was in its place before comes
+    not back.
+    """
     (root / "below").mkdir()
 
     def do() -> None:
@@ -230,7 +234,9 @@ CALLS = {
     "fsync": "harness.sync_file",
     "syncfs": "harness.sync_disk",
 }
-"""What the kernel is asked for, and what is recorded of it. What changes contents, modes and stamps is seen by looking."""
+"""What the kernel is asked for, and what is recorded of it. What changes contents, modes and stamps
+is seen by looking.
+"""
 
 PROGRAM = """
 import sys
@@ -241,7 +247,9 @@ accepted(Path(sys.argv[1]))
 
 
 def accepted(root: Path) -> None:
-    """One test event of katas in a folder, with a tree that is staged; prints the calls that were recorded of it."""
+    """One test event of katas in a folder, with a tree that is staged; prints the calls that were
+    recorded of it.
+    """
     with recorded(root) as (recorder, records):
         (root / "begin").mkdir()
         play(
@@ -276,7 +284,9 @@ def test_the_kernel_is_asked_for_what_is_recorded(tmp_path: Path) -> None:
 
 
 def _traced(trace: str) -> Iterator[str]:
-    """What the first process of a trace asks for from the mark on: what others do to the folder is seen by looking."""
+    """What the first process of a trace asks for from the mark on: what others do to the folder is
+    seen by looking.
+    """
     begun, first = False, trace.split(None, 1)[0]
     for line in trace.splitlines():
         number, asked = line.split(None, 1)

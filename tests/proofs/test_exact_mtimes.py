@@ -51,7 +51,9 @@ FILE = Entry("f", 0o644, 1, 1_500_000_000, digest="a")
 
 
 def test_differences_are_told_in_words() -> None:
-    """Stamps as people read them, and by how much they moved; the first three, and how many more."""
+    """Stamps as people read them, and by how much they moved; the first three, and how many
+    more.
+    """
     before = {
         b"a": FILE,
         b"b": FILE,

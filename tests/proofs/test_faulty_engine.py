@@ -59,7 +59,9 @@ def avatar() -> Avatar:
 def test_a_fault_strikes_once(
     faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar, fault: TimedFault
 ) -> None:
-    """The test event in which it waits is faulty, for a reason in one line; the next is an ordinary one."""
+    """The test event in which it waits is faulty, for a reason in one line; the next is an ordinary
+    one.
+    """
     with faulty.armed(fault):
         struck = runner.run(avatar, script("echo 1 >made"), max_seconds=60)
     assert (struck.outcome, struck.tag) == (Outcome.FAULTY, None)

@@ -41,7 +41,9 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
 
 @on_plain_processes
 def test_plain_processes_share_a_folder_for_temporary_files(examined: Examine, token: str) -> None:
-    """Which is why it is not claimed there; what was left for the proof is removed again, and its token shows it again."""
+    """Which is why it is not claimed there; what was left for the proof is removed again, and its
+    token shows it again.
+    """
     found = examined("katas-data-container", Property.FRESH)
     assert not found.claimed
     assert found.counterexample is not None

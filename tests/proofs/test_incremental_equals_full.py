@@ -50,7 +50,9 @@ def test_tmp_compiles_everything_again(examined: Examine) -> None:
 
 
 class LeavesDependenciesBehind(KatasDataContainer):
-    """The mistake: only objects and programs were thought worth keeping, and an edit of a header is missed."""
+    """The mistake: only objects and programs were thought worth keeping, and an edit of a header is
+    missed.
+    """
 
     def play(self, event: TestEvent) -> None:
         pack = event.sandbox.pack
@@ -64,7 +66,9 @@ class LeavesDependenciesBehind(KatasDataContainer):
 
 
 class StampsAnew(KatasDataContainer):
-    """The mistake: everything that goes in is stamped with now, sources and objects as they come."""
+    """The mistake: everything that goes in is stamped with now, sources and objects as they
+    come.
+    """
 
     def play(self, event: TestEvent) -> None:
         run = event.run

@@ -52,7 +52,9 @@ def test_a_network_that_was_left_open(examined: Examine, monkeypatch: pytest.Mon
 
 @on_bubblewrap
 def test_a_sandbox_that_has_no_bound(examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mistake was the local engine's: its sandboxes lay on the host's disk, which any run could fill."""
+    """The mistake was the local engine's: its sandboxes lay on the host's disk, which any run could
+    fill.
+    """
     monkeypatch.setattr(local, "empty", lambda *arguments: list(unshare()))
     found = examined("tmp", Property.ISOLATED)
     assert found.counterexample is not None

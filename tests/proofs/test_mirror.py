@@ -47,7 +47,9 @@ def test_tmp_keeps_nothing_that_a_run_made(examined: Examine) -> None:
 
 
 class NeverDeletes(KatasVolume):
-    """The mistake: what the player sends is copied in, and what is no longer sent is left where it is."""
+    """The mistake: what the player sends is copied in, and what is no longer sent is left where it
+    is.
+    """
 
     def play(self, event: TestEvent) -> None:
         save = event.katas.save
@@ -103,7 +105,9 @@ def test_a_run_removes_nothing_through_a_symlink(tmp_path: Path) -> None:
 @on_disk
 @given(sessions())
 def test_what_a_run_does_is_what_the_model_says(session: list[Press]) -> None:
-    """The shell is the judge: where the player edits nothing, a disk holds in the end what the model does."""
+    """The shell is the judge: where the player edits nothing, a disk holds in the end what the
+    model does.
+    """
     with scratch_folder() as folder:
         model = played(
             [Press(deeds=[*press.edits, *press.deeds]) for press in session], Path(folder)

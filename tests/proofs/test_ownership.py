@@ -31,8 +31,8 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
 @pytest.mark.parametrize("shared_engine", ["local", "docker"], indirect=True)
 @pytest.mark.parametrize("runner", ["katas-volume", "katas-data-container:granularity=avatar"])
 def test_a_mount_needs_a_uid(runner: str, examined: Examine) -> None:
-    """Of a folder or of a volume: the sandbox's owner is another than the katas' where root plays; else the run is the very
-    user whose they are.
+    """Of a folder or of a volume: the sandbox's owner is another than the katas' where root plays;
+    else the run is the very user whose they are.
     """
     found = examined(runner, Property.OWNERSHIP)
     assert not found.claimed
@@ -43,7 +43,9 @@ def test_a_mount_needs_a_uid(runner: str, examined: Examine) -> None:
 
 
 class RunsAsTheirOwner(KatasVolume):
-    """As when the harness is nobody in particular: the player's code is the user whose the katas are."""
+    """As when the harness is nobody in particular: the player's code is the user whose the katas
+    are.
+    """
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         return replace(super().spec(avatar, katas), uid=os.geteuid(), gid=os.getegid())
@@ -77,7 +79,9 @@ def test_a_run_that_is_root(examined: Examine) -> None:
 def test_katas_that_do_not_open_what_a_run_closed(
     examined: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mistake was the harness's own: root, who needs no permission, took it that the run's user needs none."""
+    """The mistake was the harness's own: root, who needs no permission, took it that the run's user
+    needs none.
+    """
     monkeypatch.setattr(disk, "permit", lambda folder, need: None)
 
     class InAFolder(KatasDataContainer):

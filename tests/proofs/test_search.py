@@ -1,4 +1,6 @@
-"""The search: counterexamples are small and can be replayed, and nothing that goes wrong passes for a proof."""
+"""The search: counterexamples are small and can be replayed, and nothing that goes wrong passes for
+a proof.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +129,9 @@ def test_a_word_that_is_no_counterexample_is_refused(
 
 
 def test_a_race_that_is_lost_only_once_is_lost(examined: Callable[..., ProofResult]) -> None:
-    """Hypothesis calls such a failure flaky; a property that holds most of the time does not hold."""
+    """Hypothesis calls such a failure flaky; a property that holds most of the time does not
+    hold.
+    """
     times = iter(range(1000))
 
     def racing(subject: Subject, search: Search) -> None:
@@ -147,7 +151,9 @@ def test_a_race_that_is_lost_only_once_is_lost(examined: Callable[..., ProofResu
 def test_making_a_counterexample_smaller_has_its_time(
     prove: Prove, examined: Callable[..., ProofResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond it nothing more is tried; the smallest that there was is shown, and can be replayed."""
+    """Beyond it nothing more is tried; the smallest that there was is shown, and can be
+    replayed.
+    """
     monkeypatch.setitem(PROFILES, "ci", replace(PROFILES["ci"], shrink_seconds=0.0))
     found = examined(prove)
     assert found.status is Status.REFUTED
@@ -169,7 +175,9 @@ def test_making_a_counterexample_smaller_has_its_time(
 def test_what_goes_wrong_leaves_it_unknown(
     error: Exception, reason: str, inside: bool, examined: Callable[..., ProofResult]
 ) -> None:
-    """Before the examples or in one of them, with the reason in one line; only what was unexpected has a traceback."""
+    """Before the examples or in one of them, with the reason in one line; only what was unexpected
+    has a traceback.
+    """
 
     def check(number: int) -> None:
         raise error

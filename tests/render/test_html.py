@@ -1,4 +1,6 @@
-"""The report in a real browser: nothing fails, nothing overflows, its controls work, and everybody can read it."""
+"""The report in a real browser: nothing fails, nothing overflows, its controls work, and everybody
+can read it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The matrix: it fits 80 columns, reads the same without colours, and leaves nothing that was found unsaid."""
+"""The matrix: it fits 80 columns, reads the same without colours, and leaves nothing that was found
+unsaid.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ MANY = [
 
 
 def test_it_fits_80_columns() -> None:
-    """However many runners there are, and however long their labels: all but the commands, which must be copied whole."""
+    """However many runners there are, and however long their labels: all but the commands, which
+    must be copied whole.
+    """
     lines = shown(MANY).splitlines()
     assert max(len(line) for line in lines if "harness verify" not in line) <= 80
     for name in (*Property, *RUNNERS):
@@ -92,7 +96,9 @@ def test_it_reads_the_same_without_colours() -> None:
 
 
 def test_what_was_found_is_said() -> None:
-    """A counterexample in words, not taken for markup, and as a command in one line; the reason of what is unknown."""
+    """A counterexample in words, not taken for markup, and as a command in one line; the reason of
+    what is unknown.
+    """
     text = shown(
         [
             finding(runner="tmp", status=Status.REFUTED),

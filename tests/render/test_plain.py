@@ -17,7 +17,9 @@ from harness.report.plain import PlainConsole, shown, shown_name, write_out
 from harness.report.verdicts import github
 
 HOSTILE = "a\x1b[31mb\x1b]0;owned\x07c\x9b2Jd\re\u202ef"
-"""Colours, a window's title, C1's way to clear the screen, an overwritten line, and letters in another order."""
+"""Colours, a window's title, C1's way to clear the screen, an overwritten line, and letters in
+another order.
+"""
 
 WRITTEN_OUT = r"a\x1b[31mb\x1b]0;owned\x07c\x9b2Jd\re\u202ef"
 
@@ -39,7 +41,9 @@ def printed(*things: object, width: int = 200) -> str:
 
 @given(st.text())
 def test_nothing_shown_is_a_command(text: str) -> None:
-    """What is shown can be written to any terminal, in UTF-8; a text without commands stays as it is."""
+    """What is shown can be written to any terminal, in UTF-8; a text without commands stays as it
+    is.
+    """
     found = shown(text)
     assert not COMMANDS.search(found)
     found.encode()
@@ -55,7 +59,9 @@ def test_a_command_is_written_out_and_not_left_out() -> None:
 
 
 def test_whatever_is_printed_is_shown_so() -> None:
-    """A plain text, a cell, a heading, a title, a text with styles: with markup that is none, and no word becomes a picture."""
+    """A plain text, a cell, a heading, a title, a text with styles: with markup that is none, and
+    no word becomes a picture.
+    """
     table = Table("plain", title=HOSTILE)
     table.add_column(Text(HOSTILE))
     table.add_row(HOSTILE, Text(HOSTILE, "red"))

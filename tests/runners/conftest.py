@@ -17,7 +17,9 @@ from harness.runners.base import BaseRunner
 
 @pytest.fixture(scope="module", params=[each.name for each in runners.BUILT_IN])
 def runner(request: pytest.FixtureRequest, shared_engine: Engine) -> Iterator[BaseRunner]:
-    """Each runner on each engine, with katas that the tests of a module share: each test has avatars of its own."""
+    """Each runner on each engine, with katas that the tests of a module share: each test has
+    avatars of its own.
+    """
     try:
         opened = make_runner(request.param, shared_engine, observe=True)
     except EngineError as error:

@@ -1,4 +1,6 @@
-"""A runner that is closed in the middle, or forked: nothing is left, nobody hangs, and each gets an answer."""
+"""A runner that is closed in the middle, or forked: nothing is left, nobody hangs, and each gets an
+answer.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def marker() -> str:
 def test_closing_ends_a_test_event_with_an_error_of_one_line(
     shared_engine: Engine, name: str, marker: str, temporary: Path
 ) -> None:
-    """One that runs, and one that waits for it: neither is accepted, and nothing of them is left, nor of the katas."""
+    """One that runs, and one that waits for it: neither is accepted, and nothing of them is left,
+    nor of the katas.
+    """
     volumes, traces = set(shared_engine.volumes()), set(shared_engine.traces())
     runner = make(name, shared_engine)
     avatar = an_avatar()
@@ -161,7 +165,9 @@ print("played on")
 def test_a_fork_is_told_and_the_parent_plays_on(
     request: pytest.FixtureRequest, shared_engine: Engine, tmp_path: Path, how: str
 ) -> None:
-    """Whatever the fork does with what it has a copy of, and though it opens a runner of its own."""
+    """Whatever the fork does with what it has a copy of, and though it opens a runner of its
+    own.
+    """
     kind = request.node.callspec.params["shared_engine"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-c", FORKS, kind, str(tmp_path), how]
@@ -192,7 +198,9 @@ def test_a_pool_of_forked_processes_tells_its_parent(shared_engine: Engine) -> N
 
 @pytest.fixture
 def worker() -> Iterator[Callable[[], None]]:
-    """Forks a process that lives on, as a worker does, and holds copies of all that was open then."""
+    """Forks a process that lives on, as a worker does, and holds copies of all that was open
+    then.
+    """
     children: list[int] = []
     ours, theirs = os.pipe()
 
@@ -215,7 +223,9 @@ def worker() -> Iterator[Callable[[], None]]:
 def test_a_fork_that_lives_on_keeps_nothing_alive(
     shared_engine: Engine, worker: Callable[[], None]
 ) -> None:
-    """Forked while a run was under way: its parent's containers, keepers and locks go all the same."""
+    """Forked while a run was under way: its parent's containers, keepers and locks go all the
+    same.
+    """
     traces = set(shared_engine.traces())
     with closing(make_runner("katas-data-container", shared_engine, standby="seeded")) as runner:
         avatar = an_avatar()

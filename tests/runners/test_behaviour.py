@@ -1,5 +1,5 @@
-"""What a run may leave behind, for each runner on each engine; what users of the original rely on is proved by
-`harness.verify.proofs.behaves`.
+"""What a run may leave behind, for each runner on each engine; what users of the original rely on
+is proved by `harness.verify.proofs.behaves`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ chmod 4755 one; chmod 1777 empty; chmod 0 unreadable closed/file closed
 def test_whatever_a_run_leaves_is_there_next_time_as_it_was(
     runner: BaseRunner, avatar: Avatar
 ) -> None:
-    """What nobody may read, links of both kinds, holes, pipes; stamps to the nanosecond, old ones and future ones, however
-    often it travels. And an edit is still seen.
+    """What nobody may read, links of both kinds, holes, pipes; stamps to the nanosecond, old ones
+    and future ones, however often it travels. And an edit is still seen.
     """
     first = play(runner, avatar, ZOO, edited="1")
     left, kept = seen(first)[1], snapshot(runner.katas, avatar)
@@ -65,7 +65,9 @@ def test_whatever_a_run_leaves_is_there_next_time_as_it_was(
 
 @pytest.mark.parametrize("mode", ["0000", "0111", "0200", "0400"])
 def test_a_run_that_shuts_itself_out(runner: BaseRunner, avatar: Avatar, mode: str) -> None:
-    """Of its visible files, their folders or the sandbox itself: the next test event is an ordinary one, edit or no edit."""
+    """Of its visible files, their folders or the sandbox itself: the next test event is an ordinary
+    one, edit or no edit.
+    """
     shuts = f"cat a/b c; [ -e once ] || {{ echo 1 >once; chmod {mode} a/b c cyber-dojo.sh a .; }}"
     for number in ("1", "1", "2"):
         run = play(runner, avatar, shuts, c=number, **{"a/b": number})

@@ -1,4 +1,6 @@
-"""What an edit means, with every runner on every engine: bare make in place, on a twin of the player's folder, is the measure."""
+"""What an edit means, with every runner on every engine: bare make in place, on a twin of the
+player's folder, is the measure.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,9 @@ def test_products_made_by_the_player_meanwhile_are_newer_than_their_source(
 def test_what_a_run_left_ahead_of_the_clock_hides_no_edit(
     runner: BaseRunner, avatar: Avatar, which: str
 ) -> None:
-    """Nor does it have anything made again when nothing was edited, or the clock be complained of."""
+    """Nor does it have anything made again when nothing was edited, or the clock be complained
+    of.
+    """
     touch = f"[ -e {which}.touched ] || touch -d '+2 hours' {which}.touched {which}"
     make = sh(f"make -s 2>&1; {touch}; cat product")
     files = VisibleFiles({"cyber-dojo.sh": make, "Makefile": MAKEFILE, "source": "one\n"})
@@ -243,7 +247,9 @@ def ages(count: int) -> list[int]:
 def test_an_edit_that_is_taken_back_after_a_build_makes_the_product_stale(
     runner: BaseRunner, avatar: Avatar, folder: Folder
 ) -> None:
-    """The player edits, builds, and undoes: the source is as it was sent, and newer than its product."""
+    """The player edits, builds, and undoes: the source is as it was sent, and newer than its
+    product.
+    """
     first, second, third = ages(3)
     folder.write("source", "one\n", first)
     assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
@@ -279,7 +285,9 @@ def test_a_product_out_of_a_cache_is_older_than_its_source(
 def test_an_older_copy_of_a_source_is_an_edit(
     runner: BaseRunner, avatar: Avatar, folder: Folder
 ) -> None:
-    """`cp -p` and `mv` bring old stamps; make in place would miss that edit, and here it is seen."""
+    """`cp -p` and `mv` bring old stamps; make in place would miss that edit, and here it is
+    seen.
+    """
     first, second, third = ages(3)
     folder.write("source", "two\n", second)
     folder.write("other", "\n", third)
@@ -291,7 +299,9 @@ def test_an_older_copy_of_a_source_is_an_edit(
 def test_a_folder_that_was_written_anew_says_nothing_by_its_stamps(
     runner: BaseRunner, avatar: Avatar, folder: Folder
 ) -> None:
-    """A clone stamps its files in whatever order it writes them; the edit is the source all the same."""
+    """A clone stamps its files in whatever order it writes them; the edit is the source all the
+    same.
+    """
     sent = ("source", "one\n"), ("other", "\n")
     for (name, text), age in zip(sent, ages(2), strict=True):
         folder.write(name, text, age)
@@ -310,7 +320,9 @@ def test_a_folder_that_was_written_anew_says_nothing_by_its_stamps(
 def test_a_clone_of_what_a_run_formatted_is_an_edit(
     runner: BaseRunner, avatar: Avatar, folder: Folder
 ) -> None:
-    """What the clone wrote after it is not newer: it builds nothing but what depends on the edit."""
+    """What the clone wrote after it is not newer: it builds nothing but what depends on the
+    edit.
+    """
     makefile = f"all: product second\n{MAKEFILE}second: other\n\t@echo second; cp other second\n"
 
     def play(text: str, age: int) -> str:
@@ -331,7 +343,9 @@ def test_a_clone_of_what_a_run_formatted_is_an_edit(
 def test_what_is_left_out_from_now_on_stays_as_the_run_made_it(
     runner: BaseRunner, avatar: Avatar, folder: Folder
 ) -> None:
-    """It is still in the player's folder: nobody deleted it, and a press with no edit makes nothing."""
+    """It is still in the player's folder: nobody deleted it, and a press with no edit makes
+    nothing.
+    """
     if not keeps(runner):
         pytest.skip("tmp keeps nothing that a run made")
     first, second = ages(2)

@@ -1,4 +1,6 @@
-"""A data-container for all katas, for each kata or for each avatar; piped both ways, one way, or mounted."""
+"""A data-container for all katas, for each kata or for each avatar; piped both ways, one way, or
+mounted.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def test_what_a_run_deletes_stays_deleted_unless_the_pipe_is_one_way(runner: Bas
 def test_only_who_mounts_a_team_s_data_container_reads_a_team_mate_s_files(
     runner: BaseRunner,
 ) -> None:
-    """And nobody another kata's: the whole file system is searched, as far as the run can see it."""
+    """And nobody another kata's: the whole file system is searched, as far as the run can see
+    it.
+    """
     assert isinstance(runner, KatasDataContainer)
     if not runner.engine.isolates:
         pytest.skip("plain processes are not kept from the host's files")
@@ -110,7 +114,9 @@ def test_no_container_is_left_behind(runner: BaseRunner) -> None:
 def test_data_containers_are_made_on_the_fly_and_go_with_temporary_katas(
     shared_engine: Engine,
 ) -> None:
-    """One for each kata or each avatar, with the name of the katas as a common label; they are listed together."""
+    """One for each kata or each avatar, with the name of the katas as a common label; they are
+    listed together.
+    """
     kata = an_avatar().kata
     for granularity, expected in (("kata", 1), ("avatar", 2)):
         with closing(

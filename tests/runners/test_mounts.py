@@ -1,5 +1,5 @@
-"""A run that sees the katas plays in the folder that was meant, or not at all: an engine may mount another one, and say nothing
-of it, as Podman does and Docker before 26.
+"""A run that sees the katas plays in the folder that was meant, or not at all: an engine may mount
+another one, and say nothing of it, as Podman does and Docker before 26.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def without(spec: SandboxSpec) -> SandboxSpec:
 
 
 def above(spec: SandboxSpec) -> SandboxSpec:
-    """What an engine makes of it that mounts more than it is told: the folder above, with others' files."""
+    """What an engine makes of it that mounts more than it is told: the folder above, with others'
+    files.
+    """
     mount = spec.mount
     if isinstance(mount, WholeVolume):
         return replace(spec, mount=replace(mount, sandbox=os.path.dirname(mount.sandbox)))
@@ -66,7 +68,9 @@ def refused(
     monkeypatch: pytest.MonkeyPatch,
     wrong: Callable[[SandboxSpec], SandboxSpec],
 ) -> None:
-    """The first test event, whose mount goes wrong, is faulty, and was not begun; the second is the first that is accepted."""
+    """The first test event, whose mount goes wrong, is faulty, and was not begun; the second is the
+    first that is accepted.
+    """
     opens, printed = engine.open, "printed"
 
     def open_wrongly(spec: SandboxSpec) -> Sandbox:

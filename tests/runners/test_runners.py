@@ -1,5 +1,5 @@
-"""The one interface of all runners: what is refused, what is faulty, and that whatever dies in the middle, the katas are as
-they were and nothing is left behind.
+"""The one interface of all runners: what is refused, what is faulty, and that whatever dies in the
+middle, the katas are as they were and nothing is left behind.
 """
 
 from __future__ import annotations
@@ -232,7 +232,9 @@ def test_an_image_that_is_not_there_is_refused(
 def test_katas_that_the_engine_does_not_see_are_a_fault(
     shared_engine: Engine, avatar: Avatar
 ) -> None:
-    """A volume mount needs the engine to be on the machine that holds the katas, and is told so if it is not."""
+    """A volume mount needs the engine to be on the machine that holds the katas, and is told so if
+    it is not.
+    """
     with closing(FolderKatas(f"/var/tmp/harness-test-{avatar.kata}")) as katas:
         run = KatasVolume(shared_engine, katas).run(avatar, script("true"))
     assert (run.outcome, run.tag) == (Outcome.FAULTY, None)
@@ -271,7 +273,9 @@ EDITED = script("echo 2 >made; echo ran", edited="2")
 
 
 def assert_as_if_never_made(runner: BaseRunner, avatar: Avatar, before: Snapshot) -> None:
-    """Only the visible files that are copied in before a run may differ; and where the run sees the katas, what it did."""
+    """Only the visible files that are copied in before a run may differ; and where the run sees the
+    katas, what it did.
+    """
     changed = difference(before, snapshot(runner.katas, avatar))
     copied_in = {b".", b"cyber-dojo.sh", b"edited"} | (
         {b"made"} if runner.name == "katas-volume" else set()
@@ -322,7 +326,9 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
     error: BaseException,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither of ctrl-C, which passes through, nor of what an engine may raise, which is a fault."""
+    """Neither of ctrl-C, which passes through, nor of what an engine may raise, which is a
+    fault.
+    """
     left = set(runner.engine.traces())
 
     def interrupted(sandbox: Sandbox, command: str, seconds: float, roots: tuple[int, ...]) -> None:
@@ -360,8 +366,8 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
 def test_an_engine_that_dies_in_the_middle(
     name: str, words: bytes, shared_engine: Engine, avatar: Avatar, tmp_path: Path
 ) -> None:
-    """Whatever was under way: the test event is faulty with the reason in one line, the katas are as they were, and when the
-    engine is back so is the harness.
+    """Whatever was under way: the test event is faulty with the reason in one line, the katas are
+    as they were, and when the engine is back so is the harness.
     """
     assert isinstance(shared_engine, DockerEngine)
     with (
@@ -433,7 +439,9 @@ def test_a_killed_harness_leaves_nothing_that_is_not_swept(
     crash: Callable[[str, str], None],
     tmp_path: Path,
 ) -> None:
-    """Containers, processes, folders and volumes of its own are found and removed; those of a living one are not."""
+    """Containers, processes, folders and volumes of its own are found and removed; those of a
+    living one are not.
+    """
     own = make_runner("katas-data-container", shared_engine)
     before = {*shared_engine.leftovers(), *shared_engine.traces()}
     crash(request.node.callspec.params["shared_engine"], name)
@@ -462,7 +470,9 @@ def test_closing_a_runner_removes_its_temporary_katas(shared_engine: Engine) -> 
 @pytest.mark.parametrize("name", [each.name for each in runners.BUILT_IN])
 @unprivileged
 def test_a_user_without_privileges_can_play(tmp_path: Path, name: str, bubblewrap: bool) -> None:
-    """Test events of which one leaves files that may not be read, and folders that may not be entered."""
+    """Test events of which one leaves files that may not be read, and folders that may not be
+    entered.
+    """
     bubblewrap_problem.cache_clear()
     if bubblewrap and (reason := bubblewrap_problem()):
         pytest.skip(reason)

@@ -49,7 +49,9 @@ class Disk:
 def others(
     now: Mapping[bytes, bytes], before: Mapping[bytes, bytes]
 ) -> tuple[set[bytes], int, int]:
-    """What is to be brought back of these, and how much of either side was read to find that out."""
+    """What is to be brought back of these, and how much of either side was read to find that
+    out.
+    """
     one: Any
     one, other = Disk(now), Disk(before)
     listing = Listing({path: b"f 644 %d 1.0 1.0 1 1" % len(each) for path, each in now.items()}, {})
@@ -64,8 +66,8 @@ def test_what_is_the_same_stays() -> None:
 
 
 def test_no_more_is_read_than_a_sandbox_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand sparse files of half a gigabyte are brought back, since their holes are not piped: the small ones are
-    compared all the same.
+    """A thousand sparse files of half a gigabyte are brought back, since their holes are not piped:
+    the small ones are compared all the same.
     """
     monkeypatch.setattr(seed, "MOST_BYTES", 100)
     now = {b"small": b"1", **{b"large %d" % number: bytes(60) for number in range(1000)}}
@@ -79,7 +81,9 @@ def test_no_more_is_read_than_a_sandbox_holds(monkeypatch: pytest.MonkeyPatch) -
 def test_a_tree_that_cannot_be_listed_is_no_head_start(
     seeded: KatasDataContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A container stands by all the same, and holds nothing: what went meanwhile does not come back with it."""
+    """A container stands by all the same, and holds nothing: what went meanwhile does not come back
+    with it.
+    """
     avatar = an_avatar()
     play(seeded, avatar, "echo 1 >made; echo 1 >gone")
     monkeypatch.setattr(sandbox, "LISTING", 100)

@@ -125,8 +125,8 @@ def test_a_head_start_gives_the_same_katas(
     cold: KatasDataContainer,
     events: Sequence[tuple[Sequence[str], dict[str, str]]],
 ) -> None:
-    """As a test event that starts from nothing, whatever the runs and the edits before did; and what they left is kept to
-    the nanosecond.
+    """As a test event that starts from nothing, whatever the runs and the edits before did; and
+    what they left is kept to the nanosecond.
     """
     avatar = an_avatar()
     for lines, visible in events:
@@ -203,7 +203,9 @@ def test_what_is_written_through_a_mapping_comes_back(
 
 @once
 def test_each_container_serves_one_test_event(seeded: KatasDataContainer) -> None:
-    """Nothing outside the sandbox is there the next time, and the next one's container is another."""
+    """Nothing outside the sandbox is there the next time, and the next one's container is
+    another.
+    """
     avatar = an_avatar()
     for _ in range(3):
         seeded.prepare(avatar)
@@ -221,8 +223,8 @@ def test_each_container_serves_one_test_event(seeded: KatasDataContainer) -> Non
 def test_where_the_katas_changed_meanwhile_it_is_thrown_away(
     shared_engine: Engine, seeded: KatasDataContainer, what: str
 ) -> None:
-    """And the test event starts from nothing, on what the katas hold now; also after one that changed nothing but was
-    not accepted.
+    """And the test event starts from nothing, on what the katas hold now; also after one that
+    changed nothing but was not accepted.
     """
     avatar = an_avatar()
     play(seeded, avatar, "echo 1 >made")
@@ -275,7 +277,9 @@ def test_a_run_past_its_limit_leaves_nothing(shared_engine: Engine, standby: str
 
 @once
 def test_no_more_than_so_many_stand_by_and_none_is_left(shared_engine: Engine) -> None:
-    """The least recently used gives way; closing removes all, also one that is only being prepared."""
+    """The least recently used gives way; closing removes all, also one that is only being
+    prepared.
+    """
     before = set(shared_engine.traces())
     avatars = [an_avatar() for _ in range(3)]
     with closing(make_runner(NAME, shared_engine, standby="seeded", standing="2")) as runner:
@@ -369,7 +373,9 @@ def test_a_head_start_that_is_only_queued_is_not_waited_for() -> None:
 
 
 def test_none_is_prepared_for_an_avatar_that_plays() -> None:
-    """Its katas are locked, and whoever prepares would wait for them; with the last of its test events it may."""
+    """Its katas are locked, and whoever prepares would wait for them; with the last of its test
+    events it may.
+    """
     closed: list[str] = []
     with closing(
         Standby(lambda avatar: Standing(cast(Sandbox, Idle(closed, avatar.name))), 2)
@@ -389,7 +395,9 @@ def test_none_is_prepared_for_an_avatar_that_plays() -> None:
 
 @pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
 def test_slow_avatars_do_not_hold_up_others(shared_engine: Engine) -> None:
-    """More avatars than threads that prepare, each with a run that goes on and another press that waits for it."""
+    """More avatars than threads that prepare, each with a run that goes on and another press that
+    waits for it.
+    """
     with (
         closing(make_runner(NAME, shared_engine, standby="seeded")) as runner,
         ThreadPoolExecutor(2 * WORKERS + 2) as players,

@@ -65,7 +65,9 @@ def test_what_is_asked_for_is_claimed_and_nothing_else_is(shared_engine: object)
 
 
 def test_no_runner_claims_isolation_where_the_engine_has_none(shared_engine: object) -> None:
-    """The data-container claims everything, if it is asked for what takes asking, on an engine that isolates."""
+    """The data-container claims everything, if it is asked for what takes asking, on an engine that
+    isolates.
+    """
     claimed = runners.parse_variant("katas-data-container:durable=yes").claims(shared_engine)  # type: ignore[arg-type]
     isolates = shared_engine.isolates  # type: ignore[attr-defined]
     assert claimed == frozenset(Property) - (frozenset() if isolates else NEEDS_ISOLATION)

@@ -90,7 +90,9 @@ def cut_off(old: Node, new: Node, *, program: bool = False) -> tuple[World, dict
 
 
 def test_a_permission_alone_may_have_been_sent_or_not() -> None:
-    """Whoever was sent the program loses the permission, and who was sent none keeps what a run gave."""
+    """Whoever was sent the program loses the permission, and who was sent none keeps what a run
+    gave.
+    """
     for mode in (0o755, 0o644):
         world, there = cut_off(Node("f", b"1", program=True), Node("f", b"1"), program=True)
         world.arrive(there | {b"a": replace(there[b"a"], mode=mode)}, time.time_ns())
@@ -106,7 +108,9 @@ def test_what_is_put_back_after_a_cut_is_older_than_the_press() -> None:
 
 
 def test_a_folder_that_became_a_file_before_a_cut_tells_what_was_sent() -> None:
-    """The player has neither any more: the file goes if it was sent, and stays if the folder was."""
+    """The player has neither any more: the file goes if it was sent, and stays if the folder
+    was.
+    """
     for stays in (False, True):
         world, there = cut_off(Node("d"), Node("f", b"1"))
         del world.model.visible[b"a"]

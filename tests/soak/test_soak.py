@@ -1,4 +1,6 @@
-"""The soak is clean where all is right, and finds what is wrong, with the command that shows it again."""
+"""The soak is clean where all is right, and finds what is wrong, with the command that shows it
+again.
+"""
 
 from __future__ import annotations
 

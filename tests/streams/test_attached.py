@@ -1,4 +1,6 @@
-"""The framed stream of an attached container: frames cut anywhere, both ways at once, and the end of the other side."""
+"""The framed stream of an attached container: frames cut anywhere, both ways at once, and the end
+of the other side.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,9 @@ def test_a_frame_may_be_cut_anywhere(size: int, attached: Attached, stream: Dock
 def test_frames_of_any_size_follow_each_other(
     size: int, attached: Attached, stream: DockerStream
 ) -> None:
-    """Smaller and larger than what is read at once, and a header on the border between two reads."""
+    """Smaller and larger than what is read at once, and a header on the border between two
+    reads.
+    """
     sent = [bytes([number]) * size for number in range(20)]
 
     def send() -> None:
@@ -133,8 +137,8 @@ def test_a_write_that_nobody_reads(stream: DockerStream) -> None:
 
 
 def test_a_write_to_a_container_that_has_died(attached: Attached, stream: DockerStream) -> None:
-    """The engine has told the end of its output, and reads no more, but still holds the connection: this is no time to wait,
-    though there is something left to be read.
+    """The engine has told the end of its output, and reads no more, but still holds the connection:
+    this is no time to wait, though there is something left to be read.
     """
     attached.theirs.sendall(FRAMES)
     attached.theirs.shutdown(socket.SHUT_WR)
@@ -171,7 +175,9 @@ def start(docker_engine: DockerEngine) -> Iterator[Callable[[str], DockerStream]
 
 
 def test_both_ways_at_once_through_an_engine(start: Callable[[str], DockerStream]) -> None:
-    """20 MB to a reader that writes back, then the end of the input, after which the rest still comes."""
+    """20 MB to a reader that writes back, then the end of the input, after which the rest still
+    comes.
+    """
     stream = start("cat; echo end >&2")
 
     def send() -> None:
@@ -198,7 +204,9 @@ def test_a_container_that_dies_while_it_is_written_to(start: Callable[[str], Doc
 def test_a_killed_container_ends_the_read(
     docker_engine: DockerEngine, start: Callable[[str], DockerStream]
 ) -> None:
-    """The container itself is killed, not only the connection to it; what it said before is not lost."""
+    """The container itself is killed, not only the connection to it; what it said before is not
+    lost.
+    """
     stream = start("echo before; exec sleep 1000")
     assert stream.read(soon()) == (1, b"before\n")
     stream.kill()

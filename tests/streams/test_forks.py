@@ -1,4 +1,6 @@
-"""What was made before a fork is of no use after it in the fork, and whatever the fork closes is not closed for the other."""
+"""What was made before a fork is of no use after it in the fork, and whatever the fork closes is
+not closed for the other.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The stream of a child process: both ways at once, half-closed, killed, and never waited for without a bound."""
+"""The stream of a child process: both ways at once, half-closed, killed, and never waited for
+without a bound.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def sending(stream: Stream, pieces: int) -> Iterator[None]:
 
 
 def test_both_ways_at_once(start: Callable[..., ProcessStream]) -> None:
-    """More than any pipe holds goes in while as much comes out: neither side waits for the other for ever."""
+    """More than any pipe holds goes in while as much comes out: neither side waits for the other
+    for ever.
+    """
     stream = start("cat")
     with sending(stream, MEGABYTES):
         out, err = read_all(stream)
@@ -91,7 +95,9 @@ def test_a_killed_process_ends_the_read(start: Callable[..., ProcessStream]) -> 
 def test_the_end_of_the_process_ends_the_read_whoever_holds_its_outputs(
     start: Callable[..., ProcessStream],
 ) -> None:
-    """A guest that is killed leaves others behind, which would keep the harness waiting. What it said before is not lost."""
+    """A guest that is killed leaves others behind, which would keep the harness waiting. What it
+    said before is not lost.
+    """
     stream = start("sleep 25.75 & head -c 200000 /dev/zero; kill -9 $$")
     assert read_all(stream) == (bytes(200000), b"")
     assert running("25.75")

@@ -53,7 +53,9 @@ def opened(fake: FakeEngine) -> Iterator[Callable[[str], BaseRunner]]:
 
 @pytest.mark.parametrize("name", runners.NOTES_NAMES)
 def test_runners_play_on_it(name: str, opened: Callable[[str], BaseRunner]) -> None:
-    """Test events are accepted, builds are incremental where they should be, and what was observed is what is there."""
+    """Test events are accepted, builds are incremental where they should be, and what was observed
+    is what is there.
+    """
     runner = opened(name)
     avatar = Avatar()
     first = play(runner, avatar, BUILD, Makefile=MAKEFILE, source="one\n")
@@ -123,7 +125,9 @@ def test_the_clock_stamps_what_a_run_writes(
     fake: FakeEngine,
     opened: Callable[[str], BaseRunner],
 ) -> None:
-    """And nothing else: the visible files carry the katas' own stamps. Edits are seen all the same."""
+    """And nothing else: the visible files carry the katas' own stamps. Edits are seen all the
+    same.
+    """
     fake.clock = clock
     runner = opened("katas-data-container")
     for edit in ("one\n", "two\n", "three\n"):
@@ -140,7 +144,9 @@ def test_the_clock_stamps_what_a_run_writes(
 def test_tmp_stamps_by_the_clock_of_its_engine(
     ahead: int, fake: FakeEngine, opened: Callable[[str], BaseRunner]
 ) -> None:
-    """In the order of the player's files: what is an hour ahead of the engine, make calls skewed and makes anew for ever."""
+    """In the order of the player's files: what is an hour ahead of the engine, make calls skewed
+    and makes anew for ever.
+    """
     fake.clock = Clock(ahead_ns=ahead)
     run = play(opened("tmp"), Avatar(), "true", **{"source": "1\n", "later": "2\n"})
     assert run.observed is not None
@@ -162,7 +168,9 @@ FAULTS: list[StreamFault] = [
 def test_a_fault_makes_the_test_event_faulty_and_nothing_else(
     fault: StreamFault, keeper: bool, fake: FakeEngine, opened: Callable[[str], BaseRunner]
 ) -> None:
-    """Whatever breaks, and wherever: it is not accepted, or it is, whole; the next test event works."""
+    """Whatever breaks, and wherever: it is not accepted, or it is, whole; the next test event
+    works.
+    """
     runner = opened("katas-data-container")
     avatar = Avatar()
     play(runner, avatar, BUILD, Makefile=MAKEFILE, source="one\n")

@@ -6,7 +6,9 @@ from harness.verify.testing.sessions import APPEND, HARD, Change, Model, Node
 
 
 def test_a_new_name_joins_no_other_file() -> None:
-    """Where the tree was taken as it was found, with the numbers that its files of several names have there."""
+    """Where the tree was taken as it was found, with the numbers that its files of several names
+    have there.
+    """
     model = Model()
     model.tree = {
         b"one": Node("f", b"1", links=1),

@@ -1,4 +1,6 @@
-"""The public strategies: they draw whatever Linux allows, and shrink to what a reader understands."""
+"""The public strategies: they draw whatever Linux allows, and shrink to what a reader
+understands.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def test_stamps_and_modes_are_in_bounds(stamp: int, mode: int) -> None:
 def test_a_tree_shrinks_to_the_entry_that_matters(
     wanted: Callable[[Planned], object], smallest: Planned
 ) -> None:
-    """Every kind is drawn, with every kind of stamp and mode; what is left is one entry of an ordinary name."""
+    """Every kind is drawn, with every kind of stamp and mode; what is left is one entry of an
+    ordinary name.
+    """
     tree = find(
         trees(size=2, readable=False),
         lambda tree: any(wanted(entry) for entry in tree.values()),

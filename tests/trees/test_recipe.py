@@ -1,4 +1,6 @@
-"""Recipes: what is refused, how an sdist is fetched and unpacked, and that the real ones do as they say."""
+"""Recipes: what is refused, how an sdist is fetched and unpacked, and that the real ones do as they
+say.
+"""
 
 from __future__ import annotations
 
@@ -270,7 +272,9 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that pip is configured, as a user would, to take distributions from instead of an index."""
+    """A folder that pip is configured, as a user would, to take distributions from instead of an
+    index.
+    """
     folder = tmp_path / "shelf"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")

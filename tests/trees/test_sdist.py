@@ -1,4 +1,6 @@
-"""Why pip failed is told by its own sentence, or the build backend's: never by its last line, which may be an advertisement."""
+"""Why pip failed is told by its own sentence, or the build backend's: never by its last line, which
+may be an advertisement.
+"""
 
 from __future__ import annotations
 

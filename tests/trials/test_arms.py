@@ -1,4 +1,6 @@
-"""The floor: what an edit means is the same for it as for the runners, and its time is never too short."""
+"""The floor: what an edit means is the same for it as for the runners, and its time is never too
+short.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +112,9 @@ def test_what_the_player_deletes_is_deleted(floor: FloorArm) -> None:
 
 
 def test_the_player_s_order_in_time_is_kept(floor: FloorArm, tmp_path: Path) -> None:
-    """An object that the player brings along, made from the source beside it, is not made again; one that is older is."""
+    """An object that the player brings along, made from the source beside it, is not made again;
+    one that is older is.
+    """
     (tmp_path / "cyber-dojo.sh").write_text(f"#!/bin/sh\n{MAKE}")
     (tmp_path / "cyber-dojo.sh").chmod(0o755)
     (tmp_path / "Makefile").write_text(MAKEFILE)
@@ -156,7 +160,9 @@ def test_an_image_without_find_is_played_all_the_same(
 
 
 def test_a_harness_that_reads_late_makes_no_time_too_short(local: Engine) -> None:
-    """A run has not begun when its harness comes to hear of it: nobody's processes use more time than there is."""
+    """A run has not begun when its harness comes to hear of it: nobody's processes use more time
+    than there is.
+    """
     seconds = 0.5
     with closing(open_floor(_Late(local, seconds), f"sleep {seconds}")) as arm:
         run = completed(arm.full(files(""), 60))

@@ -60,7 +60,9 @@ def comparison(tree: Path, engine: Engine, script: str) -> Comparison:
 
 
 def test_the_line_that_tells_is_in_the_message_and_all_that_was_printed_in_its_note() -> None:
-    """Compilers say first what is wrong; what says nothing of the kind is judged by its last line."""
+    """Compilers say first what is wrong; what says nothing of the kind is judged by its last
+    line.
+    """
     compiler = "In file included from a.c:\na.c:1: fatal error: x.h: No such file\nmake: *** [a.o] Error 1\n"
     error = refused(run(stdout="cc a.c\n", stderr=compiler))
     assert "exit status 2: a.c:1: fatal error: x.h: No such file;" in str(error)
@@ -117,7 +119,9 @@ def test_a_crowd_does_not_play_builds_that_fail(
 
 
 def test_a_failed_build_is_no_reference() -> None:
-    """In a block in which bare make failed nobody knows what is right; in one in which a runner did, it is wrong."""
+    """In a block in which bare make failed nobody knows what is right; in one in which a runner
+    did, it is wrong.
+    """
     block = [sample(FLOOR, answer="1", right=None), sample("tmp", answer="1", right=None)]
     assert [each.right for each in by_the_floor(block)] == [True, True]
     failed = [replace(each, status=2) for each in block]

@@ -32,7 +32,9 @@ def play(
 
 
 class Hourglass:
-    """Seconds that pass only while a test event is played, one after the other, as on one processor."""
+    """Seconds that pass only while a test event is played, one after the other, as on one
+    processor.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -101,7 +103,9 @@ def one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_avatars_play_at_once_and_each_gets_the_answer_to_its_own_edits(tmp_path: Path) -> None:
-    """In one kata, with every arm in every block; nobody waits for the others between its test events."""
+    """In one kata, with every arm in every block; nobody waits for the others between its test
+    events.
+    """
     crowds = Crowds(sizes=(1, 3), events=6, budget_seconds=0.001)
     samples = play(TypicalTree("cost=0.01"), tmp_path, crowds, "katas-data-container")
     assert all(each.outcome == "completed" and each.right for each in samples)
@@ -127,7 +131,9 @@ def test_each_avatar_plays_twice_at_least(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("one_processor")
 def test_a_load_ends_within_its_budget() -> None:
-    """The first builds are in it, and the rehearsal; a block is begun only if the last one of its size says that it fits."""
+    """The first builds are in it, and the rehearsal; a block is begun only if the last one of its
+    size says that it fits.
+    """
     played = Played(Crowds((1, 2, 4), events=4, budget_seconds=200))
     first_builds, rehearsal, first_round = 2 * 4 * 3, 2 * 2, 2 * (4 + 4 + 8)
     assert played.forecast_at == first_builds + rehearsal
@@ -141,7 +147,9 @@ def test_a_load_ends_within_its_budget() -> None:
 
 @pytest.mark.usefixtures("one_processor")
 def test_blocks_have_fewer_test_events_where_the_budget_is_short() -> None:
-    """But two of each avatar at least, in one round over all sizes at least, and it is said by how much that is beyond."""
+    """But two of each avatar at least, in one round over all sizes at least, and it is said by how
+    much that is beyond.
+    """
     played = Played(Crowds((1, 4), events=100, budget_seconds=28 + 60))
     assert sorted(played.blocks()) == [(1, 2 * 14), (4, 2 * 16)]
     assert played.glass.now == 28 + 60

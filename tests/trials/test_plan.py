@@ -27,7 +27,8 @@ def played(plan: BlockPlan, cost: dict[str, float]) -> tuple[list[str], float]:
             clock.now += cost[kind]
             yield kind
 
-    # The clock must move while the plan waits for the block to end, so the cost is added inside the loop.
+    # The clock must move while the plan waits for the block to end, so the cost is added inside the
+    # loop.
     return list(kinds()), clock.now
 
 
@@ -60,7 +61,9 @@ def test_a_number_of_blocks_outranks_the_budget() -> None:
 
 
 def test_scenarios_that_need_a_build_take_their_turns() -> None:
-    """Those from nothing come first, and then five rounds of the others, each as often as every other."""
+    """Those from nothing come first, and then five rounds of the others, each as often as every
+    other.
+    """
     cost = dict.fromkeys((FULL, FIRST, INCREMENTAL, NO_OP, HEADER), 1.0)
     blocks, _ = played(
         BlockPlan(0, blocks=2, scenarios=(FULL, FIRST, INCREMENTAL, NO_OP, HEADER)), cost

@@ -97,7 +97,9 @@ def test_stamps_are_counted_from_one_scenario_to_the_next(samples: list[Sample])
 
 
 def test_what_is_used_is_measured(samples: list[Sample]) -> None:
-    """A full build uses more processor time than one in which there is nothing to do, whoever is measured."""
+    """A full build uses more processor time than one in which there is nothing to do, whoever is
+    measured.
+    """
     for runner in (FLOOR, *INCREMENTALS):
         mine = [each for each in samples if each.runner == runner]
         used = {each.scenario: each.processor_seconds or 0.0 for each in mine}
@@ -109,8 +111,8 @@ def test_what_is_used_is_measured(samples: list[Sample]) -> None:
 
 
 def test_both_moments_and_the_growth_of_the_katas_are_measured(samples: list[Sample]) -> None:
-    """The output is in hand before the katas hold it; what runs make is kept where it is of use, and a first test event takes
-    the most.
+    """The output is in hand before the katas hold it; what runs make is kept where it is of use,
+    and a first test event takes the most.
     """
     for each in samples:
         assert each.answered_seconds
@@ -128,7 +130,9 @@ def test_both_moments_and_the_growth_of_the_katas_are_measured(samples: list[Sam
 
 
 def test_what_is_prepared_is_ready_before_another_arm_plays(local: Engine) -> None:
-    """Every incremental build finds its tree piped in, and nothing but the edit is left to be sent."""
+    """Every incremental build finds its tree piped in, and nothing but the edit is left to be
+    sent.
+    """
     name = "katas-data-container:standby=seeded"
     asked = comparison(TypicalTree("cost=0.01"), local, BlockPlan(0, blocks=3), name)
     sent = [

@@ -39,7 +39,9 @@ def test_a_build_without_object_files_is_not_counted(before: dict[bytes, Entry])
 
 
 def test_a_crate_that_is_cut_into_units_is_not_counted() -> None:
-    """Cargo makes nine object files of one source, and none of them has its name; a C file beside it changes nothing of that."""
+    """Cargo makes nine object files of one source, and none of them has its name; a C file beside
+    it changes nothing of that.
+    """
     units = [f"target/debug/incremental/hello-1/s-2/{each}xq.o" for each in range(5)]
     units += [f"target/debug/deps/hello-9f.{each}.hello.7a-cgu.{each}.rcgu.o" for each in range(4)]
     crate = tree("Cargo.toml", "src/main.rs")

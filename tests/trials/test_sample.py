@@ -40,7 +40,9 @@ def run(**changes: object) -> Run:
 
 
 def test_stamps_count_for_files_that_were_there_and_were_not_edited() -> None:
-    """A stamp that is one nanosecond off, and a file that is gone, have changed; folders and edited files do not count."""
+    """A stamp that is one nanosecond off, and a file that is gone, have changed; folders and edited
+    files do not count.
+    """
     now = {b".": file(2, "d"), b"a.c": file(50), b"a.o": file(12), b"b.c": file(12)}
     assert count_stamps(BEFORE, now, frozenset([b"a.c"])) == (1, 2)
 

@@ -9,8 +9,8 @@ where an edit is stamped later than everything else. The runner must give the tw
 build what the twin builds.
 
 Runs rewrite what the player sent, delete it, touch it into the future, and fail. Edits keep the
-size of the file, come within one second, or while a run goes on. The player takes an edit back after
-a build on the host, and unpacks an object from a cache. An example is a session of some three
+size of the file, come within one second, or while a run goes on. The player takes an edit back
+after a build on the host, and unpacks an object from a cache. An example is a session of some three
 presses; several sessions share one sandbox.
 """
 
