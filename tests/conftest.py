@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
@@ -112,3 +114,19 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     remove_tree(folder)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one short table what was skipped, how often, and what would let it run."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.getreports("skipped")
+    )
+    if not reasons:
+        return
+    terminalreporter.section(f"skipped: {reasons.total()}")
+    for reason, count in reasons.most_common():
+        lines = textwrap.wrap(reason, 72) or ["no reason was given"]
+        terminalreporter.line(f"{count:>6}  {lines[0]}")
+        for line in lines[1:]:
+            terminalreporter.line(f"        {line}")
