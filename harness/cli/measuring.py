@@ -218,19 +218,18 @@ class Shown(Protocol):
         ...
 
     @property
-    def first(self) -> bool:
-        """Whether it is the block's first arm."""
-        ...
-
-    @property
     def seconds(self) -> float:
         """Seconds since the measurement began."""
         ...
 
 
+LOG_SECONDS = 10.0
+"""Time between two lines of progress where stderr is not a terminal."""
+
+
 @contextmanager
 def showing(plan: BlockPlan | None = None) -> Iterator[Callable[[Shown], None]]:
-    """Show progress: a bar on a terminal, one line for each block in a log.
+    """Show progress: a bar on a terminal, a line every ten seconds in a log.
 
     The bar has an end only if the plan has a time budget.
     """
@@ -245,11 +244,15 @@ def showing(plan: BlockPlan | None = None) -> Iterator[Callable[[Shown], None]]:
             "starting", total=plan.budget_seconds if plan and not plan.blocks else None
         )
 
+        told = -LOG_SECONDS
+
         def show(step: Shown) -> None:
+            nonlocal told
             progress.update(
                 task, description=f"{step.words}: {step.detail}", completed=step.seconds
             )
-            if step.first and not errors.is_terminal:
+            if not errors.is_terminal and step.seconds >= told + LOG_SECONDS:
+                told = step.seconds
                 remark(f"{step.words}, after {step.seconds:.0f} s")
 
         yield show

@@ -34,8 +34,6 @@ class Step:
     """One of SCENARIOS."""
     runner: str
     """The name of the arm."""
-    first: bool
-    """Whether it is the first one of its block."""
     seconds: float
     """Seconds since the start of the trials."""
 
@@ -107,7 +105,7 @@ def play(
             samples = []
             for place, arm in enumerate(order.sample(arms, len(arms))):
                 at = time.monotonic() - started
-                about_to(Step(block, scenario, arm.name, place == 0, at))
+                about_to(Step(block, scenario, arm.name, at))
                 before = ends.pop(arm.name, {})
                 known = Circumstances(
                     runner=arm.name,

@@ -129,8 +129,6 @@ class CrowdStep:
     """The block, or what comes before the blocks."""
     detail: str
     """The team, or a count."""
-    first: bool
-    """Whether it is the first step with these words."""
     seconds: float
     """Seconds since the start of the trials."""
 
@@ -226,7 +224,7 @@ class _Trials:
         """Build as many at once as there are processors; more would only wait for each other."""
         for team in self._teams:
             words, players = f"first builds with {team.name}", self._players[team.name]
-            self._tell(words, f"0 of {len(players)}", True)
+            self._tell(words, f"0 of {len(players)}")
 
             def build(player: tuple[int, Player], team: Team = team) -> Run:
                 return team.press(player[0], player[1].files, self._max_seconds)
@@ -241,7 +239,7 @@ class _Trials:
                         )
                     if team.name == FLOOR:
                         check_built(run, "its first build", self._command, self._max_seconds)
-                    self._tell(words, f"{number} of {len(players)}", False)
+                    self._tell(words, f"{number} of {len(players)}")
 
     def rehearse(self) -> Pace:
         """Play with as many avatars as processors; more of them take longer in proportion."""
@@ -260,14 +258,14 @@ class _Trials:
         self, words: str, block: int, size: int, teams: Sequence[Team], events: int
     ) -> Iterator[Sample]:
         for place, team in enumerate(teams):
-            self._tell(words, team.name, place == 0)
+            self._tell(words, team.name)
             known = Circumstances(
                 team.name, INCREMENTAL, block, place, 0.0, self._tree, avatars=size
             )
             yield from self._loops(team, known, events)
 
-    def _tell(self, words: str, detail: str, first: bool) -> None:
-        self._about_to(CrowdStep(words, detail, first, self.elapsed))
+    def _tell(self, words: str, detail: str) -> None:
+        self._about_to(CrowdStep(words, detail, self.elapsed))
 
     def _loops(self, team: Team, known: Circumstances, events: int) -> Iterator[Sample]:
         """Play the loops of all avatars of the team at once."""
