@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,15 +13,10 @@ from io import BytesIO
 from pathlib import Path
 
 from dulwich.ignore import IgnoreFilter, IgnoreFilterManager, read_ignore_patterns
-from dulwich.index import read_index
-from dulwich.object_format import ObjectFormat
-from dulwich.repo import Repo
 
-from harness.inside.changes import above
 from harness.inside.errors import UsageError
 from harness.inside.layout import STORE, is_git_folder, printable_name
-
-_HISTORY = b".git"
+from harness.katas.git_index import GIT, top_of_repository, tracked
 
 _IGNORED, _EXCLUDED = ".gitignore", "--exclude"
 """Reasons for leaving a name out: a pattern of .gitignore, or of --exclude."""
@@ -28,6 +24,12 @@ _REPOSITORY, _KATAS = "a repository of its own", "katas of the harness"
 """Reasons for leaving a folder out."""
 _POINTS_OUT, _SPECIAL = "points out of the tree", "neither file, folder nor symlink"
 """Reasons for leaving out a symlink, or another entry that is not a file or folder."""
+
+_STAR = b"[^/]*"
+"""What dulwich makes of a `*`."""
+
+_MANY = 4
+"""So many `**/` may a pattern have: each multiplies the time that a deep path takes."""
 
 _SHOWN = 3
 """How many names are shown for each reason."""
@@ -64,9 +66,37 @@ class _Ignored(IgnoreFilterManager):
             return self._path_filters[path]
         text = _text_of(os.path.join(self._top_path, path, _IGNORED))
         lines = BytesIO(text.removeprefix(codecs.BOM_UTF8))
-        patterns = IgnoreFilter(read_ignore_patterns(lines)) if text else None
+        patterns = _linear(IgnoreFilter(read_ignore_patterns(lines))) if text else None
         self._path_filters[path] = patterns
         return patterns
+
+
+def _linear(patterns: IgnoreFilter) -> IgnoreFilter:
+    """Have each pattern tried in a time that grows with the name's length, not with a power of it.
+
+    A `*` that another one follows in the same part of the path takes the shortest match of what
+    stands between the two, and no other is tried: any later one leaves less for the rest. Python's
+    own fnmatch does the same. Raises UsageError for a pattern with many `**/`.
+    """
+    for pattern in patterns._patterns:
+        if pattern.pattern.count(b"**/") > _MANY:
+            name = printable_name(pattern.pattern)
+            raise UsageError(f"{name} is a pattern that takes too long to try; simplify it")
+        pattern._re = re.compile(_atomic(pattern._re.pattern))
+        pattern._name_re = re.compile(_atomic(pattern._name_re.pattern))
+    return patterns
+
+
+def _atomic(expression: bytes) -> bytes:
+    """Make each `[^/]*` of dulwich's expressions atomic, with what follows it up to the next."""
+    first, *rest = expression.split(_STAR)
+    parts = [first]
+    for place, fixed in enumerate(rest):
+        if place == len(rest) - 1 or b"/" in fixed:
+            parts.append(_STAR + fixed)
+        elif fixed:  # two stars side by side are one
+            parts.append(b"(?>[^/]*?%b)" % fixed)
+    return b"".join(parts)
 
 
 def _text_of(path: str) -> bytes:
@@ -102,14 +132,14 @@ class Gathering:
         """
         self._folder = os.fsencode(folder)
         self._top = os.path.realpath(self._folder)
-        top = _top_of_repository(self._top) or self._top
+        top = top_of_repository(self._top) or self._top
         below = os.path.relpath(self._top, top) if top != self._top else b""
         self._ignored = _Ignored(top, below) if gitignore else None
-        self._tracked = _tracked(top, below) if gitignore else set()
+        self._tracked = tracked(top, below) if gitignore else set()
         patterns = [pattern for pattern in exclude if pattern.strip()]
         if len(patterns) != len([*exclude]):
             raise UsageError("a pattern to exclude is empty; name files as .gitignore does")
-        self._excluded = IgnoreFilter([os.fsencode(pattern) for pattern in patterns])
+        self._excluded = _linear(IgnoreFilter([os.fsencode(pattern) for pattern in patterns]))
         self._stores = {os.fsencode(os.path.realpath(store)) for store in stores}
         self.left_out: dict[str, list[bytes]] = defaultdict(list)
         self.folders: set[bytes] = set()
@@ -129,8 +159,8 @@ class Gathering:
             except FileNotFoundError:
                 # The folder was removed meanwhile.
                 continue
-            if here and self._ignored and any(item.name == _HISTORY for item in items):
-                inner = _tracked(os.path.join(self._top, here), b"")
+            if here and self._ignored and any(item.name == GIT for item in items):
+                inner = tracked(os.path.join(self._top, here), b"")
                 self._tracked |= {os.path.join(here, name) for name in inner}
             for item in items:
                 name = os.path.join(here, item.name)
@@ -163,7 +193,7 @@ class Gathering:
         """
         is_folder = stat.S_ISDIR(status.st_mode)
         if is_git_folder(os.path.basename(name)):
-            return "" if name == _HISTORY else _REPOSITORY
+            return "" if name == GIT else _REPOSITORY
         text = os.fsdecode(name) + ("/" if is_folder else "")
         if self._excluded.is_ignored(text):
             return _EXCLUDED
@@ -195,53 +225,6 @@ class Gathering:
             return False
         target = os.path.realpath(link)
         return target == self._top or target.startswith(self._top + b"/")
-
-
-def _top_of_repository(folder: bytes) -> bytes | None:
-    """Return the folder of the git repository that this folder is in; None if it is in none."""
-    while not os.path.lexists(os.path.join(folder, _HISTORY)):
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
-    return folder
-
-
-def _tracked(top: bytes, below: bytes) -> set[bytes]:
-    """Return what git tracks in the folder `below` its top, which no .gitignore takes away.
-
-    The folders above the files are among them; names are relative to `below`.
-    """
-    try:
-        with Repo(os.fsdecode(top)) as repository:
-            names = _indexed(repository.index_path(), repository.object_format)
-    except Exception:
-        # There is no repository, or none that dulwich can read.
-        return set()
-    prefix = below + b"/" if below else b""
-    inner = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-    return {*inner, *(folder for name in inner for folder in above(name))}
-
-
-def _indexed(path: str, ids: ObjectFormat) -> list[bytes]:
-    """Return the names in git's index.
-
-    After `git update-index --split-index`, dulwich reads only one of its two files. Most names are
-    in the other, which the extension `link` names.
-    """
-    if _is_special(path):
-        return []
-    with open(path, "rb") as index:
-        names = [entry.name for entry in read_index(index, ids)]
-        # The last bytes are the checksum of the index.
-        extensions = index.read()[: -ids.oid_length]
-    while extensions:
-        size = int.from_bytes(extensions[4:8])
-        if extensions[:4] == b"link":
-            shared = f"sharedindex.{extensions[8 : 8 + ids.oid_length].hex()}"
-            names += _indexed(os.path.join(os.path.dirname(path), shared), ids)
-        extensions = extensions[8 + size :]
-    return names
 
 
 def _is_special(path: str) -> bool:

@@ -4,6 +4,7 @@ do.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
@@ -15,13 +16,16 @@ from pathlib import Path
 import pytest
 from children import unprivileged
 from dulwich import porcelain
+from dulwich.ignore import IgnoreFilter
 from hypothesis import assume, given
+from hypothesis import strategies as st
 from support import on_disk, one_line
 
 from harness.inside.delta import Stamped, blob_id
 from harness.inside.errors import UsageError
 from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar
+from harness.katas import gather
 from harness.katas.gather import left_out_line
 from harness.katas.spool import Spool
 from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles
@@ -316,6 +320,58 @@ class TestFromFolder:
         (tmp_path / "a.o").touch()
         (tmp_path / "a.c").touch()
         assert set(VisibleFiles.from_folder(tmp_path)) == {b".gitignore", b"a.c"}
+
+    @given(st.text("ab*?/.!", min_size=1, max_size=9), st.text("ab/.", min_size=1, max_size=9))
+    def test_patterns_mean_what_they_mean_to_dulwich(self, pattern: str, name: str) -> None:
+        """They are tried in another way, which takes less time."""
+        path = "/".join(part for part in name.split("/") if part) or "a"
+        plain, linear = (IgnoreFilter([pattern.encode()]) for _ in range(2))
+        assert gather._linear(linear).is_ignored(path) == plain.is_ignored(path)
+
+    @pytest.mark.parametrize("pattern", ["*a" * 12 + "b", "**" * 30 + "b", "a*" * 40 + "/b"])
+    def test_no_pattern_takes_for_ever(self, tmp_path: Path, pattern: str) -> None:
+        """A repository that somebody cloned must not stop its first press."""
+        (tmp_path / ".gitignore").write_text(pattern + "\n")
+        (tmp_path / ("a" * 250)).touch()
+        assert set(VisibleFiles.from_folder(tmp_path)) == {b".gitignore", b"a" * 250}
+
+    def test_a_pattern_that_takes_too_long_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / ".gitignore").write_text("**/a/" * 9 + "b\n")
+        (tmp_path / "a").touch()
+        with pytest.raises(UsageError, match="takes too long"):
+            VisibleFiles.from_folder(tmp_path)
+
+    @pytest.mark.parametrize("where", ["", "inner"])
+    @pytest.mark.parametrize("what", ["fifo config", "fifo index", "self", "zeros", "deep", "loop"])
+    def test_a_repository_that_was_prepared_stops_no_press(
+        self, tmp_path: Path, where: str, what: str
+    ) -> None:
+        """Git's index alone is read, if it is a file of a size that git writes."""
+        folder = tmp_path / where
+        (folder / ".git").mkdir(parents=True)
+        index = folder / ".git/index"
+        empty = b"DIRC" + (2).to_bytes(4) + (0).to_bytes(4)
+        if what == "fifo config":
+            os.mkfifo(folder / ".git/config")
+        elif what == "fifo index":
+            os.mkfifo(folder / "fifo")
+            index.symlink_to("../fifo")
+        elif what == "self":
+            content = empty + b"link" + (20).to_bytes(4) + bytes(20)
+            index.write_bytes(content + hashlib.sha1(content).digest())
+            (folder / ".git" / f"sharedindex.{'00' * 20}").symlink_to("index")
+        elif what == "zeros":
+            content = empty + bytes(20 << 20)
+            index.write_bytes(content + hashlib.sha1(content).digest())
+        elif what == "deep":
+            names = b"".join(bytes(62) + b"\0" + b"a" * 60 + b"\0" for _ in range(40000))
+            content = b"DIRC" + (4).to_bytes(4) + (40000).to_bytes(4) + names
+            index.write_bytes(content + hashlib.sha1(content).digest())
+        else:
+            (folder / ".git").rmdir()
+            (folder / ".git").write_text("gitdir: .git\n")
+        (folder / "a").touch()
+        assert str(Path(where, "a")).encode() in VisibleFiles.from_folder(tmp_path)
 
     def test_a_gitignore_that_is_a_symlink_names_nothing(self, tmp_path: Path) -> None:
         """As git has it since 2.32."""

@@ -1,0 +1,101 @@
+"""What git tracks in a folder, from git's index alone.
+
+Nothing else of the repository is read: its config may include any file, and a folder that somebody
+else prepared may hold a named pipe or a device in the place of each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from io import BytesIO
+
+from dulwich.index import read_index
+from dulwich.object_format import SHA1, SHA256, ObjectFormat
+
+from harness.inside.changes import above
+
+GIT = b".git"
+"""Git's folder in a work tree, or the file that names it."""
+
+_INDEX_BYTES, _NAMES_BYTES = 256 << 20, 64 << 20
+"""Bytes of an index at most, and of the names in it, which version 4 compresses."""
+
+_LINK_BYTES = 8 << 10
+"""Bytes at most of a file that names git's folder."""
+
+
+def top_of_repository(folder: bytes) -> bytes | None:
+    """Return the folder of the git repository that this folder is in; None if it is in none."""
+    while not os.path.lexists(os.path.join(folder, GIT)):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+    return folder
+
+
+def tracked(top: bytes, below: bytes) -> set[bytes]:
+    """Return the names that git tracks in the folder `below` its top, and the folders above them.
+
+    Names are relative to `below`. There are none if the index cannot be read.
+    """
+    try:
+        names = _names(os.path.join(_git_folder(top), b"index"))
+    except Exception:  # dulwich raises many kinds for an index that is damaged
+        return set()
+    prefix = below + b"/" if below else b""
+    inner = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    return {*inner, *(folder for name in inner for folder in above(name))}
+
+
+def _git_folder(top: bytes) -> bytes:
+    """Return git's folder, which a file names in a worktree and in a submodule."""
+    path = os.path.join(top, GIT)
+    if os.path.isdir(path):
+        return path
+    named = _read(path, _LINK_BYTES).removeprefix(b"gitdir: ").rstrip(b"\n")
+    return os.path.join(top, named)
+
+
+def _names(path: bytes, *, shared: bool = False) -> list[bytes]:
+    """Return the names in an index.
+
+    After `git update-index --split-index`, most names are in another index beside it, which the
+    extension `link` names; dulwich does not read that. Raises ValueError, OSError and what dulwich
+    raises.
+    """
+    content = _read(path, _INDEX_BYTES)
+    ids = _format(content)
+    index = BytesIO(content)
+    names, left = [], _NAMES_BYTES
+    for entry in read_index(index, ids):
+        left -= len(entry.name)
+        if left < 0:
+            raise ValueError("the index holds too many names")
+        names.append(entry.name)
+    place, end = index.tell(), len(content) - ids.oid_length
+    while place < end and not shared:
+        if content[place : place + 4] == b"link":
+            name = content[place + 8 : place + 8 + ids.oid_length].hex()
+            beside = os.path.join(os.path.dirname(path), os.fsencode(f"sharedindex.{name}"))
+            names += _names(beside, shared=True)
+        place += 8 + int.from_bytes(content[place + 4 : place + 8])
+    return names
+
+
+def _format(content: bytes) -> ObjectFormat:
+    """Return the format of ids, of which the checksum at the end is one; SHA-1 if there is none."""
+    whole = hashlib.sha256(content[: -SHA256.oid_length]).digest()
+    return SHA256 if content.endswith(whole) else SHA1
+
+
+def _read(path: bytes, most: int) -> bytes:
+    """Return what a regular file holds. Raises OSError, and ValueError for anything else."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+            raise ValueError("it is not a file of a size that git writes")
+        return file.read(most)
