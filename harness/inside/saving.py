@@ -130,11 +130,12 @@ def save(
     return Saved(written, ahead)
 
 
-def was_made(status: os.stat_result | None, before: Sent | None) -> bool:
-    """Return whether a run made this file, or rewrote it since it was sent."""
-    if status is None or not stat.S_ISREG(status.st_mode):
-        return False
-    return before is None or status.st_mtime_ns != before.stamp
+def was_made(found: os.stat_result | None, before: Sent | None) -> bool:
+    """Return whether a run made this file, and the player never sent it.
+
+    What the player sent is a source, whatever a run made of it: no edit of it may be missed.
+    """
+    return before is None and found is not None and stat.S_ISREG(found.st_mode)
 
 
 def same_content(before: Sent, file: SavedFile) -> bool:

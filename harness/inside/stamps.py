@@ -116,7 +116,7 @@ def against_time(
 ) -> AgainstTime:
     """Find the edits that are older in the player's folder than an unchanged file, as make sees it.
 
-    `edits` are ages by name. `made` are those that replace a file which a run made or rewrote.
+    `edits` are ages by name. `made` are those that replace a file which only runs wrote so far.
     `ages` are those of the unchanged files. There are two cases:
 
     - An edit replaces a file that a run made, and is older than a source that was sent before: an

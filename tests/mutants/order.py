@@ -73,7 +73,7 @@ ORDER = (
         [
             Change(
                 "katas/gather.py",
-                "top = _top_of_repository(self._top) or self._top",
+                "top = top_of_repository(self._top) or self._top",
                 "top = self._top",
             )
         ],

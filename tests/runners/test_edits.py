@@ -296,6 +296,26 @@ def test_an_older_copy_of_a_source_is_an_edit(
     assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
 
 
+def test_an_older_copy_of_what_a_run_rewrote_is_an_edit(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """A formatter in the run must not make a product of the source: `mv` brings back a backup."""
+    first, second, third = ages(3)
+    folder.write("source", "two\n", second)
+    folder.write("other", "\n", third)
+    files = {"cyber-dojo.sh": f"{MAKE}touch -r product source\n"}
+
+    def play() -> str:
+        files_of(folder.path)
+        (folder.path / "cyber-dojo.sh").write_text(files["cyber-dojo.sh"])
+        os.utime(folder.path / "cyber-dojo.sh", ns=(1, 1))
+        return completed(runner.run(avatar, VisibleFiles.from_folder(folder.path))).stdout
+
+    assert play() == "making\ntwo\n"
+    folder.write("source", "one\n", first)
+    assert play() == "making\none\n"
+
+
 def test_a_folder_that_was_written_anew_says_nothing_by_its_stamps(
     runner: BaseRunner, avatar: Avatar, folder: Folder
 ) -> None:

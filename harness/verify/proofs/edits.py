@@ -242,9 +242,8 @@ class Twin:
             self._both(b"a.o", content, min(here, there) - _SECOND, there - _SECOND)
 
     def _is_made(self, name: bytes) -> bool:
-        """Whether the build made this file, or made it again since the player sent it."""
-        path = self.twin / os.fsdecode(name)
-        return path.is_file() and path.lstat().st_mtime_ns != self.stamps.get(name)
+        """Whether the build made this file, and the player never sent it."""
+        return name not in self.stamps and (self.twin / os.fsdecode(name)).is_file()
 
     def _both(self, name: bytes, content: bytes, here: int, there: int) -> None:
         """Write a file with its stamp in the player's folder, and that in the twin."""
