@@ -146,7 +146,9 @@ class LayeredEvent(FolderEvent):
             for name in delta.deleted:
                 self._upper.hide(split_name(name), only_empty=stat.S_ISDIR(sent[name].mode))
             for path in delta.emptied:
-                self._upper.hide(split_name(path), only_empty=path not in delta.removed)
+                entry = self._upper.shown.find(split_name(path))
+                if entry and stat.S_ISDIR(entry.status.st_mode):
+                    self._upper.hide(split_name(path), only_empty=path not in delta.removed)
             now = still_sent(sent, delta)
             edits: dict[bytes, int | None] = {}
             # The edits that replace something that a run made.

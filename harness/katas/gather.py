@@ -31,6 +31,9 @@ _STAR = b"[^/]*"
 _MANY = 4
 """So many `**/` may a pattern have: each multiplies the time that a deep path takes."""
 
+_PATTERN_BYTES = 16 << 20
+"""Bytes of a .gitignore at most."""
+
 _SHOWN = 3
 """How many names are shown for each reason."""
 
@@ -110,7 +113,11 @@ def _text_of(path: str) -> bytes:
             return b""
         raise
     with open(descriptor, "rb") as file:
-        return file.read()
+        if os.fstat(descriptor).st_size > _PATTERN_BYTES:
+            raise UsageError(
+                f"{path} has more than {_PATTERN_BYTES >> 20} MiB; that is no list of patterns"
+            )
+        return file.read(_PATTERN_BYTES)
 
 
 class Gathering:

@@ -27,13 +27,24 @@ _LINK_BYTES = 8 << 10
 
 
 def top_of_repository(folder: bytes) -> bytes | None:
-    """Return the folder of the git repository that this folder is in; None if it is in none."""
-    while not os.path.lexists(os.path.join(folder, GIT)):
-        parent = os.path.dirname(folder)
-        if parent == folder:
+    """Return the folder of the git repository that this folder is in; None if it is in none.
+
+    A repository above it counts if it is this user's, or the folder's owner's: anybody may make a
+    `.git` in /tmp. Git's `safe.directory` is for the same.
+    """
+    owners = {os.geteuid(), os.stat(folder).st_uid}
+    top = folder
+    while not os.path.lexists(os.path.join(top, GIT)):
+        parent = os.path.dirname(top)
+        if parent == top:
             return None
-        folder = parent
-    return folder
+        top = parent
+    if top != folder:
+        path = os.path.join(top, GIT)
+        is_one = os.path.isfile(path) or os.path.isfile(os.path.join(path, b"HEAD"))
+        if not is_one or os.lstat(path).st_uid not in owners:
+            return None
+    return top
 
 
 def tracked(top: bytes, below: bytes) -> set[bytes]:

@@ -225,7 +225,7 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
                     raise _unreadable(error, name) from error
             except OSError as error:
                 raise _unreadable(error, name) from error
-        return VisibleFiles(frozen, left_out=self.left_out, folders=self.folders)
+        return self._with(frozen)
 
     def edited(self, name: str, content: str | bytes) -> VisibleFiles:
         """Return the same files with one replaced or added.
@@ -235,13 +235,17 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         key = _encode(name)
         mode = self._files[key].mode if key in self._files else None
         mode = None if mode == FOLDER else mode
-        return VisibleFiles({**self._files, key: VisibleFile(_content(key, content), mode)})
+        return self._with({**self._files, key: VisibleFile(_content(key, content), mode)})
 
     def without(self, name: str) -> VisibleFiles:
         """Return the same files except this one. Raises KeyError if there is no such file."""
         key = _encode(name)
         self._files[key]
-        return VisibleFiles({other: file for other, file in self._files.items() if other != key})
+        return self._with({other: file for other, file in self._files.items() if other != key})
+
+    def _with(self, files: Mapping[bytes, VisibleFile]) -> VisibleFiles:
+        """Return these files, of the same folder."""
+        return VisibleFiles(files, left_out=self.left_out, folders=self.folders)
 
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write all files into an empty folder. Raises OSError.

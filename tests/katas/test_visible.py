@@ -411,6 +411,37 @@ class TestFromFolder:
         porcelain.init(tmp_path).close()
         assert set(VisibleFiles.from_folder(tmp_path / "scratch")) == {b".gitignore", b"a.c"}
 
+    @pytest.mark.parametrize("what", ["foreign", "no repository"])
+    def test_a_repository_above_counts_if_it_is_ones_own(self, tmp_path: Path, what: str) -> None:
+        """Anybody may make a `.git` in a folder for temporary files, and a .gitignore beside it."""
+        (tmp_path / ".gitignore").write_text("*.c\n")
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine/a.c").touch()
+        if what == "foreign":
+            if os.geteuid() != 0:
+                pytest.skip("only root can give a folder away")
+            porcelain.init(tmp_path).close()
+            os.chown(tmp_path / ".git", 65534, 65534)
+        else:
+            (tmp_path / ".git").mkdir()
+        assert set(VisibleFiles.from_folder(tmp_path / "mine")) == {b"a.c"}
+
+    def test_a_gitignore_without_bound_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "a").touch()
+        with (tmp_path / ".gitignore").open("wb") as file:
+            file.truncate(1 << 40)
+        with pytest.raises(UsageError, match="more than 16 MiB"):
+            VisibleFiles.from_folder(tmp_path)
+
+    def test_what_is_edited_is_of_the_same_folder(self, tmp_path: Path) -> None:
+        """What was left out of it, and which folders it has, goes with the files."""
+        (tmp_path / "folder").mkdir()
+        for name in ("a", "folder/b", "c.o"):
+            (tmp_path / name).touch()
+        files = VisibleFiles.from_folder(tmp_path, exclude=["*.o"])
+        for changed in (files.edited("a", "1"), files.without("a"), files.freeze()):
+            assert (changed.left_out, changed.folders) == (files.left_out, {b"folder"})
+
     def test_what_a_submodule_tracks_is_sent(self, tmp_path: Path) -> None:
         """Though its own .gitignore names it."""
         inner = tmp_path / "inner"

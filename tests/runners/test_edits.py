@@ -401,6 +401,23 @@ def test_a_folder_that_the_player_removed_takes_the_products_in_it_along(
     assert completed(run).stdout == "kept/made\n" + ("new/made\n" if how == "moved" else "")
 
 
+def test_a_file_in_the_place_of_a_folder_that_the_player_removed_stays(
+    runner: BaseRunner, avatar: Avatar, tmp_path: Path
+) -> None:
+    """A run put it there: it is nothing that the player had."""
+    if not keeps(runner):
+        pytest.skip("tmp keeps nothing that a run made")
+    (tmp_path / "cyber-dojo.sh").write_text(sh("[ -f f ] || { rm -r f; echo 1 >f; }", "ls"))
+    (tmp_path / "cyber-dojo.sh").chmod(0o755)
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "source").write_text("1\n")
+    completed(runner.run(avatar, VisibleFiles.from_folder(tmp_path)))
+    (tmp_path / "f" / "source").unlink()
+    (tmp_path / "f").rmdir()
+    run = runner.run(avatar, VisibleFiles.from_folder(tmp_path))
+    assert completed(run).stdout == "cyber-dojo.sh\nf\n"
+
+
 def test_a_folder_that_the_player_only_emptied_keeps_what_runs_made(
     runner: BaseRunner, avatar: Avatar, tmp_path: Path
 ) -> None:
