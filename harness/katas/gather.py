@@ -16,7 +16,7 @@ from dulwich.ignore import IgnoreFilter, IgnoreFilterManager, read_ignore_patter
 
 from harness.inside.errors import UsageError
 from harness.inside.layout import STORE, is_git_folder, printable_name
-from harness.katas.git_index import GIT, top_of_repository, tracked
+from harness.katas.git_index import GIT, Tracked, top_of_repository
 
 _IGNORED, _EXCLUDED = ".gitignore", "--exclude"
 """Reasons for leaving a name out: a pattern of .gitignore, or of --exclude."""
@@ -142,7 +142,9 @@ class Gathering:
         top = top_of_repository(self._top) or self._top
         below = os.path.relpath(self._top, top) if top != self._top else b""
         self._ignored = _Ignored(top, below) if gitignore else None
-        self._tracked = tracked(top, below) if gitignore else set()
+        self._tracked = Tracked()
+        if gitignore:
+            self._tracked.add(top, below)
         patterns = [pattern for pattern in exclude if pattern.strip()]
         if len(patterns) != len([*exclude]):
             raise UsageError("a pattern to exclude is empty; name files as .gitignore does")
@@ -167,8 +169,7 @@ class Gathering:
                 # The folder was removed meanwhile.
                 continue
             if here and self._ignored and any(item.name == GIT for item in items):
-                inner = tracked(os.path.join(self._top, here), b"")
-                self._tracked |= {os.path.join(here, name) for name in inner}
+                self._tracked.add(os.path.join(self._top, here), b"", here)
             for item in items:
                 name = os.path.join(here, item.name)
                 try:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from bisect import bisect_left
 from io import BytesIO
 
 from dulwich.index import read_index
 from dulwich.object_format import SHA1, SHA256, ObjectFormat
-
-from harness.inside.changes import above
 
 GIT = b".git"
 """Git's folder in a work tree, or the file that names it."""
@@ -47,18 +46,36 @@ def top_of_repository(folder: bytes) -> bytes | None:
     return top
 
 
-def tracked(top: bytes, below: bytes) -> set[bytes]:
-    """Return the names that git tracks in the folder `below` its top, and the folders above them.
+class Tracked:
+    """The names that git tracks in a folder."""
 
-    Names are relative to `below`. There are none if the index cannot be read.
-    """
-    try:
-        names = _names(os.path.join(_git_folder(top), b"index"))
-    except Exception:  # dulwich raises many kinds for an index that is damaged
-        return set()
-    prefix = below + b"/" if below else b""
-    inner = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-    return {*inner, *(folder for name in inner for folder in above(name))}
+    def __init__(self) -> None:
+        self._names: list[bytes] = []
+
+    def add(self, top: bytes, below: bytes, here: bytes = b"") -> None:
+        """Add what the repository at `top` tracks in the folder `below` it.
+
+        `here` is the path that this folder has among the names. An index that cannot be read adds
+        nothing.
+        """
+        try:
+            names = _names(os.path.join(_git_folder(top), b"index"))
+        except Exception:  # dulwich raises many kinds for an index that is damaged
+            return
+        prefix, path = below + b"/" if below else b"", here + b"/" if here else b""
+        self._names += [
+            path + name.removeprefix(prefix) for name in names if name.startswith(prefix)
+        ]
+        self._names.sort()
+
+    def __contains__(self, name: bytes) -> bool:
+        """Whether this is the name of a file that git tracks, or of a folder that holds one."""
+        return self._begins(name) == name or self._begins(name + b"/").startswith(name + b"/")
+
+    def _begins(self, name: bytes) -> bytes:
+        """Return the first name that does not come before this; empty if there is none."""
+        place = bisect_left(self._names, name)
+        return self._names[place] if place < len(self._names) else b""
 
 
 def _git_folder(top: bytes) -> bytes:

@@ -364,8 +364,10 @@ class TestFromFolder:
             content = empty + bytes(20 << 20)
             index.write_bytes(content + hashlib.sha1(content).digest())
         elif what == "deep":
-            names = b"".join(bytes(62) + b"\0" + b"a" * 60 + b"\0" for _ in range(40000))
-            content = b"DIRC" + (4).to_bytes(4) + (40000).to_bytes(4) + names
+            name = b"/".join([b"d"] * 2000)
+            entry = bytes(60) + (0xFFF).to_bytes(2) + name
+            entries = (entry + bytes(8 - len(entry) % 8)) * 2000
+            content = b"DIRC" + (2).to_bytes(4) + (2000).to_bytes(4) + entries
             index.write_bytes(content + hashlib.sha1(content).digest())
         else:
             (folder / ".git").rmdir()

@@ -20,6 +20,7 @@ for process in /proc/[0-9]*; do
         Threads:) break ;;
         esac
     done <"$process/status"
+    [ -n "$state" ] || [ -e "$process" ] || left=yes # it may have left another behind
     [ "$owner" = 0 ] && continue
     case $state$value in
     [ZX][01]) ;; # it has ended, and waits to be reaped
