@@ -365,7 +365,7 @@ class TestFromFolder:
             index.write_bytes(content + hashlib.sha1(content).digest())
         elif what == "deep":
             name = b"/".join([b"d"] * 2000)
-            entry = bytes(60) + (0xFFF).to_bytes(2) + name
+            entry = bytes(60) + len(name).to_bytes(2) + name
             entries = (entry + bytes(8 - len(entry) % 8)) * 2000
             content = b"DIRC" + (2).to_bytes(4) + (2000).to_bytes(4) + entries
             index.write_bytes(content + hashlib.sha1(content).digest())
