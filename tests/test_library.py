@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,9 @@ def test_a_gap_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_package_names_what_it_has() -> None:
     """Names are imported when they are first used, and a wrong one is an AttributeError as ever."""
     for name in harness.__all__:
-        assert getattr(harness, name).__name__ == name
+        if name != "__version__":
+            assert getattr(harness, name).__name__ == name
+    assert harness.__version__ == version("tarpipe-harness")
+    assert set(harness.__all__) <= set(dir(harness))
     with pytest.raises(AttributeError, match="nothing"):
         harness.nothing  # noqa: B018 - looking it up is the test
