@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import textwrap
 from collections import Counter
@@ -19,6 +20,10 @@ from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
 from harness.inside.disk import remove_tree
 from harness.inside.errors import EngineError
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in the background of a script: whatever a test starts would ignore ctrl-C, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ENGINES = tuple(
     os.environ.get("HARNESS_TEST_ENGINES", "local,local-plain,docker,docker26").split(",")
