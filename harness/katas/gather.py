@@ -8,7 +8,7 @@ import re
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from errno import EACCES, ELOOP, ENOENT, ENOTDIR
+from errno import EACCES, EFBIG, EINVAL, ENOENT, ENOTDIR
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from dulwich.ignore import IgnoreFilter, IgnoreFilterManager, read_ignore_patter
 
 from harness.inside.errors import UsageError
 from harness.inside.layout import STORE, is_git_folder, printable_name
-from harness.katas.git_index import GIT, Tracked, top_of_repository
+from harness.katas.git_index import GIT, Tracked, read_regular, top_of_repository
 
 _IGNORED, _EXCLUDED = ".gitignore", "--exclude"
 """Reasons for leaving a name out: a pattern of .gitignore, or of --exclude."""
@@ -50,7 +50,6 @@ class _Ignored(IgnoreFilterManager):
         `below` is the path from there to the folder that is sent; empty if they are the same.
         """
         super().__init__(os.fsdecode(top), [], ignorecase=False)
-        self._special: dict[str, bool] = {}
         self._prefix = os.fsdecode(below + b"/") if below else ""
         if self._prefix and super().is_ignored(self._prefix):
             # Somebody plays in a folder that their repository ignores: only its own files count.
@@ -104,20 +103,16 @@ def _atomic(expression: bytes) -> bytes:
 
 def _text_of(path: str) -> bytes:
     """Return what a file holds; nothing for a symlink, as git does, and for what holds no text."""
-    if _is_special(path):
-        return b""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return read_regular(path, _PATTERN_BYTES)
     except OSError as error:
-        if error.errno in (ENOENT, ENOTDIR, ELOOP):
+        if error.errno in (ENOENT, ENOTDIR, EINVAL):
             return b""
-        raise
-    with open(descriptor, "rb") as file:
-        if os.fstat(descriptor).st_size > _PATTERN_BYTES:
+        if error.errno == EFBIG:
             raise UsageError(
                 f"{path} has more than {_PATTERN_BYTES >> 20} MiB; that is no list of patterns"
-            )
-        return file.read(_PATTERN_BYTES)
+            ) from error
+        raise
 
 
 class Gathering:
@@ -233,15 +228,6 @@ class Gathering:
             return False
         target = os.path.realpath(link)
         return target == self._top or target.startswith(self._top + b"/")
-
-
-def _is_special(path: str) -> bool:
-    """Return whether a path is something that holds no text, such as a folder or a named pipe."""
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISLNK(mode)
 
 
 def left_out_line(left_out: Mapping[str, Iterable[bytes]]) -> str:

@@ -6,14 +6,16 @@ else prepared may hold a named pipe or a device in the place of each.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import stat
 from bisect import bisect_left
 from io import BytesIO
 
 from dulwich.index import read_index
 from dulwich.object_format import SHA1, SHA256, ObjectFormat
+
+from harness.inside.disk import open_file
 
 GIT = b".git"
 """Git's folder in a work tree, or the file that names it."""
@@ -83,7 +85,9 @@ def _git_folder(top: bytes) -> bytes:
     path = os.path.join(top, GIT)
     if os.path.isdir(path):
         return path
-    named = _read(path, _LINK_BYTES).removeprefix(b"gitdir: ").rstrip(b"\n")
+    named = (
+        read_regular(os.path.realpath(path), _LINK_BYTES).removeprefix(b"gitdir: ").rstrip(b"\n")
+    )
     return os.path.join(top, named)
 
 
@@ -94,7 +98,7 @@ def _names(path: bytes, *, shared: bool = False) -> list[bytes]:
     extension `link` names; dulwich does not read that. Raises ValueError, OSError and what dulwich
     raises.
     """
-    content = _read(path, _INDEX_BYTES)
+    content = read_regular(os.path.realpath(path), _INDEX_BYTES)
     ids = _format(content)
     index = BytesIO(content)
     names, left = [], _NAMES_BYTES
@@ -119,11 +123,16 @@ def _format(content: bytes) -> ObjectFormat:
     return SHA256 if content.endswith(whole) else SHA1
 
 
-def _read(path: bytes, most: int) -> bytes:
-    """Return what a regular file holds. Raises OSError, and ValueError for anything else."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+def read_regular(path: str | bytes, most: int) -> bytes:
+    """Return what a regular file of at most so many bytes holds.
+
+    Raises OSError: EINVAL for anything else, symlinks included, and EFBIG for a larger file.
+    """
+    try:
+        descriptor = open_file(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
     with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-            raise ValueError("it is not a file of a size that git writes")
+        if os.fstat(descriptor).st_size > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), os.fsdecode(path))
         return file.read(most)
