@@ -20,6 +20,8 @@ from harness.katas.git_index import GIT, Tracked, read_regular, top_of_repositor
 
 _IGNORED, _EXCLUDED = ".gitignore", "--exclude"
 """Reasons for leaving a name out: a pattern of .gitignore, or of --exclude."""
+BY_PATTERN = (_IGNORED, _EXCLUDED)
+"""The reasons that do not depend on what is there: the player still has the file."""
 _REPOSITORY, _KATAS = "a repository of its own", "katas of the harness"
 """Reasons for leaving a folder out."""
 _POINTS_OUT, _SPECIAL = "points out of the tree", "neither file, folder nor symlink"

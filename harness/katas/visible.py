@@ -18,7 +18,7 @@ from harness.inside.changes import above
 from harness.inside.delta import Delta, Stamped, blob_id, read_all
 from harness.inside.errors import UsageError
 from harness.inside.layout import is_git_folder, printable_name, split_name
-from harness.katas.gather import Gathering, left_out_line
+from harness.katas.gather import BY_PATTERN, Gathering, left_out_line
 from harness.katas.spool import PIECE, Part, Spool
 
 _OF_ANOTHER_KIND = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENXIO)
@@ -278,7 +278,7 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         delta = replace(delta, ages={name: age for name, age in ages if age is not None})
         if not delta.deleted:
             return delta
-        left_out = {name for names in self.left_out.values() for name in names}
+        left_out = {name for why in BY_PATTERN for name in self.left_out.get(why, ())}
         released = {name for name in delta.deleted if _is_in(name, left_out)}
         gone = [] if self.folders is None else delta.emptied
         return replace(

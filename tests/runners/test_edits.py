@@ -5,6 +5,7 @@ player's folder, is the measure.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -432,3 +433,24 @@ def test_a_folder_that_the_player_only_emptied_keeps_what_runs_made(
     (tmp_path / "f" / "source").unlink()
     run = runner.run(avatar, VisibleFiles.from_folder(tmp_path))
     assert completed(run).stdout == "made\n"
+
+
+@pytest.mark.parametrize("how", ["socket", "pipe", "link"])
+def test_what_became_something_that_is_not_sent_is_gone(
+    runner: BaseRunner, avatar: Avatar, tmp_path: Path, how: str
+) -> None:
+    """The player has the file no more: a glob of the build must not find the old one."""
+    (tmp_path / "cyber-dojo.sh").write_text(sh("ls"))
+    (tmp_path / "cyber-dojo.sh").chmod(0o755)
+    (tmp_path / "source").write_text("1\n")
+    completed(runner.run(avatar, VisibleFiles.from_folder(tmp_path)))
+    (tmp_path / "source").unlink()
+    if how == "link":
+        (tmp_path / "source").symlink_to("/etc/hostname")
+    elif how == "pipe":
+        os.mkfifo(tmp_path / "source")
+    else:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(os.path.relpath(tmp_path / "source"))
+    run = runner.run(avatar, VisibleFiles.from_folder(tmp_path))
+    assert completed(run).stdout == "cyber-dojo.sh\n"
