@@ -32,7 +32,7 @@ from harness.inside.layer_list import (
 from harness.inside.layers import Layers, dress, split_path
 from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX, split_name
 from harness.inside.sent_record import Record, Sent
-from harness.inside.stamps import TICK_NS, Ahead, against_time, file_time, is_ahead, still_sent
+from harness.inside.stamps import Ahead, against_time, is_ahead, still_sent
 from harness.inside.store import Acceptance, SendPlan
 from harness.inside.tree import Entry, entries
 from harness.inside.upper_layer import UpperLayer, UserAndGroup
@@ -299,25 +299,19 @@ class LayeredEvent(FolderEvent):
         records their stamps first, so that they can be restored after a crash.
         """
         here = self._upper.path + b"/"
-        now, latest, left = file_time(), 0, stamping.AHEAD_BYTES
-        ahead: dict[bytes, int | None] = {}
+        files = stamping.AheadFiles()
         below: dict[bytes, int] = {}
         for path, entry in self._upper.shown.walk():
             stamp = entry.status.st_mtime_ns
             if path in edits:
                 continue
-            if stamp - now <= TICK_NS:
-                latest = max(latest, stamp)
-            elif (left := left - len(path)) >= 0:
-                ahead[path] = stamp
-                if not entry.path.startswith(here):
-                    below[path] = stamp
-            else:
-                os.utime(entry.path, ns=(now, now), follow_symlinks=False)
-                latest = max(latest, now)
+            if files.is_too_many(path, stamp):
+                os.utime(entry.path, ns=(files.now, files.now), follow_symlinks=False)
+            elif path in files.ages and not entry.path.startswith(here):
+                below[path] = stamp
         self._layer_list = replace(self._layer_list, ahead=below)
         self._write(self._layer_list, sync_file)
-        moved, self._newest = stamping.stamp_back(self._stamp, ahead, latest)
+        moved, self._newest = stamping.stamp_back(self._stamp, files.ages, files.latest)
         return moved
 
     def _stamp(self, path: bytes, stamp: int) -> int:

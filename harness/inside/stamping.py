@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Container, Mapping
 from functools import partial
 
-from harness.inside.descent import Met, descend
+from harness.inside.descent import descend
 from harness.inside.errors import KatasError
 from harness.inside.layout import PATH_PARTS
 from harness.inside.sandbox_folders import sandbox_folders, stamp_path
@@ -45,6 +45,33 @@ def stamp_all(
     raise KatasError("the file system of the katas cannot stamp an edit later than the other files")
 
 
+class AheadFiles:
+    """The files ahead of the clock, of which a bounded number is remembered."""
+
+    def __init__(self) -> None:
+        self.now = file_time()
+        # The newest stamp of all other files.
+        self.latest = 0
+        self.ages: dict[bytes, int | None] = {}
+        self._left = AHEAD_BYTES
+
+    def is_too_many(self, path: bytes | None, stamp: int) -> bool:
+        """Take a file; return whether it is ahead and too many: stamp it `now` and forget it.
+
+        A path of None cannot be remembered.
+        """
+        if stamp - self.now <= TICK_NS:
+            self.latest = max(self.latest, stamp)
+            return False
+        if path is not None:
+            self._left -= len(path)
+            if self._left >= 0:
+                self.ages[path] = stamp
+                return False
+        self.latest = max(self.latest, self.now)
+        return True
+
+
 def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
     """Move stamps that are ahead of the clock back to it, keeping their order. Raises OSError.
 
@@ -52,30 +79,17 @@ def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
     Without this, an edit would be stamped in the future too, and ninja would loop: it rebuilds its
     own manifest until that is the newest.
     """
-    now, latest, left = file_time(), 0, AHEAD_BYTES
-    ages: dict[bytes, int | None] = {}
+    files = AheadFiles()
     for met in descend(sandbox):
-        ahead = met.status.st_mtime_ns - now > TICK_NS
         # No build goes this deep, and paths this long cannot be looked up again.
-        if len(met.above) >= PATH_PARTS:
-            if ahead:
-                _stamp_here(met, now)
-            latest = max(latest, now if ahead else met.status.st_mtime_ns)
-        elif (path := met.path) not in edited:
-            if not ahead:
-                latest = max(latest, met.status.st_mtime_ns)
-            elif (left := left - len(path)) >= 0:
-                ages[path] = met.status.st_mtime_ns
-            else:
-                _stamp_here(met, now)
-                latest = max(latest, now)
+        path = None if len(met.above) >= PATH_PARTS else met.path
+        if path is not None and path in edited:
+            continue
+        if files.is_too_many(path, met.status.st_mtime_ns):
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(met.name, ns=(files.now,) * 2, dir_fd=met.parent, follow_symlinks=False)
     with sandbox_folders(sandbox) as folders:
-        return stamp_back(partial(stamp_path, folders), ages, latest)
-
-
-def _stamp_here(met: Met, stamp: int) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.utime(met.name, ns=(stamp, stamp), dir_fd=met.parent, follow_symlinks=False)
+        return stamp_back(partial(stamp_path, folders), files.ages, files.latest)
 
 
 def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> tuple[Ahead, int]:
