@@ -6,10 +6,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from support import one_line
 
 from harness.cli import main
 from harness.inside.errors import HarnessError
+from tests.support import one_line
 
 LOCAL = ("--engine", "local-plain")
 KATA = "0123456789"

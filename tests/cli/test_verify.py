@@ -13,8 +13,9 @@ from harness.cli import main
 from harness.runners.claims import Property
 from harness.verify import proofs
 from harness.verify.proofs import Refuted, Search, Subject, Untried
+from tests import ROOT
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "results" / "verify-schema.json").read_text())
+SCHEMA = json.loads((ROOT / "results" / "verify-schema.json").read_text())
 
 ONE = (
     "verify",

@@ -9,8 +9,9 @@ import pytest
 
 from harness.cli import main
 from harness.cli.status import USAGE
+from tests import ROOT
 
-RECORDINGS = Path(__file__).parents[2] / "results" / "recordings"
+RECORDINGS = ROOT / "results" / "recordings"
 SCALED, FILES, CROWDED = (
     str(RECORDINGS / f"{name}-docker.jsonl") for name in ("scale", "files", "load")
 )

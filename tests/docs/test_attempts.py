@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
 from harness.verify.proofs.fresh import SURVIVORS
 from harness.verify.proofs.isolated import ATTEMPTS
+from tests import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "trust.md"
+PAGE = ROOT / "docs" / "explanation" / "trust.md"
 
 
 @pytest.mark.parametrize(("name", "tried"), [("isolated", ATTEMPTS), ("fresh", SURVIVORS)])

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+from tests import ROOT
+
+DOCS = ROOT / "docs"
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 """A block of commands; what cannot be run everywhere stands in a block of another kind, and says
 why.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 from pydoc import locate
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)#\s]+)(?:#[^)]*)?\)|(?:src|srcset)=\"([^\"]+)\"")
 PAGES = sorted(
     path

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import harness
 from harness.cli.entry import make_parser
 from harness.gate.budgets import METRICS
 from harness.measure.trials.scenario import SCENARIOS
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 SECTION = re.compile(r"^#{2,4} (harness .*)\n\n```{program-output} (.*)\n```$", re.MULTILINE)
 """A command, under its name; Sphinx puts what it prints there, so that no option can be missing."""

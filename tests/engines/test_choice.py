@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import one_line
 
 from harness.engines import choice as choosing
 from harness.engines.choice import Choice, choose
@@ -19,6 +18,7 @@ from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.engine import LocalEngine
 from harness.inside.errors import EngineError, HarnessError, ImageError, UsageError
+from tests.support import one_line
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 """docker-py drops the socket of a connection that was refused."""

@@ -13,13 +13,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from children import STRANGER, killed_before
-from support import one_line
 
 from harness.engines.folders import Shelf, remove_folder, sandboxes_home, scratch, temporary_folder
 from harness.engines.local.engine import LocalEngine
 from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
 from harness.inside.errors import EngineError, KatasError
+from tests.children import STRANGER, killed_before
+from tests.support import one_line
 
 GONE = str(replace(Owner.current(), started=1))
 """An owner that this machine knows to have ended."""

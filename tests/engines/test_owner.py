@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from children import STRANGER
-from support import eventually
 
 from harness.engines import owner
 from harness.engines.owner import GONE, LIVES, Owner
+from tests.children import STRANGER
+from tests.support import eventually
 
 
 @pytest.fixture

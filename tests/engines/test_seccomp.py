@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from support import PATIENCE, fill
 
 from harness.engines import Engine, SandboxSpec, seccomp
 from harness.engines.system_calls import ALLOWED, NAMESPACES, REFUSED, RULES
 from harness.inside.errors import EngineError
+from tests.support import PATIENCE, fill
 
 LONGEST = 4096
 """Instructions that the kernel takes."""

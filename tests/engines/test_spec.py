@@ -10,11 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, fill, running
 
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
 from harness.engines.guest.environment import players
 from harness.engines.spec import MIB, NOBODY
+from tests.support import PATIENCE, fill, running
 
 isolating = pytest.mark.parametrize("shared_engine", ["local", "docker", "docker26"], indirect=True)
 pytestmark = isolating

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.gate.budgets import Budget, parse_budgets
 from harness.measure.trials.sample import Sample
-from tests.test_results import sample
+from tests.measure.samples import sample
 
 PIPE = "katas-data-container"
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import pytest
-from events import acceptance, save
 
 from harness.engines.local.mounts import overlay, overlay_problem
 from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
 from harness.inside.layered_event import LayeredEvent
 from harness.inside.tree import Entry
+from tests.events import acceptance, save
 
 needs_overlays = pytest.mark.skipif(
     bool(overlay_problem(Path(gettempdir()))), reason="no overlay can be mounted here"

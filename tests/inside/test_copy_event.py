@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from events import acceptance, save
-from support import one_line
 
 from harness.inside.copy_event import CopyEvent
 from harness.inside.errors import KatasError
+from tests.events import acceptance, save
+from tests.support import one_line
 
 
 @pytest.mark.parametrize(("levels", "fits"), [(15, True), (30, False)])

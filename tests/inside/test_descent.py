@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from support import on_disk
 
 from harness.inside.descent import WINDOW, Met, descend
 from harness.verify.testing.planting import Planned, planted
 from harness.verify.testing.strategies import trees
+from tests.support import on_disk
 
 
 def nest(folder: Path, levels: int, name: str = "down") -> None:

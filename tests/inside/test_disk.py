@@ -11,9 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from children import unprivileged
 from hypothesis import given
-from support import on_disk
 
 from harness.inside.disk import (
     ALL_ACCESS,
@@ -25,6 +23,8 @@ from harness.inside.disk import (
 )
 from harness.verify.testing.planting import Planned, planted
 from harness.verify.testing.strategies import trees
+from tests.children import unprivileged
+from tests.support import on_disk
 
 
 def mode(path: Path) -> int:

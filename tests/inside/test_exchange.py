@@ -12,14 +12,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from events import LION, acceptance, git, needs_git, play, save, stage, tree
-from support import one_line
 
 from harness.inside import journal
 from harness.inside.changes import Changes, Folder
 from harness.inside.errors import KatasError
 from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import HISTORY, SANDBOX, avatar_folder
+from tests.events import LION, acceptance, git, needs_git, play, save, stage, tree
+from tests.support import one_line
 
 FILES = {"a": "1", "sub/deep/b": "1"}
 

@@ -9,8 +9,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from events import acceptance, save
-from mounted import mounted, needs_overlays, press, tree
 
 from harness.engines import overlays
 from harness.engines.spec import Overlay
@@ -18,6 +16,8 @@ from harness.inside.errors import KatasError
 from harness.inside.hard_links import indexed
 from harness.inside.layered_event import LayeredEvent
 from harness.inside.layout import LAYERS
+from tests.events import acceptance, save
+from tests.inside.mounted import mounted, needs_overlays, press, tree
 
 pytestmark = needs_overlays
 

@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 
 import pytest
-from support import one_line
 
 from harness.inside import increments
 from harness.inside.errors import KatasError
+from tests.support import one_line
 
 
 def event(tag: int) -> dict[str, object]:

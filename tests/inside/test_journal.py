@@ -18,8 +18,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from children import killed_before
-from events import LION, SPIDER, acceptance, git, needs_git, play, save, stage
 
 from harness.inside import atomic_file, increments, journal, locks
 from harness.inside.folder_katas import FolderKatas
@@ -34,6 +32,8 @@ from harness.inside.layout import (
 )
 from harness.inside.store import Acceptance
 from harness.inside.tree import snapshot
+from tests.children import killed_before
+from tests.events import LION, SPIDER, acceptance, git, needs_git, play, save, stage
 
 FIRST, SECOND = {"a": "1", "deleted": "1"}, {"a": "2", "new/b": "2"}
 

@@ -16,7 +16,6 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from events import LION, SPIDER, acceptance, holds, opened, packed, play, save, tree
 
 from harness.inside import errors
 from harness.inside.channel import Channel
@@ -34,6 +33,7 @@ from harness.inside.saving import SavedFile
 from harness.inside.store import Acceptance
 from harness.inside.tree import difference
 from harness.katas.volume_katas import VolumeEvent, VolumeKatas, bundle
+from tests.events import LION, SPIDER, acceptance, holds, opened, packed, play, save, tree
 
 FILES = {"a": "1", "b": "1"}
 

@@ -13,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from events import acceptance, save
-from mounted import needs_overlays, press, tree
 
 from harness.inside import journal
 from harness.inside.errors import KatasError
@@ -23,6 +21,8 @@ from harness.inside.layered_event import DEPTH, LayeredEvent
 from harness.inside.layers import WHITEOUT
 from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX
 from harness.inside.stamps import file_time
+from tests.events import acceptance, save
+from tests.inside.mounted import needs_overlays, press, tree
 
 FAR = 4_000_000_000 * 10**9
 """A stamp from the year 2096."""

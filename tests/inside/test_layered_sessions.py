@@ -11,12 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from events import acceptance, save
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from kernel import Deed, Kernel
-from mounted import needs_overlays
-from support import on_disk
 
 from harness.engines.local.mounts import _namespace
 from harness.engines.overlays import overlay_options
@@ -27,6 +23,10 @@ from harness.inside.folder_event import FolderEvent
 from harness.inside.layered_event import LayeredEvent
 from harness.inside.layout import SANDBOX
 from harness.inside.tree import Entry
+from tests.events import acceptance, save
+from tests.inside.kernel import Deed, Kernel
+from tests.inside.mounted import needs_overlays
+from tests.support import on_disk
 
 pytestmark = needs_overlays
 

@@ -6,7 +6,6 @@ import os
 
 import pytest
 from hypothesis import given, settings
-from support import on_disk, one_line
 
 from harness.inside.errors import UsageError
 from harness.inside.layout import (
@@ -22,6 +21,7 @@ from harness.inside.layout import (
 )
 from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import AWKWARD_NAMES, paths
+from tests.support import on_disk, one_line
 
 
 @pytest.mark.parametrize("kata", ["0000000000", "4A6C1FBFE1", "ZZZZZZZZZZ"])

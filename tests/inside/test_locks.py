@@ -12,14 +12,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from events import LION, opened, play
-from support import eventually, one_line
 
 from harness.inside import locks
 from harness.inside.errors import Busy, EngineError, HarnessError
 from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import avatar_folder
 from harness.katas.volume_katas import VolumeEvent
+from tests.events import LION, opened, play
+from tests.support import eventually, one_line
 
 HOLD = """
 import sys, time

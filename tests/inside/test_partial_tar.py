@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from support import on_disk, one_line
 
 from harness.inside import partial_tar, tarpipe
 from harness.inside.disk import permit_all
@@ -17,6 +16,7 @@ from harness.inside.errors import StreamCut
 from harness.inside.tree import snapshot
 from harness.verify.testing.planting import Planned, planted, scratch_folder
 from harness.verify.testing.strategies import trees
+from tests.support import on_disk, one_line
 
 
 def pick(sandbox: str | Path, *paths: bytes) -> list[bytes]:

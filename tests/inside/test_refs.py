@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from events import LION, git, needs_git, play
-from support import one_line
 
 from harness.inside import journal, refs
 from harness.inside.errors import KatasError
 from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import HISTORY, INCREMENTS, avatar_folder
 from harness.katas import commits
+from tests.events import LION, git, needs_git, play
+from tests.support import one_line
 
 FILES = {"a": "1"}
 

@@ -12,9 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from children import killed_before
-from events import LION, SPIDER, folder_of, opened, play, settle
-from support import eventually, one_line
 
 from harness.inside import increments
 from harness.inside.errors import KatasError, NoSuchAvatar, UsageError
@@ -23,6 +20,9 @@ from harness.inside.layout import STORE, Avatar, avatar_folder, kata_folder
 from harness.inside.locks import locked
 from harness.inside.store import Katas
 from harness.inside.tree import Snapshot, difference, snapshot
+from tests.children import killed_before
+from tests.events import LION, SPIDER, folder_of, opened, play, settle
+from tests.support import eventually, one_line
 
 OTHER = Avatar("0123456789", "lion")
 FILES = {"a": "1", "sub/b": "2"}

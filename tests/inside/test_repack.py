@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from children import killed_before
-from events import LION, git, needs_git, play
 
 from harness.inside import journal, objects, packs, refs, repack
 from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import HISTORY, avatar_folder
+from tests.children import killed_before
+from tests.events import LION, git, needs_git, play
 
 EVENTS = 6
 

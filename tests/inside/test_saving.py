@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from children import unprivileged
 from hypothesis import given
-from support import on_disk
 
 from harness.inside import disk, ownership, sandbox_contents, saving, stamping
 from harness.inside.delta import Delta, blob_id
@@ -27,6 +25,8 @@ from harness.inside.stamps import Ahead
 from harness.inside.tree import Entry, difference, newest, snapshot
 from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import visible_files
+from tests.children import unprivileged
+from tests.support import on_disk
 
 FILE, PROGRAM, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 HOUR = 3600 * 10**9

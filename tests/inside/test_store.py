@@ -19,26 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from children import killed_before, unprivileged
-from events import (
-    LION,
-    SPIDER,
-    acceptance,
-    chunks_of,
-    folder_of,
-    holds,
-    opened,
-    packed,
-    play,
-    save,
-    settle,
-    stage,
-    time_out,
-    tree,
-    visible,
-)
 from hypothesis import given
-from support import eventually, on_disk, one_line
 
 from harness.inside import archive, disk, locks
 from harness.inside.channel import LARGE
@@ -66,6 +47,25 @@ from harness.katas.visible import FILE, PROGRAM, VisibleFile, VisibleFiles
 from harness.katas.volume_katas import VolumeKatas
 from harness.verify.testing.planting import Planned, expected, planted, scratch_folder
 from harness.verify.testing.strategies import trees
+from tests.children import killed_before, unprivileged
+from tests.events import (
+    LION,
+    SPIDER,
+    acceptance,
+    chunks_of,
+    folder_of,
+    holds,
+    opened,
+    packed,
+    play,
+    save,
+    settle,
+    stage,
+    time_out,
+    tree,
+    visible,
+)
+from tests.support import eventually, on_disk, one_line
 
 KINDS = ("folder", "volume")
 

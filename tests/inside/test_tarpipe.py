@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from children import unprivileged
 from hypothesis import given
 from hypothesis import strategies as st
-from support import on_disk
 
 from harness.inside import tarpipe
 from harness.inside.errors import StreamCut
@@ -27,6 +25,8 @@ from harness.inside.tarpipe import BLOCK, join, pack, unpack
 from harness.inside.tree import snapshot
 from harness.verify.testing.planting import Planned, expected, plant, planted, scratch_folder
 from harness.verify.testing.strategies import trees
+from tests.children import unprivileged
+from tests.support import on_disk
 
 SMALL = {
     b".": Planned("d", 0o755),

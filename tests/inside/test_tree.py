@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import on_disk
 
 from harness.inside.tree import Difference, Entry, difference, newest, parse_find, snapshot, walk
 from harness.verify.testing.planting import Planned, expected, plant, planted
 from harness.verify.testing.strategies import paths, stamps, trees
+from tests.support import on_disk
 
 FIND = ("find", ".", "-printf", r"%y %m %s %T@ %P\0")
 

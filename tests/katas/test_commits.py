@@ -8,9 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from events import LION, Files, git, needs_git, play, visible
 from hypothesis import assume, given
-from support import on_disk, one_line
 
 from harness.inside import journal
 from harness.inside.delta import Delta
@@ -23,6 +21,8 @@ from harness.katas.commits import TestEventRecord
 from harness.katas.visible import FILE, LINK, PROGRAM, VisibleFile, VisibleFiles
 from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import visible_files
+from tests.events import LION, Files, git, needs_git, play, visible
+from tests.support import on_disk, one_line
 
 NOTHING = Delta((), (), (), ())
 

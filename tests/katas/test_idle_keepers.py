@@ -7,10 +7,10 @@ from __future__ import annotations
 import threading
 
 import pytest
-from support import PATIENCE, eventually
 
 from harness.inside.errors import EngineError
 from harness.katas.idle_keepers import IdleKeepers
+from tests.support import PATIENCE, eventually
 
 
 class Keeper:

@@ -14,12 +14,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from children import unprivileged
 from dulwich import porcelain
 from dulwich.ignore import IgnoreFilter
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support import on_disk, one_line
 
 from harness.inside.delta import Stamped, blob_id
 from harness.inside.errors import UsageError
@@ -31,6 +29,8 @@ from harness.katas.spool import Spool
 from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, VisibleFiles
 from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import visible_files
+from tests.children import unprivileged
+from tests.support import on_disk, one_line
 
 
 def refusal(folder: Path) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support import on_disk, one_line
 
 from harness.inside import tarpipe
 from harness.inside.errors import UsageError
@@ -18,6 +17,7 @@ from harness.katas.visible import FILE, FOLDER, LINK, PROGRAM, VisibleFile, Visi
 from harness.katas.visible_tar import pack_visible
 from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import visible_files
+from tests.support import on_disk, one_line
 
 NOW = 1_795_623_432_896_353_547
 

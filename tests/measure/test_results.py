@@ -21,8 +21,9 @@ from harness.measure.results import ResultFile, read_result
 from harness.measure.summary import summarize
 from harness.measure.trees import TypicalTree
 from harness.measure.trials import BlockPlan
-from harness.measure.trials.sample import Sample
 from harness.runners.base import COMMAND
+from tests import ROOT
+from tests.measure.samples import sample
 
 ENGINE = {"engine": "local", "storage driver": "none", "kernel": "6.18"}
 FACTS = {
@@ -32,31 +33,8 @@ FACTS = {
     "machine": "one",
     "machines": {"one": {"engine": ENGINE}},
 }
-RECORDINGS = Path(__file__).parent / "recordings"
-SCHEMA_FILE = Path(__file__).parent.parent / "results" / "schema.json"
-
-
-def sample(runner: str = "tmp", **changes: object) -> Sample:
-    fields: dict[str, object] = {
-        "runner": runner,
-        "scenario": "full",
-        "block": 0,
-        "place": 1,
-        "outcome": "completed",
-        "status": 0,
-        "seconds": 1.5,
-        "recompiled": 24,
-        "mtimes_kept": None,
-        "mtimes_changed": None,
-        "answer": "answer: 1",
-        "right": True,
-        "bytes_in": 10,
-        "bytes_out": 0,
-        "phases": {"run": 1.25},
-    }
-    return Sample(**(fields | changes))  # type: ignore[arg-type]
-
-
+RECORDING = Path(__file__).with_name("version-1.jsonl")
+SCHEMA_FILE = ROOT / "results" / "schema.json"
 START = json.dumps({"kind": "start", "schema": 2, **FACTS}) + "\n"
 SAMPLE = json.dumps({"kind": "sample", **asdict(sample())}) + "\n"
 WITHOUT_SECONDS = SAMPLE.replace("seconds", "minutes")
@@ -120,7 +98,7 @@ def test_a_recording_of_version_1_is_read() -> None:
     """As a newer harness would have written it: its builds are scenarios; what it did not count is
     not there.
     """
-    frame = harness.load_results(RECORDINGS / "version-1.jsonl")
+    frame = harness.load_results(RECORDING)
     assert frame["complete"].all()
     assert set(frame["scenario"]) == {"full", "incremental"}
     assert (frame["scenario"] == frame["build"]).all()
@@ -129,7 +107,7 @@ def test_a_recording_of_version_1_is_read() -> None:
     assert set(frame["avatars"]) == {1}
     assert frame["processor_seconds"].isna().all()
     assert frame["memory"].isna().all()
-    recording = read_result(RECORDINGS / "version-1.jsonl")
+    recording = read_result(RECORDING)
     assert [
         row.seconds["incremental"]
         for row in summarize(recording.samples, recording.facts["runners"])

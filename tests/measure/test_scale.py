@@ -14,7 +14,7 @@ from harness.measure import scale
 from harness.measure.compare import Comparison
 from harness.measure.trials import FLOOR, INCREMENTAL, BlockPlan
 from harness.runners.base import COMMAND
-from tests.test_results import sample
+from tests.measure.samples import sample
 
 
 def test_trees_of_an_axis_differ_in_one_thing() -> None:

@@ -11,7 +11,7 @@ from harness.measure.summary import noise, remarks, subject, summarize
 from harness.measure.trials.crowd import levels
 from harness.measure.trials.scenario import SCENARIOS
 from harness.report import terminal
-from tests.test_results import sample
+from tests.measure.samples import sample
 
 
 def block(

@@ -9,9 +9,9 @@ from tests.mutants.spoiled import Change, Spoiled
 FOLDERS = "tests/engines/test_folders.py"
 TRAPS = f"{FOLDERS}::test_what_is_no_folder_with_a_plain_label_is_left_alone"
 DEATHS = f"{FOLDERS}::test_whoever_dies_while_a_folder_is_made_or_removed_it_is_found"
-TRUSTED = "tests/engines/test_environment.py::test_what_is_trusted_has_nothing_of_the_image"
+TRUSTED = "tests/engines/guest/test_environment.py::test_what_is_trusted_has_nothing_of_the_image"
 STARTED = (
-    "tests/engines/test_local.py::"
+    "tests/engines/local/test_local.py::"
     "test_what_the_harness_was_started_with_rules_nothing_that_is_trusted"
 )
 
@@ -55,7 +55,7 @@ REACHES = (
                 "hold(os.path.join(os.fsencode(sandbox), met.path))",
             ),
         ],
-        "tests/katas/test_saving.py::TestOwner::"
+        "tests/inside/test_saving.py::TestOwner::"
         "test_a_folder_that_is_swapped_meanwhile_leads_nowhere",
     ),
     Spoiled(
@@ -143,14 +143,14 @@ REACHES = (
                 "            stream = alone.submit(start).result()\n",
             )
         ],
-        "tests/engines/test_local.py::test_a_run_has_no_key_of_the_session",
+        "tests/engines/local/test_local.py::test_a_run_has_no_key_of_the_session",
     ),
     Spoiled(
         "no-keyring-of-its-own",
         "A thread that starts a guest joins no keyring. Only a filter of system calls then "
         "protects keys, and not every machine can compile one.",
         [Change("engines/local/launch.py", "            leave_keyring()\n", "")],
-        "tests/engines/test_launch.py::test_keys_of_the_session_stay_behind",
+        "tests/engines/local/test_launch.py::test_keys_of_the_session_stay_behind",
         dear=True,
     ),
     Spoiled(
@@ -162,7 +162,7 @@ REACHES = (
                 "report/plain.py", "    return _COMMANDS.sub(_written_out, text)", "    return text"
             )
         ],
-        "tests/render/test_plain.py::test_a_command_is_written_out_and_not_left_out",
+        "tests/report/test_plain.py::test_a_command_is_written_out_and_not_left_out",
         dear=True,
     ),
     Spoiled(
@@ -176,7 +176,7 @@ REACHES = (
                 "renderable",
             )
         ],
-        "tests/render/test_plain.py::test_whatever_is_printed_is_shown_so",
+        "tests/report/test_plain.py::test_whatever_is_printed_is_shown_so",
         dear=True,
     ),
     Spoiled(
@@ -190,7 +190,7 @@ REACHES = (
                 "ARCHIVE = tarpipe.CREATE",
             )
         ],
-        "tests/katas/test_store.py::TestDownload::"
+        "tests/inside/test_store.py::TestDownload::"
         "test_no_program_in_it_runs_as_somebody_else[folder]",
     ),
 )
@@ -208,14 +208,14 @@ STARVES = (
                 "",
             )
         ],
-        "tests/test_changes.py::test_a_nest_costs_as_much_as_it_has_folders",
+        "tests/inside/test_changes.py::test_a_nest_costs_as_much_as_it_has_folders",
     ),
     Spoiled(
         "listing-without-end",
         "A listing of the sandbox is read whatever its length. In a nest of folders each line is "
         "as long as all the names above it, and the harness holds gigabytes of them.",
         [Change("engines/guest/guest.sh", ' | head -c "$argument"', "")],
-        "tests/engines/test_sandbox.py::test_a_listing_has_a_bound[local]",
+        "tests/engines/guest/test_sandbox.py::test_a_listing_has_a_bound[local]",
     ),
     Spoiled(
         "holes-packed",
@@ -223,7 +223,7 @@ STARVES = (
         "that cost a run nothing make an archive of gigabytes, and the presses of the kata wait "
         "for it.",
         [Change("inside/archive.py", "DEEPEST, HOLES):", "DEEPEST, 1 << 62):")],
-        "tests/katas/test_store.py::TestRefusals::test_holes_that_fit_in_no_archive",
+        "tests/inside/test_store.py::TestRefusals::test_holes_that_fit_in_no_archive",
     ),
     Spoiled(
         "copy-cut-short",
@@ -237,7 +237,7 @@ STARVES = (
                 "                pass\n",
             )
         ],
-        "tests/test_tarpipe.py::test_a_copy_takes_what_comes_after_the_end",
+        "tests/inside/test_tarpipe.py::test_a_copy_takes_what_comes_after_the_end",
     ),
     Spoiled(
         "removal-half-way",
@@ -250,7 +250,7 @@ STARVES = (
                 "            histories",
             )
         ],
-        "tests/katas/test_removal.py::test_whoever_comes_next_finishes_the_removal_of_a_kata[pack]",
+        "tests/inside/test_removal.py::test_whoever_comes_next_finishes_the_removal_of_a_kata[pack]",
     ),
     Spoiled(
         "hashes-all-that-was-read",
@@ -272,7 +272,7 @@ STARVES = (
         "Saving files writes out their holes. A few keystrokes of a player take 511 MB of the "
         "katas, for each avatar.",
         [Change("inside/saving.py", '    if not piece.strip(b"\\0"):\n', "    if False:\n")],
-        "tests/katas/test_saving.py::TestExact::test_holes_take_no_room",
+        "tests/inside/test_saving.py::TestExact::test_holes_take_no_room",
         dear=True,
     ),
     Spoiled(
@@ -286,7 +286,7 @@ STARVES = (
                 "        sleep 1000.8 </dev/null >/dev/null 2>&1 3>&- &\n",
             )
         ],
-        "tests/engines/test_local.py::test_the_guest_of_a_killed_harness_ends_by_itself",
+        "tests/engines/local/test_local.py::test_the_guest_of_a_killed_harness_ends_by_itself",
         8.0,
         dear=True,
     ),
@@ -336,7 +336,7 @@ STARVES = (
         "A lock is waited for without end, as by flock(1). If a process that holds an avatar is "
         "stopped, by ctrl-Z or a debugger, every press of that avatar hangs and says nothing.",
         [Change("inside/locks.py", "if left <= 0:", "if False:")],
-        "tests/katas/test_locks.py::test_a_test_event_waits_no_longer_than_it_may[folder]",
+        "tests/inside/test_locks.py::test_a_test_event_waits_no_longer_than_it_may[folder]",
     ),
     Spoiled(
         "one-breaks-the-sum",
@@ -349,7 +349,7 @@ STARVES = (
                 "            raise error\n",
             )
         ],
-        "tests/katas/test_store.py::TestRefusals::"
+        "tests/inside/test_store.py::TestRefusals::"
         "test_one_that_cannot_be_read_is_weighed_as_such[folder-visible]",
         dear=True,
     ),
@@ -364,7 +364,7 @@ STARVES = (
                 "        journal.recover(str(path.parent))",
             )
         ],
-        "tests/katas/test_store.py::TestRefusals::"
+        "tests/inside/test_store.py::TestRefusals::"
         "test_one_that_cannot_be_read_is_listed_with_the_others[folder]",
     ),
 )
@@ -466,7 +466,7 @@ LEFT = (
                 "environment={**TRUSTED}",
             )
         ],
-        "tests/engines/test_local.py::"
+        "tests/engines/local/test_local.py::"
         "test_a_keeper_that_is_stopped_is_found_once_its_owner_has_gone",
         dear=True,
     ),
@@ -485,7 +485,7 @@ DIES = (
                 "",
             )
         ],
-        "tests/engines/test_sandbox.py::"
+        "tests/engines/guest/test_sandbox.py::"
         "test_a_guest_that_is_killed_ends_the_test_event_at_once[local]",
         8.0,
         dear=True,
@@ -502,7 +502,7 @@ DIES = (
                 "                made = writer.publish(folder, index)\n",
             )
         ],
-        "tests/katas/test_repack.py::test_a_kill_at_any_step_leaves_what_git_reads",
+        "tests/inside/test_repack.py::test_a_kill_at_any_step_leaves_what_git_reads",
     ),
     Spoiled(
         "head-start-deletes-for-a-folder",
@@ -545,7 +545,7 @@ DIES = (
                 "        pass\n",
             )
         ],
-        "tests/test_changes.py::test_a_name_in_a_renamed_folder_brings_the_others",
+        "tests/inside/test_changes.py::test_a_name_in_a_renamed_folder_brings_the_others",
     ),
     Spoiled(
         "floor-puts-back-as-new",
@@ -561,7 +561,7 @@ DIES = (
             ),
             Change("measure/trials/arms.py", "import time\n", "import os\nimport time\n"),
         ],
-        "tests/trials/test_arms.py::"
+        "tests/measure/trials/test_arms.py::"
         "test_what_a_run_does_to_a_visible_file_is_for_the_floor_what_it_is_for_a_runner"
         "[rm -f gone]",
         dear=True,

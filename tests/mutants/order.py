@@ -85,7 +85,7 @@ ORDER = (
         "The guest takes a process for ended if its State is zombie. One whose first thread has "
         "ended goes on with the others, and changes the tree while it is packed.",
         [Change("engines/docker/sweeping.py", "[ZX][01]) ;;", "[ZX]*) ;;")],
-        "tests/engines/test_sweep.py::"
+        "tests/engines/docker/test_sweep.py::"
         "test_a_process_whose_first_thread_has_ended_is_found_and_killed",
     ),
     Spoiled(
@@ -99,6 +99,6 @@ ORDER = (
                 "    if False:",
             )
         ],
-        "tests/katas/test_layered.py::test_the_names_of_hard_links_are_bounded[in two]",
+        "tests/inside/test_layered.py::test_the_names_of_hard_links_are_bounded[in two]",
     ),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tests.mutants.spoiled import Change, Spoiled
 
-PROOF = "tests/proofs/test_durable.py"
+PROOF = "tests/verify/proofs/test_durable.py"
 TMP = f"{PROOF}::test_who_asks_for_it_is_proved[tmp:durable=yes-local-plain]"
 PIPED = f"{PROOF}::test_who_asks_for_it_is_proved[katas-data-container:durable=yes-local-plain]"
 _LAYERS = "katas-overlay:layers=2,durable=yes-local"

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
 
 NEEDED = ("harness", "tests", "fixtures", "pyproject.toml")
 """What a test needs of this repository."""

@@ -11,12 +11,13 @@ from pathlib import Path
 from harness.runners.claims import Property
 from harness.verify.proofs import PROOFS, ProofResult, Status, examine
 from harness.verify.proofs.shared.search import Effort
+from tests import ROOT
 from tests.mutants.catalogue import CONTROL, MUTANTS
 from tests.mutants.hostile import SPOILED
 from tests.mutants.mutant import Mutant
 from tests.mutants.spoiled import Spoiled, try_it
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "mutants.md"
+PAGE = ROOT / "docs" / "reference" / "mutants.md"
 
 EFFORT = Effort(0.3, deterministic=True, shrink_seconds=0.0)
 """A mutant must be killed, not understood: few examples, the same each time, without shrinking."""

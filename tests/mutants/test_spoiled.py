@@ -8,9 +8,10 @@ import ast
 
 import pytest
 
+from tests import ROOT
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.hostile import SPOILED
-from tests.mutants.spoiled import ROOT, Spoiled, try_it
+from tests.mutants.spoiled import Spoiled, try_it
 from tests.mutants.table import PAGE, SPOILED_TITLE, spoiled_lines
 
 CHEAP = [each for each in SPOILED if not each.dear]

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import doctest
 from importlib import import_module
-from pathlib import Path
 
 import pytest
+
+from tests import ROOT
 
 MODULES = (
     "harness.report.analysis.findings",
@@ -26,7 +27,7 @@ MODULES = (
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each gives what it shows; there is at least one."""
-    monkeypatch.chdir(Path(__file__).parents[1])
+    monkeypatch.chdir(ROOT)
     failed, tried = doctest.testmod(import_module(name))
     assert tried
     assert not failed

@@ -15,7 +15,7 @@ import pytest
 
 from harness.inside.errors import UsageError
 from harness.report.export import FORMATS, export
-from tests.frames import RUNNERS, frame
+from tests.report.frames import RUNNERS, frame
 from tests.support import one_line
 
 

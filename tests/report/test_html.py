@@ -16,9 +16,9 @@ from harness.inside.errors import UsageError
 from harness.measure.results import load_results
 from harness.report.analysis.report import make_report
 from harness.report.html import page
-from tests.frames import matrix
+from tests.report.frames import matrix
 
-RECORDED = Path(__file__).parents[1] / "data" / "compare.jsonl"
+RECORDED = Path(__file__).with_name("compare.jsonl")
 ENGINE = "docker 26.1.5+dfsg1"
 """Where it was recorded."""
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 640}

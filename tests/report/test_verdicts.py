@@ -7,7 +7,6 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
-from pathlib import Path
 from xml.etree import ElementTree as xml
 
 import jsonschema
@@ -17,6 +16,7 @@ from rich.console import Console
 from harness.gate import Evidence, Verdict, judge
 from harness.measure.stats import VerdictState
 from harness.report.verdicts import document, github, junit, markdown, terminal
+from tests import ROOT
 from tests.gate.figures import PIPE, blocks, budgets
 
 AWKWARD = 'a|b <c> \x1b[31m & "d" %0A:: *e*\nf'
@@ -108,7 +108,7 @@ def test_junit_survives_what_xml_cannot_say() -> None:
 
 def test_the_document_keeps_to_its_schema() -> None:
     """Even with an interval that is open, where the blocks are too few."""
-    schema = json.loads((Path(__file__).parents[2] / "results" / "gate-schema.json").read_text())
+    schema = json.loads((ROOT / "results" / "gate-schema.json").read_text())
     for found in (*VERDICTS.values(), awkward(), verdict(count=5)):
         written = json.loads(document.render(found))
         jsonschema.Draft202012Validator(schema).validate(written)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
 import pytest
-from support import an_avatar, make_runner
 
 from harness import runners
 from harness.engines import Engine
 from harness.inside.errors import EngineError
 from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
+from tests.support import an_avatar, make_runner
 
 
 @pytest.fixture(scope="module", params=[each.name for each in runners.BUILT_IN])

@@ -15,13 +15,23 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, an_avatar, eventually, make_runner, one_line, play, running, script
 
 from harness.engines import Engine
 from harness.inside.errors import HarnessError, UsageError
 from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.run import Run
+from tests import ROOT
+from tests.support import (
+    PATIENCE,
+    an_avatar,
+    eventually,
+    make_runner,
+    one_line,
+    play,
+    running,
+    script,
+)
 
 once = pytest.mark.parametrize("shared_engine", ["local", "docker26"], indirect=True)
 everywhere = pytest.mark.parametrize(
@@ -116,7 +126,7 @@ FORKS = """
 import atexit, os, sys, threading, time, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
-from conftest import make_engine
+from tests.machine import make_engine
 from harness.inside.errors import HarnessError, UsageError
 from harness.inside.layout import Avatar
 from contextlib import closing
@@ -169,7 +179,7 @@ def test_a_fork_is_told_and_the_parent_plays_on(
     own.
     """
     kind = request.node.callspec.params["shared_engine"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", FORKS, kind, str(tmp_path), how]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=120

@@ -5,7 +5,6 @@ is proved by `harness.verify.proofs.behaves`.
 from __future__ import annotations
 
 import pytest
-from support import play, snapshot
 
 from harness import runners
 from harness.inside.layout import Avatar
@@ -13,6 +12,7 @@ from harness.inside.tree import Snapshot
 from harness.runners.base import BaseRunner
 from harness.runners.run import Run
 from harness.runners.tmp import Tmp
+from tests.support import play, snapshot
 
 keeping = pytest.mark.parametrize(
     "runner", [each.name for each in runners.BUILT_IN if each is not Tmp], indirect=True

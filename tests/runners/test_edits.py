@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from support import completed
 
 from harness.inside.errors import UsageError
 from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFile, VisibleFiles
 from harness.runners.base import BaseRunner
+from tests.support import completed
 
 HOUR = 3600 * 10**9
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from support import an_avatar, completed, eventually, one_line, play, snapshot
 
 from harness import runners
 from harness.engines import Engine
@@ -23,6 +22,7 @@ from harness.runners.base import BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.variant import Variant
+from tests.support import an_avatar, completed, eventually, one_line, play, snapshot
 
 SENSIBLE = (
     "",

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import one_line
 
 import harness
 import harness.runners.library
@@ -18,6 +17,7 @@ from harness.engines.local import engine as local
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.owner import OWNER_LABEL, Owner
 from harness.inside.errors import EngineError, UsageError
+from tests.support import one_line
 
 FILES = {
     "cyber-dojo.sh": "#!/bin/sh\nmake -s && cat built\n",

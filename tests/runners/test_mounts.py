@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import one_line, play, script
 
 from harness.engines import Engine, Sandbox, SandboxSpec
 from harness.engines.spec import PartOfVolume, WholeVolume
@@ -20,6 +19,7 @@ from harness.inside.layout import Avatar
 from harness.runners import parse_variant
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
+from tests.support import one_line, play, script
 
 MOUNTING = (
     "katas-volume",

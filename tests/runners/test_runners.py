@@ -16,19 +16,6 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from children import unprivileged
-from support import (
-    PATIENCE,
-    Proxy,
-    completed,
-    eventually,
-    make_runner,
-    one_line,
-    play,
-    running,
-    script,
-    snapshot,
-)
 
 from harness import runners
 from harness.engines import Engine, Limits, Sandbox
@@ -46,6 +33,20 @@ from harness.runners.base import BaseRunner
 from harness.runners.katas_volume import KatasVolume
 from harness.runners.run import PHASES, Outcome, Run
 from harness.runners.tmp import Tmp
+from tests import ROOT
+from tests.children import unprivileged
+from tests.support import (
+    PATIENCE,
+    Proxy,
+    completed,
+    eventually,
+    make_runner,
+    one_line,
+    play,
+    running,
+    script,
+    snapshot,
+)
 
 dockers = pytest.mark.parametrize("shared_engine", ["docker", "docker26"], indirect=True)
 data_container = pytest.mark.parametrize("runner", ["katas-data-container"], indirect=True)
@@ -407,8 +408,8 @@ def test_a_keeper_that_was_killed_between_test_events_is_replaced(
 CRASHING = """
 import sys
 from pathlib import Path
-from conftest import make_engine
-from support import make_runner, script
+from tests.machine import make_engine
+from tests.support import make_runner, script
 from harness.inside.layout import Avatar
 
 runner = make_runner(sys.argv[2], make_engine(sys.argv[1], Path(sys.argv[3])))
@@ -422,7 +423,7 @@ def crash(temporary: Path, tmp_path: Path) -> Callable[[str, str], None]:
 
     def crash_it(engine: str, runner: str) -> None:
         command = [sys.executable, "-c", CRASHING, engine, runner, str(tmp_path), "1000.03125"]
-        places = {"PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(temporary)}
+        places = {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
         child = subprocess.Popen(command, env={**os.environ, **places})
         eventually(lambda: running("sleep\0001000.03125"), "the child is in the middle of a run")
         child.kill()

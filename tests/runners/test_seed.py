@@ -8,7 +8,6 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from support import an_avatar, make_runner, play, snapshot
 
 from harness.engines import Engine
 from harness.engines.guest import sandbox
@@ -16,6 +15,7 @@ from harness.inside.changes import Listing
 from harness.katas.visible import FILE, FOLDER, PROGRAM, VisibleFile, VisibleFiles
 from harness.runners import seed
 from harness.runners.katas_data_container import KatasDataContainer
+from tests.support import an_avatar, make_runner, play, snapshot
 
 once = pytest.mark.parametrize("shared_engine", ["local", "docker26"], indirect=True)
 

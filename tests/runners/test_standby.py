@@ -18,17 +18,6 @@ from typing import cast
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import (
-    PATIENCE,
-    an_avatar,
-    completed,
-    eventually,
-    make_runner,
-    one_line,
-    play,
-    script,
-    snapshot,
-)
 
 from harness import runners
 from harness.engines import Engine, Sandbox
@@ -43,6 +32,18 @@ from harness.inside.tree import snapshot as look
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Outcome, Output, Run
 from harness.runners.standby import WORKERS, Standby, Standing
+from tests import ROOT
+from tests.support import (
+    PATIENCE,
+    an_avatar,
+    completed,
+    eventually,
+    make_runner,
+    one_line,
+    play,
+    script,
+    snapshot,
+)
 
 NAME = "katas-data-container"
 once = pytest.mark.parametrize("shared_engine", ["local", "docker26"], indirect=True)
@@ -435,8 +436,8 @@ def test_a_head_start_gives_up_an_avatar_that_is_played_elsewhere(
 CRASHING = """
 import os, sys
 from pathlib import Path
-from conftest import make_engine
-from support import make_runner, play
+from tests.machine import make_engine
+from tests.support import make_runner, play
 from harness.inside.layout import Avatar
 
 runner = make_runner("katas-data-container", make_engine(sys.argv[1], Path(sys.argv[2])), standby="seeded")
@@ -459,7 +460,7 @@ def test_a_killed_harness_leaves_nothing_that_is_not_swept(
         request.node.callspec.params["shared_engine"],
         str(tmp_path),
     ]
-    places = {"PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(temporary)}
+    places = {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
     assert subprocess.run(command, env={**os.environ, **places}, check=False).returncode == -9
     engine = shared_engine if isinstance(shared_engine, DockerEngine) else LocalEngine(tmp_path)
     left = set(engine.leftovers()) - before

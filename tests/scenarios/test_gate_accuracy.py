@@ -13,9 +13,10 @@ from harness.measure.stats import LOOKS, VerdictState
 from harness.measure.trials import FLOOR
 from scenarios.gate_accuracy import real, report, rules
 from scenarios.gate_accuracy.recording import NOISES, RUNNER, load
+from tests import ROOT
 from tests.gate.figures import blocks
 
-RECORDINGS = Path(__file__).parents[1] / "results" / "gate-accuracy" / "recordings"
+RECORDINGS = ROOT / "results" / "gate-accuracy" / "recordings"
 
 
 def recording(noise: float, ratio: float = 1.0) -> rules.Recording:

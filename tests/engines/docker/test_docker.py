@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PATIENCE, Proxy, eventually, fill, one_line
 
 from harness.engines import Engine, SandboxSpec, Volume
 from harness.engines.docker import engine as docker_module
@@ -19,6 +18,7 @@ from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
 from harness.inside.errors import EngineError, ImageError, UsageError
+from tests.support import PATIENCE, Proxy, eventually, fill, one_line
 
 pytestmark = pytest.mark.parametrize(
     "shared_engine", ["docker", "docker26", "podman"], indirect=True

@@ -22,7 +22,6 @@ from typing import Any
 
 import docker.errors
 import pytest
-from support import PATIENCE, completed, one_line, play, script, snapshot
 
 import harness
 from harness.cli import main
@@ -35,7 +34,8 @@ from harness.inside.errors import EngineError
 from harness.inside.layout import Avatar
 from harness.runners import parse_variant
 from harness.runners.claims import Property
-from tests.conftest import PODMAN, make_engine, missing
+from tests.machine import PODMAN, make_engine, missing
+from tests.support import PATIENCE, completed, one_line, play, script, snapshot
 
 DOCKER = {
     "ID": "ABCD",

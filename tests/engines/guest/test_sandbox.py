@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PATIENCE, eventually, fill, one_line, running, script
 
 from harness.engines import Engine, Execution, Limits, Sandbox, SandboxSpec
 from harness.engines.docker import engine as docker_engine
@@ -29,6 +28,7 @@ from harness.engines.usage import ResourceUsage
 from harness.inside import tarpipe
 from harness.inside.errors import EngineError, StreamCut, UsageError
 from harness.inside.tree import Snapshot, snapshot
+from tests.support import PATIENCE, eventually, fill, one_line, running, script
 
 KEPT = Limits().output
 

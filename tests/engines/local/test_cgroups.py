@@ -11,7 +11,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, eventually
 
 from harness.engines import Limits, SandboxSpec
 from harness.engines.local import cgroups
@@ -21,6 +20,7 @@ from harness.engines.local.engine import LocalEngine
 from harness.engines.local.launch import launch
 from harness.engines.spec import MIB
 from harness.inside.errors import EngineError
+from tests.support import PATIENCE, eventually
 
 needs_groups = pytest.mark.skipif(bool(cgroups.cgroup_problem()), reason=cgroups.cgroup_problem())
 needs_bubblewrap = pytest.mark.skipif(bool(bubblewrap_problem()), reason=bubblewrap_problem())

@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from children import unprivileged
-from support import PATIENCE, eventually, fill, one_line, running
 
 from harness.engines import Limits, Sandbox, SandboxSpec, Volume, seccomp
 from harness.engines.folders import Labelled, Shelf, sandboxes_home, temporary_folder
@@ -41,6 +39,8 @@ from harness.inside.errors import EngineError, ImageError, KatasError, UsageErro
 from harness.inside.layout import Avatar
 from harness.katas.places import TemporaryKatas
 from harness.katas.volume_katas import VolumeKatas
+from tests.children import unprivileged
+from tests.support import PATIENCE, eventually, fill, one_line, running
 
 GONE = str(replace(Owner.current(), started=1))
 """An owner that this machine knows to have ended."""

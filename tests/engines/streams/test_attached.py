@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from support import eventually, soon
 
 from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.streams import READ_BYTES
 from harness.engines.streams.attached import HEADER, DockerStream
 from harness.inside.errors import StreamCut
+from tests.support import eventually, soon
 
 MEGABYTES = 20
 LONG = 20.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
-from support import PATIENCE
 
 from harness.engines.streams.closing import AT_ONCE, close_all
 from harness.inside.errors import EngineError
+from tests.support import PATIENCE
 
 
 class Thing:

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
-from support import one_line, soon
 
 from harness.engines.streams import ProcessStream, Stream
 from harness.engines.streams.attached import HEADER, DockerStream
 from harness.engines.streams.forks import Origin
 from harness.inside.errors import UsageError
+from tests.support import one_line, soon
 
 
 def in_a_fork(call: Callable[[], object]) -> None:

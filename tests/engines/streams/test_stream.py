@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from support import eventually, one_line, running, soon
 
 from harness.engines.streams import ProcessStream, Stream
 from harness.inside.errors import EngineError, StreamCut
+from tests.support import eventually, one_line, running, soon
 
 MEGABYTES = 20
 PIECE = bytes(range(256)) * 4096

@@ -15,12 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import DOCKER26, missing
-from support import eventually
 
 import harness
 from harness.cli import main
 from harness.measure.results import read_result
+from tests.machine import DOCKER26, missing
+from tests.support import eventually
 
 NOWHERE = "unix:///nonexistent/docker.sock"
 BLOCKS = 45

@@ -19,8 +19,9 @@ from harness.inside.errors import TreeError, UsageError
 from harness.measure.trees.recipe import RecipeTree, TreeRecipe, edit, load_recipe, write_tree
 from harness.measure.trees.sdist import Sdist, fetch, pip_download
 from harness.measure.trees.source import SourceTree, TreeEdit
+from tests import ROOT
 
-RECIPES = Path(__file__).parents[2] / "fixtures" / "trees"
+RECIPES = ROOT / "fixtures" / "trees"
 
 TINY = """\
 name = "tiny"

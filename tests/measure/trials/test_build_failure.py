@@ -21,8 +21,8 @@ from harness.measure.trials.build_failure import SHOWN_LINES, check_built
 from harness.measure.trials.crowd import Crowds
 from harness.runners.base import COMMAND
 from harness.runners.run import Outcome, Run
+from tests.measure.samples import sample
 from tests.support import one_line
-from tests.test_results import sample
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from harness.measure.trials import FLOOR, BlockPlan, Sample
 from harness.measure.trials.crowd import Crowds, CrowdStep, levels, percentile, play_crowds
 from harness.runners.base import COMMAND
 from harness.runners.run import Outcome, Run
-from tests.test_results import sample
+from tests.measure.samples import sample
 
 
 def play(

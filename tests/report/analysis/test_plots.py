@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 
 from harness.inside.errors import UsageError
 from harness.report.analysis import palette, plots
-from tests.frames import RUNNERS, frame, loads, sizes
+from tests.report.frames import RUNNERS, frame, loads, sizes
 
 
 def test_every_sample_is_a_point() -> None:

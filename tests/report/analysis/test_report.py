@@ -9,8 +9,9 @@ import pytest
 from harness.measure.results import load_results
 from harness.report.analysis.report import make_report
 from harness.report.analysis.tradeoffs import trade_offs
+from tests import ROOT
 
-RECORDINGS = Path(__file__).parents[2] / "results" / "recordings"
+RECORDINGS = ROOT / "results" / "recordings"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from harness.inside.errors import UsageError
 from harness.report.analysis.findings import COLUMNS
 from harness.report.analysis.tradeoffs import PROVEN, trade_offs, verdict
-from tests.frames import frame
+from tests.report.frames import frame
 
 
 def findings(**status: dict[str, str]) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from harness import runners
@@ -12,13 +10,7 @@ from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
 from harness.verify.proofs import PROFILES, ProofResult, Subject, examine
-
-Examine = Callable[..., ProofResult]
-
-# A test here is of a proof, and needs an engine at hand; on Docker the runners are proved by `make
-# verify`.
-on_bubblewrap = pytest.mark.parametrize("shared_engine", ["local"], indirect=True)
-on_plain_processes = pytest.mark.parametrize("shared_engine", ["local-plain"], indirect=True)
+from tests.verify.proofs.examining import Examine
 
 
 @pytest.fixture

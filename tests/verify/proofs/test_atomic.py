@@ -20,7 +20,7 @@ from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Run
 from harness.runners.tmp import Tmp
 from harness.verify.proofs import Status
-from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
+from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
 @on_bubblewrap

@@ -24,8 +24,8 @@ from harness.runners.run import Outcome, Run
 from harness.runners.tmp import Tmp
 from harness.verify.proofs import PROFILES, Status
 from harness.verify.proofs.behaves import BOMBS, CASES, PRINTS, neighbours, words
-from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 from tests.support import make_runner
+from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
 @pytest.mark.parametrize(

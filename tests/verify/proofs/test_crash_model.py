@@ -19,7 +19,7 @@ from harness.verify.proofs.power.crash_disks import make
 from harness.verify.proofs.power.crash_model import CrashModel, Moment, RecordedCalls
 from harness.verify.proofs.power.power_failures import Case
 from harness.verify.proofs.power.recording_engine import recorded
-from tests.katas.events import play
+from tests.events import play
 
 Texts = dict[str, str | None]
 """Path to content; None for a folder."""
@@ -241,7 +241,7 @@ is seen by looking.
 PROGRAM = """
 import sys
 from pathlib import Path
-from tests.proofs.test_crash_model import accepted
+from tests.verify.proofs.test_crash_model import accepted
 accepted(Path(sys.argv[1]))
 """
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness.runners.claims import Property
 from harness.verify.proofs import Status
-from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
+from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
 @on_plain_processes

@@ -11,7 +11,7 @@ from harness.inside.tree import Entry
 from harness.runners.claims import Property
 from harness.verify.proofs import Status
 from harness.verify.proofs.shared.tree_differences import differences
-from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
+from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
 @on_bubblewrap

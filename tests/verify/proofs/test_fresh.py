@@ -19,7 +19,7 @@ from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.variant import Variant
 from harness.verify.proofs import PROFILES, Status, Subject, examine, fresh
 from harness.verify.proofs.fresh import AFTER, FOLDERS
-from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
+from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from harness.verify.proofs.shared.c_project import (
     visible,
 )
 from harness.verify.testing.planting import scratch_folder
-from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 from tests.support import on_disk
+from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
 @on_bubblewrap

@@ -9,7 +9,7 @@ from harness.engines.local.bubblewrap import unshare
 from harness.runners.claims import Property
 from harness.verify.proofs import Status
 from harness.verify.proofs.isolated import ATTEMPTS
-from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
+from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
 @on_bubblewrap

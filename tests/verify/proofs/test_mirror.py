@@ -22,8 +22,8 @@ from harness.verify.proofs.shared.tree_differences import differences
 from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.sessions import FOLDER, LINKS, MOVE, REMOVE, WRITE, Change, Model, Press
 from harness.verify.testing.strategies import sessions
-from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
 from tests.support import on_disk
+from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
 @on_bubblewrap

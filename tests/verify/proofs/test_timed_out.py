@@ -8,7 +8,7 @@ from harness.runners.claims import Property
 from harness.runners.event import TestEvent
 from harness.runners.katas_volume import KatasVolume
 from harness.verify.proofs import Status
-from tests.proofs.conftest import Examine, on_bubblewrap, on_plain_processes
+from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
 @on_bubblewrap
