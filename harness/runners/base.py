@@ -21,8 +21,10 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.active_events import ActiveEvents
 from harness.runners.claims import ALL_PROPERTIES, Property
 from harness.runners.event import TestEvent
+from harness.runners.request import EventRequest
 from harness.runners.run import Output, Phase, Run
 from harness.runners.standby import Standing
+from harness.runners.stopwatch import Stopwatch
 
 COMMAND = "./cyber-dojo.sh"
 
@@ -182,9 +184,9 @@ class BaseRunner:
             raise UsageError(f"the limit must be a number of seconds above 0, not {max_seconds:g}")
         visible = files if isinstance(files, VisibleFiles) else VisibleFiles(files)
         self._check_sizes(visible)
-        started = time.monotonic_ns()
+        watch = Stopwatch()
         visible = visible.freeze()
-        since = started / 10**9
+        since = watch.started / 10**9
 
         def begun(sandbox: Sandbox) -> Sandbox:
             """Count the time that the test event has already taken."""
@@ -198,33 +200,31 @@ class BaseRunner:
                 katas = stack.enter_context(closing(self.begin(avatar, self._left(since))))
                 if fresh:
                     katas.start_afresh()
-                opened = Phase(
-                    "open",
-                    "katas (the avatar's lock, and a keeper if they are in a volume)",
-                    time.monotonic_ns() - started,
-                )
+                step = "katas (the avatar's lock, and a keeper if they are in a volume)"
+                watch.phases.append(Phase("open", step, watch.elapsed()))
                 spec = self.spec(avatar, katas)
             except (EngineError, Busy) as error:
                 self._active.check()
-                return Run.faulty(error, time.monotonic_ns() - started)
+                return Run.faulty(error, watch.elapsed())
             event = TestEvent(
+                EventRequest(
+                    visible,
+                    self.command,
+                    max_seconds,
+                    on_output=on_output,
+                    observe=self.observe,
+                    products=products,
+                ),
                 katas,
                 begun(standing.sandbox if standing else self.engine.open(spec)),
-                visible,
-                self.command,
-                max_seconds,
-                self.observe,
-                self._weighed.pop(avatar, None),
-                started=started,
-                on_output=on_output,
                 open_another=(lambda: begun(self.engine.open(spec))) if standing else None,
                 seed=standing.seed if standing else None,
-                wants_products=products,
+                weighed=self._weighed.pop(avatar, None),
+                watch=watch,
             )
             # Lambdas, because the test event may get another sandbox.
             stack.callback(lambda: event.sandbox.close())  # noqa: PLW0108
             active.end = lambda: event.sandbox.kill()  # noqa: PLW0108
-            event.phases.append(opened)
             if isinstance(spec.mount, Path):
                 event.owner = (spec.uid, spec.gid)
             elif spec.mount:
@@ -237,9 +237,9 @@ class BaseRunner:
             except (HarnessError, OSError) as error:
                 self._active.check()
                 event.failed(error)
-        if event.weighed and event.tag:
+        run = event.result()
+        if event.weighed and run.tag:
             self._weighed[avatar] = event.weighed
-        run = event.result(time.monotonic_ns() - started)
         self.look_ahead(avatar)
         return run
 

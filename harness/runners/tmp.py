@@ -31,9 +31,9 @@ class Tmp(BaseRunner):
     def play(self, event: TestEvent) -> None:
         event.start()
         with event.phase("pipe_in", "1st B -> L:tmp (all, new), 2nd L:tmp -> R:tmp (all)") as piped:
-            stamps = up_to(event.sandbox.clock(), event.files.ages())
+            stamps = up_to(event.sandbox.clock(), event.request.files.ages())
             piped.bytes_in = event.sandbox.unpack(
-                lambda write: visible_tar.pack_visible(event.files, write, stamps=stamps)
+                lambda write: visible_tar.pack_visible(event.request.files, write, stamps=stamps)
             )
         if event.run():
             event.save("3rd B -> katas (changed only)")

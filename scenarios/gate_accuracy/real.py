@@ -56,7 +56,7 @@ class Delayed(KatasDataContainer):
         super().play(event)
 
     def _sleep(self, event: TestEvent) -> None:
-        so_far = time.monotonic() - self._started - event.unseen / 1e9
+        so_far = time.monotonic() - self._started - event.watch.unseen / 1e9
         # The rest is taken from the test event before.
         self._slept = self.share * (so_far + self._rest)
         time.sleep(self._slept)

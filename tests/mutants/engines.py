@@ -37,9 +37,11 @@ class KilledIsTimedOut(Honest):
     def ran(self, event: TestEvent) -> bool:
         if not event.run():
             return False
-        assert event.execution is not None
-        if event.execution.status == 137:
-            event.execution = replace(event.execution, status=None, timed_out=True)
+        assert event.progress.execution is not None
+        if event.progress.execution.status == 137:
+            event.progress.execution = replace(
+                event.progress.execution, status=None, timed_out=True
+            )
             return False
         return True
 

@@ -69,15 +69,15 @@ class OutputForgotten(Honest):
 
     def ran(self, event: TestEvent) -> bool:
         completed = event.run()
-        if completed and event.execution:
-            self._printed = event.execution
-            event.execution = replace(event.execution, stdout=b"")
+        if completed and event.progress.execution:
+            self._printed = event.progress.execution
+            event.progress.execution = replace(event.progress.execution, stdout=b"")
         return completed
 
     def play(self, event: TestEvent) -> None:
         super().play(event)
-        if event.tag is not None:
-            event.execution = self._printed
+        if event.progress.tag is not None:
+            event.progress.execution = self._printed
 
 
 class CommitsTheEdit(Honest):
@@ -91,8 +91,9 @@ class CommitsTheEdit(Honest):
     def ran(self, event: TestEvent) -> bool:
         completed = event.run()
         delta = event._compare().delta
-        edited = {name: event.files[name] for name in delta.written}
-        event.files = VisibleFiles(edited or dict(event.files.items()))
+        edited = {name: event.request.files[name] for name in delta.written}
+        files = VisibleFiles(edited or dict(event.request.files.items()))
+        event.request = replace(event.request, files=files)
         return completed
 
 

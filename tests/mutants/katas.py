@@ -215,7 +215,7 @@ class CommitsTimedOut(Honest):
 
     def ran(self, event: TestEvent) -> bool:
         completed = event.run()
-        if event.execution is not None and event.execution.timed_out:
+        if event.progress.execution is not None and event.progress.execution.timed_out:
             event.commit("4th")
         return completed
 

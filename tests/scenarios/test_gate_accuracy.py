@@ -97,7 +97,7 @@ def test_the_delay_of_a_real_gate_is_a_share_of_the_whole_test_event(
             asked.append(len(slept))
             return iter([b"tar"])
 
-    event = SimpleNamespace(unseen=10**7)
+    event = SimpleNamespace(watch=SimpleNamespace(unseen=10**7))
     pipe = real.SlowPipe(Sandbox(), lambda: runner._sleep(event))  # type: ignore[arg-type]
     assert list(pipe.pack()) == [b"tar"]
     assert slept == [pytest.approx(0.012)]

@@ -18,7 +18,9 @@ from harness.inside.store import Event
 from harness.katas.places import TemporaryKatas
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
-from harness.runners.event import Look, TestEvent
+from harness.runners.event import TestEvent
+from harness.runners.look import Look
+from harness.runners.request import EventRequest
 from harness.runners.run import Outcome, Phase, Run
 from harness.runners.seed import Seed
 
@@ -220,4 +222,4 @@ class _TreeInPlace:
         tarpipe.unpack(str(folder), self.sandbox.pack())
 
     def _event(self, katas: Event, files: VisibleFiles, seed: Seed | None = None) -> TestEvent:
-        return TestEvent(katas, self.sandbox, files, command="", max_seconds=0, seed=seed)
+        return TestEvent(EventRequest(files), katas, self.sandbox, seed=seed)
