@@ -343,7 +343,7 @@ def prove(subject: Subject, search: Search) -> None:
 
         search.listed("kinds", _KINDS, lambda name: check([_KINDS[name]]))
         search.listed("cases", _CASES, lambda name: _CASES[name](subject))
-        search.drawn("sessions", _SESSIONS, alone_too(check), most=subject.most(33, 5), weigh=len)
+        search.drawn("sessions", _SESSIONS, alone_too(check), most=subject.most(45, 5), weigh=len)
 
 
 def _script(going: Sequence[tuple[Twin, _Step]]) -> bytes:
