@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Two targets of one command line would let two pips loose on one environment.
 .NOTPARALLEL:
 
-.PHONY: compare test check benchmark gate-accuracy verify mutants docs picture notebooks clean
+.PHONY: compare test check benchmark gate-accuracy verify mutants docs picture tables notebooks clean
 
 compare: $(VENV)/.installed ## the three runners side by side; ARGS="--budget 60" and the like
 	$(BIN)/harness compare $(ARGS)
@@ -36,6 +36,9 @@ docs: $(VENV)/.documented ## the documentation in build/docs; the notebooks are 
 
 picture: $(VENV)/.installed ## draw the README's picture anew, from results/recordings
 	$(BIN)/python docs/picture.py
+
+tables: $(VENV)/.installed ## write anew what the table of metrics determines: the schema, and tables of the reference
+	$(BIN)/python docs/tables.py
 
 notebooks: $(VENV)/.documented ## open the notebooks in Jupyter; it works on copies in build/notebooks
 	@$(BIN)/pip install --quiet --editable '.[notebooks]'

@@ -12,7 +12,7 @@ html_title = "tarpipe-harness"
 html_show_copyright = False
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
-exclude_patterns = ["_build", "conf.py", "picture.py"]
+exclude_patterns = ["_build", "conf.py", "picture.py", "tables.py"]
 nitpicky = False
 default_role = "code"  # what docstrings put between single backticks
 

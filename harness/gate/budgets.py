@@ -25,35 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.inside.errors import UsageError
+from harness.measure.metrics import METRICS
 from harness.measure.trials.arms import FLOOR
+from harness.measure.trials.metric import Kind
 from harness.measure.trials.scenario import SCENARIOS
-from harness.runners.run import PHASES
-
-TIMES = (
-    *("seconds", "answered_seconds", "processor_seconds", "harness_seconds"),
-    *(f"phase_{kind}" for kind in PHASES),
-)
-"""Metrics that depend on the machine: they are only compared, by ratios with an interval."""
-
-COUNTERS = (
-    "recompiled",
-    "mtimes_kept",
-    "mtimes_changed",
-    "bytes_in",
-    "bytes_out",
-    "tree_bytes",
-    "tree_files",
-    "disk_visible",
-    "disk_extra",
-    "disk_history",
-)
-"""Metrics without noise: every single sample must keep to the budget."""
-
-METRICS = (*TIMES, *COUNTERS, "memory")
-"""Memory may have a bound of its own, like a counter, and be compared by intervals, like a time."""
-
-_SIZES = ("bytes_", "tree_bytes", "disk_", "memory")
-"""Prefixes of the metrics that are sizes in bytes."""
 
 BASELINE = "baseline"
 
@@ -104,7 +79,7 @@ class Budget:
     @property
     def noisy(self) -> bool:
         """Whether judging it needs an interval."""
-        return self.than is not None and self.metric not in COUNTERS
+        return self.than is not None and METRICS[self.metric].kind is not Kind.COUNTER
 
     def __str__(self) -> str:
         return f"{self.runner}, {self.scenario}: {self.metric.replace('_', ' ')} {self.text}"
@@ -154,7 +129,7 @@ def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Bu
         raise UsageError(f"{place}: {text!r} is not a budget; {HELP}")
     if sense is Sense.EXACTLY and how:
         raise UsageError(f"{place}: a measured ratio is never exact; write at most or at least")
-    if how is None and metric in TIMES:
+    if how is None and METRICS[metric].kind is Kind.TIME:
         raise UsageError(
             f"{place}: a time alone depends on the machine; compare it, as in "
             f"'at most 1.4 times {FLOOR}'"
@@ -163,11 +138,11 @@ def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Bu
         raise UsageError(f"{place}: 0 times as much can never be kept")
     if than in (runner, scenario):
         raise UsageError(f"{place}: this compares {runner}, {scenario} with itself")
-    if runner == FLOOR and than == BASELINE and metric in TIMES:
+    if runner == FLOOR and than == BASELINE and METRICS[metric].kind is Kind.TIME:
         raise UsageError(
             f"{place}: a baseline is compared by ratios to {FLOOR}, which has no ratio to itself"
         )
-    if unit not in ("", "%") and not metric.startswith(_SIZES):
+    if unit not in ("", "%") and METRICS[metric].unit != "B":
         raise UsageError(f"{place}: {metric} is a number, not a size; leave out {unit}")
     amount = 1 + amount / 100 if unit == "%" else amount * _UNITS[unit]
     return Budget(runner, scenario, metric, sense, amount, than, " ".join(text.split()), place)

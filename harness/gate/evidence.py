@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from harness.gate.budgets import BASELINE, TIMES, Budget
+from harness.gate.budgets import BASELINE, Budget
 from harness.inside.errors import UsageError
+from harness.measure.metrics import METRICS
 from harness.measure.trials.arms import FLOOR
+from harness.measure.trials.metric import Kind
 from harness.measure.trials.sample import Sample
 from harness.measure.trials.scenario import SCENARIOS
 
@@ -68,7 +70,7 @@ def check_baseline_given(budget: Budget, *, given: bool) -> None:
 
 def _check_baseline(evidence: Evidence, budget: Budget) -> None:
     check_baseline_given(budget, given=bool(evidence.baseline))
-    for arm in (budget.runner, *([FLOOR] if budget.metric in TIMES else [])):
+    for arm in (budget.runner, *([FLOOR] if METRICS[budget.metric].kind is Kind.TIME else [])):
         for where, runs in (("the baseline", [evidence.baseline]), ("the result", evidence.runs)):
             _check_arm(measured_arms(runs), arm, budget.scenario, budget.place, where)
 
@@ -166,7 +168,7 @@ def figures_by_block(samples: Samples, runner: str, scenario: str, metric: str) 
 def _comparable(samples: Samples, budget: Budget) -> Iterator[float]:
     """Yield figures that mean the same on another day: times become ratios to the floor."""
     mine = figures_by_block(samples, budget.runner, budget.scenario, budget.metric)
-    if budget.metric not in TIMES:
+    if METRICS[budget.metric].kind is not Kind.TIME:
         yield from mine.values()
         return
     floor = figures_by_block(samples, FLOOR, budget.scenario, "seconds")

@@ -12,27 +12,12 @@ from typing import Any
 
 from harness.engines import Engine, Limits
 from harness.measure import machine
+from harness.measure.metrics import RESULT_UNITS
 from harness.measure.trees import SourceTree
 from harness.measure.trials import BlockPlan, Sample, Step, play
 from harness.measure.trials.arms import Arm, FloorArm, RunnerArm
 from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
-
-_UNITS = {
-    "seconds": "s",
-    "phases": "s",
-    "at": "s",
-    "answered_seconds": "s",
-    "processor_seconds": "s",
-    "harness_seconds": "s",
-    "memory": "B",
-    "bytes_in": "B",
-    "bytes_out": "B",
-    "tree_bytes": "B",
-    "disk_visible": "B",
-    "disk_extra": "B",
-    "disk_history": "B",
-}
 
 FLOOR_SECONDS = 86_400.0
 """The floor's limit, a day: its container serves many test events, unlike a run-container."""
@@ -112,7 +97,7 @@ def measured_on(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "machine": first["id"],
         "machines": {facts["id"]: facts for facts in machines},
         **{name: first[name] for name in ("engine", "image", "tar", "processors")},
-        "units": _UNITS,
+        "units": RESULT_UNITS,
     }
 
 

@@ -12,14 +12,15 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from harness.inside.errors import UsageError
+from harness.measure.metrics import RESULT_COLUMNS, SAMPLE_FIELDS
+from harness.measure.trials.metric import Metric
 from harness.measure.trials.sample import Sample
-from harness.measure.trials.scenario import SCENARIOS
 from harness.runners.run import PHASES
 
 if TYPE_CHECKING:
@@ -28,20 +29,6 @@ if TYPE_CHECKING:
 _SCHEMA = 2
 _READ = (1, _SCHEMA)
 """The versions that this harness reads."""
-
-WHOLE = (
-    *(
-        "recompiled",
-        "mtimes_kept",
-        "mtimes_changed",
-        "status",
-        "memory",
-        "tree_bytes",
-        "tree_files",
-    ),
-    *("disk_visible", "disk_extra", "disk_history"),
-)
-"""Columns of whole numbers, which may be missing."""
 
 
 class ResultFile:
@@ -141,22 +128,8 @@ def read_result(path: Path) -> Recording:
 def load_results(*paths: str | os.PathLike[str]) -> pd.DataFrame:
     """Load recorded results as one tidy frame with a row for each sample.
 
-    The floor is the runner `bare-make`. A value that is unknown is NaN. The columns are
-
-    - file; complete: whether the run was not cut short; runner; engine, storage_driver, machine;
-    - tree; tree_bytes, tree_files: in the sandbox after the command;
-    - scenario: of harness.measure.trials.scenario; build: the same, under its name in version 1;
-    - avatars: how many played at once; block; place: in the block, from 0; at: seconds from the
-      start of the run;
-    - outcome, status; reason: what went wrong;
-    - seconds: until the katas held the result; answered_seconds: until the output was in hand;
-    - processor_seconds: of the command; harness_seconds: processor time of the harness itself;
-    - memory: the peak of the run-container in bytes;
-    - disk_visible, disk_extra, disk_history: bytes that the test event added to the katas;
-    - recompiled, mtimes_kept, mtimes_changed: numbers of files;
-    - answer; right: whether it was the right one; bytes_in, bytes_out: piped;
-    - phase_open, phase_save, phase_start, phase_pipe_in, phase_run, phase_pipe_out, phase_commit:
-      seconds in each kind of phase.
+    The floor is the runner `bare-make`. A value that is unknown is NaN. The reference of result
+    files has the columns, with their units and meanings, as `harness.measure.metrics` does.
 
     Raises UsageError, with the place, for a file that is not a result.
 
@@ -175,13 +148,9 @@ def to_frame(recordings: Sequence[Recording]) -> pd.DataFrame:
     """Make the frame of `load_results` from at least one recording."""
     import pandas as pd  # noqa: PLC0415 - slow to import
 
-    frame = pd.DataFrame([row for recording in recordings for row in _rows(recording)])
-    for column in WHOLE:
-        frame[column] = frame[column].astype("Int64")
-    for column in ("at", "answered_seconds", "processor_seconds", "harness_seconds"):
-        frame[column] = frame[column].astype("float64")
-    frame["right"] = frame["right"].astype("boolean")
-    return frame
+    rows = [row for recording in recordings for row in _rows(recording)]
+    frame = pd.DataFrame(rows, columns=list(RESULT_COLUMNS))
+    return frame.astype({name: each.dtype for name, each in RESULT_COLUMNS.items() if each.dtype})
 
 
 def incomplete(frame: pd.DataFrame) -> list[str]:
@@ -226,46 +195,41 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, line
 
 
-_FIELDS = {
-    known.name: known.default is MISSING and known.default_factory is MISSING
-    for known in fields(Sample)
-}
-"""The fields of a sample, and whether each must be there."""
-
-_KINDS = {
-    "runner": str,
-    "scenario": str,
-    "block": int,
-    "outcome": str,
-    "seconds": int | float,
-    "phases": dict,
-}
-"""Fields that everything else needs, with their types."""
-
-
-_SIGNED = frozenset({"status", "harness_seconds", "disk_visible", "disk_extra", "disk_history"})
-"""Figures that may be negative: from harness_seconds another clock's time is subtracted."""
-
-
 def _sample(line: Mapping[str, Any], facts: Mapping[str, Any], place: str) -> Sample:
     older = {"scenario": line["build"]} if "build" in line else {}
     given = {"machine": facts["machine"], "tree": facts["tree"], **older, **line}
-    known = {name: given[name] for name in _FIELDS if name in given}
-    if missing := [name for name, required in _FIELDS.items() if required and name not in known]:
-        raise UsageError(f"{place}: this sample has no {missing[0]}")
-    for name, kind in _KINDS.items():
-        if not isinstance(known[name], kind):
-            raise UsageError(
-                f"{place}: the {name} of this sample cannot be {json.dumps(known[name])}"
-            )
-    for name, figure in (*known.items(), *known["phases"].items()):
-        if isinstance(figure, int | float) and name not in _SIGNED and not 0 <= figure < math.inf:
-            raise UsageError(f"{place}: the {name} of this sample cannot be {json.dumps(figure)}")
+    known = {name: given[name] for name in SAMPLE_FIELDS if name in given}
+    for name, metric in SAMPLE_FIELDS.items():
+        if name in known:
+            _check(known[name], metric, name, place)
+        elif metric.required:
+            raise UsageError(f"{place}: this sample has no {name}")
     if known["seconds"] == 0:
         raise UsageError(f"{place}: a test event cannot take 0 seconds")
-    if known["scenario"] not in SCENARIOS:
-        raise UsageError(f"{place}: there is no scenario {known['scenario']}")
     return Sample(**known)
+
+
+def _check(value: Any, metric: Metric, name: str, place: str) -> None:
+    """Raise UsageError for a value that the metric cannot have."""
+    if not (_fits(value, metric) or (value is None and metric.missing)):
+        raise UsageError(f"{place}: the {name} of this sample cannot be {json.dumps(value)}")
+    if metric.type is dict:
+        for key, figure in value.items():
+            _check(figure, replace(metric, type=float, values=()), key, place)
+
+
+def _fits(value: Any, metric: Metric) -> bool:
+    if metric.type in (int, float):
+        kinds = int if metric.type is int else (int, float)
+        return (
+            isinstance(value, kinds)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and (metric.least is None or value >= metric.least)
+        )
+    if not isinstance(value, metric.type):
+        return False
+    return not metric.values or metric.type is dict or value in metric.values
 
 
 def _as_version_2(facts: Mapping[str, Any]) -> dict[str, Any]:

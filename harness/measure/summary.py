@@ -8,7 +8,9 @@ from statistics import geometric_mean, median
 from typing import TypeVar
 
 from harness.measure import stats
+from harness.measure.metrics import METRICS
 from harness.measure.trials.arms import FLOOR
+from harness.measure.trials.metric import Kind
 from harness.measure.trials.sample import Sample
 from harness.measure.trials.scenario import FIRST, FULL, HEADER, INCREMENTAL, NO_OP, SCENARIOS
 from harness.runners.run import PHASES
@@ -54,12 +56,10 @@ class Row:
     """Bytes piped out."""
     phases: dict[str, float]
     """Seconds in each kind of phase."""
-    processor_seconds: float | None
-    """Processor time of the command in seconds."""
-    harness_seconds: float | None
-    """Processor time of the harness itself in seconds."""
-    memory: int | None
-    """Bytes, the peak over all its test events."""
+    used: dict[str, float]
+    """The metrics with words to be shown by: the median, or the peak of memory over all its test
+    events.
+    """
     timed_out: int
     """How many test events timed out, in all scenarios."""
     faulty: int
@@ -248,16 +248,24 @@ def _row(name: str, samples: Sequence[Sample]) -> Row:
             for kind in PHASES
             if any(kind in sample.phases for sample in about)
         },
-        processor_seconds=_median(
-            [sample.processor_seconds for sample in about if sample.processor_seconds is not None]
-        ),
-        harness_seconds=_median(
-            [sample.harness_seconds for sample in about if sample.harness_seconds is not None]
-        ),
-        memory=max((sample.memory for sample in mine if sample.memory is not None), default=None),
+        used={
+            metric: figure
+            for metric, known in METRICS.items()
+            if known.shown and (figure := _used(metric, mine, about)) is not None
+        },
         timed_out=sum(sample.outcome == "timed_out" for sample in mine),
         faulty=sum(sample.outcome == "faulty" for sample in mine),
     )
+
+
+def _used(metric: str, mine: Sequence[Sample], about: Sequence[Sample]) -> float | None:
+    if METRICS[metric].kind is Kind.MEMORY:
+        return max(_known(metric, mine), default=None)
+    return _median(_known(metric, about))
+
+
+def _known(metric: str, samples: Sequence[Sample]) -> list[float]:
+    return [figure for sample in samples if (figure := getattr(sample, metric)) is not None]
 
 
 def disk_growth(sample: Sample) -> int | None:

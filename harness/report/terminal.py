@@ -16,6 +16,7 @@ from rich.table import Table
 
 from harness.inside.store import Increment
 from harness.inside.usage import DiskUsage
+from harness.measure.metrics import METRICS
 from harness.measure.scale import Growth
 from harness.measure.summary import Row, Share
 from harness.measure.trials.crowd import Level
@@ -133,13 +134,19 @@ def _phases(rows: Sequence[Row]) -> list[Line]:
 
 
 def _resources(rows: Sequence[Row]) -> list[Line]:
-    lines: list[Line] = [
-        ("processor time", [seconds(row.processor_seconds) for row in rows]),
-        ("  of the harness", [seconds(row.harness_seconds) for row in rows]),
+    return [
+        (known.shown, [_used(row.used.get(metric), known.unit) for row in rows])
+        for metric, known in METRICS.items()
+        if any(metric in row.used for row in rows)
     ]
-    if any(row.memory is not None for row in rows):
-        lines.append(("peak memory", [size(row.memory) for row in rows]))
-    return lines
+
+
+def _used(figure: float | None, unit: str) -> str:
+    if figure is None:
+        return "-"
+    if unit == "s":
+        return seconds(figure)
+    return size(round(figure)) if unit == "B" else f"{figure:g}"
 
 
 def machines(shares: Sequence[Share], facts: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import harness
 from harness.cli.entry import make_parser
-from harness.gate.budgets import METRICS
+from harness.measure.metrics import METRICS
 from harness.measure.trials.scenario import SCENARIOS
 from tests import ROOT
 

@@ -166,7 +166,10 @@ def test_a_result_is_never_written_over(tmp_path: Path) -> None:
         (START + SAMPLE.replace("1.5", "-1"), ":2: the seconds of this sample cannot be -1"),
         (START + SAMPLE.replace("1.5", "NaN"), ":2: the seconds of this sample cannot be NaN"),
         (START + SAMPLE.replace("1.5", "0"), ":2: a test event cannot take 0 seconds"),
-        (START + SAMPLE.replace('"full"', '"odd"'), ":2: there is no scenario odd"),
+        (
+            START + SAMPLE.replace('"full"', '"odd"'),
+            ':2: the scenario of this sample cannot be "odd"',
+        ),
         (START + SAMPLE + '{"kind": "end", "samples": 2}\n', "has only 1 of the 2 samples"),
         (
             START + SAMPLE + '{"kind": "end", "samples": 1}\n' + SAMPLE,

@@ -1,77 +1,149 @@
-"""A sample: one test event reduced to its figures and counters."""
+"""A sample: one test event reduced to its figures and counters, with the table of all metrics."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from harness.inside.tree import Snapshot
+from harness.measure.trials.metric import Kind, Metric
 from harness.measure.trials.recompilation import count_recompiled
 from harness.measure.trials.scenario import SCENARIOS
-from harness.runners.run import Outcome, Run
+from harness.runners.run import PHASES, Outcome, Run
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One row of a result; a counter is None if there was nothing to count."""
+    """One row of a result, and the table of all metrics: the annotations say what each field is.
 
-    runner: str
-    """The name of the arm."""
-    scenario: str
-    """One of SCENARIOS."""
-    block: int
-    """The number of the block, from 0; no two blocks of a result have the same."""
-    place: int
-    """The place in the block's shuffled order, from 0."""
-    outcome: str
-    """`completed`, `timed_out` or `faulty`."""
-    status: int | None
-    """The exit status of the command."""
-    seconds: float
-    """Seconds from the press until the katas held the result."""
-    recompiled: int | None
-    """Sources whose object file is new or rewritten; None if object files do not tell."""
-    mtimes_kept: int | None
-    """Files with the mtime that they had at the end of the last test event."""
-    mtimes_changed: int | None
-    """Other files of the last test event that were not edited: missing, or with another mtime."""
-    answer: str
-    """The last line that the command printed."""
-    right: bool | None
-    """Whether that was the right answer; None if unknown."""
-    bytes_in: int
-    """Bytes piped into the container."""
-    bytes_out: int
-    """Bytes piped out of the container."""
-    phases: dict[str, float]
-    """Seconds of each kind of phase, summed if a kind comes twice."""
-    reason: str = ""
-    """Why the test event was faulty."""
-    at: float | None = None
-    """Seconds from the start of the trials, or of a cluster's stint, to the press."""
-    answered_seconds: float | None = None
-    """Seconds from the press until the output was in hand."""
-    processor_seconds: float | None = None
-    """Processor time of all processes of the command in seconds."""
-    harness_seconds: float | None = None
-    """Processor time of all threads of the harness itself in seconds."""
-    memory: int | None = None
-    """The peak memory of the run-container in bytes, which includes a piped sandbox."""
-    machine: str = ""
-    """The machine that played it: a key of `machines` in the result's first line."""
-    avatars: int = 1
-    """How many avatars played at once."""
-    tree: str = ""
-    """The name of the tree."""
-    tree_bytes: int | None = None
-    """Bytes of all files in the sandbox after the command."""
-    tree_files: int | None = None
-    """Files in the sandbox after the command."""
-    disk_visible: int | None = None
-    """Bytes of visible files that the test event added to the katas."""
-    disk_extra: int | None = None
-    """Bytes of files made by runs that it added."""
-    disk_history: int | None = None
-    """Bytes of git history that it added."""
+    To add a metric, add a field here and set it in `reduce`; all else follows.
+    """
+
+    runner: Annotated[str, Metric("the name of the arm; `bare-make` is the floor", since=1)]
+    scenario: Annotated[
+        str, Metric("what the player did, see below", values=tuple(SCENARIOS), since=1)
+    ]
+    block: Annotated[
+        int, Metric("the number of the block, from 0; no two of a file have the same", since=1)
+    ]
+    place: Annotated[int, Metric("the place in the block's shuffled order, from 0", since=1)]
+    outcome: Annotated[str, Metric("how it ended", values=tuple(Outcome), since=1)]
+    status: Annotated[int | None, Metric("the command's exit status", least=None, since=1)]
+    seconds: Annotated[
+        float,
+        Metric(
+            "from the press of the button until the katas held the result", Kind.TIME, "s", since=1
+        ),
+    ]
+    recompiled: Annotated[
+        int | None,
+        Metric(
+            "sources whose object file (`*.o`) was written; unknown if that cannot be counted, as "
+            "with javac, tsc, Go and cargo",
+            Kind.COUNTER,
+            since=1,
+        ),
+    ]
+    mtimes_kept: Annotated[
+        int | None,
+        Metric(
+            "files that were not edited, and have the stamp, to the nanosecond, that they had at "
+            "the end of the test event before",
+            Kind.COUNTER,
+            since=1,
+        ),
+    ]
+    mtimes_changed: Annotated[
+        int | None,
+        Metric(
+            "files that were not edited, and have another stamp or are gone", Kind.COUNTER, since=1
+        ),
+    ]
+    answer: Annotated[str, Metric("the last line that the command printed", since=1)]
+    right: Annotated[
+        bool | None,
+        Metric("whether that was the right answer; unknown if there is none to compare", since=1),
+    ]
+    bytes_in: Annotated[int, Metric("piped into the container", Kind.COUNTER, "B", since=1)]
+    bytes_out: Annotated[int, Metric("piped out of the container", Kind.COUNTER, "B", since=1)]
+    phases: Annotated[
+        dict[str, float],
+        Metric(
+            "in each kind of [phase](../explanation/runners), summed if a kind comes twice",
+            Kind.TIME,
+            "s",
+            values=PHASES,
+            since=1,
+        ),
+    ]
+    reason: Annotated[str, Metric("why it was faulty; empty if it was not", since=1)] = ""
+    at: Annotated[
+        float | None,
+        Metric(
+            "from the start of the trials, or of a cluster's stint, to the press of the button",
+            unit="s",
+        ),
+    ] = None
+    answered_seconds: Annotated[
+        float | None,
+        Metric("from the press of the button until the output was in hand", Kind.TIME, "s"),
+    ] = None
+    processor_seconds: Annotated[
+        float | None,
+        Metric(
+            "processor time of all processes of the command; to a hundredth where there are no "
+            "control groups",
+            Kind.TIME,
+            "s",
+            shown="processor time",
+        ),
+    ] = None
+    harness_seconds: Annotated[
+        float | None,
+        Metric(
+            "processor time of all threads of the harness itself; another clock's time is "
+            "subtracted from it, so that it may be a little below 0",
+            Kind.TIME,
+            "s",
+            least=None,
+            shown="  of the harness",
+        ),
+    ] = None
+    memory: Annotated[
+        int | None,
+        Metric(
+            "what the run-container used at most, a piped sandbox included; unknown where nobody "
+            "counts it",
+            Kind.MEMORY,
+            "B",
+            shown="peak memory",
+        ),
+    ] = None
+    machine: Annotated[
+        str, Metric("the machine that played it: a key of `machines` in the file's first line")
+    ] = ""
+    avatars: Annotated[int, Metric("how many avatars played at once", least=1)] = 1
+    tree: Annotated[str, Metric("the name of the tree that was built")] = ""
+    tree_bytes: Annotated[
+        int | None, Metric("all files in the sandbox after the command", Kind.COUNTER, "B")
+    ] = None
+    tree_files: Annotated[
+        int | None, Metric("how many files were in the sandbox after the command", Kind.COUNTER)
+    ] = None
+    disk_visible: Annotated[
+        int | None,
+        Metric(
+            "visible files that the test event added to the katas", Kind.COUNTER, "B", least=None
+        ),
+    ] = None
+    disk_extra: Annotated[
+        int | None,
+        Metric("files made by runs that it added to the katas", Kind.COUNTER, "B", least=None),
+    ] = None
+    disk_history: Annotated[
+        int | None,
+        Metric("git history that it added to the katas", Kind.COUNTER, "B", least=None),
+    ] = None
 
     @property
     def build(self) -> str:
