@@ -89,8 +89,20 @@ class Changes:
     """New or changed folders, and all folders above a change; parents first."""
 
 
+LISTING_FORMAT = r"%A@ %y %m %s %T@ %C@ %i %n/%P\0"
+"""What `find . -printf` prints an entry by, so that `parse_listing` can read it."""
+
+MARK_FORMAT = LISTING_FORMAT.replace("%P", "%f")
+"""What it prints a mark by."""
+
+FIRST_MARK, SECOND_MARK = b"mark", b"moved"
+"""The names of the marks: a file that is read a few ticks of the clock after it was made, and one
+that is made then.
+"""
+
+
 def parse_listing(output: bytes) -> Listing:
-    r"""Parse what `find -printf '%A@ %y %m %s %T@ %C@ %i %n/%P\0'` printed.
+    """Parse what find printed by LISTING_FORMAT.
 
     Raises StreamCut if it is incomplete.
     """
@@ -111,15 +123,15 @@ def can_tell(file_system: str, marks: Listing, listing: Listing) -> bool:
     `marks` lists two files that the sandbox's guest made: `mark` before the listing, which it read
     after a tick of the clock, and `moved` after the listing.
     """
-    if b"." not in listing.records or marks.records.keys() != {b"mark", b"moved"}:
+    if b"." not in listing.records or marks.records.keys() != {FIRST_MARK, SECOND_MARK}:
         return False
     latest = max(_changed(record) for record in listing.records.values())
-    if _changed(marks.records[b"moved"]) <= latest:
+    if _changed(marks.records[SECOND_MARK]) <= latest:
         return False
     if file_system in STAMPS_MAPPINGS:
         return True
-    return file_system in STAMPS_READS and parse_stamp(marks.reads[b"mark"]) > _changed(
-        marks.records[b"mark"]
+    return file_system in STAMPS_READS and parse_stamp(marks.reads[FIRST_MARK]) > _changed(
+        marks.records[FIRST_MARK]
     )
 
 

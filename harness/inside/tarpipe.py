@@ -103,7 +103,7 @@ def pack(
     """
     with tempfile.TemporaryFile() as complaints:
         tar = subprocess.Popen(
-            [*(command or PACK), *options, f"--directory={folder}", "--", *what],
+            [*(command or PACK), f"--directory={folder}", *options, "--", *what],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,

@@ -121,8 +121,12 @@ def newest(folder: str | os.PathLike[str]) -> int:
     return max(met.status.st_mtime_ns for met in descend(folder))
 
 
+FIND_FORMAT = r"%y %m %s %T@ %P\0"
+"""What `find . -printf` prints an entry by, so that `parse_find` can read it."""
+
+
 def parse_find(output: bytes) -> dict[bytes, Entry]:
-    r"""Return the snapshot that `find . -printf '%y %m %s %T@ %P\0'` printed, without contents."""
+    """Return the snapshot that find printed by FIND_FORMAT, without contents."""
     entries = {}
     for line in output.split(b"\0")[:-1]:
         kind, mode, size, mtime, path = line.split(b" ", 4)

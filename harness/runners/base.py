@@ -21,9 +21,10 @@ from harness.katas.visible import VisibleFiles
 from harness.runners.active_events import ActiveEvents
 from harness.runners.claims import ALL_PROPERTIES, Property
 from harness.runners.event import TestEvent
+from harness.runners.progress import Progress
 from harness.runners.request import EventRequest
 from harness.runners.run import Output, Phase, Run
-from harness.runners.standby import Standing
+from harness.runners.standby import Missed, Standing
 from harness.runners.stopwatch import Stopwatch
 
 COMMAND = "./cyber-dojo.sh"
@@ -161,7 +162,7 @@ class BaseRunner:
         return SandboxSpec(image=self.image, limits=self.limits)
 
     @contextmanager
-    def head_start(self, avatar: Avatar) -> Iterator[Standing | None]:
+    def head_start(self, avatar: Avatar) -> Iterator[Standing | Missed | None]:
         """Give the block, which plays a test event of the avatar, what was prepared for it."""
         yield None
 
@@ -195,7 +196,9 @@ class BaseRunner:
 
         with ExitStack() as stack:
             active = stack.enter_context(self._active.event())
-            standing = stack.enter_context(self.head_start(avatar))
+            prepared = stack.enter_context(self.head_start(avatar))
+            standing = prepared if isinstance(prepared, Standing) else None
+            missed = prepared.reason if isinstance(prepared, Missed) else ""
             try:
                 katas = stack.enter_context(closing(self.begin(avatar, self._left(since))))
                 if fresh:
@@ -221,6 +224,7 @@ class BaseRunner:
                 seed=standing.seed if standing else None,
                 weighed=self._weighed.pop(avatar, None),
                 watch=watch,
+                progress=Progress(missed=standing.untold if standing else missed),
             )
             # Lambdas, because the test event may get another sandbox.
             stack.callback(lambda: event.sandbox.close())  # noqa: PLW0108

@@ -100,9 +100,13 @@ class TestEvent:
             self._comparison = comparison
             return seed.edit(delta)
 
-    def restart(self) -> None:
-        """Go on in a fresh sandbox, because the one that stood by cannot be used."""
+    def restart(self, failure: str = "") -> None:
+        """Go on in a fresh sandbox, because the one that stood by cannot be used.
+
+        `failure` says what failed. Empty: nothing; what it holds does not suit this test event.
+        """
         assert self.open_another is not None
+        self.progress.missed = failure
         self.sandbox.close()
         self.sandbox, self.seed, self.open_another = self.open_another(), None, None
 
@@ -115,8 +119,8 @@ class TestEvent:
             if self.open_another:
                 try:
                     self.sandbox.get_ready()
-                except EngineError:
-                    self.restart()
+                except EngineError as error:
+                    self.restart(str(error))
             self.sandbox.wait()
 
     def run(self) -> bool:

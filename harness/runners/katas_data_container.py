@@ -25,8 +25,8 @@ from harness.katas.volume_katas import VolumeKatas
 from harness.runners.base import DURABLE, YES, BaseRunner
 from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
 from harness.runners.event import TestEvent
-from harness.runners.seed import Seed, SeedEdit
-from harness.runners.standby import Standby, Standing
+from harness.runners.seed import Seed, SeedEdit, Untold
+from harness.runners.standby import Missed, Standby, Standing
 
 KATAS, KATA, AVATAR = "katas", "kata", "avatar"
 TWO_WAY, ONE_WAY, NONE = "two-way", "one-way", "none"
@@ -147,7 +147,7 @@ class KatasDataContainer(BaseRunner):
                 ready.result()
 
     @contextmanager
-    def head_start(self, avatar: Avatar) -> Iterator[Standing | None]:
+    def head_start(self, avatar: Avatar) -> Iterator[Standing | Missed | None]:
         if not self._standby:
             yield None
             return
@@ -205,8 +205,8 @@ class KatasDataContainer(BaseRunner):
                             partial(event.katas.pack, paths=edit.sent)
                         )
                     return edit
-                except EngineError:
-                    pass  # start from nothing, as without a head start
+                except EngineError as error:
+                    event.restart(str(error))
         if event.seed:
             event.restart()
         return None
@@ -215,11 +215,13 @@ class KatasDataContainer(BaseRunner):
         sandbox = self.engine.open(SandboxSpec(image=self.image, limits=self.limits))
         try:
             sandbox.wait()
-            seed = None
+            seed, untold = None, ""
             if self._seeds:
-                with closing(self.katas.event(avatar, seconds=PLANTING_SECONDS)) as katas:
-                    seed = Seed.plant(sandbox, katas)
-                if seed is None:
+                try:
+                    with closing(self.katas.event(avatar, seconds=PLANTING_SECONDS)) as katas:
+                        seed = Seed.plant(sandbox, katas)
+                except Untold as error:
+                    untold = str(error)
                     # The test event will pipe in the whole tree, which needs an empty sandbox.
                     sandbox.close()
                     sandbox = self.engine.open(SandboxSpec(image=self.image, limits=self.limits))
@@ -228,7 +230,7 @@ class KatasDataContainer(BaseRunner):
         except BaseException:
             sandbox.close()
             raise
-        return Standing(sandbox, seed)
+        return Standing(sandbox, seed, untold)
 
 
 def _pipe(options: Mapping[str, str]) -> str:

@@ -33,6 +33,9 @@ class Progress:
     answered: int | None = None
     """As in `Run`."""
 
+    missed: str = ""
+    """Why what was prepared for it could not be used. Empty: it could, or nothing was prepared."""
+
     @property
     def outcome(self) -> Outcome:
         """How the test event ends if nothing more happens."""
@@ -69,5 +72,13 @@ class Progress:
             observed=self.observed,
             products=self.products,
             answered=self.answered,
-            remarks=cache_remarks(self.execution.caches) if self.execution else (),
+            remarks=self.remarks(),
+        )
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return what the player should know."""
+        missed = f"the head start failed, and the test event started from nothing: {self.missed}"
+        return (
+            *(cache_remarks(self.execution.caches) if self.execution else ()),
+            *((missed,) if self.missed else ()),
         )

@@ -38,6 +38,10 @@ MOST_BYTES = 1 << 30
 LINK, NOTHING = b"l", b""
 
 
+class Untold(Exception):
+    """What a run will change in a sandbox could not be told later."""
+
+
 def letter_of(mode: int) -> bytes:
     """Return the letter that find prints for the type in git's mode."""
     return KINDS[stat.S_IFMT(mode)].encode()
@@ -68,16 +72,18 @@ class Seed:
     """The name of the sandbox's file system, as stat(1) prints it."""
 
     @classmethod
-    def plant(cls, sandbox: Sandbox, katas: Event) -> Seed | None:
-        """Pipe the katas' whole sandbox in. Returns None if changes could not be told later."""
+    def plant(cls, sandbox: Sandbox, katas: Event) -> Seed:
+        """Pipe the katas' whole sandbox in. Raises Untold if changes could not be told later."""
         held = katas.hold()
         sandbox.unpack(katas.pack)
         file_system, marks = sandbox.mark()
         try:
             listing = sandbox.listing()
-        except StreamCut:
-            return None
-        return cls(held, listing, file_system) if can_tell(file_system, marks, listing) else None
+        except StreamCut as error:
+            raise Untold(str(error)) from error
+        if not can_tell(file_system, marks, listing):
+            raise Untold(f"what a run changes on {file_system} could not be told")
+        return cls(held, listing, file_system)
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan | None:
         """Compare the visible files with what is held.

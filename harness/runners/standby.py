@@ -34,6 +34,17 @@ class Standing:
     seed: Seed | None = None
     """What the sandbox already holds. None: nothing."""
 
+    untold: str = ""
+    """Why it holds nothing, though it was to hold the tree. Empty: it was not to."""
+
+
+@dataclass(frozen=True)
+class Missed:
+    """In place of a run-container that could not be prepared."""
+
+    reason: str
+    """Why, in one line."""
+
 
 class Standby:
     """The run-containers that stand by: one for each avatar, and a limited number in all.
@@ -77,7 +88,9 @@ class Standby:
         return ready
 
     @contextlib.contextmanager
-    def playing(self, avatar: Avatar, *, of_anybody: bool = False) -> Iterator[Standing | None]:
+    def playing(
+        self, avatar: Avatar, *, of_anybody: bool = False
+    ) -> Iterator[Standing | Missed | None]:
         """Give the block, which plays a test event of the avatar, what `take` returns."""
         with self._lock:
             self._playing[avatar] += 1
@@ -86,15 +99,17 @@ class Standby:
             standing = self.take(avatar, of_anybody=of_anybody)
             yield standing
         finally:
-            if standing:
+            if isinstance(standing, Standing):
                 standing.sandbox.close()
             with self._lock:
                 self._playing[avatar] -= 1
                 if not self._playing[avatar]:
                     del self._playing[avatar]
 
-    def take(self, avatar: Avatar, *, of_anybody: bool = False) -> Standing | None:
+    def take(self, avatar: Avatar, *, of_anybody: bool = False) -> Standing | Missed | None:
         """Take the avatar's container; the caller closes it. Returns None if there is none.
+
+        Returns Missed, once, if it could not be prepared.
 
         Waits for one that is being prepared, which is no slower than to start another, but not for
         one that is only queued. `of_anybody`: if need be, take another avatar's that is ready; only
@@ -109,8 +124,8 @@ class Standby:
             return None
         try:
             return standing.result()
-        except (HarnessError, OSError):
-            return None  # a test event that starts from nothing will report why
+        except (HarnessError, OSError) as error:
+            return Missed(str(error))
 
     def close(self) -> None:
         """Throw all of them away."""

@@ -20,6 +20,7 @@ import pytest
 from harness import runners
 from harness.engines import Engine, Limits, Sandbox
 from harness.engines.docker.engine import DockerEngine
+from harness.engines.guest.protocol import Request
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
 from harness.inside import saving
@@ -333,7 +334,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
     left = set(runner.engine.traces())
 
     def interrupted(sandbox: Sandbox, command: str, seconds: float, roots: tuple[int, ...]) -> None:
-        sandbox._guest.request(b"run 600\nsleep 1000.0625")
+        sandbox._guest.ask(Request.RUN, 600, command=b"sleep 1000.0625")
         eventually(lambda: running("sleep\0001000.0625"), "the command runs")
         raise error
 

@@ -31,7 +31,7 @@ from harness.inside.tree import Entry
 from harness.inside.tree import snapshot as look
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.run import Outcome, Output, Run
-from harness.runners.standby import WORKERS, Standby, Standing
+from harness.runners.standby import WORKERS, Missed, Standby, Standing
 from tests import ROOT
 from tests.support import (
     PATIENCE,
@@ -247,7 +247,7 @@ def test_where_the_katas_changed_meanwhile_it_is_thrown_away(
 
 @once
 def test_one_that_died_while_it_stood_by_is_not_missed(seeded: KatasDataContainer) -> None:
-    """The test event starts from nothing, as it would have without."""
+    """The test event starts from nothing, as it would have without, and says so."""
     avatar = an_avatar()
     play(seeded, avatar, "echo 1 >made")
     seeded.prepare(avatar)
@@ -255,6 +255,8 @@ def test_one_that_died_while_it_stood_by_is_not_missed(seeded: KatasDataContaine
     seeded._standby._standing[avatar].result().sandbox.kill()
     run = play(seeded, avatar, "cat made")
     assert (run.stdout, sent_only_the_edit(run)) == ("1\n", False)
+    (remark,) = run.remarks
+    assert remark.startswith("the head start failed, and the test event started from nothing: ")
 
 
 @pytest.mark.parametrize("standby", ["warm", "seeded"])
@@ -333,7 +335,7 @@ def test_the_least_recently_used_gives_way() -> None:
 
 
 def test_one_that_failed_is_prepared_anew() -> None:
-    """Its failure is told to who waits for it, and only to them."""
+    """Its failure is told to who waits for it, and to the test event that goes without it."""
     failures = [EngineError("by a test"), EngineError("by a test")]
 
     def start(avatar: Avatar) -> Standing:
@@ -345,7 +347,7 @@ def test_one_that_failed_is_prepared_anew() -> None:
         for _ in range(2):
             with pytest.raises(EngineError, match="by a test"):
                 ready(standby, Avatar())
-        assert standby.take(Avatar()) is None
+        assert standby.take(Avatar()) == Missed("by a test")
         assert ready(standby, Avatar()) is standby.take(Avatar())
 
 
@@ -429,6 +431,7 @@ def test_a_head_start_gives_up_an_avatar_that_is_played_elsewhere(
         avatar = an_avatar()
         with closing(runner.katas.event(avatar)), pytest.raises(HarnessError, match="in use"):
             runner.prepare(avatar)
+        assert ["in use" in line for line in play(runner, avatar, "true").remarks] == [True]
         runner.prepare(avatar)
         assert sent_only_the_edit(play(runner, avatar, "true"))
 

@@ -1,7 +1,7 @@
 """The conversation with a guest: requests, and answers that the player's output cannot forge.
 
-Each answer ends in a line `NONCE WORD ...`, and so does all output before it; `guest.sh` is the
-other end. The deadline of the test event holds for all of it.
+`harness.engines.guest.protocol` has the requests and their answers; `guest.sh` is the other end.
+The deadline of the test event holds for all of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 
+from harness.engines.guest.protocol import END_OF_CHUNKS, Request, chunk
 from harness.engines.streams import Stream, take
 from harness.inside.errors import EngineError, StreamCut
 from harness.inside.tarpipe import CHUNK
@@ -24,6 +25,9 @@ _AT_ONCE = 1 << 15
 
 SENT_SECONDS = 1.0
 """How long to wait for the last paths to be sent after the answer has failed."""
+
+_BEGINNINGS = {request.begins for request in Request if request.begins}
+"""The words of answers that another one follows."""
 
 
 class Conversation:
@@ -46,7 +50,7 @@ class Conversation:
         self._failed = False  # to start
         self._closed = False
         self.busy = False
-        """Whether a request was sent whose answer has not come."""
+        """Whether a request was sent whose last answer has not come."""
         self._buffers = {OUTPUT: bytearray(), COMPLAINTS: bytearray()}
 
     def wrap(self, wrapper: Callable[[Stream], Stream]) -> None:
@@ -71,11 +75,11 @@ class Conversation:
                 raise
             self.send(self.nonce + b"\n")
 
-    def request(self, line: bytes) -> None:
-        """Send the first line of a request."""
+    def ask(self, request: Request, *arguments: int, command: bytes | None = None) -> None:
+        """Send the line of a request, and the command if one follows it."""
         self.connect()
         self.busy = True
-        self.send(line + b"\n")
+        self.send(request.line(*arguments) + (b"" if command is None else command + b"\n"))
 
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
@@ -83,18 +87,17 @@ class Conversation:
         self.stream.write(data, self.deadline)
 
     @contextlib.contextmanager
-    def sending(self, paths: Iterable[bytes], below: bytes = b"./") -> Iterator[None]:
-        """Send the paths, each after `below`, while the block reads the answer.
+    def sending(self, request: Request, paths: Iterable[bytes]) -> Iterator[None]:
+        """Send the paths that follow the request, while the block reads the answer.
 
         The guest answers the first paths before it has read the last.
         """
-        data = b"".join(b"%b%b\0" % (below, path) for path in paths)
+        data = b"".join(b"%b%b\0" % (request.prefix, path) for path in paths)
 
         def send() -> None:
             for start in range(0, len(data), CHUNK):
-                piece = data[start : start + CHUNK]
-                self.send(b"%d\n" % len(piece) + piece)
-            self.send(b"0\n")
+                self.send(chunk(data[start : start + CHUNK]))
+            self.send(END_OF_CHUNKS)
 
         if len(data) <= _AT_ONCE:
             send()
@@ -111,18 +114,20 @@ class Conversation:
                 raise
             sent.result()
 
-    def output(self, word: bytes, what: str) -> bytes:
-        """Return what comes before the answer `word`. Raises what `answer` raises."""
+    def output(self, request: Request, what: str) -> bytes:
+        """Return what comes before the answer. Raises what `answer` raises."""
         output = bytearray()
-        self.answer(word, what, output.extend)
+        self.answer(request, what, output.extend)
         return bytes(output)
 
-    def answer(self, word: bytes, what: str, give: Callable[[bytes], object] | None = None) -> None:
-        """Wait for the answer `word`, and hand `give` what comes before it.
+    def answer(
+        self, request: Request, what: str, give: Callable[[bytes], object] | None = None
+    ) -> None:
+        """Wait for an answer with a status, and hand `give` what comes before it.
 
         Raises StreamCut if the guest could not do `what`.
         """
-        answer = self.until(OUTPUT, word, give)
+        answer = self.until(OUTPUT, request.answer, give)
         status, _, complaint = answer.partition(b" ")
         if status != b"0":
             reason = complaint.decode(errors="replace").strip() or "it gave no reason"
@@ -133,7 +138,7 @@ class Conversation:
     def until(
         self,
         source: int,
-        word: bytes,
+        word: str,
         give: Callable[[bytes], object] | None = None,
         deadline: float | None = None,
     ) -> bytes:
@@ -148,7 +153,7 @@ class Conversation:
     def advance(
         self,
         source: int,
-        word: bytes,
+        word: str,
         give: Callable[[bytes], object],
         deadline: float | None = None,
     ) -> bool:
@@ -156,7 +161,7 @@ class Conversation:
 
         Returns True once the whole end line is there.
         """
-        marker = b"\n%b %b" % (self.nonce, word)
+        marker = b"\n%b %b" % (self.nonce, word.encode())
         buffer = self._buffers[source]
         place = buffer.find(marker)
         if place >= 0 and buffer.find(b"\n", place + 1) >= 0:
@@ -195,12 +200,12 @@ class Conversation:
                 self.stream.kill()
             self.stream.close()
 
-    def _take_line(self, source: int, word: bytes) -> bytes:
+    def _take_line(self, source: int, word: str) -> bytes:
         buffer = self._buffers[source]
         end = buffer.index(b"\n", 1)
         line = take(buffer, end + 1)[1:end]
-        self.busy = word == b"started"
-        return line.removeprefix(b"%b %b" % (self.nonce, word)).strip()
+        self.busy = word in _BEGINNINGS
+        return line.removeprefix(b"%b %b" % (self.nonce, word.encode())).strip()
 
     def _receive(self, deadline: float) -> None:
         assert self.stream is not None

@@ -1,4 +1,5 @@
-# Serves the harness's requests, one a line on stdin, beside the sandbox that the player sees.
+# Serves the harness's requests, one a line on stdin, beside the sandbox that the player sees;
+# protocol.py has the table of requests and answers.
 #
 #   sh guest.sh SANDBOX PRIVATE SHOWN OUTPUT_BYTES SWEEP SWEPT USAGE LOOK CACHES UNPACK PACK \
 #       ENVIRONMENT PLAYER_PATH PREFIX...
@@ -240,6 +241,5 @@ while read -r request argument; do
         status=$?
         [ $status = 0 ] && say packed 0 || say packed $status "$(complaint)"
         ;;
-    quit) exit 0 ;;
     esac
 done

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from harness.engines.guest.caches import parse_caches
 from harness.engines.guest.conversation import COMPLAINTS, OUTPUT, Conversation
+from harness.engines.guest.protocol import END_OF_CHUNKS, Request, chunk
 from harness.engines.spec import Limits
 from harness.engines.streams import Stream
 from harness.engines.usage import ResourceUsage
@@ -85,8 +86,8 @@ class Sandbox:
 
     def get_ready(self) -> None:
         """Do all of a run that does not need its command. Otherwise `execute` does it."""
-        self._guest.request(b"ready")
-        self._guest.until(OUTPUT, b"ready")
+        self._guest.ask(Request.READY)
+        self._guest.until(OUTPUT, Request.READY.answer)
 
     def begin(self, since: float | None = None) -> None:
         """Start the clock of the test event: now, or at `since`, in monotonic seconds.
@@ -98,14 +99,13 @@ class Sandbox:
 
     def unpack(self, pump: Callable[[Write], object]) -> int:
         """Let `pump(write)` send a tar stream. Returns its size once the guest has unpacked it."""
-        self._guest.request(b"unpack")
+        self._guest.ask(Request.UNPACK)
         count = sent = 0
-        # Joined once: here, copying costs more processor time than anything else.
         waiting: list[bytes] = []
 
         def flush() -> None:
             nonlocal sent
-            self._guest.send(b"".join([b"%d\n" % (count - sent), *waiting]))
+            self._guest.send(chunk(*waiting))
             waiting.clear()
             sent = count
 
@@ -119,8 +119,8 @@ class Sandbox:
         pump(write)
         if count > sent:
             flush()
-        self._guest.send(b"0\n")
-        self._guest.answer(b"unpacked", "unpack the tree")
+        self._guest.send(END_OF_CHUNKS)
+        self._guest.answer(Request.UNPACK, "unpack the tree")
         return count
 
     def execute(self, command: str, max_seconds: float, roots: Sequence[int] = ()) -> Execution:
@@ -131,11 +131,13 @@ class Sandbox:
         """
         if "\n" in command:
             raise UsageError("the command must be one line; put more lines into cyber-dojo.sh")
-        words = " ".join(map(str, (int(max_seconds) + GRACE_SECONDS, *roots)))
-        self._guest.request(
-            b"run %b\n%b" % (words.encode(), command.encode(errors="surrogateescape"))
+        self._guest.ask(
+            Request.RUN,
+            int(max_seconds) + GRACE_SECONDS,
+            *roots,
+            command=command.encode(errors="surrogateescape"),
         )
-        if inode := self._guest.until(OUTPUT, b"started"):
+        if inode := self._guest.until(OUTPUT, Request.RUN.begins):
             raise EngineError(
                 "the engine did not mount the katas: the sandbox is inode "
                 f"{inode.decode(errors='replace')}, not {' or '.join(map(str, roots))}; nothing "
@@ -144,8 +146,8 @@ class Sandbox:
         limit = min(self._guest.deadline, time.monotonic() + max_seconds)
         stdout, stderr = bytearray(), bytearray()
         try:
-            answer = self._guest.until(OUTPUT, b"ran", stdout.extend, limit)
-            self._guest.until(COMPLAINTS, b"ran", stderr.extend)
+            answer = self._guest.until(OUTPUT, Request.RUN.answer, stdout.extend, limit)
+            self._guest.until(COMPLAINTS, Request.RUN.answer, stderr.extend)
         except TimeoutError:
             self.kill()
             stdout += self._guest.rest(OUTPUT)
@@ -166,16 +168,16 @@ class Sandbox:
 
         Empty if the image's find cannot print stamps.
         """
-        self._guest.request(b"observe")
+        self._guest.ask(Request.OBSERVE)
         listing = bytearray()
-        answer = self._guest.until(OUTPUT, b"observed", listing.extend)
+        answer = self._guest.until(OUTPUT, Request.OBSERVE.answer, listing.extend)
         return parse_find(bytes(listing)) if answer == b"0" else {}
 
     def usage(self) -> ResourceUsage:
         """Return what the processes in the run-container have used so far."""
-        self._guest.request(b"usage")
+        self._guest.ask(Request.USAGE)
         words = bytearray()
-        self._guest.until(OUTPUT, b"used", words.extend)
+        self._guest.until(OUTPUT, Request.USAGE.answer, words.extend)
         return ResourceUsage.parse(bytes(words))
 
     def clock(self) -> int:
@@ -183,8 +185,8 @@ class Sandbox:
 
         The engine may be on a machine with another clock.
         """
-        self._guest.request(b"clock")
-        seconds, _, fraction = self._guest.until(OUTPUT, b"clock").partition(b".")
+        self._guest.ask(Request.CLOCK)
+        seconds, _, fraction = self._guest.until(OUTPUT, Request.CLOCK.answer).partition(b".")
         if not (seconds.isdigit() and fraction.isdigit()):
             raise StreamCut("the run-container could not tell its clock")
         return int(seconds) * 10**9 + int(fraction.ljust(9, b"0"))
@@ -194,8 +196,8 @@ class Sandbox:
 
         Returns the name of the sandbox's file system, and the marks.
         """
-        self._guest.request(b"mark")
-        file_system, _, marks = self._guest.output(b"marked", "mark the tree").partition(b"\n")
+        self._guest.ask(Request.MARK)
+        file_system, _, marks = self._guest.output(Request.MARK, "mark the tree").partition(b"\n")
         return file_system.decode(), parse_listing(marks)
 
     def listing(self) -> Listing:
@@ -203,40 +205,41 @@ class Sandbox:
 
         Also raises StreamCut if that takes more than LISTING bytes.
         """
-        self._guest.request(b"list %d" % LISTING)
-        listing = self._guest.output(b"listed", "list the tree")
+        self._guest.ask(Request.LIST, LISTING)
+        listing = self._guest.output(Request.LIST, "list the tree")
         if len(listing) == LISTING:
             raise StreamCut("the run-container could not list the tree: it takes too many bytes")
         return parse_listing(listing)
 
     def digest(self, paths: Iterable[bytes]) -> dict[bytes, str]:
         """Return the BLAKE2b digests of these files, in hexadecimal."""
-        self._guest.request(b"digest")
-        with self._guest.sending(paths, b"tree/"):
-            lines = self._guest.output(b"digested", "read the tree").split(b"\0")[:-1]
+        self._guest.ask(Request.DIGEST)
+        with self._guest.sending(Request.DIGEST, paths):
+            lines = self._guest.output(Request.DIGEST, "read the tree").split(b"\0")[:-1]
+        between = b"  " + Request.DIGEST.prefix
         return {
-            path: digest.decode() for digest, path in (line.split(b"  tree/", 1) for line in lines)
+            path: digest.decode() for digest, path in (line.split(between, 1) for line in lines)
         }
 
     def delete(self, paths: Iterable[bytes]) -> None:
         """Delete these files, as the player."""
-        self._guest.request(b"delete")
-        with self._guest.sending(paths):
-            self._guest.answer(b"deleted", "delete files")
+        self._guest.ask(Request.DELETE)
+        with self._guest.sending(Request.DELETE, paths):
+            self._guest.answer(Request.DELETE, "delete files")
 
     def pack(self) -> Iterator[bytes]:
         """Yield the sandbox as a tar stream.
 
         If the iterator ends without an error, tar has packed everything; do not use it otherwise.
         """
-        self._guest.request(b"pack")
-        yield from self._packed(b"packed", "pack the tree")
+        self._guest.ask(Request.PACK)
+        yield from self._packed(Request.PACK, "pack the tree")
 
     def pick(self, paths: Iterable[bytes]) -> Iterator[bytes]:
         """Yield these entries as `pack` does, without what is below a folder."""
-        self._guest.request(b"pick")
-        with self._guest.sending(paths):
-            yield from self._packed(b"picked", "pack what changed")
+        self._guest.ask(Request.PICK)
+        with self._guest.sending(Request.PICK, paths):
+            yield from self._packed(Request.PICK, "pack what changed")
 
     def kill(self) -> None:
         """End the run-container at once."""
@@ -246,13 +249,13 @@ class Sandbox:
         """End the run-container. Further calls do nothing."""
         self._guest.close()
 
-    def _packed(self, word: bytes, what: str) -> Iterator[bytes]:
+    def _packed(self, request: Request, what: str) -> Iterator[bytes]:
         # Engines deliver small pieces, and each piece costs its receiver a message.
         waiting: list[bytes] = []
         finished, left = False, STREAM * self._limits.sandbox
         while not finished:
             try:
-                finished = self._guest.advance(OUTPUT, word, waiting.append)
+                finished = self._guest.advance(OUTPUT, request.answer, waiting.append)
             except TimeoutError as error:
                 raise self._guest.too_long() from error
             if finished or sum(map(len, waiting)) >= _PIECE:
@@ -267,7 +270,7 @@ class Sandbox:
                         f"{self._limits.sandbox} bytes"
                     )
                 yield piece
-        self._guest.answer(word, what)
+        self._guest.answer(request, what)
 
     def _execution(
         self,

@@ -13,19 +13,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from harness.engines.guest.protocol import Request
 from harness.engines.streams import Stream
 from harness.inside.errors import EngineError, StreamCut
 
-REQUESTS = (
-    b"clock\n",
-    b"unpack\n",
-    b"ready\n",
-    b"run ",
-    b"observe\n",
-    b"usage\n",
-    b"pack\n",
-    b"quit\n",
-)
+_REQUESTS = tuple(request.beginning for request in Request)
 """The beginnings of all requests to a run-container; each is written in one piece."""
 
 CALL = b'{"call"'
@@ -163,7 +155,7 @@ class _KillAt(_Broken):
         self._left = request
 
     def write(self, data: bytes, deadline: float) -> None:
-        if data.startswith(REQUESTS) or CALL in data[:64]:
+        if data.startswith(_REQUESTS) or CALL in data[:64]:
             self._left -= 1
             if not self._left:
                 self._die()

@@ -22,6 +22,7 @@ from harness.engines.docker import engine as docker_engine
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.guest import sandbox as sandbox_module
 from harness.engines.guest.caches import cache_remarks
+from harness.engines.guest.protocol import Request
 from harness.engines.local.processes import PLAYER
 from harness.engines.streams import ProcessStream, Stream
 from harness.engines.usage import ResourceUsage
@@ -375,7 +376,7 @@ def test_a_command_of_two_lines_is_refused(sandbox: Sandbox) -> None:
 
 def test_closing_twice_is_closing_once(fresh: Sandbox) -> None:
     """Also one that was in the middle of something, and whose stream has gone."""
-    fresh._guest.request(b"run 60\nsleep 1000.5")
+    fresh._guest.ask(Request.RUN, 60, command=b"sleep 1000.5")
     fresh.kill()
     fresh.close()
     fresh.close()
@@ -419,7 +420,7 @@ def test_a_stream_cut_in_the_middle_of_a_tree(fresh: Sandbox) -> None:
 def test_a_stream_that_is_no_archive_is_told_and_the_next_is_taken(sandbox: Sandbox) -> None:
     """The rest of it is not read as requests."""
     with pytest.raises(StreamCut, match=r"could not unpack the tree \(exit 2\): tar: ") as refusal:
-        sandbox.unpack(lambda write: write(b"no archive\nquit\n" * 100_000))
+        sandbox.unpack(lambda write: write(b"no archive\npack\n" * 100_000))
     one_line(refusal.value)
     fill(sandbox, {"a": "1"})
     assert execute(sandbox, "cat a").stdout == b"1"

@@ -25,6 +25,7 @@ from harness.engines import Limits, Sandbox, SandboxSpec, Volume, seccomp
 from harness.engines.folders import Labelled, Shelf, sandboxes_home, temporary_folder
 from harness.engines.guest.caches import NOT_RUN
 from harness.engines.guest.environment import TRUSTED
+from harness.engines.guest.protocol import Request
 from harness.engines.local import cgroups
 from harness.engines.local import engine as local
 from harness.engines.local.bubblewrap import bubblewrap_problem
@@ -149,7 +150,7 @@ def test_what_left_its_environment_is_ended_too(engine: LocalEngine) -> None:
         assert sandbox.execute(f"({LOST}); sleep 1000.0625", 1.0).timed_out
         assert not running("sleep\0001000.0625")
     with closing(engine.open(SandboxSpec())) as sandbox:
-        sandbox._guest.request(b"run 60\n(%b); sleep 1000.0625" % LOST.encode())
+        sandbox._guest.ask(Request.RUN, 60, command=b"(%b); sleep 1000.0625" % LOST.encode())
         eventually(lambda: running("sleep\0001000.0625"), "the run begins")
     assert not running("sleep\0001000.0625")
 
@@ -182,7 +183,7 @@ def test_ending_a_tree_ends_what_the_kernel_does_not_list_too(
 
 def test_what_a_guest_that_died_had_started_is_found_by_its_label(engine: LocalEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
-        sandbox._guest.request(b"run 60\nsleep 1000.09375")
+        sandbox._guest.ask(Request.RUN, 60, command=b"sleep 1000.09375")
         eventually(lambda: running("sleep\0001000.09375"), "the run begins")
         assert isinstance(sandbox._guest.stream, ProcessStream)
         os.kill(sandbox._guest.stream.process.pid, signal.SIGKILL)
@@ -499,7 +500,7 @@ def test_a_run_that_outlives_bubblewrap_is_still_found(tmp_path: Path) -> None:
     """
     with closing(LocalEngine(tmp_path)) as engine, closing(engine.open(SandboxSpec())) as sandbox:
         assert GUEST.encode() not in said(sandbox, "env")
-        sandbox._guest.request(b"run 60\nsleep 1000.25")
+        sandbox._guest.ask(Request.RUN, 60, command=b"sleep 1000.25")
         eventually(lambda: running("sleep\0001000.25"), "the run begins")
         (first,) = (
             process
@@ -606,7 +607,7 @@ def test_the_guest_of_a_killed_harness_ends_by_itself(
     """
     monkeypatch.setattr("harness.engines.guest.sandbox.GRACE_SECONDS", 0)
     with closing(engine.open(SandboxSpec())) as sandbox:
-        sandbox._guest.request(b"run 1\nsleep 1000.875")
+        sandbox._guest.ask(Request.RUN, 1, command=b"sleep 1000.875")
         assert sandbox._guest.stream is not None
         eventually(lambda: running("sleep\0001000.875"), "the command runs")
         sandbox._guest.stream.close_write()

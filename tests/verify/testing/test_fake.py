@@ -5,23 +5,29 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from harness import runners
-from harness.engines import SandboxSpec
+from harness.engines import Sandbox, SandboxSpec
+from harness.engines.guest.protocol import Request
 from harness.engines.local.engine import LocalEngine
-from harness.inside.errors import EngineError
+from harness.engines.streams import Stream
+from harness.inside.errors import EngineError, UsageError
 from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
-from harness.runners.run import Outcome
+from harness.runners.katas_data_container import KatasDataContainer
+from harness.runners.katas_overlay import KatasOverlay
+from harness.runners.run import Outcome, Run
 from harness.verify.proofs import Effort, Status, Subject, examine
 from harness.verify.testing.fake import Clock, FakeEngine, Played
 from harness.verify.testing.faults import CutInput, CutOutput, KillAt, Refuse, StreamFault
-from tests.support import completed, fill, make_runner, play, script, snapshot
+from tests.support import an_avatar, completed, fill, make_runner, play, script, snapshot
+
+NAME, OVERLAY = KatasDataContainer.name, KatasOverlay.name
 
 HOUR_NS = 3600 * 10**9
 
@@ -42,8 +48,8 @@ def opened(fake: FakeEngine) -> Iterator[Callable[[str], BaseRunner]]:
     """Opens a runner on it."""
     runner: list[BaseRunner] = []
 
-    def open_it(name: str) -> BaseRunner:
-        runner.append(make_runner(name, fake, observe=True))
+    def open_it(text: str) -> BaseRunner:
+        runner.append(runners.parse_variant(text).open(fake, observe=True))
         return runner[-1]
 
     yield open_it
@@ -51,23 +57,144 @@ def opened(fake: FakeEngine) -> Iterator[Callable[[str], BaseRunner]]:
         each.close()
 
 
-@pytest.mark.parametrize("name", runners.NOTES_NAMES)
-def test_runners_play_on_it(name: str, opened: Callable[[str], BaseRunner]) -> None:
+def variants() -> Iterator[str]:
+    """The built-in runners that need no kernel's help, with each option that they can take alone."""
+    for kind in runners.BUILT_IN:
+        if kind.name != OVERLAY:
+            yield kind.name
+            for option, values in kind.OPTIONS.items():
+                for value in values[1:] if option != "standing" else ():
+                    with suppress(UsageError):
+                        yield runners.parse_variant(f"{kind.name}:{option}={value}").label
+
+
+@pytest.mark.parametrize("text", [*variants(), f"{NAME}:granularity=kata,standby=seeded"])
+def test_runners_play_on_it(text: str, opened: Callable[[str], BaseRunner]) -> None:
     """Test events are accepted, builds are incremental where they should be, and what was observed
-    is what is there.
+    is what is there; a head start is used.
     """
-    runner = opened(name)
+    runner = opened(text)
     avatar = Avatar()
-    first = play(runner, avatar, BUILD, Makefile=MAKEFILE, source="one\n")
+
+    def build(source: str) -> Run:
+        runner.prepare(avatar)
+        run = play(runner, avatar, BUILD, Makefile=MAKEFILE, source=source)
+        assert not run.remarks
+        assert sent_only_the_edit(run) == text.endswith("seeded")
+        return run
+
+    first = build("one\n")
     assert (first.tag, first.stdout) == (1, "building\none\n")
-    again = play(runner, avatar, BUILD, Makefile=MAKEFILE, source="one\n")
-    assert again.stdout == ("building\none\n" if name == "tmp" else "one\n")
-    edited = play(runner, avatar, BUILD, Makefile=MAKEFILE, source="two\n")
+    keeps = Property.INCREMENTAL in runners.parse_variant(text).claims(runner.engine)
+    assert build("one\n").stdout == ("one\n" if keeps else "building\none\n")
+    edited = build("two\n")
     assert edited.stdout == "building\ntwo\n"
     assert edited.observed is not None
     assert {b".", b"built", b"source"} < edited.observed.after.keys()
     failed = play(runner, avatar, "echo wrong >&2; exit 3")
     assert (failed.status, failed.stderr) == (3, "wrong\n")
+
+
+def sent_only_the_edit(run: Run) -> bool:
+    """Whether the container that stood by held the rest, and brought back only what changed."""
+    steps = [phase.step for phase in run.phases if phase.kind == "pipe_in"]
+    return bool(steps) and all("only the edit" in step for step in steps)
+
+
+def test_one_runner_needs_a_kernel(fake: FakeEngine) -> None:
+    with pytest.raises(EngineError, match="no kernel that merges layers"):
+        runners.parse_variant(OVERLAY).open(fake)
+
+
+@pytest.mark.parametrize("standby", ["warm", "seeded"])
+def test_a_head_start_that_fails_is_told(
+    standby: str, fake: FakeEngine, opened: Callable[[str], BaseRunner]
+) -> None:
+    """What stands by needs no other container; if none can be started for the next test event, that
+    starts from nothing, and says why.
+    """
+    runner = opened(f"{NAME}:standby={standby}")
+    runner.prepare(Avatar())
+    fake.inject(Refuse("no room in here"))
+    assert not play(runner, Avatar(), "true").remarks
+    with pytest.raises(EngineError, match="no room in here"):
+        runner.prepare(Avatar())
+    fake.inject(Refuse("no room in here"))
+    with pytest.raises(EngineError, match="no room in here"):
+        runner.prepare(Avatar())
+    run = play(runner, Avatar(), "true")
+    assert not sent_only_the_edit(run)
+    assert [line.rpartition(": ")[2] for line in run.remarks] == ["no room in here"]
+
+
+def test_a_prepared_test_event_that_is_struck_at_any_request(fake: FakeEngine) -> None:
+    """Before the command runs, it starts from nothing, and says why; afterwards it is faulty, and
+    the katas are as they were. The next one is an ordinary one.
+    """
+    with closing(make_runner(NAME, fake)) as cold:
+
+        def press(fault: StreamFault) -> tuple[Run, list[Request]]:
+            """A test event with a fault in what was prepared, and one after it."""
+            avatar, asked = an_avatar(), list[Request]()
+            play(cold, avatar, BUILD, Makefile=MAKEFILE, source="one\n", gone="")
+            runner = KatasDataContainer(fake, cold.katas, standby="seeded")
+            with Listening(fake, asked):
+                fake.inject(fault)
+                with suppress(EngineError):
+                    runner.prepare(avatar)
+            files = script(BUILD, Makefile=MAKEFILE, source="two\n")
+            struck = runner.run(avatar, files, max_seconds=60)
+            runner.end_prepared()
+            after = play(cold, avatar, BUILD, Makefile=MAKEFILE, source="two\n")
+            assert after.tag == (3 if struck.tag else 2)
+            assert after.stdout == ("two\n" if struck.tag else "building\ntwo\n")
+            return struck, asked
+
+        whole, requests = press(KillAt(10**9))
+        assert sent_only_the_edit(whole)
+        assert not whole.remarks
+        assert {*requests} >= {*Request} - {
+            Request.OBSERVE,
+            Request.USAGE,
+            Request.CLOCK,
+            Request.DIGEST,  # only where the file system says too little
+            Request.PACK,
+        }
+        for number in range(1, len(requests) + 1):
+            run, asked = press(KillAt(number))
+            assert asked[:number] == requests[:number]
+            ran = Request.RUN in requests[:number]
+            assert run.outcome is (Outcome.FAULTY if ran else Outcome.COMPLETED), (asked, run)
+            assert bool(run.remarks) != ran
+            assert bool(run.reason) == ran
+
+
+class Listening:
+    """Notes what is asked of the run-containers that the engine opens during the block."""
+
+    def __init__(self, engine: FakeEngine, asked: list[Request]) -> None:
+        self._engine, self._asked, self._open = engine, asked, engine.open
+
+    def __enter__(self) -> None:
+        self._engine.open = self._listened  # type: ignore[method-assign]
+
+    def __exit__(self, *error: object) -> None:
+        self._engine.open = self._open  # type: ignore[method-assign]
+
+    def _listened(self, spec: SandboxSpec) -> Sandbox:
+        sandbox = self._open(spec)
+        sandbox.wrap(self._listen)
+        return sandbox
+
+    def _listen(self, stream: Stream) -> Stream:
+        write = stream.write
+
+        def noted(data: bytes, deadline: float) -> None:
+            self._asked += [each for each in Request if data.startswith(each.beginning)]
+            write(data, deadline)
+
+        stream.write = noted  # type: ignore[method-assign]
+        return stream
 
 
 def test_it_observes_what_find_would(tmp_path: Path, fake: FakeEngine) -> None:
