@@ -145,8 +145,8 @@ def opened(kind: str, home: Path) -> Iterator[Katas]:
 
 def settle(katas: Katas) -> None:
     """Until every keeper has cleaned up after its last test event, which nobody else waits for."""
-    for link in katas._idle if isinstance(katas, VolumeKatas) else ():
-        link._settle()
+    for link in katas.idle if isinstance(katas, VolumeKatas) else ():
+        link.settle()
 
 
 def folder_of(kind: str, home: Path) -> Path:

@@ -120,7 +120,7 @@ class Shelf:
 
         Raises OSError.
         """
-        making = self._under_way("making")
+        making = self.name_under_way("making")
         os.mkdir(making, 0o700, dir_fd=self._folder)
         try:
             folder = os.open(making, os.O_RDONLY | _FOLDER, dir_fd=self._folder)
@@ -150,14 +150,15 @@ class Shelf:
 
         What an error or a crash leaves has a name that only `harness clean` looks for.
         """
-        removing = self._under_way("removing")
+        removing = self.name_under_way("removing")
         try:
             os.rename(name, removing, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         except FileNotFoundError:
             return
         remove_tree(removing, parent=self._folder)
 
-    def _under_way(self, what: str) -> str:
+    def name_under_way(self, what: str) -> str:
+        """Return a new name for a folder that is being made or removed, which says by whom."""
         return f".{what}.{quote(str(Owner.current()), safe='')}.{secrets.token_hex(4)}"
 
     def _look(self, name: str) -> Labelled | None:

@@ -94,7 +94,7 @@ class Owner:
         if self.boot != here.boot:
             return GONE
         if not self.namespaces:
-            if _started(self.process) == self.started:
+            if process_started(self.process) == self.started:
                 return LIVES
             return Fate(gone=False, doubt="an earlier version of the harness made it")
         if self._pid_namespace() != here._pid_namespace():
@@ -152,7 +152,7 @@ def _exists(process: int) -> bool:
     return True
 
 
-def _started(process: int) -> int | None:
+def process_started(process: int) -> int | None:
     """Return when the process was started; None if it has ended or cannot be seen."""
     status = _look(process)
     return status[0] if status and status[1] else None

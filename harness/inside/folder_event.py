@@ -91,7 +91,8 @@ class FolderEvent:
             with contextlib.suppress(OSError):
                 self._clear()
             journal.make_history(str(folder / HISTORY), durable=durable)
-            self._lock = stack.pop_all()
+            self.lock = stack.pop_all()
+            """What it holds of the avatar; a process that dies lets go of it, and does no more."""
 
     @property
     def roots(self) -> tuple[int, ...]:
@@ -238,7 +239,7 @@ class FolderEvent:
 
     def close(self) -> None:
         # After an OSError, the next test event tries again.
-        with self._lock, contextlib.suppress(OSError):
+        with self.lock, contextlib.suppress(OSError):
             if self._unwritten_record is not None:
                 self._write_visible(self._unwritten_record, sync_disk)
             self._clear()

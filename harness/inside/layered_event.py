@@ -86,7 +86,8 @@ class LayeredEvent(FolderEvent):
 
     def _begin(self, layer_list: LayerList) -> None:
         self._layer_list, self._now, self._newest = layer_list, layer_list.sent, layer_list.newest
-        self._upper = UpperLayer(f"{self._layer}.upper", layers_of(self._folder, layer_list))
+        self.upper = UpperLayer(f"{self._layer}.upper", layers_of(self._folder, layer_list))
+        """The layer of this test event."""
 
     def stack(self, owner: UserAndGroup | None) -> Stack:
         """Make the layer that the run writes into, and give it to `owner`. Raises KatasError."""
@@ -94,13 +95,13 @@ class LayeredEvent(FolderEvent):
             if owner and os.stat(self._sandbox).st_uid != owner[0]:
                 self._flatten()
                 ownership.hand_over(self._sandbox, owner)
-            top = self._upper.below.find([])
+            top = self.upper.below.find([])
             assert top is not None
             os.makedirs(self._work)
-            os.mkdir(self._upper.path)
-            dress(self._upper.path, top.status)
+            os.mkdir(self.upper.path)
+            dress(self.upper.path, top.status)
             # A run may have given the folder a mode that forbids entering it.
-            os.close(open_folder(self._upper.path))
+            os.close(open_folder(self.upper.path))
             self._copy_linked()
         number = self._layer_list.next
         below = tuple(f"{LAYERS}/{lower}" for lower, _ in self._layer_list.layers)
@@ -113,16 +114,16 @@ class LayeredEvent(FolderEvent):
         Depending on the kernel, the mount's root has one or the other.
         """
         with self._katas_errors("read"):
-            top = self._upper.below.find([])
+            top = self.upper.below.find([])
             assert top is not None
-            return os.stat(self._upper.path).st_ino, top.status.st_ino
+            return os.stat(self.upper.path).st_ino, top.status.st_ino
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         with self._katas_errors("read"):
             self._invalidate_copies()
             sent = self._layer_list.sent
             for path in self._layer_list.closed:
-                self._upper.folder(split_path(path))
+                self.upper.folder(split_path(path))
             there = sent.keys() - set(self._layer_list.gone)
             delta = delta_between(
                 manifest, {name: file.stamped for name, file in sent.items()}, there
@@ -144,11 +145,11 @@ class LayeredEvent(FolderEvent):
             sent = self._layer_list.sent
             first = not sent and not self._layer_list.layers and not os.listdir(self._sandbox)
             for name in delta.deleted:
-                self._upper.hide(split_name(name), only_empty=stat.S_ISDIR(sent[name].mode))
+                self.upper.hide(split_name(name), only_empty=stat.S_ISDIR(sent[name].mode))
             for path in delta.emptied:
-                entry = self._upper.shown.find(split_name(path))
+                entry = self.upper.shown.find(split_name(path))
                 if entry and stat.S_ISDIR(entry.status.st_mode):
-                    self._upper.hide(split_name(path), only_empty=path not in delta.removed)
+                    self.upper.hide(split_name(path), only_empty=path not in delta.removed)
             now = still_sent(sent, delta)
             edits: dict[bytes, int | None] = {}
             # The edits that replace something that a run made.
@@ -162,7 +163,7 @@ class LayeredEvent(FolderEvent):
                 ):
                     now[file.name] = Sent(file.mode, file.blob, before.stamp, age=file.age)
                     continue
-                entry = self._upper.shown.find(parts)
+                entry = self.upper.shown.find(parts)
                 if saving.was_made(entry and entry.status, before):
                     made.add(file.name)
                 path = self._put(parts, os.path.join(self._incoming, str(number)), file, owner)
@@ -183,7 +184,7 @@ class LayeredEvent(FolderEvent):
                 ahead = self._bring_to_clock(edits)
                 # The harness chooses the stamps of visible files, so those need not be restored.
                 self._ahead = {path: moved for path, moved in ahead.items() if path not in now}
-            latest = max(self._newest, self._upper.newest())
+            latest = max(self._newest, self.upper.newest())
             for name, stamp in stamping.stamp_all(self._stamp, edits, latest, first=first).items():
                 now[name] = now[name]._replace(stamp=stamp)
             self._now = now
@@ -253,15 +254,15 @@ class LayeredEvent(FolderEvent):
         cannot index anything but regular files.
         """
         copied = copies(self._incoming)
-        self._upper.link(self._layer_list.odd, copied)
+        self.upper.link(self._layer_list.odd, copied)
         if not self._layer_list.indexed:
-            self._upper.link(self._layer_list.linked, copied)
+            self.upper.link(self._layer_list.linked, copied)
 
     def _set_mode(self, parts: list[bytes], before: int, mode: int) -> bool:
         """Change only the permission to execute, as `saving` does; return whether it did."""
         if before == mode or not (stat.S_ISREG(before) and stat.S_ISREG(mode)):
             return False
-        entry = self._upper.shown.find(parts)
+        entry = self.upper.shown.find(parts)
         if entry is None or not same_kind(before & ~0o111, entry.status):
             return False
         os.chmod(self._copy_up(parts), saving.executable(entry.status, mode))
@@ -269,28 +270,28 @@ class LayeredEvent(FolderEvent):
 
     def _copy_up(self, parts: list[bytes]) -> bytes:
         """Copy a file into the layer, with all its names; return its path there."""
-        entry = self._upper.shown.find(parts)
+        entry = self.upper.shown.find(parts)
         assert entry is not None
         if entry.status.st_nlink > 1:
-            self._upper.link(
+            self.upper.link(
                 self._layer_list.linked, copies(self._incoming, only=entry.status.st_ino)
             )
-            entry = self._upper.shown.find(parts)
+            entry = self.upper.shown.find(parts)
             assert entry is not None
-        return self._upper.copy_up(parts, entry)
+        return self.upper.copy_up(parts, entry)
 
     def _put(
         self, parts: list[bytes], temporary: str, file: saving.SavedFile, owner: UserAndGroup | None
     ) -> bytes:
         """Put a file, or an empty folder, into the layer; return its path."""
         if stat.S_ISDIR(file.mode):
-            return self._upper.make(parts, owner)
-        entry = self._upper.shown.find(parts)
+            return self.upper.make(parts, owner)
+        entry = self.upper.shown.find(parts)
         mode = saving.permissions(
             entry and entry.status, self._layer_list.sent.get(file.name), file.mode
         )
         saving.write_file(temporary, file, owner, mode=mode)
-        return self._upper.put(parts, temporary, owner)
+        return self.upper.put(parts, temporary, owner)
 
     def _bring_to_clock(self, edits: Container[bytes]) -> Ahead:
         """Move stamps that are ahead back to the clock; see `stamping.bring_to_clock`.
@@ -298,10 +299,10 @@ class LayeredEvent(FolderEvent):
         Files in lower layers are stamped in place, which saves copying them. The list of layers
         records their stamps first, so that they can be restored after a crash.
         """
-        here = self._upper.path + b"/"
+        here = self.upper.path + b"/"
         files = stamping.AheadFiles()
         below: dict[bytes, int] = {}
-        for path, entry in self._upper.shown.walk():
+        for path, entry in self.upper.shown.walk():
             stamp = entry.status.st_mtime_ns
             if path in edits:
                 continue
@@ -316,7 +317,7 @@ class LayeredEvent(FolderEvent):
 
     def _stamp(self, path: bytes, stamp: int) -> int:
         """Stamp a path in whatever layer shows it; return the stamp that the file system stored."""
-        entry = self._upper.shown.find(split_path(path))
+        entry = self.upper.shown.find(split_path(path))
         assert entry is not None
         os.utime(entry.path, ns=(stamp, stamp), follow_symlinks=False)
         return os.lstat(entry.path).st_mtime_ns
@@ -324,7 +325,7 @@ class LayeredEvent(FolderEvent):
     def _put_ahead_again(self) -> None:
         """Restore the stamps that were moved; see `stamping.put_ahead_again`."""
         for path, moved in self._ahead.items():
-            entry = self._upper.shown.find(split_path(path))
+            entry = self.upper.shown.find(split_path(path))
             if entry and entry.status.st_mtime_ns == moved.to:
                 os.utime(entry.path, ns=(moved.back, moved.back), follow_symlinks=False)
                 self._newest = max(self._newest, moved.back)
@@ -334,10 +335,10 @@ class LayeredEvent(FolderEvent):
         before, index = self._layer_list, indexed(self._work)
         if index:
             # A new object, because stamps of folders that the edit changed must now stay.
-            upper = UpperLayer(os.fsdecode(self._upper.path), self._upper.below)
+            upper = UpperLayer(os.fsdecode(self.upper.path), self.upper.below)
             upper.link(before.linked, lambda entry: index.get(entry.status.st_ino))
         self._detach()
-        shown = self._upper.below.under(self._layer)
+        shown = self.upper.below.under(self._layer)
         layer_list = with_layer(before, self._layer, shown, self._now)
         return replace(
             layer_list, newest=max(layer_list.newest, self._newest), indexed=index is not None
@@ -349,7 +350,7 @@ class LayeredEvent(FolderEvent):
         The kernel refuses to mount as a lower layer what is still the upper layer of another mount,
         and the run-container may not have ended yet.
         """
-        layer, upper = os.fsencode(self._layer), self._upper.path
+        layer, upper = os.fsencode(self._layer), self.upper.path
         status = os.stat(upper)
         os.mkdir(layer)
         for name in os.listdir(upper):

@@ -70,12 +70,12 @@ class _Ignored(IgnoreFilterManager):
             return self._path_filters[path]
         text = _text_of(os.path.join(self._top_path, path, _IGNORED))
         lines = BytesIO(text.removeprefix(codecs.BOM_UTF8))
-        patterns = _linear(IgnoreFilter(read_ignore_patterns(lines))) if text else None
+        patterns = in_linear_time(IgnoreFilter(read_ignore_patterns(lines))) if text else None
         self._path_filters[path] = patterns
         return patterns
 
 
-def _linear(patterns: IgnoreFilter) -> IgnoreFilter:
+def in_linear_time(patterns: IgnoreFilter) -> IgnoreFilter:
     """Have each pattern tried in a time that grows with the name's length, not with a power of it.
 
     A `*` that another one follows in the same part of the path takes the shortest match of what
@@ -145,7 +145,9 @@ class Gathering:
         patterns = [pattern for pattern in exclude if pattern.strip()]
         if len(patterns) != len([*exclude]):
             raise UsageError("a pattern to exclude is empty; name files as .gitignore does")
-        self._excluded = _linear(IgnoreFilter([os.fsencode(pattern) for pattern in patterns]))
+        self._excluded = in_linear_time(
+            IgnoreFilter([os.fsencode(pattern) for pattern in patterns])
+        )
         self._stores = {os.fsencode(os.path.realpath(store)) for store in stores}
         self.left_out: dict[str, list[bytes]] = defaultdict(list)
         self.folders: set[bytes] = set()

@@ -63,8 +63,9 @@ class VolumeKatas:
         """
         self._engine, self.volume, self._temporary = engine, volume, temporary
         engine.create_volume(volume, temporary=temporary, katas=part_of)
-        self._idle: IdleKeepers[_Link] = IdleKeepers()
-        self._busy: set[_Link] = set()
+        self.idle: IdleKeepers[KeeperLink] = IdleKeepers()
+        """The keepers that wait for requests."""
+        self._busy: set[KeeperLink] = set()
         self._lock = threading.Lock()
         self._origin = Origin()
         self._closed = False
@@ -93,7 +94,7 @@ class VolumeKatas:
         deadline = time.monotonic() + seconds
         roots: list[int] = []
 
-        def ask(link: _Link) -> None:
+        def ask(link: KeeperLink) -> None:
             left = max(deadline - time.monotonic(), 0.0)
             link.deadline = time.monotonic() + left + _GRACE_SECONDS
             roots[:] = link.call(
@@ -146,7 +147,7 @@ class VolumeKatas:
 
     def release(self) -> None:
         """End the keepers that are waiting for requests."""
-        self._idle.clear()
+        self.idle.clear()
 
     def interrupt(self) -> None:
         """Cut all conversations: callers get StreamCut, and no new request succeeds."""
@@ -166,14 +167,14 @@ class VolumeKatas:
             self._engine.remove_volume(self.volume)
 
     @contextlib.contextmanager
-    def _link(self) -> Iterator[_Link]:
+    def _link(self) -> Iterator[KeeperLink]:
         link = self._reach(lambda link: link.call("nothing"), time.monotonic() + ANSWER_SECONDS)
         try:
             yield link
         finally:
             self._give_back(link)
 
-    def _reach(self, ask: Callable[[_Link], object], deadline: float) -> _Link:
+    def _reach(self, ask: Callable[[KeeperLink], object], deadline: float) -> KeeperLink:
         """Return a keeper that has answered `ask`, which may be called twice."""
         while True:
             link = self._take(deadline)
@@ -188,9 +189,9 @@ class VolumeKatas:
                 raise
             return link
 
-    def _take(self, deadline: float) -> _Link:
+    def _take(self, deadline: float) -> KeeperLink:
         self._origin.require("volume")
-        link = self._idle.take() or _Link(self._start(deadline))
+        link = self.idle.take() or KeeperLink(self._start(deadline))
         with self._lock:
             closed = self._closed
             if not closed:
@@ -220,13 +221,13 @@ class VolumeKatas:
                 "see whether the engine answers and whether its machine is busy"
             ) from error
 
-    def _give_back(self, link: _Link) -> None:
+    def _give_back(self, link: KeeperLink) -> None:
         link.deadline = None
         with self._lock:
             self._busy.discard(link)
             kept = not (link.broken or self._closed)
             if kept:
-                self._idle.give(link)
+                self.idle.give(link)
         if link.stuck:
             # Do not wait: ending a process that hangs may take long.
             threading.Thread(target=link.end, name="harness-keeper", daemon=True).start()
@@ -246,8 +247,10 @@ class VolumeEvent:
     `Event` in `harness.inside.store` describes its methods.
     """
 
-    def __init__(self, link: _Link, give_back: Any, roots: tuple[int, ...] = ()) -> None:
-        self._link, self._give_back, self._roots = link, give_back, roots
+    def __init__(self, link: KeeperLink, give_back: Any, roots: tuple[int, ...] = ()) -> None:
+        self._give_back, self._roots = give_back, roots
+        self.link = link
+        """The keeper that plays it."""
 
     @property
     def roots(self) -> tuple[int, ...]:
@@ -261,7 +264,7 @@ class VolumeEvent:
 
     def copy(self, owner: tuple[int, int] | None) -> None:
         """Fill the copy; see CopyEvent."""
-        self._link.call("copy", owner=owner)
+        self.link.call("copy", owner=owner)
 
     def stack(self, owner: tuple[int, int] | None) -> Stack:
         """Make the layer of the test event; see LayeredEvent."""
@@ -270,11 +273,11 @@ class VolumeEvent:
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         return wire.unpack_send_plan(
-            self._link.call("compare", manifest=wire.pack_manifest(manifest))
+            self.link.call("compare", manifest=wire.pack_manifest(manifest))
         )
 
     def start_afresh(self) -> None:
-        self._link.call("start_afresh")
+        self.link.call("start_afresh")
 
     def save(
         self,
@@ -283,12 +286,12 @@ class VolumeEvent:
         *,
         owner: tuple[int, int] | None,
     ) -> None:
-        self._link.send_stream(
+        self.link.send_stream(
             wire.pack_files(files), "save", delta=wire.pack_delta(delta), owner=owner
         )
 
     def hold(self) -> Held:
-        return wire.unpack_held(self._link.call("hold"))
+        return wire.unpack_held(self.link.call("hold"))
 
     def resume(
         self,
@@ -298,28 +301,28 @@ class VolumeEvent:
         *,
         latest: int,
     ) -> bool:
-        resumed: bool = self._link.send_stream(
+        resumed: bool = self.link.send_stream(
             wire.pack_files(files), "resume", mark=mark, delta=wire.pack_delta(delta), latest=latest
         )
         return resumed
 
     def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
         names = None if paths is None else wire.pack_names(list(paths))
-        return self._link.receive_stream(write, "pack", paths=names)
+        return self.link.receive_stream(write, "pack", paths=names)
 
     def digests(self, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
-        digests = self._link.call(
+        digests = self.link.call(
             "digests", paths=wire.pack_names(list(sizes)), sizes=list(sizes.values())
         )
         return {path: digest for path, digest in zip(sizes, digests, strict=True) if digest}
 
     def stage(self, chunks: Iterable[bytes]) -> int:
-        count: int = self._link.send_stream(chunks, "stage")
+        count: int = self.link.send_stream(chunks, "stage")
         return count
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
         pieces = (name.encode() + content for name, content in acceptance.objects)
-        self._link.send_stream(
+        self.link.send_stream(
             pieces,
             "accept",
             commit=acceptance.commit,
@@ -328,28 +331,29 @@ class VolumeEvent:
         )
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
-        return wire.unpack_snapshot(self._link.call("snapshot", contents=contents))
+        return wire.unpack_snapshot(self.link.call("snapshot", contents=contents))
 
     def usage(self) -> DiskUsage:
-        return DiskUsage(**self._link.call("weigh"))
+        return DiskUsage(**self.link.call("weigh"))
 
     def _with_roots(self, request: str, **arguments: Any) -> tuple[Any, tuple[int, ...]]:
-        answer, roots = self._link.call(request, **arguments)
+        answer, roots = self.link.call(request, **arguments)
         return answer, tuple(roots)
 
     def close(self) -> None:
         # Do not wait: the keeper removes the old tree while the player reads the output.
-        if not self._link.broken:
+        if not self.link.broken:
             with contextlib.suppress(HarnessError):
-                self._link.call_later("close")
-        self._give_back(self._link)
+                self.link.call_later("close")
+        self._give_back(self.link)
 
 
-class _Link:
+class KeeperLink:
     """One keeper and the conversation with it."""
 
     def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+        self.stream = stream
+        """What connects it with the keeper."""
         self._channel = Channel(self._read, self._write, read_some=self._read_some)
         self._data = bytearray()
         # What the keeper wrote to stderr: normally nothing, otherwise a traceback.
@@ -364,19 +368,19 @@ class _Link:
         self.stuck = False
 
     def call(self, request: str, /, **arguments: Any) -> Any:
-        self._settle()
+        self.settle()
         with self._minding():
             self._channel.send({"call": request, **arguments})
         return self._answer()
 
     def call_later(self, request: str) -> None:
-        self._settle()
+        self.settle()
         with self._minding():
             self._channel.send({"call": request})
         self._owed += 1
 
     def send_stream(self, pieces: Iterable[bytes], request: str, /, **arguments: Any) -> Any:
-        self._settle()
+        self.settle()
         failed: BaseException | None = None
         with self._minding():
             self._channel.send({"call": request, **arguments})
@@ -392,7 +396,7 @@ class _Link:
         return self._answer()
 
     def receive_stream(self, write: tarpipe.Write, request: str, /, **arguments: Any) -> int:
-        self._settle()
+        self.settle()
         with self._minding():
             self._channel.send({"call": request, **arguments})
             for piece in self._channel.receive_pieces(whole=False):
@@ -401,18 +405,19 @@ class _Link:
         return count
 
     def close(self) -> None:
-        self._stream.close()
+        self.stream.close()
 
     def kill(self) -> None:
         """Kill the keeper from another thread; the thread that uses it gets StreamCut."""
-        self._stream.kill()
+        self.stream.kill()
 
     def end(self) -> None:
         """End the keeper, whatever it is doing."""
-        self._stream.kill()
-        self._stream.close()
+        self.stream.kill()
+        self.stream.close()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Wait for the answers to calls that were not waited for."""
         self.used = True
         while self._owed:
             self._owed -= 1
@@ -448,7 +453,7 @@ class _Link:
             raise
 
     def _write(self, data: bytes) -> None:
-        self._stream.write(data, self._until())
+        self.stream.write(data, self._until())
 
     def _read(self, size: int) -> bytes:
         while len(self._data) < size:
@@ -467,7 +472,7 @@ class _Link:
 
     def _receive(self) -> bytes:
         while True:
-            source, data = self._stream.read(self._until())
+            source, data = self.stream.read(self._until())
             if source == OUTPUT:
                 return data
             if not source:

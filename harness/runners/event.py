@@ -73,7 +73,7 @@ class TestEvent:
     def save(self, step: str) -> Delta:
         """Copy the visible files that changed into the katas."""
         with self.phase("save", step):
-            delta = self.request.files.complete(self._compare().delta)
+            delta = self.request.files.complete(self.compare().delta)
             if delta.written or delta.deleted or delta.released or self.owner:
                 self.katas.save(self._to_write(delta), delta, owner=self.owner)
         return delta
@@ -157,7 +157,7 @@ class TestEvent:
         execution = self.progress.execution
         assert execution is not None
         with self.phase("commit", step):
-            comparison = self._compare()
+            comparison = self.compare()
             now = datetime.now(UTC)
             increment = Increment(
                 tag=comparison.tag + 1,
@@ -192,7 +192,8 @@ class TestEvent:
             file = self.request.files[name]
             yield SavedFile(name, file.mode, file.blob, file.age, file.pieces())
 
-    def _compare(self) -> SendPlan:
+    def compare(self) -> SendPlan:
+        """Compare the visible files with the katas, once. Raises KatasError."""
         if self._comparison is None:
             self._comparison = self.katas.compare(self.request.files.manifest())
         return self._comparison

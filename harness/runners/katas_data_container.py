@@ -84,7 +84,8 @@ class KatasDataContainer(BaseRunner):
             self.mounts = WholeVolume
         super().__init__(engine, katas, **arguments)
         self._seeds = standby == SEEDED
-        self._standby = Standby(self._stand_by, int(standing)) if standby != COLD else None
+        self.standby = Standby(self._stand_by, int(standing)) if standby != COLD else None
+        """The head starts; None: each test event starts its own container."""
 
     @classmethod
     def open_katas(cls, engine: Engine, place: str | Path | None, **options: str) -> Katas:
@@ -141,22 +142,22 @@ class KatasDataContainer(BaseRunner):
         prepared, and KatasError.
         """
         self._origin.require(self.name)
-        if self._standby and (ready := self._standby.prepare(avatar)):
+        if self.standby and (ready := self.standby.prepare(avatar)):
             # Cancelled if it gave way to others that were prepared meanwhile.
             with suppress(CancelledError):
                 ready.result()
 
     @contextmanager
     def head_start(self, avatar: Avatar) -> Iterator[Standing | Missed | None]:
-        if not self._standby:
+        if not self.standby:
             yield None
             return
-        with self._standby.playing(avatar, of_anybody=not self._seeds) as standing:
+        with self.standby.playing(avatar, of_anybody=not self._seeds) as standing:
             yield standing
 
     def look_ahead(self, avatar: Avatar) -> None:
-        if self._standby:
-            self._standby.prepare(avatar)
+        if self.standby:
+            self.standby.prepare(avatar)
 
     def play(self, event: TestEvent) -> None:
         edit = self._send_edit(event) if event.seed else None
@@ -178,8 +179,8 @@ class KatasDataContainer(BaseRunner):
         )
 
     def end_prepared(self) -> None:
-        if self._standby:
-            self._standby.close()
+        if self.standby:
+            self.standby.close()
 
     def _send_all(self, event: TestEvent) -> None:
         event.save("1st B -> D:katas (changed only)")

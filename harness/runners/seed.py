@@ -159,7 +159,7 @@ class Seed:
         try:
             after = sandbox.listing()
             read = suspects(self.listing, after) if self.file_system in STAMPS_READS else ()
-            also = _others(sandbox, katas, after, read) if read else ()
+            also = differing(sandbox, katas, after, read) if read else ()
             changes = changes_between(self.listing, edit.sent, after, also)
             for path in (
                 *changes.gone,
@@ -187,7 +187,7 @@ class Seed:
         return kind == NOTHING or (kind == FOLDER and self.listing.mode(path) & 0o700 == 0o700)
 
 
-def _others(
+def differing(
     sandbox: Sandbox, katas: Event, listing: Listing, paths: Sequence[bytes]
 ) -> Collection[bytes]:
     """Return the paths whose content differs from the katas', or was not compared.

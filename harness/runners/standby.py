@@ -55,7 +55,8 @@ class Standby:
     def __init__(self, start: Callable[[Avatar], Standing], most: int) -> None:
         """`start` prepares one, in another thread, and may be slow. `most` is the limit."""
         self._start, self._most = start, most
-        self._standing: OrderedDict[Avatar, Future[Standing]] = OrderedDict()
+        self.standing: OrderedDict[Avatar, Future[Standing]] = OrderedDict()
+        """Those that stand by, or are being prepared; the least recently used comes first."""
         self._workers = ThreadPoolExecutor(
             max_workers=WORKERS, thread_name_prefix="harness-standby"
         )
@@ -71,17 +72,16 @@ class Standby:
         with self._lock:
             if self._closed or self._playing[avatar]:
                 return None
-            ready = self._standing.get(avatar)
+            ready = self.standing.get(avatar)
             failed = (
                 ready is not None and ready.done() and not ready.cancelled() and ready.exception()
             )
             if ready is None or failed:
-                self._standing[avatar] = self._workers.submit(self._start, avatar)
-            ready = self._standing[avatar]
-            self._standing.move_to_end(avatar)
+                self.standing[avatar] = self._workers.submit(self._start, avatar)
+            ready = self.standing[avatar]
+            self.standing.move_to_end(avatar)
             superfluous = [
-                self._standing.popitem(last=False)[1]
-                for _ in range(len(self._standing) - self._most)
+                self.standing.popitem(last=False)[1] for _ in range(len(self.standing) - self._most)
             ]
         for standing in superfluous:
             _throw_away(standing)
@@ -116,10 +116,10 @@ class Standby:
         for containers that hold nothing.
         """
         with self._lock:
-            standing = self._standing.pop(avatar, None)
+            standing = self.standing.pop(avatar, None)
             if not standing and of_anybody:
-                for other in [key for key, ready in self._standing.items() if ready.done()][:1]:
-                    standing = self._standing.pop(other)
+                for other in [key for key, ready in self.standing.items() if ready.done()][:1]:
+                    standing = self.standing.pop(other)
         if not standing or standing.cancel():
             return None
         try:
@@ -131,8 +131,8 @@ class Standby:
         """Throw all of them away."""
         with self._lock:
             self._closed = True
-            left = list(self._standing.values())
-            self._standing.clear()
+            left = list(self.standing.values())
+            self.standing.clear()
         close_all(map(_Superfluous, left))
         self._workers.shutdown(wait=True)
 

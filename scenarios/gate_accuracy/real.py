@@ -39,26 +39,29 @@ class Delayed(KatasDataContainer):
     """A runner whose tar-pipe sleeps before the way back, in proportion to the whole test event."""
 
     share = 0.0
-    _started = _rest = _slept = 0.0
+    started = rest = 0.0
+    """When the test event began, and what is to come after the delay; in seconds."""
+
+    _slept = 0.0
 
     def run(self, avatar: Avatar, files: Any, *, max_seconds: float = 10.0) -> Run:
-        self._started, self._slept = time.monotonic(), 0.0
+        self.started, self._slept = time.monotonic(), 0.0
         run = super().run(avatar, files, max_seconds=max_seconds)
         to_come = sum(
             phase.nanoseconds for phase in run.phases if phase.kind in {"pipe_out", "commit"}
         )
-        self._rest = to_come / 1e9 - self._slept
+        self.rest = to_come / 1e9 - self._slept
         return run
 
     def play(self, event: TestEvent) -> None:
-        slow: Any = SlowPipe(event.sandbox, partial(self._sleep, event))
+        slow: Any = SlowPipe(event.sandbox, partial(self.delay, event))
         event.sandbox = slow
         super().play(event)
 
-    def _sleep(self, event: TestEvent) -> None:
-        so_far = time.monotonic() - self._started - event.watch.unseen / 1e9
+    def delay(self, event: TestEvent) -> None:
+        so_far = time.monotonic() - self.started - event.watch.unseen / 1e9
         # The rest is taken from the test event before.
-        self._slept = self.share * (so_far + self._rest)
+        self._slept = self.share * (so_far + self.rest)
         time.sleep(self._slept)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from harness.engines.docker import images
 from harness.engines.docker.engine import SUBPATH_API, DockerEngine
-from harness.engines.owner import OWNER_LABEL
+from harness.engines.owner import OWNER_LABEL, Owner
 from harness.engines.spec import PartOfVolume
 from harness.inside.errors import EngineError
 
@@ -64,7 +64,7 @@ def run(engine: DockerEngine, mount: docker.types.Mount, code: str) -> list[str]
         images.KEEPER_IMAGE,
         entrypoint=["python3", "-I", "-c", code],
         command=[],
-        labels={OWNER_LABEL: engine._owner},
+        labels={OWNER_LABEL: str(Owner.current())},
         host_config=api.create_host_config(mounts=[mount], network_mode="none"),
     )
     try:
@@ -94,7 +94,7 @@ def test_the_notes_mount_as_it_was(
         images.KEEPER_IMAGE,
         entrypoint=["python3", "-I", "-c", LOOK],
         command=[],
-        labels={OWNER_LABEL: engine._owner},
+        labels={OWNER_LABEL: str(Owner.current())},
         host_config=api.create_host_config(binds=[f"{path}:/sandbox:rw"], network_mode="none"),
     )
     try:

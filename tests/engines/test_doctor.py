@@ -467,7 +467,7 @@ def test_a_compiler_that_cannot_compile_is_missing(
     gcc = tmp_path / "gcc"
     gcc.write_text("#!/bin/sh\necho 'x.c:1: fatal error: stdio.h: No such file' >&2\nexit 1\n")
     gcc.chmod(0o755)
-    monkeypatch.setattr(programs, "_WHERE", str(tmp_path))
+    monkeypatch.setattr(programs, "TOOL_PATH", str(tmp_path))
     tools = {each.subject: each for each in programs.examine()}
     assert tools["gcc"].state == "missing"
     assert "stdio.h" in tools["gcc"].what

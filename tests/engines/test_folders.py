@@ -138,7 +138,7 @@ def test_what_is_only_being_made_is_no_volume(engine: LocalEngine) -> None:
     engine.create_volume("v", temporary=True)
     volumes = engine.home / "volumes"
     with Shelf(volumes) as shelf:
-        (volumes / "v").rename(volumes / shelf._under_way("making"))
+        (volumes / "v").rename(volumes / shelf.name_under_way("making"))
     assert not engine.volumes()
     assert not engine.sweep()
     assert len(left(volumes)) == 1

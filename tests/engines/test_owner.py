@@ -31,7 +31,7 @@ def child(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def of(process: int) -> Owner:
     """The owner that this process would be."""
-    return replace(Owner.current(), process=process, started=owner._started(process) or 0)
+    return replace(Owner.current(), process=process, started=owner.process_started(process) or 0)
 
 
 def test_a_label_is_read_as_it_was_written() -> None:

@@ -69,7 +69,7 @@ def ask(keeper: Channel, call: str, **arguments: object) -> object:
 
 def kill(event: VolumeEvent) -> None:
     """Kill the keeper, as the kernel does when memory runs out."""
-    process = event._link._stream.process  # type: ignore[attr-defined]
+    process = event.link.stream.process  # type: ignore[attr-defined]
     process.kill()
     process.wait()
 
@@ -121,8 +121,8 @@ class TestServe:
         """Whoever comes next does not wait for a harness that has died."""
         event = katas.event(LION)
         save(event, FILES)
-        event._link.close()
-        event._link.broken = True
+        event.link.close()
+        event.link.broken = True
         assert holds(katas) == {"a", "b"}
 
 
@@ -161,7 +161,7 @@ class TestErrors:
             pytest.raises(StreamCut, match="tar could not unpack"),
         ):
             event.stage([b"no archive" * 1000])
-        assert len(katas._idle) == 1
+        assert len(katas.idle) == 1
 
 
 def in_the_middle_of_a_save(event: VolumeEvent) -> None:
@@ -260,17 +260,17 @@ class TestDeath:
         play(katas, LION, FILES)
         with closing(katas.event(LION)), closing(katas.event(SPIDER)):
             pass
-        assert len(katas._idle) == 2
-        for link in katas._idle:
+        assert len(katas.idle) == 2
+        for link in katas.idle:
             kill(VolumeEvent(link, lambda link: None))
         ask(katas)
-        assert len(katas._idle) == 1
+        assert len(katas.idle) == 1
 
     def test_it_says_why_it_died(self, katas: VolumeKatas) -> None:
         """The last line of what it said goes into the error."""
         event = katas.event(LION)
         with pytest.raises(StreamCut, match="AttributeError"):
-            event._link.call("nonsense")
+            event.link.call("nonsense")
         event.close()
 
 
@@ -281,25 +281,25 @@ class TestLinks:
         """It takes a while to start one."""
         for _ in range(3):
             play(katas, LION, FILES)
-        assert len(katas._idle) == 1
+        assert len(katas.idle) == 1
 
     def test_two_test_events_at_once_have_two(self, katas: VolumeKatas) -> None:
         """Both remain for later."""
         with closing(katas.event(LION)), closing(katas.event(SPIDER)):
-            assert katas._idle == []
-        assert len(katas._idle) == 2
+            assert katas.idle == []
+        assert len(katas.idle) == 2
 
     def test_closing_the_katas_ends_them(self, katas: VolumeKatas) -> None:
         """No process outlives its owner."""
         play(katas, LION, FILES)
-        process = katas._idle[0]._stream.process  # type: ignore[attr-defined]
+        process = katas.idle[0].stream.process  # type: ignore[attr-defined]
         katas.close()
         assert process.poll() is not None
 
     def test_the_end_of_a_test_event_is_not_waited_for(self, katas: VolumeKatas) -> None:
         """A keeper that hangs while it cleans up does not keep the player from the output."""
         event = katas.event(LION)
-        process = event._link._stream.process  # type: ignore[attr-defined]
+        process = event.link.stream.process  # type: ignore[attr-defined]
         os.kill(process.pid, signal.SIGSTOP)
         event.close()
         os.kill(process.pid, signal.SIGCONT)

@@ -235,7 +235,7 @@ def test_what_lies_ahead_of_the_clock_is_brought_to_it_for_an_edit(
     with closing(LayeredEvent(folder)) as event:
         upper = folder / event.stack(None).upper
         comparison = save(event, files)
-        shown = event._upper.shown
+        shown = event.upper.shown
         stamps = [found.status.st_mtime_ns for path, found in shown.walk() if path != b"a"]
         edit = shown.find([b"a"])
         assert edit
@@ -388,7 +388,7 @@ def test_a_crash_in_the_middle_of_acceptance_is_finished_by_who_comes_next(
         event.stack(None)
         comparison = save(event, {"a": "2"})
         event.accept(acceptance({"a": "2"}, comparison))
-        monkeypatch.setattr(event, "close", event._lock.close)
+        monkeypatch.setattr(event, "close", event.lock.close)
     monkeypatch.undo()
     assert journal.head(str(folder))[1] == 1
     with closing(LayeredEvent(folder)) as event:

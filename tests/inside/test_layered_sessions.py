@@ -14,7 +14,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from harness.engines.local.mounts import _namespace
+from harness.engines.local.mounts import own_mounts
 from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
 from harness.inside import journal
@@ -71,7 +71,7 @@ sessions = st.lists(presses, min_size=1, max_size=12)
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Kernel]:
-    with Kernel(_namespace()) as kernel:
+    with Kernel(own_mounts()) as kernel:
         yield kernel
 
 
@@ -149,7 +149,7 @@ class Player:
             if press.end in (ACCEPTED, THROWN_AWAY):
                 event.close()
             else:
-                event._lock.close()
+                event.lock.close()
         return met, comparison.delta
 
     def press_in_place(self, press: Press, met: tuple[list[str], Delta]) -> tuple[list[str], Delta]:

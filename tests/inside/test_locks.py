@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.engines.local.engine import LocalEngine
 from harness.inside import locks
 from harness.inside.errors import Busy, EngineError, HarnessError
 from harness.inside.folder_katas import FolderKatas
@@ -106,7 +107,7 @@ def test_a_keeper_that_was_stopped_is_given_up_and_ended(tmp_path: Path) -> None
     with opened("volume", tmp_path) as katas:
         event = katas.event(LION, seconds=1.0)
         assert isinstance(event, VolumeEvent)
-        process = event._link._stream.process  # type: ignore[attr-defined]
+        process = event.link.stream.process  # type: ignore[attr-defined]
         with closing(event):
             os.kill(process.pid, signal.SIGSTOP)
             with pytest.raises(EngineError, match="within the time of the whole test event"):
@@ -119,14 +120,13 @@ def test_a_keeper_that_does_not_start_is_given_up(
 ) -> None:
     """An engine that hangs holds nobody."""
     with opened("volume", tmp_path) as katas:
-        engine = katas._engine  # type: ignore[attr-defined]
-        start = engine.open_keeper
+        start = LocalEngine.open_keeper
 
         def late(*arguments: object) -> object:
             time.sleep(1.0)
             return start(*arguments)
 
-        monkeypatch.setattr(engine, "open_keeper", late)
+        monkeypatch.setattr(LocalEngine, "open_keeper", late)
         with pytest.raises(HarnessError, match="started in time"):
             katas.event(LION, seconds=0.1)
         time.sleep(1.2)  # the late one is closed

@@ -952,7 +952,7 @@ def test_an_interruption_in_the_middle_of_a_piece_leaves_nobody_waiting(
     with opened("volume", tmp_path) as katas:
         event = katas.event(LION)
         assert isinstance(event, volume_katas.VolumeEvent)
-        stream = event._link._stream
+        stream = event.link.stream
         write = stream.write
 
         def interrupted(data: bytes, deadline: float) -> None:

@@ -326,7 +326,7 @@ class TestFromFolder:
         """They are tried in another way, which takes less time."""
         path = "/".join(part for part in name.split("/") if part) or "a"
         plain, linear = (IgnoreFilter([pattern.encode()]) for _ in range(2))
-        assert gather._linear(linear).is_ignored(path) == plain.is_ignored(path)
+        assert gather.in_linear_time(linear).is_ignored(path) == plain.is_ignored(path)
 
     @pytest.mark.parametrize("pattern", ["*a" * 12 + "b", "**" * 30 + "b", "a*" * 40 + "/b"])
     def test_no_pattern_takes_for_ever(self, tmp_path: Path, pattern: str) -> None:

@@ -49,8 +49,10 @@ class KilledIsTimedOut(Honest):
 class KeptSandbox(Sandbox):
     """A sandbox that its runner closes, and that stays for the next test event."""
 
-    def __init__(self, engine: ReusingEngine, spec: SandboxSpec) -> None:
-        super().__init__(lambda: engine._open(spec), spec.limits)
+    def __init__(
+        self, engine: ReusingEngine, spec: SandboxSpec, open_stream: Callable[[], Any]
+    ) -> None:
+        super().__init__(open_stream, spec.limits)
         self.spec = spec
         self._engine = engine
         self._killed = False
@@ -86,7 +88,7 @@ class ReusingEngine(DockerEngine):
                     return kept
         if kept:
             kept.really_close()
-        return KeptSandbox(self, spec)
+        return KeptSandbox(self, spec, lambda: self._open(spec))
 
     def close(self) -> None:
         if self.kept:
@@ -106,10 +108,10 @@ class Reuses(Honest):
 class SocketEngine(DockerEngine):
     """Shows its own socket to the player."""
 
-    def _start(self, what: str, *, mounts: list[Any], **options: Any) -> Any:
+    def start_container(self, what: str, *, mounts: list[Any], **options: Any) -> Any:
         socket = self.host.removeprefix("unix://")
         mount = docker.types.Mount("/var/run/docker.sock", socket, type="bind")
-        return super()._start(what, mounts=[*mounts, mount], **options)
+        return super().start_container(what, mounts=[*mounts, mount], **options)
 
 
 class SocketMounted(Honest):

@@ -90,7 +90,7 @@ class CommitsTheEdit(Honest):
 
     def ran(self, event: TestEvent) -> bool:
         completed = event.run()
-        delta = event._compare().delta
+        delta = event.compare().delta
         edited = {name: event.request.files[name] for name in delta.written}
         files = VisibleFiles(edited or dict(event.request.files.items()))
         event.request = replace(event.request, files=files)

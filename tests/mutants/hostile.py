@@ -448,7 +448,7 @@ LEFT = (
         [
             Change(
                 "engines/folders.py",
-                'making = self._under_way("making")',
+                'making = self.name_under_way("making")',
                 'making = f".{secrets.token_hex(4)}"',
             )
         ],

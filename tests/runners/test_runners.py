@@ -334,7 +334,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
     left = set(runner.engine.traces())
 
     def interrupted(sandbox: Sandbox, command: str, seconds: float, roots: tuple[int, ...]) -> None:
-        sandbox._guest.ask(Request.RUN, 600, command=b"sleep 1000.0625")
+        sandbox.guest.ask(Request.RUN, 600, command=b"sleep 1000.0625")
         eventually(lambda: running("sleep\0001000.0625"), "the command runs")
         raise error
 
@@ -400,9 +400,9 @@ def test_a_keeper_that_was_killed_between_test_events_is_replaced(
     assert isinstance(shared_engine, DockerEngine)
     with closing(make_runner("katas-data-container", shared_engine)) as runner:
         play(runner, avatar, "echo 1 >made", edited="1")
-        for each in shared_engine._containers():
-            if each["Id"] in shared_engine._alive() and each["Image"].startswith("harness-keeper"):
-                shared_engine._remove(each["Id"])
+        for each in shared_engine.api.containers():
+            if each["Id"] in shared_engine.alive() and each["Image"].startswith("harness-keeper"):
+                shared_engine.remove_container(each["Id"])
         assert_next_is_ordinary(runner, avatar)
 
 

@@ -55,7 +55,7 @@ def others(
     one: Any
     one, other = Disk(now), Disk(before)
     listing = Listing({path: b"f 644 %d 1.0 1.0 1 1" % len(each) for path, each in now.items()}, {})
-    found = seed._others(one, other, listing, sorted(now))  # type: ignore[arg-type]
+    found = seed.differing(one, other, listing, sorted(now))  # type: ignore[arg-type]
     return set(found), one.read, other.read
 
 

@@ -251,8 +251,8 @@ def test_one_that_died_while_it_stood_by_is_not_missed(seeded: KatasDataContaine
     avatar = an_avatar()
     play(seeded, avatar, "echo 1 >made")
     seeded.prepare(avatar)
-    assert seeded._standby is not None
-    seeded._standby._standing[avatar].result().sandbox.kill()
+    assert seeded.standby is not None
+    seeded.standby.standing[avatar].result().sandbox.kill()
     run = play(seeded, avatar, "cat made")
     assert (run.stdout, sent_only_the_edit(run)) == ("1\n", False)
     (remark,) = run.remarks
@@ -291,8 +291,8 @@ def test_no_more_than_so_many_stand_by_and_none_is_left(shared_engine: Engine) -
             play(runner, each, "true")
         for each in avatars:
             runner.prepare(each)
-        assert runner._standby is not None
-        assert list(runner._standby._standing) == avatars[1:]
+        assert runner.standby is not None
+        assert list(runner.standby.standing) == avatars[1:]
         assert not sent_only_the_edit(play(runner, avatars[0], "true"))
         assert sent_only_the_edit(play(runner, avatars[2], "true"))
     eventually(lambda: set(shared_engine.traces()) <= before, "all of them go")

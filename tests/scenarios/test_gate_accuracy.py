@@ -89,7 +89,7 @@ def test_the_delay_of_a_real_gate_is_a_share_of_the_whole_test_event(
     slept: list[float] = []
     monkeypatch.setattr(real, "time", SimpleNamespace(monotonic=lambda: 100.11, sleep=slept.append))
     runner = object.__new__(real.Delayed)
-    runner.share, runner._started, runner._rest = 0.1, 100.0, 0.02
+    runner.share, runner.started, runner.rest = 0.1, 100.0, 0.02
     asked: list[int] = []
 
     class Sandbox:
@@ -98,7 +98,7 @@ def test_the_delay_of_a_real_gate_is_a_share_of_the_whole_test_event(
             return iter([b"tar"])
 
     event = SimpleNamespace(watch=SimpleNamespace(unseen=10**7))
-    pipe = real.SlowPipe(Sandbox(), lambda: runner._sleep(event))  # type: ignore[arg-type]
+    pipe = real.SlowPipe(Sandbox(), lambda: runner.delay(event))  # type: ignore[arg-type]
     assert list(pipe.pack()) == [b"tar"]
     assert slept == [pytest.approx(0.012)]
     assert asked == [1]

@@ -169,7 +169,7 @@ class DockerEngine:
         self._origin.require("engine")
         with explaining("the keeper's image cannot be made"):
             images.ensure(self.api, images.KEEPER_IMAGE, report=lambda line: None)
-        stream = self._start(
+        stream = self.start_container(
             f"the keeper of volume {volume}",
             image=images.KEEPER_IMAGE,
             entrypoint=["python3", "-I", "-c", BOOTSTRAP, VOLUME],
@@ -236,7 +236,7 @@ class DockerEngine:
 
     def traces(self) -> Sequence[str]:
         with explaining("the containers cannot be listed"):
-            return [f"container {container[:12]}" for container in self._alive()]
+            return [f"container {container[:12]}" for container in self.alive()]
 
     def leftovers(self) -> Sequence[str]:
         return _lines(*self._left())
@@ -245,7 +245,7 @@ class DockerEngine:
         containers, volumes = self._left()
         with explaining("what a crash left cannot be removed"):
             for container in containers:
-                self._remove(container)
+                self.remove_container(container)
         for volume in volumes:
             self.remove_volume(volume)
         return _lines(containers, volumes)
@@ -263,12 +263,12 @@ class DockerEngine:
         deadline = time.monotonic() + REMOVAL_SECONDS
         with contextlib.suppress(EngineError), explaining("the containers cannot be listed"):
             while time.monotonic() < deadline:
-                if not self._alive():
+                if not self.alive():
                     break
                 time.sleep(0.02)
             for container in self._started if time.monotonic() >= deadline else ():
                 with contextlib.suppress(docker.errors.APIError):
-                    self._remove(container)
+                    self.remove_container(container)
         self.api.close()
         if self._filter:
             self._filter.close()
@@ -288,7 +288,7 @@ class DockerEngine:
                 image, entrypoint=["/bin/sh"], mounts=[], cap_add=RUN_CAPABILITIES, tmpfs={}
             )
             made = api.create_container_from_config(self._translate(config))
-            self._remove(str(made["Id"]))
+            self.remove_container(str(made["Id"]))
         self._checked = True
 
     def _open(self, spec: SandboxSpec) -> Stream:
@@ -322,7 +322,7 @@ class DockerEngine:
             player=player,
         )
         try:
-            return self._start(
+            return self.start_container(
                 "the run-container",
                 image=image.identity,
                 entrypoint=entrypoint,
@@ -358,12 +358,15 @@ class DockerEngine:
             self._images[name] = image
         return image
 
-    def _start(
+    def start_container(
         self,
         what: str,
         **options: Any,
     ) -> DockerStream:
-        """Start a container, and attach to it; `options` are those of `container_config`."""
+        """Start a container, and attach to it; `options` are those of `container_config`.
+
+        Raises EngineError, and ImageError where the image has gone.
+        """
         control, attaching = (Connection(self._endpoint, self.api.api_version) for _ in range(2))
         with explaining(f"{what} cannot be started"), closing(control), closing(attaching):
             config = self._translate(self._config(**options))
@@ -391,7 +394,11 @@ class DockerEngine:
         ):
             self.api.kill(container)
 
-    def _remove(self, container: str) -> None:
+    def remove_container(self, container: str) -> None:
+        """Kill and remove a container; one that has gone or is going is left to itself.
+
+        Raises docker.errors.APIError.
+        """
         deadline = time.monotonic() + REMOVAL_SECONDS
         while True:
             try:
@@ -410,7 +417,8 @@ class DockerEngine:
         )
         return containers
 
-    def _alive(self) -> set[str]:
+    def alive(self) -> set[str]:
+        """Return the ids of the containers that this object has started and that still exist."""
         return {container["Id"] for container in self._containers()} & self._started
 
     def _left(self) -> tuple[list[str], list[str]]:

@@ -16,7 +16,7 @@ _PROGRAM = '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n'
 
 _SECONDS = 30
 
-_WHERE = PATH
+TOOL_PATH = PATH
 """The PATH of the local engine's runs, which is not the user's own."""
 
 
@@ -57,7 +57,7 @@ def _tar() -> Finding:
 
 def _gcc() -> Finding:
     why = "The local engine builds C with it. Docker does not need it: its image has one."
-    gcc = shutil.which("gcc", path=_WHERE)
+    gcc = shutil.which("gcc", path=TOOL_PATH)
     cure = toolchain()
     if not gcc:
         return Finding("gcc", "missing", "not installed", why, cure)
@@ -77,7 +77,7 @@ def _gcc() -> Finding:
 
 
 def _make() -> Finding:
-    make = shutil.which("make", path=_WHERE)
+    make = shutil.which("make", path=TOOL_PATH)
     if not make:
         why = "The local engine builds with it. Docker does not need it: its image has one."
         return Finding("make", "missing", "not installed", why, install_command("make"))

@@ -74,20 +74,21 @@ class Sandbox:
     def __init__(self, open_stream: Callable[[], Stream], limits: Limits) -> None:
         """`open_stream` may block until the run-container can be written to."""
         self._limits = limits
-        self._guest = Conversation(open_stream, limits.event_seconds)
+        self.guest = Conversation(open_stream, limits.event_seconds)
+        """The conversation with the guest, for whoever must speak to it in its own words."""
 
     def wrap(self, wrapper: Callable[[Stream], Stream]) -> None:
         """Put a wrapper around the stream, to watch or break it. Call it before the first use."""
-        self._guest.wrap(wrapper)
+        self.guest.wrap(wrapper)
 
     def wait(self) -> None:
         """Wait until the run-container has started."""
-        self._guest.connect()
+        self.guest.connect()
 
     def get_ready(self) -> None:
         """Do all of a run that does not need its command. Otherwise `execute` does it."""
-        self._guest.ask(Request.READY)
-        self._guest.until(OUTPUT, Request.READY.answer)
+        self.guest.ask(Request.READY)
+        self.guest.until(OUTPUT, Request.READY.answer)
 
     def begin(self, since: float | None = None) -> None:
         """Start the clock of the test event: now, or at `since`, in monotonic seconds.
@@ -95,17 +96,17 @@ class Sandbox:
         A run-container that stood by then has its whole time left; one whose test event had to wait
         has less.
         """
-        self._guest.begin(since)
+        self.guest.begin(since)
 
     def unpack(self, pump: Callable[[Write], object]) -> int:
         """Let `pump(write)` send a tar stream. Returns its size once the guest has unpacked it."""
-        self._guest.ask(Request.UNPACK)
+        self.guest.ask(Request.UNPACK)
         count = sent = 0
         waiting: list[bytes] = []
 
         def flush() -> None:
             nonlocal sent
-            self._guest.send(chunk(*waiting))
+            self.guest.send(chunk(*waiting))
             waiting.clear()
             sent = count
 
@@ -119,8 +120,8 @@ class Sandbox:
         pump(write)
         if count > sent:
             flush()
-        self._guest.send(END_OF_CHUNKS)
-        self._guest.answer(Request.UNPACK, "unpack the tree")
+        self.guest.send(END_OF_CHUNKS)
+        self.guest.answer(Request.UNPACK, "unpack the tree")
         return count
 
     def execute(self, command: str, max_seconds: float, roots: Sequence[int] = ()) -> Execution:
@@ -131,27 +132,27 @@ class Sandbox:
         """
         if "\n" in command:
             raise UsageError("the command must be one line; put more lines into cyber-dojo.sh")
-        self._guest.ask(
+        self.guest.ask(
             Request.RUN,
             int(max_seconds) + GRACE_SECONDS,
             *roots,
             command=command.encode(errors="surrogateescape"),
         )
-        if inode := self._guest.until(OUTPUT, Request.RUN.begins):
+        if inode := self.guest.until(OUTPUT, Request.RUN.begins):
             raise EngineError(
                 "the engine did not mount the katas: the sandbox is inode "
                 f"{inode.decode(errors='replace')}, not {' or '.join(map(str, roots))}; nothing "
                 "was run; take katas-data-container or tmp, which mount nothing"
             )
-        limit = min(self._guest.deadline, time.monotonic() + max_seconds)
+        limit = min(self.guest.deadline, time.monotonic() + max_seconds)
         stdout, stderr = bytearray(), bytearray()
         try:
-            answer = self._guest.until(OUTPUT, Request.RUN.answer, stdout.extend, limit)
-            self._guest.until(COMPLAINTS, Request.RUN.answer, stderr.extend)
+            answer = self.guest.until(OUTPUT, Request.RUN.answer, stdout.extend, limit)
+            self.guest.until(COMPLAINTS, Request.RUN.answer, stderr.extend)
         except TimeoutError:
             self.kill()
-            stdout += self._guest.rest(OUTPUT)
-            stderr += self._guest.rest(COMPLAINTS)
+            stdout += self.guest.rest(OUTPUT)
+            stderr += self.guest.rest(COMPLAINTS)
             return self._execution(None, stdout, stderr, timed_out=True)
         status, caches, reason = (*answer.split(b" ", 2), b"", b"")[:3]
         if reason:
@@ -168,16 +169,16 @@ class Sandbox:
 
         Empty if the image's find cannot print stamps.
         """
-        self._guest.ask(Request.OBSERVE)
+        self.guest.ask(Request.OBSERVE)
         listing = bytearray()
-        answer = self._guest.until(OUTPUT, Request.OBSERVE.answer, listing.extend)
+        answer = self.guest.until(OUTPUT, Request.OBSERVE.answer, listing.extend)
         return parse_find(bytes(listing)) if answer == b"0" else {}
 
     def usage(self) -> ResourceUsage:
         """Return what the processes in the run-container have used so far."""
-        self._guest.ask(Request.USAGE)
+        self.guest.ask(Request.USAGE)
         words = bytearray()
-        self._guest.until(OUTPUT, Request.USAGE.answer, words.extend)
+        self.guest.until(OUTPUT, Request.USAGE.answer, words.extend)
         return ResourceUsage.parse(bytes(words))
 
     def clock(self) -> int:
@@ -185,8 +186,8 @@ class Sandbox:
 
         The engine may be on a machine with another clock.
         """
-        self._guest.ask(Request.CLOCK)
-        seconds, _, fraction = self._guest.until(OUTPUT, Request.CLOCK.answer).partition(b".")
+        self.guest.ask(Request.CLOCK)
+        seconds, _, fraction = self.guest.until(OUTPUT, Request.CLOCK.answer).partition(b".")
         if not (seconds.isdigit() and fraction.isdigit()):
             raise StreamCut("the run-container could not tell its clock")
         return int(seconds) * 10**9 + int(fraction.ljust(9, b"0"))
@@ -196,8 +197,8 @@ class Sandbox:
 
         Returns the name of the sandbox's file system, and the marks.
         """
-        self._guest.ask(Request.MARK)
-        file_system, _, marks = self._guest.output(Request.MARK, "mark the tree").partition(b"\n")
+        self.guest.ask(Request.MARK)
+        file_system, _, marks = self.guest.output(Request.MARK, "mark the tree").partition(b"\n")
         return file_system.decode(), parse_listing(marks)
 
     def listing(self) -> Listing:
@@ -205,17 +206,17 @@ class Sandbox:
 
         Also raises StreamCut if that takes more than LISTING bytes.
         """
-        self._guest.ask(Request.LIST, LISTING)
-        listing = self._guest.output(Request.LIST, "list the tree")
+        self.guest.ask(Request.LIST, LISTING)
+        listing = self.guest.output(Request.LIST, "list the tree")
         if len(listing) == LISTING:
             raise StreamCut("the run-container could not list the tree: it takes too many bytes")
         return parse_listing(listing)
 
     def digest(self, paths: Iterable[bytes]) -> dict[bytes, str]:
         """Return the BLAKE2b digests of these files, in hexadecimal."""
-        self._guest.ask(Request.DIGEST)
-        with self._guest.sending(Request.DIGEST, paths):
-            lines = self._guest.output(Request.DIGEST, "read the tree").split(b"\0")[:-1]
+        self.guest.ask(Request.DIGEST)
+        with self.guest.sending(Request.DIGEST, paths):
+            lines = self.guest.output(Request.DIGEST, "read the tree").split(b"\0")[:-1]
         between = b"  " + Request.DIGEST.prefix
         return {
             path: digest.decode() for digest, path in (line.split(between, 1) for line in lines)
@@ -223,31 +224,31 @@ class Sandbox:
 
     def delete(self, paths: Iterable[bytes]) -> None:
         """Delete these files, as the player."""
-        self._guest.ask(Request.DELETE)
-        with self._guest.sending(Request.DELETE, paths):
-            self._guest.answer(Request.DELETE, "delete files")
+        self.guest.ask(Request.DELETE)
+        with self.guest.sending(Request.DELETE, paths):
+            self.guest.answer(Request.DELETE, "delete files")
 
     def pack(self) -> Iterator[bytes]:
         """Yield the sandbox as a tar stream.
 
         If the iterator ends without an error, tar has packed everything; do not use it otherwise.
         """
-        self._guest.ask(Request.PACK)
+        self.guest.ask(Request.PACK)
         yield from self._packed(Request.PACK, "pack the tree")
 
     def pick(self, paths: Iterable[bytes]) -> Iterator[bytes]:
         """Yield these entries as `pack` does, without what is below a folder."""
-        self._guest.ask(Request.PICK)
-        with self._guest.sending(Request.PICK, paths):
+        self.guest.ask(Request.PICK)
+        with self.guest.sending(Request.PICK, paths):
             yield from self._packed(Request.PICK, "pack what changed")
 
     def kill(self) -> None:
         """End the run-container at once."""
-        self._guest.kill()
+        self.guest.kill()
 
     def close(self) -> None:
         """End the run-container. Further calls do nothing."""
-        self._guest.close()
+        self.guest.close()
 
     def _packed(self, request: Request, what: str) -> Iterator[bytes]:
         # Engines deliver small pieces, and each piece costs its receiver a message.
@@ -255,9 +256,9 @@ class Sandbox:
         finished, left = False, STREAM * self._limits.sandbox
         while not finished:
             try:
-                finished = self._guest.advance(OUTPUT, request.answer, waiting.append)
+                finished = self.guest.advance(OUTPUT, request.answer, waiting.append)
             except TimeoutError as error:
-                raise self._guest.too_long() from error
+                raise self.guest.too_long() from error
             if finished or sum(map(len, waiting)) >= _PIECE:
                 piece = b"".join(waiting)
                 waiting.clear()
@@ -270,7 +271,7 @@ class Sandbox:
                         f"{self._limits.sandbox} bytes"
                     )
                 yield piece
-        self._guest.answer(request, what)
+        self.guest.answer(request, what)
 
     def _execution(
         self,

@@ -29,6 +29,9 @@ from harness.inside.errors import EngineError
 
 _PREFIX = "harness."
 
+PROC = Path("/proc/self")
+"""What the kernel tells of this process."""
+
 NEEDED = ("memory", "pids")
 """The controllers that limit a run. Without them there are no groups."""
 
@@ -77,12 +80,12 @@ class ControlGroup:
         """Put the calling thread, and what it starts, into the group. Version 2: do nothing."""
         if self.version == 1:
             for folder in self._folders():
-                _write(folder / "tasks", "0")
+                write_control(folder / "tasks", "0")
 
     def take(self, process: int) -> None:
         """Put a process that was started after `enter` into the group, before it starts others."""
         if self.version == 2:
-            _write(self.folders["memory"] / "cgroup.procs", str(process))
+            write_control(self.folders["memory"] / "cgroup.procs", str(process))
 
     def processes(self) -> set[int]:
         """Return the living processes, without this one, whose thread may not have ended yet."""
@@ -109,7 +112,7 @@ class ControlGroup:
         for file, word in (("pids.max", "0"), ("cgroup.kill", "1")):
             # cgroup.kill exists in version 2, since Linux 5.14.
             with contextlib.suppress(FileNotFoundError):
-                _write(self.folders["pids"] / file, word)
+                write_control(self.folders["pids"] / file, word)
         deadline = time.monotonic() + _KILL_SECONDS
         while (doomed := self.processes()) and time.monotonic() < deadline:
             for process in doomed:
@@ -170,9 +173,9 @@ def cgroup_problem() -> str:
 
 
 @functools.cache
-def cgroup_place() -> CgroupPlace:
-    """Return where this process may create groups. Raises EngineError if it may not."""
-    mounts, own = list(_mounts()), _own()
+def cgroup_place(proc: Path = PROC) -> CgroupPlace:
+    """Return where the process of `proc` may create groups. Raises EngineError if it may not."""
+    mounts, own = list(cgroup_mounts(proc)), _own(proc)
     first = {
         what: _below(mount, own[what])
         for mount in mounts
@@ -198,7 +201,7 @@ def cgroup_place() -> CgroupPlace:
 def harness_groups() -> Iterator[ControlGroup]:
     """Yield all groups on this machine that any harness has created."""
     seen: dict[str, tuple[int, dict[str, Path]]] = {}
-    for mount in _mounts():
+    for mount in cgroup_mounts():
         what = [
             controller
             for controller in (*NEEDED, *WANTED)
@@ -217,8 +220,11 @@ def harness_groups() -> Iterator[ControlGroup]:
 
 
 @dataclass(frozen=True)
-class _Mount:
+class CgroupMount:
+    """One tree of control groups."""
+
     version: int
+    """The version of control groups, 1 or 2."""
 
     controllers: tuple[str, ...]
     """Its controllers, in version 1."""
@@ -230,27 +236,28 @@ class _Mount:
     """Where it is mounted."""
 
 
-def _mounts() -> Iterator[_Mount]:
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+def cgroup_mounts(proc: Path = PROC) -> Iterator[CgroupMount]:
+    """Yield where control groups are mounted, as the process of `proc` sees it."""
+    for line in (proc / "mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
         root, point = before.split()[3:5]
         kind, _, options = after.split()[:3]
         if kind == "cgroup":
-            yield _Mount(1, tuple(options.split(",")), root, Path(point))
+            yield CgroupMount(1, tuple(options.split(",")), root, Path(point))
         elif kind == "cgroup2":
-            yield _Mount(2, (), root, Path(point))
+            yield CgroupMount(2, (), root, Path(point))
 
 
-def _own() -> Mapping[str, str]:
-    """Return the group of this process for each controller; the key of version 2 is empty."""
+def _own(proc: Path) -> Mapping[str, str]:
+    """Return the group of the process for each controller; the key of version 2 is empty."""
     groups = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in (proc / "cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         groups.update(dict.fromkeys(controllers.split(","), path))
     return groups
 
 
-def _below(mount: _Mount, path: str) -> Path:
+def _below(mount: CgroupMount, path: str) -> Path:
     """Return the folder of a group, or the top of the mount if the group is not below it."""
     inside = os.path.relpath(path, mount.root)
     return mount.point if inside.startswith("..") else mount.point / inside
@@ -271,7 +278,7 @@ def _enable(folder: Path) -> str:
             if controller not in switch.read_text().split():
                 needed = controller in NEEDED
                 with contextlib.nullcontext() if needed else contextlib.suppress(OSError):
-                    _write(switch, f"+{controller}")
+                    write_control(switch, f"+{controller}")
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
     return ""
@@ -305,7 +312,7 @@ def _make(group: ControlGroup, limits: Limits) -> None:
         _bounds_1 if group.version == 1 else _bounds_2
     )
     for name, bound in bounds(group, limits).items():
-        _write(group.folders[name.partition(".")[0]] / name, str(bound))
+        write_control(group.folders[name.partition(".")[0]] / name, str(bound))
 
 
 def _bounds_1(group: ControlGroup, limits: Limits) -> Mapping[str, int]:
@@ -322,7 +329,7 @@ def _bounds_2(group: ControlGroup, limits: Limits) -> Mapping[str, int]:
     return bounds
 
 
-def _write(file: Path, text: str) -> None:
+def write_control(file: Path, text: str) -> None:
     """Write in one call, as the kernel requires. An error names the file."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)

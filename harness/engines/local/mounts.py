@@ -20,12 +20,12 @@ EMPTY = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
 
 def bind(source: Path, target: Path) -> list[str]:
     """Return words before a command, so that it sees the folder `source` at `target`."""
-    return [*_namespace(), "sh", "-c", BIND, "mount", str(source), str(target)]
+    return [*own_mounts(), "sh", "-c", BIND, "mount", str(source), str(target)]
 
 
 def overlay(options: str, target: Path) -> list[str]:
     """Return words before a command, so that it sees an overlay with these options at `target`."""
-    return [*_namespace(), "sh", "-c", OVERLAY, "mount", options, str(target)]
+    return [*own_mounts(), "sh", "-c", OVERLAY, "mount", options, str(target)]
 
 
 @functools.cache
@@ -47,7 +47,7 @@ def empty(target: Path, size: int, owner: tuple[int, int] | None = None) -> list
     `size` is its limit in bytes, `owner` its uid and gid. None: the caller's.
     """
     options = f"mode=755,size={size}" + (f",uid={owner[0]},gid={owner[1]}" if owner else "")
-    return [*_namespace(), "sh", "-c", EMPTY, "mount", options, str(target)]
+    return [*own_mounts(), "sh", "-c", EMPTY, "mount", options, str(target)]
 
 
 @functools.cache
@@ -75,6 +75,7 @@ def _problem(command: Sequence[str]) -> str:
     return tried.stderr.strip().partition("\n")[0] or f"{command[0]} exits {tried.returncode}"
 
 
-def _namespace() -> list[str]:
+def own_mounts() -> list[str]:
+    """Return the words that start a command in a mount namespace of its own, as root there."""
     # Private, so that mounts are not seen outside, where sandboxes are removed with all they show.
     return [*(unshare() or ("unshare",)), "--mount", "--propagation", "private"]

@@ -207,7 +207,7 @@ def _state(process: int) -> str:
 
 def _children(process: int) -> set[int]:
     """Return the children of a process, with ended ones if the kernel lists the children."""
-    if not _tells_children():
+    if not tells_children():
         return {child for child, parent in _parents().items() if parent == process}
     children: set[int] = set()
     with contextlib.suppress(OSError):
@@ -220,7 +220,8 @@ def _children(process: int) -> set[int]:
 
 
 @functools.cache
-def _tells_children() -> bool:
+def tells_children() -> bool:
+    """Return whether this kernel lists the children of a process."""
     return os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 
 

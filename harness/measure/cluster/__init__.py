@@ -164,7 +164,7 @@ class Cluster:
         its job from the beginning. Raises what a job raises, and EngineError if no machine is left
         or a job has cost too many.
         """
-        work = _Work(jobs)
+        work = Work(jobs)
         heard: queue.Queue[Done[Job, Result] | BaseException | None] = queue.Queue()
 
         def serve(machine: Machine) -> None:
@@ -253,7 +253,7 @@ class Cluster:
             raise EngineError(f"the scheduler at {self.address} no longer answers") from error
 
 
-class _Work(Generic[Job]):
+class Work(Generic[Job]):
     """The jobs, each with one machine at a time."""
 
     def __init__(self, jobs: Iterator[Job]) -> None:

@@ -183,24 +183,26 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
         assert (left in containers, volume in volumes) == (label != GONE, label != GONE)
         assert kept in volumes
     finally:
-        engine._remove(left)
+        engine.remove_container(left)
         engine.remove_volume(kept)
 
 
 def test_a_container_that_is_already_going_does_not_stop_a_sweep(engine: DockerEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
         sandbox.wait()
-    for each in engine._alive():
+    for each in engine.alive():
         for _ in range(2):
-            engine._remove(each)
+            engine.remove_container(each)
 
 
 def test_closing_waits_until_everything_has_gone(engine: DockerEngine) -> None:
     """Who closes an engine may remove the volume, or the machine."""
-    with closing(DockerEngine(engine.host)) as other:
-        with closing(other.open(SandboxSpec())) as sandbox:
-            sandbox.wait()
-        started = set(other._started)
+    with (
+        closing(DockerEngine(engine.host)) as other,
+        closing(other.open(SandboxSpec())) as sandbox,
+    ):
+        sandbox.wait()
+        started = other.alive()
     assert started
     assert not started & {each["Id"] for each in engine.api.containers(all=True)}
 
@@ -212,7 +214,7 @@ def test_closing_removes_what_was_never_closed(
     other = DockerEngine(engine.host)
     sandbox = other.open(SandboxSpec())
     sandbox.wait()
-    started = set(other._started)
+    started = other.alive()
     monkeypatch.setattr(docker_module, "REMOVAL_SECONDS", 0.2)
     other.close()
     eventually(
@@ -285,7 +287,7 @@ def ruling_image(
     try:
         untyped.commit(made, name, conf={"Env": environment, **config})
     finally:
-        engine._remove(made)
+        engine.remove_container(made)
     try:
         yield name
     finally:

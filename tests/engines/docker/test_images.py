@@ -284,7 +284,7 @@ def test_facts_are_kept_and_a_torn_file_of_them_is_ignored(
         examined.append(found["Id"])
         return facts
 
-    monkeypatch.setattr(prober, "_examine", examine)
+    monkeypatch.setattr(prober, "examine_image", examine)
     assert probe(api, images.RUN_IMAGE) == facts
     assert examined == []
     (file,) = (cache / "probes").iterdir()
@@ -311,7 +311,9 @@ def test_an_outdated_image_of_ours_counts_as_missing(
 ) -> None:
     """Anybody else's image is used as it is, whatever its labels say."""
     made: list[str] = []
-    monkeypatch.setattr(builder, "_make", lambda _api, recipe, _report: made.append(recipe.image))
+    monkeypatch.setattr(
+        builder, "make_image", lambda _api, recipe, _report: made.append(recipe.image)
+    )
     engine: Any = OneImage(labels)
     images.ensure(engine, "debian", report=print)
     assert made == []
@@ -321,7 +323,9 @@ def test_an_outdated_image_of_ours_counts_as_missing(
 
 def test_a_current_image_is_not_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    monkeypatch.setattr(builder, "_make", lambda _api, recipe, _report: made.append(recipe.image))
+    monkeypatch.setattr(
+        builder, "make_image", lambda _api, recipe, _report: made.append(recipe.image)
+    )
     engine: Any = OneImage({"harness.recipe": recipe.ImageRecipe(images.RUN_IMAGE, "gcc").digest()})
     images.ensure(engine, images.RUN_IMAGE, report=print)
     assert made == []

@@ -26,8 +26,9 @@ import pytest
 import harness
 from harness.cli import main
 from harness.engines.docker import container, images
+from harness.engines.docker import engine as docker_module
 from harness.engines.docker.engine import DockerEngine
-from harness.engines.docker.podman import Podman, engine_identity, explained
+from harness.engines.docker.podman import Filter, Podman, engine_identity, explained
 from harness.engines.doctor import docker as docker_doctor
 from harness.engines.spec import Mount, Overlay, PartOfVolume, WholeVolume
 from harness.inside.errors import EngineError
@@ -173,8 +174,7 @@ def test_an_old_one_is_refused_by_name_and_at_once(
 @pytest.mark.parametrize("version", ["4.3.1", "5.4.2", "6.0.0-dev"])
 def test_later_ones_are_taken(version: str, answering: Callable[..., str]) -> None:
     with closing(DockerEngine(answering(ServerVersion=version, Driver="overlay"))) as engine:
-        assert engine._podman
-        assert engine._podman.version == version
+        assert engine.describe()["engine"] == f"podman {version}"
         assert engine.gaps == ()
 
 
@@ -193,21 +193,31 @@ def test_later_ones_are_taken(version: str, answering: Callable[..., str]) -> No
     ],
 )
 def test_what_it_leaves_open_is_told_and_not_claimed(
-    facts: dict[str, Any], gaps: list[str], answering: Callable[..., str]
+    facts: dict[str, Any],
+    gaps: list[str],
+    answering: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A rootless one passes over bounds where it can make no control groups; one elsewhere cannot
     read the filter.
     """
+    filters: list[Filter] = []
+
+    def made() -> Filter:
+        filters.append(Filter())
+        return filters[-1]
+
+    monkeypatch.setattr(docker_module, "Filter", made)
     with closing(DockerEngine(answering(**facts))) as engine:
         assert len(engine.gaps) == len(gaps)
         assert all(gap.startswith(start) for gap, start in zip(engine.gaps, gaps, strict=True))
         claimed = parse_variant("katas-data-container").claims(engine)
         assert (Property.ISOLATED in claimed) == (not gaps)
         assert Property.FRESH in claimed
-        assert bool(engine._filter) == ("Name" not in facts)
-        if engine._filter:
-            assert "io_uring_setup" in engine._filter.path.read_text()
-    assert not engine._filter or not engine._filter.path.exists(), "it goes with the engine"
+        assert len(filters) == ("Name" not in facts)
+        for each in filters:
+            assert "io_uring_setup" in each.path.read_text()
+    assert not any(each.path.exists() for each in filters), "it goes with the engine"
 
 
 @pytest.mark.parametrize(
@@ -406,7 +416,7 @@ def test_every_runner_that_it_takes_plays(name: str, podman: DockerEngine) -> No
 
 def test_no_keys_end_a_stream(podman: DockerEngine) -> None:
     """Pressed one after the other, as a person would, too: what is sent is no terminal's."""
-    stream = podman._start(
+    stream = podman.start_container(
         "cat", image=images.RUN_IMAGE, entrypoint=["cat"], mounts=[], cap_add=[], tmpfs={}
     )
     with closing(stream):
@@ -450,15 +460,15 @@ def test_what_it_lacks_is_told_when_a_runner_is_opened(
 ) -> None:
     """And not by a test event that is faulty."""
     podman.check_image(None)
-    podman._checked = False
 
     def lacks(config: object) -> None:
         said = "container create: container-init binary not found on the host: stat /usr/libexec/podman/catatonit"
         raise docker.errors.APIError(said, explanation=said)
 
-    monkeypatch.setattr(podman.api, "create_container_from_config", lacks)
-    with pytest.raises(EngineError, match="install catatonit") as refused:
-        podman.check_image(None)
+    with closing(DockerEngine(podman.host)) as other:
+        monkeypatch.setattr(other.api, "create_container_from_config", lacks)
+        with pytest.raises(EngineError, match="install catatonit") as refused:
+            other.check_image(None)
     one_line(refused.value)
 
 

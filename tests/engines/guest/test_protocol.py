@@ -240,7 +240,7 @@ def test_the_fake_engine_knows_no_other_request(tmp_path: Path) -> None:
     with closing(FakeEngine(tmp_path)) as fake, closing(fake.open(SandboxSpec())) as sandbox:
         sandbox.get_ready()
         with pytest.raises(EngineError, match="has no request invent"):
-            sandbox._guest.send(b"invent\n")
+            sandbox.guest.send(b"invent\n")
 
 
 def test_more_names_than_one_piece_holds_reach_the_fake_engine(tmp_path: Path) -> None:

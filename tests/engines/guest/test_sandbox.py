@@ -149,7 +149,7 @@ def test_an_answer_cannot_be_forged(shared_engine: Engine) -> None:
         execution = execute(sandbox, "./cyber-dojo.sh")
         assert execution.status == 5
         assert not execution.truncated
-        assert sandbox._guest.nonce not in execution.stdout
+        assert sandbox.guest.nonce not in execution.stdout
         assert b"cyber-dojo.sh" in execution.stdout, "what it may read it has read"
         assert execute(sandbox, "echo next").stdout == b"next\n"
 
@@ -284,7 +284,7 @@ def test_a_guest_that_is_killed_ends_the_test_event_at_once(shared_engine: Engin
     """As the kernel does it when memory runs out: an error, which neither waits for the limit nor
     counts as a run past it.
     """
-    others = shared_engine._alive() if isinstance(shared_engine, DockerEngine) else set()
+    others = shared_engine.alive() if isinstance(shared_engine, DockerEngine) else set()
     started = time.monotonic()
     with closing(shared_engine.open(SandboxSpec())) as sandbox, ThreadPoolExecutor(1) as other:
         sandbox.get_ready()
@@ -303,13 +303,13 @@ def guest_of(engine: Engine, sandbox: Sandbox, others: set[str]) -> int:
     """The guest's process on this machine, which is in none of the other containers."""
     if isinstance(engine, DockerEngine):
         untyped: Any = engine.api
-        (container,) = engine._alive() - others
+        (container,) = engine.alive() - others
         first = untyped.inspect_container(container)["State"]["Pid"]
         children = Path(f"/proc/{first}/task/{first}/children")
         if not children.exists():
             pytest.skip("the engine is on another machine")
         return int(children.read_text().split()[0])
-    stream = sandbox._guest.stream
+    stream = sandbox.guest.stream
     assert isinstance(stream, ProcessStream)
     return stream.process.pid
 
@@ -376,7 +376,7 @@ def test_a_command_of_two_lines_is_refused(sandbox: Sandbox) -> None:
 
 def test_closing_twice_is_closing_once(fresh: Sandbox) -> None:
     """Also one that was in the middle of something, and whose stream has gone."""
-    fresh._guest.ask(Request.RUN, 60, command=b"sleep 1000.5")
+    fresh.guest.ask(Request.RUN, 60, command=b"sleep 1000.5")
     fresh.kill()
     fresh.close()
     fresh.close()
@@ -578,7 +578,7 @@ def scripted(answer: Callable[[bytes], list[tuple[int, bytes]]]) -> tuple[Sandbo
     """A sandbox whose guest answers so, given the nonce."""
     stream = Scripted([])
     sandbox = Sandbox(lambda: stream, Limits())
-    stream._pieces = answer(sandbox._guest.nonce)
+    stream._pieces = answer(sandbox.guest.nonce)
     return sandbox, stream
 
 
@@ -602,7 +602,7 @@ def test_an_answer_may_arrive_in_any_pieces(size: int) -> None:
 
     sandbox, _ = scripted(mixed)
     execution = sandbox.execute("true", PATIENCE)
-    assert execution.stdout == b"out %b ran\n \n" % sandbox._guest.nonce
+    assert execution.stdout == b"out %b ran\n \n" % sandbox.guest.nonce
     assert execution.stderr == b"err\n"
     assert execution.status == 3
 

@@ -18,6 +18,7 @@ from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.cgroups import CgroupPlace, ControlGroup
 from harness.engines.local.engine import LocalEngine
 from harness.engines.local.launch import launch
+from harness.engines.owner import Owner
 from harness.engines.spec import MIB
 from harness.inside.errors import EngineError
 from tests.support import PATIENCE, eventually
@@ -119,7 +120,7 @@ def test_a_kill_reaches_all_of_a_group_of_version_2() -> None:
     base = next(
         (
             each.point
-            for each in cgroups._mounts()
+            for each in cgroups.cgroup_mounts()
             if each.version == 2 and os.access(each.point, os.W_OK)
         ),
         None,
@@ -143,6 +144,15 @@ def test_a_kill_reaches_all_of_a_group_of_version_2() -> None:
     assert not folder.exists()
 
 
+def proc(folder: Path, mount: str, own: str, *, point: str = "") -> Path:
+    """What a kernel tells of a process: one mount of control groups, and the process's own."""
+    made = folder / "proc"
+    made.mkdir()
+    (made / "mountinfo").write_text(f"1 2 0:3 / {folder / point} rw {mount}\n")
+    (made / "cgroup").write_text(own + "\n")
+    return made
+
+
 def test_where_version_2_is_delegated_a_group_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,13 +170,12 @@ def test_where_version_2_is_delegated_a_group_is_made(
             raise OSError(16, "Device or resource busy", str(file))
         written[file.name] = text
 
-    monkeypatch.setattr(cgroups, "_write", write)
-    monkeypatch.setattr(cgroups, "_mounts", lambda: iter([cgroups._Mount(2, (), "/", tmp_path)]))
-    monkeypatch.setattr(cgroups, "_own", lambda: {"": "/slice/own"})
-    place = cgroups.cgroup_place.__wrapped__()
+    monkeypatch.setattr(cgroups, "write_control", write)
+    place = cgroups.cgroup_place(proc(tmp_path, "- cgroup2 none rw", "0::/slice/own"))
     assert place == CgroupPlace(2, dict.fromkeys(cgroups.NEEDED, slice_))
     monkeypatch.setattr(Path, "exists", lambda path: True)
-    cgroups._make(place.group("label"), LIMITS)
+    monkeypatch.setattr(cgroups, "cgroup_place", lambda: place)
+    cgroups.create("label", LIMITS)
     assert written["memory.max"] == str(LIMITS.memory)
     assert written["memory.swap.max"] == "0"
     assert written["pids.max"] == str(LIMITS.processes)
@@ -175,17 +184,15 @@ def test_where_version_2_is_delegated_a_group_is_made(
 @pytest.mark.parametrize(
     ("controllers", "why"),
     [
-        ((), "the kernel has none for memory and processes"),
-        (("memory", "pids"), "No such file or directory"),
+        ("cpu", "the kernel has none for memory and processes"),
+        ("memory,pids", "No such file or directory"),
     ],
 )
-def test_where_none_can_be_made_it_is_told(
-    controllers: tuple[str, ...], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mounts = [cgroups._Mount(1, controllers, "/", tmp_path / "gone")]
-    monkeypatch.setattr(cgroups, "_mounts", lambda: iter(mounts))
+def test_where_none_can_be_made_it_is_told(controllers: str, why: str, tmp_path: Path) -> None:
+    mount = f"- cgroup none {controllers}"
+    own = f"1:{controllers}:/"
     with pytest.raises(EngineError, match=why) as refused:
-        cgroups.cgroup_place.__wrapped__()
+        cgroups.cgroup_place(proc(tmp_path, mount, own, point="gone"))
     assert "\n" not in str(refused.value)
 
 
@@ -213,9 +220,9 @@ def test_the_processes_of_one_run_are_not_counted_in_another(engine: LocalEngine
 def test_a_group_goes_with_its_run(engine: LocalEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
         assert sandbox.execute(":", PATIENCE).status == 0
-        assert any(str(engine._owner) in each.label for each in cgroups.harness_groups())
+        assert any(str(Owner.current()) in each.label for each in cgroups.harness_groups())
     eventually(
-        lambda: not any(str(engine._owner) in each.label for each in cgroups.harness_groups()),
+        lambda: not any(str(Owner.current()) in each.label for each in cgroups.harness_groups()),
         "it goes",
     )
 

@@ -31,7 +31,7 @@ from harness.engines.local import engine as local
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import GUEST, PLAYER, LocalEngine
 from harness.engines.local.launch import JOIN_SESSION_KEYRING, leave_keyring
-from harness.engines.local.processes import _tells_children, end_tree, labels
+from harness.engines.local.processes import end_tree, labels, tells_children
 from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
 from harness.engines.spec import WholeVolume
 from harness.engines.streams import ProcessStream
@@ -150,7 +150,7 @@ def test_what_left_its_environment_is_ended_too(engine: LocalEngine) -> None:
         assert sandbox.execute(f"({LOST}); sleep 1000.0625", 1.0).timed_out
         assert not running("sleep\0001000.0625")
     with closing(engine.open(SandboxSpec())) as sandbox:
-        sandbox._guest.ask(Request.RUN, 60, command=b"(%b); sleep 1000.0625" % LOST.encode())
+        sandbox.guest.ask(Request.RUN, 60, command=b"(%b); sleep 1000.0625" % LOST.encode())
         eventually(lambda: running("sleep\0001000.0625"), "the run begins")
     assert not running("sleep\0001000.0625")
 
@@ -163,7 +163,7 @@ def test_ending_a_tree_ends_what_the_kernel_does_not_list_too(
     ended.
     """
     if not tells:
-        _tells_children.cache_clear()
+        tells_children.cache_clear()
         monkeypatch.setattr(os.path, "exists", lambda path: False)
     program = (
         "import ctypes, os, threading, time\n"
@@ -178,15 +178,15 @@ def test_ending_a_tree_ends_what_the_kernel_does_not_list_too(
         assert found
         assert len(ended) == 2
         assert not running("sleep\0001000.03")
-    _tells_children.cache_clear()
+    tells_children.cache_clear()
 
 
 def test_what_a_guest_that_died_had_started_is_found_by_its_label(engine: LocalEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
-        sandbox._guest.ask(Request.RUN, 60, command=b"sleep 1000.09375")
+        sandbox.guest.ask(Request.RUN, 60, command=b"sleep 1000.09375")
         eventually(lambda: running("sleep\0001000.09375"), "the run begins")
-        assert isinstance(sandbox._guest.stream, ProcessStream)
-        os.kill(sandbox._guest.stream.process.pid, signal.SIGKILL)
+        assert isinstance(sandbox.guest.stream, ProcessStream)
+        os.kill(sandbox.guest.stream.process.pid, signal.SIGKILL)
     assert not running("sleep\0001000.09375")
 
 
@@ -228,7 +228,7 @@ from harness.katas.volume_katas import VolumeKatas
 from harness.inside.layout import Avatar
 
 event = VolumeKatas(LocalEngine(Path(sys.argv[1]), bubblewrap=False), "katas").event(Avatar())
-os.kill(event._link._stream.process.pid, 19)
+os.kill(event.link.stream.process.pid, 19)
 os.kill(os.getpid(), 9)
 """
 
@@ -248,7 +248,7 @@ def test_a_keeper_that_is_stopped_is_found_once_its_owner_has_gone(engine: Local
 def test_a_keeper_has_no_file_that_it_could_leave_behind(engine: LocalEngine) -> None:
     """However it ends: its program is in a file without a name."""
     with closing(VolumeKatas(engine, "katas")) as katas, closing(katas.event(Avatar())) as event:
-        stream = event._link._stream
+        stream = event.link.stream
         assert isinstance(stream, ProcessStream)
         files = [os.readlink(each) for each in Path(f"/proc/{stream.process.pid}/fd").iterdir()]
         named = [
@@ -272,7 +272,7 @@ def test_what_the_harness_was_started_with_rules_nothing_that_is_trusted(
         closing(katas.event(Avatar())) as event,
     ):
         sandbox.get_ready()
-        for stream in (sandbox._guest.stream, event._link._stream):
+        for stream in (sandbox.guest.stream, event.link.stream):
             assert isinstance(stream, ProcessStream)
             variables = Path(f"/proc/{stream.process.pid}/environ").read_bytes().split(b"\0")[:-1]
             found = dict(each.decode().split("=", 1) for each in variables)
@@ -500,7 +500,7 @@ def test_a_run_that_outlives_bubblewrap_is_still_found(tmp_path: Path) -> None:
     """
     with closing(LocalEngine(tmp_path)) as engine, closing(engine.open(SandboxSpec())) as sandbox:
         assert GUEST.encode() not in said(sandbox, "env")
-        sandbox._guest.ask(Request.RUN, 60, command=b"sleep 1000.25")
+        sandbox.guest.ask(Request.RUN, 60, command=b"sleep 1000.25")
         eventually(lambda: running("sleep\0001000.25"), "the run begins")
         (first,) = (
             process
@@ -607,12 +607,12 @@ def test_the_guest_of_a_killed_harness_ends_by_itself(
     """
     monkeypatch.setattr("harness.engines.guest.sandbox.GRACE_SECONDS", 0)
     with closing(engine.open(SandboxSpec())) as sandbox:
-        sandbox._guest.ask(Request.RUN, 1, command=b"sleep 1000.875")
-        assert sandbox._guest.stream is not None
+        sandbox.guest.ask(Request.RUN, 1, command=b"sleep 1000.875")
+        assert sandbox.guest.stream is not None
         eventually(lambda: running("sleep\0001000.875"), "the command runs")
-        sandbox._guest.stream.close_write()
+        sandbox.guest.stream.close_write()
         eventually(lambda: not running("sleep\0001000.875"), "the command is ended")
-        sandbox._guest.busy = False
+        sandbox.guest.busy = False
 
 
 @unprivileged

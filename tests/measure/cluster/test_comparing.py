@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.inside.errors import EngineError
-from harness.measure.cluster import MOST_DEATHS, _Work, unlike
+from harness.measure.cluster import MOST_DEATHS, Work, unlike
 from harness.measure.cluster.comparing import stints
 from harness.measure.cluster.worker import Parcel, Stint, play_stint
 from harness.measure.trees import OwnTree, TypicalTree
@@ -71,7 +71,7 @@ def test_a_tree_of_one_s_own_travels_whole(tmp_path: Path) -> None:
 
 def test_a_job_that_was_given_back_is_taken_by_whoever_waits() -> None:
     """One who has nothing left to do waits for as long as others may still die."""
-    work = _Work(iter(["job"]))
+    work = Work(iter(["job"]))
     pending = work.take()
     assert pending is not None
     taken: list[object] = []
@@ -86,7 +86,7 @@ def test_a_job_that_was_given_back_is_taken_by_whoever_waits() -> None:
 
 
 def test_a_job_that_machines_die_of_is_given_up() -> None:
-    work = _Work(iter(["job"]))
+    work = Work(iter(["job"]))
     for _ in range(MOST_DEATHS - 1):
         pending = work.take()
         assert pending is not None

@@ -303,7 +303,7 @@ def test_a_fault_makes_the_test_event_faulty_and_nothing_else(
     play(runner, avatar, BUILD, Makefile=MAKEFILE, source="one\n")
     files = script(BUILD, Makefile=MAKEFILE, source="two\n")
     if keeper:
-        runner.katas._idle.pop().close()  # type: ignore[attr-defined]
+        runner.katas.release()  # type: ignore[attr-defined]
     fake.inject(fault, keeper=keeper)
     run = runner.run(avatar, files, max_seconds=60)
     assert run.outcome is Outcome.FAULTY, run

@@ -53,7 +53,7 @@ def ensure(api: docker.APIClient, name: str, *, report: ReportProgress) -> None:
         elif not _is_current(api, recipe):
             with recipe.alone(report):
                 if not _is_current(api, recipe):  # another process may just have built it
-                    _make(api, recipe, report)
+                    make_image(api, recipe, report)
 
 
 def build(api: docker.APIClient, name: str, *, report: ReportProgress) -> None:
@@ -66,7 +66,7 @@ def build(api: docker.APIClient, name: str, *, report: ReportProgress) -> None:
     if recipe is None:
         raise UsageError(f"the harness has no recipe for {name}; it has {', '.join(RECIPES)}")
     with _explained(name), recipe.alone(report):
-        _make(api, recipe, report)
+        make_image(api, recipe, report)
 
 
 def _is_current(api: docker.APIClient, recipe: ImageRecipe) -> bool:
@@ -77,7 +77,8 @@ def _is_current(api: docker.APIClient, recipe: ImageRecipe) -> bool:
     )
 
 
-def _make(api: docker.APIClient, recipe: ImageRecipe, report: ReportProgress) -> None:
+def make_image(api: docker.APIClient, recipe: ImageRecipe, report: ReportProgress) -> None:
+    """Build the image, or import its root file system. Raises ImageError."""
     started = time.monotonic()
     before = find_image(api, recipe.image)
     if _have_mmdebstrap(report):

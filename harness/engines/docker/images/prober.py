@@ -76,7 +76,7 @@ def probe(
     facts = _recall(cached, identity)
     if facts is None:
         try:
-            facts = _examine(api, image, inspected, labels, translate)
+            facts = examine_image(api, image, inspected, labels, translate)
         except docker.errors.APIError as error:
             raise ImageError(
                 f"the image {image} cannot be examined: "
@@ -87,13 +87,14 @@ def probe(
     return facts
 
 
-def _examine(
+def examine_image(
     api: docker.APIClient,
     name: str,
     inspected: Mapping[str, Any],
     labels: Mapping[str, str],
     translate: Translate,
 ) -> ImageFacts:
+    """Start a container of the image, and return what its probe prints. Raises ImageError."""
     image = str(inspected["Id"])
     config = inspected.get("Config") or {}
     platform = "/".join(str(inspected[key]) for key in ("Os", "Architecture") if inspected.get(key))
