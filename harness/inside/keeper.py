@@ -1,14 +1,14 @@
 """The keeper: serves the katas in one folder to the harness, over its stdin and stdout.
 
-Each request is one call of `harness.inside.store`; `harness.katas.volume_katas` is the other side.
-Requests and answers are the messages of `harness.inside.channel`.
+Each request is one call of `harness.inside.store`; `harness.katas.volume_katas` is the other side,
+and names the methods of Keeper. Requests and answers are the messages of `harness.inside.channel`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,16 @@ from harness.inside.layered_event import LayeredEvent
 from harness.inside.layout import Avatar
 from harness.inside.store import EVENT_SECONDS, Acceptance, Increment
 
-_PLAIN = "plain"
+PLAIN_EVENT, COPY_EVENT, LAYERED_EVENT = "plain", "copy", "layered"
 
-_KINDS = {_PLAIN: FolderEvent, "copy": CopyEvent, "layered": LayeredEvent}
+_KINDS = {PLAIN_EVENT: FolderEvent, COPY_EVENT: CopyEvent, LAYERED_EVENT: LayeredEvent}
 """The kinds of test event that the harness can ask for."""
+
+CALL, _ANSWER, _ERROR, _LINE = "call", "answer", "error", "line"
+"""The keys of a request and of its answer. The arguments of the call are others."""
+
+_DO = "do_"
+"""What the names of the methods that answer requests begin with."""
 
 _ID = 40
 """Length of a git id in hexadecimal digits."""
@@ -47,16 +53,16 @@ class Keeper:
     def serve(self) -> None:
         """Answer requests until the other side closes the stream."""
         while request := self._channel.receive():
-            call = getattr(self, f"do_{request.pop('call')}")
+            call = getattr(self, f"{_DO}{request.pop(CALL)}")
             try:
                 answer = call(**request)
             except HarnessError as error:
-                self._channel.send({"error": type(error).__name__, "line": str(error)})
+                self._channel.send({_ERROR: type(error).__name__, _LINE: str(error)})
             except OSError as error:
                 line = f"{error.filename or 'the katas'}: {error.strerror or error}"
-                self._channel.send({"error": KatasError.__name__, "line": line})
+                self._channel.send({_ERROR: KatasError.__name__, _LINE: line})
             else:
-                self._channel.send({"answer": answer})
+                self._channel.send({_ANSWER: answer})
         self.do_close()
         self._katas.close()
 
@@ -65,16 +71,17 @@ class Keeper:
 
     def do_event(
         self,
+        /,
         kata: str,
         name: str,
-        kind: str = _PLAIN,
+        kind: str = PLAIN_EVENT,
         seconds: float = EVENT_SECONDS,
         durable: bool = False,
         **how: Any,
     ) -> Any:
         made = partial(_KINDS[kind], **how)
         self._event = self._katas.event(Avatar(kata, name), made, seconds=seconds, durable=durable)
-        return self._event.roots if kind == _PLAIN else ()
+        return self._event.roots if kind == PLAIN_EVENT else ()
 
     def do_place(self) -> Any:
         assert isinstance(self._event, CopyEvent)
@@ -191,6 +198,18 @@ class Keeper:
         finally:
             # An error follows as the answer, so the stream simply ends here.
             self._channel.end_pieces()
+
+
+def request_of(call: Callable[..., object], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the message that asks for a call of one of Keeper's methods."""
+    return {CALL: call.__name__.removeprefix(_DO), **arguments}
+
+
+def result_of(answer: Mapping[str, Any]) -> Any:
+    """Return what the call returned. Raises the error that it raised."""
+    if _ERROR in answer:
+        raise rebuild_error(answer[_ERROR], answer[_LINE])
+    return answer[_ANSWER]
 
 
 def rebuild_error(name: str, line: str) -> HarnessError:

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from harness.engines import Engine, Stream
 from harness.engines.folders import scratch
@@ -30,7 +30,7 @@ from harness.inside.channel import Channel, CutShort
 from harness.inside.delta import Delta, Stamped
 from harness.inside.errors import EngineError, HarnessError, KatasError, StreamCut
 from harness.inside.journal import pack_changes
-from harness.inside.keeper import rebuild_error
+from harness.inside.keeper import PLAIN_EVENT, Keeper, request_of, result_of
 from harness.inside.layered_event import Stack
 from harness.inside.layout import HISTORY, Avatar
 from harness.inside.repack import Sizes
@@ -49,6 +49,10 @@ test event has its own limit.
 
 _GRACE_SECONDS = 2.0
 """How much longer than its own limit a keeper may take to report that an avatar is busy."""
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class VolumeKatas:
@@ -80,7 +84,7 @@ class VolumeKatas:
     def event(
         self,
         avatar: Avatar,
-        kind: str = "plain",
+        kind: str = PLAIN_EVENT,
         *,
         seconds: float = EVENT_SECONDS,
         durable: bool = False,
@@ -90,7 +94,7 @@ class VolumeKatas:
 
         `seconds` limits everything that keepers do during the test event.
         """
-        how |= {"durable": True} if durable else {}
+        options: dict[str, Any] = {**how, "durable": True} if durable else {**how}
         deadline = time.monotonic() + seconds
         roots: list[int] = []
 
@@ -98,7 +102,12 @@ class VolumeKatas:
             left = max(deadline - time.monotonic(), 0.0)
             link.deadline = time.monotonic() + left + _GRACE_SECONDS
             roots[:] = link.call(
-                "event", kata=avatar.kata, name=avatar.name, kind=kind, seconds=left, **how
+                Keeper.do_event,
+                kata=avatar.kata,
+                name=avatar.name,
+                kind=kind,
+                seconds=left,
+                **options,
             )
 
         return VolumeEvent(self._reach(ask, deadline), self._give_back, tuple(roots))
@@ -107,7 +116,7 @@ class VolumeKatas:
         self, kata: str | None = None, *, unread: Unread | None = None
     ) -> dict[str, dict[str, list[Increment]]]:
         with self._link() as link:
-            listing, problems = wire.unpack_listing(link.call("list", kata=kata))
+            listing, problems = wire.unpack_listing(link.call(Keeper.do_list, kata=kata))
         for name, problem in problems.items():
             if unread is None:
                 raise KatasError(problem)
@@ -119,31 +128,33 @@ class VolumeKatas:
         with scratch("history") as folder:
             archive = folder / "history.tar"
             with self._link() as link, archive.open("wb") as file:
-                link.receive_stream(file.write, "history", kata=avatar.kata, name=avatar.name)
+                link.receive_stream(
+                    file.write, Keeper.do_history, kata=avatar.kata, name=avatar.name
+                )
             with archive.open("rb") as file:
                 tarpipe.unpack(str(folder), tarpipe.read_chunks(file))
             yield folder / HISTORY
 
     def download(self, kata: str, write: tarpipe.Write) -> int:
         with self._link() as link:
-            return link.receive_stream(write, "download", kata=kata)
+            return link.receive_stream(write, Keeper.do_download, kata=kata)
 
     def tidy(self) -> Sizes:
         with self._link() as link:
-            return Sizes(**link.call("tidy"))
+            return Sizes(**link.call(Keeper.do_tidy))
 
     def remove(self, kata: str, name: str | None = None) -> None:
         with self._link() as link:
-            link.call("remove", kata=kata, name=name)
+            link.call(Keeper.do_remove, kata=kata, name=name)
 
     def usage(self) -> dict[str, dict[str, DiskUsage]]:
         with self._link() as link:
-            return wire.unpack_usage(link.call("usage"))
+            return wire.unpack_usage(link.call(Keeper.do_usage))
 
     def export(self, write: tarpipe.Write) -> int:
         """Write all that the volume holds as a tar stream and return the number of bytes."""
         with self._link() as link:
-            return link.receive_stream(write, "export")
+            return link.receive_stream(write, Keeper.do_export)
 
     def release(self) -> None:
         """End the keepers that are waiting for requests."""
@@ -168,7 +179,9 @@ class VolumeKatas:
 
     @contextlib.contextmanager
     def _link(self) -> Iterator[KeeperLink]:
-        link = self._reach(lambda link: link.call("nothing"), time.monotonic() + ANSWER_SECONDS)
+        link = self._reach(
+            lambda link: link.call(Keeper.do_nothing), time.monotonic() + ANSWER_SECONDS
+        )
         try:
             yield link
         finally:
@@ -259,25 +272,25 @@ class VolumeEvent:
     def place(self) -> str:
         """Make the folder for a copy; see CopyEvent."""
         folder: str
-        folder, self._roots = self._with_roots("place")
+        folder, self._roots = self._with_roots(Keeper.do_place)
         return folder
 
     def copy(self, owner: tuple[int, int] | None) -> None:
         """Fill the copy; see CopyEvent."""
-        self.link.call("copy", owner=owner)
+        self.link.call(Keeper.do_copy, owner=owner)
 
     def stack(self, owner: tuple[int, int] | None) -> Stack:
         """Make the layer of the test event; see LayeredEvent."""
-        stack, self._roots = self._with_roots("stack", owner=owner)
+        stack, self._roots = self._with_roots(Keeper.do_stack, owner=owner)
         return Stack(tuple(stack["lower"]), stack["upper"], stack["work"])
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         return wire.unpack_send_plan(
-            self.link.call("compare", manifest=wire.pack_manifest(manifest))
+            self.link.call(Keeper.do_compare, manifest=wire.pack_manifest(manifest))
         )
 
     def start_afresh(self) -> None:
-        self.link.call("start_afresh")
+        self.link.call(Keeper.do_start_afresh)
 
     def save(
         self,
@@ -287,11 +300,11 @@ class VolumeEvent:
         owner: tuple[int, int] | None,
     ) -> None:
         self.link.send_stream(
-            wire.pack_files(files), "save", delta=wire.pack_delta(delta), owner=owner
+            wire.pack_files(files), Keeper.do_save, delta=wire.pack_delta(delta), owner=owner
         )
 
     def hold(self) -> Held:
-        return wire.unpack_held(self.link.call("hold"))
+        return wire.unpack_held(self.link.call(Keeper.do_hold))
 
     def resume(
         self,
@@ -302,49 +315,55 @@ class VolumeEvent:
         latest: int,
     ) -> bool:
         resumed: bool = self.link.send_stream(
-            wire.pack_files(files), "resume", mark=mark, delta=wire.pack_delta(delta), latest=latest
+            wire.pack_files(files),
+            Keeper.do_resume,
+            mark=mark,
+            delta=wire.pack_delta(delta),
+            latest=latest,
         )
         return resumed
 
     def pack(self, write: tarpipe.Write, paths: Sequence[bytes] | None = None) -> int:
         names = None if paths is None else wire.pack_names(list(paths))
-        return self.link.receive_stream(write, "pack", paths=names)
+        return self.link.receive_stream(write, Keeper.do_pack, paths=names)
 
     def digests(self, sizes: Mapping[bytes, int]) -> dict[bytes, str]:
         digests = self.link.call(
-            "digests", paths=wire.pack_names(list(sizes)), sizes=list(sizes.values())
+            Keeper.do_digests, paths=wire.pack_names(list(sizes)), sizes=list(sizes.values())
         )
         return {path: digest for path, digest in zip(sizes, digests, strict=True) if digest}
 
     def stage(self, chunks: Iterable[bytes]) -> int:
-        count: int = self.link.send_stream(chunks, "stage")
+        count: int = self.link.send_stream(chunks, Keeper.do_stage)
         return count
 
     def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
         pieces = (name.encode() + content for name, content in acceptance.objects)
         self.link.send_stream(
             pieces,
-            "accept",
+            Keeper.do_accept,
             commit=acceptance.commit,
             increment=asdict(acceptance.increment),
             changes=None if changes is None else pack_changes(changes),
         )
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:
-        return wire.unpack_snapshot(self.link.call("snapshot", contents=contents))
+        return wire.unpack_snapshot(self.link.call(Keeper.do_snapshot, contents=contents))
 
     def usage(self) -> DiskUsage:
-        return DiskUsage(**self.link.call("weigh"))
+        return DiskUsage(**self.link.call(Keeper.do_weigh))
 
-    def _with_roots(self, request: str, **arguments: Any) -> tuple[Any, tuple[int, ...]]:
-        answer, roots = self.link.call(request, **arguments)
+    def _with_roots(
+        self, request: Callable[Concatenate[Keeper, _P], Any], /, *none: _P.args, **named: _P.kwargs
+    ) -> tuple[Any, tuple[int, ...]]:
+        answer, roots = self.link.call(request, *none, **named)
         return answer, tuple(roots)
 
     def close(self) -> None:
         # Do not wait: the keeper removes the old tree while the player reads the output.
         if not self.link.broken:
             with contextlib.suppress(HarnessError):
-                self.link.call_later("close")
+                self.link.call_later(Keeper.do_close)
         self._give_back(self.link)
 
 
@@ -367,23 +386,31 @@ class KeeperLink:
         self.broken = False
         self.stuck = False
 
-    def call(self, request: str, /, **arguments: Any) -> Any:
-        self.settle()
-        with self._minding():
-            self._channel.send({"call": request, **arguments})
-        return self._answer()
+    def call(
+        self, request: Callable[Concatenate[Keeper, _P], _R], /, *none: _P.args, **named: _P.kwargs
+    ) -> _R:
+        """Let the keeper call this method of its own, with arguments that have names."""
+        self._ask(request, named)
+        result: _R = self._answer()
+        return result
 
-    def call_later(self, request: str) -> None:
-        self.settle()
-        with self._minding():
-            self._channel.send({"call": request})
+    def call_later(self, request: Callable[[Keeper], object]) -> None:
+        """Do the same, and do not wait for the answer."""
+        self._ask(request, {})
         self._owed += 1
 
-    def send_stream(self, pieces: Iterable[bytes], request: str, /, **arguments: Any) -> Any:
-        self.settle()
+    def send_stream(
+        self,
+        pieces: Iterable[bytes],
+        request: Callable[Concatenate[Keeper, _P], _R],
+        /,
+        *none: _P.args,
+        **named: _P.kwargs,
+    ) -> _R:
+        """Do the same with a stream that the method receives."""
         failed: BaseException | None = None
+        self._ask(request, named)
         with self._minding():
-            self._channel.send({"call": request, **arguments})
             try:
                 self._channel.send_pieces(pieces)
             except CutShort as cut:
@@ -393,12 +420,20 @@ class KeeperLink:
                 failed = cut.__cause__ or cut
         if failed:
             raise failed
-        return self._answer()
+        result: _R = self._answer()
+        return result
 
-    def receive_stream(self, write: tarpipe.Write, request: str, /, **arguments: Any) -> int:
-        self.settle()
+    def receive_stream(
+        self,
+        write: tarpipe.Write,
+        request: Callable[Concatenate[Keeper, _P], int],
+        /,
+        *none: _P.args,
+        **named: _P.kwargs,
+    ) -> int:
+        """Do the same with a stream that the method sends; return its size in bytes."""
+        self._ask(request, named)
         with self._minding():
-            self._channel.send({"call": request, **arguments})
             for piece in self._channel.receive_pieces(whole=False):
                 write(piece)
         count: int = self._answer()
@@ -416,6 +451,11 @@ class KeeperLink:
         self.stream.kill()
         self.stream.close()
 
+    def _ask(self, request: Callable[..., object], arguments: Mapping[str, Any]) -> None:
+        self.settle()
+        with self._minding():
+            self._channel.send(request_of(request, arguments))
+
     def settle(self) -> None:
         """Wait for the answers to calls that were not waited for."""
         self.used = True
@@ -428,9 +468,7 @@ class KeeperLink:
             answer = self._channel.receive()
             if answer is None:
                 raise StreamCut("the keeper has gone")
-        if "error" in answer:
-            raise rebuild_error(answer["error"], answer["line"])
-        return answer["answer"]
+        return result_of(answer)
 
     @contextlib.contextmanager
     def _minding(self) -> Iterator[None]:

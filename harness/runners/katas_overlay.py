@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from harness.engines import Engine, SandboxSpec
 from harness.engines.spec import Overlay
+from harness.inside.keeper import LAYERED_EVENT
 from harness.inside.layered_event import DEPTH
 from harness.inside.layout import Avatar, avatar_folder
 from harness.inside.store import EVENT_SECONDS, Event, Katas
@@ -52,7 +53,9 @@ class KatasOverlay(BaseRunner):
         self._layers = int(layers)
 
     def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> VolumeEvent:
-        return self.katas.event(avatar, "layered", seconds=seconds, depth=self._layers, **self.how)
+        return self.katas.event(
+            avatar, LAYERED_EVENT, seconds=seconds, depth=self._layers, **self.how
+        )
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         assert isinstance(katas, VolumeEvent)

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from harness.engines import SandboxSpec
 from harness.engines.spec import PartOfVolume
+from harness.inside.keeper import COPY_EVENT
 from harness.inside.layout import Avatar, avatar_folder
 from harness.inside.store import EVENT_SECONDS, Event
 from harness.katas.places import VOLUME
@@ -35,7 +36,7 @@ class KatasSubpath(BaseRunner):
         return EVERYTHING - {Property.OWNERSHIP} | cls.claims_durable(options)
 
     def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> VolumeEvent:
-        return self.katas.event(avatar, "copy", seconds=seconds, **self.how)
+        return self.katas.event(avatar, COPY_EVENT, seconds=seconds, **self.how)
 
     def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
         assert isinstance(katas, VolumeEvent)

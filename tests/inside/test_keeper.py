@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -32,6 +34,7 @@ from harness.inside.keeper import Keeper, rebuild_error
 from harness.inside.saving import SavedFile
 from harness.inside.store import Acceptance
 from harness.inside.tree import difference
+from harness.katas import volume_katas
 from harness.katas.volume_katas import VolumeEvent, VolumeKatas, bundle
 from tests.events import LION, SPIDER, acceptance, holds, opened, packed, play, save, tree
 
@@ -270,8 +273,20 @@ class TestDeath:
         """The last line of what it said goes into the error."""
         event = katas.event(LION)
         with pytest.raises(StreamCut, match="AttributeError"):
-            event.link.call("nonsense")
+            event.link.call(Nonsense.do_what_no_keeper_does)
         event.close()
+
+
+class Nonsense(Keeper):
+    """A keeper of another version."""
+
+    def do_what_no_keeper_does(self) -> None: ...
+
+
+def test_the_other_side_asks_for_each_method_of_a_keeper() -> None:
+    """By the method itself: what a keeper can be asked is told once."""
+    asked = set(re.findall(r"Keeper\.(do_\w+)", inspect.getsource(volume_katas)))
+    assert asked == {name for name in vars(Keeper) if name.startswith("do_")}
 
 
 class TestLinks:

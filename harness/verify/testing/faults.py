@@ -9,6 +9,7 @@ sandbox of a real engine:
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,11 +17,12 @@ from typing import TypeAlias
 from harness.engines.guest.protocol import Request
 from harness.engines.streams import Stream
 from harness.inside.errors import EngineError, StreamCut
+from harness.inside.keeper import CALL
 
 _REQUESTS = tuple(request.beginning for request in Request)
 """The beginnings of all requests to a run-container; each is written in one piece."""
 
-CALL = b'{"call"'
+_CALL = json.dumps({CALL: ""}).encode().partition(b":")[0]
 """Part of every request to a keeper."""
 
 
@@ -155,7 +157,7 @@ class _KillAt(_Broken):
         self._left = request
 
     def write(self, data: bytes, deadline: float) -> None:
-        if data.startswith(_REQUESTS) or CALL in data[:64]:
+        if data.startswith(_REQUESTS) or _CALL in data[:64]:
             self._left -= 1
             if not self._left:
                 self._die()
