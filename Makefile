@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 
 .PHONY: compare test check benchmark gate-accuracy verify mutants docs picture tables notebooks clean
 
-compare: $(VENV)/.installed ## the three runners side by side; ARGS="--budget 60" and the like
+compare: $(VENV)/.installed ## the three runners side by side; ARGS="--seconds 60" and the like
 	$(BIN)/harness compare $(ARGS)
 
 test: $(VENV)/.tested ## the tests, on every engine that this machine has

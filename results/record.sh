@@ -44,7 +44,7 @@ files-docker() {
   record files-docker.jsonl "$harness" scale --engine docker "${incremental[@]}" --sizes none --blocks 3 --out
 }
 load-docker() {
-  record load-docker.jsonl "$harness" load --engine docker "${incremental[@]}" --avatars 1,2,4,8,16,32 --budget 340 --out
+  record load-docker.jsonl "$harness" load --engine docker "${incremental[@]}" --avatars 1,2,4,8,16,32 --seconds 340 --out
 }
 verify-docker() {
   record verify-docker.json "$harness" verify --engine docker "${proved[@]}" --json

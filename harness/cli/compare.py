@@ -20,7 +20,7 @@ from harness.cli.measuring import (
     tree_and_seed,
     variants,
 )
-from harness.cli.options import add_dask, console, count, errors, positive, remark
+from harness.cli.options import add_dask, add_seconds, console, count, errors, remark
 from harness.inside.errors import UsageError
 from harness.measure import trials
 from harness.measure.compare import AGAIN, compare
@@ -31,7 +31,7 @@ from harness.measure.trials.scenario import SCENARIOS
 from harness.report import terminal
 from harness.runners.variant import Variant
 
-_BUDGET_SECONDS = 75.0
+_SECONDS = 75.0
 
 
 def add(commands: Any) -> None:
@@ -52,15 +52,14 @@ def add(commands: Any) -> None:
         help=f"what to measure: any of {', '.join(SCENARIOS)} (default: full incremental)",
     )
     add_arms(parser, "compare")
-    parser.add_argument(
-        "--budget",
-        type=positive,
-        default=_BUDGET_SECONDS,
-        metavar="SECONDS",
-        help="run as many blocks as fit into this time, but at least three incremental ones and "
-        "a full one (default %(default)g)",
+    add_seconds(
+        parser,
+        _SECONDS,
+        "run as many blocks as fit into this time, but at least three incremental ones and "
+        "a full one",
     )
     parser.add_argument(
+        "-n",
         "--blocks",
         type=count,
         metavar="N",
@@ -83,7 +82,7 @@ def _compare(options: argparse.Namespace) -> int:
     tree, seed = tree_and_seed(options)
     wanted = options.scenario or (trials.FULL, trials.INCREMENTAL)
     plan = trials.BlockPlan(
-        options.budget, options.blocks, tuple(name for name in SCENARIOS if name in wanted)
+        options.seconds, options.blocks, tuple(name for name in SCENARIOS if name in wanted)
     )
     if options.dask is not None:
         return _spread(options, tree, kinds, plan, seed, again)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 from harness.cli.archive import write_archive
-from harness.cli.options import console, errors
+from harness.cli.options import add_out, console, errors
 from harness.engines import Engine, Volume
 from harness.engines.choice import ENGINE_NAMES, choose
 from harness.inside.errors import UsageError
@@ -34,6 +33,7 @@ def add(verbs: Any) -> None:
             name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
         )
         parser.add_argument(
+            "-e",
             "--engine",
             choices=ENGINE_NAMES,
             default="auto",
@@ -45,12 +45,7 @@ def add(verbs: Any) -> None:
     action("list", "list all, with the sizes of visible files, extra files and histories", _list)
     export = action("export", "write everything in one into an archive", _export)
     export.add_argument("name", metavar="NAME", help="the data-container, as `list` shows it")
-    export.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="the archive (default NAME.tgz); - writes it to stdout",
-    )
+    add_out(export, "the archive (default NAME.tgz); - writes it to stdout")
     remove = action("remove", "remove one, and all the katas in it, for good", _remove)
     remove.add_argument("name", metavar="NAME", help="the data-container, as `list` shows it")
     remove.add_argument("--yes", action="store_true", help="confirm; without it nothing is removed")

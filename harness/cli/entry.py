@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -12,10 +13,10 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from harness.cli.status import BROKEN, SIGNALLED, USAGE
-from harness.inside.errors import HarnessError
+from harness.inside.errors import HarnessError, closest
 from harness.report.plain import shown
 
 COMMANDS = (
@@ -34,6 +35,7 @@ COMMANDS = (
     "doctor",
     "image",
     "clean",
+    "completion",
 )
 """The commands in the order of the help. Each is a module of `harness.cli`."""
 
@@ -128,11 +130,34 @@ def _terminate(number: int, frame: object) -> None:
     raise Terminated(number)
 
 
+_CHOICES = re.compile(r"invalid choice: '(?P<wrong>.*)' \(choose from (?P<right>.*)\)")
+"""What argparse says of a value that is none of its choices."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that says in one line what is wrong."""
 
+    def parse_known_args(self, *arguments: Any, **named: Any) -> Any:
+        """Refuse here what no option takes, so that the command says so, and not `harness`."""
+        options, left = super().parse_known_args(*arguments, **named)
+        if left:
+            known = [
+                text
+                for text, action in self._option_string_actions.items()
+                if text.startswith("--") and action.help != argparse.SUPPRESS
+            ]
+            close = closest(left[0].partition("=")[0], known) if left[0].startswith("-") else ""
+            guess = f"; did you mean {close}?" if close else ""
+            self.error(f"unrecognized arguments: {' '.join(left)}{guess}")
+        return options, left
+
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {shown(message)}; see {self.prog} --help\n")
+        if slip := _CHOICES.search(message):
+            wrong, right = slip["wrong"], re.findall(r"[\w-]+", slip["right"])
+            if close := closest(wrong, right):
+                message += f"; did you mean {close}?"
+        end = "" if message.endswith("?") else ";"
+        self.exit(USAGE, f"{self.prog}: {shown(message)}{end} see {self.prog} --help\n")
 
 
 def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:

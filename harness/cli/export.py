@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-from harness.cli.options import errors, tell_incomplete
+from harness.cli.options import add_out, errors, tell_incomplete
 from harness.inside.errors import UsageError
 from harness.measure.results import incomplete, load_results
 from harness.report.export import BINARY, FORMATS, export
@@ -24,12 +23,7 @@ def add(commands: Any) -> None:
         "results", nargs="+", metavar="RESULT", help="a result file of harness compare"
     )
     parser.add_argument("--to", required=True, choices=FORMATS, help="the format to write")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="the file to write (default: stdout); an existing one is overwritten",
-    )
+    add_out(parser, "the file to write (default: stdout); an existing one is overwritten")
     parser.set_defaults(command_function=_export)
 
 

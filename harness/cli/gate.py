@@ -17,7 +17,7 @@ from harness.cli.measuring import (
     showing,
     tree_and_seed,
 )
-from harness.cli.options import add_engine, console, count, positive, remark
+from harness.cli.options import add_engine, add_out, add_seconds, console, count, remark
 from harness.engines.local import cgroups
 from harness.inside.errors import UsageError
 from harness.measure import trials
@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # statistics are slow to import, and no other command needs t
     from harness.gate.budgets import Budget
 
 HEAD = "katas-data-container"
-_BUDGET_SECONDS = 600.0
+_SECONDS = 600.0
 
 SENTENCES = {
     "seconds": "at most 5 % above the baseline",
@@ -87,26 +87,16 @@ def add(commands: Any) -> None:
     )
     measuring = parser.add_argument_group("measuring, without a RESULT")
     measuring.add_argument(
+        "-r",
         "--runner",
         metavar="NAME",
         help=f"the runner to compare with --against BASE (default {HEAD})",
     )
+    add_seconds(measuring, _SECONDS, "stop after this time, or earlier once the verdict is settled")
     measuring.add_argument(
-        "--budget",
-        type=positive,
-        default=_BUDGET_SECONDS,
-        metavar="SECONDS",
-        help="stop after this time, or earlier once the verdict is settled (default %(default)g)",
+        "-n", "--blocks", type=count, metavar="N", help="stop after N blocks (default 960)"
     )
-    measuring.add_argument(
-        "--blocks", type=count, metavar="N", help="stop after N blocks (default 960)"
-    )
-    measuring.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="the result file (default results/gate-ENGINE-TIME.jsonl)",
-    )
+    add_out(measuring, "the result file (default results/gate-ENGINE-TIME.jsonl)")
     add_tree(parser)
     add_engine(parser)
     parser.set_defaults(command_function=_gate)
@@ -167,7 +157,7 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
     wanted = Wanted.of(budgets, head, base)
     tree, seed = tree_and_seed(options)
     with engine_of(options) as engine:
-        plan = trials.BlockPlan(options.budget, scenarios=wanted.scenarios)
+        plan = trials.BlockPlan(options.seconds, scenarios=wanted.scenarios)
         comparison = comparison_of(options, tree, wanted.in_process(), engine, plan, seed)
         stop = early_stop(
             budgets, against=base.arm if base else None, most=options.blocks or LOOKS[-1]

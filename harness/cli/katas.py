@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from harness.cli import containers
 from harness.cli.archive import write_archive
-from harness.cli.options import console, errors
+from harness.cli.options import add_out, console, errors
 from harness.cli.status import USAGE
 from harness.engines.choice import ENGINE_NAMES, choose
 from harness.engines.folders import state_home
@@ -48,11 +48,13 @@ def add(commands: Any) -> None:
         for argument in avatar:
             parser.add_argument(argument.lower(), metavar=argument, help=_WHOSE[argument])
         parser.add_argument(
+            "-k",
             "--katas",
             metavar="PLACE",
             help="a folder, or volume:NAME (default: all that `harness run` keeps)",
         )
         parser.add_argument(
+            "-e",
             "--engine",
             choices=ENGINE_NAMES,
             default="auto",
@@ -79,12 +81,7 @@ def add(commands: Any) -> None:
         "Players made what it holds, and git runs programs that a folder's .git/config names, even "
         "for `git status`: inspect an unpacked sandbox before you call git in it."
     )
-    download.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="the archive (default KATA.tgz); - writes it to stdout",
-    )
+    add_out(download, "the archive (default KATA.tgz); - writes it to stdout")
     remove = verb("remove", "remove a kata, or one of its avatars, for good", _remove, "KATA")
     remove.add_argument("avatar", nargs="?", metavar="AVATAR", help="only this avatar")
     remove.add_argument("--yes", action="store_true", help="confirm; without it nothing is removed")

@@ -17,7 +17,7 @@ from harness.cli.measuring import (
     tree_and_seed,
     variants,
 )
-from harness.cli.options import comma_counts, console, count, positive, remark
+from harness.cli.options import add_seconds, comma_counts, console, count, remark
 from harness.measure import load, trials
 from harness.measure.trials.crowd import Crowds, levels
 from harness.report import terminal
@@ -27,7 +27,7 @@ TREE = "typical:cost=0.1"
 
 _AVATARS = (1, 2, 4, 8, 16, 32)
 _EVENTS = 20
-_BUDGET_SECONDS = 300.0
+_SECONDS = 300.0
 
 
 def add(commands: Any) -> None:
@@ -57,13 +57,11 @@ def add(commands: Any) -> None:
         "two for each avatar (default %(default)d)",
     )
     add_arms(parser, "load")
-    parser.add_argument(
-        "--budget",
-        type=positive,
-        default=_BUDGET_SECONDS,
-        metavar="SECONDS",
-        help="time for the first builds and as many blocks as fit, but at least one block for each "
-        "number of avatars (default %(default)g)",
+    add_seconds(
+        parser,
+        _SECONDS,
+        "time for the first builds and as many blocks as fit, but at least one block for each "
+        "number of avatars",
     )
     parser.set_defaults(command_function=_load)
 
@@ -71,8 +69,8 @@ def add(commands: Any) -> None:
 def _load(options: argparse.Namespace) -> int:
     kinds = variants(options)
     tree, seed = tree_and_seed(options)
-    crowds = Crowds(sorted(set(options.avatars)), options.events, options.budget)
-    plan = trials.BlockPlan(options.budget, scenarios=(trials.INCREMENTAL,))
+    crowds = Crowds(sorted(set(options.avatars)), options.events, options.seconds)
+    plan = trials.BlockPlan(options.seconds, scenarios=(trials.INCREMENTAL,))
     with engine_of(options) as engine, showing(plan) as show:
         comparison = comparison_of(options, tree, kinds, engine, plan, seed)
         facts = load.load_facts(comparison, crowds)

@@ -16,6 +16,7 @@ from harness import runners
 from harness.cli.options import (
     add_engine,
     add_exclude,
+    add_out,
     add_runner,
     console,
     errors,
@@ -41,6 +42,7 @@ FULL_BUILD_SECONDS = 120.0
 def add_tree(parser: argparse.ArgumentParser) -> None:
     """Options for what is built, and how."""
     parser.add_argument(
+        "-t",
         "--tree",
         default="typical",
         metavar="TREE",
@@ -101,12 +103,7 @@ def add_arms(parser: argparse.ArgumentParser, command: str) -> None:
         help="try each runner that can stand by with each of these: cold, warm, seeded; short "
         "for NAME:standby=KIND",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help=f"the result file (default results/{command}-ENGINE-TIME.jsonl)",
-    )
+    add_out(parser, f"the result file (default results/{command}-ENGINE-TIME.jsonl)")
 
 
 def variants(options: argparse.Namespace) -> list[Variant]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from harness import runners
 from harness.engines.choice import ENGINE_NAMES
@@ -16,6 +18,7 @@ errors = PlainConsole(stderr=True)
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "-e",
         "--engine",
         choices=ENGINE_NAMES,
         default="auto",
@@ -30,6 +33,7 @@ def add_runner(parser: argparse.ArgumentParser, *, defaults: str = "", **options
     default = defaults or options.get("default") or ", ".join(runners.NOTES_NAMES)
     more = "; may be repeated" if options.get("action") == "append" else ""
     parser.add_argument(
+        "-r",
         "--runner",
         metavar="NAME",
         help=f"{known}{more} (default: {default})",
@@ -37,8 +41,36 @@ def add_runner(parser: argparse.ArgumentParser, *, defaults: str = "", **options
     )
 
 
+def add_seconds(parser: Any, default: float, meaning: str) -> None:
+    """For how long to measure; `meaning` says what happens then. A budget is what `gate` judges by.
+
+    `--budget`, the older name, is still read.
+    """
+    parser.add_argument(
+        "-s",
+        "--seconds",
+        type=positive,
+        default=default,
+        metavar="SECONDS",
+        help=f"{meaning} (default %(default)g)",
+    )
+    parser.add_argument(
+        "--budget",
+        dest="seconds",
+        type=positive,
+        default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )
+
+
+def add_out(parser: Any, what: str, **options: object) -> None:
+    """For the file to write; `what` describes it."""
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help=what, **options)
+
+
 def add_exclude(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "-x",
         "--exclude",
         metavar="PATTERN",
         action="append",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from harness.cli.options import errors, tell_incomplete
+from harness.cli.options import add_out, errors, tell_incomplete
 from harness.inside.errors import UsageError
 from harness.measure.results import incomplete, load_results
+from harness.measure.trials.scenario import INCREMENTAL, SCENARIOS
 
 _KINDS = ("phases", "distribution", "scaling", "load")
 SUFFIXES = (".png", ".svg")
@@ -29,18 +29,13 @@ def add(commands: Any) -> None:
     parser.add_argument("results", nargs="+", metavar="RESULT", help="a result file")
     parser.add_argument("--kind", required=True, choices=_KINDS, help="the picture to draw")
     parser.add_argument(
-        "--build",
-        default="incremental",
-        metavar="KIND",
-        help="the kind of build to draw (default %(default)s)",
+        "--scenario",
+        default=INCREMENTAL,
+        choices=tuple(SCENARIOS),
+        metavar="NAME",
+        help=f"one of {', '.join(SCENARIOS)} (default %(default)s)",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="a .png or .svg file; an existing one is overwritten",
-    )
+    add_out(parser, "a .png or .svg file; an existing one is overwritten", required=True)
     parser.set_defaults(command_function=_plot)
 
 
@@ -57,9 +52,9 @@ def _plot(options: argparse.Namespace) -> int:
         _refuse_mixture(frame)
     if options.kind == "scaling":
         grows = next((axis for axis in plots.AXES if plots.grows(frame, axis)), "tree_bytes")
-        figure = plots.scaling(frame, build=options.build, of=grows)
+        figure = plots.scaling(frame, build=options.scenario, of=grows)
     else:
-        figure = plots.PLOTS[options.kind](frame, build=options.build)
+        figure = plots.PLOTS[options.kind](frame, build=options.scenario)
     metadata = {"Description": plots.alt_text(figure)}
     figure.savefig(options.out, dpi=DOTS_AN_INCH, metadata=metadata)
     errors.print(plots.alt_text(figure), markup=False, soft_wrap=True)

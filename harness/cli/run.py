@@ -64,11 +64,13 @@ def add(commands: Any) -> None:
         help="time limit of the command (default %(default)g)",
     )
     parser.add_argument(
+        "-k",
         "--katas",
         metavar="PLACE",
         help="a folder, or volume:NAME (default: a place of yours that is kept between runs)",
     )
     parser.add_argument(
+        "-a",
         "--avatar",
         default="lion",
         metavar="NAME",

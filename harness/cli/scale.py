@@ -61,6 +61,7 @@ def add(commands: Any) -> None:
     add_trials(parser)
     add_arms(parser, "scale")
     parser.add_argument(
+        "-n",
         "--blocks",
         type=count,
         default=BLOCKS,

@@ -42,6 +42,7 @@ def add(commands: Any) -> None:
         "fsck, and by builds from nothing. Exits with 0 if every check passed, and 1 otherwise.",
     )
     parser.add_argument(
+        "-m",
         "--minutes",
         type=positive,
         default=MINUTES,

@@ -23,7 +23,7 @@ from harness import runners
 from harness.cli.options import add_dask, add_runner, console, errors, remark, warn
 from harness.engines import Engine
 from harness.engines.choice import ENGINE_NAMES, choose
-from harness.inside.errors import UsageError
+from harness.inside.errors import UsageError, not_among
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
 
@@ -50,12 +50,14 @@ def add(commands: Any) -> None:
     )
     add_runner(parser, action="append")
     parser.add_argument(
+        "-e",
         "--engine",
         action="append",
         choices=ENGINE_NAMES,
         help="where to prove; may be repeated (default: auto, which takes Docker if it answers)",
     )
     parser.add_argument(
+        "-p",
         "--property",
         action="append",
         choices=[str(name) for name in Property],
@@ -89,6 +91,7 @@ def add(commands: Any) -> None:
         help="show the traceback of an error in a proof itself",
     )
     parser.add_argument(
+        "-j",
         "--jobs",
         type=int,
         metavar="N",
@@ -115,7 +118,7 @@ def _verify(options: argparse.Namespace) -> int:
     }
     wanted = [Property(name) for name in dict.fromkeys(options.property or properties())]
     if options.profile not in PROFILES:
-        raise UsageError(f"there is no profile {options.profile}; there are: {', '.join(PROFILES)}")
+        raise not_among("profile", options.profile, PROFILES)
     if options.replay is not None and len(wanted) > 1:
         raise UsageError("--replay needs the one --property that the counterexample belongs to")
     if options.jobs < 1:

@@ -9,7 +9,7 @@ from harness.engines import Engine
 from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.engine import LocalEngine
-from harness.inside.errors import EngineError, UsageError
+from harness.inside.errors import EngineError, not_among
 
 ENGINE_NAMES = ("auto", "docker", "local", "local-plain")
 
@@ -42,7 +42,7 @@ def choose(
     Raises EngineError if no engine works, and UsageError for an unknown name.
     """
     if name not in ENGINE_NAMES:
-        raise UsageError(f"there is no engine {name}; there are: {', '.join(ENGINE_NAMES)}")
+        raise not_among("engine", name, ENGINE_NAMES)
     if name.startswith("local"):
         local = LocalEngine(bubblewrap=False if name == "local-plain" else None)
         asked = f"asked for; isolation: {local.note}"

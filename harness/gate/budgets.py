@@ -24,7 +24,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from harness.inside.errors import UsageError
+from harness.inside.errors import UsageError, not_among
 from harness.measure.metrics import METRICS
 from harness.measure.trials.arms import FLOOR
 from harness.measure.trials.metric import Kind
@@ -108,11 +108,9 @@ def parse_budgets(tables: dict[str, Any], source: str) -> tuple[Budget, ...]:
 def budget(runner: str, scenario: str, metric: str, text: str, place: str) -> Budget:
     """Parse one sentence. Raises UsageError, with the place, if it is invalid or makes no sense."""
     if scenario not in SCENARIOS:
-        raise UsageError(
-            f"{place}: there is no scenario {scenario}; there are: {', '.join(SCENARIOS)}"
-        )
+        raise UsageError(f"{place}: {not_among('scenario', scenario, SCENARIOS)}")
     if metric not in METRICS:
-        raise UsageError(f"{place}: there is no metric {metric}; there are: {', '.join(METRICS)}")
+        raise UsageError(f"{place}: {not_among('metric', metric, METRICS)}")
     words = GRAMMAR.fullmatch(" ".join(text.split()))
     if words is None:
         raise UsageError(f"{place}: {text!r} is not a budget; {HELP}")

@@ -17,6 +17,8 @@ are not raised: the outcome of the run is `faulty`, and the line is its reason.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class HarnessError(Exception):
     """Base of every error that the harness raises on purpose."""
@@ -56,3 +58,24 @@ class KatasError(HarnessError):
 
 class Busy(KatasError):
     """Another process still held the lock when the time was up."""
+
+
+def not_among(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a name that is none of those known: `what` it is to name.
+
+    It suggests the known name that is most like it, and lists all of them.
+
+    >>> str(not_among("engine", "dokcer", ["docker", "local"]))
+    'there is no engine dokcer; did you mean docker? There are: docker, local'
+    """
+    known = list(known)
+    close = closest(name, known)
+    there_are = f"did you mean {close}? There" if close else "there"
+    return UsageError(f"there is no {what} {name}; {there_are} are: {', '.join(known)}")
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that this one looks like a slip of. Empty: it looks like none."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a slip
+
+    return next(iter(get_close_matches(name, list(known), n=1)), "")

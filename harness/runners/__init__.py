@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
-from harness.inside.errors import UsageError
+from harness.inside.errors import UsageError, not_among
 from harness.runners.base import BaseRunner
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_overlay import KatasOverlay
@@ -57,4 +57,4 @@ def find(name: str) -> type[BaseRunner]:
                 f"the runner {name} from {point.value} cannot be loaded: {error}"
             ) from error
         return plug_in
-    raise UsageError(f"there is no runner {name}; there are: {', '.join(runner_names())}")
+    raise not_among("runner", name, runner_names())

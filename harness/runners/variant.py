@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engines import Engine
-from harness.inside.errors import UsageError
+from harness.inside.errors import UsageError, closest
 from harness.runners.base import BaseRunner
 from harness.runners.claims import NEEDS_BOUNDS, NEEDS_ISOLATION, Property
 
@@ -31,8 +31,10 @@ class Variant:
             name, equals, value = option.partition("=")
             allowed = kind.OPTIONS.get(name)
             if allowed is None:
-                has = f"; it has: {', '.join(kind.OPTIONS)}" if kind.OPTIONS else " at all"
-                raise UsageError(f"{kind.name} has no option {name or 'without a name'}{has}")
+                has = f"it has: {', '.join(kind.OPTIONS)}" if kind.OPTIONS else "it has none"
+                if close := closest(name, kind.OPTIONS):
+                    has = f"did you mean {close}? It has: {', '.join(kind.OPTIONS)}"
+                raise UsageError(f"{kind.name} has no option {name or 'without a name'}; {has}")
             if not equals or value not in allowed:
                 raise UsageError(
                     f"{kind.name}: {name} is one of {', '.join(allowed)}, not {value or 'nothing'}"

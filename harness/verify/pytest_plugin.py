@@ -114,7 +114,7 @@ def _cases(config: pytest.Config) -> list[_Case]:
     """Return the tests. Raises pytest.UsageError, which prints one line and exits with 4."""
     from harness import runners  # noqa: PLC0415 - see above
     from harness.engines.choice import ENGINE_NAMES  # noqa: PLC0415
-    from harness.inside.errors import UsageError  # noqa: PLC0415
+    from harness.inside.errors import UsageError, not_among  # noqa: PLC0415
     from harness.verify.matrix import properties  # noqa: PLC0415
     from harness.verify.proofs import PROFILES  # noqa: PLC0415
 
@@ -131,7 +131,7 @@ def _cases(config: pytest.Config) -> list[_Case]:
     ):
         for name in given:
             if name not in known:
-                raise pytest.UsageError(f"there is no {what} {name}; there are: {', '.join(known)}")
+                raise pytest.UsageError(str(not_among(what, name, known)))
     try:
         variants = [runners.parse_variant(name) for name in names]
     except UsageError as error:

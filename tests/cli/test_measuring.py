@@ -26,7 +26,7 @@ def test_load_prints_throughput_and_the_slowest_by_crowd(capfd: pytest.CaptureFi
         "2,1",
         "--events",
         "4",
-        "--budget",
+        "--seconds",
         "0.1",
     )
     assert main((*arguments, "--runner", "katas-volume", *LOCAL)) == 0

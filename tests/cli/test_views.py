@@ -115,7 +115,7 @@ def test_that_a_run_was_cut_short_is_told(
             "is neither .png nor .svg",
         ),
         (
-            ["plot", "RESULT", "--kind", "phases", "--build", "no-op", "--out", "a.png"],
+            ["plot", "RESULT", "--kind", "phases", "--scenario", "no-op", "--out", "a.png"],
             "no completed no-op build",
         ),
         (

@@ -30,7 +30,7 @@ def processors_finding(count: int, load: float) -> Finding:
             "fair",
             what,
             "Other programs are running, so single times mislead. `harness compare` copes: it "
-            "compares within shuffled blocks; a larger --budget gives it more of them.",
+            "compares within shuffled blocks; a larger --seconds gives it more of them.",
         )
     return Finding("processors", "good", what)
 

@@ -183,7 +183,7 @@ def _forecast(crowds: Crowds, events: int, teams: int, pace: Pace, left: float) 
     """Say what to expect, before the first round."""
     takes = crowds.round_seconds(events, pace)
     beyond = (
-        f", {takes - left:.0f} s over the budget; raise --budget or lower --avatars"
+        f", {takes - left:.0f} s over the budget; raise --seconds or lower --avatars"
         if takes > left
         else ""
     )

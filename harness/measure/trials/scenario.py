@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.inside.errors import UsageError
+from harness.inside.errors import not_among
 
 FULL, INCREMENTAL, NO_OP, HEADER, FIRST = "full", "incremental", "no-op", "header", "first"
 
@@ -42,5 +42,5 @@ SCENARIOS = {
 def scenario(name: str) -> Scenario:
     """Return the scenario of this name. Raises UsageError for an unknown one."""
     if name not in SCENARIOS:
-        raise UsageError(f"there is no scenario {name}; there are: {', '.join(SCENARIOS)}")
+        raise not_among("scenario", name, SCENARIOS)
     return SCENARIOS[name]

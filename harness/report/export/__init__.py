@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from harness.inside.errors import UsageError
+from harness.inside.errors import not_among
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ def export(frame: pd.DataFrame, name: str) -> bytes:
     without a completed sample.
     """
     if name not in FORMATS:
-        raise UsageError(f"there is no format {name}; there are: {', '.join(FORMATS)}")
+        raise not_among("format", name, FORMATS)
     convert: Callable[[pd.DataFrame], bytes] = import_module(
         f"harness.report.export.{FORMATS[name]}"
     ).export

@@ -155,7 +155,7 @@ def test_blocks_have_fewer_test_events_where_the_budget_is_short() -> None:
     assert played.glass.now == 28 + 60
     played = Played(Crowds((1, 4), events=100, budget_seconds=30))
     assert sorted(played.blocks()) == [(1, 4), (4, 16)]
-    assert "will probably take 20 s, 18 s over the budget; raise --budget" in played.lines[0]
+    assert "will probably take 20 s, 18 s over the budget; raise --seconds" in played.lines[0]
 
 
 @pytest.mark.usefixtures("one_processor")
