@@ -62,7 +62,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "setting up $(VENV), which takes half a minute the first time"
-	@$(BIN)/pip install --quiet --editable .
+	@$(BIN)/pip install --quiet --editable '.[results,verify]'
 	@touch $@
 
 $(VENV)/.tested: pyproject.toml | $(VENV)/bin/python

@@ -86,14 +86,26 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - a st
     except OSError as error:
         _say(f"{os.fsdecode(error.filename or 'the output')}: {error.strerror or error}")
         return USAGE
-    except Exception:
+    except Exception as error:
         if _interrupted.is_set():
             # Inside the import of a C extension, KeyboardInterrupt became an ImportError.
             return _tell_interrupted()
+        if line := _extra_missing(error):
+            _say(line)
+            return USAGE
         sys.stderr.write(shown(traceback.format_exc()))
         _say("this is a bug in the harness, not your mistake; please report the lines above")
         return BROKEN
     return status
+
+
+def _extra_missing(error: Exception) -> str:
+    """Say which extra to install, if a module that one has is missing."""
+    if not isinstance(error, ModuleNotFoundError):
+        return ""
+    from harness.engines.extras import missing_extra  # noqa: PLC0415 - slow to import
+
+    return missing_extra(error)
 
 
 def _fill_streams() -> None:

@@ -15,14 +15,13 @@ from pathlib import Path
 import platformdirs
 
 from harness import runners
+from harness.engines.extras import DISTRIBUTION
 from harness.engines.fixtures import fixture
 from harness.engines.folders import scratch
 from harness.gate.revision import GitError, Revision, environment
 from harness.inside.disk import remove_tree
 from harness.inside.errors import UsageError
 from harness.measure.trees.sdist import reason
-
-DISTRIBUTION = "tarpipe-harness"
 
 
 @dataclass(frozen=True)

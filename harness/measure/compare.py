@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from harness.engines import Engine, Limits
+from harness.engines.extras import DISTRIBUTION
 from harness.measure import machine
 from harness.measure.metrics import RESULT_UNITS
 from harness.measure.trees import SourceTree
@@ -93,7 +94,7 @@ def measured_on(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     first = machines[0]
     return {
-        "harness": version("tarpipe-harness"),
+        "harness": version(DISTRIBUTION),
         "machine": first["id"],
         "machines": {facts["id"]: facts for facts in machines},
         **{name: first[name] for name in ("engine", "image", "tar", "processors")},

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from harness.engines import Engine
+from harness.engines.extras import DISTRIBUTION
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
 from harness.verify.proofs import PROOFS, ProofResult, Status
@@ -78,7 +79,7 @@ class Verification:
     def facts(self, engines: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, Any]:
         """Return where, what and how, for a file; `engines` describes those of other machines."""
         return {
-            "harness": version("tarpipe-harness"),
+            "harness": version(DISTRIBUTION),
             "created": self.created,
             "machine": platform.node(),
             "processors": os.cpu_count(),

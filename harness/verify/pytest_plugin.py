@@ -114,9 +114,14 @@ def _cases(config: pytest.Config) -> list[_Case]:
     """Return the tests. Raises pytest.UsageError, which prints one line and exits with 4."""
     from harness import runners  # noqa: PLC0415 - see above
     from harness.engines.choice import ENGINE_NAMES  # noqa: PLC0415
+    from harness.engines.extras import missing_extra  # noqa: PLC0415
     from harness.inside.errors import UsageError, not_among  # noqa: PLC0415
-    from harness.verify.matrix import properties  # noqa: PLC0415
-    from harness.verify.proofs import PROFILES  # noqa: PLC0415
+
+    try:
+        from harness.verify.matrix import properties  # noqa: PLC0415
+        from harness.verify.proofs import PROFILES  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise pytest.UsageError(missing_extra(error) or str(error)) from error
 
     names = (
         config.getoption("harness_runner")

@@ -145,6 +145,17 @@ def test_bad_options(option: str, said: str, play: Play) -> None:
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
 
 
+def test_without_hypothesis_it_says_what_to_install(play: Play, tmp_path: Path) -> None:
+    """In one line; whoever asks for no proof is not told."""
+    (tmp_path / "conftest.py").write_text("import sys\n\nsys.modules['hypothesis'] = None\n")
+    (tmp_path / "test_mine.py").write_text("def test_mine(): ...\n")
+    done = play("--harness-runner=tmp", "-p", "no:hypothesispytest")
+    assert "pip install 'tarpipe-harness[verify]'" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "1 passed" in play("-p", "no:hypothesispytest").stdout
+
+
 def test_an_engine_that_is_not_there_skips(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the reason: nothing was proved, and nothing refuted."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
@@ -157,6 +168,7 @@ def test_nothing_is_imported_until_it_is_used(tmp_path: Path) -> None:
     """Every test run on the machine loads the plugin, and pays next to nothing for it."""
     (tmp_path / "test_other.py").write_text(
         "import sys\n\ndef test_it():\n    heavy = ('harness.engines', 'harness.runners', 'harness.verify.proofs')\n"
+        "    heavy += ('hypothesis', 'scipy', 'numpy', 'pandas', 'matplotlib', 'docker', 'requests', 'rich')\n"
         "    assert 'harness.verify.pytest_plugin' in sys.modules\n    assert not set(heavy) & set(sys.modules)\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider"]

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from harness.engines.extras import DISTRIBUTION, install_line
 from harness.inside.errors import EngineError, HarnessError, UsageError
 from harness.measure.cluster.worker import WorkerReport, inspect_worker
 
@@ -40,8 +41,6 @@ MOST_DEATHS = 3
 """Deaths of machines after which a job is given up, lest it take them all."""
 
 SCHEMES = ("tcp", "tls", "ws", "wss")
-
-PACKAGE = "tarpipe-harness"
 
 
 @dataclass(frozen=True)
@@ -134,9 +133,9 @@ class Cluster:
                 self._report(f"the worker at {address} cannot be used: {report.problem}")
                 continue
             machine = Machine(address, report.machine)
-            if report.harness != version(PACKAGE):
+            if report.harness != version(DISTRIBUTION):
                 self._report(
-                    f"{machine.words} has harness {report.harness}, not {version(PACKAGE)}; "
+                    f"{machine.words} has harness {report.harness}, not {version(DISTRIBUTION)}; "
                     "it stays idle"
                 )
             elif machine.id in machines:
@@ -227,7 +226,7 @@ class Cluster:
             return WorkerReport(problem=f"it did not answer within {LOOK_SECONDS:g} seconds")
         except ImportError as error:
             return WorkerReport(
-                problem=f"it cannot import the harness ({error}); install {PACKAGE} there"
+                problem=f"it cannot import the harness ({error}); install {DISTRIBUTION} there"
             )
         except Exception as error:
             return WorkerReport(problem=str(error) or type(error).__name__)
@@ -328,7 +327,7 @@ def _connect(address: str) -> Client:
         from distributed import Client  # noqa: PLC0415 - an optional extra, and slow to import
     except ImportError:
         raise UsageError(
-            f"--dask needs Dask, which is not installed; run pip install '{PACKAGE}[dask]'"
+            f"--dask needs Dask, which is not installed; run {install_line('dask')}"
         ) from None
     try:
         _knock(address)

@@ -11,6 +11,7 @@ from typing import Any
 from harness import runners
 from harness.engines import doctor
 from harness.engines.choice import choose
+from harness.engines.extras import DISTRIBUTION
 from harness.engines.folders import scratch
 from harness.inside.errors import HarnessError
 from harness.katas.visible import VisibleFile, VisibleFiles
@@ -36,7 +37,7 @@ class WorkerReport:
 
 def inspect_worker(engine: str = "auto", image: str | None = None) -> WorkerReport:
     """Report what this worker has for this engine."""
-    installed = version("tarpipe-harness")
+    installed = version(DISTRIBUTION)
     try:
         with closing(choose(engine, image=image).engine) as opened:
             return WorkerReport(machine.describe_machine(opened, image), harness=installed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from harness.engines.extras import install_line
 from harness.inside.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,6 @@ def export(frame: pd.DataFrame) -> bytes:
         frame.to_parquet(out, engine="pyarrow", index=False)
     except ImportError as error:
         raise UsageError(
-            "parquet needs pyarrow; install it with: pip install 'tarpipe-harness[parquet]'"
+            f"parquet needs pyarrow, which is not installed; run {install_line('parquet')}"
         ) from error
     return out.getvalue()
