@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Two targets of one command line would let two pips loose on one environment.
 .NOTPARALLEL:
 
-.PHONY: compare test check benchmark gate-accuracy verify mutants docs picture tables notebooks clean
+.PHONY: compare test check benchmark gate-accuracy verify mutants mutation docs picture tables notebooks clean
 
 compare: $(VENV)/.installed ## the three runners side by side; ARGS="--seconds 60" and the like
 	$(BIN)/harness compare $(ARGS)
@@ -30,6 +30,9 @@ verify: $(VENV)/.installed ## what the runners claim, proved or refuted; ARGS="-
 
 mutants: $(VENV)/.tested ## whether the proofs have teeth: writes docs/reference/mutants.md, in some ten minutes
 	$(BIN)/python -m tests.mutants --write
+
+mutation: $(VENV)/.tested ## which small wrong variants of the code its tests catch; ARGS="--sample 30 --seed 1 --only stats"
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 docs: $(VENV)/.documented ## the documentation in build/docs; the notebooks are executed on the way
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs

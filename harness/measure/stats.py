@@ -227,6 +227,19 @@ class ChangePoint:
     """Of a change as clear in a series that has none, from 0 to 1."""
 
 
+def clearness(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the absolute standardized Mann-Whitney statistic at each place to cut a series.
+
+    `ranks` are those of a series of length n, or of one series in each row; for each there are
+    n - 1 places.
+    """
+    count = ranks.shape[-1]
+    before = np.arange(1, count)
+    scale = np.sqrt(before * (count - before) * (count + 1) / 12)
+    sums: NDArray[np.float64] = np.cumsum(ranks - (count + 1) / 2, axis=-1)[..., :-1]
+    return np.abs(sums) / scale
+
+
 def change_point(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> ChangePoint | None:
     """Find the clearest change of level in a series in order of time, unless chance explains it.
 
@@ -240,18 +253,14 @@ def change_point(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> C
     count = len(values)
     if count < 5:
         return None
-    ranks = scipy.stats.rankdata(values) - (count + 1) / 2
-    before = np.arange(1, count)
-    scale = np.sqrt(before * (count - before) * (count + 1) / 12)
-    clearness = np.abs(np.cumsum(ranks)[:-1]) / scale
+    ranks = scipy.stats.rankdata(values)
+    cuts = clearness(ranks)
     shuffled = np.random.default_rng(seed).permuted(np.tile(ranks, (1_999, 1)), axis=1)
-    as_clear = (
-        np.abs(np.cumsum(shuffled, axis=1)[:, :-1] / scale).max(axis=1) >= clearness.max() - 1e-9
-    )
+    as_clear = clearness(shuffled).max(axis=1) >= cuts.max() - 1e-9
     likely = (1 + int(as_clear.sum())) / 2_000
     if likely > chance:
         return None
-    place = int(clearness.argmax()) + 1
+    place = int(cuts.argmax()) + 1
     return ChangePoint(place, float(np.median(values[place:]) / np.median(values[:place])), likely)
 
 
@@ -313,9 +322,11 @@ def power_law(sizes: _Figures, figures: _Figures, confidence: float = 0.95) -> P
 
 
 def _interval(ordered: NDArray[np.float64], below: int, blocks: int, confidence: float) -> Interval:
-    """Make the interval of sorted pairwise figures; `below` of them lie outside at each end."""
+    """Make the interval of sorted pairwise figures; `below` of them lie outside at each end, or it
+    is unbounded if that is negative.
+    """
     center = math.exp(np.median(ordered))
-    if below < 0 or 2 * below >= len(ordered):
+    if below < 0:
         return Interval(0.0, center, math.inf, blocks, confidence)
     return Interval(
         math.exp(ordered[below]),

@@ -192,3 +192,63 @@ def test_whatever_is_written_gives_a_budget_or_one_line(text: str, metric: str) 
         budget("tmp", "full", metric, text, "place")
     except UsageError as error:
         one_line(error)
+
+
+def test_sizes_are_in_decimal_units() -> None:
+    """A unit may stand right after its number."""
+    found = [
+        only(f"at most {text}", "memory").amount for text in ("3", "3 B", "3kB", "3 MB", "3 GB")
+    ]
+    assert found == [3, 3, 3_000, 3_000_000, 3_000_000_000]
+    for unit in ("gB", "TB"):
+        assert "is not a budget" in refused(f'[tmp.full]\nmemory = "at most 3 {unit}"')
+    assert "is not a budget" in refused('[tmp.full]\nmemory = "at most 3 MB times katas-volume"')
+
+
+def test_what_is_compared_makes_the_kind_of_a_budget() -> None:
+    """A counter that is compared is not noisy, memory is; nothing more than the baseline is."""
+    assert not only("at most 2 times tmp", "recompiled").noisy
+    assert only("at most 2 times tmp", "memory").noisy
+    assert not only("at most 2 MB", "memory").noisy
+    assert only("at most 0 % above the baseline").amount == 1
+    assert only("at least 25 % above tmp").amount == 1.25
+    floor = '[bare-make.full]\nbytes_in = "at most 5 % above the baseline"'
+    assert len(parse_budgets(tomllib.loads(floor), "budgets.toml")) == 1
+    assert only("at most 0", "recompiled").amount == 0
+    assert "with itself" in refused(PIPE + 'seconds = "at most 2 of incremental"')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[a.full]\nrecompiled = ["at most 2", "at least 2"]',
+        '[a.full]\nrecompiled = ["exactly 2", "at least 2", "at most 2"]',
+        '[a.full]\nseconds = "at most 1/3 times b"\n[b.full]\nseconds = "at most 3 times a"',
+        '[a.full]\nseconds = "at most 1/3 times b"\n[b.full]\nseconds = "at least 3 times a"',
+        '[b.full]\nseconds = "at most 1/3 times a"\n[a.full]\nseconds = "at least 3 times b"',
+        '[a.full]\nseconds = ["at most 2 times b", "at most 3 times c", "at most 2 of first"]',
+        '[a.full]\nseconds = "at most 2 times b"\nphase_run = "at most 2 times b"',
+        '[a.full]\nseconds = "at most 2 times b"\n[a.first]\nseconds = "at most 2 times b"',
+        '[a.full]\nrecompiled = ["exactly 2", "at most 1 of baseline"]',
+        '[a.full]\nseconds = "at least 3 times b"\n[b.full]\nseconds = "at least 1/4 times a"',
+    ],
+)
+def test_bounds_that_touch_or_are_of_different_figures_agree(text: str) -> None:
+    """Up to the last bit of a fraction."""
+    assert parse_budgets(tomllib.loads(text), "budgets.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[a.full]\nseconds = "at most 1/3 times b"\n[b.full]\nseconds = "at most 2.999 times a"',
+        '[b.full]\nseconds = "at least 3 times a"\n[a.full]\nseconds = "at least 0.334 times b"',
+        '[a.full]\nrecompiled = ["at most 2", "exactly 3"]',
+        '[a.full]\nrecompiled = ["at least 4", "exactly 3"]',
+        '[a.full]\nseconds = ["at most 2 times the baseline", "at least 2.1 times the baseline"]',
+        '[a.full]\nseconds = "at most 2 of first"\n[a.first]\nseconds = "at most 1/3 of full"',
+    ],
+)
+def test_bounds_that_miss_each_other_contradict(text: str) -> None:
+    """By a thousandth too."""
+    assert "contradicts" in refused(text)
