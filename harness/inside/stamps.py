@@ -120,7 +120,7 @@ def against_time(
     `ages` are those of the unchanged files. There are two cases:
 
     - An edit replaces a file that a run made, and is older than a source that was sent before: an
-      object from a cache. It is stamped before that source, so make builds it again.
+      object from a cache. It keeps its age as its stamp, so make builds it again.
     - A source was touched after an edit: the player built, then took an edit of the source back.
       The source is stamped after the edit, its product.
 
@@ -137,21 +137,9 @@ def against_time(
     newer = {
         name: ages[name] for name in before.keys() - untouched.keys() if oldest < ages[name] <= now
     }
-    older: dict[bytes, int] = {}
-    sources = sorted(((_age(file), file.stamp) for file in untouched.values()), reverse=True)
-    passed, bound = 0, None
-    last = 0, 0
-    for age, name in sorted(((known[name], name) for name in made & known.keys()), reverse=True):
-        while passed < len(sources) and sources[passed][0] > age:
-            stamp = sources[passed][1] - 1
-            bound = stamp if bound is None else min(bound, stamp)
-            passed += 1
-        if bound is not None:
-            stamp = min(age, bound)
-            if older:  # products keep their order, too
-                stamp = min(stamp, last[1] - (age < last[0]))
-            older[name] = stamp
-            last = age, stamp
+    # A source's stamp is not before its age, so these edits are older with their own ages.
+    youngest = max(_age(file) for file in untouched.values())
+    older = {name: known[name] for name in made & known.keys() if known[name] < youngest}
     return AgainstTime(older, newer)
 
 

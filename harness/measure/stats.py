@@ -111,7 +111,7 @@ def share(verdicts: int, *, confidence: float = CONFIDENCE) -> float:
 
 def is_look(blocks: int) -> bool:
     """Whether a verdict may be looked at after so many blocks."""
-    return blocks in LOOKS or (blocks > LOOKS[-1] and blocks % LOOKS[-1] == 0)
+    return blocks == next_look(blocks - 1)
 
 
 def next_look(blocks: int) -> int:
@@ -208,7 +208,7 @@ def outliers(figures: _Figures) -> list[int]:
     """
     logs = np.log(np.asarray(figures, float))
     spread = scipy.stats.median_abs_deviation(logs, scale="normal")
-    if len(logs) < 3 or spread == 0:
+    if not spread > 0:  # no figure, or more than half of them equal
         return []
     return [
         int(place) for place in np.flatnonzero(np.abs(logs - np.median(logs)) / spread > OUTLIER)
@@ -236,8 +236,9 @@ def clearness(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
     count = ranks.shape[-1]
     before = np.arange(1, count)
     scale = np.sqrt(before * (count - before) * (count + 1) / 12)
-    sums: NDArray[np.float64] = np.cumsum(ranks - (count + 1) / 2, axis=-1)[..., :-1]
-    return np.abs(sums) / scale
+    sums = np.cumsum(ranks - (count + 1) / 2, axis=-1)[..., :-1]
+    scores: NDArray[np.float64] = np.abs(sums) / scale
+    return scores
 
 
 def change_point(figures: _Figures, *, chance: float = 0.01, seed: int = 1) -> ChangePoint | None:

@@ -13,6 +13,7 @@ from harness.inside.changes import (
     Changes,
     Folder,
     Listing,
+    above,
     can_tell,
     changes_between,
     parse_listing,
@@ -181,6 +182,106 @@ def test_where_changes_cannot_be_told_that_is_known(
 def test_what_is_no_listing_is_refused() -> None:
     with pytest.raises(StreamCut, match="is not an entry of a listing"):
         parse_listing(b"nonsense\0")
+
+
+def test_each_fact_of_a_listing_has_its_own_reader() -> None:
+    """A folder has no other names, however many it counts."""
+    found = parse_listing(
+        b"9.5 f 644 12 10.5 11.0 7 2/twice\0"
+        b"9.0 f 755 0 10.0 11.0 8 1/once\0"
+        b"8.0 d 1777 4096 3.0 11.0 9 5/\0"
+        b"7.0 l 777 3 99.25 11.0 9 1/a b\0"
+    )
+    assert [found.has_names(path) for path in (b"twice", b"once", b".", b"none")] == [
+        *(True, False, False, False)
+    ]
+    assert [found.kind(path) for path in (b"twice", b".", b"a b", b"none")] == [
+        b"f",
+        b"d",
+        b"l",
+        b"",
+    ]
+    assert (found.size(b"twice"), found.size(b"once"), found.mode(b".")) == (12, 0, 0o1777)
+    assert (found.stamp(b"twice"), found.newest()) == (10_500_000_000, 99_250_000_000)
+    assert (found.reads[b"."], found.records[b"once"]) == (b"8.0", b"f 755 0 10.0 11.0 8 1")
+    for damaged in (b"9.5 f 644 12 10.5 11.0 7 2\0", b"9.5/a\0"):
+        with pytest.raises(StreamCut):
+            parse_listing(damaged)
+
+
+def test_without_marks_or_a_tree_nothing_can_be_told() -> None:
+    """The clock must have moved on after the last change, and a read been stamped after one."""
+    assert not can_tell("xfs", marks("11.5", "12.0"), Listing({}, {}))
+    assert not can_tell("xfs", record("10.0"), record("10.0"))
+    assert not can_tell("xfs", Listing({}, {}), record("10.0"))
+    latest = record("10.0", "f 644 1 10.0 12.0 7 1")
+    assert not can_tell("xfs", marks("11.5", "12.0"), latest)
+    assert can_tell("xfs", marks("11.5", "12.000000001"), latest)
+    assert not can_tell("tmpfs", marks("10.5", "12.0"), record("10.0"))
+
+
+def test_only_a_file_that_stayed_is_a_suspect() -> None:
+    """Folders and symlinks are not written through a mapping."""
+    for kind in "dlps":
+        at = (
+            record("10.0", f"{kind} 644 1 10.0 10.0 7 1"),
+            record("11.0", f"{kind} 644 1 10.0 10.0 7 1"),
+        )
+        assert suspects(*at) == ()
+    assert suspects(record("10.0"), record("11.0", "f 644 1 10.0 10.5 7 1")) == ()
+    for times, suspect in (("9.0 10.5", False), ("10.5 9.0", False), ("10.0 10.4", True)):
+        listed = record("10.5", f"f 644 1 {times} 7 1")
+        assert bool(suspects(listed, listed)) is suspect
+
+
+def listed(**entries: str) -> Listing:
+    """A listing of a folder with these entries; `_` in a name stands for a slash."""
+    records = {name.replace("_", "/").encode(): each.encode() for name, each in entries.items()}
+    return Listing({b".": b"d 755 0 1.0 1.0 1 2", **records}, {})
+
+
+FOLDER = "d 755 0 1.0 1.0 5 2"
+
+
+def test_folders_come_parents_first_and_all_above_a_change_come_along() -> None:
+    """By their depth and then by name, the tree itself first."""
+    before = listed(b=FOLDER, a=FOLDER, a_z=FOLDER, a_y=FOLDER)
+    after = listed(
+        b=FOLDER, a=FOLDER, a_z=FOLDER, a_y=FOLDER, a_z_c=FOLDER, a_z_c_f="f 644 1 2.0 2.0 9 1",
+        b_g="f 644 1 2.0 2.0 8 1",
+    )  # fmt: skip
+    found = changes_between(before, (), after)
+    assert [each.path for each in found.folders] == [b".", b"a", b"b", b"a/z", b"a/z/c"]
+    assert found.folders[1] == (b"a", 0o755, 1_000_000_000)
+    assert (found.gone, found.brought) == ((), (b"a/z/c/f", b"b/g"))
+
+
+def test_what_was_in_a_removed_folder_goes_with_it() -> None:
+    """So does what was in one that is a file now; what was sent and is not there goes too."""
+    before = listed(a=FOLDER, a_b="f 644 1 2.0 2.0 8 1", c=FOLDER, c_d="f 644 1 2.0 2.0 9 1")
+    after = listed(c="f 644 1 2.0 2.0 7 1")
+    found = changes_between(before, [b"sent", b"e/sent"], after)
+    assert (found.gone, found.brought) == ((b"a", b"e", b"sent"), (b"c",))
+    assert [each.path for each in found.folders] == [b"."]
+    assert changes_between(before, (), Listing({}, {})).gone == (b".",)
+
+
+def test_what_was_sent_comes_with_its_folders_and_what_is_known_too() -> None:
+    tree = listed(a=FOLDER, a_b=FOLDER, a_b_c="f 644 1 2.0 2.0 8 1", d="f 644 1 2.0 2.0 9 1")
+    found = changes_between(tree, [b"a/b/c"], tree)
+    assert ([each.path for each in found.folders], found.brought) == ([b".", b"a", b"a/b"], ())
+    assert changes_between(tree, (), tree, [b"d"]).brought == (b"d",)
+
+
+def test_folders_above_are_found_whatever_their_names() -> None:
+    """Some sort before the name of the tree itself."""
+    assert list(above(b"+a/-b/c")) == [b"+a/-b", b"+a", b"."]
+    assert list(above(b"a")) == [b"."]
+    assert list(above(b".")) == []
+    after = Listing({b".": b"d 755 0 1.0 1.0 1 2", b"+": b"d 755 0 1.0 1.0 2 2",
+                     b"+/f": b"f 644 1 1.0 1.0 3 1"}, {})  # fmt: skip
+    found = changes_between(listed(), (), after)
+    assert [each.path for each in found.folders] == [b".", b"+"]
 
 
 @pytest.mark.parametrize("what", ["came", "went"])

@@ -24,6 +24,7 @@ from harness.inside.delta import (
     read_all,
     same_kind,
     stamped,
+    usable,
 )
 from harness.verify.testing.strategies import contents, file_names
 
@@ -225,3 +226,56 @@ def test_only_a_file_is_read(tmp_path: Path, folder: int, kind: str) -> None:
         os.mknod(tmp_path / "device", stat.S_IFCHR, os.makedev(1, 5))
     with pytest.raises(OSError, match="not a regular file"):
         feed(hashlib.sha1(usedforsecurity=False), folder, kind.encode(), 5)
+
+
+def test_what_must_be_copied_and_what_the_player_has() -> None:
+    """Unchanged files are there already; folders are empty if none of his files is left below."""
+    delta = Delta(
+        unchanged=(b"a/b/same",),
+        changed=(b"x",),
+        new=(b"y", b"made"),
+        deleted=(b"a/b/c/d/file", b"a/e/file", b"made/file", b"top", b"x/y"),
+        gone=(b"z/gone",),
+    )
+    assert delta.written == (b"x", b"y", b"made", b"z/gone")
+    assert delta.names == (b"a/b/same", *delta.written)
+    assert delta.emptied == [b"a/e", b"a/b/c/d", b"a/b/c"]
+    assert Delta((), (), (), (b"a/b",)).emptied == [b"a"]
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "differs"),
+    [
+        ((PROGRAM, "1"), (FILE, "1"), True),
+        ((FILE, "1"), (PROGRAM, "1"), True),
+        ((PROGRAM, "1"), (FILE, "2"), False),  # another content too
+        ((FILE, "1"), (LINK, "1"), False),  # another kind
+        ((LINK, "1"), (FILE, "1"), False),
+        ((FILE, "1"), (FILE, "2"), False),
+    ],
+)
+def test_a_change_of_the_permission_alone_is_told(
+    now: tuple[int, str], before: tuple[int, str], differs: bool
+) -> None:
+    delta = delta_between({b"a": Stamped(*now)}, {b"a": Stamped(*before)}, {b"a"})
+    assert delta.changed == (b"a",)
+    assert delta.modes == ((b"a",) if differs else ())
+
+
+def test_an_owner_needs_to_read_and_to_execute_programs() -> None:
+    assert [usable(mode) for mode in (FILE, PROGRAM)] == [0o400, 0o500]
+
+
+def test_a_file_that_cannot_be_opened_is_not_seen(
+    tmp_path: Path, folder: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be removed after it was looked at; so may a symlink."""
+
+    def fail(*_: object, **__: object) -> int:
+        raise FileNotFoundError
+
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    monkeypatch.setattr("harness.inside.delta.open_file", fail)
+    monkeypatch.setattr("harness.inside.delta.os.readlink", fail)
+    assert [stamped(folder, name) for name in (b"file", b"link")] == [None, None]

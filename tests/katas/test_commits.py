@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import zlib
 from contextlib import closing
 from pathlib import Path
@@ -264,3 +265,16 @@ def test_a_clone_of_the_objects_is_a_history(tmp_path: Path) -> None:
         (tmp_path / "sandbox").mkdir()
         journal.accept(str(tmp_path), accepted.objects, accepted.commit, {"tag": 7})
     assert commits.read_commit(tmp_path / HISTORY, 7).files == {b"a": b"1"}
+
+
+@needs_git
+def test_a_name_of_any_byte_is_quoted_as_git_quotes_it(tmp_path: Path) -> None:
+    """Each byte that a name may have, alone and beside others."""
+    names = [bytes([byte]) + b"x" for byte in range(1, 256) if byte not in (0x2F,)]
+    here = ["git", "-C", str(tmp_path), "-c", "core.quotePath=true"]
+    subprocess.run([*here, "init", "--quiet"], check=True)
+    for name in names:
+        (tmp_path / os.fsdecode(name)).touch()
+    subprocess.run([*here, "add", "--all"], check=True)
+    listed = subprocess.run([*here, "ls-files"], check=True, capture_output=True).stdout
+    assert sorted(commits._quoted(name) for name in names) == sorted(listed.splitlines())

@@ -297,3 +297,4 @@ def test_the_quantile_of_signed_ranks_is_that_of_all_signs() -> None:
     for place in range(1, len(sums)):
         if sums[place] > sums[place - 1]:
             assert stats.signed_rank_quantile(7, place / len(sums)) == sums[place - 1]
+    assert stats.signed_rank_quantile(7, 1.0) == 28

@@ -49,6 +49,8 @@ SAMPLES = [
     edit("tmp", 3, 99.0, outcome="timed_out", memory=5000, right=False, recompiled=None,
          mtimes_kept=1, mtimes_changed=4, bytes_in=999),
     edit("tmp", 4, 99.0, outcome="faulty", reason="no space", right=None, recompiled=None),
+    sample("tmp", scenario="no-op", seconds=0.5, block=6, recompiled=0, bytes_in=999, memory=1,
+           processor_seconds=60.0),
     sample("tmp", seconds=7.0, block=5, recompiled=24, processor_seconds=50.0, bytes_in=999),
 ]  # fmt: skip
 
@@ -57,10 +59,10 @@ def test_each_figure_of_a_row_is_of_its_own_samples() -> None:
     """Medians of the completed edits; counts, right answers and the peak of memory of all."""
     assert summarize(SAMPLES, ["tmp"])[1] == Row(
         runner="tmp",
-        seconds={"full": 7.0, "incremental": 4.0},
+        seconds={"full": 7.0, "incremental": 4.0, "no-op": 0.5},
         ratios={"incremental": 3.0},
-        recompiled={"incremental": (20, 24)},
-        right=(2, 4),
+        recompiled={"incremental": (20, 24), "no-op": (0, 0)},
+        right=(3, 5),
         kept=(7, 14),
         answered=5.0,
         answered_ratio=4.5,
@@ -208,11 +210,25 @@ def test_a_machine_is_unlike_only_beyond_noise() -> None:
             )
         ]
 
-    assert remarks([*played(("a", 2.0), ("b", 2.0)), edit("tmp", 99, 2.0, machine="c")]) == []
-    assert remarks(played(("a", 2.0), ("b", 2.5))) == [
+    assert remarks(played(("a", 2.0), ("b", 2.0))) == []
+    lonely = edit("tmp", 99, 2.0, machine="c")
+    said = remarks([lonely, *played(("a", 2.0), ("b", 2.5))])
+    assert [line for line in said if "outliers" not in line] == [
         f"machine {name} is unlike the rest: the ratio of tmp to bare make is {ratio} times theirs"
         for name, ratio in (("a", "0.80"), ("b", "1.25"))
     ]
+
+
+def test_a_scenario_is_blind_by_its_own_floor_alone() -> None:
+    """What bare make compiled in another scenario, before or after it by name, says nothing."""
+    for other in ("full", "header", "no-op"):
+        samples = [
+            edit("bare-make", 0, 1.0, recompiled=0),
+            sample("bare-make", scenario=other, block=1, recompiled=9),
+            edit("tmp", 0, 1.0, recompiled=0),
+        ]
+        assert "incremental" not in summarize(samples, ["tmp"])[1].recompiled
+    assert "incremental" in summarize(samples[1:], ["tmp"])[1].recompiled
 
 
 def test_the_noise_interval_is_wide_enough_for_its_confidence() -> None:

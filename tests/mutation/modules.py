@@ -35,8 +35,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "harness/inside/journal.py": ("tests/inside/test_journal.py",),
     "harness/inside/layout.py": ("tests/inside/test_layout.py",),
     "harness/inside/saving.py": ("tests/inside/test_saving.py",),
-    "harness/inside/stamping.py": ("tests/runners/test_edits.py",),
-    "harness/inside/stamps.py": ("tests/runners/test_edits.py",),
+    "harness/inside/stamping.py": ("tests/inside/test_stamps.py", "tests/inside/test_saving.py"),
+    "harness/inside/stamps.py": ("tests/inside/test_stamps.py", "tests/inside/test_saving.py"),
     "harness/inside/tree.py": ("tests/inside/test_tree.py",),
     "harness/katas/commits.py": ("tests/katas/test_commits.py",),
     "harness/katas/gather.py": ("tests/katas/test_visible.py",),
@@ -44,5 +44,48 @@ MODULES: dict[str, tuple[str, ...]] = {
 }
 """Paths of modules, each with arguments of pytest: files, the fastest first, and what narrows them."""
 
-EQUIVALENT: tuple[Equivalent, ...] = ()
+EQUIVALENT = (
+    Equivalent(
+        "harness/gate/__init__.py",
+        "played.most_common(1)[0]",
+        "played.most_common( 2)[0]",
+        "only the first is looked at, however many are asked for",
+    ),
+    Equivalent(
+        "harness/gate/__init__.py",
+        'if sample.outcome != "completed" or',
+        'if sample.outcome > "completed" or',
+        "both other outcomes sort after it",
+    ),
+    Equivalent(
+        "harness/gate/__init__.py",
+        "zip(one, other, strict=True)",
+        "zip(one, other, strict=False)",
+        "figures of the same blocks are as many on both sides",
+    ),
+    Equivalent(
+        "harness/katas/commits.py",
+        "if file.mode != FOLDER}",
+        "if file.mode > FOLDER}",
+        "a folder's is the smallest of git's modes",
+    ),
+    Equivalent(
+        "harness/inside/changes.py",
+        "covering = gone | brought",
+        "covering = gone ^ brought",
+        "no path is both: what is gone is not there, and only what is there is brought",
+    ),
+    Equivalent(
+        "harness/inside/delta.py",
+        "return stat.S_IRUSR | (mode",
+        "return stat.S_IRUSR ^ (mode",
+        "the two have no bit in common",
+    ),
+    Equivalent(
+        "harness/inside/delta.py",
+        "if os.fstat(file).st_size != size:",
+        "if os.fstat(file).st_size > size:",
+        "of a shorter file some is left unread at the end, and the answer is the same",
+    ),
+)
 """Variants that are found to change nothing; they count neither as caught nor as missed."""
