@@ -23,12 +23,13 @@ from harness.inside.errors import UsageError
 from harness.measure import trials
 from harness.measure.compare import compare
 from harness.measure.results import Recording, ResultFile, read_result
+from harness.runners.katas_data_container import KatasDataContainer
 
 if TYPE_CHECKING:  # statistics are slow to import, and no other command needs them
     from harness.gate import Verdict
     from harness.gate.budgets import Budget
 
-HEAD = "katas-data-container"
+HEAD = KatasDataContainer.name
 _SECONDS = 600.0
 
 SENTENCES = {

@@ -25,6 +25,7 @@ from harness.measure.units import ago, seconds
 from harness.report import terminal
 from harness.report.plain import shown_in_colour
 from harness.runners.base import COMMAND, BaseRunner
+from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.library import open_runner
 from harness.runners.products import product_lines
 from harness.runners.run import Outcome, Run
@@ -48,7 +49,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "folder", type=Path, metavar="DIR", help="the folder of visible files; it is only read"
     )
-    add_runner(parser, default="katas-data-container")
+    add_runner(parser, default=KatasDataContainer.name)
     add_engine(parser)
     parser.add_argument(
         "--command",

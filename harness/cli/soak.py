@@ -16,6 +16,7 @@ from harness.engines import Engine
 from harness.engines.choice import choose
 from harness.engines.spec import Overlay
 from harness.inside.errors import EngineError, UsageError
+from harness.runners.katas_data_container import WITH_HEAD_START
 from harness.runners.katas_overlay import KatasOverlay
 from harness.runners.variant import Variant
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from harness.verify.soak.player import Violation
 
 MINUTES = 2.0
-
-SEEDED = "katas-data-container:standby=seeded"
 
 VIOLATED = 1
 """Exit status if a check was violated."""
@@ -53,7 +52,9 @@ def add(commands: Any) -> None:
     add_runner(
         parser,
         action="append",
-        defaults=", ".join((*runners.NOTES_NAMES, SEEDED, f"{KatasOverlay.name} if possible")),
+        defaults=", ".join(
+            (*runners.NOTES_NAMES, WITH_HEAD_START, f"{KatasOverlay.name} if possible")
+        ),
     )
     parser.add_argument(
         "--seed",
@@ -128,7 +129,7 @@ def _variants(names: list[str] | None, engine: Engine) -> list[Variant]:
         return list(
             {variant.label: variant for variant in map(runners.parse_variant, names)}.values()
         )
-    wanted = [*runners.NOTES_NAMES, SEEDED]
+    wanted = [*runners.NOTES_NAMES, WITH_HEAD_START]
     with suppress(EngineError):
         wanted += [] if engine.refusal(Overlay) else [KatasOverlay.name]
     return [runners.parse_variant(name) for name in wanted]

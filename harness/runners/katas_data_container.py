@@ -234,6 +234,10 @@ class KatasDataContainer(BaseRunner):
         return Standing(sandbox, seed, untold)
 
 
+WITH_HEAD_START = f"{KatasDataContainer.name}:standby={SEEDED}"
+"""The variant that suits players who press again; `open_runner` takes it if none is named."""
+
+
 def _pipe(options: Mapping[str, str]) -> str:
     """Return the pipe of these options. An avatar's own data-container has none by default."""
     return options.get("pipe") or (NONE if options.get("granularity") == AVATAR else TWO_WAY)

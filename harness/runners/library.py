@@ -11,11 +11,12 @@ from harness.engines import Limits
 from harness.engines.choice import choose
 from harness.inside.errors import EngineError
 from harness.runners.base import COMMAND, BaseRunner
+from harness.runners.katas_data_container import WITH_HEAD_START
 
 
 @contextmanager
 def open_runner(
-    name: str = "katas-data-container:standby=seeded",
+    name: str = WITH_HEAD_START,
     *,
     engine: str = "auto",
     katas: str | Path | None = None,

@@ -17,8 +17,9 @@ from harness.measure.compare import AGAIN, Comparison, compare
 from harness.measure.trees import TypicalTree
 from harness.measure.trials import FLOOR, INCREMENTAL, BlockPlan, Sample
 from harness.runners.base import COMMAND
+from harness.runners.katas_data_container import KatasDataContainer
 
-RUNNER = "katas-data-container"
+RUNNER = KatasDataContainer.name
 TREE = "typical:cost=0.1"
 COLUMNS = ("block", "place", "runner", "seconds")
 

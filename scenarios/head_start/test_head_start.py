@@ -18,11 +18,12 @@ from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFiles
 from harness.measure.trees import TypicalTree
 from harness.measure.trials import FLOOR
+from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_volume import KatasVolume
 from scenarios.measuring import growth, measure, ratios
 from scenarios.streaming import LIMIT_SECONDS, pass_on
 
-COLD = "katas-data-container"
+COLD = KatasDataContainer.name
 WARM, SEEDED = f"{COLD}:standby=warm", f"{COLD}:standby=seeded"
 VOLUME = KatasVolume.name
 LARGE = "size=160MB,files=2000"

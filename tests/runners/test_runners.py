@@ -20,6 +20,7 @@ import pytest
 from harness import runners
 from harness.engines import Engine, Limits, Sandbox
 from harness.engines.docker.engine import DockerEngine
+from harness.engines.docker.images import KEEPER_IMAGE
 from harness.engines.guest.protocol import Request
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
@@ -401,7 +402,7 @@ def test_a_keeper_that_was_killed_between_test_events_is_replaced(
     with closing(make_runner("katas-data-container", shared_engine)) as runner:
         play(runner, avatar, "echo 1 >made", edited="1")
         for each in shared_engine.api.containers():
-            if each["Id"] in shared_engine.alive() and each["Image"].startswith("harness-keeper"):
+            if each["Id"] in shared_engine.alive() and each["Image"].startswith(KEEPER_IMAGE):
                 shared_engine.remove_container(each["Id"])
         assert_next_is_ordinary(runner, avatar)
 

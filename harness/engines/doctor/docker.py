@@ -11,8 +11,8 @@ from pathlib import Path
 import docker.utils
 
 from harness.engines.docker.engine import DockerEngine
-from harness.engines.docker.images import KEEPER_IMAGE, RUN_IMAGE
-from harness.engines.docker.images.builder import RECIPE_LABEL
+from harness.engines.docker.images import RUN_IMAGE
+from harness.engines.docker.images.builder import RECIPE_LABEL, RECIPES
 from harness.engines.docker.images.lookup import find_image
 from harness.engines.docker.images.recipe import ImageRecipe
 from harness.engines.doctor.finding import (
@@ -32,7 +32,6 @@ _SUBPATH_API = "1.45"
 """The first API that knows volume-subpath, of Docker 26."""
 
 _GOOD_DRIVERS = ("overlay2", "overlayfs", "overlay")
-_RECIPES = (ImageRecipe(RUN_IMAGE, "gcc"), ImageRecipe(KEEPER_IMAGE, "keeper"))
 
 
 def examine(
@@ -46,7 +45,9 @@ def examine(
     with closing(engine):
         images = softly(
             "images",
-            lambda: images_finding({recipe.image: _age(engine, recipe) for recipe in _RECIPES}),
+            lambda: images_finding(
+                {name: _age(engine, recipe) for name, recipe in RECIPES.items()}
+            ),
         )
         trip, problem = _try(engine, count, report)
         driver = engine.describe()["storage driver"]

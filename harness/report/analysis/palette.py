@@ -10,16 +10,23 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from harness.measure.trials.arms import FLOOR
+from harness.runners.katas_data_container import KatasDataContainer
+from harness.runners.katas_overlay import KatasOverlay
+from harness.runners.katas_subpath import KatasSubpath
+from harness.runners.katas_volume import KatasVolume
+from harness.runners.tmp import Tmp
+
 FLOOR_COLOUR = "#4d4d4d"
 
 RUNNER_COLOURS = {
-    "bare-make": FLOOR_COLOUR,
-    "tmp": "#d55e00",
-    "katas-volume": "#0072b2",
-    "katas-data-container": "#009e73",
-    "katas-overlay": "#cc79a7",
+    FLOOR: FLOOR_COLOUR,
+    Tmp.name: "#d55e00",
+    KatasVolume.name: "#0072b2",
+    KatasDataContainer.name: "#009e73",
+    KatasOverlay.name: "#cc79a7",
     # From Tol's "muted" scheme: the yellow of Okabe and Ito is too light for lines on white.
-    "katas-subpath": "#661100",
+    KatasSubpath.name: "#661100",
 }
 
 OTHERS = ("#7b3294", "#1b7837", "#8c510a", "#2166ac", "#b2182b", "#35978f")

@@ -22,6 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from harness.inside.errors import UsageError
 from harness.measure.stats import power_law
+from harness.measure.trials.arms import FLOOR
 from harness.measure.units import seconds
 from harness.report.analysis import palette
 from harness.report.analysis.captions import said, say
@@ -318,7 +319,7 @@ def _chosen(frame: pd.DataFrame, build: str) -> pd.DataFrame:
 def _labels(frame: pd.DataFrame) -> list[str]:
     """Return the runners in the order of their medians, the floor first."""
     medians = frame.groupby("runner")["seconds"].median()
-    return sorted(medians.index, key=lambda label: (label != "bare-make", medians[label]))
+    return sorted(medians.index, key=lambda label: (label != FLOOR, medians[label]))
 
 
 def _figure(rows: int) -> tuple[Figure, Axes]:
