@@ -175,11 +175,11 @@ def _patch(
     head, begin, rest = out.getvalue().partition(b"\n@@ ")
     name = paths[0] or paths[1] or b""
     for side in (b"a/", b"b/"):
-        head = head.replace(side + _STAND_IN, _quoted(side + name))
+        head = head.replace(side + _STAND_IN, quoted_as_git(side + name))
     return head + begin + rest
 
 
-def _quoted(name: bytes) -> bytes:
+def quoted_as_git(name: bytes) -> bytes:
     """Quote a file's name as git does (git-config(1), core.quotePath)."""
     escaped = b"".join(
         _ESCAPES.get(byte) or (b"%c" % byte if 32 <= byte < 127 else b"\\%03o" % byte)

@@ -277,4 +277,4 @@ def test_a_name_of_any_byte_is_quoted_as_git_quotes_it(tmp_path: Path) -> None:
         (tmp_path / os.fsdecode(name)).touch()
     subprocess.run([*here, "add", "--all"], check=True)
     listed = subprocess.run([*here, "ls-files"], check=True, capture_output=True).stdout
-    assert sorted(commits._quoted(name) for name in names) == sorted(listed.splitlines())
+    assert sorted(commits.quoted_as_git(name) for name in names) == sorted(listed.splitlines())
