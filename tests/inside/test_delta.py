@@ -249,6 +249,7 @@ def test_what_must_be_copied_and_what_the_player_has() -> None:
         ((PROGRAM, "1"), (FILE, "1"), True),
         ((FILE, "1"), (PROGRAM, "1"), True),
         ((PROGRAM, "1"), (FILE, "2"), False),  # another content too
+        ((PROGRAM, "2"), (FILE, "1"), False),
         ((FILE, "1"), (LINK, "1"), False),  # another kind
         ((LINK, "1"), (FILE, "1"), False),
         ((FILE, "1"), (FILE, "2"), False),

@@ -15,6 +15,7 @@ from harness.inside.layout import (
     Avatar,
     avatar_folder,
     check_kata,
+    is_git_folder,
     kata_folder,
     printable_name,
     split_name,
@@ -161,3 +162,35 @@ def test_a_message_shows_any_name_as_one_line_of_text(name: bytes) -> None:
     shown = printable_name(name)
     assert shown.isprintable()
     shown.encode()
+
+
+def test_the_bounds_of_names_leave_room_for_the_folder_of_the_katas() -> None:
+    """Of the 4,096 bytes of Linux's paths, and with one file name as long as file systems allow."""
+    assert (NAME_BYTES, PATH_BYTES, PATH_PARTS) == (255, 4096 - 1024, 256)
+    parts = [b"x" * 254] * 12
+    for longest in ([b"x" * 255], [*parts, b"x" * 12], [b"x" * 11] * 256):
+        assert split_name(b"/".join(longest)) == longest
+    with pytest.raises(UsageError, match="is not a file name"):
+        split_name(b"x" * 256)
+    for longer in ([*parts, b"x" * 13], [b"x"] * 257):
+        with pytest.raises(UsageError, match="too long"):
+            split_name(b"/".join(longer))
+    with pytest.raises(UsageError) as caught:
+        split_name(b"/".join([b"abcd"] * 700))
+    assert f"{printable_name(b'abcd/' * 12)}... is too long" in str(caught.value)
+
+
+def test_git_s_own_folder_is_known_by_the_names_that_git_knows() -> None:
+    """In any case, with what Apple's file system ignores, and with what Windows drops at the end
+    (git's own tests of hasDotgit).
+    """
+    ignored = [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF]
+    assert len(ignored) == 4 + 5 + 6 + 1
+    for each in ("\u200c", "\u200f", "\u202a", "\u202e", "\u206a", "\u206f", "\ufeff"):
+        assert is_git_folder(f".g{each}it".encode())
+    for each in ("\u200b", "\u2010", "\u2029", "\u202f", "\u2069", "\u2070", "\ufefe", "\uff00"):
+        assert not is_git_folder(f".g{each}it".encode())
+    for name in (b".git", b".GiT", b"git~1", b"GIT~1", b".git. .", b".git::$DATA", b".git \xff"):
+        assert is_git_folder(name)
+    for name in (b"git", b".gitx", b"git~2", b".git/", b"..git", b" .git", b".gi", b":.git"):
+        assert not is_git_folder(name)

@@ -19,7 +19,7 @@ from dulwich.ignore import IgnoreFilter
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness.inside.delta import Stamped, blob_id
+from harness.inside.delta import Delta, Stamped, blob_id
 from harness.inside.errors import UsageError
 from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar
@@ -340,6 +340,9 @@ class TestFromFolder:
         (tmp_path / "a").touch()
         with pytest.raises(UsageError, match="takes too long"):
             VisibleFiles.from_folder(tmp_path)
+        assert gather.in_linear_time(IgnoreFilter([b"**/a/" * 4 + b"b"]))
+        with pytest.raises(UsageError, match="takes too long"):
+            gather.in_linear_time(IgnoreFilter([b"x", b"**/a/" * 5 + b"b"]))
 
     @pytest.mark.parametrize("where", ["", "inner"])
     @pytest.mark.parametrize("what", ["fifo config", "fifo index", "self", "zeros", "deep", "loop"])
@@ -522,6 +525,9 @@ class TestFromFolder:
         told = left_out_line({".gitignore": names, "--exclude": [b"x"]})
         assert told == "left out: a\\x1b[31m, b, c and 2 more (.gitignore); x (--exclude)"
         assert left_out_line({}) == ""
+        for count, more in ((1, ""), (3, ""), (4, " and 1 more")):
+            listed = ", ".join(["x"] * min(count, 3))
+            assert left_out_line({"why": [b"x"] * count}) == f"left out: {listed}{more} (why)"
 
     def test_a_missing_folder_is_refused(self, tmp_path: Path) -> None:
         """So is a file in its place."""
@@ -663,3 +669,58 @@ class TestFreeze:
             os.close(file)
         assert os.fstat(part.file).st_size == 32 << 20
         assert os.fstat(part.file).st_blocks * 512 < 1 << 20
+
+
+class TestComplete:
+    """complete()"""
+
+    def test_only_what_the_player_still_has_is_released(self) -> None:
+        """By its own name or with a folder above it, and only by a pattern."""
+        left_out = {
+            ".gitignore": [b"a.log", b"build/"],
+            "--exclude": [b"b.log"],
+            "neither file, folder nor symlink": [b"pipe"],
+        }
+        files = VisibleFiles({b"x": VisibleFile(b"", age=7)}, left_out=left_out, folders=[b"kept"])
+        names = (b"a.log", b"b.log", b"build/c/d", b"gone", b"kept/e", b"left/f/g", b"pipe")
+        delta = files.complete(Delta((b"x",), (), (), names))
+        assert delta.released == (b"a.log", b"b.log", b"build/c/d")
+        assert delta.deleted == (b"gone", b"kept/e", b"left/f/g", b"pipe")
+        assert delta.ages == {b"x": 7}
+        assert set(delta.removed) == {b"build", b"build/c", b"left", b"left/f"}
+
+    def test_files_from_a_browser_remove_no_folder(self) -> None:
+        """Which folders there are is not known; nor is the age of a file."""
+        delta = VisibleFiles({"x": "1"}).complete(Delta((b"x",), (), (), (b"left/f",)))
+        assert (delta.removed, delta.released, delta.ages) == ((), (), {})
+        assert delta.deleted == (b"left/f",)
+        whole = VisibleFiles({b"x": VisibleFile(b"")}, folders=[]).complete(
+            Delta((b"x",), (), (), ())
+        )
+        assert (whole.removed, whole.ages) == ((), {})
+
+
+class TestContent:
+    """VisibleFile"""
+
+    def test_a_content_comes_in_pieces_of_a_mebibyte(self) -> None:
+        """All of it, in order."""
+        content = os.urandom(10) * 250_000
+        pieces = list(VisibleFile(content).pieces())
+        assert [len(piece) for piece in pieces] == [1 << 20, 1 << 20, 2_500_000 - (2 << 20)]
+        assert b"".join(pieces) == content
+        assert list(VisibleFile(b"").pieces()) == []
+
+    def test_a_folder_has_neither_content_nor_blob(self) -> None:
+        folder = VisibleFile(b"", FOLDER)
+        assert (folder.mode, folder.blob, folder.size) == (FOLDER, "", 0)
+        assert VisibleFile(b"#!x").mode == PROGRAM
+        assert VisibleFile(b"#!x", FILE).mode == FILE
+
+    @pytest.mark.parametrize(("mode", "kind"), [(0o644, FILE), (0o744, PROGRAM), (0o655, FILE)])
+    def test_the_owner_s_permission_makes_a_program(
+        self, tmp_path: Path, mode: int, kind: int
+    ) -> None:
+        (tmp_path / "a").touch()
+        (tmp_path / "a").chmod(mode)
+        assert VisibleFiles.from_folder(tmp_path)["a"].mode == kind

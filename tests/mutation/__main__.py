@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.mutation.modules import EQUIVALENT, MODULES, Equivalent
-from tests.mutation.trial import ROOT, Trial
+from tests.mutation.trial import Trial
 from tests.mutation.variants import Variant, variants
 
 
@@ -76,7 +76,7 @@ def main() -> int:
 
 def examine(trial: Trial, module: str, *, seed: int, sample: int | None) -> Score:
     """Try the variants of one module."""
-    source, tests = (ROOT / module).read_text(), MODULES[module]
+    source, tests = (trial.folder / module).read_text(), MODULES[module]
     limit = 5 * trial.seconds(tests) + 5
     score = Score()
     for variant in variants(module, source, seed=seed, sample=sample):
