@@ -354,6 +354,9 @@ def test_it_is_settled_by_the_scenario_with_the_most_blocks() -> None:
     many = [edit(PIPE, block) for block in range(stats.LOOKS[-1])]
     assert settled(many, text)
     assert not settled(many[:-1], text)
+    assert early_stop(text)(many)
+    assert not early_stop(text)(many[:-1])
+    assert not early_stop(text)(many[: stats.LOOKS[-2]])
     assert not early_stop(text)(samples[:-3])
     assert early_stop(text, most=14)(samples[:-3])
 

@@ -143,6 +143,7 @@ def record(read: str, rest: str = "f 644 1 10.0 10.0 7 1") -> Listing:
     [
         ("10.0", "10.0", False),
         ("10.0", "11.0", True),
+        ("10.0", "9.0", True),  # somebody set it back
         ("10.5", "10.5", True),  # a read after which nothing changed is the last to be stamped
     ],
 )
@@ -264,6 +265,18 @@ def test_what_was_in_a_removed_folder_goes_with_it() -> None:
     assert (found.gone, found.brought) == ((b"a", b"e", b"sent"), (b"c",))
     assert [each.path for each in found.folders] == [b"."]
     assert changes_between(before, (), Listing({}, {})).gone == (b".",)
+
+
+def test_only_the_names_of_what_changed_come_along() -> None:
+    """Not those of another file that has several, nor all below a folder that is gone."""
+    two, other = "f 644 1 2.0 2.0 8 2", "f 644 1 2.0 2.0 9 2"
+    before = listed(a=two, b=two, c=other, d=other)
+    after = listed(a=two, b=two, c=other.replace("644", "600"), d=other.replace("644", "600"))
+    after.records[b"e"] = after.records[b"c"]  # type: ignore[index]
+    assert changes_between(before, (), after).brought == (b"c", b"d", b"e")
+    assert changes_between(before, (), before, [b"a", b"f"]).brought == (b"a", b"b", b"f")
+    gone = Listing({**listed().records, b"+": FOLDER.encode(), b"+/f": two.encode()}, {})
+    assert changes_between(gone, (), listed()).gone == (b"+",)
 
 
 def test_what_was_sent_comes_with_its_folders_and_what_is_known_too() -> None:

@@ -103,6 +103,9 @@ def test_a_change_of_kind_is_a_change(before: int, sent: int) -> None:
     ("mode", "found", "same"),
     [
         (FILE, stat.S_IFREG | 0o755, True),
+        (FILE, stat.S_IFREG | 0o400, True),
+        (PROGRAM, stat.S_IFREG | 0o500, True),
+        (PROGRAM, stat.S_IFREG | 0o100, False),
         (PROGRAM, stat.S_IFREG | 0o644, False),
         (FILE, stat.S_IFREG | 0o311, False),
         (FILE, stat.S_IFLNK | 0o777, False),

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.inside import atomic_file, increments, journal, locks
+from harness.inside import atomic_file, increments, journal, locks, refs
+from harness.inside.changes import Changes, Folder
+from harness.inside.errors import KatasError
 from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import (
     ACCEPTING,
@@ -317,3 +319,157 @@ def test_who_only_reads_sees_what_was_accepted(
     assert not (prepared.avatar / ACCEPTING).exists()
     assert (prepared.avatar / SANDBOX / "product").read_text() == "new"
     assert {tags(FolderKatas(prepared.root), each) for each in READERS} == {2}
+
+
+@pytest.mark.parametrize(
+    ("listed", "branch", "tag", "said"),
+    [
+        (0, "a", None, "increments.json does not list the test events that"),
+        (0, None, "a", "increments.json does not list the test events that"),
+        (2, None, None, "increments.json lists 2 test events, and"),
+        (2, "a", None, "has lost tag 2; `git --git-dir="),
+        (2, None, "a", "has lost its branch main, the last test event; `git --git-dir="),
+        (2, "b", "a", "has its branch main elsewhere than at tag 2, the last test event; `git"),
+    ],
+)
+def test_what_was_lost_is_named(
+    tmp_path: Path, listed: int, branch: str | None, tag: str | None, said: str
+) -> None:
+    """Until it is restored nothing is accepted, least of all as a first test event."""
+    avatar = tmp_path / "kata" / "lion"
+    journal.make_history(str(avatar / HISTORY))
+    if listed:
+        increments.add(str(avatar.parent / INCREMENTS), "lion", {"tag": listed})
+    if branch:
+        refs.write_branch(str(avatar / HISTORY), branch * 40)
+    if tag:
+        refs.write_tag(str(avatar / HISTORY), listed or 1, tag * 40)
+    with pytest.raises(KatasError) as caught:
+        journal.head(str(avatar))
+    assert said in str(caught.value)
+    assert str(caught.value).endswith("; until then no test event is accepted")
+
+
+def test_the_head_is_the_last_tag_where_all_agree(tmp_path: Path) -> None:
+    avatar = tmp_path / "kata" / "lion"
+    journal.make_history(str(avatar / HISTORY))
+    assert journal.head(str(avatar)) == (None, 0)
+    increments.add(str(avatar.parent / INCREMENTS), "lion", {"tag": 2})
+    refs.write_branch(str(avatar / HISTORY), "a" * 40)
+    refs.write_tag(str(avatar / HISTORY), 2, "a" * 40)
+    assert journal.head(str(avatar)) == ("a" * 40, 2)
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_staging_folder_that_cannot_be_exchanged_is_not_left(
+    tmp_path: Path, exchange: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller learns it before anything is accepted; what an earlier one left is gone too."""
+    (tmp_path / STAGING / "old").mkdir(parents=True)
+    (tmp_path / SANDBOX).mkdir()
+    if exchange:
+        journal.make_staging(str(tmp_path), 0o700)
+        assert (tmp_path / STAGING).stat().st_mode & 0o777 == 0o700
+        assert list((tmp_path / STAGING).iterdir()) == []
+        journal.make_staging(str(tmp_path))
+        assert (tmp_path / STAGING).stat().st_mode & 0o777 == 0o755
+        return
+    monkeypatch.setattr(journal, "can_exchange", lambda folder: False)
+    with pytest.raises(KatasError, match="cannot exchange two folders in one step"):
+        journal.make_staging(str(tmp_path))
+    assert os.listdir(tmp_path) == [SANDBOX]
+
+
+@pytest.mark.parametrize("reason", ["EBUSY", "EPERM", "ENOTEMPTY", "EEXIST", "EXDEV"])
+def test_a_sandbox_that_cannot_be_renamed_is_refused(
+    tmp_path: Path, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a mount point; not where only the folder in its place prevents it."""
+    (tmp_path / SANDBOX).mkdir()
+
+    def refuse(old: str, new: str) -> None:
+        raise OSError(getattr(errno, reason), "no")
+
+    monkeypatch.setattr("harness.inside.journal.os.rename", refuse)
+    if reason in ("EBUSY", "EPERM"):
+        with pytest.raises(KatasError, match=r"cannot be exchanged for another folder \(no\)"):
+            journal.make_staging(str(tmp_path))
+        assert os.listdir(tmp_path) == [SANDBOX]
+    else:
+        journal.make_staging(str(tmp_path))
+        assert os.listdir(tmp_path / STAGING) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"more": 1},
+        {"objects": []},
+        {"sent": None},
+        {"increment": {}},
+        None,
+    ],
+)
+def test_a_decision_that_is_damaged_is_not_carried_out(
+    prepared: Prepared, damage: dict[str, object] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever only reads goes on; the next test event says so."""
+    crash_after_the_decision(prepared, monkeypatch)
+    path = prepared.avatar / ACCEPTING
+    decided = json.loads(path.read_text())
+    path.write_text(json.dumps([decided] if damage is None else decided | damage))
+    with pytest.raises(KatasError, match=r"accepting\.json"):
+        journal.recover(str(prepared.avatar))
+    journal.recover_if_possible(str(prepared.avatar))
+    assert journal.is_pending(str(prepared.avatar))
+
+
+def test_who_only_reads_waits_for_who_carries_it_out_until_its_deadline(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And reads what is there then."""
+    crash_after_the_decision(prepared, monkeypatch)
+    journal.settle(str(prepared.avatar), 0.0)  # the event holds the lock
+    assert journal.is_pending(str(prepared.avatar))
+    prepared.event.close()
+    journal.settle(str(prepared.avatar))
+    assert not journal.is_pending(str(prepared.avatar))
+    journal.settle(str(prepared.avatar))
+
+
+def test_changes_come_back_from_json() -> None:
+    """With names of any bytes."""
+    changes = Changes((b"a", b"\xff"), (b"b/\xfe",), (Folder(b".", 0o1755, -5), Folder(b"c", 0, 7)))
+    packed = json.loads(json.dumps(journal.pack_changes(changes)))
+    assert journal.unpack_changes(packed) == changes
+
+
+def test_a_history_is_made_once(tmp_path: Path) -> None:
+    """As git makes an empty one; a head says that it is there."""
+    for durable in (False, True):
+        folder = tmp_path / str(durable)
+        journal.make_history(str(folder), durable=durable)
+        assert (folder / "HEAD").read_text() == "ref: refs/heads/main\n"
+        assert (folder / "config").read_bytes() == journal.CONFIG
+        assert (folder / "refs" / "heads").is_dir()
+        (folder / "config").write_text("mine")
+        journal.make_history(str(folder), durable=durable)
+        assert (folder / "config").read_text() == "mine"
+
+
+@needs_git
+@pytest.mark.parametrize("sent", [None, b"{}"])
+def test_a_durable_acceptance_is_the_same_one(prepared: Prepared, sent: bytes | None) -> None:
+    """Its objects are in the history, nothing is left beside it, and what was sent is recorded."""
+    accepted, avatar = prepared.acceptance, prepared.avatar
+    before = (avatar / VISIBLE).read_bytes()
+    journal.accept(
+        *(str(avatar), accepted.objects, accepted.commit, asdict(accepted.increment)),
+        durable=True,
+        sent=sent,
+    )
+    assert not (avatar / ACCEPTING).exists()
+    assert (avatar / SANDBOX / "product").read_text() == "new"
+    assert journal.head(str(avatar)) == (accepted.commit, 2)
+    assert git(avatar / HISTORY, "fsck", "--strict", "--full") == ""
+    assert (avatar / VISIBLE).read_bytes() == (before if sent is None else sent)

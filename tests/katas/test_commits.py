@@ -278,3 +278,14 @@ def test_a_name_of_any_byte_is_quoted_as_git_quotes_it(tmp_path: Path) -> None:
     subprocess.run([*here, "add", "--all"], check=True)
     listed = subprocess.run([*here, "ls-files"], check=True, capture_output=True).stdout
     assert sorted(commits.quoted_as_git(name) for name in names) == sorted(listed.splitlines())
+
+
+@needs_git
+def test_an_annotated_tag_is_the_commit_that_it_names(katas: FolderKatas, history: Path) -> None:
+    """Somebody may have signed it."""
+    play(katas, LION, BEFORE)
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    git(history, *identity, "tag", "--force", "--annotate", "--message=mine", "1", "1^{commit}")
+    assert git(history, "cat-file", "-t", "1") == "tag\n"
+    found = commits.read_commit(history, 1)
+    assert {name.decode(): text.decode() for name, text in found.files.items()} == BEFORE

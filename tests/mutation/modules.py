@@ -87,5 +87,29 @@ EQUIVALENT = (
         "if os.fstat(file).st_size > size:",
         "of a shorter file some is left unread at the end, and the answer is the same",
     ),
+    Equivalent(
+        "harness/inside/delta.py",
+        "usedforsecurity=False",
+        "usedforsecurity=True",
+        "the digest is the same; only an OpenSSL in FIPS mode would refuse it",
+    ),
+    Equivalent(
+        "harness/katas/commits.py",
+        "thing.as_raw_string(), 1)",
+        "thing.as_raw_string(), 2)",
+        "the content is the same, compressed a little more slowly",
+    ),
+    Equivalent(
+        "harness/inside/changes.py",
+        "else (1 + path.count",
+        "else ( 2 + path.count",
+        "only the order counts, and more slashes still are more",
+    ),
+    Equivalent(
+        "harness/inside/changes.py",
+        "else (1 + path.count",
+        "else (1 << path.count",
+        "only the order counts, and more slashes still are more",
+    ),
 )
 """Variants that are found to change nothing; they count neither as caught nor as missed."""
