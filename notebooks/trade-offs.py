@@ -72,7 +72,7 @@ costs = table.drop(columns=list(PROVEN)).dropna(axis="columns", how="all")
 costs.style.format(
     {
         **dict.fromkeys(("median", "tail", "answered"), seconds),
-        **dict.fromkeys(("ratio", "answered ratio"), "{:.2f}"),
+        **dict.fromkeys(("ratio", "ratio low", "ratio high", "answered ratio"), "{:.2f}"),
         **dict.fromkeys(("bytes", "disk growth"), "{:,.0f}"),
     },
     na_rep="-",

@@ -29,6 +29,7 @@ from harness.measure.summary import by_machine, noise, remarks, subject, summari
 from harness.measure.trees import SourceTree
 from harness.measure.trials.scenario import SCENARIOS
 from harness.report import terminal
+from harness.report.bars import ratio_bars
 from harness.runners.variant import Variant
 
 _SECONDS = 75.0
@@ -137,7 +138,9 @@ def _spread(
 
 def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> None:
     console.print(_headline(facts, samples), markup=False, soft_wrap=True)
-    console.print(terminal.comparison(summarize(samples, facts["runners"]), subject(samples)))
+    rows, about = summarize(samples, facts["runners"]), subject(samples)
+    console.print(terminal.comparison(rows, about))
+    console.print(ratio_bars(rows, about))
     if again := facts["again"]:
         _report_noise(noise(samples, again, again + AGAIN), again)
     if len(facts["machines"]) > 1:

@@ -10,11 +10,11 @@ from harness.inside.errors import UsageError
 from harness.measure.results import incomplete, load_results
 from harness.measure.trials.scenario import INCREMENTAL, SCENARIOS
 
-_KINDS = ("phases", "distribution", "scaling", "load")
+_KINDS = ("phases", "distribution", "ratios", "scaling", "load")
 SUFFIXES = (".png", ".svg")
 DOTS_AN_INCH = 150
 
-POOLED = ("phases", "distribution")
+POOLED = ("phases", "distribution", "ratios")
 """Pictures with one row for all samples of a runner."""
 
 
@@ -23,8 +23,8 @@ def add(commands: Any) -> None:
         "plot",
         help="draw a picture of results",
         description="Draw recorded results: where the time goes (phases), every sample "
-        "(distribution), cost against tree size (scaling), or throughput against the number of "
-        "avatars at once (load).",
+        "(distribution), the ratio to bare make in every block (ratios), cost against tree size "
+        "(scaling), or throughput against the number of avatars at once (load).",
     )
     parser.add_argument("results", nargs="+", metavar="RESULT", help="a result file")
     parser.add_argument("--kind", required=True, choices=_KINDS, help="the picture to draw")

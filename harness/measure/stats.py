@@ -30,6 +30,9 @@ _Figures: TypeAlias = Sequence[float] | NDArray[np.float64]
 CONFIDENCE = 0.99
 """Confidence that all intervals of one verdict hold together, at every look."""
 
+SHOWN_CONFIDENCE = 0.95
+"""Confidence of an interval that is shown beside a figure, each by itself."""
+
 LOOKS = (15, 30, 60, 120, 240, 480, 960)
 """The numbers of blocks after which a verdict may be looked at.
 

@@ -38,6 +38,10 @@ class Row:
     """Seconds until the katas held the result, by scenario."""
     ratios: dict[str, float]
     """Ratios to the floor within the blocks, by scenario."""
+    interval: stats.Interval | None
+    """The interval of this ratio, at `stats.SHOWN_CONFIDENCE`. None: for the floor, or with too few
+    blocks.
+    """
     recompiled: dict[str, tuple[int, int]]
     """The least and most files recompiled, by scenario that does not build from nothing."""
     right: tuple[int, int]
@@ -231,6 +235,7 @@ def _row(name: str, samples: Sequence[Sample]) -> Row:
         runner=name,
         seconds=_by_scenario(done, lambda played: median(sample.seconds for sample in played)),
         ratios=_by_scenario(done, lambda played: ratio_to_floor(played, samples)),
+        interval=_interval(about, samples) if name != FLOOR else None,
         recompiled=_recompiled(done, samples),
         right=(sum(judged), len(judged)),
         kept=(kept, kept + sum(sample.mtimes_changed or 0 for sample in stamped)),
@@ -295,6 +300,24 @@ def ratio_to_floor(
             ratios.setdefault(sample.machine, []).append(time / floor[sample.block])
     medians = [median(of_machine) for of_machine in ratios.values()]
     return geometric_mean(medians) if len(medians) > 1 else _median(medians)
+
+
+def _interval(mine: Sequence[Sample], samples: Sequence[Sample]) -> stats.Interval | None:
+    """Return the interval of the ratio to the floor; None with too few blocks to have one."""
+    floor = {
+        sample.block: sample.seconds
+        for sample in samples
+        if sample.runner == FLOOR and sample.outcome == "completed"
+    }
+    pairs = [
+        (sample.seconds, floor[sample.block])
+        for sample in mine
+        if sample.block in floor and sample.seconds and floor[sample.block]
+    ]
+    if len(pairs) < stats.least_blocks(stats.SHOWN_CONFIDENCE):
+        return None
+    times, beneath = zip(*pairs, strict=True)
+    return stats.paired(times, beneath, stats.SHOWN_CONFIDENCE)
 
 
 def _by_scenario(

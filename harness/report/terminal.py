@@ -18,6 +18,7 @@ from harness.inside.store import Increment
 from harness.inside.usage import DiskUsage
 from harness.measure.metrics import METRICS
 from harness.measure.scale import Growth
+from harness.measure.stats import SHOWN_CONFIDENCE, Interval
 from harness.measure.summary import Row, Share
 from harness.measure.trials.crowd import Level
 from harness.measure.trials.scenario import FULL, INCREMENTAL, SCENARIOS
@@ -97,6 +98,9 @@ def _results(rows: Sequence[Row], about: str) -> list[Line]:
         if name == about and moments:
             lines.append(("  output in hand", [seconds(row.answered) for row in rows]))
     lines.append(("ratio to bare make", [_ratio(row.ratios.get(about)) for row in rows]))
+    if any(row.interval for row in rows):
+        words = f"  {SHOWN_CONFIDENCE:.0%} interval".replace("%", " %")
+        lines.append((words, [interval_words(row.interval) for row in rows]))
     if moments:
         lines.append(("  output in hand", [_ratio(row.answered_ratio) for row in rows]))
     lines += [(f"  {name}", [_ratio(row.ratios.get(name)) for row in rows]) for name in others]
@@ -304,6 +308,14 @@ def _heading(name: str, width: int) -> str:
 
 def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+def interval_words(interval: Interval | None) -> str:
+    """Return the ends of an interval for a table, in three figures."""
+    if interval is None:
+        return "-"
+    digits = 2 if interval.high < 10 else 1 if interval.high < 100 else 0
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
 def _range(value: tuple[int, int] | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,7 @@ from harness.measure.summary import noise, remarks, subject, summarize
 from harness.measure.trials.crowd import levels
 from harness.measure.trials.scenario import SCENARIOS
 from harness.report import terminal
+from harness.report.bars import ratio_bars
 from tests.measure.samples import sample
 
 
@@ -75,6 +77,54 @@ def test_the_table_fits_a_terminal_of_80() -> None:
     assert "6050/6050" in text
     assert "…" not in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+
+
+def test_a_ratio_has_its_interval_where_there_are_blocks_enough() -> None:
+    """In the table and beside the bars, which still fit a terminal of 80."""
+    names = ["tmp", "katas-volume", "katas-data-container"]
+    times = {"bare-make": 0.1, "tmp": 4.0, "katas-volume": 0.2, "katas-data-container": 0.3}
+
+    def printed(blocks: int) -> str:
+        many = [
+            sample(
+                name,
+                block=number,
+                seconds=usual * (1 + number * (name == "tmp") / 100),
+                scenario="incremental",
+            )
+            for number in range(blocks)
+            for name, usual in times.items()
+        ]
+        out, rows = io.StringIO(), summarize(many, names)
+        console = Console(file=out, width=80)
+        console.print(terminal.comparison(rows), ratio_bars(rows))
+        assert max(len(line.rstrip()) for line in out.getvalue().splitlines()) <= 80
+        return out.getvalue()
+
+    few, enough = printed(5), printed(8)
+    assert "95 % interval" not in few
+    assert re.search(r"95 % interval +- +40\.\d to 42\.\d +2\.00 to 2\.00 +3\.00 to 3\.00", enough)
+    bars = {line.split()[0]: line.count("█") for line in few.splitlines() if "█" in line}
+    assert list(bars) == names
+    assert bars["tmp"] > bars["katas-data-container"] > bars["katas-volume"] > 0
+
+
+def test_bars_are_left_out_where_they_would_say_nothing() -> None:
+    """Without a ratio above 1, and on a terminal with no room for one."""
+
+    def printed(width: int, seconds: float) -> str:
+        samples = [
+            sample(name, scenario="incremental", seconds=time)
+            for name, time in (("bare-make", 1.0), ("katas-volume", seconds))
+        ]
+        out = io.StringIO()
+        rows = summarize(samples, ["katas-volume"])
+        Console(file=out, width=width).print(ratio_bars(rows))
+        return out.getvalue().strip()
+
+    assert "█" in printed(80, 3.0)
+    assert not printed(20, 3.0)
+    assert not printed(80, 0.9)
 
 
 def test_machines_are_combined_after_their_ratios_were_taken() -> None:

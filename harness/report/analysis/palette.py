@@ -7,7 +7,7 @@ colour blindness can tell them apart. A runner's options change its marker, neve
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.measure.trials.arms import FLOOR
@@ -34,6 +34,18 @@ OTHERS = ("#7b3294", "#1b7837", "#8c510a", "#2166ac", "#b2182b", "#35978f")
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
+MARKER_OF = {
+    "": "o",
+    ":standby=warm": "s",
+    ":standby=seeded": "^",
+    # The same runner again, which shows the noise.
+    "#2": "D",
+    ":granularity=kata": "v",
+    ":granularity=avatar": "P",
+    ":durable=yes": "X",
+}
+"""Markers by what comes after the name of a runner; any other variant has one by its name."""
+
 PHASE_COLOURS = {
     "open": "#bbbbbb",
     "save": "#e69f00",
@@ -59,24 +71,44 @@ class Style:
 def styles(labels: Iterable[str]) -> dict[str, Style]:
     """Choose a style for each label: one colour for a runner, one marker for each of its variants.
 
+    A label has the same style in every picture, unless it happens to share a marker with another
+    variant of its runner that is in the picture and has none of MARKER_OF.
+
     >>> drawn = styles(["tmp", "katas-data-container", "katas-data-container:standby=seeded"])
     >>> drawn["tmp"].colour
     '#d55e00'
     >>> [style.marker for style in drawn.values()]
-    ['o', 'o', 's']
+    ['o', 'o', '^']
     """
-    styles_by_label: dict[str, Style] = {}
-    variants: dict[str, int] = {}
-    for label in labels:
-        kind = label.partition(":")[0].partition("#")[0]
-        number = variants.setdefault(kind, 0)
-        variants[kind] += 1
-        styles_by_label[label] = Style(colour(kind), MARKERS[number % len(MARKERS)])
-    return styles_by_label
+    labels = list(labels)
+    markers: dict[str, str] = {}
+    # Those of MARKER_OF choose first; the order is that of the names, not that of the picture.
+    for label in sorted(labels, key=lambda label: (_variant(label) not in MARKER_OF, label)):
+        kind = _kind(label)
+        taken = {marker for other, marker in markers.items() if _kind(other) == kind}
+        wanted = MARKER_OF.get(_variant(label)) or _by_name(_variant(label), MARKERS)
+        place = MARKERS.index(wanted)
+        free = [marker for marker in MARKERS[place:] + MARKERS[:place] if marker not in taken]
+        markers[label] = (free or [wanted])[0]
+    return {label: Style(colour(_kind(label)), markers[label]) for label in labels}
+
+
+def _kind(label: str) -> str:
+    return label.partition(":")[0].partition("#")[0]
+
+
+def _variant(label: str) -> str:
+    """Return what comes after the kind of runner in a label."""
+    return label.removeprefix(_kind(label))
+
+
+def _by_name(name: str, choices: Sequence[str]) -> str:
+    """Choose by a hash of the name, the same on every machine."""
+    return choices[hashlib.sha256(name.encode()).digest()[0] % len(choices)]
 
 
 def colour(kind: str) -> str:
     """Return the colour of a kind of runner."""
     if kind in RUNNER_COLOURS:
         return RUNNER_COLOURS[kind]
-    return OTHERS[hashlib.sha256(kind.encode()).digest()[0] % len(OTHERS)]
+    return _by_name(kind, OTHERS)

@@ -12,16 +12,24 @@ after `%matplotlib inline`. `alt_text(figure)` says in words what a figure shows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
+from numpy.typing import NDArray
 
 from harness.inside.errors import UsageError
-from harness.measure.stats import power_law
+from harness.measure.stats import SHOWN_CONFIDENCE, paired, power_law
 from harness.measure.trials.arms import FLOOR
 from harness.measure.units import seconds
 from harness.report.analysis import palette
@@ -37,7 +45,11 @@ WIDTH = 8.0
 
 
 def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
-    """Draw where the time goes: a bar for each runner, of the medians of its phases in seconds."""
+    """Draw where the time goes: a bar for each runner, of the medians of its phases in seconds.
+
+    Bars of more than CUT_AT times the length of all others are cut, and say so, so that the others
+    have room.
+    """
     chosen = _chosen(frame, build)
     labels = _labels(chosen)
     columns = [f"phase_{kind}" for kind in PHASES]
@@ -59,21 +71,32 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
             for label, bar in zip(labels, bars, strict=True):
                 say(bar, [f"{label}, {PHASE_WORDS[kind]}: {seconds(bar.get_width())}"])
             left += widths
+    end = _cut(left)
     for row, label in enumerate(labels):
+        words = f" {seconds(totals[label])}"
+        if left[row] > end:
+            words += " (cut)"
+            for place in (0.955, 0.97):
+                axes.plot(
+                    [(place - 0.008) * end, (place + 0.008) * end],
+                    [row + 0.42, row - 0.42],
+                    color="white",
+                    linewidth=2,
+                )
         axes.annotate(
-            f" {seconds(totals[label])}",
-            (left[row], row),
+            words,
+            (min(left[row], end), row),
             va="center",
             fontsize="small",
             annotation_clip=False,
         )
     axes.invert_yaxis()
     axes.margins(x=0.12)
+    if left.max() > end:
+        axes.set_xlim(0, end)
     axes.set_xlabel("seconds: medians of the phases, and of the whole test event at the end")
     axes.set_title(f"Where the time of {_a(build)} goes", loc="left")
-    axes.legend(
-        ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.22), frameon=False, fontsize="small"
-    )
+    figure.legend(ncols=4, loc="outside lower center", frameon=False, fontsize="small")
     longest = {label: PHASES[int(medians.loc[label].to_numpy().argmax())] for label in labels}
     return _say(
         figure,
@@ -83,6 +106,22 @@ def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
             for label in labels
         ),
     )
+
+
+CUT_AT = 3.0
+"""A bar that is so many times as long as the longest of the others is cut."""
+
+
+def _cut(lengths: NDArray[np.float64]) -> float:
+    """Return where to cut bars of these lengths; infinity if they go well together.
+
+    At least two bars stay whole beside the floor, whose shortness alone cuts nothing.
+    """
+    ordered = sorted(lengths)
+    for place in range(len(ordered) - 1, 1, -1):
+        if ordered[place] > CUT_AT * ordered[place - 1]:
+            return float(1.5 * ordered[place - 1])
+    return math.inf
 
 
 def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
@@ -103,12 +142,10 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     for row, label in enumerate(labels):
         rows = chosen[chosen["runner"] == label]
         values = rows["seconds"].to_numpy(dtype=float)
-        # Spread by rank, not at random: the same frame gives the same picture.
-        spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5
         style = styles[label]
         points = axes.scatter(
             values,
-            row + spread,
+            row + _spread(len(values)),
             s=22,
             color=style.colour,
             marker=style.marker,
@@ -133,6 +170,74 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     axes.set_title(f"Every sample of {_a(build)}; bars are medians", loc="left")
     axes.grid(axis="x", which="major", alpha=0.3)
     return _say(figure, f"Distribution of the samples of {_a(build)}. " + ". ".join(said_of))
+
+
+def ratios(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
+    """Draw the ratio to bare make of every block as a point, a row for each runner.
+
+    A bar spans the interval of the ratio at `stats.SHOWN_CONFIDENCE`, with a tick at its estimate
+    (see `stats.paired`). The axis is logarithmic. Raises UsageError for a frame without bare make.
+    """
+    chosen = _chosen(frame, build)
+    keys = ["file", "block"]
+    floor = chosen[chosen["runner"] == FLOOR].groupby(keys)["seconds"].median()
+    labels = [label for label in _labels(chosen) if label != FLOOR]
+    if floor.empty or not labels:
+        raise UsageError(f"these results have no {FLOOR} beside a runner, so there is no ratio")
+    styles = palette.styles([FLOOR, *labels])
+    figure, axes = _figure(rows=len(labels) + 1)
+    said_of = []
+    for row, label in enumerate(labels):
+        mine = chosen[chosen["runner"] == label].set_index(keys)["seconds"]
+        both = mine.rename("mine").to_frame().join(floor.rename("floor"), how="inner")
+        values = (both["mine"] / both["floor"]).to_numpy(dtype=float)
+        style = styles[label]
+        points = axes.scatter(
+            values,
+            row + _spread(len(values)),
+            s=22,
+            color=style.colour,
+            marker=style.marker,
+            alpha=0.65,
+            linewidths=0,
+        )
+        say(
+            points,
+            [
+                f"{label}, block {block}: {value:.2f} times bare make"
+                for (_, block), value in zip(both.index, values, strict=True)
+            ],
+        )
+        interval = paired(both["mine"].to_numpy(), both["floor"].to_numpy(), SHOWN_CONFIDENCE)
+        words = f"{label}: {interval.estimate:.2f} times bare make in {len(values)} blocks"
+        if interval.high < math.inf:
+            axes.plot([interval.low, interval.high], [row, row], color="black", linewidth=2)
+            words += f", {interval.low:.2f} to {interval.high:.2f}"
+        axes.plot([interval.estimate] * 2, [row - 0.2, row + 0.2], color="black", linewidth=2)
+        said_of.append(words)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    # Within less than a decade, 1, 2 and 5 would be too few marks.
+    axes.xaxis.set_major_locator(
+        LogLocator(subs=(1.0, 2.0, 5.0)) if high > 5 * low else MaxNLocator(6)
+    )
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axes.axvline(1.0, color="grey", linestyle="dashed", linewidth=1)
+    axes.set_xlabel(
+        f"ratio to bare make in the same block (logarithmic), {SHOWN_CONFIDENCE:.0%} intervals"
+    )
+    axes.set_title(f"Ratios of {_a(build)}, block by block", loc="left")
+    axes.grid(axis="x", which="major", alpha=0.3)
+    return _say(figure, f"Ratios of {_a(build)} to {FLOOR}. " + ". ".join(said_of))
+
+
+def _spread(count: int) -> NDArray[np.float64]:
+    """Return where in its row each point goes, by rank: the same frame gives the same picture."""
+    places: NDArray[np.float64] = (np.arange(count, dtype=float) * 0.618 % 1 - 0.5) * 0.5
+    return places
 
 
 AXES: dict[str, tuple[str, Callable[[float], str]]] = {
@@ -355,6 +460,7 @@ def _a(build: str) -> str:
 PLOTS: dict[str, Callable[..., Figure]] = {
     "phases": phases,
     "distribution": distribution,
+    "ratios": ratios,
     "scaling": scaling,
     "load": load,
 }
@@ -366,6 +472,7 @@ __all__: Sequence[str] = (
     "distribution",
     "load",
     "phases",
+    "ratios",
     "scaling",
     "throughput",
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.measure.results import incomplete, read_result, to_frame
+from harness.measure.trials.arms import FLOOR
 from harness.report.analysis import plots, svg
 from harness.report.analysis.findings import load_findings
 from harness.report.analysis.tradeoffs import trade_offs, verdict
@@ -91,6 +92,13 @@ def _pictures(frame: pd.DataFrame) -> list[Picture]:
                 "Each point is one test event; none is left out. Bars mark the medians.",
                 plots.distribution(part, build=build),
             )
+            if (part["runner"] == FLOOR).any() and (part["runner"] != FLOOR).any():
+                add(
+                    f"Ratios to bare make, block by block: {build} builds, {engine}",
+                    "Each point is a runner's time over bare make's in the same block. Bars are "
+                    "95 % confidence intervals.",
+                    plots.ratios(part, build=build),
+                )
         for _, rows in _alone(whole).groupby("file"):
             for of in (name for name in plots.AXES if plots.grows(rows, name)):
                 add(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from harness.inside.errors import UsageError
+from harness.measure import stats
 from harness.measure.trials.arms import FLOOR
 from harness.measure.units import seconds
 from harness.report.analysis.findings import COLUMNS
@@ -43,7 +45,8 @@ def trade_offs(
     - disk growth: bytes that a test event added to the katas, the history included, the median;
     - samples: their number; median, tail: seconds until the katas held the result, the median and
       the start of the slowest twentieth;
-    - ratio: to bare make, the median of the ratios within blocks;
+    - ratio: to bare make, the median of the ratios within blocks; ratio low, ratio high: the ends
+      of its interval at `harness.measure.stats.SHOWN_CONFIDENCE`, NaN with too few blocks;
     - answered, answered ratio: like median and ratio, but until the output was in hand.
 
     A figure that an older recording lacks is NaN.
@@ -87,6 +90,7 @@ def trade_offs(
                 "median": float(samples["seconds"].median()),
                 "tail": float(samples["seconds"].quantile(TAIL)),
                 "ratio": _ratio(samples, beneath, "seconds"),
+                **dict(zip(_ENDS, _interval(samples, beneath), strict=True)),
                 "answered": float(samples["answered_seconds"].median()),
                 "answered ratio": _ratio(samples, beneath, "answered_seconds"),
             }
@@ -126,6 +130,20 @@ def _ratio(samples: pd.DataFrame, beneath: pd.DataFrame, moment: str) -> float:
     import pandas as pd  # noqa: PLC0415 - see above
 
     return float(pd.Series(samples[moment].to_numpy() / beneath[moment].to_numpy()).median())
+
+
+_ENDS = ("ratio low", "ratio high")
+
+
+def _interval(samples: pd.DataFrame, beneath: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of the interval of the ratio; NaN for too few blocks, and for the floor."""
+    times, floor = samples["seconds"].to_numpy(), beneath["seconds"].to_numpy()
+    known = (times > 0) & (floor > 0)
+    enough = known.sum() >= stats.least_blocks(stats.SHOWN_CONFIDENCE)
+    if not enough or (samples["runner"] == FLOOR).all():
+        return math.nan, math.nan
+    interval = stats.paired(times[known], floor[known], stats.SHOWN_CONFIDENCE)
+    return interval.low, interval.high
 
 
 def _coupling(samples: pd.DataFrame) -> str:

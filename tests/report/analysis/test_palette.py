@@ -83,3 +83,13 @@ def test_a_runner_has_one_colour_everywhere() -> None:
         alone.colour
     }
     assert len({beside[label].marker for label in ("mine", "mine:speed=fast", "mine#2")}) == 3
+
+
+def test_a_variant_has_one_marker_everywhere() -> None:
+    """Whatever stands beside it, and in whatever order."""
+    seeded, warm = (f"katas-data-container:standby={kind}" for kind in ("seeded", "warm"))
+    alone = palette.styles([seeded])
+    assert palette.styles([warm, "katas-data-container#2", seeded])[seeded] == alone[seeded]
+    assert palette.styles([seeded, warm]) == palette.styles([warm, seeded])
+    many = [f"mine:speed={number}" for number in range(len(palette.MARKERS))]
+    assert len({style.marker for style in palette.styles(many).values()}) == len(many)

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from harness.inside.errors import UsageError
+from harness.measure.units import seconds
 from harness.report.analysis import palette, plots
 from tests.report.frames import RUNNERS, frame, loads, sizes
 
@@ -46,6 +47,38 @@ def test_the_bars_of_phases_have_their_medians() -> None:
     assert sorted(width for width in widths if width) == pytest.approx(sorted(expected))
 
 
+def test_a_bar_that_dwarfs_the_others_is_cut_and_says_so() -> None:
+    """It keeps its figure; bars of like length stay whole, and a short floor cuts nothing."""
+    alike = {"bare-make": 0.1, "tmp": 1.2, "katas-volume": 0.8, "katas-overlay": 0.5}
+    [axes] = plots.phases(frame(runners=alike)).axes
+    assert not [words for words in axes.texts if "cut" in words.get_text()]
+    made = frame(runners={**alike, "tmp": 9.0})
+    [axes] = plots.phases(made).axes
+    [cut] = [words for words in axes.texts if "cut" in words.get_text()]
+    medians = made[made["build"] == "incremental"].groupby("runner")["seconds"].median()
+    assert cut.get_text() == f" {seconds(medians['tmp'])} (cut)"
+    assert medians["katas-volume"] < axes.get_xlim()[1] < 3 * medians["katas-volume"]
+
+
+def test_every_block_has_a_point_of_its_ratio() -> None:
+    """The time over that of bare make in the same block, with the interval of the table."""
+    figure = plots.ratios(frame())
+    [axes] = figure.axes
+    made = frame()
+    made = made[made["build"] == "incremental"].set_index(["runner", "block"])["seconds"]
+    expected = {
+        runner: made[runner] / made["bare-make"] for runner in RUNNERS if runner != "bare-make"
+    }
+    drawn = {
+        to_hex(points.get_facecolor()[0]): sorted(float(x) for x, _ in points.get_offsets())
+        for points in axes.collections
+    }
+    for runner, ratios in expected.items():
+        assert drawn[palette.colour(runner)] == pytest.approx(sorted(ratios))
+    with pytest.raises(UsageError, match="no bare-make beside a runner"):
+        plots.ratios(frame().query("runner != 'bare-make'"))
+
+
 def made_for(kind: str) -> pd.DataFrame:
     """A frame that this kind of picture can be drawn from."""
     if kind == "scaling":
@@ -61,7 +94,8 @@ def test_a_picture_says_what_it_shows(kind: str) -> None:
     made = made_for(kind)
     figure = plots.PLOTS[kind](made)
     assert figure.axes[0].get_title(loc="left")
-    assert any("seconds" in axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes)
+    labels = " ".join(axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes)
+    assert ("ratio to bare make" if kind == "ratios" else "seconds") in labels
     for runner in made["runner"].unique():
         assert runner in plots.alt_text(figure)
 
