@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from harness import runners
 from harness.cli.measuring import (
     add_tree,
+    choice_of,
     comparison_of,
     default_out,
-    engine_of,
     showing,
     tree_and_seed,
 )
 from harness.cli.options import add_engine, add_out, add_seconds, console, count, remark
-from harness.engines.local import cgroups
 from harness.inside.errors import UsageError
 from harness.measure import trials
 from harness.measure.compare import compare
@@ -157,7 +156,8 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
     base = find_base(options.against, head, remark) if options.against else None
     wanted = Wanted.of(budgets, head, base)
     tree, seed = tree_and_seed(options)
-    with engine_of(options) as engine:
+    with choice_of(options) as choice:
+        engine = choice.engine
         plan = trials.BlockPlan(options.seconds, scenarios=wanted.scenarios)
         comparison = comparison_of(options, tree, wanted.in_process(), engine, plan, seed)
         stop = early_stop(
@@ -165,25 +165,17 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
         )
         facts = wanted.facts(comparison)
         for budget in budgets:
-            if (
-                budget.metric == "memory"
-                and engine.name == "local"
-                and (why := cgroups.cgroup_problem())
-            ):
+            if budget.metric == "memory" and not engine.counts_memory:
                 raise UsageError(
-                    f"{budget.place}: without control groups ({why}) the local engine cannot "
-                    "count memory; leave this budget out, or take --engine docker"
+                    f"{budget.place}: the {engine.name} engine cannot count memory here "
+                    f"({'; '.join(engine.gaps)}); leave this budget out, or take another --engine"
                 )
         if baseline:
             ours = Recording(Path("what is to be measured"), facts, (), complete=False)
             refuse_unlike(ours, baseline, NO_BASELINE)
         out: Path = options.out or default_out("gate", engine.name)
-        name = options.engine if options.engine != "auto" else engine.name
-        if name == "local" and not engine.isolates:
-            # A child refuses the plain engine under the name "local": nobody would see its warning.
-            name = "local-plain"
         with ResultFile(out, facts) as result, showing(plan) as show:
-            for sample in compare(comparison, show, stop, wanted.beside(comparison, name)):
+            for sample in compare(comparison, show, stop, wanted.beside(comparison, choice.name)):
                 result.add(sample)
     remark(f"written to {out}")
     return out

@@ -26,7 +26,7 @@ from harness.cli.options import (
 )
 from harness.cli.status import USAGE
 from harness.engines import Engine
-from harness.engines.choice import choose
+from harness.engines.choice import Choice, choose
 from harness.engines.doctor import check_builds
 from harness.inside.errors import UsageError
 from harness.measure.compare import Comparison
@@ -141,7 +141,7 @@ def seed_of(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def engine_of(options: argparse.Namespace) -> Iterator[Engine]:
+def choice_of(options: argparse.Namespace) -> Iterator[Choice]:
     """Open the engine that the options ask for, say why it was chosen, and close it at the end.
 
     Raises EngineError if it has to build one of the harness's own trees and cannot compile C.
@@ -153,7 +153,14 @@ def engine_of(options: argparse.Namespace) -> Iterator[Engine]:
         if options.command == COMMAND and known(getattr(options, "tree", "typical")):
             # Fail here rather than print a table of failed builds.
             check_builds(engine, options.image)
-        yield engine
+        yield choice
+
+
+@contextmanager
+def engine_of(options: argparse.Namespace) -> Iterator[Engine]:
+    """Open the engine as `choice_of` does, for those who need not ask for another one like it."""
+    with choice_of(options) as choice:
+        yield choice.engine
 
 
 def comparison_of(

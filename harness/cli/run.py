@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import sys
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from harness import runners
 from harness.cli.options import add_engine, add_exclude, add_runner, errors, positive, remark, warn
 from harness.engines import Limits
-from harness.engines.choice import warning
+from harness.engines.choice import choose
 from harness.engines.folders import state_home
 from harness.inside.errors import KatasError
 from harness.inside.layout import Avatar
@@ -26,7 +26,6 @@ from harness.report import terminal
 from harness.report.plain import shown_in_colour
 from harness.runners.base import COMMAND, BaseRunner
 from harness.runners.katas_data_container import KatasDataContainer
-from harness.runners.library import open_runner
 from harness.runners.products import product_lines
 from harness.runners.run import Outcome, Run
 
@@ -104,20 +103,26 @@ def _run(options: argparse.Namespace) -> int:
         remark(left_out_line(files.left_out))
     check_command(files, options.command, str(options.folder))
     avatar = Avatar(options.kata or kata_of(options.folder), options.avatar)
-    with open_runner(
-        options.runner,
-        engine=options.engine,
-        katas=place,
-        image=options.image,
-        command=options.command,
-        limits=Limits(
-            event_seconds=max(Limits.event_seconds, options.max_seconds + TRANSPORT_SECONDS)
-        ),
-        isolated=False,
-        report=remark,
-    ) as runner:
-        if options.engine != "local-plain":
-            warn(warning(runner.engine))
+    variant = runners.parse_variant(options.runner)
+    with ExitStack() as stack:
+        choice = choose(options.engine, image=options.image, report=remark)
+        engine = stack.enter_context(closing(choice.engine))
+        runner = stack.enter_context(
+            closing(
+                variant.open(
+                    engine,
+                    place,
+                    image=options.image,
+                    command=options.command,
+                    limits=Limits(
+                        event_seconds=max(
+                            Limits.event_seconds, options.max_seconds + TRANSPORT_SECONDS
+                        )
+                    ),
+                )
+            )
+        )
+        warn(choice.warning)
         if not options.fresh and (before := _last(runner, avatar)):
             remark(f"continues from tag {before.tag} of {ago(before.time)}; --fresh starts anew")
         run = runner.run(
@@ -152,7 +157,7 @@ def _write(out: TextIO, text: str) -> None:
 
 def _last(runner: BaseRunner, avatar: Avatar) -> Increment | None:
     """Return the avatar's last accepted test event, maybe of another project once at this path."""
-    with contextlib.suppress(KatasError):  # the run itself will report it
+    with suppress(KatasError):  # the run itself will report it
         increments = runner.katas.list(avatar.kata).get(avatar.kata, {}).get(avatar.name, ())
         return increments[-1] if increments else None
     return None

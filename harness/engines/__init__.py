@@ -45,6 +45,22 @@ class Engine(Protocol):
     isolates: bool
     """Whether it separates a run from the host and from other runs."""
 
+    counts_memory: bool
+    """Whether it counts the memory of a run. If not, `gaps` says why."""
+
+    makes_images: bool
+    """Whether a run sees an image, of which the harness builds its own. If not, it sees the
+    programs of the engine's machine.
+    """
+
+    quick: bool
+    """Whether a test event costs less than a tenth of a second, so that many can be tried."""
+
+    removable: bool
+    """Whether others can stop and remove its run-containers and keepers, as `docker rm` does.
+    Their streams are Removable then.
+    """
+
     gaps: tuple[str, ...]
     """What this engine isolates but cannot bound or filter, each with the reason. Empty:
     nothing.

@@ -24,6 +24,9 @@ class Choice:
     why: str
     """Why it was chosen, in one line."""
 
+    name: str
+    """By which another process gets such an engine without being warned again."""
+
     warning: str = ""
     """What a run may do on it that others forbid. Empty: nothing, or the caller asked for it."""
 
@@ -44,12 +47,12 @@ def choose(
     if name not in ENGINE_NAMES:
         raise not_among("engine", name, ENGINE_NAMES)
     if name.startswith("local"):
-        local = LocalEngine(bubblewrap=False if name == "local-plain" else None)
-        asked = f"asked for; isolation: {local.note}"
-        return Choice(local, asked, "" if name == "local-plain" else warning(local))
+        plain = name == "local-plain"
+        local = LocalEngine(bubblewrap=False if plain else None)
+        return _local(local, "asked for", "" if plain else warning(local))
     if name == "docker":
         engine = _docker(image, report)
-        return Choice(engine, "asked for", warning(engine))
+        return Choice(engine, "asked for", name, warning(engine))
     try:
         docker = _docker(image, report)
     except EngineError as error:
@@ -57,8 +60,8 @@ def choose(
             raise
         local = LocalEngine()
         report(f"{error}; taking the local engine instead, which keeps its own katas")
-        return Choice(local, f"Docker does not work here; isolation: {local.note}", warning(local))
-    return Choice(docker, f"it answers at {docker.host}", warning(docker))
+        return _local(local, "Docker does not work here", warning(local))
+    return Choice(docker, f"it answers at {docker.host}", docker.name, warning(docker))
 
 
 def warning(engine: Engine) -> str:
@@ -72,6 +75,11 @@ def warning(engine: Engine) -> str:
     if engine.gaps:
         return f"runs are isolated, but {'; '.join(engine.gaps)}; harness doctor says what to do"
     return ""
+
+
+def _local(engine: LocalEngine, why: str, said: str) -> Choice:
+    name = engine.name if engine.isolates else "local-plain"
+    return Choice(engine, f"{why}; isolation: {engine.note}", name, said)
 
 
 def _docker(image: str | None, report: Callable[[str], None]) -> DockerEngine:

@@ -46,7 +46,13 @@ class FolderKatas:
         self._packing: list[threading.Thread] = []
 
     def describe(self) -> str:
+        return self.place()
+
+    def place(self) -> str:
         return str(self.root)
+
+    def container(self, avatar: Avatar) -> str:
+        return ""
 
     def sandbox(self, avatar: Avatar) -> Path:
         """Return the avatar's sandbox, for a caller that mounts it or looks into it."""

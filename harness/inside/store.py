@@ -177,6 +177,15 @@ class Katas(Protocol):
     def describe(self) -> str:
         """Return where the katas are, for messages."""
 
+    def place(self) -> str:
+        """Return the place that opens these katas again; empty if they cannot be opened again.
+
+        A folder, or `volume:NAME`, as a command line takes it.
+        """
+
+    def container(self, avatar: Avatar) -> str:
+        """Return the volume that holds an avatar; empty if a folder of this machine does."""
+
     def event(
         self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False
     ) -> Event:

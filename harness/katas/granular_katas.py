@@ -47,8 +47,10 @@ class GranularKatas:
         unit = "avatar" if self._by_avatar else "kata"
         return f"volumes:{self.name}, one for each {unit}, of the {self._engine.name} engine"
 
+    def place(self) -> str:
+        return f"volume:{self.name}"
+
     def container(self, avatar: Avatar) -> str:
-        """Return the volume that holds an avatar."""
         return f"{self.name}.{avatar.kata}" + (f".{avatar.name}" if self._by_avatar else "")
 
     def event(

@@ -79,12 +79,3 @@ def _volume_name(place: str | Path | None) -> str:
             "and between them also - _ and ."
         )
     return name
-
-
-def place_of(katas: Katas) -> str:
-    """Return the place that opens these katas again; empty if they cannot be opened again."""
-    if isinstance(katas, FolderKatas):
-        return str(katas.root)
-    if isinstance(katas, GranularKatas):
-        return f"{VOLUME_PREFIX}{katas.name}"
-    return f"{VOLUME_PREFIX}{katas.volume}" if isinstance(katas, VolumeKatas) else ""

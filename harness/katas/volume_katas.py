@@ -75,10 +75,12 @@ class VolumeKatas:
         self._closed = False
 
     def describe(self) -> str:
-        return f"volume:{self.volume} of the {self._engine.name} engine"
+        return f"{self.place()} of the {self._engine.name} engine"
+
+    def place(self) -> str:
+        return f"volume:{self.volume}"
 
     def container(self, avatar: Avatar) -> str:
-        """Return the volume that holds an avatar."""
         return self.volume
 
     def event(

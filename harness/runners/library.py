@@ -54,7 +54,7 @@ def open_runner(
     choice = choose(engine, image=image, report=report)
     chosen = choice.engine
     with closing(chosen):
-        if isolated and not chosen.isolates and engine != "local-plain":
+        if isolated and choice.warning and not chosen.isolates:
             raise EngineError(
                 f"no engine isolates runs from this machine ({choice.why}); install bubblewrap or "
                 "start Docker (harness doctor says how), or give isolated=False for code that you "

@@ -225,7 +225,8 @@ def test_what_cannot_be_answered_is_refused_before_it_is_measured(
     with monkeypatch.context() as without:
         without.setattr(cgroups, "cgroup_problem", lambda: "not here")
         line = refused(capsys, "--budgets", budget('memory = "at most 60 MB"'), *tree)
-    assert "without control groups (not here) the local engine cannot count memory" in line
+    assert "the local engine cannot count memory here" in line
+    assert "not bounded together (not here)" in line
     (tmp_path / "typo.toml").write_text('[katas-data-contaner.full]\nrecompiled = "exactly 1"\n')
     line = refused(capsys, "--budgets", str(tmp_path / "typo.toml"), *tree)
     assert "typo.toml: katas-data-contaner.full.recompiled: there is no runner" in line

@@ -6,10 +6,11 @@ import contextlib
 import shlex
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -79,6 +80,9 @@ class DockerEngine:
 
     name = "docker"
     isolates = True
+    makes_images = True
+    quick = False
+    removable = True
     player: tuple[int, int] | None = (NOBODY, NOBODY)
 
     def __init__(self, host: str | None = None) -> None:
@@ -115,6 +119,9 @@ class DockerEngine:
             elif self._podman.here:
                 self._filter = Filter()
                 self._security.append(f"seccomp={self._filter.path}")
+        self.counts_memory = self._facts.get("MemoryLimit") is not False and (
+            self._podman is None or self._podman.groups
+        )
         self.gaps = (*_gaps(self._facts), *(self._podman.gaps() if self._podman else ()))
         self._owner = str(Owner.current())
         self._workers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="harness-docker")
@@ -381,18 +388,17 @@ class DockerEngine:
                 with contextlib.suppress(docker.errors.APIError):
                     self.api.remove_container(container, force=True, v=True)
                 raise
-            return DockerStream(attaching.detach(), lambda: self._kill(container))
+            return DockerStream(
+                attaching.detach(),
+                partial(_quietly, self.api.kill, container),
+                stop=partial(_quietly, self.api.stop, container, timeout=0),
+                remove=partial(_quietly, self.api.remove_container, container, force=True, v=True),
+            )
 
     def _config(self, image: str, **options: Any) -> dict[str, Any]:
         return container_config(
             self.api, image, owner=self._owner, security=self._security, **options
         )
-
-    def _kill(self, container: str) -> None:
-        with contextlib.suppress(
-            docker.errors.DockerException, requests.exceptions.RequestException
-        ):
-            self.api.kill(container)
 
     def remove_container(self, container: str) -> None:
         """Kill and remove a container; one that has gone or is going is left to itself.
@@ -438,6 +444,12 @@ class DockerEngine:
             [(name, owner) for name, owner in containers if owner],
             [(name, owner) for name, owner in volumes if owner],
         )
+
+
+def _quietly(end: Callable[..., object], container: str, **options: Any) -> None:
+    """End a container by a call of the API. It may have ended, and so may the engine."""
+    with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException):
+        end(container, **options)
 
 
 def _lines(containers: Sequence[str], volumes: Sequence[str]) -> list[str]:

@@ -43,9 +43,8 @@ def check_builds(engine: Engine, image: str | None) -> None:
     with closing(engine.open(spec)) as sandbox:
         lacks = lacking(sandbox)
     if lacks:
-        raise EngineError(
-            f"not ready: {builds_nothing(engine.name, lacks)}; `harness doctor` says more"
-        )
+        said = builds_nothing(engine.name, lacks, makes_images=engine.makes_images)
+        raise EngineError(f"not ready: {said}; `harness doctor` says more")
 
 
 def examine(

@@ -66,7 +66,7 @@ def examine(
         )
         # One of the compared runners needs to mount a folder.
         problem = problem or engine.refusal(Path)
-    return findings, Fitness(problem, trip.lacks if trip else (), answers=True)
+    return findings, Fitness(problem, trip.lacks if trip else (), engine.makes_images, answers=True)
 
 
 def unreachable(reason: str) -> Finding:

@@ -55,6 +55,9 @@ class Fitness:
     lacks: tuple[str, ...] = ()
     """What it needs before it can build C. Empty: nothing."""
 
+    makes_images: bool = False
+    """As in Engine."""
+
     refuses: str = ""
     """Why it cannot mount a folder, which one of the compared runners needs. Empty: it can."""
 
@@ -108,9 +111,11 @@ class Diagnosis:
                 f"Not ready: `harness compare` takes the {self.taken} engine: "
                 f"{self.engines[self.taken].problem}; --engine {first} works."
             )
-        if lacks := self.engines[first].lacks:
-            return f"Not ready: {builds_nothing(first, lacks)}."
-        if refuses := self.engines[first].refuses:
+        fitness = self.engines[first]
+        if lacks := fitness.lacks:
+            said = builds_nothing(first, lacks, makes_images=fitness.makes_images)
+            return f"Not ready: {said}."
+        if refuses := fitness.refuses:
             return (
                 "Not ready: katas-volume, which `harness compare` takes too, cannot play on the "
                 f"{first} engine: {refuses}; "
@@ -120,12 +125,12 @@ class Diagnosis:
         return f"Ready: `harness compare` takes the {first} engine{also}."
 
 
-def builds_nothing(engine: str, lacks: Sequence[str]) -> str:
+def builds_nothing(engine: str, lacks: Sequence[str], *, makes_images: bool) -> str:
     """Say that an engine works but cannot build C, and what to do."""
     cure = (
-        toolchain()
-        if engine == "local"
-        else "harness image build, or give --image NAME of an image that has it"
+        "harness image build, or give --image NAME of an image that has it"
+        if makes_images
+        else toolchain()
     )
     return f"the {engine} engine works, but cannot build C without {', '.join(lacks)}: {cure}"
 

@@ -83,6 +83,9 @@ class LocalEngine:
     """An engine that runs processes of this machine."""
 
     name = "local"
+    makes_images = False
+    quick = True
+    removable = False
 
     def __init__(self, home: Path | None = None, *, bubblewrap: bool | None = None) -> None:
         """Find out what works here.
@@ -109,6 +112,7 @@ class LocalEngine:
             else f"plain processes, which measure but do not isolate ({why_not})"
         )
         """How it isolates, in a few words."""
+        self.counts_memory = not cgroups.cgroup_problem()
         self.gaps = tuple(_gaps(isolates=self.isolates))
         self.player: tuple[int, int] | None = (NOBODY, NOBODY) if become(SandboxSpec()) else None
         self.home = home or state_home()

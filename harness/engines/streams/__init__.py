@@ -49,6 +49,16 @@ class Stream(Protocol):
         """Close the stream. The other side sees the end of its input."""
 
 
+class Removable(Stream, Protocol):
+    """A stream to a container, which others can end without asking the harness."""
+
+    def stop(self) -> None:
+        """Have the engine stop the container, as by `docker stop --time 0`."""
+
+    def remove(self) -> None:
+        """Have the engine remove the container, as by `docker rm --force`."""
+
+
 def remaining(deadline: float) -> float:
     """Return the seconds until `deadline`. Raises TimeoutError if it has passed."""
     seconds = deadline - time.monotonic()

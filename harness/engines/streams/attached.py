@@ -27,14 +27,23 @@ HEADER = struct.Struct(">BxxxL")
 class DockerStream:
     """The stream of one attached container."""
 
-    def __init__(self, attached: Any, kill: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        attached: Any,
+        kill: Callable[[], None],
+        *,
+        stop: Callable[[], None] = lambda: None,
+        remove: Callable[[], None] = lambda: None,
+    ) -> None:
         """`attached` is a socket, or docker-py's attach_socket's result; `kill` ends the container.
 
         The object keeps the latter, because its garbage collection would close the connection.
+        `stop` and `remove` end the container as others do; see Removable.
         """
         self._attached = attached
         self._socket: socket.socket = getattr(attached, "_sock", attached)
         self._kill = kill
+        self._others = stop, remove
         self._origin = Origin()
         self._reading = threading.Lock()  # held during a read
         self._data = memoryview(bytearray(READ_BYTES))
@@ -85,6 +94,12 @@ class DockerStream:
                     self._start = self._end
             self._reading.release()
         killing.join()
+
+    def stop(self) -> None:
+        self._others[0]()
+
+    def remove(self) -> None:
+        self._others[1]()
 
     def close(self) -> None:
         if self._origin.is_here():

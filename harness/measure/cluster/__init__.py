@@ -51,6 +51,8 @@ class Machine:
     """The address of the worker."""
     facts: dict[str, Any]
     """From harness.measure.machine."""
+    engine: str
+    """The name of its engine."""
 
     @property
     def id(self) -> str:
@@ -132,7 +134,7 @@ class Cluster:
             if report.machine is None:
                 self._report(f"the worker at {address} cannot be used: {report.problem}")
                 continue
-            machine = Machine(address, report.machine)
+            machine = Machine(address, report.machine, report.engine)
             if report.harness != version(DISTRIBUTION):
                 self._report(
                     f"{machine.words} has harness {report.harness}, not {version(DISTRIBUTION)}; "

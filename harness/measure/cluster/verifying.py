@@ -39,14 +39,13 @@ def prove(claim: Claim) -> ProofResult:
 
 
 def by_engine(machines: Sequence[Machine]) -> dict[str, list[Machine]]:
-    """Group machines by the name of their engine, `docker` or `local`.
+    """Group machines by the name of their engine.
 
     A property belongs to a runner on an engine, so only machines with the same one share proofs.
     """
     groups: dict[str, list[Machine]] = {}
     for machine in machines:
-        name = "docker" if machine.facts["engine"]["engine"].startswith("docker") else "local"
-        groups.setdefault(name, []).append(machine)
+        groups.setdefault(machine.engine, []).append(machine)
     return groups
 
 

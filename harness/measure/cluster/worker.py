@@ -27,6 +27,8 @@ class WorkerReport:
 
     machine: dict[str, Any] | None = None
     """The facts of harness.measure.machine; None if it has no working engine."""
+    engine: str = ""
+    """The name of its engine; empty if it has none that works."""
     problem: str = ""
     """Why there is no working engine."""
     harness: str = ""
@@ -40,7 +42,9 @@ def inspect_worker(engine: str = "auto", image: str | None = None) -> WorkerRepo
     installed = version(DISTRIBUTION)
     try:
         with closing(choose(engine, image=image).engine) as opened:
-            return WorkerReport(machine.describe_machine(opened, image), harness=installed)
+            return WorkerReport(
+                machine.describe_machine(opened, image), opened.name, harness=installed
+            )
     except HarnessError as error:
         return WorkerReport(problem=str(error), harness=installed)
 

@@ -74,7 +74,7 @@ ENDLESS = {
 
 def prove(subject: Subject, search: Search) -> None:
     """Refute by the first run that is not ended, or leaves a trace."""
-    seconds = CHEAP_SECONDS if subject.cheap else SECONDS
+    seconds = CHEAP_SECONDS if subject.engine.quick else SECONDS
     with subject.runner(observe=False) as runner:
 
         def begin() -> _Table:
@@ -95,7 +95,7 @@ def prove(subject: Subject, search: Search) -> None:
             show=lambda writes: f"of runs that do not end each {writes}",
             weigh=lambda writes: _AT_ONCE,
         )
-        if subject.cheap:
+        if subject.engine.quick:
             several = st.lists(st.lists(deeds(), max_size=4), min_size=_AT_ONCE, max_size=_AT_ONCE)
             search.drawn(
                 "drawn",

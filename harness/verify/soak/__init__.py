@@ -16,7 +16,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from harness.engines import Engine
-from harness.katas.places import place_of
 from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
 from harness.verify.soak.fault_injection import Watched
@@ -139,7 +138,7 @@ def _open(
         own = pickle.loads(pickle.dumps(engine))
         stack.callback(own.close)
         watched = Watched(own)
-        place = place_of(first[variant.label].katas) if variant.label in first else None
+        place = first[variant.label].katas.place() if variant.label in first else None
         runner = stack.enter_context(
             closing(variant.open(watched, place, image=image, observe=True))
         )

@@ -9,17 +9,10 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-import docker.errors
-import requests.exceptions
+from typing import Any, cast
 
 from harness.engines import Engine, Sandbox, SandboxSpec
-from harness.engines.docker.engine import DockerEngine
-from harness.engines.docker.images import KEEPER_IMAGE
-from harness.engines.streams import Stream
-from harness.inside.folder_katas import FolderKatas
-from harness.inside.store import Katas
+from harness.engines.streams import Removable, Stream
 from harness.verify.proofs.faults.disk_faults import FULL
 from harness.verify.proofs.faults.faulty_engine import spoil
 from harness.verify.soak.presses import SoakFault
@@ -54,8 +47,9 @@ class Watched:
         """Let the fault happen now."""
         whom, _, how = fault.partition(" ")
         streams = self._runs if whom == "run-container" else self._keepers
-        if how in ("stopped", "removed") and isinstance(self._engine, DockerEngine):
-            self._end_containers(keepers=streams is self._keepers, remove=how == "removed")
+        if how in ("stopped", "removed") and self._engine.removable:
+            for container in cast("list[Removable]", list(streams)):
+                (container.remove if how == "removed" else container.stop)()
             return
         for stream in streams[-1:] if streams is self._runs else list(streams):
             if how == "stopped":
@@ -79,22 +73,6 @@ class Watched:
         for keeper in keepers:
             keeper.kill()
 
-    def _end_containers(self, *, keepers: bool, remove: bool) -> None:
-        assert isinstance(self._engine, DockerEngine)
-        own = {line.rpartition(" ")[2] for line in self._engine.traces()}
-        with contextlib.suppress(
-            docker.errors.DockerException, requests.exceptions.RequestException
-        ):
-            for container in self._engine.api.containers():
-                is_keeper = container["Image"].startswith(KEEPER_IMAGE)
-                if container["Id"][:12] in own and is_keeper == keepers:
-                    # It may have just ended by itself.
-                    with contextlib.suppress(docker.errors.APIError):
-                        if remove:
-                            self._engine.api.remove_container(container["Id"], force=True, v=True)
-                        else:
-                            self._engine.api.stop(container["Id"], timeout=0)
-
 
 def _keep(streams: list[Stream], stream: Stream) -> Stream:
     streams.append(stream)
@@ -111,13 +89,11 @@ def _stop(stream: Stream) -> None:
         stopped.wait(STOPPED_SECONDS)
 
 
-def possible(engine: Engine, katas: Katas) -> Sequence[SoakFault]:
-    """Return the faults that can happen to a runner with these katas."""
-    keeps = not isinstance(katas, FolderKatas)
-    removes = isinstance(engine, DockerEngine)
+def possible(engine: Engine, *, keepers: bool) -> Sequence[SoakFault]:
+    """Return the faults that can happen on this engine; `keepers`: whether the runner has some."""
     return [
         fault
         for fault in SoakFault
-        if (keeps or not (fault.startswith("keeper") or fault is SoakFault.DISK_FULL))
-        and (removes or not fault.endswith("removed"))
+        if (keepers or not (fault.startswith("keeper") or fault is SoakFault.DISK_FULL))
+        and (engine.removable or not fault.endswith("removed"))
     ]

@@ -14,7 +14,7 @@ from random import Random
 from harness.inside.errors import HarnessError
 from harness.inside.layout import Avatar, printable_name
 from harness.inside.tree import Entry
-from harness.katas.places import place_of
+from harness.katas.places import VOLUME
 from harness.katas.visible import FOLDER, VisibleFiles
 from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
@@ -82,8 +82,7 @@ class SoakPlayer:
         self.engine, self.runner = engine, runner
         claims = variant.claims(engine)
         self._claims, self._katas = claims, runner.katas
-        self._faults = possible(engine.unwrapped, runner.katas)
-        self._cheap = engine.name == "local"
+        self._faults = possible(engine.unwrapped, keepers=runner.katas_in == VOLUME)
         # Seconds that a test event takes, on average.
         self._pace = 0.3
         self._folder = PlayerFolder() if number % 2 and Property.MIRROR in claims else None
@@ -102,7 +101,7 @@ class SoakPlayer:
             self.number,
             number,
             self._faults,
-            cheap=self._cheap,
+            cheap=self.engine.quick,
             folder=bool(self._folder),
         )
         if plan.fresh:
@@ -220,7 +219,7 @@ class SoakPlayer:
                 self.variant,
                 self.engine.unwrapped,
                 self.runner.image,
-                place_of(self._katas),
+                self._katas.place(),
                 self.avatar,
                 {name: (file.mode, file.read(), file.age) for name, file in files.items()},
                 limit,

@@ -32,6 +32,7 @@ from harness.engines.streams import READ_BYTES, Stream, remaining, send_all
 from harness.inside.channel import Channel
 from harness.inside.errors import HarnessError
 from harness.inside.keeper import Keeper
+from harness.katas.volume_katas import bundle
 from harness.verify.testing.fake_guest import FakeGuest
 from harness.verify.testing.faults import StreamFault
 from harness.verify.testing.player import Clock, Played, PlayerProgram, shell
@@ -43,6 +44,7 @@ class FakeEngine(LocalEngine):
     """The fake engine. Volumes, labels and leftovers are those of the local engine."""
 
     name = "fake"
+    quick = False  # a player in Python may take its time
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class FakeEngine(LocalEngine):
         self.clock = Clock()
         self.room = room
         self.player = None
+        self.counts_memory = False
         self._faults: dict[bool, deque[StreamFault]] = {False: deque(), True: deque()}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -83,6 +86,8 @@ class FakeEngine(LocalEngine):
         return Sandbox(lambda: self._broken(self._guest(spec)), spec.limits)
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
+        if program != bundle():  # a proof's own, or one with a fault in it
+            return self._broken(super().open_keeper(volume, program), keeper=True)
         return self._broken(_FakeKeeper(self._katas(volume)), keeper=True)
 
     def _guest(self, spec: SandboxSpec) -> Stream:

@@ -14,7 +14,6 @@ from typing import cast
 from harness.engines import Engine
 from harness.inside.errors import HarnessError
 from harness.inside.layout import Avatar
-from harness.katas.places import place_of
 from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
 from harness.verify.child_process import command
@@ -57,7 +56,7 @@ def can_play(subject: Subject, runner: BaseRunner) -> bool:
         pickle.dumps((subject.variant, subject.engine))
     except (pickle.PicklingError, AttributeError, TypeError):
         return False
-    return bool(place_of(runner.katas))
+    return bool(runner.katas.place())
 
 
 def play_with_fault(
@@ -69,7 +68,7 @@ def play_with_fault(
 ) -> PlayReport | None:
     """Play a test event in another process, with this runner's katas; None if it was killed."""
     play = _Play(
-        subject.variant, subject.engine, subject.image, place_of(runner.katas), avatar, files, fault
+        subject.variant, subject.engine, subject.image, runner.katas.place(), avatar, files, fault
     )
     done = subprocess.run(
         command(__name__),

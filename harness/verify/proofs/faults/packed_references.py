@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import os
 import subprocess
 import sys
-from typing import Any
-
-import docker.errors
+import time
+import zipfile
+from contextlib import closing, suppress
 
 from harness.engines import Engine
-from harness.engines.docker.engine import DockerEngine
-from harness.engines.docker.images import KEEPER_IMAGE
-from harness.engines.docker.images.facts import VOLUME
-from harness.engines.local.engine import LocalEngine
-from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import HISTORY, Avatar, avatar_folder
+from harness.inside.store import Katas
 
 NONE, TAGS, ALL = "none", "tags", "all"
+
+_SECONDS = 60.0
+"""Seconds that packing may take, the start of a container included."""
+
+_DONE = b"packed"
 
 _PACK = """
 import os, sys, time
@@ -65,32 +66,36 @@ for path, content in loose.items():
 """Does what `git pack-refs` does, with git's lock, where there is Python but no git."""
 
 
-def pack_references(engine: Engine, katas: Any, avatar: Avatar, which: str) -> bool:
+def pack_references(engine: Engine, katas: Katas, avatar: Avatar, which: str) -> bool:
     """Pack references of an avatar's history; return False if they cannot be reached from here."""
-    engine = getattr(engine, "unwrapped", engine)
     folder = f"{avatar_folder(avatar)}/{HISTORY}"
-    if isinstance(katas, FolderKatas):
-        path = str(katas.root / folder)
-    elif isinstance(engine, LocalEngine):
-        path = str(engine.home / "volumes" / katas.container(avatar) / "katas" / folder)
-    elif isinstance(engine, DockerEngine):
-        return _in_a_keeper(engine, katas.container(avatar), f"{VOLUME}/{folder}", which)
-    else:
-        return False
-    if not os.path.isdir(path):
+    if volume := katas.container(avatar):
+        return _beside_the_keepers(engine, volume, folder, which)
+    path = os.path.join(katas.place(), folder)
+    if not katas.place() or not os.path.isdir(path):
         return False
     subprocess.run([sys.executable, "-c", _PACK, path, which], check=True, capture_output=True)
     return True
 
 
-def _in_a_keeper(engine: DockerEngine, volume: str, folder: str, which: str) -> bool:
-    for container in engine.api.containers(filters={"volume": volume}):
-        # Podman puts the registry before the name.
-        if container["Image"].rpartition("/")[2].startswith(KEEPER_IMAGE):
-            with contextlib.suppress(docker.errors.APIError):
-                made = engine.api.exec_create(
-                    container["Id"], ["python3", "-I", "-c", _PACK, folder, which]
-                )
-                engine.api.exec_start(made["Id"])
-                return bool(engine.api.exec_inspect(made["Id"])["ExitCode"] == 0)
-    return False
+def _beside_the_keepers(engine: Engine, volume: str, folder: str, which: str) -> bool:
+    """Pack in a volume, by a program in the place of a keeper's."""
+    said = b""
+    deadline = time.monotonic() + _SECONDS
+    with closing(engine.open_keeper(volume, _program(folder, which))) as stream:
+        stream.close_write()
+        with suppress(TimeoutError):
+            while (piece := stream.read(deadline)) != (0, b""):
+                said += piece[1]
+    return said == _DONE
+
+
+def _program(folder: str, which: str) -> bytes:
+    """Return the zipapp; its argument is the folder of the volume, and `folder` is below that."""
+    words = f"sys.argv[1:] = [os.path.join(sys.argv[1], {folder!r}), {which!r}]"
+    leave = "os.path.isdir(sys.argv[1]) or sys.exit('there is no such history')"
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        source = f"import os, sys\n{words}\n{leave}\n{_PACK}\nprint({_DONE.decode()!r}, end='')\n"
+        archive.writestr("__main__.py", source)
+    return data.getvalue()

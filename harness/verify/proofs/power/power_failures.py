@@ -30,9 +30,7 @@ from harness.inside.folder_katas import FolderKatas
 from harness.inside.journal import CONFIG
 from harness.inside.layered_event import DEPTH
 from harness.inside.layout import HISTORY, Avatar, avatar_folder, printable_name
-from harness.katas.granular_katas import GranularKatas
 from harness.katas.visible import VisibleFiles
-from harness.katas.volume_katas import VolumeKatas
 from harness.runners.base import BaseRunner
 from harness.runners.run import Output
 from harness.verify.proofs.power.crash_disks import in_memory, make
@@ -239,15 +237,16 @@ def _play(subject: Subject) -> _Play:
                 pass
             mark("ended")
 
-        if isinstance(runner.katas, FolderKatas):
-            with recorded(runner.katas.root) as (recorder, records):
-                play(recorder.mark)
-        elif isinstance(runner.katas, VolumeKatas | GranularKatas):
+        place = runner.katas.place()
+        if not place:
+            raise OwnKind("this runner keeps katas of its own kind, which cannot be recorded")
+        if runner.katas.container(avatar):
             play(lambda name: None)
             # What a keeper does after its answer is reported with the next answer.
             runner.katas.list()
         else:
-            raise OwnKind("this runner keeps katas of its own kind, which cannot be recorded")
+            with recorded(Path(place)) as (recorder, records):
+                play(recorder.mark)
         engine.recording = False
         course = RecordedCalls(list(records))
         after = avatar_state(runner.katas, avatar)

@@ -49,14 +49,9 @@ class Subject:
             opened.run = counted  # type: ignore[method-assign]
             yield opened
 
-    @property
-    def cheap(self) -> bool:
-        """Whether a test event costs less than a tenth of a second."""
-        return self.engine.name == "local"
-
     def most(self, cheap: int, dear: int) -> int:
         """Return how many examples to ask for, by the cost of a test event."""
-        return cheap if self.cheap else dear
+        return cheap if self.engine.quick else dear
 
     def claims(self, name: Property) -> bool:
         """Whether the runner claims the property on this engine."""
