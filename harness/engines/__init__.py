@@ -61,6 +61,9 @@ class Engine(Protocol):
     Their streams are Removable then.
     """
 
+    mounts: frozenset[type[Mount]]
+    """The kinds of mount that it makes; `refusal` says of each if it cannot here."""
+
     gaps: tuple[str, ...]
     """What this engine isolates but cannot bound or filter, each with the reason. Empty:
     nothing.
@@ -90,7 +93,7 @@ class Engine(Protocol):
         """Start a keeper for the volume: a Python zipapp, with the volume's folder as argument."""
 
     def refusal(self, mount: type[Mount]) -> str:
-        """Say why this engine cannot make such a mount, and what to do. Empty: it can."""
+        """Say why this engine cannot make such a mount here, and what to do. Empty: it can."""
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
         """Create the volume unless it exists. `katas` is as in `Volume`."""

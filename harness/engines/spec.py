@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar
 
 from harness.inside.errors import UsageError
 
@@ -57,8 +57,34 @@ class Limits:
                 )
 
 
+class Mount:
+    """What becomes the sandbox if nothing is piped.
+
+    An engine has an entry in a table for each kind that it makes, and nobody else asks which kind
+    it is.
+    """
+
+    in_volume: ClassVar[bool] = True
+    """Whether its files are in a volume, where a keeper writes them. If not, the harness does."""
+
+
+def unknown_mount(engine: str, kind: type[Mount]) -> str:
+    """Say that the engine makes no such mount, and what to do."""
+    return f"the {engine} engine cannot make a {kind.__name__}; take katas-data-container instead"
+
+
 @dataclass(frozen=True)
-class WholeVolume:
+class HostFolder(Mount):
+    """A folder of the host becomes the sandbox."""
+
+    in_volume: ClassVar[bool] = False
+
+    path: Path
+    """Its path on the host."""
+
+
+@dataclass(frozen=True)
+class WholeVolume(Mount):
     """The run sees a whole volume; its sandbox is one folder in it."""
 
     volume: str
@@ -69,7 +95,7 @@ class WholeVolume:
 
 
 @dataclass(frozen=True)
-class PartOfVolume:
+class PartOfVolume(Mount):
     """One folder of a volume becomes the sandbox; the run sees nothing else of the volume."""
 
     volume: str
@@ -80,7 +106,7 @@ class PartOfVolume:
 
 
 @dataclass(frozen=True)
-class Overlay:
+class Overlay(Mount):
     """An overlay mount of folders of a volume becomes the sandbox.
 
     The run sees only the merged tree, and its changes go to the upper folder. All paths are
@@ -98,10 +124,6 @@ class Overlay:
 
     work: str
     """An empty folder for the kernel, on the same file system."""
-
-
-Mount: TypeAlias = Path | WholeVolume | PartOfVolume | Overlay
-"""What becomes the sandbox if nothing is piped: a folder of the host, or part of a volume."""
 
 
 @dataclass(frozen=True)
@@ -128,3 +150,12 @@ class SandboxSpec:
 
     in_place: bool = False
     """Whether to leave out isolation, for the shell that measures bare make."""
+
+    def owner(self, player: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Return the uid and gid that the files of a mounted sandbox get.
+
+        `player` is as in Engine. None: nothing is mounted, or the files keep their owner.
+        """
+        if self.mount is None:
+            return None
+        return player if self.mount.in_volume else (self.uid, self.gid)

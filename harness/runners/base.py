@@ -229,10 +229,7 @@ class BaseRunner:
             # Lambdas, because the test event may get another sandbox.
             stack.callback(lambda: event.sandbox.close())  # noqa: PLW0108
             active.end = lambda: event.sandbox.kill()  # noqa: PLW0108
-            if isinstance(spec.mount, Path):
-                event.owner = (spec.uid, spec.gid)
-            elif spec.mount:
-                event.owner = self.engine.player
+            event.owner = spec.owner(self.engine.player)
             event.roots = spec.roots
             try:
                 self.play(event)

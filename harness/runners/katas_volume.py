@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from harness.engines import SandboxSpec
+from harness.engines.spec import HostFolder
 from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import Avatar
 from harness.inside.store import Event
@@ -26,7 +26,7 @@ class KatasVolume(BaseRunner):
     name = "katas-volume"
     katas_in = FOLDER
     katas: FolderKatas
-    mounts = Path
+    mounts = HostFolder
 
     @classmethod
     def claims(cls, options: Mapping[str, str]) -> frozenset[Property]:
@@ -38,7 +38,7 @@ class KatasVolume(BaseRunner):
 
         Root's katas are given to the user nobody, because player code must not run as root.
         """
-        mount = self.katas.sandbox(avatar)
+        mount = HostFolder(self.katas.sandbox(avatar))
         spec = replace(super().spec(avatar, katas), mount=mount, roots=katas.roots)
         return spec if os.geteuid() == 0 else replace(spec, uid=os.geteuid(), gid=os.getegid())
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from support import PATIENCE, eventually, fill, script
+from support import PATIENCE, eventually, fill, one_line, script
 
 from harness.engines import Engine, SandboxSpec
-from harness.inside.errors import StreamCut
+from harness.engines.spec import HostFolder, Mount, Overlay, PartOfVolume, WholeVolume
+from harness.inside.errors import EngineError, StreamCut
 
 
 def test_memory_is_counted_where_it_is_said_to_be(shared_engine: Engine) -> None:
@@ -40,3 +43,38 @@ def test_what_others_can_end_is_ended(shared_engine: Engine, how: str) -> None:
         with pytest.raises(StreamCut):
             sandbox.execute("true", PATIENCE)
     eventually(lambda: set(shared_engine.traces()) <= before, "the container has gone")
+
+
+class Hologram(Mount):
+    """A kind of mount that no engine has heard of."""
+
+
+def test_a_mount_of_an_unknown_kind_is_refused(shared_engine: Engine) -> None:
+    """By its kind, and in one line when it is asked for all the same."""
+    assert Hologram not in shared_engine.mounts
+    refused = shared_engine.refusal(Hologram)
+    assert "Hologram" in refused
+    with (
+        pytest.raises(EngineError) as error,
+        closing(
+            shared_engine.open(SandboxSpec(mount=Hologram()))
+        ) as sandbox,
+    ):
+        sandbox.wait()
+    assert one_line(error.value) == refused
+
+
+def test_the_harness_s_own_engines_make_every_kind_of_mount(shared_engine: Engine) -> None:
+    """If not here, they say why in one line."""
+    assert shared_engine.mounts == {HostFolder, WholeVolume, PartOfVolume, Overlay}
+    for kind in shared_engine.mounts:
+        if refused := shared_engine.refusal(kind):
+            one_line(EngineError(refused))
+
+
+def test_files_of_a_mounted_folder_are_the_run_s_and_of_a_volume_the_player_s() -> None:
+    spec = SandboxSpec(uid=7, gid=8)
+    assert spec.owner((1, 2)) is None
+    assert replace(spec, mount=HostFolder(Path("/"))).owner((1, 2)) == (7, 8)
+    assert replace(spec, mount=PartOfVolume("v", "f")).owner((1, 2)) == (1, 2)
+    assert replace(spec, mount=PartOfVolume("v", "f")).owner(None) is None

@@ -205,7 +205,7 @@ def test_where_nothing_can_be_mounted_the_runner_says_so(
 ) -> None:
     """A user without privileges on a kernel without user namespaces, and bind mounts refused."""
     monkeypatch.setattr(
-        "harness.engines.local.engine.bind_problem", lambda: "mount: permission denied"
+        "harness.engines.local.mounts.bind_problem", lambda: "mount: permission denied"
     )
     with closing(open_engine("local-plain")) as engine:  # type: ignore[operator]
         with pytest.raises(EngineError) as refused:

@@ -8,12 +8,11 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from harness.engines import Engine, Sandbox, SandboxSpec
-from harness.engines.spec import PartOfVolume, WholeVolume
+from harness.engines.spec import HostFolder, PartOfVolume, WholeVolume
 from harness.inside.errors import EngineError
 from harness.inside.layout import Avatar
 from harness.runners import parse_variant
@@ -44,8 +43,8 @@ def above(spec: SandboxSpec) -> SandboxSpec:
         return replace(spec, mount=replace(mount, sandbox=os.path.dirname(mount.sandbox)))
     if isinstance(mount, PartOfVolume):
         return replace(spec, mount=replace(mount, folder=os.path.dirname(mount.folder)))
-    assert isinstance(mount, Path)
-    return replace(spec, mount=mount.parent)
+    assert isinstance(mount, HostFolder)
+    return replace(spec, mount=HostFolder(mount.path.parent))
 
 
 @pytest.fixture

@@ -32,22 +32,20 @@ from harness.engines.docker.endpoint import Connection, Endpoint
 from harness.engines.docker.failures import explaining
 from harness.engines.docker.images.facts import SANDBOX, VOLUME
 from harness.engines.docker.images.lookup import find_image
-from harness.engines.docker.mounts import docker_mount
+from harness.engines.docker.mounts import DOCKER_MOUNTS, DockerMount
 from harness.engines.docker.podman import Filter, Podman, engine_identity, is_going
 from harness.engines.docker.sweeping import SWEEPER, SWEPT
 from harness.engines.guest.caches import Caches
 from harness.engines.guest.command_line import guest_arguments
 from harness.engines.guest.environment import players
 from harness.engines.guest.sandbox import Sandbox
-from harness.engines.overlays import overlay_refusal
 from harness.engines.owner import KATAS, OWNER_LABEL, TEMPORARY, Owner
 from harness.engines.seccomp import profile
 from harness.engines.spec import (
     NOBODY,
     Mount,
-    Overlay,
-    PartOfVolume,
     SandboxSpec,
+    unknown_mount,
 )
 from harness.engines.streams import Stream
 from harness.engines.streams.attached import DockerStream
@@ -66,9 +64,6 @@ those keys.
 KEEPER_SECONDS = 60.0
 """Seconds that a keeper may take to start, on a slow storage driver too."""
 
-SUBPATH_API = "1.45"
-"""The first version of the API that knows volume-subpath, of Docker 26."""
-
 REMOVAL_SECONDS = 20.0
 """Seconds to wait for a container to disappear: the engine removes it some time after its last
 process has ended.
@@ -83,6 +78,7 @@ class DockerEngine:
     makes_images = True
     quick = False
     removable = True
+    mounts = frozenset(DOCKER_MOUNTS)
     player: tuple[int, int] | None = (NOBODY, NOBODY)
 
     def __init__(self, host: str | None = None) -> None:
@@ -163,8 +159,7 @@ class DockerEngine:
 
     def open(self, spec: SandboxSpec) -> Sandbox:
         self._origin.require("engine")
-        if isinstance(spec.mount, Overlay):
-            # Nothing may write to the layers while they are mounted, so it starts at its first use.
+        if spec.mount and self._way(spec.mount).late:
             return Sandbox(lambda: self._open(spec), spec.limits)
         try:
             future = self._workers.submit(self._open, spec)
@@ -188,19 +183,12 @@ class DockerEngine:
         return stream
 
     def refusal(self, mount: type[Mount]) -> str:
+        way = DOCKER_MOUNTS.get(mount)
+        if way is None:
+            return unknown_mount(self.name, mount)
         if self._podman and (why := self._podman.refusal(mount)):
             return why
-        if issubclass(mount, PartOfVolume) and docker.utils.version_lt(
-            self.api.api_version, SUBPATH_API
-        ):
-            return (
-                f"this engine (API {self.api.api_version}) ignores volume-subpath and would mount "
-                f"the files of all avatars; use Docker 26 (API {SUBPATH_API}), or take "
-                "katas-data-container instead"
-            )
-        if issubclass(mount, Overlay):
-            return overlay_refusal(str(self._facts["KernelVersion"]))
-        return ""
+        return way.refusal(self.api.api_version, str(self._facts["KernelVersion"]))
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
         labels = {OWNER_LABEL: self._owner, KATAS: katas or name} | (
@@ -311,7 +299,7 @@ class DockerEngine:
         }
         sandbox, mounts = SANDBOX, []
         if spec.mount:
-            sandbox, mount = docker_mount(self.api, spec.mount)
+            sandbox, mount = self._way(spec.mount).make(self.api, spec.mount)
             mounts.append(mount)
         else:
             tmpfs[SANDBOX] = f"exec,mode=0755,{owner},size={limits.sandbox}"
@@ -343,6 +331,13 @@ class DockerEngine:
         except ImageError:
             self._images.pop(image.name, None)  # it may be built anew: look it up again next time
             raise
+
+    def _way(self, mount: Mount) -> DockerMount:
+        """Return how to make a mount. Raises EngineError if it is of an unknown kind."""
+        way = DOCKER_MOUNTS.get(type(mount))
+        if way is None:
+            raise EngineError(unknown_mount(self.name, type(mount)))
+        return way
 
     def _image(self, name: str) -> _Image:
         """Look an image up once, so that the image that runs is the one that was examined."""

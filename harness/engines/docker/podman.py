@@ -44,6 +44,12 @@ NO_INIT, NO_FILTER = "container-init binary not found", "opening seccomp profile
 INSTEAD = "take katas-data-container or tmp instead, or use Docker"
 """The end of a refusal."""
 
+_IGNORES: Mapping[type[Mount], str] = {
+    Overlay: "ignores a volume's options, and would mount an empty volume for an overlay",
+    PartOfVolume: "ignores volume-subpath, and would mount the files of all avatars",
+}
+"""For each mount that it gets wrong, how."""
+
 _ULIMIT = {"core": ("-c", 512), "fsize": ("-f", 512), "nofile": ("-n", 1)}
 """For each limit, the option of the shell's ulimit, and its unit in bytes or files (POSIX)."""
 
@@ -106,17 +112,9 @@ class Podman:
 
     def refusal(self, mount: type[Mount]) -> str:
         """Say why it cannot make such a mount, and what to do. Empty: it can."""
-        if issubclass(mount, Overlay):
-            return (
-                f"Podman {self.version} ignores a volume's options, and would mount an empty "
-                f"volume for an overlay; {INSTEAD}"
-            )
-        if issubclass(mount, PartOfVolume):
-            return (
-                f"Podman {self.version} ignores volume-subpath, and would mount the files of all "
-                f"avatars; {INSTEAD}"
-            )
-        if issubclass(mount, Path) and self.rootless and not self.ours:
+        if ignores := _IGNORES.get(mount):
+            return f"Podman {self.version} {ignores}; {INSTEAD}"
+        if not mount.in_volume and self.rootless and not self.ours:
             return (
                 f"a rootless Podman {self.version} cannot mount another user's folders; {INSTEAD}"
             )

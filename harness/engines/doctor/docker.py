@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import docker.utils
 
@@ -15,6 +14,7 @@ from harness.engines.docker.images import RUN_IMAGE
 from harness.engines.docker.images.builder import RECIPE_LABEL, RECIPES
 from harness.engines.docker.images.lookup import find_image
 from harness.engines.docker.images.recipe import ImageRecipe
+from harness.engines.docker.mounts import SUBPATH_API
 from harness.engines.doctor.finding import (
     Finding,
     FindingState,
@@ -25,11 +25,8 @@ from harness.engines.doctor.finding import (
     softly,
 )
 from harness.engines.doctor.round_trip import RoundTrip, make_round_trip
-from harness.engines.spec import Overlay, PartOfVolume
+from harness.engines.spec import HostFolder, Overlay, PartOfVolume
 from harness.inside.errors import ImageError
-
-_SUBPATH_API = "1.45"
-"""The first API that knows volume-subpath, of Docker 26."""
 
 _GOOD_DRIVERS = ("overlay2", "overlayfs", "overlay")
 
@@ -65,7 +62,7 @@ def examine(
             softly("overlays", lambda: overlay_finding(engine.refusal(Overlay))),
         )
         # One of the compared runners needs to mount a folder.
-        problem = problem or engine.refusal(Path)
+        problem = problem or engine.refusal(HostFolder)
     return findings, Fitness(problem, trip.lacks if trip else (), engine.makes_images, answers=True)
 
 
@@ -163,14 +160,14 @@ def overlay_finding(refusal: str) -> Finding:
 
 def subpath_finding(api: str, refusal: str = "") -> Finding:
     """Say whether a sub-folder of a volume can be mounted."""
-    if refusal and docker.utils.version_gte(api, _SUBPATH_API):
+    if refusal and docker.utils.version_gte(api, SUBPATH_API):
         return Finding(
             "volume-subpath",
             "fair",
             f"not possible: {refusal}",
             "The harness works without it; katas-subpath is refused here.",
         )
-    if docker.utils.version_gte(api, _SUBPATH_API):
+    if docker.utils.version_gte(api, SUBPATH_API):
         return Finding(
             "volume-subpath",
             "good",
@@ -179,7 +176,7 @@ def subpath_finding(api: str, refusal: str = "") -> Finding:
     return Finding(
         "volume-subpath",
         "fair",
-        f"not possible: API {api}, needs {_SUBPATH_API} (Docker 26)",
+        f"not possible: API {api}, needs {SUBPATH_API} (Docker 26)",
         "The harness works without it. A runner of yours must ask first: this engine silently "
         "ignores the option, and mounts the whole volume.",
     )

@@ -24,6 +24,7 @@ from harness.engines.folders import sandboxes_home
 from harness.engines.local import cgroups
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
+from harness.engines.spec import HostFolder
 
 _SWITCHES = {
     "/proc/sys/user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=15000"),
@@ -153,7 +154,7 @@ def _try() -> tuple[RoundTrip, bool, tuple[str, ...], str]:
     was_there = base.exists()
     try:
         with closing(LocalEngine()) as engine:
-            return make_round_trip(engine), engine.isolates, engine.gaps, engine.refusal(Path)
+            return make_round_trip(engine), engine.isolates, engine.gaps, engine.refusal(HostFolder)
     finally:
         if not was_there:
             with contextlib.suppress(OSError):  # another process's sandboxes are in it by now

@@ -34,17 +34,10 @@ from harness.engines.guest.command_line import guest_arguments
 from harness.engines.guest.environment import TRUSTED, players
 from harness.engines.guest.sandbox import Sandbox
 from harness.engines.local import cgroups
-from harness.engines.local.bubblewrap import SANDBOX, become, bubblewrap_problem, enclose, unshare
+from harness.engines.local.bubblewrap import become, bubblewrap_problem, enclose, unshare
 from harness.engines.local.cgroups import ControlGroup
 from harness.engines.local.launch import launch
-from harness.engines.local.mounts import (
-    bind,
-    bind_problem,
-    empty,
-    empty_problem,
-    overlay,
-    overlay_problem,
-)
+from harness.engines.local.mounts import LOCAL_MOUNTS, Around, Shown, empty, empty_problem
 from harness.engines.local.processes import (
     GUEST,
     PLAYER,
@@ -57,16 +50,13 @@ from harness.engines.local.processes import (
     reap,
     strays,
 )
-from harness.engines.overlays import overlay_options
 from harness.engines.owner import KATAS, OWNER_LABEL, TEMPORARY, Owner
 from harness.engines.spec import (
     NOBODY,
     Limits,
     Mount,
-    Overlay,
-    PartOfVolume,
     SandboxSpec,
-    WholeVolume,
+    unknown_mount,
 )
 from harness.engines.streams import ProcessStream, Stream
 from harness.engines.streams.forks import Origin
@@ -86,6 +76,7 @@ class LocalEngine:
     makes_images = False
     quick = True
     removable = False
+    mounts = frozenset(LOCAL_MOUNTS)
 
     def __init__(self, home: Path | None = None, *, bubblewrap: bool | None = None) -> None:
         """Find out what works here.
@@ -155,18 +146,15 @@ class LocalEngine:
         return stream
 
     def refusal(self, mount: type[Mount]) -> str:
-        if issubclass(mount, Path):
-            if self.isolates or self.player is None:
-                return ""  # bubblewrap mounts it, or the player owns it
-            what, why = "folder", bind_problem()
-        elif issubclass(mount, Overlay):
-            what, why = "overlay", overlay_problem(self._volumes_home())
-        else:
-            what, why = "volume", bind_problem()
+        way = LOCAL_MOUNTS.get(mount)
+        if way is None:
+            return unknown_mount(self.name, mount)
+        bare = not self.isolates and self.player is not None
+        if not (why := way.problem(self._volumes_home(), bare)):
+            return ""
         return (
-            f"no {what} can be mounted here ({why}); be root, allow user namespaces, or use Docker"
-            if why
-            else ""
+            f"no {way.what} can be mounted here ({why}); be root, allow user namespaces, or use "
+            "Docker"
         )
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
@@ -300,39 +288,27 @@ class LocalEngine:
         if identity:  # the player may pass, but neither rename nor replace what is inside
             os.chown(closed, -1, spec.gid)
             closed.chmod(0o710)
-        mount, at, inside, enter = spec.mount, SANDBOX, "", list(unshare())
-        sandbox = shown = closed / "sandbox"
-        if isinstance(mount, WholeVolume):
-            at, inside, shown = "/katas", mount.sandbox, closed / "katas"
-            sandbox = shown / inside
-            enter = bind(self._katas(mount.volume), shown)
-        elif isinstance(mount, PartOfVolume):
-            enter = bind(self._katas(mount.volume) / mount.folder, shown)
-        elif isinstance(mount, Overlay):
-            enter = overlay(overlay_options(str(self._katas(mount.volume)), mount), shown)
-        elif mount and identity and not isolated:
-            # The folders above it may be closed to the player.
-            enter = bind(mount, shown)
-        elif mount:
-            sandbox = shown = mount
-        elif isolated:  # otherwise a run could fill the host's disk
-            enter = empty(sandbox, spec.limits.sandbox, (spec.uid, spec.gid) if identity else None)
-        if shown != mount:
-            shown.mkdir(mode=0o755)
-        if mount is None:
-            sandbox.chmod(0o755)  # mkdir obeys the umask
-            os.chown(sandbox, spec.uid if identity else -1, spec.gid if identity else -1)
+        around = Around(closed, self._katas, bool(identity) and not isolated)
+        shown = self._shown(spec, around, as_player=bool(identity), bounded=isolated)
+        sandbox = str(shown.sandbox)
         label = f"{self._owner}/{folder.name}"
         group = self._group(label, spec.limits)
         player = (
-            enclose(shown, identity, spec.limits, at=at, inside=inside, calls=self._calls(folder))
+            enclose(
+                shown.folder,
+                identity,
+                spec.limits,
+                at=shown.at,
+                inside=shown.inside,
+                calls=self._calls(folder),
+            )
             if isolated
             else identity
         )
         arguments = guest_arguments(
-            sandbox=str(sandbox),
+            sandbox=sandbox,
             private=str(private),
-            shown=os.path.join(at, inside) if isolated else str(sandbox),
+            shown=os.path.join(shown.at, shown.inside) if isolated else sandbox,
             limits=spec.limits,
             sweep=":" if isolated else SWEEP % label,
             swept=":",
@@ -343,7 +319,9 @@ class LocalEngine:
             player=player,
         )
         try:
-            start = partial(_LocalStream, [*enter, *arguments], label, group, adopts=not isolated)
+            start = partial(
+                _LocalStream, [*shown.enter, *arguments], label, group, adopts=not isolated
+            )
             stream = self._bounded(start, group, spec.limits)
         except BaseException:
             if group:
@@ -352,6 +330,24 @@ class LocalEngine:
             raise
         stream.on_close = lambda: self._discard(folder, group)
         return stream
+
+    def _shown(self, spec: SandboxSpec, around: Around, *, as_player: bool, bounded: bool) -> Shown:
+        """Return the sandbox of a run-container: what is mounted, or an empty folder.
+
+        Raises EngineError for a mount of an unknown kind.
+        """
+        if spec.mount is not None:
+            way = LOCAL_MOUNTS.get(type(spec.mount))
+            if way is None:
+                raise EngineError(unknown_mount(self.name, type(spec.mount)))
+            return way.make(spec.mount, around)
+        sandbox = around.target()
+        sandbox.chmod(0o755)  # mkdir obeys the umask
+        owner = (spec.uid, spec.gid) if as_player else None
+        os.chown(sandbox, *(owner or (-1, -1)))
+        # Without a bound, a run could fill the host's disk.
+        enter = empty(sandbox, spec.limits.sandbox, owner) if bounded else unshare()
+        return Shown(sandbox, sandbox, enter)
 
     def _calls(self, folder: Path) -> Path | None:
         """Write the filter of system calls to a file. Returns None if it cannot be compiled."""

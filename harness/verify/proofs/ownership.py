@@ -14,7 +14,6 @@ import tarfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -128,7 +127,7 @@ def _mounted(runner: BaseRunner, avatar: Avatar) -> None:
     with closing(runner.begin(avatar)) as katas:
         spec = runner.spec(avatar, katas)
     if spec.mount is not None:
-        where = "a folder of the host" if isinstance(spec.mount, Path) else "the katas' volume"
+        where = "the katas' volume" if spec.mount.in_volume else "a folder of the host"
         raise Refuted(f"the run writes into {where} as the uid {spec.uid}, which must own it there")
 
 

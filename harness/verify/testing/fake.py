@@ -27,10 +27,10 @@ from typing import Any
 from harness.engines import Sandbox, SandboxSpec, Volume
 from harness.engines.folders import temporary_folder
 from harness.engines.local.engine import LocalEngine
-from harness.engines.spec import Mount, Overlay, PartOfVolume, WholeVolume
+from harness.engines.spec import HostFolder, Mount, PartOfVolume, WholeVolume, unknown_mount
 from harness.engines.streams import READ_BYTES, Stream, remaining, send_all
 from harness.inside.channel import Channel
-from harness.inside.errors import HarnessError
+from harness.inside.errors import EngineError, HarnessError
 from harness.inside.keeper import Keeper
 from harness.katas.volume_katas import bundle
 from harness.verify.testing.fake_guest import FakeGuest
@@ -40,10 +40,21 @@ from harness.verify.testing.player import Clock, Played, PlayerProgram, shell
 __all__ = ["Clock", "FakeEngine", "Played", "Volume", "shell"]
 
 
+FAKE_MOUNTS: Mapping[type[Mount], Callable[[Any, Callable[[str], Path]], Path]] = {
+    HostFolder: lambda mount, katas: mount.path,
+    WholeVolume: lambda mount, katas: katas(mount.volume) / mount.sandbox,
+    PartOfVolume: lambda mount, katas: katas(mount.volume) / mount.folder,
+}
+"""For each kind of mount that the fake engine makes, where its folder is, given the mount and where
+the katas of a volume are.
+"""
+
+
 class FakeEngine(LocalEngine):
     """The fake engine. Volumes, labels and leftovers are those of the local engine."""
 
     name = "fake"
+    mounts = frozenset(FAKE_MOUNTS)
     quick = False  # a player in Python may take its time
 
     def __init__(
@@ -79,8 +90,7 @@ class FakeEngine(LocalEngine):
         return image or "none (the host's programs)"
 
     def refusal(self, mount: type[Mount]) -> str:
-        is_overlay = issubclass(mount, Overlay)
-        return "the fake engine has no kernel that merges layers" if is_overlay else ""
+        return "" if mount in FAKE_MOUNTS else unknown_mount(self.name, mount)
 
     def open(self, spec: SandboxSpec) -> Sandbox:
         return Sandbox(lambda: self._broken(self._guest(spec)), spec.limits)
@@ -91,16 +101,14 @@ class FakeEngine(LocalEngine):
         return self._broken(_FakeKeeper(self._katas(volume)), keeper=True)
 
     def _guest(self, spec: SandboxSpec) -> Stream:
+        if spec.mount is not None and type(spec.mount) not in FAKE_MOUNTS:
+            raise EngineError(unknown_mount(self.name, type(spec.mount)))
         folder = temporary_folder("sandbox")
+        if spec.mount is not None:
+            place = FAKE_MOUNTS[type(spec.mount)]
+            return FakeGuest(self, folder, place(spec.mount, self._katas))
         sandbox = folder / "sandbox"
-        if isinstance(spec.mount, WholeVolume):
-            sandbox = self._katas(spec.mount.volume) / spec.mount.sandbox
-        elif isinstance(spec.mount, PartOfVolume):
-            sandbox = self._katas(spec.mount.volume) / spec.mount.folder
-        elif isinstance(spec.mount, Path):
-            sandbox = spec.mount
-        else:
-            sandbox.mkdir(mode=0o755)
+        sandbox.mkdir(mode=0o755)
         return FakeGuest(self, folder, sandbox)
 
     def _broken(self, stream: Stream, *, keeper: bool = False) -> Stream:

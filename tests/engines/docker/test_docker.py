@@ -17,6 +17,7 @@ from harness.engines.docker import engine as docker_module
 from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
+from harness.engines.spec import HostFolder
 from harness.inside.errors import EngineError, ImageError, UsageError
 from tests.support import PATIENCE, Proxy, eventually, fill, one_line
 
@@ -94,7 +95,7 @@ def test_a_folder_that_the_engine_does_not_see(engine: DockerEngine) -> None:
             "Podman makes the folder; `tests/runners/test_mounts.py` has what becomes of that"
         )
     with (
-        closing(engine.open(SandboxSpec(mount=Path("/nowhere/katas")))) as sandbox,
+        closing(engine.open(SandboxSpec(mount=HostFolder(Path("/nowhere/katas"))))) as sandbox,
         pytest.raises(
             EngineError, match=r"the run-container cannot be started: .*/nowhere/katas"
         ) as refused,

@@ -30,7 +30,7 @@ from harness.engines.docker import engine as docker_module
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.docker.podman import Filter, Podman, engine_identity, explained
 from harness.engines.doctor import docker as docker_doctor
-from harness.engines.spec import Mount, Overlay, PartOfVolume, WholeVolume
+from harness.engines.spec import HostFolder, Mount, Overlay, PartOfVolume, WholeVolume
 from harness.inside.errors import EngineError
 from harness.inside.layout import Avatar
 from harness.runners import parse_variant
@@ -226,15 +226,15 @@ def test_what_it_leaves_open_is_told_and_not_claimed(
         (ROOTFUL, Overlay, "Podman 4.3.1 ignores a volume's options"),
         (ROOTFUL, PartOfVolume, "Podman 4.3.1 ignores volume-subpath"),
         (ROOTFUL, WholeVolume, ""),
-        (ROOTFUL, Path, ""),
+        (ROOTFUL, HostFolder, ""),
         (ROOTLESS, Overlay, "Podman 4.3.1 ignores a volume's options"),
-        (ROOTLESS, Path, ""),
+        (ROOTLESS, HostFolder, ""),
         (
             replace(ROOTLESS, ours=False),
-            Path,
+            HostFolder,
             "a rootless Podman 4.3.1 cannot mount",
         ),
-        (replace(ROOTFUL, ours=False), Path, ""),
+        (replace(ROOTFUL, ours=False), HostFolder, ""),
     ],
 )
 def test_what_it_cannot_mount_is_refused(podman: Podman, mount: type[Mount], why: str) -> None:

@@ -33,7 +33,7 @@ from harness.engines.local.engine import GUEST, PLAYER, LocalEngine
 from harness.engines.local.launch import JOIN_SESSION_KEYRING, leave_keyring
 from harness.engines.local.processes import end_tree, labels, tells_children
 from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
-from harness.engines.spec import WholeVolume
+from harness.engines.spec import HostFolder, WholeVolume
 from harness.engines.streams import ProcessStream
 from harness.inside.disk import remove_tree
 from harness.inside.errors import EngineError, ImageError, KatasError, UsageError
@@ -385,7 +385,9 @@ def test_plain_processes_play_in_a_folder_below_one_that_is_closed(
     (tmp_path / "closed" / "its-own").mkdir(parents=True)
     (tmp_path / "closed").chmod(0o700)
     os.chown(tmp_path / "closed" / "its-own", 65534, 65534)
-    with closing(engine.open(SandboxSpec(mount=tmp_path / "closed" / "its-own"))) as sandbox:
+    with closing(
+        engine.open(SandboxSpec(mount=HostFolder(tmp_path / "closed" / "its-own")))
+    ) as sandbox:
         assert said(sandbox, 'echo it >"$PWD/made" && ls "$PWD"') == b"made\n"
     assert (tmp_path / "closed" / "its-own" / "made").read_text() == "it\n"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.engines import Engine, SandboxSpec
 from harness.engines.folders import temporary_folder
+from harness.engines.spec import HostFolder
 from harness.inside import tarpipe
 from harness.inside.disk import remove_tree
 from harness.inside.errors import EngineError
@@ -47,7 +48,7 @@ class KatasCopy(BaseRunner):
         copy = self._copies / f"{avatar.kata}-{avatar.name}"
         remove_tree(copy)
         copy.mkdir()
-        spec = replace(super().spec(avatar, katas), mount=copy)
+        spec = replace(super().spec(avatar, katas), mount=HostFolder(copy))
         return spec if os.geteuid() == 0 else replace(spec, uid=os.geteuid(), gid=os.getegid())
 
     def play(self, event: TestEvent) -> None:
