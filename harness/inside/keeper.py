@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.inside import errors, journal, tarpipe, wire
 from harness.inside.channel import Channel
@@ -34,6 +34,8 @@ CALL, _ANSWER, _ERROR, _LINE = "call", "answer", "error", "line"
 
 _DO = "do_"
 """What the names of the methods that answer requests begin with."""
+
+_Event = TypeVar("_Event", bound=FolderEvent)
 
 _ID = 40
 """Length of a git id in hexadecimal digits."""
@@ -84,16 +86,15 @@ class Keeper:
         return self._event.roots if kind == PLAIN_EVENT else ()
 
     def do_place(self) -> Any:
-        assert isinstance(self._event, CopyEvent)
-        return self._event.place(), self._event.roots
+        event = self._current_of(CopyEvent)
+        return event.place(), event.roots
 
     def do_copy(self, owner: Any) -> None:
-        assert isinstance(self._event, CopyEvent)
-        self._event.copy(_owner(owner))
+        self._current_of(CopyEvent).copy(_owner(owner))
 
     def do_stack(self, owner: Any) -> Any:
-        assert isinstance(self._event, LayeredEvent)
-        return asdict(self._event.stack(_owner(owner))), self._event.roots
+        event = self._current_of(LayeredEvent)
+        return asdict(event.stack(_owner(owner))), event.roots
 
     def do_compare(self, manifest: Any) -> Any:
         return wire.pack_send_plan(self._current.compare(wire.unpack_manifest(manifest)))
@@ -186,6 +187,12 @@ class Keeper:
         if self._event is None:
             raise KatasError("no test event is in progress")
         return self._event
+
+    def _current_of(self, kind: type[_Event]) -> _Event:
+        event = self._current
+        if not isinstance(event, kind):
+            raise KatasError("the test event in progress is of another kind")
+        return event
 
     def _send(self, pack: Callable[[tarpipe.Write], int]) -> int:
         """Send what `pack` writes as a stream and end it, even if `pack` fails.

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from harness.engines import Engine, Stream
 from harness.engines.folders import scratch
@@ -30,7 +30,7 @@ from harness.inside.channel import Channel, CutShort
 from harness.inside.delta import Delta, Stamped
 from harness.inside.errors import EngineError, HarnessError, KatasError, StreamCut
 from harness.inside.journal import pack_changes
-from harness.inside.keeper import PLAIN_EVENT, Keeper, request_of, result_of
+from harness.inside.keeper import COPY_EVENT, LAYERED_EVENT, PLAIN_EVENT, Keeper, request_of, result_of
 from harness.inside.layered_event import Stack
 from harness.inside.layout import HISTORY, Avatar
 from harness.inside.repack import Sizes
@@ -84,15 +84,20 @@ class VolumeKatas:
         return self.volume
 
     def event(
+        self, avatar: Avatar, *, seconds: float = EVENT_SECONDS, durable: bool = False
+    ) -> VolumeEvent:
+        return self.event_of(VolumeEvent, avatar, seconds=seconds, durable=durable)
+
+    def event_of(
         self,
+        kind: type[KindOfEvent],
         avatar: Avatar,
-        kind: str = PLAIN_EVENT,
         *,
         seconds: float = EVENT_SECONDS,
         durable: bool = False,
         **how: int,
-    ) -> VolumeEvent:
-        """Begin a test event; `kind` is one of the keeper's kinds, and `how` holds its arguments.
+    ) -> KindOfEvent:
+        """Begin a test event of this type, with what it takes in `how`.
 
         `seconds` limits everything that keepers do during the test event.
         """
@@ -107,12 +112,12 @@ class VolumeKatas:
                 Keeper.do_event,
                 kata=avatar.kata,
                 name=avatar.name,
-                kind=kind,
+                kind=kind.keeper_kind,
                 seconds=left,
                 **options,
             )
 
-        return VolumeEvent(self._reach(ask, deadline), self._give_back, tuple(roots))
+        return kind(self._reach(ask, deadline), self._give_back, tuple(roots))
 
     def list(
         self, kata: str | None = None, *, unread: Unread | None = None
@@ -262,6 +267,9 @@ class VolumeEvent:
     `Event` in `harness.inside.store` describes its methods.
     """
 
+    keeper_kind: ClassVar[str] = PLAIN_EVENT
+    """What a keeper calls it."""
+
     def __init__(self, link: KeeperLink, give_back: Any, roots: tuple[int, ...] = ()) -> None:
         self._give_back, self._roots = give_back, roots
         self.link = link
@@ -270,21 +278,6 @@ class VolumeEvent:
     @property
     def roots(self) -> tuple[int, ...]:
         return self._roots
-
-    def place(self) -> str:
-        """Make the folder for a copy; see CopyEvent."""
-        folder: str
-        folder, self._roots = self._with_roots(Keeper.do_place)
-        return folder
-
-    def copy(self, owner: tuple[int, int] | None) -> None:
-        """Fill the copy; see CopyEvent."""
-        self.link.call(Keeper.do_copy, owner=owner)
-
-    def stack(self, owner: tuple[int, int] | None) -> Stack:
-        """Make the layer of the test event; see LayeredEvent."""
-        stack, self._roots = self._with_roots(Keeper.do_stack, owner=owner)
-        return Stack(tuple(stack["lower"]), stack["upper"], stack["work"])
 
     def compare(self, manifest: Mapping[bytes, Stamped]) -> SendPlan:
         return wire.unpack_send_plan(
@@ -367,6 +360,36 @@ class VolumeEvent:
             with contextlib.suppress(HarnessError):
                 self.link.call_later(Keeper.do_close)
         self._give_back(self.link)
+
+
+class VolumeCopyEvent(VolumeEvent):
+    """A test event in a copy of the sandbox; see CopyEvent."""
+
+    keeper_kind = COPY_EVENT
+
+    def place(self) -> str:
+        """Make the folder for the copy."""
+        folder: str
+        folder, self._roots = self._with_roots(Keeper.do_place)
+        return folder
+
+    def copy(self, owner: tuple[int, int] | None) -> None:
+        """Fill the copy."""
+        self.link.call(Keeper.do_copy, owner=owner)
+
+
+class VolumeLayeredEvent(VolumeEvent):
+    """A test event in a layer of its own; see LayeredEvent."""
+
+    keeper_kind = LAYERED_EVENT
+
+    def stack(self, owner: tuple[int, int] | None) -> Stack:
+        """Make the layer of the test event."""
+        stack, self._roots = self._with_roots(Keeper.do_stack, owner=owner)
+        return Stack(tuple(stack["lower"]), stack["upper"], stack["work"])
+
+
+KindOfEvent = TypeVar("KindOfEvent", bound=VolumeEvent)
 
 
 class KeeperLink:

@@ -7,20 +7,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Generic, Protocol, cast
 
 from harness.engines import Engine, Limits, Sandbox, SandboxSpec
 from harness.engines.spec import Mount
 from harness.engines.streams.forks import Origin
 from harness.inside.errors import Busy, EngineError, HarnessError, UsageError
 from harness.inside.layout import Avatar, printable_name
-from harness.inside.store import EVENT_SECONDS, Event, Katas
+from harness.inside.store import EVENT_SECONDS, Katas
 from harness.inside.usage import DiskUsage
 from harness.katas.places import VOLUME, open_folder_katas, open_volume
 from harness.katas.visible import VisibleFiles
 from harness.runners.active_events import ActiveEvents
 from harness.runners.claims import ALL_PROPERTIES, Property
-from harness.runners.event import TestEvent
+from harness.runners.event import KatasEvent, TestEvent
 from harness.runners.progress import Progress
 from harness.runners.request import EventRequest
 from harness.runners.run import Output, Phase, Run
@@ -73,8 +73,12 @@ class Runner(Protocol):
         """End what was prepared, and close the katas. The caller closes the engine."""
 
 
-class BaseRunner:
-    """A runner whose subclass says, in `play`, what the steps of a test event are."""
+class BaseRunner(Generic[KatasEvent]):
+    """A runner whose subclass says, in `play`, what the steps of a test event are.
+
+    A subclass that needs more of the katas than any test event has names the type of what it
+    begins, as in `BaseRunner[VolumeCopyEvent]`, and begins it in `begin`.
+    """
 
     name: ClassVar[str]
     """What `--runner` calls it."""
@@ -149,15 +153,15 @@ class BaseRunner:
         """Return what the option DURABLE adds to the claims."""
         return frozenset({Property.DURABLE}) if options.get("durable") == YES else frozenset()
 
-    def play(self, event: TestEvent) -> None:
+    def play(self, event: TestEvent[KatasEvent]) -> None:
         """Play the steps, up to the one that accepts the test event."""
         raise NotImplementedError
 
-    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> Event:
+    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> KatasEvent:
         """Begin the avatar's test event in the katas. Wait at most `seconds` for another to end."""
-        return self.katas.event(avatar, seconds=seconds, **self.how)
+        return cast(KatasEvent, self.katas.event(avatar, seconds=seconds, **self.how))
 
-    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
+    def spec(self, avatar: Avatar, katas: KatasEvent) -> SandboxSpec:
         """Describe the run-container for the test event that `begin` returned."""
         return SandboxSpec(image=self.image, limits=self.limits)
 

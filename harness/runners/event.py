@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic
 
 from harness.engines import Sandbox
 from harness.inside.changes import Changes
@@ -25,8 +26,18 @@ from harness.runners.seed import Seed, SeedEdit
 from harness.runners.stopwatch import PipedBytes, Stopwatch
 
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # the one of Python 3.11 takes no default
+
+    KatasEvent = TypeVar("KatasEvent", bound=Event, default=Any)
+else:
+    from typing import TypeVar
+
+    KatasEvent = TypeVar("KatasEvent", bound=Event)
+
+
 @dataclass
-class TestEvent:
+class TestEvent(Generic[KatasEvent]):
     """One test event between its steps: what was asked, where it happens, what came of it."""
 
     # pytest takes any class named Test... for a test.
@@ -35,7 +46,7 @@ class TestEvent:
     request: EventRequest
     """What the caller asked for."""
 
-    katas: Event
+    katas: KatasEvent
     """The test event in the katas."""
 
     sandbox: Sandbox

@@ -36,7 +36,7 @@ PLANTING_SECONDS = 5.0
 """Seconds that a head start waits for an avatar that another process is playing with."""
 
 
-class KatasDataContainer(BaseRunner):
+class KatasDataContainer(BaseRunner[Event]):
     """B -> D:katas, D -> R by tar-pipe, and back only if the run ended in time; no tar file exists.
 
     With the option `standby=warm`, a fresh container is started after each test event, for the

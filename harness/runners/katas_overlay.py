@@ -16,18 +16,17 @@ from typing import Any, ClassVar
 
 from harness.engines import Engine, SandboxSpec
 from harness.engines.spec import Overlay
-from harness.inside.keeper import LAYERED_EVENT
 from harness.inside.layered_event import DEPTH
 from harness.inside.layout import Avatar, avatar_folder
-from harness.inside.store import EVENT_SECONDS, Event, Katas
+from harness.inside.store import EVENT_SECONDS, Katas
 from harness.katas.places import VOLUME
-from harness.katas.volume_katas import VolumeEvent, VolumeKatas
+from harness.katas.volume_katas import VolumeKatas, VolumeLayeredEvent
 from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 
 
-class KatasOverlay(BaseRunner):
+class KatasOverlay(BaseRunner[VolumeLayeredEvent]):
     """B -> a new layer over D:katas, and both mounted as one tree; nothing is piped or copied."""
 
     name = "katas-overlay"
@@ -52,13 +51,12 @@ class KatasOverlay(BaseRunner):
         super().__init__(engine, katas, **arguments)
         self._layers = int(layers)
 
-    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> VolumeEvent:
-        return self.katas.event(
-            avatar, LAYERED_EVENT, seconds=seconds, depth=self._layers, **self.how
+    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> VolumeLayeredEvent:
+        return self.katas.event_of(
+            VolumeLayeredEvent, avatar, seconds=seconds, depth=self._layers, **self.how
         )
 
-    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
-        assert isinstance(katas, VolumeEvent)
+    def spec(self, avatar: Avatar, katas: VolumeLayeredEvent) -> SandboxSpec:
         stack = katas.stack(self.engine.player)
         folder = avatar_folder(avatar)
         mount = Overlay(
@@ -69,7 +67,7 @@ class KatasOverlay(BaseRunner):
         )
         return replace(super().spec(avatar, katas), mount=mount, roots=katas.roots)
 
-    def play(self, event: TestEvent) -> None:
+    def play(self, event: TestEvent[VolumeLayeredEvent]) -> None:
         event.save("1st B -> a new layer over D:katas (changed only)")
         event.start()
         if event.run():

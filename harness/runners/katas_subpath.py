@@ -11,17 +11,16 @@ from typing import ClassVar
 
 from harness.engines import SandboxSpec
 from harness.engines.spec import PartOfVolume
-from harness.inside.keeper import COPY_EVENT
 from harness.inside.layout import Avatar, avatar_folder
-from harness.inside.store import EVENT_SECONDS, Event
+from harness.inside.store import EVENT_SECONDS
 from harness.katas.places import VOLUME
-from harness.katas.volume_katas import VolumeEvent, VolumeKatas
+from harness.katas.volume_katas import VolumeCopyEvent, VolumeKatas
 from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 
 
-class KatasSubpath(BaseRunner):
+class KatasSubpath(BaseRunner[VolumeCopyEvent]):
     """B -> D:katas, where the sandbox is copied and the copy mounted; nothing is piped."""
 
     name = "katas-subpath"
@@ -35,17 +34,15 @@ class KatasSubpath(BaseRunner):
         """The player's uid owns the sandboxes, even downloaded."""
         return EVERYTHING - {Property.OWNERSHIP} | cls.claims_durable(options)
 
-    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> VolumeEvent:
-        return self.katas.event(avatar, COPY_EVENT, seconds=seconds, **self.how)
+    def begin(self, avatar: Avatar, seconds: float = EVENT_SECONDS) -> VolumeCopyEvent:
+        return self.katas.event_of(VolumeCopyEvent, avatar, seconds=seconds, **self.how)
 
-    def spec(self, avatar: Avatar, katas: Event) -> SandboxSpec:
-        assert isinstance(katas, VolumeEvent)
+    def spec(self, avatar: Avatar, katas: VolumeCopyEvent) -> SandboxSpec:
         folder = f"{avatar_folder(avatar)}/{katas.place()}"
         mount = PartOfVolume(self.katas.container(avatar), folder)
         return replace(super().spec(avatar, katas), mount=mount, roots=katas.roots)
 
-    def play(self, event: TestEvent) -> None:
-        assert isinstance(event.katas, VolumeEvent)
+    def play(self, event: TestEvent[VolumeCopyEvent]) -> None:
         event.save("1st B -> D:katas (changed only)")
         with event.phase("save", "2nd D:katas -> D:katas, beside the sandbox (all)"):
             event.katas.copy(event.owner)

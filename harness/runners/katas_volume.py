@@ -17,7 +17,7 @@ from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent
 
 
-class KatasVolume(BaseRunner):
+class KatasVolume(BaseRunner[Event]):
     """B -> V:katas, mounted; nothing is piped.
 
     It needs a uid on the host, and what a run left half done stays half done.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from harness.inside.stamps import up_to
+from harness.inside.store import Event
 from harness.katas import visible_tar
 from harness.katas.places import FOLDER
 from harness.runners.base import DURABLE, BaseRunner
@@ -13,7 +14,7 @@ from harness.runners.claims import EVERYTHING, OF_KEPT_TREES, Property
 from harness.runners.event import TestEvent
 
 
-class Tmp(BaseRunner):
+class Tmp(BaseRunner[Event]):
     """B -> R:tmp by tar-pipe; the katas only keep the results.
 
     The stream takes the place of the notes' L:tmp, so no file is written to be read only once.

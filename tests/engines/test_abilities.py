@@ -56,9 +56,7 @@ def test_a_mount_of_an_unknown_kind_is_refused(shared_engine: Engine) -> None:
     assert "Hologram" in refused
     with (
         pytest.raises(EngineError) as error,
-        closing(
-            shared_engine.open(SandboxSpec(mount=Hologram()))
-        ) as sandbox,
+        closing(shared_engine.open(SandboxSpec(mount=Hologram()))) as sandbox,
     ):
         sandbox.wait()
     assert one_line(error.value) == refused

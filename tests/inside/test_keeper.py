@@ -120,6 +120,24 @@ class TestServe:
         assert keeper.receive()["error"] == "KatasError"
         assert ask(keeper, "list") == {"katas": {}, "unread": {}}
 
+    @pytest.mark.parametrize(
+        ("kind", "others"),
+        [
+            ("plain", ("place", "copy", "stack")),
+            ("copy", ("stack",)),
+            ("layered", ("place", "copy")),
+        ],
+    )
+    def test_what_only_another_kind_of_test_event_has_is_refused(
+        self, keeper: Channel, kind: str, others: tuple[str, ...]
+    ) -> None:
+        """With an error, and the test event goes on."""
+        ask(keeper, "event", kata=LION.kata, name="lion", kind=kind)
+        for call in others:
+            arguments = {} if call == "place" else {"owner": None}
+            assert ask(keeper, call, **arguments) == "KatasError"
+        assert isinstance(ask(keeper, "snapshot", contents=False), dict | list)
+
     def test_a_lost_harness_lets_go_of_the_avatar(self, tmp_path: Path, katas: VolumeKatas) -> None:
         """Whoever comes next does not wait for a harness that has died."""
         event = katas.event(LION)
