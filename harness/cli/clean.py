@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from harness.cli.options import console, errors
 from harness.engines import Engine
+from harness.engines.choice import ENGINE_GROUP, choose
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.engine import LocalEngine
-from harness.inside.errors import EngineError
+from harness.engines.plug_ins import plug_in_names
+from harness.inside.errors import HarnessError
 
 _MOST = 8
 """How many things that are left alone for one reason are named."""
@@ -27,25 +31,30 @@ def add(commands: Any) -> None:
 
 
 def _clean(options: argparse.Namespace) -> int:
-    count = 0
     alone: dict[str, list[str]] = {}
-    for kind in (LocalEngine, DockerEngine):
+    told: set[str] = set()
+    others = [partial(_plug_in, name) for name in plug_in_names(ENGINE_GROUP)]
+    openers: list[Callable[[], Engine]] = [LocalEngine, DockerEngine, *others]
+    for open_engine in openers:
         try:
-            engine: Engine = kind()
-        except EngineError as error:
+            engine = open_engine()
+        except HarnessError as error:
             errors.print(f"skipped: {error}", style="dim", markup=False)
             continue
         with closing(engine):
             for line in engine.leftovers() if options.dry_run else engine.sweep():
+                if line in told:  # by an engine that another one is made of
+                    continue
+                told.add(line)
                 console.print(
                     ("would remove " if options.dry_run else "removed ") + line,
                     markup=False,
                     soft_wrap=True,
                 )
-                count += 1
             for what, why in engine.left_alone():
-                alone.setdefault(why, []).append(what)
-    if not count:
+                if what not in alone.setdefault(why, []):
+                    alone[why].append(what)
+    if not told:
         console.print("nothing to remove")
     for why, kept in alone.items():
         more = f" and {len(kept) - _MOST} more" if len(kept) > _MOST else ""
@@ -57,3 +66,7 @@ def _clean(options: argparse.Namespace) -> int:
             soft_wrap=True,
         )
     return 0
+
+
+def _plug_in(name: str) -> Engine:
+    return choose(name).engine

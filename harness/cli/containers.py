@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from harness.cli.archive import write_archive
-from harness.cli.options import add_out, console, errors
+from harness.cli.options import ENGINE_CHOICES, ENGINES, add_out, console, errors
 from harness.engines import Engine, Volume
-from harness.engines.choice import ENGINE_NAMES, choose
+from harness.engines.choice import choose
 from harness.inside.errors import UsageError
 from harness.katas.volume_katas import VolumeKatas
 from harness.report import terminal
@@ -35,9 +35,10 @@ def add(verbs: Any) -> None:
         parser.add_argument(
             "-e",
             "--engine",
-            choices=ENGINE_NAMES,
+            choices=ENGINE_CHOICES,
+            metavar="NAME",
             default="auto",
-            help="the engine that has the data-containers (default auto)",
+            help=f"the engine that has the data-containers: {ENGINES} (default auto)",
         )
         parser.set_defaults(command_function=function)
         return parser

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from harness.cli import containers
 from harness.cli.archive import write_archive
-from harness.cli.options import add_out, console, errors
+from harness.cli.options import ENGINE_CHOICES, ENGINES, add_out, console, errors
 from harness.cli.status import USAGE
-from harness.engines.choice import ENGINE_NAMES, choose
+from harness.engines.choice import choose
 from harness.engines.folders import state_home
 from harness.inside.errors import NoSuchAvatar, UsageError
 from harness.inside.folder_katas import FolderKatas
@@ -56,9 +56,10 @@ def add(commands: Any) -> None:
         parser.add_argument(
             "-e",
             "--engine",
-            choices=ENGINE_NAMES,
+            choices=ENGINE_CHOICES,
+            metavar="NAME",
             default="auto",
-            help="the engine that has the volumes (default auto)",
+            help=f"the engine that has the volumes: {ENGINES} (default auto)",
         )
         parser.set_defaults(command_function=function)
         return parser

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from harness import runners
-from harness.engines.choice import ENGINE_NAMES
+from harness.engines.choice import BUILT_IN_ENGINES, engine_names
 from harness.report.plain import PlainConsole
 
 console = PlainConsole()
@@ -16,13 +16,42 @@ errors = PlainConsole(stderr=True)
 """For progress and remarks, on stderr. Results go to stdout."""
 
 
+class Names(Collection[str]):
+    """The choices of an option that other packages add to.
+
+    Theirs are looked up only for a name that is not built in, since that takes a while.
+    """
+
+    def __init__(self, built_in: Collection[str], every: Callable[[], Collection[str]]) -> None:
+        """`every` returns all names, those that are built in among them."""
+        self._built_in, self._every = built_in, every
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._built_in or name in self._every()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._every())
+
+    def __len__(self) -> int:
+        return len(self._every())
+
+
+ENGINE_CHOICES = Names(BUILT_IN_ENGINES, engine_names)
+"""What `--engine` takes."""
+
+ENGINES = f"one of {', '.join(BUILT_IN_ENGINES)}, or an engine of another package"
+"""The same for its help."""
+
+
 def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-e",
         "--engine",
-        choices=ENGINE_NAMES,
+        choices=ENGINE_CHOICES,
+        metavar="NAME",
         default="auto",
-        help="where to run; auto (default) takes Docker if it answers, else the local engine",
+        help=f"where to run: {ENGINES}; auto (default) takes Docker if it answers, else the local "
+        "engine",
     )
     parser.add_argument("--image", metavar="NAME", help="run in this image instead of harness-gcc")
 

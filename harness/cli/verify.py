@@ -20,9 +20,18 @@ from rich.progress import (
 )
 
 from harness import runners
-from harness.cli.options import add_dask, add_runner, console, errors, remark, warn
+from harness.cli.options import (
+    ENGINE_CHOICES,
+    ENGINES,
+    add_dask,
+    add_runner,
+    console,
+    errors,
+    remark,
+    warn,
+)
 from harness.engines import Engine
-from harness.engines.choice import ENGINE_NAMES, choose
+from harness.engines.choice import choose
 from harness.inside.errors import UsageError, not_among
 from harness.runners.claims import Property
 from harness.runners.variant import Variant
@@ -53,8 +62,10 @@ def add(commands: Any) -> None:
         "-e",
         "--engine",
         action="append",
-        choices=ENGINE_NAMES,
-        help="where to prove; may be repeated (default: auto, which takes Docker if it answers)",
+        choices=ENGINE_CHOICES,
+        metavar="NAME",
+        help=f"where to prove: {ENGINES}; may be repeated (default: auto, which takes Docker if it "
+        "answers)",
     )
     parser.add_argument(
         "-p",

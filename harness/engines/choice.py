@@ -9,9 +9,14 @@ from harness.engines import Engine
 from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.engine import LocalEngine
-from harness.inside.errors import EngineError, not_among
+from harness.engines.plug_ins import load_plug_in, plug_in_names
+from harness.inside.errors import EngineError, HarnessError, UsageError, not_among
 
-ENGINE_NAMES = ("auto", "docker", "local", "local-plain")
+BUILT_IN_ENGINES = ("auto", "docker", "local", "local-plain")
+"""What `--engine` takes without any other package."""
+
+ENGINE_GROUP = "harness.engines"
+"""The entry point group by which other packages add engines."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,18 @@ class Choice:
     """What a run may do on it that others forbid. Empty: nothing, or the caller asked for it."""
 
 
+def engine_names() -> list[str]:
+    """Return all that `--engine` takes, the built-in names first."""
+    return [*BUILT_IN_ENGINES, *plug_in_names(ENGINE_GROUP)]
+
+
+def check_engine_name(name: str) -> None:
+    """Raise UsageError, with all names that there are, for an unknown one."""
+    # The plug-ins are listed only if need be, since that takes a while.
+    if name not in BUILT_IN_ENGINES and name not in (names := engine_names()):
+        raise not_among("engine", name, names)
+
+
 def choose(
     name: str = "auto",
     *,
@@ -40,12 +57,15 @@ def choose(
     """Return the engine `name`, ready to run. Builds missing images, and tells `report` about it.
 
     `auto` takes Docker if it answers and its images exist or can be built; otherwise the local
-    engine, unless `image` is given. `local-plain` leaves out bubblewrap.
+    engine, unless `image` is given. `local-plain` leaves out bubblewrap. Any other name is that of
+    an engine of another package.
 
-    Raises EngineError if no engine works, and UsageError for an unknown name.
+    Raises EngineError if no engine works, and UsageError for an unknown name, or for a plug-in that
+    cannot be loaded or is no engine.
     """
-    if name not in ENGINE_NAMES:
-        raise not_among("engine", name, ENGINE_NAMES)
+    check_engine_name(name)
+    if name not in BUILT_IN_ENGINES:
+        return _plug_in(name)
     if name.startswith("local"):
         plain = name == "local-plain"
         local = LocalEngine(bubblewrap=False if plain else None)
@@ -75,6 +95,32 @@ def warning(engine: Engine) -> str:
     if engine.gaps:
         return f"runs are isolated, but {'; '.join(engine.gaps)}; harness doctor says what to do"
     return ""
+
+
+def _plug_in(name: str) -> Choice:
+    """Open an engine of another package. Raises UsageError unless it is one."""
+    plug_in = load_plug_in(ENGINE_GROUP, name, "engine")
+    if plug_in is None:
+        raise UsageError(f"the engine {name} has just been uninstalled")
+    try:
+        engine = plug_in.thing()
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise plug_in.broken("cannot be opened", error) from error
+    if lacks := sorted(member for member in _members() if not hasattr(engine, member)):
+        raise plug_in.broken(f"is no engine: it lacks {', '.join(lacks)}")
+    opened: Engine = engine
+    if opened.name != name:
+        opened.close()
+        raise plug_in.broken(f"calls itself {opened.name}; give both the same name")
+    return Choice(opened, f"asked for; it comes from {plug_in.source}", name, warning(opened))
+
+
+def _members() -> set[str]:
+    """Return the names of all that an engine must have."""
+    methods = {member for member in vars(Engine) if not member.startswith("_")}
+    return methods | set(Engine.__annotations__)
 
 
 def _local(engine: LocalEngine, why: str, said: str) -> Choice:

@@ -70,7 +70,10 @@ class Mount:
 
 def unknown_mount(engine: str, kind: type[Mount]) -> str:
     """Say that the engine makes no such mount, and what to do."""
-    return f"the {engine} engine cannot make a {kind.__name__}; take katas-data-container instead"
+    return (
+        f"the {engine} engine makes no mount of the kind {kind.__name__}; take "
+        "katas-data-container instead"
+    )
 
 
 @dataclass(frozen=True)

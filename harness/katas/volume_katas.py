@@ -30,7 +30,14 @@ from harness.inside.channel import Channel, CutShort
 from harness.inside.delta import Delta, Stamped
 from harness.inside.errors import EngineError, HarnessError, KatasError, StreamCut
 from harness.inside.journal import pack_changes
-from harness.inside.keeper import COPY_EVENT, LAYERED_EVENT, PLAIN_EVENT, Keeper, request_of, result_of
+from harness.inside.keeper import (
+    COPY_EVENT,
+    LAYERED_EVENT,
+    PLAIN_EVENT,
+    Keeper,
+    request_of,
+    result_of,
+)
 from harness.inside.layered_event import Stack
 from harness.inside.layout import HISTORY, Avatar
 from harness.inside.repack import Sizes

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-
-from harness.inside.errors import UsageError, not_among
+from harness.engines.plug_ins import load_plug_in, plug_in_names
+from harness.inside.errors import not_among
 from harness.runners.base import BaseRunner
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_overlay import KatasOverlay
@@ -27,9 +26,7 @@ GROUP = "harness.runners"
 
 def runner_names() -> list[str]:
     """Return the names of all installed runners, the built-in ones first."""
-    return [runner.name for runner in BUILT_IN] + sorted(
-        point.name for point in entry_points(group=GROUP)
-    )
+    return [*(runner.name for runner in BUILT_IN), *plug_in_names(GROUP)]
 
 
 def parse_variant(text: str) -> Variant:
@@ -49,12 +46,7 @@ def find(name: str) -> type[BaseRunner]:
     for runner in BUILT_IN:
         if runner.name == name:
             return runner
-    for point in entry_points(group=GROUP, name=name):
-        try:
-            plug_in: type[BaseRunner] = point.load()
-        except Exception as error:
-            raise UsageError(
-                f"the runner {name} from {point.value} cannot be loaded: {error}"
-            ) from error
-        return plug_in
+    if plug_in := load_plug_in(GROUP, name, "runner"):
+        kind: type[BaseRunner] = plug_in.thing
+        return kind
     raise not_among("runner", name, runner_names())

@@ -25,7 +25,6 @@ from harness.runners.run import Outcome, Run
 from harness.runners.seed import Seed, SeedEdit
 from harness.runners.stopwatch import PipedBytes, Stopwatch
 
-
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # the one of Python 3.11 takes no default
 

@@ -31,7 +31,7 @@ def open_runner(
     - `name`: the runner, as `NAME` or `NAME:option=value,option=value`. The default suits players
       who press again: while they think, it starts the next run-container and pipes the tree in. For
       a single test event, or to save the memory, take `katas-data-container`.
-    - `engine`: `auto`, `docker`, `local` or `local-plain`.
+    - `engine`: `auto`, `docker`, `local`, `local-plain`, or an engine of another package.
     - `katas`: where to keep them: a folder, or `volume:NAME` for a runner that uses a
       data-container. None: in a temporary place.
     - `image`: the image for runs. None: the engine's default.

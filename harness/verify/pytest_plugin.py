@@ -1,4 +1,4 @@
-"""The pytest plugin: options, a marker, and the fixtures of `harness.verify.suite`.
+"""The pytest plugin: options, a marker, and the fixtures of the suites in `harness.verify`.
 
 Every pytest run on a machine with this package loads it, so it imports nothing until a proof is
 asked for.
@@ -48,7 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--harness-engine",
         action="append",
         metavar="NAME",
-        help="auto, docker, local or local-plain; may be given several times "
+        help="auto, docker, local, local-plain, or an engine of another package; may be given "
+        "several times "
         "(default: harness_engines of the ini file, else auto)",
     )
     group.addoption(
@@ -63,7 +64,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "harness: a proof of what a runner claims (see harness.verify.suite)"
+        "markers",
+        "harness: a proof of what a runner claims (see harness.verify.suite), or of an engine "
+        "(see harness.verify.engine_suite)",
     )
     # Report a wrong option at once.
     if any(config.getoption(f"harness_{name}") for name in ("runner", "engine", "profile")):
@@ -74,6 +77,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "harness_case" in metafunc.fixturenames:
         cases = _cases(metafunc.config)
         metafunc.parametrize("harness_case", cases, ids=[str(case) for case in cases])
+    if "harness_check" in metafunc.fixturenames:
+        from harness.verify.conformance import CHECKS  # noqa: PLC0415 - see above
+
+        checks = [(engine, name) for engine in _engines(metafunc.config) for name in CHECKS]
+        metafunc.parametrize("harness_check", checks, ids=["-".join(check) for check in checks])
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +121,6 @@ def harness_finding(harness_case: _Case, harness_engine: Callable[[str], Engine]
 def _cases(config: pytest.Config) -> list[_Case]:
     """Return the tests. Raises pytest.UsageError, which prints one line and exits with 4."""
     from harness import runners  # noqa: PLC0415 - see above
-    from harness.engines.choice import ENGINE_NAMES  # noqa: PLC0415
     from harness.engines.extras import missing_extra  # noqa: PLC0415
     from harness.inside.errors import UsageError, not_among  # noqa: PLC0415
 
@@ -128,22 +135,31 @@ def _cases(config: pytest.Config) -> list[_Case]:
         or config.getini("harness_runners")
         or runners.NOTES_NAMES
     )
-    engines = config.getoption("harness_engine") or config.getini("harness_engines") or ["auto"]
+    engines = _engines(config)
     profile = config.getoption("harness_profile") or PROFILE
-    for given, known, what in (
-        (engines, ENGINE_NAMES, "engine"),
-        ([profile], list(PROFILES), "profile"),
-    ):
-        for name in given:
-            if name not in known:
-                raise pytest.UsageError(str(not_among(what, name, known)))
+    if profile not in PROFILES:
+        raise pytest.UsageError(str(not_among("profile", profile, PROFILES)))
     try:
         variants = [runners.parse_variant(name) for name in names]
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     return [
         _Case(variant, engine, name, profile)
-        for engine in dict.fromkeys(engines)
+        for engine in engines
         for variant in {variant.label: variant for variant in variants}.values()
         for name in properties()
     ]
+
+
+def _engines(config: pytest.Config) -> list[str]:
+    """Return the names of the engines. Raises pytest.UsageError for an unknown one."""
+    from harness.engines.choice import check_engine_name  # noqa: PLC0415 - see above
+    from harness.inside.errors import UsageError  # noqa: PLC0415
+
+    names = config.getoption("harness_engine") or config.getini("harness_engines") or ["auto"]
+    try:
+        for name in names:
+            check_engine_name(name)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    return list(dict.fromkeys(names))

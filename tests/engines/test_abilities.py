@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, eventually, fill, one_line, script
 
 from harness.engines import Engine, SandboxSpec
 from harness.engines.spec import HostFolder, Mount, Overlay, PartOfVolume, WholeVolume
 from harness.inside.errors import EngineError, StreamCut
+from tests.support import PATIENCE, eventually, fill, one_line, script
 
 
 def test_memory_is_counted_where_it_is_said_to_be(shared_engine: Engine) -> None:

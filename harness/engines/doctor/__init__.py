@@ -20,6 +20,7 @@ from harness.engines.doctor.finding import (
     Fitness,
     builds_nothing,
 )
+from harness.engines.doctor.others import plug_in_groups
 from harness.engines.doctor.round_trip import TRIP_SECONDS, lacking, read_compiler
 from harness.inside.errors import EngineError
 
@@ -62,12 +63,14 @@ def examine(
     docker_findings, docker_fitness = docker.examine(count, host_seconds, report)
     report("the local engine")
     local_findings, local_fitness = local.examine()
+    other_groups = tuple(plug_in_groups(report))
     report("programs")
     program_findings = programs.examine()
     report("file systems")
     groups = (
         FindingGroup("Docker engine", docker_findings),
         FindingGroup("Local engine", local_findings),
+        *other_groups,
         FindingGroup("Programs on this machine", program_findings),
         *file_systems.examine(),
         FindingGroup("Machine", machine.examine()),

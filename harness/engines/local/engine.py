@@ -37,7 +37,7 @@ from harness.engines.local import cgroups
 from harness.engines.local.bubblewrap import become, bubblewrap_problem, enclose, unshare
 from harness.engines.local.cgroups import ControlGroup
 from harness.engines.local.launch import launch
-from harness.engines.local.mounts import LOCAL_MOUNTS, Around, Shown, empty, empty_problem
+from harness.engines.local.mounts import LOCAL_MOUNTS, Around, SandboxView, empty, empty_problem
 from harness.engines.local.processes import (
     GUEST,
     PLAYER,
@@ -331,7 +331,9 @@ class LocalEngine:
         stream.on_close = lambda: self._discard(folder, group)
         return stream
 
-    def _shown(self, spec: SandboxSpec, around: Around, *, as_player: bool, bounded: bool) -> Shown:
+    def _shown(
+        self, spec: SandboxSpec, around: Around, *, as_player: bool, bounded: bool
+    ) -> SandboxView:
         """Return the sandbox of a run-container: what is mounted, or an empty folder.
 
         Raises EngineError for a mount of an unknown kind.
@@ -347,7 +349,7 @@ class LocalEngine:
         os.chown(sandbox, *(owner or (-1, -1)))
         # Without a bound, a run could fill the host's disk.
         enter = empty(sandbox, spec.limits.sandbox, owner) if bounded else unshare()
-        return Shown(sandbox, sandbox, enter)
+        return SandboxView(sandbox, sandbox, enter)
 
     def _calls(self, folder: Path) -> Path | None:
         """Write the filter of system calls to a file. Returns None if it cannot be compiled."""

@@ -84,7 +84,7 @@ def own_mounts() -> list[str]:
 
 
 @dataclass(frozen=True)
-class Shown:
+class SandboxView:
     """A sandbox, and how a guest and its run come to see it."""
 
     sandbox: Path
@@ -132,7 +132,7 @@ class Around:
 class LocalMount:
     """How the local engine makes one kind of mount."""
 
-    make: Callable[[Any, Around], Shown]
+    make: Callable[[Any, Around], SandboxView]
     """Given the mount and what is around it, returns the sandbox. Raises EngineError."""
 
     what: str
@@ -142,28 +142,28 @@ class LocalMount:
     """Given the home of the volumes and `Around.bare`, says why it fails here. Empty: it works."""
 
 
-def _host_folder(mount: HostFolder, around: Around) -> Shown:
+def _host_folder(mount: HostFolder, around: Around) -> SandboxView:
     if not around.bare:
-        return Shown(mount.path, mount.path, unshare())
+        return SandboxView(mount.path, mount.path, unshare())
     # The folders above it may be closed to the player.
     target, enter = around.bound(mount.path)
-    return Shown(target, target, enter)
+    return SandboxView(target, target, enter)
 
 
-def _whole_volume(mount: WholeVolume, around: Around) -> Shown:
+def _whole_volume(mount: WholeVolume, around: Around) -> SandboxView:
     target, enter = around.bound(around.katas(mount.volume), "katas")
-    return Shown(target / mount.sandbox, target, enter, "/katas", mount.sandbox)
+    return SandboxView(target / mount.sandbox, target, enter, "/katas", mount.sandbox)
 
 
-def _part_of_volume(mount: PartOfVolume, around: Around) -> Shown:
+def _part_of_volume(mount: PartOfVolume, around: Around) -> SandboxView:
     target, enter = around.bound(around.katas(mount.volume) / mount.folder)
-    return Shown(target, target, enter)
+    return SandboxView(target, target, enter)
 
 
-def _overlay(mount: Overlay, around: Around) -> Shown:
+def _overlay(mount: Overlay, around: Around) -> SandboxView:
     target = around.target()
     options = overlay_options(str(around.katas(mount.volume)), mount)
-    return Shown(target, target, overlay(options, target))
+    return SandboxView(target, target, overlay(options, target))
 
 
 LOCAL_MOUNTS: Mapping[type[Mount], LocalMount] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
-from support import an_avatar, make_runner, play
 
 from harness.engines import Engine
 from harness.runners import parse_variant
@@ -13,6 +12,7 @@ from harness.runners.run import Outcome
 from harness.verify.proofs.faults.packed_references import ALL, pack_references
 from harness.verify.soak.fault_injection import Watched, possible
 from harness.verify.soak.presses import SoakFault
+from tests.support import an_avatar, make_runner, play
 
 
 def test_only_what_can_happen_is_drawn(shared_engine: Engine) -> None:

@@ -102,7 +102,7 @@ def sent_only_the_edit(run: Run) -> bool:
 
 
 def test_one_runner_needs_a_kernel(fake: FakeEngine) -> None:
-    with pytest.raises(EngineError, match="no kernel that merges layers"):
+    with pytest.raises(EngineError, match="makes no mount of the kind Overlay"):
         runners.parse_variant(OVERLAY).open(fake)
 
 
