@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-PAGES = Path(__file__).parents[2] / "docs" / "how-to"
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs"
 BLOCK = re.compile(r"^```(python|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 PROJECT = """
@@ -62,12 +63,12 @@ def run(environment: dict[str, str], folder: Path, *words: str) -> subprocess.Co
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return install("own-engine.md", tmp_path_factory.mktemp("engine"))
+    return install("how-to/own-engine.md", tmp_path_factory.mktemp("engine"))
 
 
 def test_the_runner_of_the_page_is_proved(tmp_path: Path) -> None:
     """What it claims is not refuted."""
-    environment = install("own-runner.md", tmp_path)
+    environment = install("how-to/own-runner.md", tmp_path)
     chosen = ("--property", "no-missed-edit", "--profile", "ci", "--engine", "local-plain")
     done = run(environment, tmp_path, "harness", "verify", "--runner", "mine", *chosen)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -121,3 +122,56 @@ def test_an_engine_that_fails_a_check_is_told_in_one_line(
     assert done.returncode == 1, done.stdout
     assert "the engine frugal: a sandbox that runs is no trace" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+RESULT = str(ROOT / "results" / "recordings" / "typical-docker.jsonl")
+
+
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return install("reference/results.md", tmp_path_factory.mktemp("exporter"))
+
+
+def test_the_exporter_of_the_page_writes_its_format(
+    exporter: dict[str, str], tmp_path: Path
+) -> None:
+    """And it is named with the others when there is no such format."""
+    done = run(exporter, tmp_path, "harness", "export", RESULT, "--to", "spoken")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"[\w:=-]+ was fastest, with \d\.\d{3} seconds\.\n", done.stdout)
+    none = run(exporter, tmp_path, "harness", "export", RESULT, "--to", "none")
+    assert none.returncode == 2
+    assert "'bencher', 'spoken'" in none.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise KeyError('the moon')", "failed (KeyError): 'the moon'"),
+        ("return 'text'", "returned str, not bytes"),
+        ("import harness; raise harness.UsageError('no moon in it')", "no moon in it"),
+    ],
+)
+def test_an_exporter_that_breaks_is_told_in_one_line(
+    code: str, said: str, exporter: dict[str, str], tmp_path: Path
+) -> None:
+    """With exit status 2, and no traceback."""
+    (tmp_path / "spoken.py").write_text(f"def export(frame):\n    {code}\n")
+    spoiled = {**exporter, "PYTHONPATH": f"{tmp_path}:{exporter['PYTHONPATH']}"}
+    done = run(spoiled, tmp_path, "harness", "export", RESULT, "--to", "spoken")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("harness: ")
+    assert line.endswith(said)
+
+
+def test_an_exporter_that_cannot_be_loaded_is_told(
+    exporter: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "spoken.py").write_text("import nothing_of_this_name\n")
+    spoiled = {**exporter, "PYTHONPATH": f"{tmp_path}:{exporter['PYTHONPATH']}"}
+    done = run(spoiled, tmp_path, "harness", "export", RESULT, "--to", "spoken")
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "the exporter spoken from spoken:export cannot be loaded" in line
