@@ -191,6 +191,12 @@ def test_what_lies_near_the_limit_says_how_far_off_a_verdict_is() -> None:
         f"; too noisy, or too near the limit: it varies by {hopeless.scatter - 1:.0%} from block "
         f"to block; with {math.exp(bearable) - 1:.1%}, 1920 blocks would settle it"
     )
+    wild = ruled(
+        Evidence([steady(2.0, 60, wobble=0.7)]), 'seconds = "at most 2.02 times katas-volume"'
+    )
+    assert wild.scatter is not None
+    assert wild.scatter > 2
+    assert f"it varies by {wild.scatter * 100 - 100:.0f}% from block to block" in wild.says
     before = steady(2.0, 60, wobble=0.1)
     apart = ruled(
         Evidence([before], baseline=before), 'seconds = "at most 1.002 times the baseline"'

@@ -283,3 +283,13 @@ def test_a_file_that_cannot_be_opened_is_not_seen(
     monkeypatch.setattr("harness.inside.delta.open_file", fail)
     monkeypatch.setattr("harness.inside.delta.os.readlink", fail)
     assert [stamped(folder, name) for name in (b"file", b"link")] == [None, None]
+
+
+def test_a_file_that_grows_after_its_size_was_asked_is_not_seen(
+    tmp_path: Path, folder: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one byte too."""
+    (tmp_path / "file").write_bytes(b"hello")
+    shorter = os.stat_result((stat.S_IFREG | 0o644, *[0] * 5, 4, *[0] * 3))
+    monkeypatch.setattr("harness.inside.delta.os.fstat", lambda file: shorter)
+    assert not feed(hashlib.sha1(usedforsecurity=False), folder, b"file", 4)

@@ -444,11 +444,15 @@ def test_changes_come_back_from_json() -> None:
     assert journal.unpack_changes(packed) == changes
 
 
-def test_a_history_is_made_once(tmp_path: Path) -> None:
-    """As git makes an empty one; a head says that it is there."""
+def test_a_history_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As git makes an empty one; a head says that it is there, and is forced to a durable disk."""
+    forced: list[object] = []
+    monkeypatch.setattr(journal, "sync_disk", forced.append)
     for durable in (False, True):
+        assert forced == []
         folder = tmp_path / str(durable)
         journal.make_history(str(folder), durable=durable)
+        assert len(forced) == durable
         assert (folder / "HEAD").read_text() == "ref: refs/heads/main\n"
         assert (folder / "config").read_bytes() == journal.CONFIG
         assert (folder / "refs" / "heads").is_dir()
@@ -473,3 +477,24 @@ def test_a_durable_acceptance_is_the_same_one(prepared: Prepared, sent: bytes | 
     assert journal.head(str(avatar)) == (accepted.commit, 2)
     assert git(avatar / HISTORY, "fsck", "--strict", "--full") == ""
     assert (avatar / VISIBLE).read_bytes() == (before if sent is None else sent)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_the_list_of_test_events_is_forced_to_the_disk_if_they_are(
+    durable: bool, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds those of all avatars. What survives a power failure is for the proof to try."""
+    forced: list[object] = []
+    add = increments.add
+
+    def watched(*arguments: object, sync: object) -> None:
+        forced.append(sync)
+        add(*arguments, sync=sync)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(increments, "add", watched)
+    accepted = prepared.acceptance
+    journal.accept(
+        *(str(prepared.avatar), accepted.objects, accepted.commit, asdict(accepted.increment)),
+        durable=durable,
+    )
+    assert forced == [journal.sync_file if durable else None]

@@ -176,6 +176,10 @@ def test_a_file_system_that_stores_whole_seconds_gets_a_later_one(clock: list[in
     assert stored(4 * second // 2) == {b"a": latest + 2 * second, b"b": latest + 2 * second}
     with pytest.raises(KatasError, match="cannot stamp an edit later"):
         stored(100 * second)
+    tried: list[int] = []
+    with pytest.raises(KatasError):
+        stamp_all(lambda name, at: tried.append(at) or 0, {b"a": None}, latest, first=False)
+    assert tried == [latest + 1, latest + second + 1, latest + 2 * second + 1]
     kept = stamp_all(lambda name, at: at, {b"a": 5, b"b": None}, latest, first=True)
     assert kept == {b"a": 5, b"b": NOW}
 
@@ -261,3 +265,20 @@ def test_the_stamps_of_paths_too_deep_to_name_are_brought_back_for_good(tmp_path
     ahead, newest = bring_to_clock(str(tmp_path / "sandbox"), ())
     assert [path.count(b"/") for path in ahead] == [stamping.PATH_PARTS - 1]
     assert (deep / "file").stat().st_mtime_ns <= newest < future
+
+
+def test_a_symlink_beyond_the_bound_is_stamped_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what it points to, which may be anywhere."""
+    monkeypatch.setattr(stamping, "AHEAD_BYTES", 0)
+    future = time.time_ns() + 86_400 * 10**9
+    (tmp_path / "sandbox").mkdir()
+    (tmp_path / "outside").touch()
+    (tmp_path / "sandbox" / "link").symlink_to("../outside")
+    for path in (tmp_path / "outside", tmp_path / "sandbox" / "link"):
+        os.utime(path, ns=(future, future), follow_symlinks=False)
+    ahead, newest = bring_to_clock(str(tmp_path / "sandbox"), ())
+    assert ahead == {}
+    assert (tmp_path / "sandbox" / "link").lstat().st_mtime_ns <= newest < future
+    assert (tmp_path / "outside").stat().st_mtime_ns == future

@@ -328,6 +328,22 @@ class TestFromFolder:
         plain, linear = (IgnoreFilter([pattern.encode()]) for _ in range(2))
         assert gather.in_linear_time(linear).is_ignored(path) == plain.is_ignored(path)
 
+    @pytest.mark.parametrize(
+        ("pattern", "ignored", "kept"),
+        [
+            ("a*b", ["ab", "abxb", "abb"], ["abxbc", "b"]),  # the last star takes all it can
+            ("a*b*c", ["abc", "abbcc", "axbxbxcxc"], ["acb", "abcx"]),
+            ("a*b/c*d", ["ab/cd", "abxb/cdxd"], ["ab/x/cd", "abxb/cdx"]),
+            ("a**b", ["ab", "axxb"], ["a/b"]),
+        ],
+    )
+    def test_a_star_matches_as_in_git(
+        self, pattern: str, ignored: list[str], kept: list[str]
+    ) -> None:
+        """However often what follows it comes."""
+        patterns = gather.in_linear_time(IgnoreFilter([pattern.encode()]))
+        assert [name for name in ignored + kept if patterns.is_ignored(name)] == ignored
+
     @pytest.mark.parametrize("pattern", ["*a" * 12 + "b", "**" * 30 + "b", "a*" * 40 + "/b"])
     def test_no_pattern_takes_for_ever(self, tmp_path: Path, pattern: str) -> None:
         """A repository that somebody cloned must not stop its first press."""
