@@ -16,7 +16,7 @@ from harness.inside.tree import walk
 from harness.katas.visible import VisibleFiles
 from harness.runners.event import TestEvent
 from harness.runners.katas_overlay import KatasOverlay
-from harness.verify.proofs.faults.faulty_engine import beginning_with
+from harness.verify.faults.keeper_programs import beginning_with
 from tests.mutants.mutant import Honest, HonestEvent, HonestKatas
 
 

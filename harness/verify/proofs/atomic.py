@@ -32,21 +32,14 @@ from harness.engines import Engine
 from harness.inside.errors import HarnessError
 from harness.katas.visible import VisibleFiles
 from harness.runners.base import BaseRunner
-from harness.verify.proofs.faults import killed_harness
-from harness.verify.proofs.faults.disk_faults import FULL, KILLED
-from harness.verify.proofs.faults.faulty_engine import (
-    CUT,
-    FROM,
-    HARNESS,
-    KEEPER,
-    RUN,
-    Course,
-    FaultyEngine,
-    StreamPlace,
-    TimedFault,
-)
+from harness.verify.faults.breakable import FROM
+from harness.verify.faults.course import Course
+from harness.verify.faults.disk_faults import FULL, KILLED
+from harness.verify.faults.faulty_engine import FaultyEngine
+from harness.verify.faults.timed_fault import CUT, HARNESS, KEEPER, RUN, StreamPlace, TimedFault
 from harness.verify.proofs.power import power_failures
 from harness.verify.proofs.power.crash_model import CrashModel
+from harness.verify.proofs.shared import killed_harness
 from harness.verify.proofs.shared.avatar_state import (
     AvatarState,
     avatar_state,

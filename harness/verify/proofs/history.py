@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from harness.katas import commits
-from harness.verify.proofs.faults.packed_references import ALL, NONE, TAGS, pack_references
+from harness.verify.faults.packed_references import ALL, NONE, TAGS, pack_references
 from harness.verify.proofs.shared.avatar_state import avatar_state
 from harness.verify.proofs.shared.search import Search
 from harness.verify.proofs.shared.subject import Subject, complete

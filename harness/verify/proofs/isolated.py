@@ -32,6 +32,7 @@ from harness.engines.system_calls import REFUSED
 from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome, Run
+from harness.verify.faults.wrapped import WrappedEngine, WrappedStream
 from harness.verify.proofs.shared.processes import marker
 from harness.verify.proofs.shared.search import Search
 from harness.verify.proofs.shared.subject import SECONDS, Subject
@@ -345,34 +346,30 @@ class _Attempts:
                 found["the end of other runs"] = "a run beside it was broken off"
 
 
-class _Listening:
+class _Listening(WrappedEngine):
     """An engine that records all output of its run-containers, and passes the rest on."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.heard = bytearray()
         # Whether the last sandbox was mounted.
         self.mounted = False
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
     def open(self, spec: SandboxSpec) -> Sandbox:
         self.mounted = spec.mount is not None
-        sandbox = self._engine.open(spec)
-        sandbox.wrap(lambda stream: cast(Stream, _Heard(stream, self.heard)))
-        return sandbox
+        return super().open(spec)
+
+    def wrap_run(self, stream: Stream) -> Stream:
+        return _Heard(stream, self.heard)
 
 
-class _Heard:
+class _Heard(WrappedStream):
     def __init__(self, stream: Stream, heard: bytearray) -> None:
-        self._stream, self._heard = stream, heard
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        super().__init__(stream)
+        self._heard = heard
 
     def read(self, deadline: float) -> tuple[int, bytes]:
-        source, data = self._stream.read(deadline)
+        source, data = self.behind.read(deadline)
         self._heard.extend(data)
         return source, data
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from harness.engines import Engine
 from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
-from harness.verify.soak.fault_injection import Watched
+from harness.verify.faults.faulty_engine import FaultyEngine
 from harness.verify.soak.player import SoakPlayer, Violation
 from harness.verify.soak.presses import LIFE, SoakFault
 
@@ -137,7 +137,7 @@ def _open(
         variant = variants[number % len(variants)]
         own = pickle.loads(pickle.dumps(engine))
         stack.callback(own.close)
-        watched = Watched(own)
+        watched = FaultyEngine(own)
         place = first[variant.label].katas.place() if variant.label in first else None
         runner = stack.enter_context(
             closing(variant.open(watched, place, image=image, observe=True))

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 
 from harness.inside.errors import HarnessError
@@ -20,16 +21,26 @@ from harness.runners.base import BaseRunner
 from harness.runners.claims import Property
 from harness.runners.run import Outcome, Run
 from harness.runners.variant import Variant
-from harness.verify.proofs.faults.packed_references import ALL, pack_references
+from harness.verify.faults.disk_faults import FULL, KILLED
+from harness.verify.faults.faulty_engine import FaultyEngine
+from harness.verify.faults.packed_references import ALL, pack_references
+from harness.verify.faults.timed_fault import KEEPER, RUN, TimedFault
 from harness.verify.proofs.shared.avatar_state import holds
 from harness.verify.proofs.shared.tree_differences import differences
 from harness.verify.proofs.shared.verdict import Refuted
 from harness.verify.soak import harness_process
 from harness.verify.soak.download import Download, downloaded, without_set_id
-from harness.verify.soak.fault_injection import Watched, possible
 from harness.verify.soak.model import SCRIPT_NAME, SLACK_NS, SentEvent, World, folders_above
 from harness.verify.soak.player_folder import PlayerFolder, must_build
-from harness.verify.soak.presses import LIFE, SOURCES, Ending, PressPlan, SoakFault, draw
+from harness.verify.soak.presses import (
+    LIFE,
+    SOURCES,
+    Ending,
+    PressPlan,
+    SoakFault,
+    draw,
+    possible_faults,
+)
 from harness.verify.soak.script import (
     FAILURE,
     HELLO,
@@ -76,13 +87,13 @@ class SoakPlayer:
     """The player of one thread; each of its avatars lives for LIFE test events."""
 
     def __init__(
-        self, number: int, seed: str, variant: Variant, engine: Watched, runner: BaseRunner
+        self, number: int, seed: str, variant: Variant, engine: FaultyEngine, runner: BaseRunner
     ) -> None:
         self.number, self.seed, self.variant = number, seed, variant
         self.engine, self.runner = engine, runner
         claims = variant.claims(engine)
         self._claims, self._katas = claims, runner.katas
-        self._faults = possible(engine.unwrapped, keepers=runner.katas_in == VOLUME)
+        self._faults = possible_faults(engine.unwrapped, keepers=runner.katas_in == VOLUME)
         # Seconds that a test event takes, on average.
         self._pace = 0.3
         self._folder = PlayerFolder() if number % 2 and Property.MIRROR in claims else None
@@ -247,14 +258,21 @@ class SoakPlayer:
             return
         self.counts[plan.fault] += 1
         if plan.fault is SoakFault.DISK_FULL:
-            with self.engine.disk_full(plan.change):
+            with self.engine.armed(TimedFault(KEEPER, FULL, change=plan.change)):
                 yield
             return
         if plan.fault is SoakFault.IDLE_KILLED:
-            self.engine.end_keepers()
+            self.engine.strike(KEEPER, KILLED)
             yield
             return
-        timer = threading.Timer(self._pace * plan.moment, self.engine.strike, [plan.fault])
+        # Others' runs have an engine of their own; the last run is this test event's.
+        strike = partial(
+            self.engine.strike,
+            plan.fault.victim,
+            plan.fault.action,
+            last=plan.fault.victim == RUN,
+        )
+        timer = threading.Timer(self._pace * plan.moment, strike)
         timer.start()
         try:
             yield

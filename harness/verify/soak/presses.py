@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
+from harness.engines import Engine
 from harness.inside.layout import printable_name
+from harness.verify.faults.disk_faults import FULL, KILLED
+from harness.verify.faults.timed_fault import HARNESS, KEEPER, REMOVED, RUN, STOPPED
 from harness.verify.testing.sessions import (
     APPEND,
     FOLDER,
@@ -58,15 +61,34 @@ class Ending(StrEnum):
 class SoakFault(StrEnum):
     """What goes wrong in a test event, or just before it."""
 
-    HARNESS_KILLED = "harness killed"
-    RUN_KILLED = "run-container killed"
-    RUN_STOPPED = "run-container stopped"
-    RUN_REMOVED = "run-container removed"
-    KEEPER_KILLED = "keeper killed"
-    KEEPER_STOPPED = "keeper stopped"
-    KEEPER_REMOVED = "keeper removed"
-    IDLE_KILLED = "keeper killed while it was idle"
+    HARNESS_KILLED = f"{HARNESS} {KILLED}"
+    RUN_KILLED = f"{RUN} {KILLED}"
+    RUN_STOPPED = f"{RUN} {STOPPED}"
+    RUN_REMOVED = f"{RUN} {REMOVED}"
+    KEEPER_KILLED = f"{KEEPER} {KILLED}"
+    KEEPER_STOPPED = f"{KEEPER} {STOPPED}"
+    KEEPER_REMOVED = f"{KEEPER} {REMOVED}"
+    IDLE_KILLED = f"{KEEPER} {KILLED} while it was idle"
     DISK_FULL = "disk full"
+
+    @property
+    def victim(self) -> str:
+        """Whom it strikes, in the words of `harness.verify.faults`; the disk is a keeper's."""
+        return KEEPER if self is SoakFault.DISK_FULL else self.partition(" ")[0]
+
+    @property
+    def action(self) -> str:
+        """What happens to the victim."""
+        return FULL if self is SoakFault.DISK_FULL else self.split(" ")[1]
+
+
+def possible_faults(engine: Engine, *, keepers: bool) -> Sequence[SoakFault]:
+    """Return the faults that can happen on this engine; `keepers`: whether the runner has some."""
+    return [
+        fault
+        for fault in SoakFault
+        if (keepers or fault.victim != KEEPER) and (engine.removable or fault.action != REMOVED)
+    ]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,8 @@ from harness.inside.channel import Channel
 from harness.inside.errors import EngineError, HarnessError
 from harness.inside.keeper import Keeper
 from harness.katas.volume_katas import bundle
+from harness.verify.faults.stream_faults import FaultQueue, StreamFault
 from harness.verify.testing.fake_guest import FakeGuest
-from harness.verify.testing.faults import StreamFault
 from harness.verify.testing.player import Clock, Played, PlayerProgram, shell
 
 __all__ = ["Clock", "FakeEngine", "Played", "Volume", "shell"]
@@ -74,14 +73,14 @@ class FakeEngine(LocalEngine):
         self.room = room
         self.player = None
         self.counts_memory = False
-        self._faults: dict[bool, deque[StreamFault]] = {False: deque(), True: deque()}
+        self._queue = FaultQueue()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.home,)
 
     def inject(self, *faults: StreamFault, keeper: bool = False) -> None:
         """Break the next run-containers, or keepers, that are opened: one fault each, in order."""
-        self._faults[keeper].extend(faults)
+        self._queue.inject(*faults, keeper=keeper)
 
     def describe(self) -> Mapping[str, str]:
         return {**super().describe(), "engine": "fake"}
@@ -93,12 +92,12 @@ class FakeEngine(LocalEngine):
         return "" if mount in FAKE_MOUNTS else unknown_mount(self.name, mount)
 
     def open(self, spec: SandboxSpec) -> Sandbox:
-        return Sandbox(lambda: self._broken(self._guest(spec)), spec.limits)
+        return Sandbox(lambda: self._queue.broken(self._guest(spec)), spec.limits)
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
         if program != bundle():  # a proof's own, or one with a fault in it
-            return self._broken(super().open_keeper(volume, program), keeper=True)
-        return self._broken(_FakeKeeper(self._katas(volume)), keeper=True)
+            return self._queue.broken(super().open_keeper(volume, program), keeper=True)
+        return self._queue.broken(_FakeKeeper(self._katas(volume)), keeper=True)
 
     def _guest(self, spec: SandboxSpec) -> Stream:
         if spec.mount is not None and type(spec.mount) not in FAKE_MOUNTS:
@@ -110,10 +109,6 @@ class FakeEngine(LocalEngine):
         sandbox = folder / "sandbox"
         sandbox.mkdir(mode=0o755)
         return FakeGuest(self, folder, sandbox)
-
-    def _broken(self, stream: Stream, *, keeper: bool = False) -> Stream:
-        waiting = self._faults[keeper]
-        return waiting.popleft().wrap(stream) if waiting else stream
 
 
 class _FakeKeeper:

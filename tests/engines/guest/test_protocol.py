@@ -31,6 +31,7 @@ from harness.inside.changes import (
 )
 from harness.inside.errors import EngineError, StreamCut
 from harness.inside.tree import FIND_FORMAT, Snapshot, snapshot
+from harness.verify.faults.wrapped import WrappedStream
 from harness.verify.testing.fake import FakeEngine
 from tests.support import PATIENCE, fill, script
 
@@ -91,11 +92,11 @@ class TestAnArm:
         assert (f"sleep {MARK_SECONDS} " in arm) == (request_.before is Before.MARKS)
 
 
-class Heard:
+class Heard(WrappedStream):
     """A stream that notes what is asked and what is answered."""
 
     def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._output = {1: bytearray(), 2: bytearray()}
         self.nonce = b""
         self.asked: list[Request] = []
@@ -103,22 +104,13 @@ class Heard:
     def write(self, data: bytes, deadline: float) -> None:
         self.nonce = self.nonce or data.strip()
         self.asked += [request for request in Request if data.startswith(request.beginning)]
-        self._stream.write(data, deadline)
-
-    def close_write(self) -> None:
-        self._stream.close_write()
+        super().write(data, deadline)
 
     def read(self, deadline: float) -> tuple[int, bytes]:
-        source, data = self._stream.read(deadline)
+        source, data = super().read(deadline)
         if source:
             self._output[source] += data
         return source, data
-
-    def kill(self) -> None:
-        self._stream.kill()
-
-    def close(self) -> None:
-        self._stream.close()
 
     def answers(self) -> list[bytes]:
         """All of them, but for stamps, inodes and the words of complaints."""

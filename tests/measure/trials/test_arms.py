@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from harness.engines import Engine, Limits, Sandbox, SandboxSpec, Stream
+from harness.engines import Engine, Limits, Stream
 from harness.engines.local.engine import LocalEngine
 from harness.inside.layout import Avatar
 from harness.katas.visible import VisibleFiles
@@ -22,6 +21,7 @@ from harness.measure.trees import OwnTree
 from harness.measure.trials import laid_out
 from harness.measure.trials.arms import FloorArm
 from harness.runners.run import Run
+from harness.verify.faults.wrapped import WrappedEngine, WrappedStream
 from tests.support import completed, make_runner, script
 
 STAMPS = "find . -type f -printf '%T@\\n' | sort -u | wc -l\n"
@@ -170,34 +170,28 @@ def test_a_harness_that_reads_late_makes_no_time_too_short(local: Engine) -> Non
     assert run.answered == run.nanoseconds == run.phases[0].nanoseconds
 
 
-class _Late:
+class _Late(WrappedEngine):
     """An engine whose sandboxes are read only some time after each request."""
 
     def __init__(self, engine: Engine, seconds: float) -> None:
-        self._engine, self._seconds = engine, seconds
+        super().__init__(engine)
+        self._seconds = seconds
 
-    def open(self, spec: SandboxSpec) -> Sandbox:
-        sandbox = self._engine.open(spec)
-        sandbox.wrap(lambda stream: _LateStream(stream, self._seconds))  # type: ignore[arg-type, return-value]
-        return sandbox
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
+    def wrap_run(self, stream: Stream) -> Stream:
+        return _LateStream(stream, self._seconds)
 
 
-class _LateStream:
+class _LateStream(WrappedStream):
     def __init__(self, stream: Stream, seconds: float) -> None:
-        self._stream, self._seconds, self._asked = stream, seconds, False
+        super().__init__(stream)
+        self._seconds, self._asked = seconds, False
 
     def write(self, data: bytes, deadline: float) -> None:
         self._asked = True
-        self._stream.write(data, deadline)
+        super().write(data, deadline)
 
     def read(self, deadline: float) -> tuple[int, bytes]:
         if self._asked:
             time.sleep(self._seconds)
         self._asked = False
-        return self._stream.read(deadline)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return super().read(deadline)

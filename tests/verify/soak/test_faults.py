@@ -9,18 +9,18 @@ import pytest
 from harness.engines import Engine
 from harness.runners import parse_variant
 from harness.runners.run import Outcome
-from harness.verify.proofs.faults.packed_references import ALL, pack_references
-from harness.verify.soak.fault_injection import Watched, possible
-from harness.verify.soak.presses import SoakFault
+from harness.verify.faults.faulty_engine import FaultyEngine
+from harness.verify.faults.packed_references import ALL, pack_references
+from harness.verify.soak.presses import SoakFault, possible_faults
 from tests.support import an_avatar, make_runner, play
 
 
 def test_only_what_can_happen_is_drawn(shared_engine: Engine) -> None:
     """No keeper dies that a runner does not have, and no process is removed."""
-    alone = possible(shared_engine, keepers=False)
+    alone = possible_faults(shared_engine, keepers=False)
     assert SoakFault.RUN_KILLED in alone
     assert not [fault for fault in alone if fault.startswith("keeper")]
-    every = possible(shared_engine, keepers=True)
+    every = possible_faults(shared_engine, keepers=True)
     assert (set(every) == set(SoakFault)) == shared_engine.removable
 
 
@@ -28,13 +28,13 @@ def test_only_what_can_happen_is_drawn(shared_engine: Engine) -> None:
 def test_a_keeper_that_is_struck_is_replaced(shared_engine: Engine, how: str) -> None:
     """The test event after it finds what was accepted."""
     fault = SoakFault(f"keeper {how}")
-    if fault not in possible(shared_engine, keepers=True):
+    if fault not in possible_faults(shared_engine, keepers=True):
         pytest.skip("this engine's keepers cannot be removed")
-    watched = Watched(shared_engine)
+    watched = FaultyEngine(shared_engine)
     with closing(make_runner("katas-data-container", watched)) as runner:
         avatar = an_avatar()
         assert play(runner, avatar, "echo 1 >made").tag == 1
-        watched.strike(fault)
+        watched.strike(fault.victim, fault.action)
         run = play(runner, avatar, "cat made")
         assert (run.outcome, run.tag, run.stdout) == (Outcome.COMPLETED, 2, "1\n")
 

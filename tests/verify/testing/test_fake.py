@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from harness import runners
-from harness.engines import Sandbox, SandboxSpec
+from harness.engines import Engine, SandboxSpec
 from harness.engines.guest.protocol import Request
 from harness.engines.local.engine import LocalEngine
 from harness.engines.streams import Stream
@@ -22,6 +23,7 @@ from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_overlay import KatasOverlay
 from harness.runners.run import Outcome, Run
+from harness.verify.faults.wrapped import WrappedEngine, WrappedStream
 from harness.verify.proofs import Effort, Status, Subject, examine
 from harness.verify.testing.fake import Clock, FakeEngine, Played
 from harness.verify.testing.faults import CutInput, CutOutput, KillAt, Refuse, StreamFault
@@ -137,11 +139,11 @@ def test_a_prepared_test_event_that_is_struck_at_any_request(fake: FakeEngine) -
             """A test event with a fault in what was prepared, and one after it."""
             avatar, asked = an_avatar(), list[Request]()
             play(cold, avatar, BUILD, Makefile=MAKEFILE, source="one\n", gone="")
-            runner = KatasDataContainer(fake, cold.katas, standby="seeded")
-            with Listening(fake, asked):
-                fake.inject(fault)
-                with suppress(EngineError):
-                    runner.prepare(avatar)
+            listening = cast(Engine, Listening(fake, asked))
+            runner = KatasDataContainer(listening, cold.katas, standby="seeded")
+            fake.inject(fault)
+            with suppress(EngineError):
+                runner.prepare(avatar)
             files = script(BUILD, Makefile=MAKEFILE, source="two\n")
             struck = runner.run(avatar, files, max_seconds=60)
             runner.end_prepared()
@@ -169,32 +171,27 @@ def test_a_prepared_test_event_that_is_struck_at_any_request(fake: FakeEngine) -
             assert bool(run.reason) == ran
 
 
-class Listening:
-    """Notes what is asked of the run-containers that the engine opens during the block."""
+class Listening(WrappedEngine):
+    """Notes what is asked of its run-containers."""
 
-    def __init__(self, engine: FakeEngine, asked: list[Request]) -> None:
-        self._engine, self._asked, self._open = engine, asked, engine.open
+    def __init__(self, engine: Engine, asked: list[Request]) -> None:
+        super().__init__(engine)
+        self._asked = asked
 
-    def __enter__(self) -> None:
-        self._engine.open = self._listened  # type: ignore[method-assign]
+    def wrap_run(self, stream: Stream) -> Stream:
+        return Noting(stream, self._asked)
 
-    def __exit__(self, *error: object) -> None:
-        self._engine.open = self._open  # type: ignore[method-assign]
 
-    def _listened(self, spec: SandboxSpec) -> Sandbox:
-        sandbox = self._open(spec)
-        sandbox.wrap(self._listen)
-        return sandbox
+class Noting(WrappedStream):
+    """Notes each request."""
 
-    def _listen(self, stream: Stream) -> Stream:
-        write = stream.write
+    def __init__(self, stream: Stream, asked: list[Request]) -> None:
+        super().__init__(stream)
+        self._asked = asked
 
-        def noted(data: bytes, deadline: float) -> None:
-            self._asked += [each for each in Request if data.startswith(each.beginning)]
-            write(data, deadline)
-
-        stream.write = noted  # type: ignore[method-assign]
-        return stream
+    def write(self, data: bytes, deadline: float) -> None:
+        self._asked += [each for each in Request if data.startswith(each.beginning)]
+        super().write(data, deadline)
 
 
 def test_it_observes_what_find_would(tmp_path: Path, fake: FakeEngine) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 from harness.engines import Engine
 from harness.engines.streams import Stream
 from harness.inside.errors import EngineError
-from harness.verify.proofs.faults.faulty_engine import beginning_with, source_of
+from harness.verify.faults.keeper_programs import beginning_with, source_of
+from harness.verify.faults.wrapped import WrappedEngine, WrappedStream
 from harness.verify.proofs.power.recorder import RECORD_PREFIX, Recorder
 
 ACCEPTED = "accepted"
@@ -47,38 +48,37 @@ def recorded(root: Path) -> Iterator[tuple[Recorder, list[dict[str, Any]]]]:
         _RECORDERS.remove(recorder)
 
 
-class RecordingEngine:
+class RecordingEngine(WrappedEngine):
     """Does what the engine behind it does; its keepers report what they do to their disk."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine, self.recording = engine, True
+        """Stand before `engine`, and record."""
+        super().__init__(engine)
+        self.recording = True
         self.records: list[dict[str, Any]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
 
     def open_keeper(self, volume: str, program: bytes) -> Stream:
         if not self.recording:
-            return self._engine.open_keeper(volume, program)
+            return super().open_keeper(volume, program)
         if self.records:
             raise EngineError("a second keeper was asked for while one is being recorded")
-        telling = beginning_with(program, source_of("power/recorder.py"), b"install_in_keeper()")
-        return _Telling(self._engine.open_keeper(volume, telling), self.records)
+        telling = beginning_with(
+            program, source_of("proofs/power/recorder.py"), b"install_in_keeper()"
+        )
+        return _Telling(super().open_keeper(volume, telling), self.records)
 
 
-class _Telling:
+class _Telling(WrappedStream):
     """A stream to a keeper that records itself."""
 
     def __init__(self, stream: Stream, records: list[dict[str, Any]]) -> None:
-        self._stream, self._records = stream, records
+        super().__init__(stream)
+        self._records = records
         self._said = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
     def read(self, deadline: float) -> tuple[int, bytes]:
         while True:
-            source, data = self._stream.read(deadline)
+            source, data = self.behind.read(deadline)
             if source != 2:
                 return source, data
             *lines, self._said = (self._said + data).split(b"\n")

@@ -17,8 +17,9 @@ from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.variant import Variant
 from harness.verify.child_process import command
-from harness.verify.proofs.faults import disk_faults
-from harness.verify.proofs.faults.faulty_engine import FaultyEngine, TimedFault
+from harness.verify.faults import disk_faults
+from harness.verify.faults.faulty_engine import FaultyEngine
+from harness.verify.faults.timed_fault import TimedFault
 from harness.verify.proofs.shared.subject import SECONDS, Subject
 
 

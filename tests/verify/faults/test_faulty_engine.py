@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import cast
 
@@ -13,18 +15,11 @@ from harness.inside.errors import UsageError
 from harness.inside.layout import Avatar
 from harness.runners.base import BaseRunner
 from harness.runners.run import Outcome
-from harness.verify.proofs.faults.disk_faults import FULL, KILLED
-from harness.verify.proofs.faults.faulty_engine import (
-    CUT,
-    FROM,
-    HARNESS,
-    KEEPER,
-    RUN,
-    TO,
-    FaultyEngine,
-    StreamPlace,
-    TimedFault,
-)
+from harness.verify.faults.breakable import FROM, TO
+from harness.verify.faults.disk_faults import FULL, KILLED
+from harness.verify.faults.faulty_engine import FaultyEngine
+from harness.verify.faults.stream_faults import CutInput, CutOutput, KillAt, Refuse, StreamFault
+from harness.verify.faults.timed_fault import CUT, HARNESS, KEEPER, RUN, StreamPlace, TimedFault
 from tests.support import an_avatar, make_runner, script
 
 pytestmark = pytest.mark.parametrize("shared_engine", ["local-plain", "docker"], indirect=True)
@@ -101,3 +96,48 @@ def test_a_fault_in_words_can_be_read_again(fault: TimedFault, shared_engine: En
 def test_words_that_are_no_fault(shared_engine: Engine) -> None:
     with pytest.raises(UsageError, match="is not a fault"):
         TimedFault.parse("the run-container is tired at byte 1")
+
+
+@pytest.mark.parametrize("victim", [RUN, KEEPER])
+@pytest.mark.parametrize(
+    "fault", [CutOutput(1), CutInput(40), KillAt(1), Refuse("by a test")], ids=str
+)
+def test_a_fault_of_a_stream_breaks_a_real_engine(
+    faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar, fault: StreamFault, victim: str
+) -> None:
+    """The values that break a fake engine's streams, once."""
+    faulty.end_keepers()
+    faulty.inject(fault, keeper=victim == KEEPER)
+    struck = runner.run(avatar, script("true"), max_seconds=60)
+    assert (struck.outcome, struck.tag) == (Outcome.FAULTY, None)
+    assert runner.run(avatar, script("true"), max_seconds=60).tag == 1
+
+
+def test_what_is_struck_at_once(faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar) -> None:
+    """While nobody uses it, a keeper is replaced; the last run-container is the one that runs."""
+    assert runner.run(avatar, script("true"), max_seconds=60).tag == 1
+    faulty.strike(KEEPER, KILLED)
+    assert runner.run(avatar, script("true"), max_seconds=60).tag == 2
+    ended = threading.Event()
+
+    def strike() -> None:
+        while not ended.wait(0.2):
+            faulty.strike(RUN, KILLED, last=True)
+
+    with ThreadPoolExecutor(1) as other:
+        striking = other.submit(strike)
+        struck = runner.run(avatar, script("sleep 1000"), max_seconds=500)
+        ended.set()
+        striking.result()
+    assert (struck.outcome, struck.tag) == (Outcome.FAULTY, None)
+
+
+def test_nothing_is_counted_where_nobody_asks(
+    faulty: FaultyEngine, runner: BaseRunner, avatar: Avatar
+) -> None:
+    """An hour of the soak keeps no course of it."""
+    with faulty.recording() as course:
+        assert runner.run(avatar, script("true"), max_seconds=60).tag == 1
+    turns = len(course.turns)
+    assert runner.run(avatar, script("true"), max_seconds=60).tag == 2
+    assert len(course.turns) == turns > 0
