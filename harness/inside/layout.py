@@ -104,14 +104,34 @@ _IGNORED_BY_HFS = dict.fromkeys(
 )
 """Characters that Apple's file system ignores in a name (git's utf8.c, next_hfs_char)."""
 
+_SHORT = "|".join("gi7eba"[:kept] + f"~[1-9][0-9]{{{6 - kept}}}" for kept in range(7))
+_MODULES = re.compile(rf"(?:\.gitmodules|gitmod~[1-4]|{_SHORT})[ .]*(?::.*)?", re.DOTALL)
+"""`.gitmodules`, also by the short names that Windows makes of it."""
+
 
 def is_git_folder(part: bytes) -> bool:
-    """Return whether git takes this for its own folder on some file system.
+    """Return whether git takes this, or what follows a backslash in it, for its own folder.
 
-    Git does not clone a history with such a name (git-fsck(1), hasDotgit).
+    It does so on some file system, and does not clone a history with such a name (git-fsck(1),
+    hasDotgit).
     """
-    text = part.decode(errors="ignore").translate(_IGNORED_BY_HFS).lower()
-    return text.partition(":")[0].rstrip(" .") in (".git", "git~1")
+    return any(
+        piece.partition(":")[0].rstrip(" .") in (".git", "git~1") for piece in _as_elsewhere(part)
+    )
+
+
+def is_list_of_modules(part: bytes) -> bool:
+    """Return whether git takes this for `.gitmodules` on some file system.
+
+    Git does not clone a history in which that is a symlink (git-fsck(1), gitmodulesSymlink).
+    """
+    pieces = _as_elsewhere(part)
+    return any(_MODULES.fullmatch("\\".join(pieces[at:])) for at in range(len(pieces)))
+
+
+def _as_elsewhere(part: bytes) -> list[str]:
+    """Return what a name means where some characters do not count and a backslash is a slash."""
+    return part.decode(errors="ignore").translate(_IGNORED_BY_HFS).lower().split("\\")
 
 
 def printable_name(name: bytes) -> str:

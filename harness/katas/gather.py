@@ -15,7 +15,7 @@ from pathlib import Path
 from dulwich.ignore import IgnoreFilter, IgnoreFilterManager, read_ignore_patterns
 
 from harness.inside.errors import UsageError
-from harness.inside.layout import STORE, is_git_folder, printable_name
+from harness.inside.layout import STORE, is_git_folder, is_list_of_modules, printable_name
 from harness.katas.git_index import GIT, Tracked, read_regular, top_of_repository
 
 _IGNORED, _EXCLUDED = ".gitignore", "--exclude"
@@ -24,6 +24,8 @@ BY_PATTERN = (_IGNORED, _EXCLUDED)
 """The reasons that do not depend on what is there: the player still has the file."""
 _REPOSITORY, _KATAS = "a repository of its own", "katas of the harness"
 """Reasons for leaving a folder out."""
+_REFUSED = "git clones no history with such a name"
+"""Reason for leaving out what git takes for something of its own."""
 _POINTS_OUT, _SPECIAL = "points out of the tree", "neither file, folder nor symlink"
 """Reasons for leaving out a symlink, or another entry that is not a file or folder."""
 
@@ -199,8 +201,11 @@ class Gathering:
         The reason is empty for the folder's own .git, which nobody expects to be sent.
         """
         is_folder = stat.S_ISDIR(status.st_mode)
-        if is_git_folder(os.path.basename(name)):
-            return "" if name == GIT else _REPOSITORY
+        last = os.path.basename(name)
+        if is_git_folder(last):
+            return "" if name == GIT else _REPOSITORY if last == GIT else _REFUSED
+        if is_list_of_modules(last) and stat.S_ISLNK(status.st_mode):
+            return _REFUSED
         text = os.fsdecode(name) + ("/" if is_folder else "")
         if self._excluded.is_ignored(text):
             return _EXCLUDED

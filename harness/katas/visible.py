@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.inside.changes import above
 from harness.inside.delta import Delta, Stamped, blob_id, read_all
 from harness.inside.errors import UsageError
-from harness.inside.layout import is_git_folder, printable_name, split_name
+from harness.inside.layout import is_git_folder, is_list_of_modules, printable_name, split_name
 from harness.katas.gather import BY_PATTERN, Gathering, left_out_line
 from harness.katas.spool import PIECE, Part, Spool
 
@@ -153,7 +153,8 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         by_name: dict[bytes, VisibleFile] = {}
         for key, content in files.items():
             name = _encode(key)
-            if any(map(is_git_folder, split_name(name))):
+            parts = split_name(name)
+            if any(map(is_git_folder, parts)):
                 raise UsageError(
                     f"{printable_name(name)} has git's own folder in its name, "
                     "which a history cannot hold; leave it out"
@@ -163,6 +164,11 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
                 if isinstance(content, VisibleFile)
                 else VisibleFile(_content(name, content))
             )
+            if is_list_of_modules(parts[-1]) and by_name[name].mode == LINK:
+                raise UsageError(
+                    f"{printable_name(name)} is a symlink, which a history cannot hold under that "
+                    "name; leave it out, or make it a file"
+                )
         for folder in parent_folders(by_name):
             if folder in by_name:
                 if by_name[folder].mode != FOLDER:

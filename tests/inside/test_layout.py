@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,12 +21,14 @@ from harness.inside.layout import (
     avatar_folder,
     check_kata,
     is_git_folder,
+    is_list_of_modules,
     kata_folder,
     printable_name,
     split_name,
 )
 from harness.verify.testing.planting import scratch_folder
 from harness.verify.testing.strategies import AWKWARD_NAMES, paths
+from tests.events import git, needs_git
 from tests.support import on_disk, one_line
 
 
@@ -194,3 +201,42 @@ def test_git_s_own_folder_is_known_by_the_names_that_git_knows() -> None:
         assert is_git_folder(name)
     for name in (b"git", b".gitx", b"git~2", b".git/", b"..git", b" .git", b".gi", b":.git"):
         assert not is_git_folder(name)
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("mode", "complaint", "ours"),
+    [
+        ("100644", "hasDotgit", is_git_folder),
+        ("120000", "gitmodulesSymlink", is_list_of_modules),
+    ],
+)
+def test_git_clones_every_history_with_the_names_that_are_let_in(
+    tmp_path: Path, mode: str, complaint: str, ours: Callable[[bytes], bool]
+) -> None:
+    """Names like `.git` and `.gitmodules` with what may stand before and after: those are refused
+    that git itself complains about, and no others, but for what Apple's characters are mixed into.
+    """
+    heads = (".git", ".GiT", "git~1", "git~2", "git", ".gitmodules", ".gitModules", "gitmodules")
+    shorts = ("gitmod~1", "gitmod~4", "gitmod~5", "gi7eba~1", "gi7eb~10", "GI7~1000", "~1000000")
+    befores = ("", "a\\", "a", "\\", ".git\\", "a:", "\u200c")
+    afters = ("", "\\", "\\q", " .", ". .", ".x", ":x", "::$INDEX", " :x", "0", "\\\\", "~1")
+    names = ["".join(parts) for parts in itertools.product(befores, (*heads, *shorts), afters)]
+    history = tmp_path / "history"
+    git(history, "init", "--bare", "--quiet")
+    blob = subprocess.run(
+        ["git", "hash-object", "-w", "--stdin"], input=b"x", cwd=history, check=True,
+        capture_output=True,
+    ).stdout.strip()  # fmt: skip
+    trees = b"\n".join(b"%b blob %b\t%b\0\n" % (mode.encode(), blob, n.encode()) for n in names)
+    made = subprocess.run(
+        ["git", "mktree", "--batch", "-z"], input=trees.replace(b"\0\n", b"\0\0"), cwd=history,
+        check=True, capture_output=True,
+    ).stdout.split()  # fmt: skip
+    assert len(made) == len(names)
+    found = subprocess.run(["git", "fsck"], cwd=history, check=False, capture_output=True)
+    said = set(re.findall(rb"in tree (\w+): %b:" % complaint.encode(), found.stderr))
+    refused = {name for name, tree in zip(names, made, strict=True) if tree in said}
+    assert refused
+    more = {name for name in names if ours(name.encode())} ^ refused
+    assert all("\u200c" in name and name not in refused for name in more)

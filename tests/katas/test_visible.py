@@ -79,6 +79,21 @@ class TestFromNames:
             VisibleFiles(dict.fromkeys(names, ""))
         one_line(raised.value)
 
+    @pytest.mark.parametrize("name", [b".git/a", b"b/.git\\x", b"a\\.git", b"git~1\\q", b".git\\"])
+    def test_a_name_that_git_takes_for_its_folder_is_refused(self, name: bytes) -> None:
+        """Git would clone no history that has it."""
+        with pytest.raises(UsageError, match="git's own folder in its name") as raised:
+            VisibleFiles({name: VisibleFile(b"x")})
+        one_line(raised.value)
+
+    @pytest.mark.parametrize("name", [b".gitmodules", b"a/.GITmodules", b"x\\gitmod~1"])
+    def test_a_symlink_that_git_takes_for_its_list_of_modules_is_refused(self, name: bytes) -> None:
+        """A file of that name is what any repository with submodules has."""
+        assert set(VisibleFiles({name: VisibleFile(b"x", FILE)})) == {name}
+        with pytest.raises(UsageError, match="is a symlink, which a history cannot hold") as raised:
+            VisibleFiles({name: VisibleFile(b"x", LINK)})
+        one_line(raised.value)
+
     def test_a_name_that_only_starts_like_another_is_fine(self) -> None:
         """Folders end at a slash."""
         assert len(VisibleFiles({"a": "", "ab/c": "", "a.b": ""})) == 3
@@ -247,6 +262,18 @@ class TestFromFolder:
         files = VisibleFiles.from_folder(tree)
         assert files.left_out == {"points out of the tree": [link.encode()]}
         assert link.encode() not in files
+
+    def test_what_git_would_not_clone_is_left_out(self, tmp_path: Path) -> None:
+        """And told; a file called .gitmodules is sent."""
+        for name in ("a", ".git\\x", "sub/a\\.git", "sub/.gitmodules"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        (tmp_path / ".gitmodules").symlink_to("a")
+        files = VisibleFiles.from_folder(tmp_path)
+        assert set(files) == {b"a", b"sub/.gitmodules"}
+        assert files.left_out == {
+            "git clones no history with such a name": [b".git\\x", b".gitmodules", b"sub/a\\.git"]
+        }
 
     def test_an_absolute_symlink_is_left_out(self, tmp_path: Path) -> None:
         """Even into the tree itself: in the sandbox the tree lies elsewhere."""
