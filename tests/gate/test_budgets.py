@@ -222,6 +222,7 @@ def test_what_is_compared_makes_the_kind_of_a_budget() -> None:
     "text",
     [
         '[a.full]\nrecompiled = ["at most 2", "at least 2"]',
+        '[a.full]\nrecompiled = ["at most 0", "exactly 0"]',
         '[a.full]\nrecompiled = ["exactly 2", "at least 2", "at most 2"]',
         '[a.full]\nseconds = "at most 1/3 times b"\n[b.full]\nseconds = "at most 3 times a"',
         '[a.full]\nseconds = "at most 1/3 times b"\n[b.full]\nseconds = "at least 3 times a"',

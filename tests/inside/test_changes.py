@@ -230,7 +230,12 @@ def test_only_a_file_that_stayed_is_a_suspect() -> None:
         )
         assert suspects(*at) == ()
     assert suspects(record("10.0"), record("11.0", "f 644 1 10.0 10.5 7 1")) == ()
-    for times, suspect in (("9.0 10.5", False), ("10.5 9.0", False), ("10.0 10.4", True)):
+    for times, suspect in (
+        ("11.0 9.0", False),
+        ("9.0 10.5", False),
+        ("10.5 9.0", False),
+        ("10.0 10.4", True),
+    ):
         listed = record("10.5", f"f 644 1 {times} 7 1")
         assert bool(suspects(listed, listed)) is suspect
 

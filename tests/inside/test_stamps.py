@@ -75,11 +75,14 @@ def test_the_newest_edit_is_stamped_now() -> None:
     assert up_to(NOW, {}) == {}
 
 
-def test_all_edits_are_later_than_the_latest(clock: list[int]) -> None:
-    """The clock is far enough, or it is waited for, or the latest is ahead of it."""
+def test_all_edits_are_later_than_the_latest(
+    clock: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is far enough, or the latest is ahead of it, which is not waited for."""
     ages = {b"a": 1, b"b": 2, b"c": None}
     assert in_order(ages, NOW - 3) == {b"a": NOW - 2, b"b": NOW - 1, b"c": NOW}
     ahead = NOW + 10 * TICK_NS
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("a clock that is ahead"))
     assert in_order(ages, ahead) == {b"a": ahead + 1, b"b": ahead + 2, b"c": ahead + 3}
 
 

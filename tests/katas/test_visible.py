@@ -767,3 +767,30 @@ class TestContent:
         (tmp_path / "a").touch()
         (tmp_path / "a").chmod(mode)
         assert VisibleFiles.from_folder(tmp_path)["a"].mode == kind
+
+
+def test_a_file_that_goes_while_its_folder_is_read_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an editor's swap file, which is the first by name."""
+    for name in (".a.swp", "b", "c"):
+        (tmp_path / name).touch()
+    scan = os.scandir
+
+    class Gone:
+        name, path = b".a.swp", os.fsencode(tmp_path / ".a.swp")
+
+        def stat(self, **_: object) -> os.stat_result:
+            raise FileNotFoundError
+
+    class Scan:
+        def __init__(self, folder: bytes) -> None:
+            self.items = [each for each in scan(folder) if each.name != Gone.name]
+
+        def __enter__(self) -> list[object]:
+            return [Gone(), *self.items]
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr("harness.katas.gather.os.scandir", Scan)
+    assert set(VisibleFiles.from_folder(tmp_path)) == {b"b", b"c"}

@@ -211,6 +211,13 @@ def test_a_machine_is_unlike_only_beyond_noise() -> None:
         ]
 
     assert remarks(played(("a", 2.0), ("b", 2.0))) == []
+    full = [
+        sample(name, block=100 + block, seconds=seconds, machine=machine)
+        for block in range(24)
+        for machine, ratio in (("a", 2.0), ("b", 9.0))
+        for name, seconds in (("bare-make", 1.0), ("tmp", ratio))
+    ]
+    assert remarks([*played(("a", 2.0), ("b", 2.0)), *full]) == []
     lonely = edit("tmp", 99, 2.0, machine="c")
     said = remarks([lonely, *played(("a", 2.0), ("b", 2.5))])
     assert [line for line in said if "outliers" not in line] == [
