@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
         "played, exits with 2 after a line that begins with 'harness:' or 'faulty'.",
     )
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="the folder of visible files; it is only read"
+        "folder", metavar="DIR", help="the folder of visible files; it is only read"
     )
     add_runner(parser, default=KatasDataContainer.name)
     add_engine(parser)
@@ -101,8 +101,8 @@ def _run(options: argparse.Namespace) -> int:
     files = VisibleFiles.from_folder(options.folder, exclude=options.exclude, stores=stores)
     if files.left_out:
         remark(left_out_line(files.left_out))
-    check_command(files, options.command, str(options.folder))
-    avatar = Avatar(options.kata or kata_of(options.folder), options.avatar)
+    check_command(files, options.command, options.folder)
+    avatar = Avatar(options.kata or kata_of(Path(options.folder)), options.avatar)
     variant = runners.parse_variant(options.runner)
     with ExitStack() as stack:
         choice = choose(options.engine, image=options.image, report=remark)

@@ -134,10 +134,18 @@ class Gathering:
 
         `exclude` holds patterns in the syntax of .gitignore, and `stores` folders that hold katas.
         With `gitignore`, the .gitignore files of the folder apply. Raises UsageError for an empty
-        pattern.
+        pattern, and for a folder that is `/` or holds katas itself.
         """
         self._folder = os.fsencode(folder)
         self._top = os.path.realpath(self._folder)
+        self._stores = {os.fsencode(os.path.realpath(store)) for store in stores}
+        if self._top == b"/":
+            raise UsageError("/ is the whole machine; give the folder of one project")
+        if self._holds_katas(self._top):
+            raise UsageError(
+                f"{folder} is a folder of katas, which would be sent with each press; "
+                "keep the katas elsewhere, or give another folder to play"
+            )
         top = top_of_repository(self._top) or self._top
         below = os.path.relpath(self._top, top) if top != self._top else b""
         self._ignored = _Ignored(top, below) if gitignore else None
@@ -150,7 +158,6 @@ class Gathering:
         self._excluded = in_linear_time(
             IgnoreFilter([os.fsencode(pattern) for pattern in patterns])
         )
-        self._stores = {os.fsencode(os.path.realpath(store)) for store in stores}
         self.left_out: dict[str, list[bytes]] = defaultdict(list)
         self.folders: set[bytes] = set()
 

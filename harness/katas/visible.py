@@ -194,8 +194,10 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         not track (unless `gitignore` is false); what a pattern in `exclude` names, which has the
         syntax of `.gitignore`; git repositories inside the tree; katas inside it, `stores` being
         folders of katas; symlinks that point out of it; sockets and the like. Raises UsageError if
-        something cannot be read.
+        something cannot be read, and for a folder that is `/` or one of katas.
         """
+        if not os.fspath(folder):
+            raise UsageError("the name of the folder is empty; for this one, give .")
         folder = Path(folder)
         if not os.path.isdir(folder):
             raise UsageError(f"there is no folder {folder}")

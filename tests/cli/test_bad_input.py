@@ -18,6 +18,7 @@ from harness.cli import main
 from harness.engines.folders import sandboxes_home
 from harness.engines.owner import OWNER_LABEL
 from harness.inside.folder_katas import FolderKatas
+from harness.inside.layout import STORE
 
 NOWHERE = "unix:///nonexistent/docker.sock"
 
@@ -68,6 +69,37 @@ def test_a_tree_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixtur
     line = refused(capsys, "compare", "--tree", "no-such-tree", "--engine", "local")
     assert "typical" in line
     assert "lua" in line
+
+
+def test_a_tree_without_a_name(
+    tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a variable that is not set: that is not the folder where one is."""
+    monkeypatch.chdir(tree)
+    assert "name of the folder is empty" in refused(capsys, "run", "", "--engine", "local")
+    line = refused(capsys, "compare", "--tree", "", "--edit", "a.c", "--engine", "local")
+    assert "there is no tree without a name; give a folder" in line
+
+
+def test_the_whole_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody waits until all of it is read."""
+    for name in ("/", "//", "/usr/.."):
+        assert "/ is the whole machine" in refused(capsys, "run", name, "--engine", "local")
+
+
+@pytest.mark.parametrize("katas", [".", "../tree", "link"])
+def test_katas_that_would_be_the_tree_itself(
+    tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, katas: str
+) -> None:
+    """They would be sent with each press, and double. Nothing is written."""
+    monkeypatch.chdir(tree)
+    (tree / "link").symlink_to(".")
+    before = sorted(tree.iterdir())
+    command = ("run", ".", "--engine", "local", "--runner", "tmp", "--katas", katas)
+    assert ". is a folder of katas" in refused(capsys, *command)
+    assert sorted(tree.iterdir()) == before
+    (tree / STORE).touch()
+    assert ". is a folder of katas" in refused(capsys, "run", ".", "--engine", "local")
 
 
 def test_a_tree_that_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,9 +64,10 @@ def open_tree(
         return RecipeTree(
             recipe, fetch(recipe.source, platformdirs.user_cache_path("harness") / "trees", report)
         )
-    if not Path(name).is_dir():
+    if not name or not Path(name).is_dir():
         raise UsageError(
-            f"there is no tree {name}; give a folder, or one of typical, {', '.join(recipes())}"
+            f"there is no tree {name or 'without a name'}; give a folder, "
+            f"or one of typical, {', '.join(recipes())}"
         )
     if edit is None:
         raise UsageError(f"which file of {name} is to be edited? give --edit FILE, relative to it")
