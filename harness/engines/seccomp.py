@@ -19,11 +19,11 @@ from harness.inside.errors import EngineError
 LIBRARY = "libseccomp.so.2"
 
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # seccomp.h: SCMP_ACT_ALLOW, SCMP_ACT_ERRNO
-_COMPARISONS = {"unequal": 1, "equal": 4, "masked": 7}  # SCMP_CMP_NE, _EQ, _MASKED_EQ
+_COMPARISONS = {"equal": 4, "above": 6, "masked": 7}  # SCMP_CMP_EQ, _GT, _MASKED_EQ
 _UNKNOWN = -1  # __NR_SCMP_ERROR
 _OPTIMIZE = 8  # SCMP_FLTATR_CTL_OPTIMIZE: a tree in place of a list
 
-_DOCKER = {"unequal": "SCMP_CMP_NE", "equal": "SCMP_CMP_EQ", "masked": "SCMP_CMP_MASKED_EQ"}
+_DOCKER = {"equal": "SCMP_CMP_EQ", "above": "SCMP_CMP_GT", "masked": "SCMP_CMP_MASKED_EQ"}
 
 
 class _Comparison(ctypes.Structure):

@@ -4,7 +4,8 @@ It is Docker's default profile for a container without extra capabilities (moby,
 profiles/seccomp/default.json), less four things:
 
 - io_uring, which Docker has refused since version 25, and 20.10 allows;
-- AF_VSOCK, which 20.10 allows;
+- sockets of all families but AF_UNIX, AF_INET and AF_INET6. No control group counts the memory of
+  AF_NETLINK, which also tells a run of the host's devices; AF_VSOCK passes network namespaces;
 - socketcall, the 32-bit way to sockets, because no filter can see its arguments;
 - io_setup and its family, because all users of a machine share /proc/sys/fs/aio-max-nr. Databases
   work without it if it is not implemented.
@@ -56,7 +57,7 @@ sendmmsg sendmsg sendto set_robust_list set_thread_area set_tid_address set_tls 
 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setitimer setpgid setpriority setregid
 setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit setsid
 setsockopt setuid setuid32 setxattr setxattrat shmat shmctl shmdt shmget shutdown sigaltstack signal
-signalfd signalfd4 sigprocmask sigreturn socketpair splice stat stat64 statfs statfs64 statx symlink
+signalfd signalfd4 sigprocmask sigreturn splice stat stat64 statfs statfs64 statx symlink
 symlinkat sync sync_file_range sync_file_range2 syncfs sysinfo tee tgkill time timer_create
 timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64
 timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill
@@ -89,9 +90,12 @@ PERSONALITIES = (0, 8, 0x20000, 0x20008, 0xFFFFFFFF)
 (personality(2)).
 """
 
-AF_VSOCK = 40
+FAMILIES = (1, 2, 10)
+"""The families of sockets that a run may use: AF_UNIX, AF_INET and AF_INET6. Each is compared with
+the whole argument, of which the kernel reads 32 bits.
+"""
 
-_Comparison = Literal["equal", "unequal", "masked"]
+_Comparison = Literal["equal", "above", "masked"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class When:
     """A condition on the first argument of a call."""
 
     comparison: _Comparison
-    """`equal` and `unequal` compare it with `value`; `masked` compares its bits in `mask`."""
+    """`equal` and `above` compare it with `value`; `masked` compares its bits in `mask`."""
 
     value: int
     """What it is compared with."""
@@ -122,6 +126,8 @@ class Rule:
     """The condition for the rule. None: always."""
 
 
+_SOCKETS = ("socket", "socketpair")
+
 DEFAULT = errno.ENOSYS
 """The errno of calls that no rule names."""
 
@@ -137,8 +143,14 @@ RULES = (
     Rule(("clone",), when=When("masked", 0, sum(NAMESPACES))),
     *(Rule(("clone",), errno.EPERM, When("masked", flag, flag)) for flag in NAMESPACES),
     *(Rule(("personality",), when=When("equal", persona)) for persona in PERSONALITIES),
-    Rule(("socket",), when=When("unequal", AF_VSOCK)),
-    Rule(("socket",), errno.EPERM, When("equal", AF_VSOCK)),
+    *(Rule(_SOCKETS, when=When("equal", family)) for family in FAMILIES),
+    # Programs take it for a kernel without the family, and do without: getaddrinfo(3) does.
+    *(
+        Rule(_SOCKETS, errno.EAFNOSUPPORT, When("equal", family))
+        for family in range(max(FAMILIES))
+        if family not in FAMILIES
+    ),
+    Rule(_SOCKETS, errno.EAFNOSUPPORT, When("above", max(FAMILIES))),
 )
 
 SECOND_ABI = {"x86_64": "x86", "aarch64": "arm"}

@@ -38,6 +38,9 @@ NEEDED = ("memory", "pids")
 WANTED = ("cpu", "cpuacct")
 """The controllers that share and count processor time, if the kernel has them."""
 
+_CONNECTIONS = 16
+"""Which part of the memory of a run may wait in its connections, beside it (version 1)."""
+
 _KILL_SECONDS = 10.0
 """Seconds to wait for killed processes to end; one that hangs in a device never ends."""
 
@@ -319,6 +322,9 @@ def _bounds_1(group: ControlGroup, limits: Limits) -> Mapping[str, int]:
     bounds = {"memory.limit_in_bytes": limits.memory, "pids.max": limits.processes}
     if (group.folders["memory"] / "memory.memsw.limit_in_bytes").exists():
         bounds["memory.memsw.limit_in_bytes"] = limits.memory  # with what was swapped
+    if (group.folders["memory"] / "memory.kmem.tcp.limit_in_bytes").exists():
+        # Without it, this version does not count what waits in connections.
+        bounds["memory.kmem.tcp.limit_in_bytes"] = limits.memory // _CONNECTIONS
     return bounds
 
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -66,6 +67,32 @@ static int comes_through(long result) { return result >= 0 || (errno != EPERM &&
         status == 0;                                                       \
     })
 
+/* Whether sockets of this family can be made; the kernel reads 32 bits of it, and a filter may see
+   more. */
+static int has_family(long family) {
+    long types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET};
+    int pair[2];
+    for (unsigned at = 0; at < sizeof types / sizeof *types; at++)
+        if (socket(family, types[at], 0) >= 0 || socketpair(family, types[at], 0, pair) == 0 ||
+            (sizeof(long) > 4 && syscall(SYS_socket, family | 1L << 31 << 1, types[at], 0) >= 0))
+            return 1;
+    return 0;
+}
+
+static int has_other_families(void) {
+    for (int family = 0; family < 64; family++)
+        if (family != AF_UNIX && family != AF_INET && family != AF_INET6 && has_family(family))
+            return 1;
+    return 0;
+}
+
+/* What the kernel tells of the machine's devices: all network namespaces hear it. */
+static int hears_events(void) {
+    struct sockaddr_nl all = {.nl_family = AF_NETLINK, .nl_groups = 1};
+    int made = socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT);
+    return made >= 0 && bind(made, (struct sockaddr *)&all, sizeof all) == 0;
+}
+
 #ifdef __x86_64__
 /* The calls of 32-bit programs, which have other numbers, and their own way to sockets. */
 static long old(long number, long first, long second, long third) {
@@ -128,7 +155,10 @@ static void call(void) {
                          CALL(427 /* io_uring_register */, -1, 0, NULL, 0));
     tell("asynchronous input and output", CALL(SYS_io_setup, 1, NULL));
     tell("userfaultfd", CALL(SYS_userfaultfd, 1 /* for user space only */));
-    tell("AF_VSOCK", socket(AF_VSOCK, SOCK_STREAM, 0) >= 0);
+    tell("AF_VSOCK", has_family(AF_VSOCK));
+    tell("AF_NETLINK", has_family(AF_NETLINK));
+    tell("the kernel's events", hears_events());
+    tell("any other family of sockets", has_other_families());
     tell("the calls of 32-bit programs", reaches_by_the_old_calls());
     tell("bpf", CALL(SYS_bpf, -1, NULL, 0));
     tell("perf events", CALL(SYS_perf_event_open, NULL, 0, -1, -1, 0));
@@ -174,24 +204,55 @@ static int reach(char **given) {
 
 static char block[1 << 16];
 
-/* Takes memory in files of no file system, in as many processes as needed, since files have a size
-   limit and a process a number of open files. If one is killed for it, its memory is free again,
-   and does not count. */
-static long take_without_a_name(long most) {
+/* Takes memory in files of no file system. */
+static long fill_memory_files(long most) {
+    long here = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    for (int file; here < most && (file = memfd_create("memory", 0)) >= 0;)
+        for (long got; here < most && (got = write(file, block, sizeof block)) > 0;) here += got;
+    return here;
+}
+
+/* Takes memory in connections that nobody reads from. */
+static long fill_connections(long most) {
+    struct sockaddr_in self = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof self;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    long here = 0;
+    if (listener < 0 || bind(listener, (struct sockaddr *)&self, size) || listen(listener, 8) ||
+        getsockname(listener, (struct sockaddr *)&self, &size))
+        return 0;
+    while (here < most) {
+        int ends[2] = {socket(AF_INET, SOCK_STREAM, 0), -1};
+        if (ends[0] < 0 || connect(ends[0], (struct sockaddr *)&self, size) ||
+            (ends[1] = accept(listener, NULL, NULL)) < 0)
+            break;
+        for (int end = 0; end < 2; end++) fcntl(ends[end], F_SETFL, O_NONBLOCK);
+        for (int idle = 0; idle < 3; usleep(500)) {
+            long got = 0;
+            for (int end = 0; end < 2; end++)
+                for (long part; (part = write(ends[end], block, sizeof block)) > 0;) got += part;
+            here += got;
+            idle = got ? 0 : idle + 1;
+        }
+    }
+    return here;
+}
+
+/* Lets as many processes take memory as needed, since a process has a number of open files, and
+   files have a size limit. If one is killed for it, its memory is free again, and does not
+   count. */
+static long take_in_processes(long (*fill)(long), long most) {
     pid_t children[64];
     long taken = 0;
     int count = 0, ended = 0;
-    signal(SIGXFSZ, SIG_IGN);
     while (taken < most && count < 64) {
         long here = 0;
         int said[2];
         if (pipe(said)) break;
         pid_t child = fork();
         if (child == 0) {
-            for (int file; taken + here < most && (file = memfd_create("memory", 0)) >= 0;)
-                for (long got; taken + here < most &&
-                               (got = write(file, block, sizeof block)) > 0;)
-                    here += got;
+            here = fill(most - taken);
             write(said[1], &here, sizeof here);
             pause();
             _exit(0);
@@ -227,7 +288,9 @@ static int take(const char *what, long most) {
         for (char *got; taken < most && (got = malloc(sizeof block)); taken += sizeof block)
             memset(got, 1, sizeof block);
     else if (!strcmp(what, "memory without a name"))
-        taken = take_without_a_name(most);
+        taken = take_in_processes(fill_memory_files, most);
+    else if (!strcmp(what, "memory of connections"))
+        taken = take_in_processes(fill_connections, most);
     else if (!strcmp(what, "open files"))
         for (; taken < most && open("/dev/null", O_RDONLY) >= 0; taken++) ;
     else { /* a file, or files in a folder until it is full */
