@@ -188,7 +188,7 @@ class DockerEngine:
             return unknown_mount(self.name, mount)
         if self._podman and (why := self._podman.refusal(mount)):
             return why
-        return way.refusal(self.api.api_version, str(self._facts["KernelVersion"]))
+        return way.refusal(self.api.api_version, str(self._facts.get("KernelVersion", "")))
 
     def create_volume(self, name: str, *, temporary: bool, katas: str = "") -> None:
         labels = {OWNER_LABEL: self._owner, KATAS: katas or name} | (

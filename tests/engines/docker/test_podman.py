@@ -173,7 +173,9 @@ def test_an_old_one_is_refused_by_name_and_at_once(
 
 @pytest.mark.parametrize("version", ["4.3.1", "5.4.2", "6.0.0-dev"])
 def test_later_ones_are_taken(version: str, answering: Callable[..., str]) -> None:
-    with closing(DockerEngine(answering(ServerVersion=version, Driver="overlay"))) as engine:
+    facts = {"KernelVersion": "6.1", "OperatingSystem": "debian", "NCPU": 2}
+    host = answering(ServerVersion=version, Driver="overlay", **facts)
+    with closing(DockerEngine(host)) as engine:
         assert engine.describe()["engine"] == f"podman {version}"
         assert engine.gaps == ()
 
