@@ -223,6 +223,8 @@ def test_what_is_compared_makes_the_kind_of_a_budget() -> None:
     [
         '[a.full]\nrecompiled = ["at most 2", "at least 2"]',
         '[a.full]\nrecompiled = ["at most 0", "exactly 0"]',
+        '[a.full]\nseconds = "at most 2 of first"\n[a.first]\nseconds = "at most 2 of full"',
+        '[a.first]\nseconds = "at most 2 of full"\n[a.full]\nseconds = "at most 2 of first"',
         '[a.full]\nrecompiled = ["exactly 2", "at least 2", "at most 2"]',
         '[a.full]\nseconds = "at most 1/3 times b"\n[b.full]\nseconds = "at most 3 times a"',
         '[a.full]\nseconds = "at most 1/3 times b"\n[b.full]\nseconds = "at least 3 times a"',

@@ -75,6 +75,7 @@ def test_a_counter_is_held_to_its_bound_in_every_block(
     known = sum(each is not None for each in figures)
     assert (found.state, found.says, found.blocks) == (state, says, known)
     assert (found.interval, found.limit, found.scatter) == (None, None, None)
+    assert (found.outliers, found.warm_up) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -336,6 +337,8 @@ def test_the_noise_is_that_of_each_scenario_of_the_budgets() -> None:
     assert judge(Evidence([[*steady(2.0, 20), *pair(1, 1.0)[3:]]]), text).noise == ()
     two = [*steady(2.0, 20), *pair(2, 1.0)[3::4]]
     assert judge(Evidence([two]), text).noise[0].interval.blocks == 2
+    exact = [replace(each, seconds=1.0) for each in pair(20, 1.0)]
+    assert judge(Evidence([exact]), text).remarks == ()
     fair = judge(Evidence([pair(20, 1.0)], remarks=["odd"]), text)
     assert fair.remarks == ("odd",)
     for ratio, share in ((0.8, "20.0%"), (1.25, "25.0%")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import scipy.stats
@@ -217,7 +218,10 @@ def test_a_machine_is_unlike_only_beyond_noise() -> None:
         for machine, ratio in (("a", 2.0), ("b", 9.0))
         for name, seconds in (("bare-make", 1.0), ("tmp", ratio))
     ]
-    assert remarks([*played(("a", 2.0), ("b", 2.0)), *full]) == []
+    odd = [sample("tmp", scenario="no-op", block=200 + block, seconds=90.0) for block in range(3)]
+    assert remarks([*played(("a", 2.0), ("b", 2.0)), *full, *odd]) == []
+    same = [replace(each, seconds=1.0) for each in played(("a", 2.0), ("b", 2.0))]
+    assert remarks(same) == []
     lonely = edit("tmp", 99, 2.0, machine="c")
     said = remarks([lonely, *played(("a", 2.0), ("b", 2.5))])
     assert [line for line in said if "outliers" not in line] == [

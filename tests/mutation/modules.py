@@ -147,5 +147,41 @@ EQUIVALENT = (
         'if status.st_nlink > 1 or kind != "d"',
         "a folder has one path, and a list of one path is left alone",
     ),
+    Equivalent(
+        "harness/gate/budgets.py",
+        'budget.than or ""',
+        'budget.than and ""',
+        "a bound alone and one of the baseline still differ, as None and an empty text",
+    ),
+    Equivalent(
+        "harness/gate/budgets.py",
+        "if one < other:",
+        "if one >= other:",
+        "either order of the two will do, as long as it is always the same",
+    ),
+    Equivalent(
+        "harness/inside/stamps.py",
+        "for age in ages.values()), default=0)",
+        "for age in ages.values()), default= -1)",
+        "without any age there is nothing to stamp",
+    ),
+    Equivalent(
+        "harness/inside/stamps.py",
+        "past.values(), default=0)",
+        "past.values(), default= 1)",
+        "the clock is long past the first nanosecond of 1970",
+    ),
+    Equivalent(
+        "harness/inside/stamps.py",
+        "before.keys() - untouched",
+        "before.keys() ^ untouched",
+        "what is untouched was there before",
+    ),
+    Equivalent(
+        "harness/inside/tree.py",
+        "buffering=0",
+        "buffering= -1",
+        "the digest is the same, with a buffer that is not needed",
+    ),
 )
 """Variants that are found to change nothing; they count neither as caught nor as missed."""
