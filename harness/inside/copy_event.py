@@ -37,7 +37,7 @@ class CopyEvent(FolderEvent):
         Raises KatasError, and StreamCut if the disk is full.
         """
         with self._katas_errors("written"):
-            if owner and os.stat(self._sandbox).st_uid != owner[0]:
+            if owner and not ownership.is_handed_over(self._sandbox, owner):
                 ownership.hand_over(self._sandbox, owner)
         tarpipe.copy(self._sandbox, self._staging)
 

@@ -133,7 +133,7 @@ class FolderEvent:
     ) -> None:
         with self._katas_errors("written"):
             self._invalidate_copies()
-            if owner and os.stat(self._sandbox).st_uid != owner[0]:
+            if owner and not ownership.is_handed_over(self._sandbox, owner):
                 ownership.hand_over(self._sandbox, owner)
             if not (delta.written or delta.deleted or delta.released):
                 return
@@ -144,16 +144,17 @@ class FolderEvent:
             if self._durable:
                 # The record must say "writing" before the first file is replaced.
                 sync_folder(str(self._folder))
-            saved = saving.save(
-                self._sandbox,
-                self._incoming,
-                files,
-                delta,
-                owner,
-                sent=sent,
-                latest=latest,
-                sync=sync_file if self._durable else None,
-            )
+            with ownership.changing(self._sandbox, owner, durable=self._durable):
+                saved = saving.save(
+                    self._sandbox,
+                    self._incoming,
+                    files,
+                    delta,
+                    owner,
+                    sent=sent,
+                    latest=latest,
+                    sync=sync_file if self._durable else None,
+                )
             kept = still_sent(sent, delta)
             record = {**kept, **saved.sent}
             if self._durable:

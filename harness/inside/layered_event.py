@@ -92,7 +92,7 @@ class LayeredEvent(FolderEvent):
     def stack(self, owner: UserAndGroup | None) -> Stack:
         """Make the layer that the run writes into, and give it to `owner`. Raises KatasError."""
         with self._katas_errors("written"):
-            if owner and os.stat(self._sandbox).st_uid != owner[0]:
+            if owner and not ownership.is_handed_over(self._sandbox, owner):
                 self._flatten()
                 ownership.hand_over(self._sandbox, owner)
             top = self.upper.below.find([])

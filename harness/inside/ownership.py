@@ -1,13 +1,46 @@
-"""Handing a whole sandbox over to the user of the next run."""
+"""Handing a whole sandbox over to the user of a run that works in it, and only when it must be.
+
+The owner of the sandbox's own folder says whether everything in it was handed over to that user.
+Whoever is about to change the tree takes that folder back first. So no test event has to look
+through a tree to learn whose it is, whoever changed it before, and wherever that one died.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections import Counter
+from collections.abc import Iterator
 
-from harness.inside.descent import Met, descend, enter
-from harness.inside.disk import give, hold
+from harness.inside.descent import Met, descend
+from harness.inside.disk import give, hold, sync_folder
+
+
+def is_handed_over(sandbox: str, owner: tuple[int, int]) -> bool:
+    """Return whether a user owns the whole sandbox. Raises OSError."""
+    return os.lstat(sandbox).st_uid == owner[0]
+
+
+@contextlib.contextmanager
+def changing(
+    sandbox: str, owner: tuple[int, int] | None, *, durable: bool = False
+) -> Iterator[None]:
+    """Surround changes of a sandbox; if the block ends well, all that it made belongs to `owner`.
+
+    With None, it belongs to the caller. Until it belongs to `owner`, the sandbox counts as not
+    handed over; with `durable`, after a power failure too. Raises OSError.
+    """
+    own = (os.geteuid(), os.getegid())
+    # Who may not give files away has never handed a sandbox over.
+    with contextlib.suppress(PermissionError):
+        if not is_handed_over(sandbox, own):
+            _give_top(sandbox, own)
+            if durable:
+                sync_folder(sandbox)
+    yield
+    if owner:
+        _give_top(sandbox, owner)
 
 
 def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
@@ -25,9 +58,14 @@ def hand_over(sandbox: str, owner: tuple[int, int]) -> None:
     for met in descend(sandbox):
         if stat.S_ISDIR(met.status.st_mode) and met.path != b".":
             _give(met, owner, folders=True, names=names)
-    top = enter(sandbox, None)
+    _give_top(sandbox, owner)
+
+
+def _give_top(sandbox: str, owner: tuple[int, int]) -> None:
+    """Make a user the owner of the sandbox's own folder, whose mode may forbid entering it."""
+    top = hold(sandbox)
     try:
-        os.chown(top, *owner)
+        give(top, owner)
     finally:
         os.close(top)
 

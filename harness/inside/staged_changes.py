@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
+from harness.inside import ownership
 from harness.inside.changes import Changes
 from harness.inside.errors import KatasError
 from harness.inside.layout import printable_name, split_name
@@ -58,7 +59,7 @@ def _check_flags(folders: Folders, path: bytes) -> None:
 
 def carry_out(sandbox: str, staging: str, changes: Changes) -> None:
     """Make the sandbox what the run left. Raises OSError; the next call then does the rest."""
-    with sandbox_folders(sandbox) as folders:
+    with ownership.changing(sandbox, None), sandbox_folders(sandbox) as folders:
         for path in changes.gone:
             *parts, last = path.split(b"/")
             if (folder := folders.find(parts)) is not None:

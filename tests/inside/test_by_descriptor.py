@@ -45,7 +45,7 @@ ALLOWED = {
     "refs.py": BESIDE,
     "removal.py": BESIDE,
     "repack.py": BESIDE,
-    "ownership.py": {"hand_over": OPEN},
+    "ownership.py": {"is_handed_over": ITSELF},
     "saving.py": {
         "_holds_anything": OPEN,
         "write_file": BESIDE,
@@ -69,7 +69,7 @@ ALLOWED = {
         "_recover": BESIDE,
     },
     "sent_record.py": {"read_sent": BESIDE},
-    "copy_event.py": {"copy": ITSELF, "roots": ITSELF},
+    "copy_event.py": {"roots": ITSELF},
     "upper_layer.py": LAYERS,
     "atomic_file.py": BESIDE,
 }

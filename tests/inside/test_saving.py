@@ -630,7 +630,8 @@ class TestOwner:
 
         monkeypatch.setattr(ownership, "give", give)
         ownership.hand_over(str(box.sandbox), self.NOBODY)
-        assert (sorted(given[:2]), sorted(given[2:])) == ([b"a/b/c", b"d"], [b"a", b"a/b"])
+        assert (sorted(given[:2]), sorted(given[2:4])) == ([b"a/b/c", b"d"], [b"a", b"a/b"])
+        assert given[4:] == [b"."]
         assert box.sandbox.stat().st_uid == self.NOBODY[0]
 
     def test_a_file_with_a_name_elsewhere_stays_whose_it_is(self, box: Box) -> None:

@@ -59,6 +59,21 @@ REACHES = (
         "test_a_folder_that_is_swapped_meanwhile_leads_nowhere",
     ),
     Spoiled(
+        "handed-over-for-good",
+        "A sandbox that was handed over to the player counts as the player's from then on, as once "
+        "in this project. Another runner puts files of its own into it, and the next run may not "
+        "write to them: every press ends with `Permission denied`, until a fresh start.",
+        [
+            Change(
+                "inside/ownership.py",
+                "        if not is_handed_over(sandbox, own):",
+                "        if False:",
+            )
+        ],
+        "tests/inside/test_ownership.py::"
+        "test_whoever_changed_the_tree_the_next_run_that_mounts_it_owns_it[brought back]",
+    ),
+    Spoiled(
         "variables-of-the-image",
         "Trusted programs in a container get the image's variables beside their own, as by "
         "`docker exec` and `docker run -e`. With an LD_LIBRARY_PATH that ends in a colon, the "

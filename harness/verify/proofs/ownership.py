@@ -1,7 +1,7 @@
 """Ownership: files belong to the run's user inside, and to the katas' user in the katas.
 
 So the host needs no special uid. Whatever modes a run gives, they stay, and cannot break the next
-test event.
+test event; nor can owners, if another runner plays it, whose runs work in the katas.
 
 Questions about owners cost one test event and examples of modes two; several avatars play at once.
 """
@@ -22,6 +22,7 @@ from harness.runners.base import BaseRunner
 from harness.verify.proofs.shared.avatar_state import avatar_state
 from harness.verify.proofs.shared.search import Search
 from harness.verify.proofs.shared.subject import Subject, complete
+from harness.verify.proofs.shared.switching import switches, take_turns
 from harness.verify.proofs.shared.verdict import Refuted
 from harness.verify.proofs.shared.waiting import at_once
 from harness.verify.testing.strategies import several
@@ -90,6 +91,9 @@ def prove(subject: Subject, search: Search) -> None:
             )
 
         search.listed("closed", CLOSED, shut, weigh=lambda name: len(_EDITED))
+        search.listed(
+            "switches", switches(runner), lambda switch: take_turns(subject, runner, switch)
+        )
 
         def check(several: Sequence[tuple[list[Chmod], Sequence[str]]]) -> None:
             at_once(several, lambda drawn: _modes(runner, subject.avatar(), *drawn))

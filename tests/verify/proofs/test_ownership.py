@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.engines import Engine, SandboxSpec
-from harness.inside import disk
+from harness.inside import disk, ownership
 from harness.inside.layout import Avatar
 from harness.inside.store import Event, Katas
 from harness.katas.places import open_folder_katas
@@ -17,6 +18,8 @@ from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.katas_volume import KatasVolume
 from harness.verify.proofs import Status
+from harness.verify.proofs.shared.search import token
+from harness.verify.proofs.shared.switching import Switch
 from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
@@ -40,6 +43,23 @@ def test_a_mount_needs_a_uid(runner: str, examined: Examine) -> None:
     assert "the host" in found.counterexample.words
     again = examined(runner, Property.OWNERSHIP, replay=found.counterexample.token)
     assert again.counterexample == found.counterexample
+
+
+@on_bubblewrap
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_katas_that_forget_whose_a_sandbox_is(
+    examined: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mistake was the harness's own: what a runner that pipes put into a sandbox of the
+    player's was not handed over to the next run that mounts it.
+    """
+    monkeypatch.setattr(ownership, "changing", lambda *arguments, **options: nullcontext())
+    case = token("switches", str(Switch("katas-volume", begins=True)))
+    found = examined("tmp", Property.OWNERSHIP, replay=case)
+    assert found.counterexample is not None
+    assert "Permission denied" in found.counterexample.words
+    monkeypatch.undo()
+    assert examined("tmp", Property.OWNERSHIP, replay=case).counterexample is None
 
 
 class RunsAsTheirOwner(KatasVolume):
