@@ -794,3 +794,17 @@ def test_a_file_that_goes_while_its_folder_is_read_hides_no_other(
 
     monkeypatch.setattr("harness.katas.gather.os.scandir", Scan)
     assert set(VisibleFiles.from_folder(tmp_path)) == {b"b", b"c"}
+
+
+def test_one_that_is_taken_away_leaves_those_before_and_after_it() -> None:
+    files = VisibleFiles({"a": "1", "b": "2", "c": "3"})
+    assert contents(files.without("b")) == {b"a": b"1", b"c": b"3"}
+
+
+def test_what_is_frozen_has_the_stamp_of_what_was_read(tmp_path: Path) -> None:
+    """If it had one; a file that came without an age gets none."""
+    (tmp_path / "a").write_bytes(b"1")
+    os.utime(tmp_path / "a", ns=(5, 5))
+    for age, kept in ((3, 5), (None, None)):
+        frozen = VisibleFile(tmp_path / "a", FILE, age=age).freeze(Spool())
+        assert (frozen.read(), frozen.age) == (b"1", kept)
