@@ -94,6 +94,7 @@ def test_json_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["engines"]["local"] == {
         "problem": "",
         "lacks": [],
+        "makes_images": False,
         "refuses": "",
         "answers": False,
     }
