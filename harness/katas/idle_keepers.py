@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from harness.engines.streams.closing import close_all
@@ -46,13 +47,14 @@ class IdleKeepers(list[_T]):
         # Whether that thread is running.
         self._closes = False
 
-    def take(self) -> _T | None:
-        """Return the latest; None if there is none."""
+    def take(self, fit: Callable[[_T], bool] = lambda one: True) -> _T | None:
+        """Return the latest that is fit, which is quickly told; None if there is none."""
         with self._changed:
-            if not self:
-                return None
-            self._since.pop(id(self[-1]), None)
-            return self.pop()
+            for at in reversed(range(len(self))):
+                if fit(self[at]):
+                    self._since.pop(id(self[at]), None)
+                    return self.pop(at)
+            return None
 
     def give(self, one: _T) -> None:
         """Let one wait; does not wait for those that must go to be closed."""

@@ -54,6 +54,12 @@ Half of it may pass until a test event ends, and a keeper needs a second for a t
 test event has its own limit.
 """
 
+_START_SECONDS = 0.5
+"""How long to wait for a keeper that still clears up: no longer than another takes to start."""
+
+_GLANCE_SECONDS = 0.001
+"""How long to look whether one has cleared up, while others could be taken."""
+
 _GRACE_SECONDS = 2.0
 """How much longer than its own limit a keeper may take to report that an avatar is busy."""
 
@@ -218,7 +224,19 @@ class VolumeKatas:
 
     def _take(self, deadline: float) -> KeeperLink:
         self._origin.require("volume")
-        link = self.idle.take() or KeeperLink(self._start(deadline))
+        # One that still clears up after another avatar's run would make this one wait for that.
+        link = self.idle.take(lambda link: link.is_free(_GLANCE_SECONDS))
+        if not link and (link := self.idle.take()):
+            self._hold(link)
+            if not link.is_free(min(_START_SECONDS, max(deadline - time.monotonic(), 0.0))):
+                self._give_back(link)
+                link = None
+        if not link:
+            link = KeeperLink(self._start(deadline))
+        self._hold(link)
+        return link
+
+    def _hold(self, link: KeeperLink) -> None:
         with self._lock:
             closed = self._closed
             if not closed:
@@ -226,7 +244,6 @@ class VolumeKatas:
         if closed:
             link.close()
             raise KatasError(f"the volume {self.volume} was closed meanwhile")
-        return link
 
     def _start(self, deadline: float) -> Stream:
         """Start a keeper in a thread, because an engine that hangs has no limit of its own."""
@@ -362,7 +379,8 @@ class VolumeEvent:
         return answer, tuple(roots)
 
     def close(self) -> None:
-        # Do not wait: the keeper removes the old tree while the player reads the output.
+        # Do not wait: the keeper removes the old tree while the player reads the output. Whoever
+        # wants a keeper meanwhile takes another.
         if not self.link.broken:
             with contextlib.suppress(HarnessError):
                 self.link.call_later(Keeper.do_close)
@@ -487,6 +505,28 @@ class KeeperLink:
         self.settle()
         with self._minding():
             self._channel.send(request_of(request, arguments))
+
+    def is_free(self, seconds: float) -> bool:
+        """Return whether it owes no answer, or begins to give it within that time.
+
+        An answer that is owed is small, and its end comes with its beginning. One that has died is
+        free too: the next request finds out.
+        """
+        deadline = time.monotonic() + seconds
+        while self._owed and not self._data:
+            try:
+                source, data = self.stream.read(deadline)
+            except TimeoutError:
+                return False
+            except (HarnessError, OSError):
+                return True
+            if source == OUTPUT:
+                self._data += data
+            elif source:
+                self._said += data
+            else:
+                return True
+        return True
 
     def settle(self) -> None:
         """Wait for the answers to calls that were not waited for."""

@@ -37,6 +37,7 @@ from harness.inside.tree import difference
 from harness.katas import volume_katas
 from harness.katas.volume_katas import VolumeEvent, VolumeKatas, bundle
 from tests.events import LION, SPIDER, acceptance, holds, opened, packed, play, save, tree
+from tests.support import eventually
 
 FILES = {"a": "1", "b": "1"}
 
@@ -337,6 +338,29 @@ class TestLinks:
         event.close()
         os.kill(process.pid, signal.SIGCONT)
         assert holds(katas) == set()
+
+    def test_nobody_waits_for_one_that_clears_up(self, katas: VolumeKatas) -> None:
+        """After another avatar's run; not for the latest either if an older one is free, and what
+        was cleared up meanwhile is used again.
+        """
+        with closing(katas.event(LION)) as clearing:
+            process = clearing.link.stream.process  # type: ignore[attr-defined]
+            os.kill(process.pid, signal.SIGSTOP)
+        try:
+            assert list(katas.idle) == [clearing.link]
+            with closing(katas.event(SPIDER)) as event:
+                assert event.link is not clearing.link
+            assert list(katas.idle) == [clearing.link, event.link]
+            katas.idle.reverse()
+            with closing(katas.event(SPIDER)) as again:
+                assert again.link is event.link
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        eventually(lambda: clearing.link.is_free(1.0), "it has cleared up")
+        katas.idle.remove(event.link)
+        event.link.close()
+        with closing(katas.event(LION)) as event:
+            assert event.link is clearing.link
 
 
 def test_a_keeper_needs_nothing_but_python(tmp_path: Path) -> None:

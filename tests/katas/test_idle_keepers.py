@@ -41,6 +41,22 @@ def test_the_latest_is_taken_first_and_the_oldest_gives_way() -> None:
     assert sorted(closed) == ["a", "b", "c"], "what was taken is the taker's"
 
 
+def test_the_latest_that_is_fit_is_taken() -> None:
+    """The others keep their places, and still count."""
+    closed: list[str] = []
+    idle: IdleKeepers[Keeper] = IdleKeepers(most=3, seconds=PATIENCE)
+    a, b, c, d = (Keeper(name, closed) for name in "abcd")
+    for each in (a, b, c):
+        idle.give(each)
+    assert idle.take(lambda one: one in (a, b)) is b
+    assert idle.take(lambda one: one is b) is None
+    for each in (b, d):
+        idle.give(each)
+    assert list(idle) == [c, b, d]
+    idle.clear()
+    assert sorted(closed) == ["a", "b", "c", "d"]
+
+
 def test_after_a_while_they_go_the_last_one_later() -> None:
     """A player may think for long."""
     closed: list[str] = []
