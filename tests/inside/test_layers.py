@@ -17,7 +17,15 @@ from harness.engines.local.mounts import overlay, overlay_problem
 from harness.engines.overlays import overlay_options
 from harness.engines.spec import Overlay
 from harness.inside.disk import remove_tree
-from harness.inside.layers import OPAQUE, WHITEOUT, Layers, is_opaque, is_whiteout
+from harness.inside.layers import (
+    OPAQUE,
+    WHITEOUT,
+    LayerEntry,
+    Layers,
+    copy_entry,
+    is_opaque,
+    is_whiteout,
+)
 from harness.inside.tree import Entry, entries, snapshot
 
 HIDDEN, ALONE = "hidden", "alone"
@@ -246,6 +254,24 @@ def test_a_fold_keeps_modes_stamps_links_and_what_is_no_file(tmp_path: Path) -> 
     }
     assert after[b"d/a"].link == after[b"b"].link == b"b"
     assert (tmp_path / "all/d/a").samefile(tmp_path / "1/d/a")
+
+
+def test_a_copy_has_the_holes_of_a_file(tmp_path: Path) -> None:
+    """And the rest; a file of nothing but holes too, and one without any."""
+    files = {"holes": {}, "some": {8 << 20: b"a", 64 << 20: b"b" * 5000}, "none": {0: b"c" * 5000}}
+    for name, pieces in files.items():
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(100 << 20 if name != "none" else 0)
+            for at, piece in pieces.items():
+                file.seek(at)
+                file.write(piece)
+        came, there = tmp_path / name, tmp_path / f"{name}.copy"
+        os.utime(came, ns=(1, 123456789))
+        copy_entry(LayerEntry(bytes(came), came.lstat()), bytes(there))
+        before, after = came.stat(), there.stat()
+        assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        assert after.st_blocks <= before.st_blocks + 8, name
+        assert subprocess.run(["cmp", came, there], check=False).returncode == 0
 
 
 def test_symlinks_are_not_followed(tmp_path: Path) -> None:
