@@ -65,13 +65,14 @@ pass_on() {
 
 # Says why a command line cannot be started. Runs as the player, with the system's tools.
 why='
-cd "$2" || { echo "the folder of the sandbox cannot be entered; chmod 755 it"; exit; }
+tell() { printf "%s\n" "$1"; } # echo would interpret backslashes in what the player wrote
+cd "$2" || { tell "the folder of the sandbox cannot be entered; chmod 755 it"; exit; }
 word=${1%% *}
 case $word in
 */*)
-    [ -e "$word" ] || { echo "there is no $word in the sandbox"; exit; }
-    [ -x "$word" ] || { echo "$word is not executable; chmod +x it"; exit; }
-    [ -f "$word" ] || { [ "$4" = 127 ] || echo "$word is not a file that can be run"; exit; }
+    [ -e "$word" ] || { tell "there is no $word in the sandbox"; exit; }
+    [ -x "$word" ] || { tell "$word is not executable; chmod +x it"; exit; }
+    [ -f "$word" ] || { [ "$4" = 127 ] || tell "$word is not a file that can be run"; exit; }
     first=$(head -c 4096 "$word")
     first=${first%%"
 "*}
@@ -85,13 +86,13 @@ case $word in
     esac
     [ $# = 0 ] || command -v "$1" >/dev/null && exit
     case $1 in
-    *"$(printf "\r")") echo "the lines of $word end in CR LF; save it with LF" ;;
-    *) echo "the interpreter of $word, $1, is not in the image" ;;
+    *"$(printf "\r")") tell "the lines of $word end in CR LF; save it with LF" ;;
+    *) tell "the interpreter of $word, $1, is not in the image" ;;
     esac
     ;;
 *)
     PATH=$3
-    command -v "$word" >/dev/null || echo "the image has no $word"
+    command -v "$word" >/dev/null || tell "the image has no $word"
     ;;
 esac'
 

@@ -232,6 +232,12 @@ def test_a_command_that_dies_of_a_signal(sandbox: Sandbox, signal: str, status: 
             "interpreter of ./cyber-dojo.sh, no,",
         ),
         ({}, "no-such-program --all", "the image has no no-such-program"),
+        (
+            {"cyber-dojo.sh": "#!/no\\nran\\tsh\\c"},
+            "./cyber-dojo.sh",
+            "interpreter of ./cyber-dojo.sh, /no\\nran\\tsh\\c, is not in the image",
+        ),
+        ({}, "./missing\\\\c.sh", "there is no ./missing\\\\c.sh in the sandbox"),
     ],
 )
 def test_a_command_that_cannot_be_started(
