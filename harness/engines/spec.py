@@ -28,6 +28,11 @@ class Limits:
     sandbox: int = GIB
     """Bytes of a sandbox that is piped into. A mounted one is limited by its own disk."""
 
+    files: int = 250_000
+    """Files, folders and further names of files in a sandbox that is piped into: more than a large
+    project has with its packages. A mounted one is limited by its own disk.
+    """
+
     temporary: int = 256 * MIB
     """Bytes of /tmp."""
 

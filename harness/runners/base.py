@@ -253,8 +253,12 @@ class BaseRunner(Generic[KatasEvent]):
         return max(since + self.limits.event_seconds - time.monotonic(), 0.001)
 
     def _check_sizes(self, files: VisibleFiles) -> None:
-        """Raise UsageError for files that are too large, before anything is copied."""
+        """Raise UsageError for files that are too many or too large, before anything is copied."""
         total = 0
+        if len(files) > self.limits.files:
+            raise UsageError(
+                f"there are {len(files)} files; the limit is {self.limits.files} (Limits.files)"
+            )
         for name, file in files.items():
             total += file.size
             if file.size > self.limits.file:

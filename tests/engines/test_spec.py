@@ -120,6 +120,14 @@ def test_a_file_has_a_bound(shared_engine: Engine) -> None:
     assert execution.stdout.split() == [b"1048576"]
 
 
+def test_the_number_of_files_has_a_bound(shared_engine: Engine) -> None:
+    """Folders and further names count like files; what is removed makes room."""
+    make = "for i in 1 2 3; do : >$i; done; mkdir d; ln 1 e; ls; rm 1; : >f && ls"
+    execution = limited(shared_engine, make, files=4)
+    assert execution.stdout.split() == [*b"1 2 3 d".split(), *b"2 3 d f".split()]
+    assert b"No space left on device" in execution.stderr
+
+
 def test_temporary_files_have_a_bound(shared_engine: Engine) -> None:
     execution = limited(shared_engine, "head -c 9000000 /dev/zero >/tmp/big", temporary=MIB)
     assert execution.status != 0

@@ -168,6 +168,18 @@ def test_a_limit_that_no_engine_can_be_told_is_refused(name: str, bound: float) 
 
 
 @on_plain_processes
+def test_more_files_than_a_sandbox_may_have_are_refused(shared_engine: Engine) -> None:
+    """Before anything is copied, by the name of the limit."""
+    runner = make_runner("tmp", shared_engine, limits=Limits(files=2))
+    with (
+        closing(runner),
+        pytest.raises(UsageError, match=r"there are 3 files; the limit is 2 \(Limits") as refused,
+    ):
+        runner.run(Avatar(), {"cyber-dojo.sh": "", "a": "", "b": ""})
+    one_line(refused.value)
+
+
+@on_plain_processes
 def test_a_visible_file_that_has_gone_is_bad_input(
     runner: BaseRunner, avatar: Avatar, tmp_path: Path
 ) -> None:

@@ -302,7 +302,9 @@ class DockerEngine:
             sandbox, mount = self._way(spec.mount).make(self.api, spec.mount)
             mounts.append(mount)
         else:
-            tmpfs[SANDBOX] = f"exec,mode=0755,{owner},size={limits.sandbox}"
+            # The root of a tmpfs counts, too.
+            bounds = f"size={limits.sandbox},nr_inodes={limits.files + 1}"
+            tmpfs[SANDBOX] = f"exec,mode=0755,{owner},{bounds}"
         entrypoint = guest_arguments(
             sandbox=sandbox,
             private=PRIVATE,

@@ -6,9 +6,9 @@ Podman silently ignores:
 - a variable without a value, which removes an image's variable in Docker;
 - if rootless, the limits of a process.
 
-It refuses a tmpfs that has an owner, and a filter of system calls that is not a file on its own
-machine. A tmpfs begins as a copy of the image's folder. A terminal's detach keys end a stream that
-is not a terminal.
+It refuses a tmpfs that has an owner or a number of inodes, and a filter of system calls that is not
+a file on its own machine. A tmpfs begins as a copy of the image's folder. A terminal's detach keys
+end a stream that is not a terminal.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ class Podman:
         become: list[str] = []
         for folder, options in (asked.get("Tmpfs") or {}).items():
             named = dict(option.partition("=")[::2] for option in options.split(",") if option)
+            named.pop("nr_inodes", None)
             if owner := ":".join(named.pop(key) for key in ("uid", "gid") if key in named):
                 words.append(f"chown {owner} {shlex.quote(folder)}")
                 host["CapAdd"], become = [*asked["CapAdd"], "CHOWN"], GIVE_UP

@@ -348,7 +348,8 @@ class LocalEngine:
         owner = (spec.uid, spec.gid) if as_player else None
         os.chown(sandbox, *(owner or (-1, -1)))
         # Without a bound, a run could fill the host's disk.
-        enter = empty(sandbox, spec.limits.sandbox, owner) if bounded else unshare()
+        limits = spec.limits
+        enter = empty(sandbox, limits.sandbox, limits.files, owner) if bounded else unshare()
         return SandboxView(sandbox, sandbox, enter)
 
     def _calls(self, folder: Path) -> Path | None:

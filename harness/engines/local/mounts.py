@@ -43,12 +43,16 @@ def overlay_problem(home: Path) -> str:
         return f"{home}: {error.strerror}"
 
 
-def empty(target: Path, size: int, owner: tuple[int, int] | None = None) -> list[str]:
+def empty(target: Path, size: int, files: int, owner: tuple[int, int] | None = None) -> list[str]:
     """Return words before a command, so that it sees an empty tmpfs at `target`.
 
-    `size` is its limit in bytes, `owner` its uid and gid. None: the caller's.
+    `size` is its limit in bytes, `files` that of the names in it, `owner` its uid and gid. None:
+    the caller's.
     """
-    options = f"mode=755,size={size}" + (f",uid={owner[0]},gid={owner[1]}" if owner else "")
+    # The root of a tmpfs counts, too.
+    options = f"mode=755,size={size},nr_inodes={files + 1}"
+    if owner:
+        options += f",uid={owner[0]},gid={owner[1]}"
     return [*own_mounts(), "sh", "-c", EMPTY, "mount", options, str(target)]
 
 
@@ -56,7 +60,7 @@ def empty(target: Path, size: int, owner: tuple[int, int] | None = None) -> list
 def empty_problem() -> str:
     """Say why no tmpfs can be mounted here. Empty: one can."""
     with scratch("probe") as folder:
-        return _problem([*empty(folder, 1 << 20), "true"])
+        return _problem([*empty(folder, 1 << 20, 1), "true"])
 
 
 @functools.cache

@@ -293,6 +293,13 @@ static int take(const char *what, long most) {
         taken = take_in_processes(fill_connections, most);
     else if (!strcmp(what, "open files"))
         for (; taken < most && open("/dev/null", O_RDONLY) >= 0; taken++) ;
+    else if (!strcmp(what, "many files"))
+        for (char name[64]; taken < most; taken++) {
+            snprintf(name, sizeof name, "full.%ld", taken);
+            int file = open(name, O_WRONLY | O_CREAT, 0600);
+            if (file < 0) break;
+            close(file);
+        }
     else { /* a file, or files in a folder until it is full */
         int one = !strcmp(what, "a file");
         signal(SIGXFSZ, SIG_IGN);

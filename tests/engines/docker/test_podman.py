@@ -69,7 +69,7 @@ ASKED: dict[str, Any] = {
         "CapAdd": ["KILL"],
         "Tmpfs": {
             "/tmp": "exec,mode=1777,size=9",
-            "/sand box": "mode=0755,uid=65534,gid=65534,size=8",
+            "/sand box": "mode=0755,uid=65534,gid=65534,size=8,nr_inodes=7",
         },
         "Ulimits": [
             {"Name": "fsize", "Soft": 4096, "Hard": 4096},

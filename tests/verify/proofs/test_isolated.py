@@ -59,3 +59,15 @@ def test_a_sandbox_that_has_no_bound(examined: Examine, monkeypatch: pytest.Monk
     found = examined("tmp", Property.ISOLATED)
     assert found.counterexample is not None
     assert found.counterexample.words == "a run tries for the sandbox: it was reached"
+
+
+@on_bubblewrap
+def test_files_without_number(examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mistake was every engine's: only their bytes were bounded, and empty files have none."""
+    empty = local.empty
+    monkeypatch.setattr(
+        local, "empty", lambda target, size, files, owner: empty(target, size, 1 << 20, owner)
+    )
+    found = examined("tmp", Property.ISOLATED)
+    assert found.counterexample is not None
+    assert found.counterexample.words == "a run tries for many files: it was reached"
