@@ -1,4 +1,4 @@
-"""What git tracks in a folder, from git's index alone.
+"""What git tracks in a folder, from git's index, and where its list of patterns lies.
 
 Nothing else of the repository is read: its config may include any file, and a folder that somebody
 else prepared may hold a named pipe or a device in the place of each.
@@ -91,6 +91,20 @@ def _git_folder(top: bytes) -> bytes:
     return os.path.join(top, named)
 
 
+def exclude_file(top: bytes) -> bytes:
+    """Return the path of `info/exclude`, the patterns of the repository at `top` alone.
+
+    All work trees of a repository share it. It may be missing.
+    """
+    try:
+        folder = _git_folder(top)
+        common = os.path.realpath(os.path.join(folder, b"commondir"))
+        shared = read_regular(common, _LINK_BYTES).rstrip(b"\n") if os.path.isfile(common) else b""
+        return os.path.realpath(os.path.join(folder, shared, b"info/exclude"))
+    except (OSError, ValueError):
+        return os.path.join(top, GIT, b"info/exclude")
+
+
 def _names(path: bytes, *, shared: bool = False) -> list[bytes]:
     """Return the names in an index.
 
@@ -123,13 +137,13 @@ def _format(content: bytes) -> ObjectFormat:
     return SHA256 if content.endswith(whole) else SHA1
 
 
-def read_regular(path: str | bytes, most: int) -> bytes:
-    """Return what a regular file of at most so many bytes holds.
+def read_regular(path: str | bytes, most: int, *, parent: int | None = None) -> bytes:
+    """Return what a regular file of at most so many bytes holds; `parent` is its open folder.
 
     Raises OSError: EINVAL for anything else, symlinks included, and EFBIG for a larger file.
     """
     try:
-        descriptor = open_file(path)
+        descriptor = open_file(path, parent=parent)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
     with open(descriptor, "rb") as file:

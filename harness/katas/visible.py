@@ -19,6 +19,7 @@ from harness.inside.delta import Delta, Stamped, blob_id, read_all
 from harness.inside.errors import UsageError
 from harness.inside.layout import is_git_folder, is_list_of_modules, printable_name, split_name
 from harness.katas.gather import BY_PATTERN, Gathering, left_out_line
+from harness.katas.players_folder import Place, PlayersFolder, Reader, open_regular, reader
 from harness.katas.spool import PIECE, Part, Spool
 
 _OF_ANOTHER_KIND = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ENXIO)
@@ -35,14 +36,22 @@ class VisibleFile:
     """One visible file. Its content is read when needed, so a large tree is never all in memory."""
 
     def __init__(
-        self, content: bytes | Path | Part, mode: int | None = None, *, age: int | None = None
+        self,
+        content: bytes | Path | Place | Part,
+        mode: int | None = None,
+        *,
+        age: int | None = None,
     ) -> None:
-        """Take the content itself, or the path of the file that holds it.
+        """Take the content itself, or the path or place of the file that holds it.
 
         `mode` is git's; None makes a file a program if it starts with `#!`. `age` is the mtime in
         the player's folder, in nanoseconds; None if there is none, as from a browser.
         """
-        self._content = content
+        self._content = (
+            Place(PlayersFolder(os.fsencode(content.parent)), os.fsencode(content.name))
+            if isinstance(content, Path)
+            else content
+        )
         self._mode = mode
         self.age = age
 
@@ -62,41 +71,39 @@ class VisibleFile:
         if isinstance(self._content, Part):
             return b"".join(self._content.pieces())
         try:
-            if self._mode == LINK:
-                return os.fsencode(self._content.readlink())
-            return self._content.read_bytes()
+            with reader() as one, one.found(self._content) as (folder, name):
+                if self._mode == LINK:
+                    return os.readlink(name, dir_fd=folder)
+                with open(open_regular(folder, name), "rb") as file:
+                    return file.read()
         except OSError as error:
             raise _unreadable(error) from error
 
-    def freeze(self, spool: Spool) -> VisibleFile:
-        """Return this file as it is now, independent of the file that holds it.
+    def freeze(self, spool: Spool, one: Reader) -> VisibleFile:
+        """Return this file as it is now, read by `one`, independent of the file that holds it.
 
         Raises OSError; FileNotFoundError if that path is no longer a file or a symlink.
         """
-        path = self._content
-        if not isinstance(path, Path):
+        place = self._content
+        if not isinstance(place, Place):
             return self
-        try:
-            return self._frozen(path, self._mode, spool)
-        except OSError as error:
-            if self.age is None or error.errno not in _OF_ANOTHER_KIND:
-                raise
-        try:
-            kind = _kind(path.lstat())
-        except NotADirectoryError:
-            kind = 0
-        if kind not in (FILE, PROGRAM, LINK):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
-        return self._frozen(path, kind, spool)
+        with one.found(place) as (folder, name):
+            try:
+                return self._frozen(folder, name, self._mode, spool)
+            except OSError as error:
+                if self.age is None or error.errno not in _OF_ANOTHER_KIND:
+                    raise
+            kind = _kind(os.stat(name, dir_fd=folder, follow_symlinks=False))
+            if kind not in (FILE, PROGRAM, LINK):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            return self._frozen(folder, name, kind, spool)
 
-    def _frozen(self, path: Path, mode: int | None, spool: Spool) -> VisibleFile:
+    def _frozen(self, folder: int, name: bytes, mode: int | None, spool: Spool) -> VisibleFile:
         if mode == LINK:
-            return VisibleFile(os.fsencode(path.readlink()), LINK, age=self.age)
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            return VisibleFile(os.readlink(name, dir_fd=folder), LINK, age=self.age)
+        file = open_regular(folder, name)
         try:
             status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
             if status.st_size > spool.memory:
                 content: bytes | Part = spool.take(file, status.st_size)
             else:
@@ -114,7 +121,8 @@ class VisibleFile:
         if isinstance(self._content, Part):
             return self._content.size
         try:
-            return self._content.lstat().st_size
+            with reader() as one, one.found(self._content) as (folder, name):
+                return os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
         except OSError as error:
             raise _unreadable(error) from error
 
@@ -201,15 +209,17 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         folder = Path(folder)
         if not os.path.isdir(folder):
             raise UsageError(f"there is no folder {folder}")
-        gathering = Gathering(folder, exclude, [Path(path) for path in stores], gitignore=gitignore)
         try:
+            gathering = Gathering(
+                folder, exclude, [Path(path) for path in stores], gitignore=gitignore
+            )
             files = {
                 name: VisibleFile(
-                    b"" if stat.S_ISDIR(status.st_mode) else folder / os.fsdecode(name),
+                    b"" if stat.S_ISDIR(status.st_mode) else Place(gathering.folder, name),
                     _kind(status),
                     age=status.st_mtime_ns,
                 )
-                for name, status in gathering.entries()
+                for name, status in gathering.entries().items()
             }
         except OSError as error:
             raise UsageError(f"{_unreadable(error)}; to leave it out, --exclude it") from error
@@ -225,14 +235,15 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
         read.
         """
         spool, frozen = Spool(), {}
-        for name, file in self._files.items():
-            try:
-                frozen[name] = file.freeze(spool)
-            except FileNotFoundError as error:
-                if file.age is None:
+        with reader() as one:
+            for name, file in self._files.items():
+                try:
+                    frozen[name] = file.freeze(spool, one)
+                except FileNotFoundError as error:
+                    if file.age is None:
+                        raise _unreadable(error, name) from error
+                except OSError as error:
                     raise _unreadable(error, name) from error
-            except OSError as error:
-                raise _unreadable(error, name) from error
         return self._with(frozen)
 
     def edited(self, name: str, content: str | bytes) -> VisibleFiles:

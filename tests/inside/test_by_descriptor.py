@@ -1,5 +1,6 @@
 """What a keeper runs goes into trees that hostile code may hold, and often as root: by descriptors,
-never by a path that is put together, which a folder swapped for a symlink leads astray.
+never by a path that is put together, which a folder swapped for a symlink leads astray. So does what
+gathers the files of a player's folder.
 """
 
 from __future__ import annotations
@@ -77,6 +78,18 @@ ALLOWED = {
 to think of a team mate's run that swaps any folder that it can write to, at any moment.
 """
 
+TOP = "the folder itself, which the user names; whoever replaces it meanwhile is found out"
+
+GATHERING = {
+    "gather.py": {"_scan": OPEN, "_identities": "a folder of katas, which the user names"},
+    "players_folder.py": {"held": TOP},
+    "visible.py": {
+        "read": OPEN,
+        "write": "a folder of the harness, which nobody else can write to",
+    },
+}
+"""The same of the modules that read a player's folder."""
+
 BY_PATH = {
     each.__name__ for each in os.supports_dir_fd | os.supports_fd | os.supports_follow_symlinks
 } | {
@@ -147,14 +160,20 @@ def by_path(source: str) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("module", INSIDE)
 def test_a_keeper_names_nothing_by_its_path(module: str) -> None:
     """But where there is a reason; and there is no reason without a need."""
-    source = resources.files("harness.inside").joinpath(module).read_text()
-    found = list(by_path(source))
+    found = list(by_path(resources.files("harness.inside").joinpath(module).read_text()))
     allowed = ALLOWED.get(module, {})
     if isinstance(allowed, str):
         assert found, f"{module} needs no reason any more"
         return
     assert [call for function, call in found if function not in allowed] == []
     assert allowed.keys() <= {function for function, _ in found}
+
+
+@pytest.mark.parametrize("module", GATHERING)
+def test_what_reads_a_player_s_folder_names_nothing_in_it_by_its_path(module: str) -> None:
+    found = list(by_path(resources.files("harness.katas").joinpath(module).read_text()))
+    assert [call for function, call in found if function not in GATHERING[module]] == []
+    assert GATHERING[module].keys() <= {function for function, _ in found}
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     "harness/inside/stamps.py": ("tests/inside/test_stamps.py", "tests/inside/test_saving.py"),
     "harness/inside/tree.py": ("tests/inside/test_tree.py",),
     "harness/katas/commits.py": ("tests/katas/test_commits.py",),
-    "harness/katas/gather.py": ("tests/katas/test_visible.py",),
+    "harness/katas/gather.py": ("tests/katas/test_visible.py", "tests/katas/test_swaps.py"),
+    "harness/katas/ignored.py": ("tests/katas/test_patterns.py", "tests/katas/test_visible.py"),
+    "harness/katas/patterns.py": ("tests/katas/test_patterns.py",),
+    "harness/katas/players_folder.py": ("tests/katas/test_swaps.py",),
     "harness/katas/visible.py": ("tests/katas/test_visible.py",),
 }
 """Paths of modules, each with arguments of pytest: files, the fastest first, and what narrows them."""
@@ -116,12 +119,6 @@ EQUIVALENT = (
         "(ruling.limit or 1.0)",
         "(ruling.limit or 2.0)",
         "the ruling of a ratio has a limit, and a limit of 0 is refused where budgets are read",
-    ),
-    Equivalent(
-        "harness/katas/gather.py",
-        "place == len(rest) - 1",
-        "place == len(rest) - 2",
-        "one star more is tried in full, which matches the same names",
     ),
     Equivalent(
         "harness/measure/summary.py",
