@@ -36,6 +36,9 @@ class Names(Collection[str]):
         return len(self._every())
 
 
+_MOST = 1e8
+"""The largest number that an option takes: in seconds, three years."""
+
 ENGINE_CHOICES = Names(BUILT_IN_ENGINES, engine_names)
 """What `--engine` takes."""
 
@@ -127,6 +130,8 @@ def positive(text: str) -> float:
         value = 0.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
+    if value > _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is too large; the most is {_MOST:g}")
     return value
 
 

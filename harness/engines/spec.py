@@ -14,6 +14,9 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 _MOST = 1 << 62
 """Every limit is smaller: kernels and tools count in signed 64 bits, and some add a little."""
 
+LONGEST_SECONDS = 1e9
+"""The longest limit of time: some thirty years, which every clock and every tool can hold."""
+
 NOBODY = 65534
 """The uid and gid of the player's code, unless the katas are mounted."""
 
@@ -60,6 +63,11 @@ class Limits:
                 raise UsageError(
                     f"Limits: {name} must be a whole number below {_MOST}, not {bound:g}"
                 )
+        if self.event_seconds > LONGEST_SECONDS:
+            raise UsageError(
+                f"Limits: event_seconds must be {LONGEST_SECONDS:g} at most, not "
+                f"{self.event_seconds:g}"
+            )
 
 
 class Mount:

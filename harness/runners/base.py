@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, Protocol, cast
 
 from harness.engines import Engine, Limits, Sandbox, SandboxSpec
-from harness.engines.spec import Mount
+from harness.engines.spec import LONGEST_SECONDS, Mount
 from harness.engines.streams.forks import Origin
 from harness.inside.errors import Busy, EngineError, HarnessError, UsageError
 from harness.inside.layout import Avatar, printable_name
@@ -187,6 +187,10 @@ class BaseRunner(Generic[KatasEvent]):
         self._origin.require(self.name)
         if not 0 < max_seconds < math.inf:
             raise UsageError(f"the limit must be a number of seconds above 0, not {max_seconds:g}")
+        if max_seconds > LONGEST_SECONDS:
+            raise UsageError(
+                f"the limit must be {LONGEST_SECONDS:g} seconds at most, not {max_seconds:g}"
+            )
         visible = files if isinstance(files, VisibleFiles) else VisibleFiles(files)
         self._check_sizes(visible)
         watch = Stopwatch()

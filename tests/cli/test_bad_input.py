@@ -465,7 +465,13 @@ def test_a_mistake_of_the_harness_is_no_verdict(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["compare", "--blocks", "0"], ["run"], ["nothing"], ["run", ".", "--max-seconds", "-1"]],
+    [
+        ["compare", "--blocks", "0"],
+        ["run"],
+        ["nothing"],
+        ["run", ".", "--max-seconds", "-1"],
+        ["run", ".", "--max-seconds", "1e9"],
+    ],
 )
 def test_a_usage_error_is_one_line(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

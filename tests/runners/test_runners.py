@@ -168,6 +168,21 @@ def test_a_limit_that_no_engine_can_be_told_is_refused(name: str, bound: float) 
 
 
 @on_plain_processes
+def test_a_time_that_no_clock_holds_is_refused(runner: BaseRunner, avatar: Avatar) -> None:
+    """Of a run and of a test event; one of thirty years is waited for, and not reached."""
+    with pytest.raises(UsageError, match="must be 1e\\+09 seconds at most") as refused:
+        runner.run(avatar, {"cyber-dojo.sh": ""}, max_seconds=1e300)
+    one_line(refused.value)
+    with pytest.raises(UsageError, match="event_seconds must be 1e\\+09 at most") as refused:
+        Limits(event_seconds=1e10)
+    one_line(refused.value)
+    engine = runner.engine
+    with closing(make_runner("tmp", engine, limits=Limits(event_seconds=1e9))) as patient:
+        run = patient.run(avatar, {"cyber-dojo.sh": "#!/bin/sh\necho a\n"}, max_seconds=1e9)
+    assert (run.outcome, run.stdout) == (Outcome.COMPLETED, "a\n"), run
+
+
+@on_plain_processes
 def test_more_files_than_a_sandbox_may_have_are_refused(shared_engine: Engine) -> None:
     """Before anything is copied, by the name of the limit."""
     runner = make_runner("tmp", shared_engine, limits=Limits(files=2))

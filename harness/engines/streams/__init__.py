@@ -19,6 +19,9 @@ READ_BYTES = 1 << 18
 """Bytes of one read; the kernel returns what the pipe or socket holds."""
 
 
+_ONCE_SECONDS = 1e6
+"""How long to wait at once, in seconds: the kernel counts milliseconds in 31 bits."""
+
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None)
 
@@ -60,11 +63,14 @@ class Removable(Stream, Protocol):
 
 
 def remaining(deadline: float) -> float:
-    """Return the seconds until `deadline`. Raises TimeoutError if it has passed."""
+    """Return the seconds until `deadline`, but no more than can be waited for at once.
+
+    Raises TimeoutError if it has passed.
+    """
     seconds = deadline - time.monotonic()
     if seconds <= 0:
         raise TimeoutError
-    return seconds
+    return min(seconds, _ONCE_SECONDS)
 
 
 def take(buffer: bytearray, size: int) -> bytes:
