@@ -70,6 +70,9 @@ process has ended.
 """
 
 
+_INHERITED = "it has its label from an image that was made of a container"
+
+
 class DockerEngine:
     """One Docker engine, reached by its socket."""
 
@@ -247,7 +250,8 @@ class DockerEngine:
 
     def left_alone(self) -> Sequence[tuple[str, str]]:
         containers, volumes = self._temporary()
-        doubts = [(f"container {name}", owner.fate().doubt) for name, owner in containers]
+        doubts = [(f"container {name}", _INHERITED) for name in self._heirs()]
+        doubts += [(f"container {name}", owner.fate().doubt) for name, owner in containers]
         doubts += [(f"volume {name}", owner.fate().doubt) for name, owner in volumes]
         return [(what, doubt) for what, doubt in doubts if doubt]
 
@@ -431,10 +435,26 @@ class DockerEngine:
             [name for name, owner in volumes if owner.has_gone()],
         )
 
+    def _heirs(self) -> list[str]:
+        """Return the containers whose owner is that of their image: `docker commit` wrote it there.
+
+        They are not the harness's, which gives each container another owner.
+        """
+        with explaining("the containers cannot be listed"):
+            labelled = self.api.images(filters={"label": OWNER_LABEL})
+            owners = {image["Id"]: _owner(image) for image in labelled}
+            return [
+                item["Id"][:12]
+                for item in self._containers()
+                if (owner := _owner(item)) and owners.get(item["ImageID"]) == owner
+            ]
+
     def _temporary(self) -> tuple[list[tuple[str, Owner]], list[tuple[str, Owner]]]:
         """Return the containers and volumes that are removed with their owners, and the owners."""
         with explaining("the containers cannot be listed"):
-            containers = [(item["Id"][:12], _owner(item)) for item in self._containers()]
+            heirs = self._heirs()
+            found = [(item["Id"][:12], _owner(item)) for item in self._containers()]
+            containers = [(name, owner) for name, owner in found if name not in heirs]
             labelled = self.api.volumes(filters={"label": TEMPORARY})["Volumes"] or []
             volumes = [(item["Name"], _owner(item)) for item in labelled]
         return (

@@ -188,6 +188,23 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
         engine.remove_volume(kept)
 
 
+def test_the_container_of_an_image_that_was_made_of_one_is_left_alone(engine: DockerEngine) -> None:
+    """`docker commit` gives the image the label of the run-container, and the image gives it on."""
+    left = container(engine, {OWNER_LABEL: GONE})
+    image = engine.api.commit(left)["Id"]
+    theirs = engine.api.create_container(image, ["sleep", "1"])["Id"]
+    try:
+        found, told = engine.leftovers(), dict(engine.left_alone())
+        assert f"container {left[:12]}" in found
+        assert f"container {theirs[:12]}" not in found
+        assert "from an image" in told[f"container {theirs[:12]}"]
+        assert f"container {left[:12]}" not in told
+    finally:
+        for each in (theirs, left):
+            engine.remove_container(each)
+        engine.api.remove_image(image)
+
+
 def test_a_container_that_is_already_going_does_not_stop_a_sweep(engine: DockerEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
         sandbox.wait()
