@@ -58,7 +58,8 @@ def container_config(
             "memswap_limit": limits.memory,
             "pids_limit": limits.processes,
             "ulimits": [
-                docker.types.Ulimit(name="core", soft=0, hard=0),
+                # core(5): with 0, the host's kernel may still start a program for it.
+                docker.types.Ulimit(name="core", soft=1, hard=1),
                 docker.types.Ulimit(name="fsize", soft=limits.file, hard=limits.file),
                 docker.types.Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
             ],

@@ -66,7 +66,7 @@ def limit(process: int, limits: Limits, *, together: bool) -> None:
     wasm), and does not count files in memory.
     """
     bounds = {
-        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_CORE: 1,  # core(5): with 0, the kernel may still start a program for it
         resource.RLIMIT_FSIZE: limits.file,
         resource.RLIMIT_NOFILE: limits.open_files,
     }
