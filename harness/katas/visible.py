@@ -198,11 +198,12 @@ class VisibleFiles(Mapping[bytes, VisibleFile]):
     ) -> VisibleFiles:
         """Gather the files below a folder, with their stamps, and its empty folders.
 
-        These are left out, and listed in `left_out` by reason: what `.gitignore` names and git does
-        not track (unless `gitignore` is false); what a pattern in `exclude` names, which has the
-        syntax of `.gitignore`; git repositories inside the tree; katas inside it, `stores` being
-        folders of katas; symlinks that point out of it; sockets and the like. Raises UsageError if
-        something cannot be read, and for a folder that is `/` or one of katas.
+        These are left out, and listed in `left_out` by reason: what `.gitignore` or git's
+        `info/exclude` names and git does not track (unless `gitignore` is false); what a pattern in
+        `exclude` names, which has the syntax of `.gitignore`; git repositories inside the tree;
+        katas inside it, `stores` being folders of katas; symlinks that point out of it; names that
+        git would not clone; sockets and the like. Raises UsageError if something cannot be read,
+        for a folder that is `/` or one of katas, and for a pattern that can name nothing.
         """
         if not os.fspath(folder):
             raise UsageError("the name of the folder is empty; for this one, give .")

@@ -81,6 +81,19 @@ ORDER = (
         "test_a_folder_of_a_repository_is_read_as_git_reads_it",
     ),
     Spoiled(
+        "player-s-folders-are-followed",
+        "On the way to a visible file, a folder that was swapped for a symlink is entered, as once "
+        "in this project. A player's process brings the host's files into the run.",
+        [
+            Change(
+                "katas/players_folder.py",
+                "flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW",
+                "flags = os.O_PATH | os.O_DIRECTORY",
+            )
+        ],
+        "tests/katas/test_swaps.py::test_a_folder_swapped_since_then_holds_nothing[sub]",
+    ),
+    Spoiled(
         "zombie-leaders-are-dead",
         "The guest takes a process for ended if its State is zombie. One whose first thread has "
         "ended goes on with the others, and changes the tree while it is packed.",
