@@ -41,7 +41,9 @@ class CopyEvent(FolderEvent):
                 ownership.hand_over(self._sandbox, owner)
         tarpipe.copy(self._sandbox, self._staging)
 
-    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
+    def accept(
+        self, acceptance: Acceptance, changes: Changes | None = None, *, mounted: bool = False
+    ) -> None:
         """Accept the copy unless its paths are too long to be copied for the next test event."""
         with self._katas_errors("read"):
             if goes_deeper(self._staging, LONGEST):
@@ -49,4 +51,4 @@ class CopyEvent(FolderEvent):
                     f"the run left nested folders with paths of more than {LONGEST} bytes, "
                     "which cannot be copied"
                 )
-        super().accept(acceptance, changes)
+        super().accept(acceptance, changes, mounted=mounted)

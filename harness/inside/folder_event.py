@@ -212,10 +212,13 @@ class FolderEvent:
                 remove_tree(self._staging)
             raise
 
-    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
+    def accept(
+        self, acceptance: Acceptance, changes: Changes | None = None, *, mounted: bool = False
+    ) -> None:
         with self._katas_errors("written"):
             self._invalidate_copies()
-            if acceptance.increment.status == 0:
+            kept = mounted or changes is not None or os.path.isdir(self._staging)
+            if kept and acceptance.increment.status == 0:
                 # A successful run has rebuilt whatever depends on the edit. The rest does not
                 # depend on it, and may have its later stamp again.
                 stamping.put_ahead_again(self._result, self._ahead)

@@ -138,13 +138,14 @@ class Keeper:
         finally:
             _drain(pieces)
 
-    def do_accept(self, commit: str, increment: Any, changes: Any) -> None:
+    def do_accept(self, commit: str, increment: Any, changes: Any, mounted: bool) -> None:
         pieces = self._channel.receive_pieces()
         objects = ((piece[:_ID].decode(), piece[_ID:]) for piece in pieces)
         try:
             self._current.accept(
                 Acceptance(commit, objects, Increment(**increment)),
                 None if changes is None else journal.unpack_changes(changes),
+                mounted=mounted,
             )
         finally:
             _drain(pieces)

@@ -189,7 +189,9 @@ class LayeredEvent(FolderEvent):
                 now[name] = now[name]._replace(stamp=stamp)
             self._now = now
 
-    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
+    def accept(
+        self, acceptance: Acceptance, changes: Changes | None = None, *, mounted: bool = False
+    ) -> None:
         assert changes is None
         with self._katas_errors("written"):
             if acceptance.increment.status == 0:

@@ -151,10 +151,14 @@ class Event(Protocol):
         The unpacked tree replaces the sandbox when the test event is accepted.
         """
 
-    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
+    def accept(
+        self, acceptance: Acceptance, changes: Changes | None = None, *, mounted: bool = False
+    ) -> None:
         """Accept the staged tree, the commit, its tag and the increment in one atomic step.
 
-        With `changes`, the staged tree holds only what they bring into the sandbox.
+        With `changes`, the staged tree holds only what they bring into the sandbox. `mounted` says
+        that the run worked in the sandbox itself; with neither, and nothing staged, it worked
+        elsewhere and the sandbox is as it was saved.
         """
 
     def snapshot(self, *, contents: bool = False) -> Mapping[bytes, Entry]:

@@ -356,7 +356,9 @@ class VolumeEvent:
         count: int = self.link.send_stream(chunks, Keeper.do_stage)
         return count
 
-    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
+    def accept(
+        self, acceptance: Acceptance, changes: Changes | None = None, *, mounted: bool = False
+    ) -> None:
         pieces = (name.encode() + content for name, content in acceptance.objects)
         self.link.send_stream(
             pieces,
@@ -364,6 +366,7 @@ class VolumeEvent:
             commit=acceptance.commit,
             increment=asdict(acceptance.increment),
             changes=None if changes is None else pack_changes(changes),
+            mounted=mounted,
         )
 
     def snapshot(self, *, contents: bool = False) -> dict[bytes, Entry]:

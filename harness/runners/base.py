@@ -238,7 +238,7 @@ class BaseRunner(Generic[KatasEvent]):
             stack.callback(lambda: event.sandbox.close())  # noqa: PLW0108
             active.end = lambda: event.sandbox.kill()  # noqa: PLW0108
             event.owner = spec.owner(self.engine.player)
-            event.roots = spec.roots
+            event.roots, event.mounted = spec.roots, spec.mount is not None
             try:
                 self.play(event)
             except UsageError:

@@ -63,6 +63,9 @@ class TestEvent(Generic[KatasEvent]):
     roots: tuple[int, ...] = ()
     """The inodes that the mounted folder may have, as in `SandboxSpec`."""
 
+    mounted: bool = False
+    """Whether the run works in the katas themselves."""
+
     weighed: DiskUsage | None = None
     """The disk usage of the avatar's katas, before this test event and then after. None:
     unknown.
@@ -185,6 +188,7 @@ class TestEvent(Generic[KatasEvent]):
                     seconds=int(now.timestamp()),
                 ),
                 changes,
+                mounted=self.mounted,
             )
             self.progress.tag = increment.tag
         self._weigh()

@@ -113,7 +113,7 @@ class TestServe:
         """Without a test event there is only an error; its pieces are not taken for requests."""
         arguments: dict[str, object] = {
             "stage": {},
-            "accept": {"commit": "", "increment": {}, "changes": None},
+            "accept": {"commit": "", "increment": {}, "changes": None, "mounted": False},
             "save": {"delta": [[], [], [], [], []], "owner": None},
         }[call]
         keeper.send({"call": call, **arguments})

@@ -45,6 +45,21 @@ ORDER = (
         dear=True,
     ),
     Spoiled(
+        "built-elsewhere-is-built-here",
+        "A stamp ahead of the clock is restored after any run that succeeded, as once in this "
+        "project. A run of `tmp` builds the edit in a container that is thrown away; the katas' own "
+        "product, which it never built, is then newer than the edit for an hour.",
+        [
+            Change(
+                "inside/folder_event.py",
+                "if kept and acceptance.increment.status == 0:",
+                "if acceptance.increment.status == 0:",
+            )
+        ],
+        "tests/inside/test_folder_event.py::"
+        "test_only_a_run_that_built_in_the_sandbox_puts_a_product_ahead_again[elsewhere]",
+    ),
+    Spoiled(
         "left-out-is-deleted",
         "A file that is excluded from now on counts as deleted, as once in this project. What the "
         "run made of it goes, and a press with no edit builds it again.",

@@ -6,7 +6,7 @@ Make builds a small project: objects from sources and a generated header, a prog
 objects. The player's folder holds it with stamps in every order, and with objects and products of
 the host; some stamps are ahead of the clock. Bare make builds its twin in place, on this machine,
 where an edit is stamped later than everything else. The runner must give the twin's output, and
-build what the twin builds.
+build what the twin builds. That holds too if a runner that keeps nothing plays on the same katas.
 
 Runs rewrite what the player sent, delete it, touch it into the future, and fail. Edits keep the
 size of the file, come within one second, or while a run goes on. The player takes an edit back
@@ -34,6 +34,7 @@ from harness.katas import commits
 from harness.katas.visible import VisibleFiles
 from harness.verify.proofs.shared.search import Search, alone_too
 from harness.verify.proofs.shared.subject import SECONDS, Subject, complete, seen
+from harness.verify.proofs.shared.switching import build_elsewhere, forgetful
 from harness.verify.proofs.shared.verdict import Refuted, Untried
 from harness.verify.testing.strategies import several
 
@@ -343,6 +344,11 @@ def prove(subject: Subject, search: Search) -> None:
 
         search.listed("kinds", _KINDS, lambda name: check([_KINDS[name]]))
         search.listed("cases", _CASES, lambda name: _CASES[name](subject))
+        search.listed(
+            "built elsewhere",
+            forgetful(runner),
+            lambda name: build_elsewhere(subject, runner, name),
+        )
         search.drawn("sessions", _SESSIONS, alone_too(check), most=subject.most(45, 5), weigh=len)
 
 

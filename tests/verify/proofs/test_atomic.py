@@ -85,7 +85,9 @@ def test_an_extraction_over_the_old_tree(examined: Examine) -> None:
 class CommitsInPlace(FolderEvent):
     """The mistake: nothing is written down before it is carried out."""
 
-    def accept(self, acceptance: Acceptance, changes: Changes | None = None) -> None:
+    def accept(
+        self, acceptance: Acceptance, changes: Changes | None = None, *, mounted: bool = False
+    ) -> None:
         for name, content in acceptance.objects:
             objects.write_object(os.path.join(str(self._folder), ".git"), name, content)
         history = self._folder / ".git"

@@ -1,6 +1,8 @@
-"""Two runners that take turns on the same katas, of which one mounts them and the other pipes.
+"""Two runners that take turns on the same katas.
 
-Each leaves files that belong to another user, and the next must be able to change them.
+If one mounts them and the other pipes, each leaves files that belong to another user, and the next
+must be able to change them. If the other keeps nothing that its runs make, those runs have not
+built what the katas hold.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from harness.katas.granular_katas import GranularKatas
 from harness.katas.volume_katas import VolumeKatas
 from harness.runners import parse_variant
 from harness.runners.base import BaseRunner
+from harness.runners.claims import Property
 from harness.runners.run import Outcome
 from harness.verify.proofs.shared.subject import Subject, complete
 from harness.verify.proofs.shared.verdict import Refuted
@@ -97,6 +100,51 @@ def take_turns(subject: Subject, runner: BaseRunner, switch: Switch) -> None:
             [(subject.avatar(), between) for between in _BETWEEN],
             lambda drawn: _three(first, second, *drawn),
         )
+
+
+_FUTURE = """#!/bin/sh
+make -s 2>/dev/null
+cat product
+[ -e touched ] || touch -d '+1 hour' product touched
+"""
+"""Builds, and leaves the first product ahead of the clock."""
+
+
+def forgetful(runner: BaseRunner) -> list[str]:
+    """Return who can play on a runner's katas and keeps nothing that a run makes."""
+    names = dict.fromkeys(switch.partner for switch in switches(runner))
+    variants = {name: parse_variant(name) for name in names}
+    return [
+        name
+        for name, variant in variants.items()
+        if Property.EDITS not in variant.kind.claims(variant.options)
+    ]
+
+
+def build_elsewhere(subject: Subject, runner: BaseRunner, name: str) -> None:
+    """Refute if an edit that another runner sent, and built elsewhere, is not built here."""
+    avatar = subject.avatar()
+
+    def press(player: BaseRunner, content: str) -> None:
+        player.prepare(avatar)
+        files: dict[str, str | bytes] = {
+            "cyber-dojo.sh": _FUTURE,
+            "Makefile": "product: source\n\t@cp source product\n",
+            "source": content,
+        }
+        run = complete(player, avatar, files)
+        if run.stdout != content:
+            raise Refuted(
+                f"{name} built an edit of what had a product from the future, and then "
+                f"{player.name} gave {run.stdout!r} instead of {content!r}"
+            )
+
+    with _partner(runner, name) as partner:
+        if partner is not None:
+            press(runner, "1")
+            press(partner, "2")
+            press(runner, "2")
+            press(runner, "2")
 
 
 @contextmanager
