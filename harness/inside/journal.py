@@ -20,6 +20,7 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -64,7 +65,15 @@ def make_staging(avatar: str, mode: int = 0o755) -> None:
     before the test event is accepted.
     """
     staging, sandbox = os.path.join(avatar, STAGING), os.path.join(avatar, SANDBOX)
-    remove_tree(staging)
+    try:
+        remove_tree(staging)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        # The run of a harness that was killed still writes into it. It may go on, out of the way.
+        incoming = os.path.join(avatar, INCOMING)
+        os.makedirs(incoming, exist_ok=True)
+        os.rename(staging, os.path.join(incoming, f"orphan-{secrets.token_hex(8)}"))
     os.mkdir(staging, mode)
     try:
         if not can_exchange(staging):
