@@ -29,7 +29,7 @@ from harness.inside.layer_list import (
     survey_layers,
     with_layer,
 )
-from harness.inside.layers import Layers, dress, split_path
+from harness.inside.layers import Layers, dress, split_path, strip_marks
 from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX, split_name
 from harness.inside.sent_record import Record, Sent
 from harness.inside.stamps import Ahead, against_time, is_ahead, still_sent
@@ -81,6 +81,8 @@ class LayeredEvent(FolderEvent):
         layer_list = LayerList.read(self._folder)
         if layer_list:
             put_layers_ahead_again(self._folder, layer_list)
+        else:
+            strip_marks(self._sandbox)
         self._begin(layer_list or survey_layers(self._sandbox, self._sent()))
         self._clear_layers()
 

@@ -17,7 +17,13 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-OPAQUE = "user.overlay.opaque"
+from harness.inside.descent import descend
+from harness.inside.disk import hold
+
+MARKS = "user.overlay."
+"""What the names of the kernel's marks begin with."""
+
+OPAQUE = f"{MARKS}opaque"
 """With the value `y`, nothing below shows through this folder.
 
 See Documentation/filesystems/overlayfs.rst, "userxattr".
@@ -217,6 +223,40 @@ def _copy_file(path: bytes, there: bytes) -> None:
             os.close(made)
     finally:
         os.close(came)
+
+
+def strip_marks(sandbox: str) -> None:
+    """Remove what the kernel would take for marks of its overlay. Raises OSError.
+
+    A run that worked in the sandbox itself may have set them, and the kernel knows more of them
+    than this module, such as whiteouts that are files. So the sandbox needs this before it becomes
+    a layer; no run that sees layers merged can set any.
+    """
+    for met in descend(sandbox):
+        if not (stat.S_ISREG(met.status.st_mode) or stat.S_ISDIR(met.status.st_mode)):
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            held = hold(met.name, parent=met.parent)
+            try:
+                _strip(f"/proc/self/fd/{held}")
+            finally:
+                os.close(held)
+
+
+def _strip(path: str) -> None:
+    try:
+        marks = [name for name in os.listxattr(path) if name.startswith(MARKS)]
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        return
+    if marks:
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        # An owner who is not root must be able to write.
+        os.chmod(path, mode | 0o600)
+        for name in marks:
+            os.removexattr(path, name)
+        os.chmod(path, mode)
 
 
 def split_path(path: bytes) -> list[bytes]:

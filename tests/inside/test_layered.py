@@ -18,7 +18,7 @@ from harness.inside import journal
 from harness.inside.errors import KatasError
 from harness.inside.folder_event import FolderEvent
 from harness.inside.layered_event import DEPTH, LayeredEvent
-from harness.inside.layers import WHITEOUT
+from harness.inside.layers import OPAQUE, WHITEOUT
 from harness.inside.layout import LAYER_LIST, LAYERS, SANDBOX
 from harness.inside.stamps import file_time
 from tests.events import acceptance, save
@@ -70,6 +70,25 @@ def test_an_accepted_layer_is_part_of_the_tree(folder: Path) -> None:
     play(folder, {"a": "1", "d/b": "1"}, {"made": "x"})
     play(folder, {"a": "2"}, {"made": None, "other": "y"})
     assert names(folder) == {"a", "other"}
+
+
+def test_a_sandbox_that_becomes_a_layer_has_no_marks_of_a_run(folder: Path) -> None:
+    """The kernel would hide what they mark, and the keeper counts it as there; the rest stays."""
+    with closing(FolderEvent(folder)) as event:
+        save(event, {"v/a": "", "top": "1"})
+    sandbox = folder / SANDBOX
+    for path in (sandbox / "v" / "a", sandbox / "v"):
+        path.chmod(0o444 if path.is_file() else 0o555)
+        for name in ("user.overlay.whiteout", "user.own"):
+            os.setxattr(path, name, b"y")
+        os.setxattr(path, OPAQUE, b"x")
+    stamps = [path.stat().st_mtime_ns for path in (sandbox / "v", sandbox / "v" / "a")]
+    with closing(LayeredEvent(folder)) as event:
+        event.stack(None)
+        for path, mode in ((sandbox / "v", 0o555), (sandbox / "v" / "a", 0o444)):
+            assert os.listxattr(path) == ["user.own"]
+            assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert stamps == [path.stat().st_mtime_ns for path in (sandbox / "v", sandbox / "v" / "a")]
 
 
 def test_what_is_not_accepted_leaves_no_trace(folder: Path) -> None:
