@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Container
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,7 +25,6 @@ from harness.measure.units import ago, seconds
 from harness.report import terminal
 from harness.report.plain import shown_in_colour
 from harness.runners.base import COMMAND, BaseRunner
-from harness.runners.claims import Property
 from harness.runners.katas_data_container import KatasDataContainer
 from harness.runners.products import product_lines
 from harness.runners.run import Outcome, Run
@@ -144,7 +142,6 @@ def _run(options: argparse.Namespace) -> int:
             f"{runner.name} on {runner.engine.describe()['engine']}, "
             f"avatar {avatar.name} of kata {avatar.kata} in {runner.katas.describe()}",
             options.max_seconds,
-            runners.parse_variant(options.runner).claims(runner.engine),
         )
         for line in product_lines(run.products) if run.products else ():
             errors.print(line, markup=False, soft_wrap=True)
@@ -184,15 +181,9 @@ def default_place(runner: str) -> str:
     return str(state_home() / "katas" / kind.name)
 
 
-def _explain(run: Run, where: str, max_seconds: float, claims: Container[Property]) -> None:
+def _explain(run: Run, where: str, max_seconds: float) -> None:
     status = "" if run.status is None else f", exit status {run.status}"
-    promised = Property.TIMED_OUT if run.outcome is Outcome.TIMED_OUT else Property.ATOMIC
-    if run.tag:
-        tag = f", tag {run.tag}"
-    elif promised in claims:
-        tag = ", no tag: nothing of the run is kept"
-    else:
-        tag = ", no tag: the sandbox may keep what the command did; --fresh starts anew"
+    tag = f", tag {run.tag}" if run.tag else ", no tag: the katas did not change"
     outcome = (
         f"timed out after {max_seconds:g} s (--max-seconds)"
         if run.outcome is Outcome.TIMED_OUT

@@ -46,7 +46,7 @@ class Delta:
     released: tuple[bytes, ...] = ()
     """Sent last time, and left out now though the player still has them.
 
-    They stay, because a run may have made them anew.
+    They stay, because a run may have made them anew; so does what the record says of them.
     """
     removed: tuple[bytes, ...] = ()
     """Folders that the player removed, with all that runs made in them."""

@@ -135,10 +135,11 @@ class FolderEvent:
             self._invalidate_copies()
             if owner and not ownership.is_handed_over(self._sandbox, owner):
                 ownership.hand_over(self._sandbox, owner)
-            if not (delta.written or delta.deleted or delta.released):
+            sent = self._sent()
+            released = any(not sent[name].left_out for name in delta.released)
+            if not (delta.written or delta.deleted or released):
                 return
             os.makedirs(self._incoming, exist_ok=True)
-            sent = self._sent()
             # A change of mode alone happens in place, so the content is never half-written.
             self._write_sent(begin_writing(sent, {*delta.written} - {*delta.modes}))
             if self._durable:

@@ -154,8 +154,8 @@ class LayeredEvent(FolderEvent):
                     self.upper.hide(split_name(path), only_empty=path not in delta.removed)
             now = still_sent(sent, delta)
             edits: dict[bytes, int | None] = {}
-            # The edits that replace something that a run made.
-            made: set[bytes] = set()
+            # The stamps of what a run made, by the name of the edit that replaces it.
+            made: dict[bytes, int] = {}
             for number, file in enumerate(files):
                 parts, before = split_name(file.name), sent.get(file.name)
                 if (
@@ -166,8 +166,8 @@ class LayeredEvent(FolderEvent):
                     now[file.name] = Sent(file.mode, file.blob, before.stamp, age=file.age)
                     continue
                 entry = self.upper.shown.find(parts)
-                if saving.was_made(entry and entry.status, before):
-                    made.add(file.name)
+                if entry and saving.was_made(entry.status, before):
+                    made[file.name] = entry.status.st_mtime_ns
                 path = self._put(parts, os.path.join(self._incoming, str(number)), file, owner)
                 if before and saving.same_content(before, file):
                     now[file.name] = Sent(file.mode, file.blob, before.stamp, age=file.age)

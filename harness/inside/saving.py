@@ -82,8 +82,8 @@ def save(
     first = not sent and not _holds_anything(sandbox)
     ahead: Ahead = {}
     edits: dict[bytes, int | None] = {}
-    # The edits that replace something that a run made.
-    made: set[bytes] = set()
+    # The stamps of what a run made, by the name of the edit that replaces it.
+    made: dict[bytes, int] = {}
     written: dict[bytes, Sent] = {}
     if latest is None:
         latest = 0 if first else _newest(sandbox)
@@ -100,8 +100,9 @@ def save(
             ):
                 written[file.name] = Sent(file.mode, file.blob, before.stamp, age=file.age)
                 continue
-            if was_made(entry_status(folder, last), before):
-                made.add(file.name)
+            found = entry_status(folder, last)
+            if found and was_made(found, before):
+                made[file.name] = found.st_mtime_ns
             stamp = before.stamp if before and same_content(before, file) else None
             _put(
                 folder, last, os.path.join(incoming, str(number)), file, owner, before, stamp, sync
@@ -130,12 +131,12 @@ def save(
     return Saved(written, ahead)
 
 
-def was_made(found: os.stat_result | None, before: Sent | None) -> bool:
-    """Return whether a run made this file, and the player never sent it.
+def was_made(found: os.stat_result, before: Sent | None) -> bool:
+    """Return whether a run made this file, and the player does not send it.
 
-    What the player sent is a source, whatever a run made of it: no edit of it may be missed.
+    What the player sends is a source, whatever a run made of it: no edit of it may be missed.
     """
-    return before is None and found is not None and stat.S_ISREG(found.st_mode)
+    return (before is None or before.left_out) and stat.S_ISREG(found.st_mode)
 
 
 def same_content(before: Sent, file: SavedFile) -> bool:
@@ -168,7 +169,12 @@ def _put(
         write_file(temporary, file, owner, mode=permissions(status, before, file.mode), sync=sync)
     if stamp is not None:
         os.utime(temporary, ns=(stamp, stamp), follow_symlinks=False)
-    if status is None or there == stat.S_ISDIR(file.mode):
+    if status and stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(file.mode):
+        # An edit of a file is not one of its folder, which may be a target or a prerequisite.
+        before_ns = os.fstat(folder).st_mtime_ns
+        os.rename(temporary, name, dst_dir_fd=folder)
+        os.utime(folder, ns=(before_ns, before_ns))
+    elif status is None or there == stat.S_ISDIR(file.mode):
         os.rename(temporary, name, dst_dir_fd=folder)
     else:
         _swap(temporary, folder, name, was_folder=there)

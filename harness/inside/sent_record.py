@@ -32,6 +32,8 @@ class Sent(NamedTuple):
     """Whether another content is being written in its place."""
     age: int | None = None
     """The mtime that it had in the player's folder then, in nanoseconds since 1970."""
+    left_out: bool = False
+    """Whether the player left it out since, so that runs alone write it."""
 
     @property
     def stamped(self) -> Stamped:
@@ -50,8 +52,10 @@ def record_to_json(record: Record) -> Any:
 
 def _fields(file: Sent) -> tuple[Any, ...]:
     """Return its fields without defaults at the end."""
-    if file.age is not None:
+    if file.left_out:
         return tuple(file)
+    if file.age is not None:
+        return file[:5]
     return file[: 4 if file.writing else 3]
 
 

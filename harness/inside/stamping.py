@@ -23,6 +23,8 @@ A run may make any number of such files.
 """
 
 
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+
 Stamp = Callable[[bytes, int], int]
 """Stamps a path of the sandbox; returns the stamp that the file system stored."""
 
@@ -88,8 +90,25 @@ def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
         if files.is_too_many(path, met.status.st_mtime_ns):
             with contextlib.suppress(FileNotFoundError):
                 os.utime(met.name, ns=(files.now,) * 2, dir_fd=met.parent, follow_symlinks=False)
-    with sandbox_folders(sandbox) as folders:
-        return stamp_back(partial(stamp_path, folders), files.ages, files.latest)
+    return stamp_back(partial(_stamp_in_place, sandbox), files.ages, files.latest)
+
+
+def _stamp_in_place(sandbox: str, path: bytes, stamp: int) -> int:
+    """Stamp a path without changing the mode of a folder that a run closed, if that is possible.
+
+    Returns the stamp that the file system stored. Raises OSError.
+    """
+    *above, last = path.split(b"/")
+    try:
+        folder = _place(sandbox, above)
+    except (PermissionError, NotADirectoryError):
+        with sandbox_folders(sandbox) as folders:
+            return stamp_path(folders, path, stamp)
+    try:
+        os.utime(last, ns=(stamp, stamp), dir_fd=folder, follow_symlinks=False)
+        return os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
+    finally:
+        os.close(folder)
 
 
 def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> tuple[Ahead, int]:
@@ -105,10 +124,28 @@ def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> t
 def put_ahead_again(sandbox: str, ahead: Ahead) -> None:
     """Restore the stamps that `bring_to_clock` moved. Raises OSError.
 
-    What the run has changed since is left alone.
+    What the run has changed since is left alone, and so is the mode of a folder that it closed.
     """
-    with sandbox_folders(sandbox) as folders:
-        for path, moved in ahead.items():
-            status = folders.look(path.split(b"/"))
-            if status is not None and status.st_mtime_ns == moved.to:
-                stamp_path(folders, path, moved.back)
+    for path, moved in ahead.items():
+        *above, last = path.split(b"/")
+        # Gone, no folder any more, or closed to this user.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            folder = _place(sandbox, above)
+            try:
+                status = os.stat(last, dir_fd=folder, follow_symlinks=False)
+                if status.st_mtime_ns == moved.to:
+                    os.utime(last, ns=(moved.back,) * 2, dir_fd=folder, follow_symlinks=False)
+            finally:
+                os.close(folder)
+
+
+def _place(sandbox: str, parts: list[bytes]) -> int:
+    """Open a folder as a place alone, without reading it or following a symlink. Raises OSError."""
+    here = os.open(sandbox, _PLACE)
+    for part in parts:
+        above = here
+        try:
+            here = os.open(part, _PLACE, dir_fd=above)
+        finally:
+            os.close(above)
+    return here

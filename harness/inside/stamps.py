@@ -110,36 +110,47 @@ class AgainstTime(NamedTuple):
 
 def against_time(
     edits: Mapping[bytes, int | None],
-    made: set[bytes],
+    made: Mapping[bytes, int],
     sent: Record,
     ages: Mapping[bytes, int],
 ) -> AgainstTime:
     """Find the edits that are older in the player's folder than an unchanged file, as make sees it.
 
-    `edits` are ages by name. `made` are those that replace a file which only runs wrote so far.
-    `ages` are those of the unchanged files. There are two cases:
+    `edits` are ages by name. `made` has the stamps of the files that they replace, as far as only
+    runs wrote those so far. `ages` are those of the unchanged files. There are two cases:
 
-    - An edit replaces a file that a run made, and is older than a source that was sent before: an
-      object from a cache. It keeps its age as its stamp, so make builds it again.
+    - An edit replaces a file that a run made, and is older than that or than a source: an object
+      from a cache. It is stamped before every source that it is older than, so make builds it
+      again.
     - A source was touched after an edit: the player built, then took an edit of the source back.
       The source is stamped after the edit, its product.
 
     If every unchanged file has a new stamp, the folder was written anew, say by a clone. Then the
-    stamps tell nothing, and the result is empty.
+    second case cannot be told, and an object is older than the sources only if it is older than all
+    of them.
     """
-    nothing = AgainstTime({}, {})
     known = {name: age for name, age in edits.items() if age is not None}
     before = {name: sent[name] for name in ages if name in sent}
-    untouched = {name: file for name, file in before.items() if file.age == ages[name]}
-    if not known or not untouched:
-        return nothing
-    oldest, now = min(known.values()), file_time()
-    newer = {
-        name: ages[name] for name in before.keys() - untouched.keys() if oldest < ages[name] <= now
-    }
-    # A source's stamp is not before its age, so these edits are older with their own ages.
-    youngest = max(_age(file) for file in untouched.values())
-    older = {name: known[name] for name in made & known.keys() if known[name] < youngest}
+    if not known or not before:
+        return AgainstTime({}, {})
+    touched = {name for name, file in before.items() if file.age != ages[name]}
+    seen = {name: ages[name] if name in touched else _age(file) for name, file in before.items()}
+    anew = len(touched) == len(before)
+    bound = min(seen.values()) if anew else max(seen.values())
+    older = {}
+    for name in made.keys() & known.keys():
+        age = known[name]
+        if age < bound:
+            stamps = (before[source].stamp for source, other in seen.items() if other > age)
+            older[name] = min(age, min(stamps) - 1)
+        elif age < made[name]:
+            older[name] = age
+    oldest = min((age for name, age in known.items() if name not in older), default=None)
+    newer = (
+        {}
+        if anew or oldest is None
+        else {name: ages[name] for name in touched if oldest < ages[name]}
+    )
     return AgainstTime(older, newer)
 
 
@@ -149,10 +160,16 @@ def _age(file: Sent) -> int:
 
 
 def still_sent(record: Record, delta: Delta) -> dict[bytes, Sent]:
-    """Return what stays in the record after this delta, with the ages of now."""
-    left = {*delta.deleted, *delta.released}
+    """Return what stays in the record after this delta, with the ages of now.
+
+    What is left out from now on stays too: the player may remove it, or send it again.
+    """
+    deleted, released, unchanged = {*delta.deleted}, {*delta.released}, {*delta.unchanged}
     return {
-        name: file._replace(age=delta.ages.get(name, file.age))
+        name: file._replace(
+            age=delta.ages.get(name, file.age),
+            left_out=name in released or (file.left_out and name not in unchanged),
+        )
         for name, file in record.items()
-        if name not in left
+        if name not in deleted
     }

@@ -66,10 +66,21 @@ class UpperLayer:
         return here
 
     def put(self, parts: Sequence[bytes], temporary: str, owner: UserAndGroup | None) -> bytes:
-        """Move a file here, replacing whatever is there; return its path. Raises OSError."""
-        path = self._room(parts, owner)
-        self._clear(path)
-        os.rename(temporary, path)
+        """Move a file here, replacing whatever is there; return its path. Raises OSError.
+
+        An edit of a file is not one of its folder, which keeps its stamp.
+        """
+        shown = self.shown.find(parts)
+        if not (shown and stat.S_ISREG(shown.status.st_mode)):
+            path = self._room(parts, owner)
+            self._clear(path)
+            os.rename(temporary, path)
+            return path
+        folder = self.folder(parts[:-1], owner)
+        os.close(open_folder(folder, need=ALL_ACCESS))
+        path = os.path.join(folder, parts[-1])
+        with self._keeping_stamp(folder):
+            os.rename(temporary, path)
         return path
 
     def make(self, parts: Sequence[bytes], owner: UserAndGroup | None) -> bytes:

@@ -142,30 +142,6 @@ def test_run_past_its_limit(tree: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert "timed out after 0.5 s" in err
 
 
-@pytest.mark.parametrize("runner", ["katas-data-container", "katas-volume"])
-def test_run_past_its_limit_says_what_is_kept(
-    runner: str, tree: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """As the next press finds it: where a run works in the katas, it finds what that one wrote."""
-    (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nls half; echo 1 >half; while :; do :; done\n")
-    arguments = ("run", *LOCAL, "--runner", runner, "--max-seconds", "0.5", str(tree))
-    main(arguments)
-    kept = "the sandbox may keep what the command did" in capfd.readouterr().err
-    main(arguments)
-    out, err = capfd.readouterr()
-    assert (out == "half\n") == kept == (runner == "katas-volume")
-    assert ("no tag: nothing of the run is kept" in err) != kept
-
-
-@pytest.mark.parametrize("command", ["././cyber-dojo.sh", ".//cyber-dojo.sh", "./cyber-dojo.sh -x"])
-def test_run_finds_a_command_however_its_path_is_written(
-    command: str, tree: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """As the shell does."""
-    main(("run", *LOCAL, "--command", command, str(tree)))
-    assert capfd.readouterr().out == "building\none\n"
-
-
 def test_run_tells_of_a_cache_that_is_lost(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """In one line, which says where it belongs; the run is accepted as any other."""
     (tree / "cyber-dojo.sh").write_text("#!/bin/sh\nmkdir -p ~/.cache/compiler && echo built\n")

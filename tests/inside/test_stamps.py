@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,45 +124,74 @@ def test_an_object_from_a_cache_is_older_than_its_source(clock: list[int]) -> No
     """One that is younger than it in the player's folder: it keeps its own age."""
     record = {b"young.c": sent(500, 50), b"old.c": sent(100, 10)}
     edits = {b"early": 5, b"between": 40, b"as young": 50, b"younger": 60}
-    found = against_time(edits, {*edits}, record, {b"young.c": 50, b"old.c": 10})
+    made = dict.fromkeys(edits, 0)
+    found = against_time(edits, made, record, {b"young.c": 50, b"old.c": 10})
     assert found == AgainstTime({b"early": 5, b"between": 40}, {})
+
+
+def test_an_object_is_stamped_before_every_source_that_it_is_older_than(clock: list[int]) -> None:
+    """A source that was touched since, too, whose stamp in the sandbox is older than its age; and
+    one that was touched after the object was built, and taken back.
+    """
+    record = {b"a.c": sent(20, 20), b"b.c": sent(30, 30)}
+    ages = {b"a.c": 20, b"b.c": 90}
+    assert against_time({b"o": 80}, {b"o": 0}, record, ages) == ({b"o": 29}, {})
+    assert against_time({b"o": 15}, {b"o": 0}, record, ages) == ({b"o": 15}, {})
+    assert against_time({b"o": 95}, {b"o": 0}, record, ages) == ({}, {})
+
+
+def test_an_object_that_is_older_than_what_it_replaces_stays_older(clock: list[int]) -> None:
+    """It may be older than something else that a run made, which no source is."""
+    record, ages = {b"a.c": sent(10, 10)}, {b"a.c": 10}
+    assert against_time({b"o": 50}, {b"o": 70}, record, ages) == ({b"o": 50}, {})
+    assert against_time({b"o": 50}, {b"o": 50}, record, ages) == ({}, {})
 
 
 def test_what_no_run_made_is_an_edit_like_any_other(clock: list[int]) -> None:
     """So is what has no age; and a source that is not in the record bounds nothing."""
     record, ages = {b"a.c": sent(50, 50)}, {b"a.c": 50, b"b.c": 90}
-    assert against_time({b"o": 5}, set(), record, ages) == AgainstTime({}, {})
-    assert against_time({b"o": None}, {b"o"}, record, ages) == AgainstTime({}, {})
-    assert against_time({b"o": 60}, {b"o"}, record, ages) == AgainstTime({}, {})
-    assert against_time({b"o": 5, b"p": None}, {b"o", b"p"}, record, ages).older == {b"o": 5}
+    assert against_time({b"o": 5}, {}, record, ages) == AgainstTime({}, {})
+    assert against_time({b"o": None}, {b"o": 0}, record, ages) == AgainstTime({}, {})
+    assert against_time({b"o": 60}, {b"o": 0}, record, ages) == AgainstTime({}, {})
+    made = {b"o": 0, b"p": 0}
+    assert against_time({b"o": 5, b"p": None}, made, record, ages).older == {b"o": 5}
 
 
 def test_a_source_that_was_touched_after_an_edit_is_stamped_with_it(clock: list[int]) -> None:
-    """Of those that were sent with another stamp, and only if it is not ahead of the clock."""
+    """Of those that were sent with another stamp, be it ahead of the clock."""
     record = {name: sent(9, 1) for name in (b"same", b"touched", b"before", b"ahead", b"now")}
     ages = {b"same": 1, b"touched": 11, b"before": 10, b"ahead": NOW + 1, b"now": NOW}
-    found = against_time({b"edit": 10, b"later": 12}, set(), record, {**ages, b"unsent": 11})
-    assert found == AgainstTime({}, {b"touched": 11, b"now": NOW})
+    found = against_time({b"edit": 10, b"later": 12}, {}, record, {**ages, b"unsent": 11})
+    assert found == AgainstTime({}, {b"touched": 11, b"now": NOW, b"ahead": NOW + 1})
 
 
 def test_a_folder_that_was_written_anew_tells_nothing(clock: list[int]) -> None:
-    """All unchanged files have other stamps; one that has not tells."""
+    """All unchanged files have other stamps; one that has not tells. An object that is older than
+    all that was written anew is older all the same, as one out of a cache.
+    """
     record = {b"a": sent(9, 1), b"b": sent(9, 1)}
-    assert against_time({b"edit": 2}, {b"edit"}, record, {b"a": 3, b"b": 3}) == ({}, {})
-    assert against_time({b"edit": 2}, set(), record, {b"a": 3, b"b": 1}) == ({}, {b"a": 3})
+    assert against_time({b"edit": 2}, {}, record, {b"a": 3, b"b": 3}) == ({}, {})
+    assert against_time({b"edit": 2}, {}, record, {b"a": 3, b"b": 1}) == ({}, {b"a": 3})
+    assert against_time({b"o": 5}, {b"o": 0}, record, {b"a": 4, b"b": 6}) == ({}, {})
+    assert against_time({b"o": 12}, {b"o": 0}, record, {b"a": 14, b"b": 13}) == ({b"o": 8}, {})
 
 
 def test_a_source_is_as_old_as_the_press_that_sent_it(clock: list[int]) -> None:
     """If it was ahead of the clock then, or had no age."""
     ahead = {b"a.c": sent(50, 900)}
-    assert against_time({b"o": 60}, {b"o"}, ahead, {b"a.c": 900}) == ({}, {})
-    assert against_time({b"o": 40}, {b"o"}, ahead, {b"a.c": 900}) == ({b"o": 40}, {})
+    assert against_time({b"o": 60}, {b"o": 0}, ahead, {b"a.c": 900}) == ({}, {})
+    assert against_time({b"o": 40}, {b"o": 0}, ahead, {b"a.c": 900}) == ({b"o": 40}, {})
 
 
 def test_what_stays_in_the_record_has_its_age_of_now() -> None:
     record = {name: sent(9, 1) for name in (b"a", b"b", b"gone", b"left")}
     delta = Delta((b"a", b"b"), (), (), (b"gone",), ages={b"a": 5}, released=(b"left",))
-    assert still_sent(record, delta) == {b"a": sent(9, 5), b"b": sent(9, 1)}
+    left = Sent(0o100644, "blob", 9, age=1, left_out=True)
+    kept = {b"a": sent(9, 5), b"b": sent(9, 1), b"left": left}
+    assert still_sent(record, delta) == kept
+    assert still_sent(kept, replace(delta, released=()))[b"left"] == left
+    back = replace(delta, unchanged=(b"a", b"b", b"left"), released=())
+    assert still_sent(kept, back)[b"left"] == sent(9, 1)
 
 
 def test_a_file_system_that_stores_whole_seconds_gets_a_later_one(clock: list[int]) -> None:

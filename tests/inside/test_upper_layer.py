@@ -72,6 +72,9 @@ def test_what_is_put_takes_the_place_of_whatever_is_there(upper: UpperLayer) -> 
 def test_only_the_folder_that_something_is_put_into_gets_a_new_stamp(upper: UpperLayer) -> None:
     assert upper.newest() == 0
     upper.put([b"d", b"e", b"f"], new(upper), None)
+    assert stamp(upper, b"d") == stamp(upper, b"d", b"e") == OLD
+    assert upper.newest() == 0
+    upper.put([b"d", b"e", b"new"], new(upper), None)
     assert stamp(upper, b"d") == OLD
     assert upper.newest() == stamp(upper, b"d", b"e") > OLD
 

@@ -13,7 +13,13 @@ ORDER = (
         "every-edit-is-newest",
         "Each edit is stamped newest, as once in this project. An object out of a cache hides the "
         "newer source that it was not made from, and the build gives the old answer.",
-        [Change("inside/stamps.py", "    return AgainstTime(older, newer)", "    return nothing")],
+        [
+            Change(
+                "inside/stamps.py",
+                "    return AgainstTime(older, newer)",
+                "    return AgainstTime({}, {})",
+            )
+        ],
         EDITS + "test_a_product_out_of_a_cache_is_older_than_its_source[katas-volume-local]",
     ),
     Spoiled(
@@ -37,8 +43,8 @@ ORDER = (
         [
             Change(
                 "inside/stamps.py",
-                "if not known or not untouched:",
-                "if not known:",
+                "if anew or oldest is None",
+                "if oldest is None",
             )
         ],
         EDITS + "test_a_clone_of_what_a_run_formatted_is_an_edit[katas-volume-local]",
@@ -58,6 +64,61 @@ ORDER = (
         ],
         "tests/inside/test_folder_event.py::"
         "test_only_a_run_that_built_in_the_sandbox_puts_a_product_ahead_again[elsewhere]",
+    ),
+    Spoiled(
+        "clones-are-never-newer",
+        "In a folder that was written anew, stamps tell nothing at all, as once in this project. An "
+        "object out of a cache, older than all that was cloned, hides the sources.",
+        [
+            Change(
+                "inside/stamps.py",
+                "        if age < bound:",
+                "        if age < bound and not anew:",
+            )
+        ],
+        EDITS + "test_a_product_out_of_a_cache_is_older_than_a_fresh_clone[katas-volume-local]",
+    ),
+    Spoiled(
+        "only-sources-are-newer",
+        "An object out of a cache is compared with sources alone, as once in this project. A header "
+        "that a run generated is newer than it, and make is not told.",
+        [Change("inside/stamps.py", "        elif age < made[name]:", "        elif False:")],
+        EDITS
+        + "test_a_product_out_of_a_cache_is_older_than_what_a_run_generated[katas-overlay-local]",
+    ),
+    Spoiled(
+        "left-out-is-forgotten",
+        "A file that is excluded from now on is dropped from the record, as once in this project. "
+        "When the player removes it, it stays in the sandbox for ever.",
+        [
+            Change(
+                "inside/stamps.py",
+                "        if name not in deleted\n    }",
+                "        if name not in deleted | released\n    }",
+            )
+        ],
+        EDITS + "test_what_is_left_out_and_then_removed_is_gone[katas-data-container-local]",
+    ),
+    Spoiled(
+        "left-out-is-a-source",
+        "A file that comes back after it was excluded counts as a source that the player edits. An "
+        "older object of the player's own build gives the old answer.",
+        [Change("inside/saving.py", "(before is None or before.left_out)", "(before is None)")],
+        EDITS
+        + "test_what_is_left_out_and_changed_meanwhile_comes_back_as_a_product[katas-volume-local]",
+    ),
+    Spoiled(
+        "an-edit-stamps-its-folder",
+        "Replacing a file gives its folder a new stamp, as rename(2) does. Where the folder is a "
+        "target, make takes it for built.",
+        [
+            Change(
+                "inside/saving.py",
+                "        os.utime(folder, ns=(before_ns, before_ns))\n",
+                "",
+            )
+        ],
+        EDITS + "test_an_edit_of_a_file_is_no_edit_of_its_folder[katas-volume-local]",
     ),
     Spoiled(
         "left-out-is-deleted",

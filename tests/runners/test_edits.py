@@ -82,11 +82,13 @@ def test_products_made_by_the_player_meanwhile_are_newer_than_their_source(
     completed(runner.run(avatar, files_of(tmp_path, source=10)))
     (tmp_path / "source").write_text("two\n")
     (tmp_path / "product").write_text("two, by the player\n")
-    run = runner.run(avatar, files_of(tmp_path, source=20, product=30))
+    now = time.time_ns()
+    run = runner.run(avatar, files_of(tmp_path, source=now - 1, product=now))
     assert completed(run).stdout == "two, by the player\n"
     (tmp_path / "source").write_text("three\n")
     (tmp_path / "product").write_text("two, again\n")
-    run = runner.run(avatar, files_of(tmp_path, source=50, product=40))
+    now = time.time_ns()
+    run = runner.run(avatar, files_of(tmp_path, source=now, product=now - 1))
     assert completed(run).stdout == "making\nthree\n"
 
 
@@ -376,7 +378,114 @@ def test_what_is_left_out_from_now_on_stays_as_the_run_made_it(
     for _ in range(2):
         left_out = folder.files(exclude=("product",))
         assert completed(runner.run(avatar, left_out)).stdout == "one\n"
+    assert completed(runner.run(avatar, folder.files())).stdout == "one\n"
+
+
+def test_what_is_left_out_and_changed_meanwhile_comes_back_as_a_product(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """Built on the player's machine from an older source: it is not the newest thing of all."""
+    first, second, third, fourth = ages(4)
+    folder.write("product", "old\n", first)
+    folder.write("source", "one\n", second)
+    completed(runner.run(avatar, folder.files()))
+    completed(runner.run(avatar, folder.files(exclude=("product",))))
+    folder.write("product", "other\n", third)
+    folder.write("source", "two\n", fourth)
+    completed(runner.run(avatar, folder.files(exclude=("product",))))
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\ntwo\n"
+
+
+def test_what_is_left_out_and_then_removed_is_gone(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """As in place; a wildcard of the build must not find it for ever."""
+    for name, age in zip(("source", "old"), ages(2), strict=True):
+        folder.write(name, f"{name}\n", age)
+
+    def play(*exclude: str) -> str:
+        folder.files()
+        (folder.path / "cyber-dojo.sh").write_text(sh("cat source old 2>/dev/null"))
+        files = VisibleFiles.from_folder(folder.path, exclude=exclude)
+        return completed(runner.run(avatar, files)).stdout
+
+    assert play() == "source\nold\n"
+    play("old")
+    folder.remove("old")
+    assert play("old") == "source\n"
+    assert play() == "source\n"
+
+
+def test_a_product_out_of_a_cache_is_older_than_what_a_run_generated(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """It is newer than every source that was sent, and older than the header that a run made."""
+    first, second = ages(2)
+    makefile = (
+        "product: source header\n\t@echo making; cat source header >product\n"
+        "header: Makefile\n\t@echo header >header\n"
+    )
+
+    def play() -> str:
+        folder.files()
+        folder.write("Makefile", makefile, 1)
+        return completed(runner.run(avatar, VisibleFiles.from_folder(folder.path))).stdout
+
+    folder.write("source", "one\n", first)
+    assert play() == "making\none\nheader\n"
+    folder.write("product", "other\n", second)
+    assert play() == "making\none\nheader\n"
+
+
+def test_a_product_out_of_a_cache_is_older_than_a_fresh_clone(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """All files have new stamps, and the product an old one: in place it would be made anew."""
+    first, second, third = ages(3)
+    folder.write("source", "one\n", first)
     assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
+    folder.write("product", "other\n", second)
+    for name in ("source", "Makefile", "cyber-dojo.sh"):
+        os.utime(folder.path / name, ns=(third, third))
+    files = VisibleFiles.from_folder(folder.path)
+    assert completed(runner.run(avatar, files)).stdout == "making\none\n"
+
+
+def test_an_undone_edit_counts_where_the_player_s_clock_is_ahead(
+    runner: BaseRunner, avatar: Avatar, folder: Folder
+) -> None:
+    """As over NFS: product and source are both from the future, in that order."""
+    [first], later = ages(1), time.time_ns() + HOUR
+    folder.write("source", "one\n", first)
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
+    folder.write("product", "two\n", later)
+    folder.write("source", "one\n", later + 10**9)
+    assert completed(runner.run(avatar, folder.files())).stdout == "making\none\n"
+
+
+def test_an_edit_of_a_file_is_no_edit_of_its_folder(
+    runner: BaseRunner, avatar: Avatar, tmp_path: Path
+) -> None:
+    """A folder may be a target, which must not become newer than its prerequisite by that."""
+    if not keeps(runner):
+        pytest.skip("tmp keeps nothing that a run made")
+    (tmp_path / "gen").mkdir()
+    makefile = "gen: source\n\t@cp source gen/out; touch gen; echo making\n"
+
+    def play(source: str, readme: str, script: str) -> str:
+        for name, text in {
+            "source": f"{source}\n",
+            "gen/README": f"{readme}\n",
+            "Makefile": makefile,
+            "cyber-dojo.sh": sh(script),
+        }.items():
+            (tmp_path / name).write_text(text)
+        (tmp_path / "cyber-dojo.sh").chmod(0o755)
+        return completed(runner.run(avatar, VisibleFiles.from_folder(tmp_path))).stdout
+
+    assert play("one", "1", "make -s -B; cat gen/out") == "making\none\n"
+    assert play("two", "1", "exit 1") == ""
+    assert play("two", "2", "make -s; cat gen/out") == "making\ntwo\n"
 
 
 @pytest.mark.parametrize("how", ["moved", "deleted"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -184,13 +183,13 @@ def check_command(files: VisibleFiles, command: str, tree: str) -> None:
     word = command.partition(" ")[0]
     if not word.startswith("./"):
         return
-    name = os.path.normpath(word)
-    file = files.get(os.fsencode(name))
+    file = files.get(word[2:].encode(errors="surrogateescape"))
     if file is None:
         raise UsageError(
-            f"{tree} has no {name}, the command to run; write one, or give another with --command"
+            f"{tree} has no {word[2:]}, the command to run; write one, or give another with "
+            "--command"
         )
     if file.mode == FILE:
         raise UsageError(
-            f"{name} of {tree} is not executable; chmod +x it, or give another with --command"
+            f"{word[2:]} of {tree} is not executable; chmod +x it, or give another with --command"
         )

@@ -19,21 +19,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hypothesis import strategies as st
 
-from harness.inside.disk import remove_tree
-from harness.inside.errors import HarnessError
-from harness.katas import commits
 from harness.katas.visible import VisibleFiles
+from harness.verify.proofs.edit_cases import EDIT_CASES
+from harness.verify.proofs.shared.player_folders import twin_folders, write_file_at
 from harness.verify.proofs.shared.search import Search, alone_too
-from harness.verify.proofs.shared.subject import SECONDS, Subject, complete, seen
+from harness.verify.proofs.shared.subject import Subject, complete, seen
 from harness.verify.proofs.shared.switching import build_elsewhere, forgetful
 from harness.verify.proofs.shared.verdict import Refuted, Untried
 from harness.verify.testing.strategies import several
@@ -197,12 +194,12 @@ class Twin:
         ahead = sorted({age for age in both.values() if age > 0})
         for name, age in both.items():
             content = b"000\n" if name in _SOURCES else b"host " + name + b"\n"
-            _write(folder / os.fsdecode(name), content, now + age)
+            write_file_at(folder / os.fsdecode(name), content, now + age)
             # Stamps ahead of the clock are brought to it, in order: in place they would hide edits.
             self.stamps[name] = now + (1 + ahead.index(age) if age > 0 else age)
-            _write(twin / os.fsdecode(name), content, self.stamps[name])
+            write_file_at(twin / os.fsdecode(name), content, self.stamps[name])
         for root in (folder, twin):
-            _write(root / "Makefile", _MAKEFILE, now - 7200 * _SECOND)
+            write_file_at(root / "Makefile", _MAKEFILE, now - 7200 * _SECOND)
 
     def edit(self, names: frozenset[bytes], *, others: bool) -> None:
         """Edit files in both folders, without changing their size.
@@ -215,13 +212,13 @@ class Twin:
         for name in sorted(names):
             self.version += 1
             content = b"%03d\n" % self.version
-            _write(self.folder / os.fsdecode(name), content, None)
+            write_file_at(self.folder / os.fsdecode(name), content, None)
             path = self.twin / os.fsdecode(name)
             if path.is_dir():
                 path.rmdir()
             newest = max(path.lstat().st_mtime_ns for path in self.twin.iterdir())
             self.stamps[name] = 1 + max(time.time_ns(), newest)
-            _write(path, content, self.stamps[name])
+            write_file_at(path, content, self.stamps[name])
 
     def host(self, deed: str) -> None:
         """Do what the player does on the host with the object of a.c, in both folders."""
@@ -248,8 +245,8 @@ class Twin:
 
     def _both(self, name: bytes, content: bytes, here: int, there: int) -> None:
         """Write a file with its stamp in the player's folder, and that in the twin."""
-        _write(self.folder / os.fsdecode(name), content, here)
-        _write(self.twin / os.fsdecode(name), content, there)
+        write_file_at(self.folder / os.fsdecode(name), content, here)
+        write_file_at(self.twin / os.fsdecode(name), content, there)
         self.stamps[name] = there
 
     def _bring_to_clock(self) -> dict[Path, tuple[int, int]]:
@@ -268,7 +265,7 @@ class Twin:
             if path.is_dir():
                 path.rmdir()
             if not path.exists():
-                _write(path, (self.folder / os.fsdecode(name)).read_bytes(), stamp)
+                write_file_at(path, (self.folder / os.fsdecode(name)).read_bytes(), stamp)
 
     def build(self, deed: str, *, succeeds: bool) -> tuple[str, set[str]]:
         """Build by bare make, then run `deed`; return the output and the names that were built.
@@ -294,7 +291,7 @@ def prove(subject: Subject, search: Search) -> None:
     with subject.runner() as runner:
 
         def check(sessions: Sequence[Session]) -> None:
-            with _folders() as (folder, other):
+            with twin_folders() as (folder, other):
                 avatar = subject.avatar()
                 twins = []
                 for number, (start, steps) in enumerate(sessions):
@@ -321,7 +318,7 @@ def prove(subject: Subject, search: Search) -> None:
                         twin.edit(edited, others=press > 0 and (others or host != "nothing"))
                         twin.host(host)
                         wanted.append(twin.build(step.deed, succeeds=not _fails(going)))
-                    _write(folder / "cyber-dojo.sh", script, None)
+                    write_file_at(folder / "cyber-dojo.sh", script, None)
                     story += _tell(press, going, sessions)
                     run = complete(runner, avatar, VisibleFiles.from_folder(folder), story=story)
                     search.tally.compared(seen(run).before)
@@ -343,7 +340,7 @@ def prove(subject: Subject, search: Search) -> None:
                             )
 
         search.listed("kinds", _KINDS, lambda name: check([_KINDS[name]]))
-        search.listed("cases", _CASES, lambda name: _CASES[name](subject))
+        search.listed("cases", EDIT_CASES, lambda name: EDIT_CASES[name](subject))
         search.listed(
             "built elsewhere",
             forgetful(runner),
@@ -404,99 +401,3 @@ def _labels(start: Start, steps: Sequence[_Step]) -> Iterator[str]:
         yield "edited"
     yield from (step.host for step in steps[1:] if step.host != "nothing")
     yield from (f"a run that {step.deed}" for step in steps if step.deed != "nothing")
-
-
-def _write(path: Path, content: bytes, stamp: int | None) -> None:
-    path.write_bytes(content)
-    if path.name == "cyber-dojo.sh":
-        path.chmod(0o755)
-    if stamp is not None:
-        os.utime(path, ns=(stamp, stamp))
-
-
-@contextmanager
-def _folders() -> Iterator[tuple[Path, Path]]:
-    top = Path(tempfile.mkdtemp(prefix="harness-twins-"))
-    try:
-        (top / "player").mkdir()
-        (top / "twin").mkdir()
-        yield top / "player", top / "twin"
-    finally:
-        remove_tree(top)
-
-
-def _travels(subject: Subject) -> None:
-    """Empty folders travel; ignored files, and a repository inside the tree, do not."""
-    with _folders() as (folder, _), subject.runner() as runner:
-        _write(folder / "cyber-dojo.sh", b"#!/bin/sh\nfind . -mindepth 1 | sort\n", None)
-        for path in ("empty/in", "nested/.git"):
-            (folder / path).mkdir(parents=True)
-        for name in (".gitignore", "ignored.o", "nested/.git/HEAD", "nested/file"):
-            _write(folder / name, b"*.o\n", None)
-        run = complete(runner, subject.avatar(), VisibleFiles.from_folder(folder))
-        wanted = [
-            "./.gitignore",
-            "./cyber-dojo.sh",
-            "./empty",
-            "./empty/in",
-            "./nested",
-            "./nested/file",
-        ]
-        if run.stdout.splitlines() != wanted:
-            raise Refuted(f"there came {run.stdout.split()}, not {wanted}")
-
-
-def _frozen(subject: Subject) -> None:
-    """What was sent is kept, whatever happens to the player's folder during the run."""
-    with _folders() as (folder, _), subject.runner() as runner:
-        _write(folder / "cyber-dojo.sh", b"#!/bin/sh\ncat source\n", None)
-        _write(folder / "source", b"1\n", None)
-        avatar = subject.avatar()
-
-        def while_it_runs(output: object) -> None:
-            _write(folder / "source", b"22\n", None)
-            (folder / "cyber-dojo.sh").unlink()
-
-        try:
-            run = runner.run(
-                avatar,
-                VisibleFiles.from_folder(folder),
-                max_seconds=SECONDS,
-                on_output=while_it_runs,
-            )
-        except HarnessError as error:
-            raise Refuted(f"it was refused: {error}") from error
-        if run.tag != 1:
-            raise Refuted(f"a test event was {run.outcome}: {run.reason}")
-        with runner.katas.history(avatar) as history:
-            kept = commits.read_commit(history, 1).files
-        if kept.get(b"source") != b"1\n" or b"cyber-dojo.sh" not in kept:
-            raise Refuted(f"tag 1 holds {kept!r}, and the run printed {run.stdout!r}")
-
-
-def _same_second(subject: Subject) -> None:
-    """A program that compares whole seconds and sizes, as Python does, sees a quick edit."""
-    with subject.runner() as runner:
-        avatar = subject.avatar()
-        script = "#!/bin/sh\nexec python3 main.py\n"
-        for number in range(8):
-            files: dict[str, str | bytes] = {
-                "cyber-dojo.sh": script,
-                "main.py": "import one\n",
-                "one.py": f"print({number})\n",
-            }
-            run = complete(runner, avatar, files)
-            if run.status == 127:
-                # Without Python, nothing in the image looks at whole seconds.
-                return
-            if run.stdout != f"{number}\n":
-                raise Refuted(
-                    f"the edit {number} within the second of the one before gave {run.stdout!r}"
-                )
-
-
-_CASES = {
-    "what travels": _travels,
-    "the folder changes while the run goes on": _frozen,
-    "Python within the same second": _same_second,
-}
