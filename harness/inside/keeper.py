@@ -1,7 +1,8 @@
 """The keeper: serves the katas in one folder to the harness, over its stdin and stdout.
 
-Each request is one call of `harness.inside.store`; `harness.katas.volume_katas` is the other side,
-and names the methods of Keeper. Requests and answers are the messages of `harness.inside.channel`.
+Each request is one call of `harness.inside.store`. `harness.katas.keeper_link` is the other end;
+`volume_katas` and `volume_event` beside it name the methods of Keeper. Requests and answers are the
+messages of `harness.inside.channel`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from harness.inside.layout import Avatar, check_kata
 from harness.inside.repack import Sizes
 from harness.inside.store import EVENT_SECONDS, Increment, Unread
 from harness.inside.usage import DiskUsage
-from harness.katas.volume_katas import VolumeEvent, VolumeKatas
+from harness.katas.volume_event import VolumeEvent
+from harness.katas.volume_katas import VolumeKatas
 
 READY = 4
 """How many data-containers keep their keepers ready for the next test event.

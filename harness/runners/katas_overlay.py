@@ -20,7 +20,8 @@ from harness.inside.layered_event import DEPTH
 from harness.inside.layout import Avatar, avatar_folder
 from harness.inside.store import EVENT_SECONDS, Katas
 from harness.katas.places import VOLUME
-from harness.katas.volume_katas import VolumeKatas, VolumeLayeredEvent
+from harness.katas.volume_event import VolumeLayeredEvent
+from harness.katas.volume_katas import VolumeKatas
 from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent

@@ -14,7 +14,8 @@ from harness.engines.spec import PartOfVolume
 from harness.inside.layout import Avatar, avatar_folder
 from harness.inside.store import EVENT_SECONDS
 from harness.katas.places import VOLUME
-from harness.katas.volume_katas import VolumeCopyEvent, VolumeKatas
+from harness.katas.volume_event import VolumeCopyEvent
+from harness.katas.volume_katas import VolumeKatas
 from harness.runners.base import DURABLE, BaseRunner
 from harness.runners.claims import EVERYTHING, Property
 from harness.runners.event import TestEvent

@@ -16,7 +16,7 @@ from harness.engines import Engine, Limits, Sandbox, SandboxSpec
 from harness.engines.local.engine import LocalEngine
 from harness.engines.spec import HostFolder, Mount
 from harness.engines.streams import Stream
-from harness.katas.volume_katas import bundle
+from harness.katas.keeper_link import bundle
 from harness.verify.conformance import CHECKS
 from harness.verify.proofs import Refuted, Untried
 

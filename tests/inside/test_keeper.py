@@ -34,8 +34,10 @@ from harness.inside.keeper import Keeper, rebuild_error
 from harness.inside.saving import SavedFile
 from harness.inside.store import Acceptance
 from harness.inside.tree import difference
-from harness.katas import volume_katas
-from harness.katas.volume_katas import VolumeEvent, VolumeKatas, bundle
+from harness.katas import volume_event, volume_katas
+from harness.katas.keeper_link import bundle
+from harness.katas.volume_event import VolumeEvent
+from harness.katas.volume_katas import VolumeKatas
 from tests.events import LION, SPIDER, acceptance, holds, opened, packed, play, save, tree
 from tests.support import eventually
 
@@ -309,7 +311,11 @@ class Nonsense(Keeper):
 
 def test_the_other_side_asks_for_each_method_of_a_keeper() -> None:
     """By the method itself: what a keeper can be asked is told once."""
-    asked = set(re.findall(r"Keeper\.(do_\w+)", inspect.getsource(volume_katas)))
+    asked = set(
+        re.findall(
+            r"Keeper\.(do_\w+)", inspect.getsource(volume_katas) + inspect.getsource(volume_event)
+        )
+    )
     assert asked == {name for name in vars(Keeper) if name.startswith("do_")}
 
 

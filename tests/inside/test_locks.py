@@ -18,7 +18,7 @@ from harness.inside import locks
 from harness.inside.errors import Busy, EngineError, HarnessError
 from harness.inside.folder_katas import FolderKatas
 from harness.inside.layout import avatar_folder
-from harness.katas.volume_katas import VolumeEvent
+from harness.katas.volume_event import VolumeEvent
 from tests.events import LION, opened, play
 from tests.support import eventually, one_line
 

@@ -42,7 +42,7 @@ from harness.inside.layout import (
 )
 from harness.inside.store import Katas
 from harness.inside.tree import difference, snapshot
-from harness.katas import commits, volume_katas
+from harness.katas import commits, keeper_link, volume_event
 from harness.katas.visible import FILE, PROGRAM, VisibleFile, VisibleFiles
 from harness.katas.volume_katas import VolumeKatas
 from harness.verify.testing.planting import Planned, expected, planted, scratch_folder
@@ -948,10 +948,10 @@ def test_an_interruption_in_the_middle_of_a_piece_leaves_nobody_waiting(
     """Neither the keeper, for the rest of the piece, nor whoever pressed ctrl-C, for the keeper's
     answer.
     """
-    monkeypatch.setattr(volume_katas, "ANSWER_SECONDS", 20.0)
+    monkeypatch.setattr(keeper_link, "ANSWER_SECONDS", 20.0)
     with opened("volume", tmp_path) as katas:
         event = katas.event(LION)
-        assert isinstance(event, volume_katas.VolumeEvent)
+        assert isinstance(event, volume_event.VolumeEvent)
         stream = event.link.stream
         write = stream.write
 

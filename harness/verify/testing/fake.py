@@ -31,7 +31,7 @@ from harness.engines.streams import READ_BYTES, Stream, remaining, send_all
 from harness.inside.channel import Channel
 from harness.inside.errors import EngineError, HarnessError
 from harness.inside.keeper import Keeper
-from harness.katas.volume_katas import bundle
+from harness.katas.keeper_link import bundle
 from harness.verify.faults.stream_faults import FaultQueue, StreamFault
 from harness.verify.testing.fake_guest import FakeGuest
 from harness.verify.testing.player import Clock, Played, PlayerProgram, shell
