@@ -169,12 +169,6 @@ EQUIVALENT = (
         "the clock is long past the first nanosecond of 1970",
     ),
     Equivalent(
-        "harness/inside/stamps.py",
-        "before.keys() - untouched",
-        "before.keys() ^ untouched",
-        "what is untouched was there before",
-    ),
-    Equivalent(
         "harness/inside/tree.py",
         "buffering=0",
         "buffering= -1",

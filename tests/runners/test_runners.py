@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from harness import runners
-from harness.engines import Engine, Limits, Sandbox
+from harness.engines import Engine, Limits, Sandbox, plug_ins
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.docker.images import KEEPER_IMAGE
 from harness.engines.guest.protocol import Request
@@ -74,7 +74,7 @@ def test_a_runner_of_somebody_elses_is_found(monkeypatch: pytest.MonkeyPatch) ->
         ]
         return [each for each in points if wanted.get("name", each.name) == each.name]
 
-    monkeypatch.setattr(runners, "entry_points", installed)
+    monkeypatch.setattr(plug_ins, "entry_points", installed)
     assert runners.runner_names() == [*(each.name for each in runners.BUILT_IN), "broken", "mine"]
     assert runners.find("mine") is Tmp
     with pytest.raises(
