@@ -58,6 +58,8 @@ class World:
     # With the current test event.
     edited: frozenset[bytes] = frozenset()
     put_back: frozenset[bytes] = frozenset()
+    # Those edited that replace what runs alone wrote; by a folder.s stamps they may be older.
+    replaced: frozenset[bytes] = frozenset()
     # Whether the entries are of a download, which leaves set-id bits out.
     downloaded: bool = False
 
@@ -69,6 +71,11 @@ class World:
         self._settle_doubt(found, pressed)
         before = dict(model.tree)
         self.edited, self.put_back = frozenset(model.edited()), frozenset(model.missing())
+        self.replaced = frozenset(
+            path
+            for path in self.edited
+            if self._was_made(path, model.sent.get(path), before.get(path))
+        )
         changed_modes = {
             path
             for path, node in model.visible.items()
@@ -219,7 +226,8 @@ class World:
                         continue
                 if now is not None and self.exact:
                     same = was is not None and now.mtime_ns == was.mtime_ns
-                    put_back, edited = _alike(version, wanted), now.mtime_ns > latest and not same
+                    newer = now.mtime_ns > latest or self._was_made(path, version, there)
+                    put_back, edited = _alike(version, wanted), newer and not same
                     if not (same if stays else put_back != edited):
                         continue
                 self.model.sent.pop(path, None)
@@ -229,6 +237,11 @@ class World:
                     self.model.sent[path] = self._sent_as(version, both, wanted, there, now)
                 break
         self.doubt.clear()
+
+    def _was_made(self, path: bytes, sent: Node | None, there: Node | None) -> bool:
+        """Return whether a run alone wrote what an edit replaces; see `stamps.against_time`."""
+        folder = self.model.has_folder and path in self.model.visible
+        return folder and sent is None and there is not None and there.kind == "f"
 
     def _sent_as(
         self,
@@ -289,7 +302,7 @@ class World:
             if len(stamps) > 1:
                 self.loose[path] = stamps
             latest, newest = max((latest, newest), (now.mtime_ns, path))
-        for path in self.edited:
+        for path in self.edited - self.replaced:
             if path in found and found[path].mtime_ns <= latest and found[path].kind != "d":
                 raise Refuted(
                     f"the edited {printable_name(path)} has the mtime "
