@@ -58,7 +58,7 @@ class World:
     # With the current test event.
     edited: frozenset[bytes] = frozenset()
     put_back: frozenset[bytes] = frozenset()
-    # Those edited that replace what runs alone wrote; by a folder.s stamps they may be older.
+    # Those edited that replace what runs alone wrote; by a folder's stamps they may be older.
     replaced: frozenset[bytes] = frozenset()
     # Whether the entries are of a download, which leaves set-id bits out.
     downloaded: bool = False

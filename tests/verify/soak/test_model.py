@@ -50,6 +50,21 @@ def test_an_edit_is_later_than_all_that_was_there() -> None:
     world.arrive(there | {b"a": entry(1, OLD + 2)}, time.time_ns())
 
 
+@pytest.mark.parametrize("name", ["a", "made"])
+@pytest.mark.parametrize("has_folder", [True, False])
+def test_a_product_of_the_player_s_own_may_be_older(name: str, *, has_folder: bool) -> None:
+    """Only what takes the place of a file that runs alone wrote, and only if a folder has stamps."""
+    world, there = begun()
+    world.model.has_folder = has_folder
+    world.model.visible[name.encode()] = Node("f", b"333")
+    there |= {name.encode(): entry(3, OLD - 5)}
+    if has_folder and name == "made":
+        world.arrive(there, time.time_ns())
+        return
+    with pytest.raises(Refuted, match=f"the edited '{name}'"):
+        world.arrive(there, time.time_ns())
+
+
 def test_what_a_run_rewrote_stays_and_what_it_took_away_comes_back_with_its_stamp() -> None:
     """A file that the player did not edit is not written again."""
     world, there = begun()
