@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from harness.inside.descent import enter
 from harness.inside.disk import ALL_ACCESS, open_folder, permit, remove_tree
 
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+
 
 class Folders:
     """The folders of a sandbox, entered part by part without following symlinks.
@@ -28,6 +30,8 @@ class Folders:
         self._here = os.dup(self._root)
         # The path of the open folder `self._here`.
         self._parts: list[bytes] = []
+        # Whether it may be read, and was opened to its owner where a run had closed it.
+        self._entered = True
 
     def find(self, parts: list[bytes]) -> int | None:
         """Return this folder, open until the next call; None if it does not exist."""
@@ -35,6 +39,23 @@ class Folders:
             return self._go(parts, self._enter)
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def place(self, parts: list[bytes]) -> int | None:
+        """Return this folder to name its entries by, open until the next call; None if it is gone.
+
+        Unlike `find`, it changes no mode. Raises PermissionError if a run closed it to this user.
+        """
+        try:
+            if parts != self._parts:
+                self._move(os.dup(self._root), [])
+                for part in parts:
+                    there = os.open(part, _PLACE, dir_fd=self._here)
+                    self._move(there, [*self._parts, part], entered=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not os.access(".", os.X_OK, dir_fd=self._here):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return self._here
 
     def look(self, parts: list[bytes]) -> os.stat_result | None:
         """Return the status of this path without following symlinks; None if nothing is there."""
@@ -56,7 +77,7 @@ class Folders:
         os.close(self._root)
 
     def _go(self, parts: list[bytes], enter: Callable[[bytes], None]) -> int:
-        if parts != self._parts:
+        if parts != self._parts or not self._entered:
             self._move(os.dup(self._root), [])
             for part in parts:
                 enter(part)
@@ -65,9 +86,9 @@ class Folders:
     def _enter(self, part: bytes) -> None:
         self._move(open_folder(part, parent=self._here), [*self._parts, part])
 
-    def _move(self, folder: int, parts: list[bytes]) -> None:
+    def _move(self, folder: int, parts: list[bytes], *, entered: bool = True) -> None:
         os.close(self._here)
-        self._here, self._parts = folder, parts
+        self._here, self._parts, self._entered = folder, parts, entered
 
     def _make(self, part: bytes) -> None:
         try:
@@ -102,9 +123,16 @@ def entry_status(folder: int, name: bytes) -> os.stat_result | None:
 
 
 def stamp_path(folders: Folders, name: bytes, stamp: int) -> int:
-    """Stamp a path and return the stamp that the file system stored."""
+    """Stamp a path and return the stamp that the file system stored.
+
+    A folder that a run closed is opened only if it cannot be done otherwise.
+    """
     *parts, last = name.split(b"/")
-    if (folder := folders.find(parts)) is None:
+    try:
+        folder = folders.place(parts)
+    except PermissionError:
+        folder = folders.find(parts)
+    if folder is None:
         raise FileNotFoundError(
             errno.ENOENT, "it was removed meanwhile, try again", os.fsdecode(name)
         )

@@ -13,7 +13,7 @@ from functools import partial
 from harness.inside.descent import descend
 from harness.inside.errors import KatasError
 from harness.inside.layout import PATH_PARTS
-from harness.inside.sandbox_folders import sandbox_folders, stamp_path
+from harness.inside.sandbox_folders import entry_status, sandbox_folders, stamp_path
 from harness.inside.stamps import TICK_NS, Ahead, Moved, as_sent, file_time, in_order
 
 AHEAD_BYTES = 16 << 20
@@ -22,8 +22,6 @@ AHEAD_BYTES = 16 << 20
 A run may make any number of such files.
 """
 
-
-_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 
 Stamp = Callable[[bytes, int], int]
 """Stamps a path of the sandbox; returns the stamp that the file system stored."""
@@ -90,25 +88,8 @@ def bring_to_clock(sandbox: str, edited: Container[bytes]) -> tuple[Ahead, int]:
         if files.is_too_many(path, met.status.st_mtime_ns):
             with contextlib.suppress(FileNotFoundError):
                 os.utime(met.name, ns=(files.now,) * 2, dir_fd=met.parent, follow_symlinks=False)
-    return stamp_back(partial(_stamp_in_place, sandbox), files.ages, files.latest)
-
-
-def _stamp_in_place(sandbox: str, path: bytes, stamp: int) -> int:
-    """Stamp a path without changing the mode of a folder that a run closed, if that is possible.
-
-    Returns the stamp that the file system stored. Raises OSError.
-    """
-    *above, last = path.split(b"/")
-    try:
-        folder = _place(sandbox, above)
-    except (PermissionError, NotADirectoryError):
-        with sandbox_folders(sandbox) as folders:
-            return stamp_path(folders, path, stamp)
-    try:
-        os.utime(last, ns=(stamp, stamp), dir_fd=folder, follow_symlinks=False)
-        return os.stat(last, dir_fd=folder, follow_symlinks=False).st_mtime_ns
-    finally:
-        os.close(folder)
+    with sandbox_folders(sandbox) as folders:
+        return stamp_back(partial(stamp_path, folders), files.ages, files.latest)
 
 
 def stamp_back(stamp: Stamp, ages: Mapping[bytes, int | None], latest: int) -> tuple[Ahead, int]:
@@ -126,26 +107,11 @@ def put_ahead_again(sandbox: str, ahead: Ahead) -> None:
 
     What the run has changed since is left alone, and so is the mode of a folder that it closed.
     """
-    for path, moved in ahead.items():
-        *above, last = path.split(b"/")
-        # Gone, no folder any more, or closed to this user.
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            folder = _place(sandbox, above)
-            try:
-                status = os.stat(last, dir_fd=folder, follow_symlinks=False)
-                if status.st_mtime_ns == moved.to:
-                    os.utime(last, ns=(moved.back,) * 2, dir_fd=folder, follow_symlinks=False)
-            finally:
-                os.close(folder)
-
-
-def _place(sandbox: str, parts: list[bytes]) -> int:
-    """Open a folder as a place alone, without reading it or following a symlink. Raises OSError."""
-    here = os.open(sandbox, _PLACE)
-    for part in parts:
-        above = here
-        try:
-            here = os.open(part, _PLACE, dir_fd=above)
-        finally:
-            os.close(above)
-    return here
+    with sandbox_folders(sandbox) as folders:
+        for path, moved in ahead.items():
+            *above, last = path.split(b"/")
+            with contextlib.suppress(PermissionError):
+                folder = folders.place(above)
+                status = None if folder is None else entry_status(folder, last)
+                if status is not None and status.st_mtime_ns == moved.to:
+                    stamp_path(folders, path, moved.back)

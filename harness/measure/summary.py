@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean, median
 from typing import TypeVar
@@ -287,6 +287,17 @@ def ratio_to_floor(
     A block never straddles machines. The medians of several machines are combined by their
     geometric mean, so that a faster machine does not count for more.
     """
+    ratios: dict[str, list[float]] = {}
+    for sample, time, floor in _beside_floor(mine, samples, moment):
+        ratios.setdefault(sample.machine, []).append(time / floor)
+    medians = [median(of_machine) for of_machine in ratios.values()]
+    return geometric_mean(medians) if len(medians) > 1 else _median(medians)
+
+
+def _beside_floor(
+    mine: Sequence[Sample], samples: Sequence[Sample], moment: str
+) -> Iterator[tuple[Sample, float, float]]:
+    """Yield each sample that has a floor in its block, with both times until this moment."""
     floor = {
         sample.block: time
         for sample in samples
@@ -294,26 +305,14 @@ def ratio_to_floor(
         and sample.outcome == "completed"
         and (time := getattr(sample, moment))
     }
-    ratios: dict[str, list[float]] = {}
     for sample in mine:
         if sample.block in floor and (time := getattr(sample, moment)):
-            ratios.setdefault(sample.machine, []).append(time / floor[sample.block])
-    medians = [median(of_machine) for of_machine in ratios.values()]
-    return geometric_mean(medians) if len(medians) > 1 else _median(medians)
+            yield sample, time, floor[sample.block]
 
 
 def _interval(mine: Sequence[Sample], samples: Sequence[Sample]) -> stats.Interval | None:
     """Return the interval of the ratio to the floor; None with too few blocks to have one."""
-    floor = {
-        sample.block: sample.seconds
-        for sample in samples
-        if sample.runner == FLOOR and sample.outcome == "completed"
-    }
-    pairs = [
-        (sample.seconds, floor[sample.block])
-        for sample in mine
-        if sample.block in floor and sample.seconds and floor[sample.block]
-    ]
+    pairs = [(time, floor) for _, time, floor in _beside_floor(mine, samples, "seconds")]
     if len(pairs) < stats.least_blocks(stats.SHOWN_CONFIDENCE):
         return None
     times, beneath = zip(*pairs, strict=True)

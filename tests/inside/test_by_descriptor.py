@@ -47,7 +47,6 @@ ALLOWED = {
     "removal.py": BESIDE,
     "repack.py": BESIDE,
     "ownership.py": {"is_handed_over": ITSELF},
-    "stamping.py": {"_place": ITSELF},
     "saving.py": {
         "_holds_anything": OPEN,
         "write_file": BESIDE,

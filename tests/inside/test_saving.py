@@ -646,6 +646,22 @@ class TestOwner:
         assert (box.folder / "history").stat().st_uid == 0
         assert (box.sandbox / "again").stat().st_uid == self.NOBODY[0]
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root enters a folder that a run closed")
+    def test_a_folder_that_a_run_closed_stays_closed(self, box: Box) -> None:
+        """Stamps below it move back to the clock, and ahead again, all the same."""
+        closed, ahead = box.sandbox / "closed", time.time_ns() + HOUR
+        for path in (closed / "one", closed / "other"):
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+            os.utime(path, ns=(ahead, ahead))
+        closed.chmod(0)
+        moved, latest = stamping.bring_to_clock(str(box.sandbox), ())
+        assert moved.keys() == {b"closed/one", b"closed/other"}
+        assert (closed / "one").stat().st_mtime_ns <= latest < ahead
+        stamping.put_ahead_again(str(box.sandbox), moved)
+        assert (closed / "other").stat().st_mtime_ns == ahead
+        assert stat.S_IMODE(closed.stat().st_mode) == 0
+
     def test_what_is_stamped_anew_is_in_the_sandbox(
         self, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -142,23 +142,11 @@ def distribution(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     for row, label in enumerate(labels):
         rows = chosen[chosen["runner"] == label]
         values = rows["seconds"].to_numpy(dtype=float)
-        style = styles[label]
-        points = axes.scatter(
-            values,
-            row + _spread(len(values)),
-            s=22,
-            color=style.colour,
-            marker=style.marker,
-            alpha=0.65,
-            linewidths=0,
-        )
-        say(
-            points,
-            [
-                f"{label}, block {block}: {seconds(value)}"
-                for block, value in zip(rows["block"], values, strict=True)
-            ],
-        )
+        words = [
+            f"{label}, block {block}: {seconds(value)}"
+            for block, value in zip(rows["block"], values, strict=True)
+        ]
+        _draw_points(axes, row, values, styles[label], words)
         middle = float(np.median(values))
         axes.plot([middle, middle], [row - 0.36, row + 0.36], color="black", linewidth=2)
         reach = f"from {seconds(values.min())} to {seconds(values.max())}"
@@ -191,23 +179,11 @@ def ratios(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         mine = chosen[chosen["runner"] == label].set_index(keys)["seconds"]
         both = mine.rename("mine").to_frame().join(floor.rename("floor"), how="inner")
         values = (both["mine"] / both["floor"]).to_numpy(dtype=float)
-        style = styles[label]
-        points = axes.scatter(
-            values,
-            row + _spread(len(values)),
-            s=22,
-            color=style.colour,
-            marker=style.marker,
-            alpha=0.65,
-            linewidths=0,
-        )
-        say(
-            points,
-            [
-                f"{label}, block {block}: {value:.2f} times bare make"
-                for (_, block), value in zip(both.index, values, strict=True)
-            ],
-        )
+        tips = [
+            f"{label}, block {block}: {value:.2f} times bare make"
+            for (_, block), value in zip(both.index, values, strict=True)
+        ]
+        _draw_points(axes, row, values, styles[label], tips)
         interval = paired(both["mine"].to_numpy(), both["floor"].to_numpy(), SHOWN_CONFIDENCE)
         words = f"{label}: {interval.estimate:.2f} times bare make in {len(values)} blocks"
         if interval.high < math.inf:
@@ -234,10 +210,24 @@ def ratios(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     return _say(figure, f"Ratios of {_a(build)} to {FLOOR}. " + ". ".join(said_of))
 
 
-def _spread(count: int) -> NDArray[np.float64]:
-    """Return where in its row each point goes, by rank: the same frame gives the same picture."""
-    places: NDArray[np.float64] = (np.arange(count, dtype=float) * 0.618 % 1 - 0.5) * 0.5
-    return places
+def _draw_points(
+    axes: Axes, row: int, values: NDArray[np.float64], style: palette.Style, words: Sequence[str]
+) -> None:
+    """Draw a point for each value along its row, with words for each.
+
+    They are spread by rank, not at random: the same frame gives the same picture.
+    """
+    spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5
+    points = axes.scatter(
+        values,
+        row + spread,
+        s=22,
+        color=style.colour,
+        marker=style.marker,
+        alpha=0.65,
+        linewidths=0,
+    )
+    say(points, words)
 
 
 AXES: dict[str, tuple[str, Callable[[float], str]]] = {
