@@ -270,7 +270,8 @@ class Twin:
     def build(self, deed: str, *, succeeds: bool) -> tuple[str, set[str]]:
         """Build by bare make, then run `deed`; return the output and the names that were built.
 
-        Only if the whole run `succeeds`, that of the other projects too, do stamps go ahead again.
+        Only if the whole run `succeeds`, that of the other projects too, do stamps go ahead again,
+        and only those of files that the player never sent.
         """
         script = b"make -s program && cat program && { " + (DEEDS[deed] or b":") + b"; }"
         done = subprocess.run(
@@ -279,7 +280,7 @@ class Twin:
         if succeeds and done.returncode == 0:
             for path, (was, now) in self.brought.items():
                 left = path.exists() and path.lstat().st_mtime_ns == now
-                if left and os.fsencode(path.name) not in _SOURCES:
+                if left and os.fsencode(path.name) not in self.stamps:
                     os.utime(path, ns=(was, was))
         return done.stdout, _built(done.stderr)
 
