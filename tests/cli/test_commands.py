@@ -494,7 +494,7 @@ def test_clean_tells_what_it_leaves_alone_and_why(
     """In one line for each reason, however much there is of it; that is no reason to fail."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("harness.engines.local.engine.owners", lambda: ())
+    monkeypatch.setattr("harness.engines.local.leftovers.owners", lambda: ())
     elsewhere = replace(Owner.current(), namespaces="1-1")
     earlier = replace(Owner.current(), namespaces="", started=1)
     for name, owner in (*((f"v{number:02}", elsewhere) for number in range(10)), ("old", earlier)):

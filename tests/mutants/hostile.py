@@ -122,11 +122,12 @@ REACHES = (
         "A TAR_OPTIONS in a developer's shell changes the tree that comes back, and a CI's tokens "
         "are one step away from the player.",
         [
+            Change("engines/local/guest.py", "import threading\n", "import os\nimport threading\n"),
             Change(
-                "engines/local/engine.py",
+                "engines/local/guest.py",
                 "environment={**TRUSTED, GUEST: label}, adopts=adopts",
                 "environment={**os.environ, **TRUSTED, GUEST: label}, adopts=adopts",
-            )
+            ),
         ],
         STARTED,
     ),

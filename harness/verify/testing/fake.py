@@ -97,7 +97,7 @@ class FakeEngine(LocalEngine):
     def open_keeper(self, volume: str, program: bytes) -> Stream:
         if program != bundle():  # a proof's own, or one with a fault in it
             return self._queue.broken(super().open_keeper(volume, program), keeper=True)
-        return self._queue.broken(_FakeKeeper(self._katas(volume)), keeper=True)
+        return self._queue.broken(_FakeKeeper(self._volumes.katas(volume)), keeper=True)
 
     def _guest(self, spec: SandboxSpec) -> Stream:
         if spec.mount is not None and type(spec.mount) not in FAKE_MOUNTS:
@@ -105,7 +105,7 @@ class FakeEngine(LocalEngine):
         folder = temporary_folder("sandbox")
         if spec.mount is not None:
             place = FAKE_MOUNTS[type(spec.mount)]
-            return FakeGuest(self, folder, place(spec.mount, self._katas))
+            return FakeGuest(self, folder, place(spec.mount, self._volumes.katas))
         sandbox = folder / "sandbox"
         sandbox.mkdir(mode=0o755)
         return FakeGuest(self, folder, sandbox)
