@@ -69,7 +69,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--against",
         metavar="BASE",
-        help="measure the runner beside BASE: a git revision of the project in this folder, the "
+        help="measure each runner beside BASE: a git revision of the project in this folder, the "
         "folder of another virtual environment, or the name of a second runner",
     )
     views = parser.add_argument_group("views of the verdict")
@@ -89,8 +89,10 @@ def add(commands: Any) -> None:
     measuring.add_argument(
         "-r",
         "--runner",
+        action="append",
         metavar="NAME",
-        help=f"the runner to compare with --against BASE (default {HEAD})",
+        help="a runner to compare with --against BASE; may be repeated, and each has its verdict "
+        f"(default {HEAD})",
     )
     add_seconds(measuring, _SECONDS, "stop after this time, or earlier once the verdict is settled")
     measuring.add_argument(
@@ -121,29 +123,37 @@ def _gate(options: argparse.Namespace) -> int:
         raise UsageError(
             "--against measures the baseline itself; leave out --baseline, or --against"
         )
+    if options.runner and not options.against:
+        raise UsageError(
+            "--runner chooses what to measure beside --against BASE; add that, or leave out "
+            "--runner: the budgets name their runners"
+        )
     if options.budgets is None and options.against is None:
         raise UsageError(
             "give --budgets FILE, or --against BASE to measure one version beside another"
         )
-    head = runners.parse_variant(options.runner or HEAD).label
+    heads = list(
+        dict.fromkeys(runners.parse_variant(name).label for name in options.runner or [HEAD])
+    )
     budgets = (
         read_budgets(options.budgets)
         if options.budgets
         else [
             budget(head, trials.INCREMENTAL, metric, text, f"--against {options.against}")
+            for head in heads
             for metric, text in SENTENCES.items()
         ]
     )
-    results = options.results or [_measure(options, head, budgets)]
+    results = options.results or [_measure(options, heads, budgets)]
     verdict = judge(read_evidence(results, options.baseline), budgets)
     _show(verdict, options)
     return verdict.exit_status
 
 
-def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) -> Path:
+def _measure(options: argparse.Namespace, heads: Sequence[str], budgets: Sequence[Budget]) -> Path:
     """Measure what the budgets need, and return the result file."""
     from harness.gate import early_stop  # noqa: PLC0415 - see above
-    from harness.gate.against import find_base  # noqa: PLC0415
+    from harness.gate.against import find_bases  # noqa: PLC0415
     from harness.gate.evidence import check_baseline_given  # noqa: PLC0415
     from harness.gate.measuring import Wanted  # noqa: PLC0415
     from harness.gate.reading import NO_BASELINE, refuse_unlike  # noqa: PLC0415
@@ -153,16 +163,14 @@ def _measure(options: argparse.Namespace, head: str, budgets: Sequence[Budget]) 
     baseline = read_result(options.baseline) if options.baseline else None
     for budget in budgets:
         check_baseline_given(budget, given=bool(baseline or options.against))
-    base = find_base(options.against, head, remark) if options.against else None
-    wanted = Wanted.of(budgets, head, base)
+    bases = find_bases(options.against, heads, remark) if options.against else {}
+    wanted = Wanted.of(budgets, bases)
     tree, seed = tree_and_seed(options)
     with choice_of(options) as choice:
         engine = choice.engine
         plan = trials.BlockPlan(options.seconds, scenarios=wanted.scenarios)
         comparison = comparison_of(options, tree, wanted.in_process(), engine, plan, seed)
-        stop = early_stop(
-            budgets, against=base.arm if base else None, most=options.blocks or LOOKS[-1]
-        )
+        stop = early_stop(budgets, against=wanted.against, most=options.blocks or LOOKS[-1])
         facts = wanted.facts(comparison)
         for budget in budgets:
             if budget.metric == "memory" and not engine.counts_memory:

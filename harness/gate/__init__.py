@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from harness.gate.budgets import Budget, Sense, intervals
 from harness.gate.evidence import (
+    Against,
     Evidence,
     Figures,
     Samples,
@@ -69,7 +70,7 @@ def settled(
     samples: Samples,
     budgets: Sequence[Budget],
     *,
-    against: str | None = None,
+    against: Against = None,
     most: int = stats.LOOKS[-1],
 ) -> bool:
     """Whether no budget is inconclusive any more, or `most` blocks have been played.
@@ -99,7 +100,7 @@ def states(evidence: Evidence, budgets: Sequence[Budget]) -> list[VerdictState]:
 
 
 def early_stop(
-    budgets: Sequence[Budget], *, against: str | None = None, most: int = stats.LOOKS[-1]
+    budgets: Sequence[Budget], *, against: Against = None, most: int = stats.LOOKS[-1]
 ) -> Callable[[Samples], bool]:
     """Return the function that a comparison asks after each block whether to stop."""
     return lambda samples: settled(samples, budgets, against=against, most=most)

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +34,16 @@ class Base:
     """As `harness.open_runner` takes it."""
     python: Path | None
     """The Python of its environment; None: it runs in this one."""
+
+
+def find_bases(
+    text: str, heads: Sequence[str], report: Callable[[str], None], *, folder: Path | None = None
+) -> dict[str, Base]:
+    """Find what `--against text` means for each of these runners. Raises what `find_base` raises.
+
+    If it is a runner, it is the base of all of them.
+    """
+    return {head: find_base(text, head, report, folder=folder) for head in heads}
 
 
 def find_base(

@@ -16,6 +16,9 @@ from harness.measure.trials.scenario import SCENARIOS
 
 Samples: TypeAlias = Sequence[Sample]
 
+Against: TypeAlias = str | Mapping[str, str] | None
+"""The arm that is the baseline in the same blocks, of all runners or of each by its name."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -25,12 +28,18 @@ class Evidence:
     """The samples of each run; blocks are paired within a run."""
     baseline: Samples = ()
     """The samples of the baseline, another run, perhaps an old one."""
-    against: str | None = None
-    """The arm that is the baseline, if it was measured in the same blocks."""
+    against: Against = None
+    """What was measured in the same blocks as the baseline; None: nothing was."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """The facts of the first run, for readers of the verdict."""
     remarks: Sequence[str] = ()
     """What a reader must know, such as a run that was cut short or an unlike machine."""
+
+    def base_of(self, runner: str) -> str | None:
+        """Return the arm that is the baseline of this runner; None: it has none in its blocks."""
+        if self.against is None or isinstance(self.against, str):
+            return self.against
+        return self.against.get(runner)
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ def check_budgets(evidence: Evidence, budgets: Iterable[Budget]) -> None:
     """Raise UsageError for a budget that this evidence cannot answer."""
     measured = measured_arms(evidence.runs)
     for budget in budgets:
-        if budget.than == BASELINE and evidence.against is None:
+        if _apart(evidence, budget):
             _check_baseline(evidence, budget)
         _check_arm(measured, budget.runner, budget.scenario, budget.place, "the result")
         if budget.than is not None:
@@ -98,7 +107,7 @@ def compared_with(evidence: Evidence, budget: Budget) -> tuple[str, str]:
     """Return the runner and the scenario that a budget compares with."""
     assert budget.than is not None
     if budget.than == BASELINE:
-        return evidence.against or budget.runner, budget.scenario
+        return evidence.base_of(budget.runner) or budget.runner, budget.scenario
     if budget.than in SCENARIOS:
         return budget.runner, budget.than
     return budget.than, budget.scenario
@@ -117,10 +126,9 @@ def counts(evidence: Evidence, budget: Budget) -> list[tuple[int, float]]:
 def others(evidence: Evidence, budget: Budget) -> list[float]:
     """Return the metric of the other side. Raises UsageError if it was never measured."""
     runner, scenario = compared_with(evidence, budget)
-    apart = budget.than == BASELINE and evidence.against is None
     samples = (
         list(_of(evidence.baseline, runner, scenario))
-        if apart
+        if _apart(evidence, budget)
         else events(evidence, runner, scenario)
     )
     return [figure for _, figure in _counts(samples, budget, runner)]
@@ -132,7 +140,7 @@ def untold(evidence: Evidence, budget: Budget) -> bool:
         return False
     runner, scenario = compared_with(evidence, budget)
     theirs = events(evidence, runner, scenario)
-    if budget.than == BASELINE and evidence.against is None:
+    if _apart(evidence, budget):
         theirs = list(_of(evidence.baseline, runner, scenario))
     both = (*events(evidence, budget.runner, budget.scenario), *theirs)
     return all(sample.recompiled is None for sample in both)
@@ -141,7 +149,7 @@ def untold(evidence: Evidence, budget: Budget) -> bool:
 def figures(evidence: Evidence, budget: Budget) -> Figures:
     """Return the two sides that a budget compares, from the completed test events."""
     runner, scenario = compared_with(evidence, budget)
-    if budget.than == BASELINE and evidence.against is None:
+    if _apart(evidence, budget):
         now = [figure for samples in evidence.runs for figure in _comparable(samples, budget)]
         return Figures(now, list(_comparable(evidence.baseline, budget)), paired=False)
     one: list[float] = []
@@ -163,6 +171,11 @@ def figures_by_block(samples: Samples, runner: str, scenario: str, metric: str) 
         for sample in _of(samples, runner, scenario)
         if sample.outcome == "completed" and (figure := _value(sample, metric))
     }
+
+
+def _apart(evidence: Evidence, budget: Budget) -> bool:
+    """Whether the budget compares with a baseline that was measured in another run."""
+    return budget.than == BASELINE and evidence.base_of(budget.runner) is None
 
 
 def _comparable(samples: Samples, budget: Budget) -> Iterator[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,21 +24,21 @@ class Wanted:
     """The arms and scenarios to measure."""
 
     runners: tuple[Variant, ...]
-    """Without the floor and the base."""
-    base: Base | None
-    """What --against names, if it was given."""
+    """Without the floor and the bases."""
+    bases: Mapping[str, Base]
+    """By the name of the runner whose baseline it is; empty without --against."""
     scenarios: tuple[str, ...]
     """In the order of SCENARIOS."""
 
     @classmethod
-    def of(cls, budgets: Sequence[Budget], head: str, base: Base | None) -> Wanted:
-        """Collect all that the budgets need.
+    def of(cls, budgets: Sequence[Budget], bases: Mapping[str, Base]) -> Wanted:
+        """Collect the runners that have a base, and all that the budgets need.
 
         Raises UsageError for a runner that is not installed, and for a budget that compares a
-        runner other than `head` with the baseline while there is a base.
+        runner without a base with the baseline while others have one.
         """
         # Each name with the place that first asked for it, for messages.
-        names = {head: ""} if base else {}
+        names = dict.fromkeys(bases, "")
         scenarios = set()
         for budget in budgets:
             names.setdefault(budget.runner, f"{budget.place}: ")
@@ -46,14 +46,15 @@ class Wanted:
             if budget.than in SCENARIOS:
                 scenarios.add(budget.than)
             elif budget.than == BASELINE:
-                if base and budget.runner != head:
+                if bases and budget.runner not in bases:
                     raise UsageError(
-                        f"{budget.place}: --against measures only {head}; give --runner "
-                        f"{budget.runner}"
+                        f"{budget.place}: --against measures only {', '.join(bases)}; give "
+                        f"--runner {budget.runner}"
                     )
             elif budget.than is not None:
                 names.setdefault(budget.than, f"{budget.place}: ")
-        arms = [name for name in names if name != FLOOR and (base is None or name != base.arm)]
+        taken = {FLOOR, *(base.arm for base in bases.values())}
+        arms = [name for name in names if name not in taken]
         kinds = []
         for name in arms:
             try:
@@ -64,27 +65,34 @@ class Wanted:
                 raise UsageError(
                     f"{names[name]}results call the runner {name} {kinds[-1].label}; use that name"
                 )
-        return cls(tuple(kinds), base, tuple(name for name in SCENARIOS if name in scenarios))
+        return cls(tuple(kinds), bases, tuple(name for name in SCENARIOS if name in scenarios))
 
     @property
     def apart(self) -> bool:
-        """Whether the base is another environment; then every runner plays in a child process."""
-        return self.base is not None and self.base.python is not None
+        """Whether the bases are of another environment; then all play in child processes."""
+        return any(base.python is not None for base in self.bases.values())
+
+    @property
+    def against(self) -> str | dict[str, str] | None:
+        """The arm that is the baseline of all runners, or that of each; None without --against."""
+        arms = {runner: base.arm for runner, base in self.bases.items()}
+        return arms if len(set(arms.values())) > 1 else next(iter(arms.values()), None)
 
     def in_process(self) -> tuple[Variant, ...]:
         """Return the runners that play in this process, a base among them included."""
         if self.apart:
             return ()
-        return (*self.runners, *([runners.parse_variant(self.base.runner)] if self.base else []))
+        bases = dict.fromkeys(base.runner for base in self.bases.values())
+        return (*self.runners, *map(runners.parse_variant, bases))
 
     def beside(self, comparison: Comparison, engine: str) -> list[Callable[[], Arm]]:
         """Return openers of the arms in child processes; `engine` is as on the command line."""
         if not self.apart:
             return []
-        assert self.base is not None
-        assert self.base.python is not None
         sides = [(variant.label, variant.label, Path(sys.executable)) for variant in self.runners]
-        sides.append((self.base.arm, self.base.runner, self.base.python))
+        sides += [
+            (base.arm, base.runner, base.python) for base in self.bases.values() if base.python
+        ]
         return [
             partial(
                 RemoteArm,
@@ -99,6 +107,6 @@ class Wanted:
         """Return the facts for the first line of the result file."""
         facts = comparison.facts()
         if self.apart:
-            assert self.base is not None
-            facts["runners"] = [*(variant.label for variant in self.runners), self.base.arm]
-        return {**facts, "against": self.base.arm if self.base else None}
+            bases = (base.arm for base in self.bases.values())
+            facts["runners"] = [*(variant.label for variant in self.runners), *bases]
+        return {**facts, "against": self.against}

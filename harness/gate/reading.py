@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.gate.evidence import Evidence
+from harness.gate.evidence import Against, Evidence
 from harness.inside.errors import UsageError
 from harness.measure.results import Recording, read_result
 from harness.measure.trials.sample import Sample
@@ -58,10 +58,19 @@ def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evid
     return Evidence(
         [recording.samples for recording in recordings[: len(results)]],
         baseline=before,
-        against=None if baseline else first.facts.get("against"),
+        against=None if baseline else _against(first),
         facts=first.facts,
         remarks=remarks,
     )
+
+
+def _against(recording: Recording) -> Against:
+    """Return what was measured as the baseline. Raises UsageError if it is not names of arms."""
+    against = recording.facts.get("against")
+    names = list(against.values()) if isinstance(against, dict) else [against]
+    if not all(isinstance(name, str | None) for name in names):
+        raise UsageError(f"{recording.path}:1: its against is not the name of a runner")
+    return against
 
 
 def _refuse_mixture(recording: Recording) -> None:

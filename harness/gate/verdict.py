@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,24 @@ class Noise:
 
 
 @dataclass(frozen=True)
+class RunnerVerdict:
+    """The part of a verdict that is about one runner."""
+
+    runner: str
+    """The name of the arm."""
+    state: VerdictState
+    """The worst of its rulings."""
+    decisive: Ruling
+    """A ruling of this state, one about a time if there is one."""
+
+    @property
+    def says(self) -> str:
+        """What decided it, in a few words; the ruling has the advice."""
+        found = self.decisive.says.partition(";")[0]
+        return f"{self.decisive.scenario}: {self.decisive.metric.replace('_', ' ')} {found}"
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The verdict on all budgets."""
 
@@ -78,13 +96,34 @@ class Verdict:
     @property
     def state(self) -> VerdictState:
         """The worst of all rulings."""
-        states = {ruling.state for ruling in self.rulings}
-        return next(
-            state
-            for state in (VerdictState.REGRESSED, VerdictState.INCONCLUSIVE, VerdictState.PASSED)
-            if state in states
-        )
+        return _worst(self.rulings)
 
     @property
     def exit_status(self) -> int:
         return EXIT[self.state]
+
+    @property
+    def runners(self) -> tuple[RunnerVerdict, ...]:
+        """The verdict on each runner, in the order of the rulings."""
+        return tuple(
+            _of_runner([ruling for ruling in self.rulings if ruling.runner == runner])
+            for runner in dict.fromkeys(ruling.runner for ruling in self.rulings)
+        )
+
+
+def _worst(rulings: Sequence[Ruling]) -> VerdictState:
+    states = {ruling.state for ruling in rulings}
+    return next(
+        state
+        for state in (VerdictState.REGRESSED, VerdictState.INCONCLUSIVE, VerdictState.PASSED)
+        if state in states
+    )
+
+
+def _of_runner(rulings: Sequence[Ruling]) -> RunnerVerdict:
+    """Return the verdict on one runner from its rulings."""
+    worst = _worst(rulings)
+    alike = [ruling for ruling in rulings if ruling.state is worst]
+    # Whoever passes wants to see by how much, which a counter does not tell.
+    decisive = next((ruling for ruling in alike if ruling.interval), alike[0])
+    return RunnerVerdict(rulings[0].runner, worst, decisive)

@@ -282,6 +282,73 @@ def test_against_a_second_runner(tree: tuple[str, ...], tmp_path: Path) -> None:
         assert arms == ["bare-make", PIPE, "katas-volume"]
 
 
+def test_several_runners_have_a_baseline_each(
+    tree: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is measured beside its own version of BASE, and judged; the last one does not win."""
+    here = Path(sys.executable).parents[1]
+    runners = ("--runner", "tmp", "--runner", "katas-volume", "--runner", "tmp")
+    view = tmp_path / "v.json"
+    given = ("--against", str(here), *runners, "--blocks", "2", "--json", str(view))
+    status = main(("gate", *given, *tree))
+    recording = read_result(tmp_path / "out.jsonl")
+    names = ["tmp", "katas-volume"]
+    assert recording.facts["against"] == {name: f"{name}@{here.name}" for name in names}
+    assert {each.runner for each in recording.samples} == {
+        "bare-make",
+        *recording.facts["runners"],
+    }
+    written = json.loads(view.read_text())
+    assert list(written["runners"]) == names
+    assert written["exit_status"] == status
+    found = {(each["runner"], each["metric"]) for each in written["rulings"]}
+    metrics = ("test events", "seconds", "recompiled", "mtimes_changed")
+    assert found == {(name, metric) for name in names for metric in metrics}
+    assert "decided by" in capsys.readouterr().out
+
+
+def test_several_runners_share_a_runner_as_their_baseline(
+    tree: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is measured once; none of them may be the baseline itself."""
+    given = ("--runner", "tmp", "--runner", PIPE, "--blocks", "2")
+    assert main(("gate", "--against", "katas-volume", *given, *tree)) in (0, 1, 3)
+    recording = read_result(tmp_path / "out.jsonl")
+    assert recording.facts["against"] == "katas-volume"
+    assert recording.facts["runners"] == ["tmp", PIPE, "katas-volume"]
+    assert "is the runner itself" in refused(capsys, "--against", "tmp", *given, *tree)
+
+
+def test_the_worst_of_several_runners_decides(
+    record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each compared with its own baseline, in the blocks of a recorded gate."""
+    ratios = {"tmp": 8.0, "tmp@old": 8.0, "katas-volume": 3.0, "katas-volume@old": 2.0}
+    against = {name: f"{name}@old" for name in ("tmp", "katas-volume")}
+    result = record("r.jsonl", blocks(ratios), against=against)
+    budgets = tmp_path / "b.toml"
+    view = tmp_path / "v.json"
+    text = 'seconds = "at most 20 % above the baseline"\n'
+    budgets.write_text(f"[tmp.incremental]\n{text}[katas-volume.incremental]\n{text}")
+    assert main(("gate", result, "--budgets", str(budgets), "--json", str(view))) == 1
+    assert json.loads(view.read_text())["runners"] == {"tmp": "passed", "katas-volume": "regressed"}
+    budgets.write_text(f"[tmp.incremental]\n{text}")
+    assert main(("gate", result, "--budgets", str(budgets))) == 0
+    budgets.write_text(f'["tmp@old".incremental]\n{text}')
+    assert "there is no baseline" in refused(capsys, result, "--budgets", str(budgets))
+    broken = record("broken.jsonl", blocks({"tmp": 1.0}), against=["tmp"])
+    assert "its against is not" in refused(capsys, broken, "--budgets", str(budgets))
+
+
+def test_a_runner_without_a_base_is_refused(
+    record: Record, budget: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be ignored: the budgets name what is measured and judged."""
+    given = ("--budgets", budget('recompiled = "exactly 1"'), "--runner", "tmp")
+    assert "leave out --runner" in refused(capsys, *given)
+    assert "leave out --runner" in refused(capsys, record("r.jsonl", blocks({PIPE: 5.0})), *given)
+
+
 def test_against_another_environment(tree: tuple[str, ...], tmp_path: Path) -> None:
     """Both sides are children, counted and timed alike, and nothing of them is left."""
     here = Path(sys.executable).parents[1]

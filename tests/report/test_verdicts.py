@@ -61,6 +61,31 @@ def test_the_terminal_ends_with_the_verdict(state: VerdictState) -> None:
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 
+def several() -> Verdict:
+    """Of two runners, of which one passed."""
+    samples = blocks({"katas-volume": 4.0, PIPE: 5.0, "tmp": 9.0})
+    text = 'seconds = "at most 1.4 times katas-volume"'
+    return judge(Evidence([samples]), [*budgets(text), *budgets(text, heading="tmp.incremental")])
+
+
+def test_several_runners_have_a_verdict_each() -> None:
+    """In a table of their own, with what decided it; one runner needs none."""
+    found = several()
+    assert [(each.runner, str(each.state)) for each in found.runners] == [
+        (PIPE, "passed"),
+        ("tmp", "regressed"),
+    ]
+    assert [each.decisive.metric for each in found.runners] == ["seconds", "seconds"]
+    shown = on_terminal(found)
+    (row,) = [line for line in shown.splitlines() if line.strip().startswith("tmp  ")]
+    assert "! regressed" in row
+    assert found.runners[1].decisive.interval is not None
+    assert f"incremental: seconds {found.runners[1].decisive.interval.estimate:.3g} (" in row
+    assert f"| ❌ regressed | tmp | {found.runners[1].says} |" in markdown.render(found)
+    for render in (on_terminal, markdown.render):
+        assert "decided by" not in render(verdict())
+
+
 @pytest.mark.parametrize(
     ("state", "counts"), [("passed", (0, 0)), ("regressed", (1, 0)), ("inconclusive", (0, 1))]
 )
@@ -109,7 +134,7 @@ def test_junit_survives_what_xml_cannot_say() -> None:
 def test_the_document_keeps_to_its_schema() -> None:
     """Even with an interval that is open, where the blocks are too few."""
     schema = json.loads((ROOT / "results" / "gate-schema.json").read_text())
-    for found in (*VERDICTS.values(), awkward(), verdict(count=5)):
+    for found in (*VERDICTS.values(), several(), awkward(), verdict(count=5)):
         written = json.loads(document.render(found))
         jsonschema.Draft202012Validator(schema).validate(written)
         assert written["verdict"] == found.state

@@ -18,6 +18,7 @@ def render(verdict: Verdict) -> str:
         "schema": _SCHEMA,
         "verdict": verdict.state,
         "exit_status": verdict.exit_status,
+        "runners": {each.runner: each.state for each in verdict.runners},
         "rulings": [asdict(ruling) for ruling in verdict.rulings],
         "noise": [asdict(noise) for noise in verdict.noise],
         "remarks": list(verdict.remarks),

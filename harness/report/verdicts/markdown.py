@@ -14,10 +14,17 @@ _SIGNS = {
 
 
 def render(verdict: Verdict) -> str:
-    """Return a table with a row for each budget, and the notes below."""
+    """Return a table with a row for each budget, and the notes below.
+
+    If several runners were judged, a table of their verdicts comes first.
+    """
     lines = [f"### Performance gate: {headline(verdict)}", ""]
     if place := measured_where(verdict):
         lines += [_escape(place), ""]
+    if len(verdict.runners) > 1:
+        lines += ["| | runner | decided by |", "|---|---|---|"]
+        lines += [_cells(_SIGNS[each.state], each.runner, each.says) for each in verdict.runners]
+        lines.append("")
     lines += ["| | runner, scenario | budget | found |", "|---|---|---|---|"]
     lines += [_row(ruling) for ruling in verdict.rulings]
     if remarks := notes(verdict):
@@ -27,7 +34,10 @@ def render(verdict: Verdict) -> str:
 
 def _row(ruling: Ruling) -> str:
     budget = f"{ruling.metric.replace('_', ' ')} {ruling.budget}"
-    cells = (_SIGNS[ruling.state], f"{ruling.runner}, {ruling.scenario}", budget, ruling.says)
+    return _cells(_SIGNS[ruling.state], f"{ruling.runner}, {ruling.scenario}", budget, ruling.says)
+
+
+def _cells(*cells: str) -> str:
     return f"| {' | '.join(_escape(cell) for cell in cells)} |"
 
 

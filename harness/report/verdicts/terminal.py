@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from harness.gate.verdict import Ruling, Verdict
@@ -20,7 +22,10 @@ _SIGNS = {
 
 
 def render(verdict: Verdict) -> RenderableType:
-    """Show the budgets under headings with what was found, then the notes, then the verdict."""
+    """Show the budgets under headings with what was found, then the notes, then the verdict.
+
+    If several runners were judged, a table of their verdicts comes before the verdict on all.
+    """
     return Group(*_parts(verdict))
 
 
@@ -35,7 +40,19 @@ def _parts(verdict: Verdict) -> Iterator[RenderableType]:
                 yield from _ruling(ruling)
     for line in notes(verdict):
         yield Text(f"note: {line}", "dim")
+    if len(verdict.runners) > 1:
+        yield _runners(verdict)
     yield Text(headline(verdict), _SIGNS[verdict.state][1])
+
+
+def _runners(verdict: Verdict) -> Table:
+    """Return a table with a row for each runner: its verdict, and what decided it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("runner", "verdict", "decided by"):
+        table.add_column(name, overflow="fold")
+    for each in verdict.runners:
+        table.add_row(Text(each.runner), Text(*_SIGNS[each.state]), Text(each.says))
+    return table
 
 
 def _ruling(ruling: Ruling) -> Iterator[RenderableType]:
