@@ -56,7 +56,16 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         help=f"where to run: {ENGINES}; auto (default) takes Docker if it answers, else the local "
         "engine",
     )
-    parser.add_argument("--image", metavar="NAME", help="run in this image instead of harness-gcc")
+    add_image(parser)
+
+
+def add_image(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--image",
+        metavar="NAME",
+        help="run in this image (default: harness-gcc on Docker, and on the local engine the "
+        "programs of this machine)",
+    )
 
 
 def add_runner(parser: argparse.ArgumentParser, *, defaults: str = "", **options: object) -> None:

@@ -24,6 +24,7 @@ from harness.cli.options import (
     ENGINE_CHOICES,
     ENGINES,
     add_dask,
+    add_image,
     add_runner,
     console,
     errors,
@@ -75,7 +76,7 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help=f"one of {', '.join(Property)}; may be repeated (default: all)",
     )
-    parser.add_argument("--image", metavar="NAME", help="run in this image instead of harness-gcc")
+    add_image(parser)
     parser.add_argument(
         "--profile",
         metavar="NAME",

@@ -49,8 +49,8 @@ class Engine(Protocol):
     """Whether it counts the memory of a run. If not, `gaps` says why."""
 
     makes_images: bool
-    """Whether a run sees an image, of which the harness builds its own. If not, it sees the
-    programs of the engine's machine.
+    """Whether each run sees an image, of which the harness builds its own. If not, a run without
+    an image sees the programs of the engine's machine.
     """
 
     quick: bool

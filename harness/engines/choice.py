@@ -10,7 +10,7 @@ from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.engine import LocalEngine
 from harness.engines.plug_ins import load_plug_in, plug_in_names
-from harness.inside.errors import EngineError, HarnessError, UsageError, not_among
+from harness.inside.errors import EngineError, HarnessError, ImageError, UsageError, not_among
 
 BUILT_IN_ENGINES = ("auto", "docker", "local", "local-plain")
 """What `--engine` takes without any other package."""
@@ -57,7 +57,7 @@ def choose(
     """Return the engine `name`, ready to run. Builds missing images, and tells `report` about it.
 
     `auto` takes Docker if it answers and its images exist or can be built; otherwise the local
-    engine, unless `image` is given. `local-plain` leaves out bubblewrap. Any other name is that of
+    engine, if that has the `image`. `local-plain` leaves out bubblewrap. Any other name is that of
     an engine of another package.
 
     Raises EngineError if no engine works, and UsageError for an unknown name, or for a plug-in that
@@ -69,6 +69,7 @@ def choose(
     if name.startswith("local"):
         plain = name == "local-plain"
         local = LocalEngine(bubblewrap=False if plain else None)
+        _fetch(local, image, report)
         return _local(local, "asked for", "" if plain else warning(local))
     if name == "docker":
         engine = _docker(image, report)
@@ -76,9 +77,11 @@ def choose(
     try:
         docker = _docker(image, report)
     except EngineError as error:
-        if image is not None:
-            raise
         local = LocalEngine()
+        try:
+            _fetch(local, image, report)
+        except ImageError:
+            raise error from None
         report(f"{error}; taking the local engine instead, which keeps its own katas")
         return _local(local, "Docker does not work here", warning(local))
     return Choice(docker, f"it answers at {docker.host}", docker.name, warning(docker))
@@ -126,6 +129,17 @@ def _members() -> set[str]:
 def _local(engine: LocalEngine, why: str, said: str) -> Choice:
     name = engine.name if engine.isolates else "local-plain"
     return Choice(engine, f"{why}; isolation: {engine.note}", name, said)
+
+
+def _fetch(engine: LocalEngine, image: str | None, report: Callable[[str], None]) -> None:
+    """Get the image if there is one. Raises ImageError."""
+    if image is None:
+        return
+    try:
+        engine.fetch_image(image, report)
+    except BaseException:
+        engine.close()
+        raise
 
 
 def _docker(image: str | None, report: Callable[[str], None]) -> DockerEngine:

@@ -147,7 +147,7 @@ class SandboxSpec:
     """Describes one run-container."""
 
     image: str | None = None
-    """The image. None: the engine's default. The local engine takes only None."""
+    """The image. None: the engine's default, which for the local engine is this machine."""
 
     mount: Mount | None = None
     """What becomes the sandbox. None: an empty folder to pipe a tree into."""

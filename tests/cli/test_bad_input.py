@@ -54,11 +54,11 @@ def test_no_engine(
     assert "DOCKER_HOST" in line
 
 
-def test_an_image_for_an_engine_without_images(
+def test_an_image_that_the_engine_cannot_show(
     tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "local engine has no images" in refused(
-        capsys, "run", str(tree), "--engine", "local", "--image", "alpine"
+    assert "the image alpine takes bubblewrap" in refused(
+        capsys, "run", str(tree), "--engine", "local-plain", "--image", "alpine"
     )
 
 

@@ -178,7 +178,7 @@ def test_an_interruption_shows_what_is_known(
         ([*CLAIMED, *UNCLAIMED, "--replay", "cases.Mg"], "--replay needs the one --property"),
         ([*CLAIMED, "--replay", "rubbish"], "rubbish"),
         (["--json", "nowhere/matrix.json"], "cannot be written"),
-        (["--image", "alpine"], "the local engine has no images"),
+        (["--image", "alpine"], "the image alpine takes bubblewrap"),
     ],
 )
 def test_bad_input(

@@ -16,8 +16,11 @@ from harness.engines import choice as choosing
 from harness.engines.choice import Choice, choose
 from harness.engines.docker import images
 from harness.engines.docker.engine import DockerEngine
+from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
+from harness.engines.local.roots.store import RootStore
 from harness.inside.errors import EngineError, HarnessError, ImageError, UsageError
+from tests.images import image_of, usable
 from tests.support import one_line
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -116,11 +119,23 @@ def test_an_engine_that_does_not_answer_is_told(
     assert str(refused) in "\n".join([*heard, choice.why])
 
 
-def test_an_image_of_the_users_own_rules_the_local_engine_out(
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_local_engine_is_taken_for_an_image_that_it_has(
+    chosen: Callable[..., Choice], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """And ruled out by any other, with what is wrong with Docker; so is one without bubblewrap."""
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert NOWHERE in str(refusal("auto", image="gcc:13"))
+    assert "the local engine has no image gcc:13" in str(refusal("local", image="gcc:13")) or (
+        bubblewrap_problem()
+    )
+    assert "takes bubblewrap" in str(refusal("local-plain", image="gcc:13"))
+    if why := bubblewrap_problem():
+        pytest.skip(why)
+    with closing(RootStore()) as store:
+        store.add(image_of(usable()), ["gcc:13"])
+    for name in ("auto", "local"):
+        assert isinstance(chosen(name, image="gcc:13").engine, LocalEngine)
 
 
 def test_an_unknown_context_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.order import ORDER
 from tests.mutants.power import POWER
+from tests.mutants.roots import ROOTS
 from tests.mutants.spoiled import Change, Spoiled
 
 FOLDERS = "tests/engines/test_folders.py"
@@ -584,4 +585,4 @@ DIES = (
     ),
 )
 
-SPOILED = (*REACHES, *STARVES, *LEFT, *DIES, *POWER, *ORDER)
+SPOILED = (*REACHES, *STARVES, *LEFT, *DIES, *POWER, *ORDER, *ROOTS)

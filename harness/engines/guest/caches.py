@@ -28,7 +28,7 @@ _NAMES = (
 """The default cache folders of compilers and package managers."""
 
 CACHES_FILE, MOST = "caches", 4096
-"""The file that TELL writes to, and how many bytes of it are read. If the guest has the player's
+"""The file that `tell` writes to, and how many bytes of it are read. If the guest has the player's
 uid, a run may write to it.
 """
 
@@ -56,9 +56,9 @@ class Caches:
 
     @classmethod
     def passed_on(cls) -> Caches:
-        """For a guest that does not see it, and reads what TELL wrote.
+        """For a guest that does not see it, and reads what `tell` has it told.
 
-        If TELL wrote nothing, and no signal ended the player, no command ran.
+        If nothing was told, and no signal ended the player, no command ran.
         """
         no_answer = f'[ -n "$reason" ] || [ $status -gt 128 ] || reason={shlex.quote(NOT_RUN)}'
         answer = f"caches=$(head -c {MOST} {CACHES_FILE}) && [ -s {CACHES_FILE} ]"
@@ -73,8 +73,13 @@ def _look(home: str) -> str:
     return f"for name in {names}; do [ ! -d {quoted}/$name ] || caches=$caches$name,; done"
 
 
-TELL = f'caches=; {_look(HOME)}; {{ echo "$caches" >&4; }} 2>/dev/null'
-"""Shell words that write the names to descriptor 4 at the end of a run, where HOME can be seen."""
+def tell(environment: Mapping[str, str]) -> str:
+    """Return shell words that write the names to descriptor 4 at the end of a run.
+
+    They need a shell that sees the player's HOME, which `environment` names.
+    """
+    look = _look(environment.get("HOME", ""))
+    return f'caches=; {look}; {{ echo "$caches" >&4; }} 2>/dev/null'
 
 
 def parse_caches(answer: bytes) -> tuple[str, ...]:

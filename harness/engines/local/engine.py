@@ -20,19 +20,28 @@ from typing import Any
 
 from harness.engines import Volume, seccomp
 from harness.engines.bootstrap import BOOTSTRAP, send_program
+from harness.engines.docker.images.recipe import ReportProgress
 from harness.engines.folders import remove_folder, state_home, temporary_folder
 from harness.engines.guest.caches import Caches
 from harness.engines.guest.command_line import guest_arguments
 from harness.engines.guest.environment import TRUSTED, players
 from harness.engines.guest.sandbox import Sandbox
 from harness.engines.local import cgroups
-from harness.engines.local.bubblewrap import become, bubblewrap_problem, enclose, unshare
+from harness.engines.local.bubblewrap import (
+    become,
+    bubblewrap_problem,
+    enclose,
+    image_problem,
+    unshare,
+)
 from harness.engines.local.cgroups import ControlGroup
 from harness.engines.local.guest import LocalGuest
 from harness.engines.local.launch import launch
 from harness.engines.local.leftovers import RUN, LocalLeftovers
 from harness.engines.local.mounts import LOCAL_MOUNTS, Around, SandboxView, empty, empty_problem
 from harness.engines.local.processes import GUEST, PLAYER, SWEEP, limit
+from harness.engines.local.roots.provide import provide
+from harness.engines.local.roots.store import Root, RootStore
 from harness.engines.local.volumes import LocalVolumes
 from harness.engines.owner import Owner
 from harness.engines.spec import (
@@ -88,7 +97,9 @@ class LocalEngine:
         self.home = home or state_home()
         """Where it keeps volumes."""
         self._volumes = LocalVolumes(self.home)
-        self._left = LocalLeftovers(self._volumes)
+        self._roots = RootStore()
+        self._images: dict[str, Root] = {}
+        self._left = LocalLeftovers(self._volumes, self._roots)
         self._origin = Origin()
         self._owner = Owner.current()
         self._folders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="harness-local")
@@ -109,11 +120,27 @@ class LocalEngine:
         }
 
     def check_image(self, image: str | None) -> str:
-        if image is not None:
+        if image is None:
+            return "none (the host's programs)"
+        self.fetch_image(image)
+        return image
+
+    def fetch_image(self, image: str, report: ReportProgress = lambda line: None) -> None:
+        """Find the image's root, unpack it if it is new, and try it. Tells `report` about it.
+
+        Raises ImageError if there is none, or it cannot be used.
+        """
+        if image in self._images:
+            return
+        if not self.isolates:
             raise ImageError(
-                f"the local engine has no images: leave out {image}, or take --engine docker"
+                f"the image {image} takes bubblewrap, and this engine has {self.note}; leave out "
+                "the image, or take --engine docker"
             )
-        return "none (the host's programs)"
+        root = provide(self._roots, image, report)
+        if why := image_problem(root.folder):
+            raise ImageError(f"the image {image} cannot be used on the local engine: {why}")
+        self._images[image] = root
 
     def open(self, spec: SandboxSpec) -> Sandbox:
         self._origin.require("engine")
@@ -163,6 +190,7 @@ class LocalEngine:
     def close(self) -> None:
         if self._origin.is_here():
             self._folders.shutdown(wait=True)
+            self._roots.close()
 
     def _open(self, spec: SandboxSpec) -> Stream:
         folder = temporary_folder(RUN)
@@ -180,7 +208,10 @@ class LocalEngine:
         private = folder / "private"
         private.mkdir(mode=0o700)
         identity = become(spec)
-        isolated = self.isolates and not spec.in_place
+        root = self._image(spec.image)
+        # In an image, bare make runs in the same root as all others.
+        isolated = self.isolates and (root is not None or not spec.in_place)
+        environment = players(root.variables if root else ())
         closed = folder / "closed"  # closed to all other users of this machine
         closed.mkdir(mode=0o700)
         if identity:  # the player may pass, but neither rename nor replace what is inside
@@ -199,6 +230,8 @@ class LocalEngine:
                 at=shown.at,
                 inside=shown.inside,
                 calls=self._calls(folder),
+                root=root.folder if root else None,
+                environment=environment,
             )
             if isolated
             else identity
@@ -213,7 +246,7 @@ class LocalEngine:
             usage=group.usage_words() if group else CHILDREN,
             caches=Caches.passed_on() if isolated else Caches(),
             unpack_as=identity,
-            environment=players() if isolated else {**players(), PLAYER: label},
+            environment=environment if isolated else {**environment, PLAYER: label},
             player=player,
         )
         try:
@@ -228,6 +261,13 @@ class LocalEngine:
             raise
         stream.on_close = lambda: self._discard(folder, group)
         return stream
+
+    def _image(self, name: str | None) -> Root | None:
+        """Return the root of an image. None: of none. Raises ImageError."""
+        if name is None:
+            return None
+        self.fetch_image(name)
+        return self._images[name]
 
     def _shown(
         self, spec: SandboxSpec, around: Around, *, as_player: bool, bounded: bool

@@ -1,4 +1,7 @@
-"""What a run leaves on this machine: processes, control groups, folders and temporary volumes."""
+"""What a run leaves on this machine: processes, control groups, folders and temporary volumes.
+
+And what stays of images: roots without a name, and those that were being unpacked.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from harness.engines.folders import Labelled, Shelf, sandboxes_home
 from harness.engines.local import cgroups
 from harness.engines.local.cgroups import ControlGroup
 from harness.engines.local.processes import end, labels, owners, strays
+from harness.engines.local.roots.store import RootStore
 from harness.engines.local.volumes import LocalVolumes, remove_from
 from harness.engines.owner import Owner
 from harness.inside.errors import KatasError
@@ -22,8 +26,8 @@ _ANOTHER_USERS = "it belongs to another user"
 class LocalLeftovers:
     """What owners leave, and what this process's owner still has."""
 
-    def __init__(self, volumes: LocalVolumes) -> None:
-        self._volumes = volumes
+    def __init__(self, volumes: LocalVolumes, roots: RootStore) -> None:
+        self._volumes, self._roots = volumes, roots
 
     def traces(self, owner: Owner) -> Sequence[str]:
         """Say what the owner started that still exists, a line each. Omits volumes."""
@@ -51,6 +55,7 @@ class LocalLeftovers:
             *left,
             *(f"process {process}" for process in sorted(strays())),
             *(f"control group {group.label}" for group in _abandoned()),
+            *(f"image without a name {digest}" for digest in self._roots.unnamed()),
         ]
 
     def sweep(self) -> Sequence[str]:
@@ -69,6 +74,7 @@ class LocalLeftovers:
                         failures.append(error)
                     else:
                         removed.append(f"{what} {shelf.path / folder.name}")
+        removed += [f"image without a name {digest}" for digest in self._roots.sweep()]
         if failures:
             raise failures[0]
         return removed
@@ -93,7 +99,11 @@ class LocalLeftovers:
 
         `ours`: only those that belong to this user.
         """
-        for what, path in (("folder", sandboxes_home()), ("volume", self._volumes.place())):
+        for what, path in (
+            ("folder", sandboxes_home()),
+            ("volume", self._volumes.place()),
+            ("image", self._roots.path),
+        ):
             try:
                 shelf = Shelf(path)
             except OSError:  # it is missing, or not a folder

@@ -36,7 +36,7 @@ from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
 from harness.engines.spec import HostFolder, WholeVolume
 from harness.engines.streams import ProcessStream
 from harness.inside.disk import remove_tree
-from harness.inside.errors import EngineError, ImageError, KatasError, UsageError
+from harness.inside.errors import EngineError, KatasError, UsageError
 from harness.inside.layout import Avatar
 from harness.katas.places import TemporaryKatas
 from harness.katas.volume_katas import VolumeKatas
@@ -103,12 +103,6 @@ def test_a_tar_that_is_not_gnu_tar_is_refused(no_programs: Path) -> None:
     (no_programs / "tar").chmod(0o755)
     with pytest.raises(EngineError, match="install GNU tar"):
         LocalEngine(no_programs)
-
-
-def test_it_has_no_images(engine: LocalEngine) -> None:
-    assert engine.check_image(None)
-    with pytest.raises(ImageError, match="the local engine has no images: leave out gcc"):
-        engine.check_image("gcc")
 
 
 @needs_root
