@@ -21,6 +21,7 @@ from harness.report.plain import shown
 
 COMMANDS = (
     "compare",
+    "compare-results",
     "scale",
     "load",
     "gate",
@@ -37,7 +38,7 @@ COMMANDS = (
     "clean",
     "completion",
 )
-"""The commands in the order of the help. Each is a module of `harness.cli`."""
+"""The commands in the order of the help. Each is a module of `harness.cli`, with `_` for `-`."""
 
 
 _interrupted = threading.Event()
@@ -190,5 +191,5 @@ def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     needed = [named] if named in COMMANDS else [] if "--version" in arguments else COMMANDS
     for command in needed:
-        import_module(f"harness.cli.{command}").add(commands)
+        import_module(f"harness.cli.{command.replace('-', '_')}").add(commands)
     return parser

@@ -17,7 +17,15 @@ from harness.cli.measuring import (
     showing,
     tree_and_seed,
 )
-from harness.cli.options import add_engine, add_out, add_seconds, console, count, remark
+from harness.cli.options import (
+    add_engine,
+    add_out,
+    add_seconds,
+    check_writable,
+    console,
+    count,
+    remark,
+)
 from harness.inside.errors import UsageError
 from harness.measure import trials
 from harness.measure.compare import compare
@@ -222,13 +230,6 @@ def _check_views(options: argparse.Namespace) -> None:
     named = os.environ.get("GITHUB_STEP_SUMMARY") if options.github else None
     summary = Path(named) if named else None
     given = (*options.results, options.baseline, options.budgets, options.out)
-    taken = {path.resolve() for path in given if path is not None}
-    for path in filter(None, (options.junit, options.markdown, options.json, summary)):
-        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-            hint = "; GITHUB_STEP_SUMMARY names it" if path == summary else ""
-            raise UsageError(f"{path} cannot be written; give another file{hint}")
-        if path.resolve() in taken:
-            raise UsageError(
-                f"{path} is given twice and would be overwritten; give each view a file of its own"
-            )
-        taken.add(path.resolve())
+    views = (options.junit, options.markdown, options.json, summary)
+    hints = {summary: "; GITHUB_STEP_SUMMARY names it"} if summary else {}
+    check_writable(views, given, hints)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection, Iterable, Iterator
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness import runners
 from harness.engines.choice import BUILT_IN_ENGINES, engine_names
+from harness.inside.errors import UsageError
 from harness.report.plain import PlainConsole
 
 console = PlainConsole()
@@ -154,6 +156,24 @@ def count(text: str) -> int:
 def comma_counts(text: str) -> list[int]:
     """Comma-separated whole numbers greater than 0, for argparse."""
     return [count(number) for number in text.split(",")]
+
+
+def check_writable(
+    views: Iterable[Path | None], given: Iterable[Path | None], hints: Mapping[Path, str] = {}
+) -> None:
+    """Refuse a view that cannot be written, or would overwrite a given file or another view.
+
+    `hints` say where the names of files come from that are not options. Raises UsageError.
+    """
+    taken = {path.resolve() for path in given if path is not None}
+    for path in filter(None, views):
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise UsageError(f"{path} cannot be written; give another file{hints.get(path, '')}")
+        if path.resolve() in taken:
+            raise UsageError(
+                f"{path} is given twice and would be overwritten; give each view a file of its own"
+            )
+        taken.add(path.resolve())
 
 
 def tell_incomplete(files: Iterable[str]) -> None:

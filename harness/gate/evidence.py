@@ -115,7 +115,7 @@ def compared_with(evidence: Evidence, budget: Budget) -> tuple[str, str]:
 
 def events(evidence: Evidence, runner: str, scenario: str) -> list[Sample]:
     """Return all samples of an arm in a scenario, failed ones included."""
-    return [sample for samples in evidence.runs for sample in _of(samples, runner, scenario)]
+    return [sample for samples in evidence.runs for sample in events_of(samples, runner, scenario)]
 
 
 def counts(evidence: Evidence, budget: Budget) -> list[tuple[int, float]]:
@@ -127,7 +127,7 @@ def others(evidence: Evidence, budget: Budget) -> list[float]:
     """Return the metric of the other side. Raises UsageError if it was never measured."""
     runner, scenario = compared_with(evidence, budget)
     samples = (
-        list(_of(evidence.baseline, runner, scenario))
+        list(events_of(evidence.baseline, runner, scenario))
         if _apart(evidence, budget)
         else events(evidence, runner, scenario)
     )
@@ -141,7 +141,7 @@ def untold(evidence: Evidence, budget: Budget) -> bool:
     runner, scenario = compared_with(evidence, budget)
     theirs = events(evidence, runner, scenario)
     if _apart(evidence, budget):
-        theirs = list(_of(evidence.baseline, runner, scenario))
+        theirs = list(events_of(evidence.baseline, runner, scenario))
     both = (*events(evidence, budget.runner, budget.scenario), *theirs)
     return all(sample.recompiled is None for sample in both)
 
@@ -168,8 +168,8 @@ def figures_by_block(samples: Samples, runner: str, scenario: str, metric: str) 
     """Return the figures of an arm by block, from the completed test events."""
     return {
         sample.block: figure
-        for sample in _of(samples, runner, scenario)
-        if sample.outcome == "completed" and (figure := _value(sample, metric))
+        for sample in events_of(samples, runner, scenario)
+        if sample.outcome == "completed" and (figure := metric_of(sample, metric))
     }
 
 
@@ -192,19 +192,21 @@ def _counts(samples: Samples, budget: Budget, runner: str) -> list[tuple[int, fl
     counted = [
         (sample.block, figure)
         for sample in samples
-        if (figure := _value(sample, budget.metric)) is not None
+        if (figure := metric_of(sample, budget.metric)) is not None
     ]
     if not counted:
         raise UsageError(f"{budget.place}: {budget.metric} of {runner} was not measured")
     return counted
 
 
-def _value(sample: Sample, metric: str) -> float | None:
+def metric_of(sample: Sample, metric: str) -> float | None:
+    """Return a sample's figure of one of METRICS; None: it is unknown."""
     if metric.startswith("phase_"):
         return sample.phases.get(metric.removeprefix("phase_"))
     figure: float | None = getattr(sample, metric)
     return figure
 
 
-def _of(samples: Samples, runner: str, scenario: str) -> Iterator[Sample]:
+def events_of(samples: Samples, runner: str, scenario: str) -> Iterator[Sample]:
+    """Yield the samples of an arm in a scenario, in the order of the run."""
     return (sample for sample in samples if sample.runner == runner and sample.scenario == scenario)

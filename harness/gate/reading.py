@@ -29,7 +29,7 @@ def read_evidence(results: Sequence[Path], baseline: Path | None = None) -> Evid
     recordings = [read_result(path) for path in results]
     first, *rest = recordings
     for recording in recordings:
-        _refuse_mixture(recording)
+        refuse_mixture(recording)
     for number, recording in enumerate(recordings):
         if same := [other.path for other in recordings[:number] if other.facts == recording.facts]:
             raise UsageError(
@@ -73,12 +73,12 @@ def _against(recording: Recording) -> Against:
     return against
 
 
-def _refuse_mixture(recording: Recording) -> None:
+def refuse_mixture(recording: Recording) -> None:
     """Raise UsageError for a result of `harness scale` or `harness load`: its blocks are unlike."""
     sizes = {(sample.tree, sample.avatars) for sample in recording.samples}
     if len(sizes) > 1:
         raise UsageError(
-            f"{recording.path} mixes {len(sizes)} sizes of tree or numbers of avatars; judge a "
+            f"{recording.path} mixes {len(sizes)} sizes of tree or numbers of avatars; take a "
             "result "
             "of harness compare"
         )
@@ -86,7 +86,7 @@ def _refuse_mixture(recording: Recording) -> None:
 
 def refuse_unlike(one: Recording, other: Recording, why: str) -> None:
     """Raise UsageError if no figure of the one says anything about the other."""
-    ours, theirs = _circumstances(one.facts), _circumstances(other.facts)
+    ours, theirs = circumstances(one.facts), circumstances(other.facts)
     for key in SAME:
         if ours[key] != theirs[key]:
             raise UsageError(
@@ -98,7 +98,7 @@ def refuse_unlike(one: Recording, other: Recording, why: str) -> None:
 
 def _differences(one: Recording, other: Recording) -> list[str]:
     """Say what differs."""
-    ours, theirs = _circumstances(one.facts), _circumstances(other.facts)
+    ours, theirs = circumstances(one.facts), circumstances(other.facts)
     return [
         f"{other.path}: its {key} is {theirs[key]}, that of {one.path} is {ours[key]}"
         for key in LIKE
@@ -106,7 +106,8 @@ def _differences(one: Recording, other: Recording) -> list[str]:
     ]
 
 
-def _circumstances(facts: Mapping[str, Any]) -> dict[str, Any]:
+def circumstances(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of a result that SAME and LIKE name."""
     engine = facts["engine"]
     name, _, version = str(engine.get("engine", "")).partition(" ")
     known = {

@@ -71,7 +71,7 @@ class ArmsTable:
         table.add_column(self.corner, no_wrap=True)
         for number in numbers:
             table.add_column(
-                _heading(self.names[number], name_width), justify="right", no_wrap=True
+                broken_name(self.names[number], name_width), justify="right", no_wrap=True
             )
         for section in self.sections:
             table.add_section()
@@ -161,7 +161,7 @@ def machines(shares: Sequence[Share], facts: Mapping[str, Mapping[str, Any]]) ->
     table.add_column("blocks", justify="right")
     names = list(dict.fromkeys(name for share in shares for name in share.ratios))
     for name in names:
-        table.add_column(_heading(name, MACHINE_NAME_WIDTH), justify="right", no_wrap=True)
+        table.add_column(broken_name(name, MACHINE_NAME_WIDTH), justify="right", no_wrap=True)
     for share in shares:
         engine = str(facts[share.machine]["engine"]["engine"])
         ratios = (_ratio(share.ratios.get(name)) for name in names)
@@ -296,10 +296,10 @@ def _status(event: Increment | None) -> str:
     return "-" if event is None or event.status is None else str(event.status)
 
 
-def _heading(name: str, width: int) -> str:
+def broken_name(name: str, width: int) -> str:
     """Break a name into several lines if one is too narrow."""
     lines = [""]
-    for part in re.findall(r"[^-:,=]+[-:,=]?|[-:,=]", name):
+    for part in re.findall(r"[^-:,=@]+[-:,=]?|[-:,=@]", name):
         if lines[-1] and len(lines[-1] + part) > width:
             lines.append("")
         lines[-1] += part

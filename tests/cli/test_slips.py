@@ -90,7 +90,7 @@ def test_the_names_that_are_known_are_listed() -> None:
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        (["com"], {"compare", "completion"}),
+        (["com"], {"compare", "compare-results", "completion"}),
         (["compare", "--eng"], {"--engine"}),
         (["compare", "--engine", "loc"], {"local", "local-plain"}),
         (["katas", "dow"], {"download"}),
