@@ -364,6 +364,23 @@ def test_what_the_local_engine_leaves_open() -> None:
         assert local.groups_finding("").state == "good"
 
 
+def test_whether_runs_can_see_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is unpacked is named; what is lost without a program is told, and so is the reason for
+    which none works.
+    """
+    told = local.roots_finding("the reason", ())
+    assert (told.state, bool(told.follows)) == ("missing", True)
+    assert "the reason" in told.what
+    monkeypatch.setattr(shutil, "which", lambda program: program)
+    whole = local.roots_finding("", ("gcc:13", "mine:latest"))
+    assert (whole.state, whole.follows) == ("good", "")
+    assert whole.what.endswith("unpacked so far: gcc:13, mine:latest")
+    assert local.roots_finding("", ()).what.endswith("none yet")
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    for program in local.LACKED:
+        assert program in local.roots_finding("", ()).follows
+
+
 def test_the_clock_of_a_file_system(tmp_path: Path) -> None:
     """Steps are above zero, the smallest is the smallest, and pairs that share a stamp are among
     the pairs.

@@ -69,6 +69,20 @@ ROOTS = (
         f"{_TESTS}/test_runs.py::test_nothing_of_the_image_can_be_changed",
     ),
     Spoiled(
+        "settings-of-the-machine",
+        "The settings in /proc/sys stay writable to the programs of an image that begin as root, "
+        "since they have no capability. One of them names the program that the host's kernel "
+        "starts, as root, when a process crashes.",
+        [
+            Change(
+                "engines/local/bubblewrap.py",
+                "for file in MACHINE_SETTINGS if root else ():",
+                "for file in ():",
+            )
+        ],
+        f"{_TESTS}/test_runs.py::test_a_program_of_the_image_that_begins_as_root_reaches_nothing",
+    ),
+    Spoiled(
         "a-root-that-is-removed-in-use",
         "A root is removed with its last name, while a run of another process uses it: its "
         "compiler vanishes in the middle of a build.",

@@ -44,7 +44,8 @@ def check_builds(engine: Engine, image: str | None) -> None:
     with closing(engine.open(spec)) as sandbox:
         lacks = lacking(sandbox)
     if lacks:
-        said = builds_nothing(engine.name, lacks, makes_images=engine.makes_images)
+        in_image = engine.makes_images or image is not None
+        said = builds_nothing(engine.name, lacks, makes_images=in_image)
         raise EngineError(f"not ready: {said}; `harness doctor` says more")
 
 

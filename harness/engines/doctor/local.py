@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -24,7 +24,14 @@ from harness.engines.folders import sandboxes_home
 from harness.engines.local import cgroups
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
+from harness.engines.local.roots.store import RootStore, unpack_problem
 from harness.engines.spec import HostFolder
+
+LACKED = {
+    "mmdebstrap": "mmdebstrap, the harness's own comes only from Docker or a file",
+    "zstd": "zstd, layers that it compressed are refused",
+}
+"""What of images does not work without a program."""
 
 _SWITCHES = {
     "/proc/sys/user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=15000"),
@@ -67,6 +74,10 @@ def examine() -> tuple[tuple[Finding, ...], Fitness]:
         *mounts,
         softly("system calls", lambda: calls_finding(seccomp.filter_problem())),
         softly("control groups", lambda: groups_finding(cgroups.cgroup_problem())),
+        softly(
+            "images",
+            lambda: roots_finding(bubblewrap_problem() or unpack_problem(), RootStore().names()),
+        ),
     ), fitness
 
 
@@ -147,6 +158,21 @@ def groups_finding(problem: str) -> Finding:
         if os.geteuid()
         else "inside a container: mount /sys/fs/cgroup writable",
     )
+
+
+def roots_finding(problem: str, names: Collection[str]) -> Finding:
+    """Say whether runs can see the root of an image, and which images are unpacked."""
+    if problem:
+        return Finding(
+            "images",
+            "missing",
+            f"none can be shown to a run: {problem}",
+            "`--image` needs Docker here.",
+        )
+    there = ", ".join(names) or "none yet"
+    lacks = [program for program in ("mmdebstrap", "zstd") if not shutil.which(program)]
+    follows = f"Without {' and '.join(map(LACKED.__getitem__, lacks))}." if lacks else ""
+    return Finding("images", "good", f"`--image` works; unpacked so far: {there}", follows)
 
 
 def _try() -> tuple[RoundTrip, bool, tuple[str, ...], str]:

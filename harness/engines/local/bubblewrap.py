@@ -49,6 +49,11 @@ MASKED = (
 )
 """Files that tell about others than the run. Docker hides the same."""
 
+MACHINE_SETTINGS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+"""Settings of the machine, which root may write without any capability. In an image they are
+read-only, as on Docker, because the image's own programs begin as root, if the harness is root's.
+"""
+
 FILTERED = 'exec "$@" 9<"$0"'
 """Shell words that open the filter of system calls anew, because bubblewrap reads it to its end."""
 
@@ -142,9 +147,12 @@ def enclose(
     for file in MASKED:
         if Path(file).exists():
             words += ["--ro-bind", "/dev/null", file]
+    for file in MACHINE_SETTINGS if root else ():
+        if Path(file).exists():
+            words += ["--ro-bind", file, file]
     for folder in ("/tmp", "/dev/shm"):
         words += ["--perms", "1777", "--size", str(limits.temporary), "--tmpfs", folder]
-    words += [*_mounted(shown, at, "" if identity else inside), "--chdir", "/"]
+    words += [*_mounted(shown, at, inside if root or not identity else ""), "--chdir", "/"]
     words += ["--remount-ro", "/dev", "--remount-ro", "/", "--", "sh", "-c"]
     words += [first_process(environment), "init"]
     # setpriv runs inside, and gives up last the capabilities that it needs.
@@ -185,8 +193,8 @@ def _all_of(root: Path, but: set[str]) -> Iterator[str]:
 def _mounted(shown: Path, at: str, inside: str) -> list[str]:
     """Mount the folder writable, or only the part `inside`.
 
-    A player with the uid of the katas could otherwise change their histories, and put links where a
-    keeper writes.
+    A player with the uid of the katas, and a program of an image that begins as root, could
+    otherwise change their histories, and put links where a keeper writes.
     """
     if not inside:
         return ["--bind", str(shown), at]

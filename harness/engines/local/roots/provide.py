@@ -28,7 +28,8 @@ _PIECE = 1 << 20
 def provide(store: RootStore, name: str, report: ReportProgress = lambda line: None) -> Root:
     """Return the root of an image, and hold it.
 
-    What came from a Docker engine is compared with what that engine has now, if it answers.
+    If it came from Docker, the engine that docker(1) uses is asked, if it answers, whether the name
+    stands for another image by now.
 
     Raises ImageError if nobody has the image.
     """
@@ -37,7 +38,7 @@ def provide(store: RootStore, name: str, report: ReportProgress = lambda line: N
     if root and (about is None or not about.source):
         return root
     try:
-        with closing(DockerEngine(about.source if root and about else None)) as engine:
+        with closing(DockerEngine()) as engine:
             return from_docker(store, engine, name, report)
     except EngineError as error:
         if root:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,10 +14,11 @@ from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
 from harness.engines.local.roots.store import RootStore, roots_home
+from harness.engines.spec import WholeVolume
 from harness.inside.errors import ImageError
 from harness.runners import parse_variant
 from harness.runners.run import Outcome
-from tests.images import Member, folder, image_of, symlink, tar_of, text, usable
+from tests.images import Member, entry, folder, image_of, symlink, tar_of, text, usable
 from tests.support import PATIENCE, an_avatar, make_runner, one_line, play, script
 
 pytestmark = pytest.mark.skipif(bool(bubblewrap_problem()), reason=bubblewrap_problem())
@@ -98,6 +100,32 @@ def test_a_cache_that_a_run_keeps_is_told_by_the_image_s_home(
         with closing(engine.open(SandboxSpec(image=image))) as sandbox:
             done = sandbox.execute("mkdir -p /tmp/me/.cache; mkdir /tmp/.cache", PATIENCE)
         assert (done.status, done.caches) == (0, caches)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's runs begin as root")
+def test_a_program_of_the_image_that_begins_as_root_reaches_nothing(
+    engine: LocalEngine, roots: Path
+) -> None:
+    """Such as its setpriv: neither a setting of the machine nor, of the katas, what is beside the
+    sandbox.
+    """
+    hostile = """#!/bin/sh
+[ "$(id -u)" = 0 ] || exit
+[ -e /katas/sandbox ] || exit 0
+for each in /proc/sys/kernel/core_pattern /proc/sys/vm/drop_caches /proc/sysrq-trigger \\
+    /etc /bin/sh /katas /katas/history /katas/sandbox; do
+    [ ! -w $each ] || echo $each
+done
+"""
+    program = entry("bin/setpriv", content=hostile.encode(), mode=0o755)
+    with closing(RootStore()) as store:
+        store.add(image_of([*usable(), program]), ["hostile"])
+    engine.create_volume("v", temporary=True)
+    katas = engine.home / "volumes" / "v" / "katas"
+    for name in ("sandbox", "history"):
+        (katas / name).mkdir()
+    spec = SandboxSpec(image="hostile", mount=WholeVolume("v", "sandbox"))
+    assert said(engine, "unused", spec) == b"/katas/sandbox\n"
 
 
 def test_bare_make_runs_in_the_same_root(engine: LocalEngine) -> None:
