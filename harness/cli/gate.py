@@ -84,8 +84,19 @@ def add(commands: Any) -> None:
     views.add_argument(
         "--junit", type=Path, metavar="FILE", help="JUnit XML, with a test case for each budget"
     )
+    views.add_argument("--markdown", type=Path, metavar="FILE", help="a table in Markdown")
     views.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="a table, for a comment on a pull request"
+        "--comment",
+        type=Path,
+        metavar="FILE",
+        help="Markdown for one comment on a pull request; its first line is a hidden marker by "
+        "which a script finds the comment again",
+    )
+    views.add_argument(
+        "--benchmark",
+        type=Path,
+        metavar="FILE",
+        help="JSON for github-action-benchmark, tool customSmallerIsBetter",
     )
     views.add_argument("--json", type=Path, metavar="FILE", help="the whole verdict, for programs")
     views.add_argument(
@@ -200,6 +211,8 @@ def _measure(options: argparse.Namespace, heads: Sequence[str], budgets: Sequenc
 def _show(verdict: Verdict, options: argparse.Namespace) -> None:
     # Imported here for the same reason.
     from harness.report.verdicts import (  # noqa: PLC0415
+        benchmark,
+        comment,
         document,
         github,
         junit,
@@ -211,6 +224,8 @@ def _show(verdict: Verdict, options: argparse.Namespace) -> None:
     for path, render in (
         (options.junit, junit),
         (options.markdown, markdown),
+        (options.comment, comment),
+        (options.benchmark, benchmark),
         (options.json, document),
     ):
         if path is not None:
@@ -230,6 +245,13 @@ def _check_views(options: argparse.Namespace) -> None:
     named = os.environ.get("GITHUB_STEP_SUMMARY") if options.github else None
     summary = Path(named) if named else None
     given = (*options.results, options.baseline, options.budgets, options.out)
-    views = (options.junit, options.markdown, options.json, summary)
+    views = (
+        options.junit,
+        options.markdown,
+        options.comment,
+        options.benchmark,
+        options.json,
+        summary,
+    )
     hints = {summary: "; GITHUB_STEP_SUMMARY names it"} if summary else {}
     check_writable(views, given, hints)

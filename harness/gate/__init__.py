@@ -146,7 +146,9 @@ def _completed(evidence: Evidence, runner: str, scenario: str) -> Ruling:
             f"{first.block + 1}: {how}{why}"
         )
     state = VerdictState.REGRESSED if failed else VerdictState.PASSED
-    return Ruling(runner, scenario, "test events", COMPLETED, state, says, len(samples))
+    return Ruling(
+        runner, scenario, "test events", COMPLETED, state, says, len(samples), float(len(failed))
+    )
 
 
 def _counted(evidence: Evidence, budget: Budget) -> Ruling:
@@ -157,6 +159,7 @@ def _counted(evidence: Evidence, budget: Budget) -> Ruling:
             VerdictState.PASSED,
             "not counted on either side: this build makes no object files",
             0,
+            None,
         )
     counted = counts(evidence, budget)
     bound = budget.amount
@@ -171,13 +174,17 @@ def _counted(evidence: Evidence, budget: Budget) -> Ruling:
         block, figure = broken[0]
         says = f"{figure:g} in block {block + 1}, not {budget.sense} {bound:g}"
         says += f"; broken in {len(broken)} of {len(counted)} blocks"
-    return _ruling(
-        budget, VerdictState.REGRESSED if broken else VerdictState.PASSED, says, len(counted)
+    state = VerdictState.REGRESSED if broken else VerdictState.PASSED
+    worst = least if budget.sense is Sense.AT_LEAST else most
+    return _ruling(budget, state, says, len(counted), worst)
+
+
+def _ruling(
+    budget: Budget, state: VerdictState, says: str, blocks: int, worst: float | None
+) -> Ruling:
+    return Ruling(
+        budget.runner, budget.scenario, budget.metric, budget.text, state, says, blocks, worst
     )
-
-
-def _ruling(budget: Budget, state: VerdictState, says: str, blocks: int) -> Ruling:
-    return Ruling(budget.runner, budget.scenario, budget.metric, budget.text, state, says, blocks)
 
 
 def _keeps(figure: float, sense: Sense, bound: float) -> bool:
@@ -225,6 +232,7 @@ def _explain(ratio: _Ratio) -> Ruling:
         ratio.state,
         _range(interval),
         interval.blocks,
+        figure=interval.estimate,
         interval=interval,
         limit=budget.amount,
         scatter=stats.scatter(one, other) if paired else None,

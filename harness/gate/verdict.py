@@ -30,6 +30,10 @@ class Ruling:
     """What was found, in one line."""
     blocks: int
     """How many blocks were judged."""
+    figure: float | None = None
+    """The estimate of a ratio, the worst count, or how many test events failed; None: there is
+    none, since nothing was counted.
+    """
     interval: Interval | None = None
     """The interval of the ratio; None for a counter, which has no noise."""
     limit: float | None = None

@@ -130,6 +130,22 @@ def test_bencher_has_latencies_in_nanoseconds() -> None:
     assert latency["value"] == pytest.approx(statistics.median(incremental("katas-volume")) * 1e9)
 
 
+def test_github_action_benchmark_has_medians_in_seconds() -> None:
+    """In a list of objects with the names that the action reads, and with text but for the value."""
+    entries = {
+        each.pop("name"): each for each in json.loads(export(frame(), "github-action-benchmark"))
+    }
+    assert set(entries) == {
+        f"{build}/{runner}" for build in ("full", "incremental") for runner in RUNNERS
+    }
+    found = entries["incremental/katas-volume"]
+    assert found["value"] == pytest.approx(statistics.median(incremental("katas-volume")))
+    assert found["unit"] == "s"
+    assert set(found) == {"unit", "value", "range", "extra"}
+    lower, upper = map(float, found["range"].split(" to "))
+    assert lower <= found["value"] <= upper
+
+
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - {"csv", "parquet"}))
 def test_without_a_completed_sample_there_is_nothing_to_export(name: str) -> None:
     """Builds that timed out are no measurements."""

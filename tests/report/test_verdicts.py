@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from xml.etree import ElementTree as xml
 
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from harness.gate import Evidence, Verdict, judge
 from harness.measure.stats import VerdictState
-from harness.report.verdicts import document, github, junit, markdown, terminal
+from harness.report.verdicts import benchmark, comment, document, github, junit, markdown, terminal
 from tests import ROOT
 from tests.gate.figures import PIPE, blocks, budgets
 
@@ -129,6 +130,81 @@ def test_no_annotation_can_be_forged() -> None:
 
 def test_junit_survives_what_xml_cannot_say() -> None:
     xml.fromstring(junit.render(awkward()))
+
+
+@pytest.mark.parametrize("state", VERDICTS)
+def test_a_comment_begins_with_a_marker_that_stays(state: VerdictState) -> None:
+    """The same for each verdict of a gate, also with a newer engine; all else is behind it."""
+    found = VERDICTS[state]
+    text = comment.render(found)
+    assert text.splitlines()[0] == "<!-- harness gate: typical on local -->"
+    assert comment.comment_marker(found) == comment.comment_marker(VERDICTS[VerdictState.PASSED])
+    engines = ("docker 20.10", "docker 26.1", "local")
+    markers = [
+        comment.comment_marker(replace(found, facts={"tree": "lua", "engine": {"engine": engine}}))
+        for engine in engines
+    ]
+    assert markers[0] == markers[1] != markers[2]
+    assert str(state) in text.splitlines()[1]
+    assert markdown.budget_table(found) in text
+    assert text.count("| found |") == 1
+
+
+def test_a_comment_survives_names_and_lengths() -> None:
+    """No name ends the marker, and GitHub refuses none."""
+    facts = {"tree": f"x --> <b>{AWKWARD}", "engine": {"engine": AWKWARD}}
+    first = comment.render(replace(awkward(), facts=facts)).splitlines()[0]
+    assert re.fullmatch(r"<!-- harness gate: [A-Za-z0-9.-]+ on [A-Za-z0-9.-]+ -->", first)
+    found = VERDICTS[VerdictState.REGRESSED]
+    for rulings in (
+        found.rulings * 300,
+        tuple(replace(each, says="x" * 70_000) for each in found.rulings),
+    ):
+        text = comment.render(replace(found, rulings=rulings))
+        assert len(text) < comment.MOST
+        assert comment.TOO_LONG in text
+        assert "regressed" in text.splitlines()[1]
+
+
+@pytest.mark.parametrize("state", VERDICTS)
+def test_github_action_benchmark_reads_a_list_of_figures(state: VerdictState) -> None:
+    """A name, a unit and a number in each; the name does not change with the budget."""
+    found = VERDICTS[state]
+    entries = json.loads(benchmark.render(found))
+    assert [each["name"] for each in entries] == [
+        f"{PIPE}, incremental: failed test events",
+        f"{PIPE}, incremental: seconds, ratio to katas-volume",
+        f"{PIPE}, incremental: recompiled",
+    ]
+    for each in entries:
+        assert {"name", "unit", "value"} <= set(each) <= {"name", "unit", "value", "range", "extra"}
+        assert isinstance(each["value"], float)
+        assert all(isinstance(each[key], str) for key in each if key != "value")
+    interval = found.rulings[1].interval
+    assert interval is not None
+    assert entries[1]["value"] == interval.estimate
+    assert entries[1]["range"] == f"{interval.low:.3g} to {interval.high:.3g}"
+    assert entries[1]["extra"].startswith(str(state))
+    assert [each["value"] for each in (entries[0], entries[2])] == [0, 1]
+
+
+def test_github_action_benchmark_gets_nothing_that_is_better_if_larger() -> None:
+    """Nor a range without ends."""
+    samples = blocks({"katas-volume": 4.0, PIPE: 5.0}, 3, bytes_in=7)
+    found = judge(
+        Evidence([samples]),
+        budgets(
+            'seconds = ["at least 1 times tmp", "at most 2 times bare-make"]\nbytes_in = "at least 1"'.replace(
+                "tmp", "katas-volume"
+            )
+        ),
+    )
+    entries = json.loads(benchmark.render(found))
+    assert [each["name"] for each in entries] == [
+        f"{PIPE}, incremental: failed test events",
+        f"{PIPE}, incremental: seconds, ratio to bare-make",
+    ]
+    assert "range" not in entries[1]
 
 
 def test_the_document_keeps_to_its_schema() -> None:

@@ -23,6 +23,7 @@ FORMATS = {
     "csv": "csv",
     "parquet": "parquet",
     "bencher": "bencher",
+    "github-action-benchmark": "github_action_benchmark",
 }
 """Each format with its module."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,16 @@ class Series:
     def name(self) -> str:
         """`BUILD/RUNNER`."""
         return f"{self.build}/{self.runner}"
+
+
+def series_names(all_series: Iterable[Series]) -> list[tuple[str, Series]]:
+    """Return each series with a name that is its own: with engine and tree if there are several."""
+    known = list(all_series)
+    several = len({(series.engine, series.tree) for series in known}) > 1
+    return [
+        (f"{series.engine}/{series.tree}/{series.name}" if several else series.name, series)
+        for series in known
+    ]
 
 
 def frame_series(frame: pd.DataFrame) -> Iterator[Series]:
