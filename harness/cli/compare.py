@@ -6,6 +6,7 @@ import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
 
 from harness import runners
@@ -20,10 +21,12 @@ from harness.cli.measuring import (
     tree_and_seed,
     variants,
 )
-from harness.cli.options import add_dask, add_seconds, console, count, errors, remark
+from harness.cli.options import add_dask, add_save, add_seconds, console, count, errors, remark
 from harness.inside.errors import UsageError
 from harness.measure import trials
+from harness.measure.baselines import check_baseline_name, find_baseline, save_baseline
 from harness.measure.compare import AGAIN, compare
+from harness.measure.results import Recording, read_result
 from harness.measure.stats import Interval
 from harness.measure.summary import by_machine, noise, remarks, subject, summarize
 from harness.measure.trees import SourceTree
@@ -73,6 +76,13 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help="also compare a runner with itself, which shows the noise (default: the first runner)",
     )
+    parser.add_argument(
+        "--baseline",
+        metavar="RESULT",
+        help="also show how far each runner moved from an earlier result: its file, or the name of "
+        "a baseline",
+    )
+    add_save(parser, "the result")
     add_dask(parser, "blocks")
     parser.set_defaults(command_function=_compare)
 
@@ -80,22 +90,27 @@ def add(commands: Any) -> None:
 def _compare(options: argparse.Namespace) -> int:
     kinds = variants(options)
     again = _again(options.aa, [variant.label for variant in kinds])
+    if options.save is not None:
+        check_baseline_name(options.save)
+    # Before it may be replaced, and before anything is measured in vain.
+    baseline = (
+        read_result(find_baseline(options.baseline)) if options.baseline is not None else None
+    )
     tree, seed = tree_and_seed(options)
     wanted = options.scenario or (trials.FULL, trials.INCREMENTAL)
     plan = trials.BlockPlan(
         options.seconds, options.blocks, tuple(name for name in SCENARIOS if name in wanted)
     )
     if options.dask is not None:
-        return _spread(options, tree, kinds, plan, seed, again)
+        return _spread(options, tree, kinds, plan, seed, again, baseline)
     with engine_of(options) as engine, showing(plan) as show:
         comparison = comparison_of(options, tree, kinds, engine, plan, seed, again)
         facts = comparison.facts()
-        return record(
-            options.out or default_out("compare", engine.name),
-            facts,
-            compare(comparison, show),
-            lambda samples: _report(facts, samples),
+        out = options.out or default_out("compare", engine.name)
+        status = record(
+            out, facts, compare(comparison, show), lambda samples: _report(facts, samples)
         )
+    return _finish(status, out, baseline, options.save)
 
 
 def _spread(
@@ -105,6 +120,7 @@ def _spread(
     plan: trials.BlockPlan,
     seed: int,
     again: str | None,
+    baseline: Recording | None,
 ) -> int:
     """Measure on the machines of a cluster."""
     from harness.measure import cluster  # noqa: PLC0415 - an optional extra
@@ -128,12 +144,27 @@ def _spread(
             seed=seed,
         )
         facts = comparing.cluster_facts(machines, plan, stint)
-        return record(
-            options.out or default_out("compare", "dask"),
+        out = options.out or default_out("compare", "dask")
+        status = record(
+            out,
             facts,
             comparing.compare_on_workers(connected, machines, plan, stint, remark),
             lambda samples: _report(facts, samples),
         )
+    return _finish(status, out, baseline, options.save)
+
+
+def _finish(status: int, out: Path, baseline: Recording | None, name: str | None) -> int:
+    """Show how far the runners moved, and keep the result, unless nothing was completed."""
+    if status == 0 and baseline:
+        from harness.gate.beside import put_beside  # noqa: PLC0415 - only where it is asked for
+        from harness.report.beside import terminal as beside  # noqa: PLC0415
+
+        console.print()
+        console.print(beside.render(put_beside(baseline, read_result(out))))
+    if status == 0 and name:
+        remark(save_baseline(name, out))
+    return status
 
 
 def _report(facts: Mapping[str, Any], samples: Sequence[trials.Sample]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.options import check_writable, console
+from harness.measure.baselines import find_baseline
 
 
 def add(commands: Any) -> None:
@@ -19,7 +20,9 @@ def add(commands: Any) -> None:
     )
     for name in ("A", "B"):
         parser.add_argument(
-            name.lower(), type=Path, metavar=name, help="a result file of harness compare or gate"
+            name.lower(),
+            metavar=name,
+            help="a result file of harness compare or gate, or the name of a baseline",
         )
     parser.add_argument(
         "--markdown",
@@ -36,8 +39,9 @@ def _compare_results(options: argparse.Namespace) -> int:
     from harness.measure.results import read_result  # noqa: PLC0415
     from harness.report.beside import markdown, terminal  # noqa: PLC0415
 
-    check_writable([options.markdown], [options.a, options.b])
-    beside = put_beside(read_result(options.a), read_result(options.b))
+    paths = [find_baseline(text) for text in (options.a, options.b)]
+    check_writable([options.markdown], paths)
+    beside = put_beside(*map(read_result, paths))
     console.print(terminal.render(beside))
     if options.markdown:
         options.markdown.write_text(markdown.render(beside), encoding="utf-8")

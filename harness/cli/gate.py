@@ -20,6 +20,7 @@ from harness.cli.measuring import (
 from harness.cli.options import (
     add_engine,
     add_out,
+    add_save,
     add_seconds,
     check_writable,
     console,
@@ -28,6 +29,7 @@ from harness.cli.options import (
 )
 from harness.inside.errors import UsageError
 from harness.measure import trials
+from harness.measure.baselines import check_baseline_name, find_baseline, save_baseline
 from harness.measure.compare import compare
 from harness.measure.results import Recording, ResultFile, read_result
 from harness.runners.katas_data_container import KatasDataContainer
@@ -70,10 +72,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--baseline",
-        type=Path,
         metavar="RESULT",
-        help="an earlier result file to compare with, by ratios to bare make",
+        help="an earlier result to compare with, by ratios to bare make: its file, or the name of "
+        "a baseline",
     )
+    add_save(parser, "a result that passed")
     parser.add_argument(
         "--against",
         metavar="BASE",
@@ -128,7 +131,12 @@ def _gate(options: argparse.Namespace) -> int:
     from harness.gate.budgets import budget, read_budgets  # noqa: PLC0415 - see above
     from harness.gate.reading import read_evidence  # noqa: PLC0415
 
-    _check_views(options)
+    baseline = None if options.baseline is None else find_baseline(options.baseline)
+    _check_views(options, baseline)
+    if options.save is not None:
+        if len(options.results) > 1:
+            raise UsageError("--save keeps one result; give one RESULT, or leave out --save")
+        check_baseline_name(options.save)
     if options.against == "":
         raise UsageError(
             "--against is empty; give a git revision, the folder of a virtual environment or the "
@@ -138,7 +146,7 @@ def _gate(options: argparse.Namespace) -> int:
         raise UsageError(
             "--against measures both sides itself; leave out the results, or --against"
         )
-    if options.baseline and options.against:
+    if baseline and options.against:
         raise UsageError(
             "--against measures the baseline itself; leave out --baseline, or --against"
         )
@@ -163,14 +171,32 @@ def _gate(options: argparse.Namespace) -> int:
             for metric, text in SENTENCES.items()
         ]
     )
-    results = options.results or [_measure(options, heads, budgets)]
-    verdict = judge(read_evidence(results, options.baseline), budgets)
+    results = options.results or [_measure(options, heads, budgets, baseline)]
+    verdict = judge(read_evidence(results, baseline), budgets)
     _show(verdict, options)
+    if options.save is not None:
+        _save(options.save, results[0], verdict)
     return verdict.exit_status
 
 
-def _measure(options: argparse.Namespace, heads: Sequence[str], budgets: Sequence[Budget]) -> Path:
-    """Measure what the budgets need, and return the result file."""
+def _save(name: str, result: Path, verdict: Verdict) -> None:
+    """Keep the result as a baseline if it passed: a slower one would hide the next step."""
+    if verdict.exit_status == 0:
+        remark(save_baseline(name, result))
+        return
+    remark(
+        f"not saved as baseline {name}, since the verdict is {verdict.state}; harness compare "
+        "--save keeps a result without judging it"
+    )
+
+
+def _measure(
+    options: argparse.Namespace,
+    heads: Sequence[str],
+    budgets: Sequence[Budget],
+    before: Path | None,
+) -> Path:
+    """Measure what the budgets need, and return the result file; `before` is the baseline's."""
     from harness.gate import early_stop  # noqa: PLC0415 - see above
     from harness.gate.against import find_bases  # noqa: PLC0415
     from harness.gate.evidence import check_baseline_given  # noqa: PLC0415
@@ -179,7 +205,7 @@ def _measure(options: argparse.Namespace, heads: Sequence[str], budgets: Sequenc
     from harness.measure.stats import LOOKS  # noqa: PLC0415
 
     # Refuse before measuring what no measurement could answer.
-    baseline = read_result(options.baseline) if options.baseline else None
+    baseline = read_result(before) if before else None
     for budget in budgets:
         check_baseline_given(budget, given=bool(baseline or options.against))
     bases = find_bases(options.against, heads, remark) if options.against else {}
@@ -237,14 +263,14 @@ def _show(verdict: Verdict, options: argparse.Namespace) -> None:
                 file.write(markdown.render(verdict))
 
 
-def _check_views(options: argparse.Namespace) -> None:
+def _check_views(options: argparse.Namespace, baseline: Path | None) -> None:
     """Refuse, before measuring, a view that cannot be written or would overwrite another file.
 
     Raises UsageError.
     """
     named = os.environ.get("GITHUB_STEP_SUMMARY") if options.github else None
     summary = Path(named) if named else None
-    given = (*options.results, options.baseline, options.budgets, options.out)
+    given = (*options.results, baseline, options.budgets, options.out)
     views = (
         options.junit,
         options.markdown,

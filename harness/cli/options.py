@@ -11,6 +11,7 @@ from typing import Any
 from harness import runners
 from harness.engines.choice import BUILT_IN_ENGINES, engine_names
 from harness.inside.errors import UsageError
+from harness.measure.baselines import BASELINES
 from harness.report.plain import PlainConsole
 
 console = PlainConsole()
@@ -109,6 +110,16 @@ def add_seconds(parser: Any, default: float, meaning: str) -> None:
 def add_out(parser: Any, what: str, **options: object) -> None:
     """For the file to write; `what` describes it."""
     parser.add_argument("-o", "--out", type=Path, metavar="FILE", help=what, **options)
+
+
+def add_save(parser: Any, when: str) -> None:
+    """To keep the result as a baseline; `when` says of which runs."""
+    parser.add_argument(
+        "--save",
+        metavar="NAME",
+        help=f"keep {when} as the baseline NAME, in {BASELINES}; replaces one of that name, and "
+        "says so",
+    )
 
 
 def add_exclude(parser: argparse.ArgumentParser) -> None:

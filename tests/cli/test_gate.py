@@ -349,6 +349,71 @@ def test_a_runner_without_a_base_is_refused(
     assert "leave out --runner" in refused(capsys, record("r.jsonl", blocks({PIPE: 5.0})), *given)
 
 
+def test_a_named_baseline_is_kept_and_compared_with(
+    tree: tuple[str, ...],
+    record: Record,
+    budget: Callable[[str], str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By its name, in every command that compares; a gate keeps only what passed."""
+    where = ("--tree", *tree[1:-1])
+    runner = ("--runner", PIPE, "--blocks", "3")
+    first = str(tmp_path / "first.jsonl")
+    assert main(("compare", *where, first, *runner, "--save", "main")) == 0
+    assert "saved as baseline main" in capsys.readouterr().err
+    kept = tmp_path / "results" / "baselines" / "main.jsonl"
+    assert kept.read_bytes() == Path(first).read_bytes()
+    again = str(tmp_path / "again.jsonl")
+    given = (*runner, "--baseline", "main", "--save", "main")
+    assert main(("compare", *where, again, *given)) == 0
+    said = capsys.readouterr()
+    assert "B to A" in said.out
+    assert "baseline main replaced" in said.err
+    assert main(("compare-results", first, "main")) == 0
+    never = budget('seconds = "at most 1/1000 of the baseline"\nrecompiled = "exactly 7"')
+    judged = ("gate", first, "--budgets", never, "--baseline", "main", "--save", "main")
+    assert main(judged) == 1
+    assert "not saved as baseline main" in " ".join(capsys.readouterr().err.split())
+    assert kept.read_bytes() == Path(again).read_bytes()
+    always = budget('recompiled = "exactly 1"')
+    assert main(("gate", first, "--budgets", always, "--save", "main")) == 0
+    assert kept.read_bytes() == Path(first).read_bytes()
+
+
+@pytest.mark.parametrize("command", ["gate", "compare"])
+def test_a_bad_baseline_is_refused_before_measuring(
+    command: str, tree: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, exit status 2."""
+    measured = (command, *tree, *(("--against", "tmp") if command == "gate" else ()))
+    for given, said in (
+        (("--save", "../x"), "is not a name for a baseline"),
+        (("--save", ""), "is not a name for a baseline"),
+        (("--baseline", "none"), "there is no baseline none"),
+        (("--baseline", ""), "is not a name for a baseline"),
+        (("--baseline", "none.jsonl"), "none.jsonl"),
+    ):
+        capsys.readouterr()
+        assert main((*measured, *given)) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert said in lines[0] or "--against measures the baseline itself" in lines[0]
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_one_result_is_saved_or_none(
+    record: Record, budget: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    several = [
+        record(f"{seed}.jsonl", blocks({PIPE: 5.0}, seed=seed), seed=seed) for seed in (1, 2)
+    ]
+    budgets = budget('seconds = "at most 9 times bare-make"')
+    assert "--save keeps one result" in refused(
+        capsys, *several, "--budgets", budgets, "--save", "main"
+    )
+
+
 def test_against_another_environment(tree: tuple[str, ...], tmp_path: Path) -> None:
     """Both sides are children, counted and timed alike, and nothing of them is left."""
     here = Path(sys.executable).parents[1]
