@@ -115,6 +115,13 @@ def test_what_cannot_be_imported_is_one_line(
     assert not (tmp_path / "new").exists()
 
 
+def test_a_name_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_archive(tmp_path / "saved.tar", saved([LAYER]))
+    for name in ("", "a b", "a\n"):
+        assert image("import", path, "--name", name) == 2
+        assert f"{name!r} cannot name an image" in capsys.readouterr().err
+
+
 def test_an_image_that_is_not_there_cannot_be_removed(capsys: pytest.CaptureFixture[str]) -> None:
     assert image("remove", "none") == 2
     assert "the local engine has no image none:latest; it has none" in capsys.readouterr().err

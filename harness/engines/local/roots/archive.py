@@ -157,7 +157,7 @@ def _saved(parts: _Parts, manifest: Any) -> Iterator[StoredImage]:
         yield _image(
             config,
             [(parts, name, "") for name in item["Layers"]],
-            tuple(item.get("RepoTags") or ()),
+            item.get("RepoTags") or (),
         )
 
 
@@ -186,8 +186,12 @@ def _laid_out(parts: _Parts, index: Any, depth: int = 0) -> Iterator[StoredImage
 
 
 def _image(
-    config: bytes, layers: Sequence[tuple[_Parts, str, str]], names: tuple[str, ...]
+    config: bytes, layers: Sequence[tuple[_Parts, str, str]], names: Sequence[str]
 ) -> StoredImage:
+    if isinstance(names, str) or not all(map(names_an_image, names)):
+        raise ImageError("the image is damaged: its names are none")
+    if not all(isinstance(name, str) for _, name, _ in layers):
+        raise ImageError("the image is damaged: its layers are no names of files")
     facts = parse(config, "the configuration of the image")
     architecture = facts.get("architecture") or _machine()
     if architecture != _machine():
@@ -213,7 +217,7 @@ def _image(
             StoredLayer(digest, opener(parts, name), stored)
             for digest, (parts, name, stored) in zip(digests, layers, strict=True)
         ],
-        names,
+        tuple(names),
     )
 
 
@@ -423,6 +427,22 @@ def _parsed(content: bytes, what: str) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ImageError(f"the image is damaged: {what} is no JSON") from error
+
+
+def names_an_image(value: object) -> bool:
+    """Return whether a value of JSON can be the name of an image."""
+    return isinstance(value, str) and bool(value) and value.isprintable() and " " not in value
+
+
+def is_variable(value: object) -> bool:
+    """Return whether a value of JSON is a text that the environment of a process can hold."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def sha256(content: bytes) -> str:

@@ -18,7 +18,12 @@ from harness.engines.docker.engine import DockerEngine
 from harness.engines.docker.images.builder import RECIPE_LABEL, RECIPES
 from harness.engines.docker.images.lookup import find_image
 from harness.engines.docker.images.recipe import MB, ImageRecipe, ReportProgress
-from harness.engines.local.roots.archive import StoredImage, StoredLayer, open_archive
+from harness.engines.local.roots.archive import (
+    StoredImage,
+    StoredLayer,
+    names_an_image,
+    open_archive,
+)
 from harness.engines.local.roots.store import NamedRoot, Root, RootStore, canonical
 from harness.inside.errors import EngineError, ImageError, UsageError
 
@@ -93,6 +98,8 @@ def from_archive(
 
     `name`: what to call it, or which one to take if the archive holds several. Raises ImageError.
     """
+    if name is not None and not names_an_image(name):
+        raise UsageError(f"{name!r} cannot name an image")
     with store.workshop() as workshop, open_archive(path, workshop) as images:
         chosen = _chosen(images, name, path)
         made = []

@@ -31,6 +31,7 @@ from harness.engines.local.roots.archive import (
     MOST_NAMES,
     StoredImage,
     StoredLayer,
+    is_variable,
     pump,
     sha256,
 )
@@ -305,7 +306,7 @@ class RootStore:
         if len(os.listdir(root)) > MOST_AT_TOP:
             raise ImageError(f"the image has more than {MOST_AT_TOP} names in its root folder")
         variables = image.settings().get("Env") or []
-        if not isinstance(variables, list) or not all(isinstance(it, str) for it in variables):
+        if not isinstance(variables, list) or not all(map(is_variable, variables)):
             raise ImageError("the image has variables that are no text")
         (workshop / SETTINGS).write_text(json.dumps({"Env": variables}), encoding="utf-8")
 

@@ -7,14 +7,16 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.engines.local.roots.archive import StoredImage, open_archive, pump, sha256
 from harness.inside.errors import ImageError
 from tests.images import (
+    config_of,
     entry,
     layout,
     saved,
@@ -189,6 +191,70 @@ def test_what_is_damaged_is_refused(what: str, tmp_path: Path) -> None:
     assert why in refused(write_archive(tmp_path / "archive.tar", files), tmp_path)
     if "manifest.json" not in files:
         assert why in refused(write_folder(tmp_path / "folder", files), tmp_path)
+
+
+Place = tuple[str | int, ...]
+
+ODD = (None, -1, 1.5, True, "x", "", "../..", "\ud800", "a\0b", [], {}, [1], [[]], [{}], {"a": 1})
+"""What may stand in a document in the place of anything."""
+
+
+def places(document: Any, above: Place = ()) -> Iterator[Place]:
+    """Where something stands in a JSON document."""
+    yield above
+    inside: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(document, dict):
+        inside = document.items()
+    elif isinstance(document, list):
+        inside = enumerate(document)
+    for key, value in inside:
+        yield from places(value, (*above, key))
+
+
+def with_odd_values(document: bytes) -> Iterator[bytes]:
+    """The document with each odd value in each place."""
+    for place in places(json.loads(document)):
+        for odd in ODD:
+            changed: Any = {"": json.loads(document)}
+            inside, key = changed, ""
+            for each in place:
+                inside, key = inside[key], each
+            inside[key] = odd
+            yield json.dumps(changed[""]).encode()
+
+
+def odd_images() -> Iterator[Files]:
+    """Images with an odd value somewhere in one of their documents, whose digests are right."""
+    for files, top in ((SAVED, "manifest.json"), (LAYOUT, "index.json")):
+        for document in with_odd_values(files[top]):
+            yield {**files, top: document}
+    for config in with_odd_values(config_of([LOWER], Env=["A=1"])):
+        described = {"Config": "c.json", "RepoTags": ["small:1"], "Layers": ["l"]}
+        yield {"c.json": config, "l": LOWER, "manifest.json": json.dumps([described]).encode()}
+    index = json.loads(LAYOUT["index.json"])
+    blob = index["manifests"][0]["digest"].replace("sha256:", "blobs/sha256/")
+    for oci in with_odd_values(LAYOUT[blob]):
+        index["manifests"][0]["digest"] = digest = sha256(oci)
+        name = digest.replace("sha256:", "blobs/sha256/")
+        yield {**LAYOUT, name: oci, "index.json": json.dumps(index).encode()}
+
+
+def test_an_odd_value_anywhere_is_refused_or_does_no_harm(tmp_path: Path) -> None:
+    """In one line; what is read has names that can be used."""
+    taken = 0
+    path = tmp_path / "archive.tar"
+    for files in odd_images():
+        write_archive(path, files)
+        try:
+            images = read(path, tmp_path)
+            for image, _ in images:
+                assert all(isinstance(name, str) and name for name in image.names)
+                image.settings()
+        except ImageError as error:
+            one_line(error)
+        else:
+            taken += 1
+    assert taken
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:

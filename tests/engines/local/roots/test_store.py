@@ -181,7 +181,7 @@ def test_a_cache_that_cannot_be_read_or_written_is_one_line(
 
 
 def test_variables_that_are_no_text_are_refused(store: RootStore) -> None:
-    for variables in ([1], "A=1", {"A": 1}):
+    for variables in ([1], "A=1", {"A": 1}, ["A=\0"], ["A=\ud800"]):
         with pytest.raises(ImageError, match="variables"):
             store.add(image_of([text("one")], Env=variables), ["one"])
     assert folders(store) == set()
