@@ -133,7 +133,7 @@ def test_scratch_is_empty_and_this_users_alone(temporary: Path, engine: LocalEng
     assert not left(sandboxes_home())
 
 
-def test_what_is_only_being_made_is_no_volume(engine: LocalEngine) -> None:
+def test_what_is_only_being_made_is_no_volume(temporary: Path, engine: LocalEngine) -> None:
     """Nor is it anybody's to sweep while its maker lives."""
     engine.create_volume("v", temporary=True)
     volumes = engine.home / "volumes"

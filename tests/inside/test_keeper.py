@@ -363,6 +363,7 @@ class TestLinks:
                 assert event.link is not clearing.link
             assert list(katas.idle) == [clearing.link, event.link]
             katas.idle.reverse()
+            eventually(lambda: event.link.is_free(1.0), "it has cleared up")
             with closing(katas.event(SPIDER)) as again:
                 assert again.link is event.link
         finally:

@@ -64,6 +64,6 @@ def prove(subject: Subject, search: Search) -> None:
             "packings",
             PACKINGS,
             check,
-            most=subject.most(60, 8),
+            most=subject.most(52, 8),
             weigh=lambda packings: 1 + len(packings),
         )

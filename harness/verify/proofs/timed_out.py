@@ -32,7 +32,7 @@ from harness.verify.testing.strategies import deeds
 SECONDS, CHEAP_SECONDS = 0.7, 0.15
 """The limit of a run that does not end, in seconds; the second where containers start at once."""
 
-DRAWN, LONGEST = 15, 9
+DRAWN, LONGEST = 16, 9
 """Sessions of drawn runs where that is cheap, and the most runs in a session. The katas are read
 twice for each run, and their histories grow.
 """
