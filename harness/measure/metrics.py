@@ -17,6 +17,10 @@ _FRAME_ONLY = (
     Metric("the engine that it was measured on", name="engine", since=1),
     Metric("the storage driver of that engine", name="storage_driver", since=1),
     Metric("the scenario again, under its name in version 1", name="build", since=1),
+    Metric(
+        "the model of that machine's processors; empty if the file does not say", name="processor"
+    ),
+    Metric("how many processors that machine has", name="processors", type=int, missing=True),
 )
 """Columns of a frame that do not come from the sample alone."""
 

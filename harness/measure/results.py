@@ -169,6 +169,8 @@ def _rows(recording: Recording) -> Iterator[dict[str, Any]]:
             "engine": machine["engine"]["engine"],
             "storage_driver": machine["engine"]["storage driver"],
             "build": sample.scenario,
+            "processor": machine.get("cpu") or "",
+            "processors": machine.get("processors"),
             **row,
             **{f"phase_{kind}": phases.get(kind) for kind in PHASES},
         }

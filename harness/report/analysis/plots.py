@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 INCH_A_ROW = 0.55
 WIDTH = 8.0
+LINE = 105
+"""Small letters that fit the width."""
 
 
 def phases(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
@@ -315,6 +318,8 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_
 def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     """Draw throughput, and the latency of the slowest twentieth, against avatars at once.
 
+    A line below the title says which machine it was, since throughput is a machine's.
+
     Raises UsageError unless more than one number of avatars was measured.
     """
     chosen = _chosen(frame, build)
@@ -353,7 +358,7 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         )
     for axes, name in zip(
         panels,
-        ("test events a second", "seconds, the slowest twentieth (logarithmic)"),
+        ("test events a second", "seconds, the slowest\ntwentieth (logarithmic)"),
         strict=True,
     ):
         axes.set_xscale("log", base=2)
@@ -364,7 +369,14 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
         _open_to_the_right(axes)
     panels[0].set_ylim(bottom=0)
     _log_seconds(panels[1], "y")
-    panels[0].set_title(f"{_a(build).capitalize()} by many at once", loc="left")
+    title = f"{_a(build).capitalize()} by many at once"
+    figure.suptitle(title, x=0.01, ha="left", fontsize="large")
+    places = _places(chosen)
+    panels[0].set_title(
+        "\n".join(line for place in places for line in wrap(place, LINE)),
+        loc="left",
+        fontsize="small",
+    )
     figure.legend(
         *panels[0].get_legend_handles_labels(),
         frameon=False,
@@ -374,8 +386,23 @@ def load(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     )
     return _say(
         figure,
-        f"Throughput and latency of {_a(build)} against avatars at once. " + ". ".join(said_of),
+        f"Throughput and latency of {_a(build)} against avatars at once. "
+        + ". ".join([*places, *said_of]),
     )
+
+
+def _places(frame: pd.DataFrame) -> list[str]:
+    """Say of each machine in the frame what it was, and what was built there."""
+    facts = ["tree", "engine", "storage_driver", "machine", "processor", "processors"]
+    known = frame[facts].astype(object).drop_duplicates()
+    return [_place(row) for row in known.where(known.notna(), None).to_dict("records")]
+
+
+def _place(row: dict[Any, Any]) -> str:
+    engine = ", ".join(filter(None, (row["engine"], row["storage_driver"])))
+    models = row["processor"] or "processors"
+    count = "" if row["processors"] is None else f", {row['processors']:g} x {models}"
+    return f"{row['tree']} on {engine}; machine {row['machine']}{count}"
 
 
 def throughput(frame: pd.DataFrame) -> pd.DataFrame:

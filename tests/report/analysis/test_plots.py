@@ -142,6 +142,22 @@ def test_any_two_sizes_can_be_drawn() -> None:
     assert "exponent" in plots.alt_text(plots.scaling(made))
 
 
+def test_throughput_says_which_machine_it_was() -> None:
+    """In the picture and in its words; each of several; nothing that an older file lacks."""
+    figure = plots.load(loads())
+    said = "typical on docker 26, overlay2; machine 5f3512ce, 2 x a fast one"
+    assert figure.axes[0].get_title(loc="left") == said
+    assert said in plots.alt_text(figure)
+    older = loads().assign(processor="", processors=None, machine="old")
+    said = "typical on docker 26, overlay2; machine old"
+    assert plots.load(older).axes[0].get_title(loc="left") == said
+    both = plots.load(pd.concat([loads(), older], ignore_index=True)).axes[0].get_title(loc="left")
+    assert both.splitlines()[1] == said
+    long = loads().assign(processor="a very long name " * 20)
+    lines = plots.load(long).axes[0].get_title(loc="left").splitlines()
+    assert max(map(len, lines)) <= plots.LINE
+
+
 def test_throughput_counts_what_was_done_in_the_time_it_took() -> None:
     """Ten presses of a second each, one after the other: one a second for each avatar at once."""
     table = plots.throughput(loads()).set_index("avatars")
