@@ -21,20 +21,13 @@ from harness.engines.local.roots.archive import StoredImage, StoredLayer, sha256
 MACHINE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 PROGRAMS = (
-    "sh",
-    "env",
-    "setpriv",
-    "cat",
-    "ls",
-    "id",
-    "touch",
-    "rm",
-    "mkdir",
-    "xargs",
-    "stat",
-    "getent",
+    *("sh", "env", "setpriv", "cat", "ls", "id", "touch", "rm", "mkdir", "xargs", "stat", "getent"),
+    *("tar", "head", "stdbuf", "mkfifo", "timeout", "sleep", "find", "wc"),
 )
-"""The programs of this machine that `usable` holds."""
+"""The programs of this machine that `usable` holds: those that a run and a test need."""
+
+EXTRAS = ("/usr/libexec/coreutils/libstdbuf.so", "/usr/lib/locale/C.utf8/LC_CTYPE")
+"""What else Docker's guest needs, and the length of a text in UTF-8."""
 
 Member = tuple[tarfile.TarInfo, bytes]
 
@@ -158,6 +151,9 @@ def usable() -> tuple[Member, ...]:
         members[f"bin/{program}"] = _copied(f"bin/{program}", path)
         for library in re.findall(r"(/\S+) \(0x", _libraries(path)):
             members[library] = _copied(library, library)
+    for extra in EXTRAS:
+        if os.path.exists(extra):
+            members[extra] = _copied(extra, extra)
     members["etc/passwd"] = text("etc/passwd", "nobody:x:65534:65534:nobody:/:/bin/false\n")
     return tuple(members.values())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines import SandboxSpec
+from harness.engines import Engine, SandboxSpec
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.local.bubblewrap import bubblewrap_problem
 from harness.engines.local.engine import LocalEngine
@@ -52,7 +52,7 @@ def engine(roots: Path, tmp_path: Path) -> Iterator[LocalEngine]:
         yield opened
 
 
-def said(engine: LocalEngine, command: str, spec: SandboxSpec) -> bytes:
+def said(engine: Engine, command: str, spec: SandboxSpec) -> bytes:
     with closing(engine.open(spec)) as sandbox:
         execution = sandbox.execute(command, PATIENCE)
     assert not execution.timed_out
@@ -207,6 +207,32 @@ def test_two_engines_of_one_process_may_use_one_image(engine: LocalEngine, tmp_p
     with closing(LocalEngine(tmp_path / "other", bubblewrap=True)) as other:
         assert said(other, "cat /etc/marker", SPEC)
     assert said(engine, "cat /etc/marker", SPEC)
+
+
+def test_both_engines_give_one_answer(
+    docker_engine: DockerEngine, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To what a run can ask of one image: its user, path, variables, files, hosts and limits."""
+    monkeypatch.setenv("DOCKER_HOST", docker_engine.host)
+    name = f"harness-test-{an_avatar().name.lower()}"
+    members = [*usable(), folder("etc/deep"), text("etc/deep/file", mode=0o600, uid=7, gid=8)]
+    docker_engine.api.import_image_from_data(
+        tar_of(members), repository=name, changes=["ENV A=1", "ENV HOME=/etc"]
+    )
+    asked = (
+        "pwd; id; env; cat /etc/hosts /etc/passwd; ls -l /etc/deep; stat -c '%A %U %n' /bin/* /etc;"
+        "getent hosts localhost; touch /etc/new /new; cat /etc/deep/file; printf é | wc -m;"
+        "ulimit -a; ls -A /sandbox /tmp; stat -c '%A %u %g' /sandbox /tmp; set -o; ls /none"
+    )
+    try:
+        spec = SandboxSpec(image=name)
+        docker, local = (said(each, asked, spec).splitlines() for each in (docker_engine, engine))
+        assert len(docker) > 50
+        assert local == docker
+    finally:
+        docker_engine.api.remove_image(name, force=True)
+        with closing(RootStore()) as store:
+            store.forget(name)
 
 
 def test_an_image_of_docker_is_taken_and_taken_anew(
