@@ -179,7 +179,9 @@ def growth(growths: Sequence[Growth]) -> Table:
     table.add_column(f"exponent of {axis.words}", justify="right")
     for arm in growths:
         law = arm.law
-        exponent = "-" if law is None else f"{law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})"
+        exponent = (
+            "-" if law is None else f"{law.exponent:z.2f} ({law.low:z.2f} to {law.high:z.2f})"
+        )
         table.add_row(
             arm.runner, *(seconds(arm.seconds.get(label)) for label in axis.trees), exponent
         )

@@ -206,7 +206,8 @@ def ratios(frame: pd.DataFrame, *, build: str = "incremental") -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
     axes.axvline(1.0, color="grey", linestyle="dashed", linewidth=1)
     axes.set_xlabel(
-        f"ratio to bare make in the same block (logarithmic), {SHOWN_CONFIDENCE:.0%} intervals"
+        "ratio to bare make in the same block (logarithmic), "
+        f"{SHOWN_CONFIDENCE * 100:g} % intervals"
     )
     axes.set_title(f"Ratios of {_a(build)}, block by block", loc="left")
     axes.grid(axis="x", which="major", alpha=0.3)
@@ -296,7 +297,7 @@ def scaling(frame: pd.DataFrame, *, build: str = "incremental", of: str = "tree_
         words = label
         if len(np.unique(where)) > 1:
             law = power_law(where, seconds_of)
-            words = f"{label}: exponent {law.exponent:.2f} ({law.low:.2f} to {law.high:.2f})"
+            words = f"{label}: exponent {law.exponent:z.2f} ({law.low:z.2f} to {law.high:z.2f})"
         middle = rows.groupby(rows["tree"].map(sizes))["seconds"].median()
         axes.plot(middle.index, middle, color=style.colour, marker=style.marker, label=words)
         said_of.append(words)

@@ -109,12 +109,13 @@ def _pictures(frame: pd.DataFrame) -> list[Picture]:
                     "does not grow, with 1 it grows in proportion.",
                     plots.scaling(rows, of=of),
                 )
-        if whole["avatars"].nunique() > 1:
-            add(
-                f"Many at once: incremental builds, {engine}",
-                "Each avatar presses the test button again as soon as it has its output.",
-                plots.load(whole),
-            )
+        for _, rows in whole.groupby("file"):
+            if rows["avatars"].nunique() > 1:
+                add(
+                    f"Many at once: incremental builds, {engine}",
+                    "Each avatar presses the test button again as soon as it has its output.",
+                    plots.load(rows),
+                )
     return pictures
 
 

@@ -125,6 +125,13 @@ def test_the_exponents_are_those_of_the_cost() -> None:
     assert float(exponents["katas-overlay"]) == pytest.approx(0.0, abs=0.1)
 
 
+def test_an_exponent_of_almost_nothing_is_0() -> None:
+    """Not -0.00, which says that there is a sign to read."""
+    words = plots.alt_text(plots.scaling(sizes({"tmp": -0.0001, "katas-overlay": 0.0})))
+    assert "exponent" in words
+    assert "-0.00" not in words
+
+
 def test_a_tree_may_grow_by_its_files_too() -> None:
     """On an axis of their number; trees that are about as large do not grow by their bytes."""
     made = sizes({"tmp": 0.5})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,17 @@ def test_trade_offs_are_of_one_avatar_and_the_usual_tree(everything: list[Path])
     assert mine[["runner", "samples", "median", "ratio"]].equals(
         typical[["runner", "samples", "median", "ratio"]]
     )
+
+
+def test_throughput_is_of_the_load_alone() -> None:
+    """Nothing of another tree, and no runner that one avatar played, gets into its points."""
+    load, typical = (RECORDINGS / f"{name}-docker.jsonl" for name in ("load", "typical"))
+    words = []
+    for given in ([load], [load, typical]):
+        (picture,) = [each for each in make_report(given).pictures if "Many at once" in each.title]
+        words += re.findall(r'aria-label="([^"]*)"', picture.svg)
+    assert words[0] == words[1]
+    assert "typical:cost=0.1 on docker" in words[0]
 
 
 def test_a_load_can_be_reported_alone() -> None:
