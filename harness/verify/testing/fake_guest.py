@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from harness.engines.folders import remove_folder
 from harness.engines.guest.command_line import GUEST
@@ -25,10 +25,17 @@ from harness.inside import tarpipe
 from harness.inside.changes import FIRST_MARK, LISTING_FORMAT, MARK_FORMAT, SECOND_MARK
 from harness.inside.errors import EngineError, StreamCut
 from harness.inside.tree import FIND_FORMAT, KINDS, walk
-from harness.verify.testing.player import Clock
+from harness.verify.testing.player import Clock, PlayerProgram
 
-if TYPE_CHECKING:
-    from harness.verify.testing.fake import FakeEngine
+
+class FakeMachine(Protocol):
+    """What a guest runs on. A test may change it between two requests."""
+
+    play: PlayerProgram
+    clock: Clock
+
+    room: int | None
+    """The size of a sandbox in bytes. None: there is no limit."""
 
 
 class FakeGuest:
@@ -38,9 +45,9 @@ class FakeGuest:
     followed it.
     """
 
-    def __init__(self, engine: FakeEngine, folder: Path, sandbox: Path) -> None:
-        """Serve `sandbox` with what the engine says; `folder` goes with the guest."""
-        self._engine, self._folder, self._sandbox = engine, folder, sandbox
+    def __init__(self, machine: FakeMachine, folder: Path, sandbox: Path) -> None:
+        """Serve `sandbox`; `folder` goes with the guest."""
+        self._machine, self._folder, self._sandbox = machine, folder, sandbox
         self._input = bytearray()
         self._output: deque[tuple[int, bytes]] = deque()
         self._nonce = b""
@@ -133,7 +140,7 @@ class FakeGuest:
             serve(*arguments, followed)
 
     def do_unpack(self, archive: bytes) -> None:
-        room = self._engine.room
+        room = self._machine.room
         if room is not None and len(archive) > room:
             return self._done(Request.UNPACK, 2, "tar: No space left on device")
         try:
@@ -152,7 +159,7 @@ class FakeGuest:
         self._say(1, Request.RUN.begins)
         before, command = _stamps(self._sandbox), os.fsdecode(line)
         used = _processor_ns()
-        played = self._engine.play(self._sandbox, command)
+        played = self._machine.play(self._sandbox, command)
         self._used_ns += _processor_ns() - used
         self._restamp(before)
         if played is None:
@@ -170,8 +177,8 @@ class FakeGuest:
         root = os.fsencode(self._sandbox)
         after = _stamps(self._sandbox)
         for path in sorted(after, key=lambda path: -path.count(b"/") if path != b"." else 1):
-            if before.get(path) != after[path] and self._engine.clock != Clock():
-                stamp = self._engine.clock.stamp(after[path][1])
+            if before.get(path) != after[path] and self._machine.clock != Clock():
+                stamp = self._machine.clock.stamp(after[path][1])
                 os.utime(os.path.join(root, path), ns=(stamp, stamp), follow_symlinks=False)
 
     def do_observe(self) -> None:
@@ -183,7 +190,7 @@ class FakeGuest:
         self._answer(Request.USAGE)
 
     def do_clock(self) -> None:
-        stamp = self._engine.clock.stamp(time.time_ns())
+        stamp = self._machine.clock.stamp(time.time_ns())
         self._answer(Request.CLOCK, b"%d.%09d" % divmod(stamp, 10**9))
 
     def do_mark(self) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from harness.engines import Engine, SandboxSpec, Volume
-from harness.engines.docker import engine as docker_module
+from harness.engines.docker import containers as containers_module
 from harness.engines.docker import images
+from harness.engines.docker import volumes as volumes_module
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.owner import OWNER_LABEL, TEMPORARY, Owner
 from harness.engines.spec import HostFolder
@@ -137,7 +138,7 @@ def test_a_volume_that_stays_in_use_is_told(
     engine: DockerEngine, volume: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.create_volume(volume, temporary=True)
-    monkeypatch.setattr(docker_module, "REMOVAL_SECONDS", 0.2)
+    monkeypatch.setattr(volumes_module, "REMOVAL_SECONDS", 0.2)
     with closing(engine.open_keeper(volume, b"import time; time.sleep(1000)")) as keeper:
         with pytest.raises(
             EngineError, match=f"the volume {volume} cannot be removed: .*(in use|being used)"
@@ -184,7 +185,7 @@ def test_what_is_swept_is_what_an_owner_that_has_gone_left(
         assert (left in containers, volume in volumes) == (label != GONE, label != GONE)
         assert kept in volumes
     finally:
-        engine.remove_container(left)
+        engine.containers.remove(left)
         engine.remove_volume(kept)
 
 
@@ -201,16 +202,16 @@ def test_the_container_of_an_image_that_was_made_of_one_is_left_alone(engine: Do
         assert f"container {left[:12]}" not in told
     finally:
         for each in (theirs, left):
-            engine.remove_container(each)
+            engine.containers.remove(each)
         engine.api.remove_image(image)
 
 
 def test_a_container_that_is_already_going_does_not_stop_a_sweep(engine: DockerEngine) -> None:
     with closing(engine.open(SandboxSpec())) as sandbox:
         sandbox.wait()
-    for each in engine.alive():
+    for each in engine.containers.alive():
         for _ in range(2):
-            engine.remove_container(each)
+            engine.containers.remove(each)
 
 
 def test_closing_waits_until_everything_has_gone(engine: DockerEngine) -> None:
@@ -220,7 +221,7 @@ def test_closing_waits_until_everything_has_gone(engine: DockerEngine) -> None:
         closing(other.open(SandboxSpec())) as sandbox,
     ):
         sandbox.wait()
-        started = other.alive()
+        started = other.containers.alive()
     assert started
     assert not started & {each["Id"] for each in engine.api.containers(all=True)}
 
@@ -232,8 +233,8 @@ def test_closing_removes_what_was_never_closed(
     other = DockerEngine(engine.host)
     sandbox = other.open(SandboxSpec())
     sandbox.wait()
-    started = other.alive()
-    monkeypatch.setattr(docker_module, "REMOVAL_SECONDS", 0.2)
+    started = other.containers.alive()
+    monkeypatch.setattr(containers_module, "REMOVAL_SECONDS", 0.2)
     other.close()
     eventually(
         lambda: not started & {each["Id"] for each in engine.api.containers(all=True)}, "it goes"
@@ -305,7 +306,7 @@ def ruling_image(
     try:
         untyped.commit(made, name, conf={"Env": environment, **config})
     finally:
-        engine.remove_container(made)
+        engine.containers.remove(made)
     try:
         yield name
     finally:

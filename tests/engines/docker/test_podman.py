@@ -25,7 +25,7 @@ import pytest
 
 import harness
 from harness.cli import main
-from harness.engines.docker import container, images
+from harness.engines.docker import container_request, images
 from harness.engines.docker import engine as docker_module
 from harness.engines.docker.engine import DockerEngine
 from harness.engines.docker.podman import Filter, Podman, engine_identity, explained
@@ -356,18 +356,18 @@ def test_what_it_cannot_do_for_the_moment_it_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And nothing else is."""
-    monkeypatch.setattr(container, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(container_request, "PAUSE_SECONDS", 0.0)
     said = "container create: keep-id requires additional UIDs or GIDs defined in /etc/subuid: %!w(<nil>)"
     making: Any = Making(said)
-    assert container.create_container(making, {}) == "made"
+    assert container_request.create_container(making, {}) == "made"
     refusing: Any = Making("container create: no such image")
     with pytest.raises(docker.errors.APIError):
-        container.create_container(refusing, {})
+        container_request.create_container(refusing, {})
     assert refusing.tries == 1
-    monkeypatch.setattr(container, "TRIES", 2)
+    monkeypatch.setattr(container_request, "TRIES", 2)
     hopeless: Any = Making(said)
     with pytest.raises(docker.errors.APIError):
-        container.create_container(hopeless, {})
+        container_request.create_container(hopeless, {})
     assert hopeless.tries == 2
 
 
@@ -418,7 +418,7 @@ def test_every_runner_that_it_takes_plays(name: str, podman: DockerEngine) -> No
 
 def test_no_keys_end_a_stream(podman: DockerEngine) -> None:
     """Pressed one after the other, as a person would, too: what is sent is no terminal's."""
-    stream = podman.start_container(
+    stream = podman.containers.start(
         "cat", image=images.RUN_IMAGE, entrypoint=["cat"], mounts=[], cap_add=[], tmpfs={}
     )
     with closing(stream):

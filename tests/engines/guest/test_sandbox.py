@@ -290,7 +290,7 @@ def test_a_guest_that_is_killed_ends_the_test_event_at_once(shared_engine: Engin
     """As the kernel does it when memory runs out: an error, which neither waits for the limit nor
     counts as a run past it.
     """
-    others = shared_engine.alive() if isinstance(shared_engine, DockerEngine) else set()
+    others = shared_engine.containers.alive() if isinstance(shared_engine, DockerEngine) else set()
     started = time.monotonic()
     with closing(shared_engine.open(SandboxSpec())) as sandbox, ThreadPoolExecutor(1) as other:
         sandbox.get_ready()
@@ -309,7 +309,7 @@ def guest_of(engine: Engine, sandbox: Sandbox, others: set[str]) -> int:
     """The guest's process on this machine, which is in none of the other containers."""
     if isinstance(engine, DockerEngine):
         untyped: Any = engine.api
-        (container,) = engine.alive() - others
+        (container,) = engine.containers.alive() - others
         first = untyped.inspect_container(container)["State"]["Pid"]
         children = Path(f"/proc/{first}/task/{first}/children")
         if not children.exists():
