@@ -25,6 +25,7 @@ COMMANDS = (
     "scale",
     "load",
     "gate",
+    "bisect",
     "history",
     "verify",
     "soak",

@@ -18,9 +18,10 @@ from harness import runners
 from harness.engines.extras import DISTRIBUTION
 from harness.engines.fixtures import fixture
 from harness.engines.folders import scratch
-from harness.gate.revision import GitError, Revision, environment
+from harness.gate.revision import Revision
 from harness.inside.disk import remove_tree
 from harness.inside.errors import UsageError
+from harness.measure.git import GitError, environment
 from harness.measure.trees.sdist import reason
 
 
@@ -72,14 +73,25 @@ def find_base(
             f"--against {text} is not the folder of a virtual environment, not a runner "
             f"({', '.join(runners.runner_names())}) and not a git revision here: {error}"
         ) from error
-    return Base(f"{head}@{text}", head, _environment(revision, report))
+    return Base(f"{head}@{text}", head, installed(revision, report))
 
 
-def _environment(revision: Revision, report: Callable[[str], None]) -> Path:
-    """Return the Python of an environment with this revision, made once in the user's cache."""
-    cache = platformdirs.user_cache_path("harness") / "revisions"
+def environment_of(revision: Revision) -> Path:
+    """Return the folder of the environment with this revision, in the user's cache."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return (
+        platformdirs.user_cache_path("harness") / "revisions" / f"{revision.label}-python{version}"
+    )
+
+
+def installed(revision: Revision, report: Callable[[str], None]) -> Path:
+    """Return the Python of an environment with this revision, made once in the user's cache.
+
+    Raises UsageError if it cannot be installed, with the reason that git or pip gives.
+    """
+    home = environment_of(revision)
+    cache = home.parent
     cache.mkdir(parents=True, exist_ok=True)
-    home = cache / f"{revision.label}-python{sys.version_info.major}.{sys.version_info.minor}"
     with (cache / "lock").open("w") as lock:  # two gates at once make it only once
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "complete").exists():
@@ -113,19 +125,12 @@ def _install(revision: Revision, home: Path) -> None:
         wanted = (
             [str(project)] if _name(project) == DISTRIBUTION else [str(project), _this_harness()]
         )
-        python = str(home / "bin" / "python")
+        # The pip at hand installs into the environment, which is a lot faster than one in there.
+        pip = (sys.executable, "-P", "-m", "pip", "--python", str(home / "bin" / "python"))
+        quietly = ("--quiet", "--disable-pip-version-check", "--no-input")
         for command in (
-            [sys.executable, "-m", "venv", str(home)],
-            [
-                python,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--no-input",
-                *wanted,
-            ],
+            (sys.executable, "-m", "venv", "--without-pip", str(home)),
+            (*pip, "install", *quietly, *wanted),
         ):
             done = subprocess.run(
                 command,

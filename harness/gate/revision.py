@@ -7,28 +7,14 @@ project's version from its history.
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.measure.git import GitError, git
+
 PROJECT_FILES = ("pyproject.toml", "setup.py")
 """Files that make a folder one that pip can install."""
-
-_TIED = (
-    "DIR",
-    "WORK_TREE",
-    "INDEX_FILE",
-    "OBJECT_DIRECTORY",
-    "ALTERNATE_OBJECT_DIRECTORIES",
-    "COMMON_DIR",
-    "PREFIX",
-)
-"""GIT_ variables that tie git to one repository; git sets them in a hook."""
-
-
-class GitError(Exception):
-    """Git failed; the message is what git says, in one line."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +36,13 @@ class Revision:
     def find(cls, name: str, folder: Path | None) -> Revision:
         """Find it in the repository around `folder` (None: the current folder). Raises GitError."""
         here = (folder or Path()).absolute()
-        top = Path(_git(here, "rev-parse", "--show-toplevel"))
-        store = here / _git(here, "rev-parse", "--git-common-dir")
+        top = Path(git(here, "rev-parse", "--show-toplevel"))
+        store = here / git(here, "rev-parse", "--git-common-dir")
         try:
-            commit = _git(here, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+            commit = git(here, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         except GitError as error:
             raise GitError(_why_not(here, name)) from error
-        return cls(name, commit, top, _git(here, "rev-parse", "--show-prefix").rstrip("/"), store)
+        return cls(name, commit, top, git(here, "rev-parse", "--show-prefix").rstrip("/"), store)
 
     @property
     def label(self) -> str:
@@ -76,8 +62,8 @@ class Revision:
         `git archive` would leave out the history; `git clone` would refuse another user's
         repository.
         """
-        kind = _git(self.top, "rev-parse", "--show-object-format")
-        _git(target, "init", "--quiet", "--template=", f"--object-format={kind}", apart=True)
+        kind = git(self.top, "rev-parse", "--show-object-format")
+        git(target, "init", "--quiet", "--template=", f"--object-format={kind}", apart=True)
         kept = target / ".git"
         (kept / "objects" / "info").mkdir(parents=True, exist_ok=True)
         (kept / "objects" / "info" / "alternates").write_bytes(
@@ -85,10 +71,10 @@ class Revision:
         )
         if (shallow := self.store / "shallow").exists():
             (kept / "shallow").write_bytes(shallow.read_bytes())
-        tags = _git(self.top, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags")
+        tags = git(self.top, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags")
         (kept / "packed-refs").write_text(tags + "\n" if tags else "", errors="surrogateescape")
         no_hooks = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
-        _git(target, *no_hooks, "checkout", "--quiet", "--detach", self.commit, apart=True)
+        git(target, *no_hooks, "checkout", "--quiet", "--detach", self.commit, apart=True)
         return self._project(target)
 
     def _project(self, tree: Path) -> Path | None:
@@ -101,11 +87,43 @@ class Revision:
         return projects[0] if len(projects) == 1 else None
 
 
-def environment() -> dict[str, str]:
-    """Return this process's environment without the variables that tie git to one repository."""
-    return {
-        name: value for name, value in os.environ.items() if name.removeprefix("GIT_") not in _TIED
-    }
+@dataclass(frozen=True)
+class Commit:
+    """A commit of a history."""
+
+    id: str
+    """The full object id."""
+    subject: str
+    """The first line of its message."""
+
+    def __str__(self) -> str:
+        return f"{self.short} ({self.subject})" if self.subject else self.short
+
+    @property
+    def short(self) -> str:
+        """Enough of the id to name it."""
+        return self.id[:12]
+
+
+def first_parents(good: Revision, bad: Revision) -> tuple[Commit, tuple[Commit, ...]]:
+    """Return `good` and the commits after it up to `bad`, the oldest first.
+
+    Of a merge it follows the first parent: what a merge brought in counts as one commit. Raises
+    GitError unless `good` is an ancestor of `bad`.
+    """
+    if good.commit == bad.commit:
+        raise GitError(f"{good.name} and {bad.name} are the same commit, {good.commit[:12]}")
+    if git(bad.top, "rev-list", "--max-count=1", good.commit, f"^{bad.commit}"):
+        swapped = not git(bad.top, "rev-list", "--max-count=1", bad.commit, f"^{good.commit}")
+        hint = "; give the older one first" if swapped else _shallow(bad.top)
+        raise GitError(f"{good.name} is not an ancestor of {bad.name}{hint}")
+    found = _commits(bad.top, "--first-parent", "--reverse", bad.commit, f"^{good.commit}")
+    return _commits(bad.top, "--max-count=1", good.commit)[0], found
+
+
+def _commits(folder: Path, *arguments: str) -> tuple[Commit, ...]:
+    lines = git(folder, "rev-list", "--format=%H %s", *arguments).split("\n")[1::2]
+    return tuple(Commit(*line.split(" ", 1)) for line in lines)
 
 
 def _projects(tree: Path) -> Iterator[Path]:
@@ -120,59 +138,20 @@ def _is_project(folder: Path) -> bool:
     return any((folder / name).is_file() for name in PROJECT_FILES)
 
 
-def _git(folder: Path, *arguments: str, apart: bool = False) -> str:
-    """Run git in the folder; `apart` drops this process's ties to a repository. Raises GitError."""
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            env={**(environment() if apart else os.environ), **_whoever_owns_it()},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise GitError(
-            f"{folder} is not a folder" if not folder.is_dir() else "git is not installed"
-        ) from error
-    except NotADirectoryError as error:
-        raise GitError(f"{folder} is not a folder") from error
-    if done.returncode:
-        raise GitError(_sentence(done.stderr.decode(errors="replace")))
-    return os.fsdecode(done.stdout).strip("\n")
-
-
 def _why_not(folder: Path, name: str) -> str:
     """Say why git does not find the revision, and what to do."""
     said = f"fatal: bad revision {name!r}"
     try:
-        _git(folder, "rev-parse", name, "--")  # git says what is wrong with an option, too
+        git(folder, "rev-parse", name, "--")  # git says what is wrong with an option, too
     except GitError as error:
         said = str(error)
-    if _git(folder, "rev-parse", "--is-shallow-repository") == "true":
-        return (
-            f"{said}; this clone is shallow, run git fetch --unshallow (fetch-depth: 0 for "
-            "actions/checkout)"
-        )
-    return said
+    return said + _shallow(folder)
 
 
-def _whoever_owns_it() -> Mapping[str, str]:
-    """Return variables that let git read another user's repository (git-config(1), safe.directory).
-
-    Reading runs nothing from it, and the user has asked to install it anyway.
-    """
-    count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
-    return {
-        "GIT_CONFIG_COUNT": str(count + 1),
-        f"GIT_CONFIG_KEY_{count}": "safe.directory",
-        f"GIT_CONFIG_VALUE_{count}": "*",
-    }
-
-
-def _sentence(said: str) -> str:
-    lines = [line for line in said.splitlines() if not line.startswith(("hint:", "warning:"))]
-    fatal = next(
-        (place for place, line in enumerate(lines) if line.startswith(("fatal:", "error:"))), 0
+def _shallow(folder: Path) -> str:
+    """Say what to do if the clone lacks older commits; empty if it has them all."""
+    if git(folder, "rev-parse", "--is-shallow-repository") != "true":
+        return ""
+    return (
+        "; this clone is shallow, run git fetch --unshallow (fetch-depth: 0 for actions/checkout)"
     )
-    return " ".join(" ".join(lines[fatal:]).split()) or "it does not say why"

@@ -13,6 +13,7 @@ from typing import Any
 from harness.engines import Engine, Limits
 from harness.engines.extras import DISTRIBUTION
 from harness.measure import machine
+from harness.measure.checkout import describe_checkout
 from harness.measure.metrics import RESULT_UNITS
 from harness.measure.trees import SourceTree
 from harness.measure.trials import BlockPlan, Sample, Step, play
@@ -99,6 +100,7 @@ def measured_on(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "machines": {facts["id"]: facts for facts in machines},
         **{name: first[name] for name in ("engine", "image", "tar", "processors")},
         "units": RESULT_UNITS,
+        "project": describe_checkout(),
     }
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from harness.gate.against import find_base
-from harness.gate.revision import GitError, Revision, environment
+from harness.gate.revision import Revision
 from harness.inside.errors import UsageError
+from harness.measure.git import GitError, environment
 from tests.support import one_line
 
 SOMEBODY = 65533

@@ -41,6 +41,15 @@ class Opening:
     """The limits of a test event."""
 
 
+class RemoteArmError(EngineError):
+    """The child cannot play."""
+
+    def __init__(self, arm: str, message: str) -> None:
+        """`arm` is the name of the arm."""
+        super().__init__(message)
+        self.arm = arm
+
+
 class RemoteArm:
     """Plays in a child process with the Python of another environment (see `remote_child`).
 
@@ -126,7 +135,7 @@ class RemoteArm:
         self._files = files
 
     def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the child's answer. Raises EngineError if there is none, or it is an error."""
+        """Return the child's answer. Raises RemoteArmError if there is none, or it is an error."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         try:
@@ -134,11 +143,11 @@ class RemoteArm:
             self._child.stdin.flush()
             answer = json.loads(self._child.stdout.readline())
         except (BrokenPipeError, ValueError):
-            raise EngineError(
-                f"{self.name}: its process ended with status {self._child.poll()}"
+            raise RemoteArmError(
+                self.name, f"{self.name}: its process ended with status {self._child.poll()}"
             ) from None
         if "error" in answer:
-            raise EngineError(str(answer["error"]))
+            raise RemoteArmError(self.name, str(answer["error"]))
         assert isinstance(answer, dict)
         return answer
 
