@@ -347,7 +347,7 @@ def prove(subject: Subject, search: Search) -> None:
             forgetful(runner),
             lambda name: build_elsewhere(subject, runner, name),
         )
-        search.drawn("sessions", _SESSIONS, alone_too(check), most=subject.most(32, 5), weigh=len)
+        search.drawn("sessions", _SESSIONS, alone_too(check), most=subject.most(34, 5), weigh=len)
 
 
 def _script(going: Sequence[tuple[Twin, _Step]]) -> bytes:

@@ -64,6 +64,6 @@ def prove(subject: Subject, search: Search) -> None:
             "packings",
             PACKINGS,
             check,
-            most=subject.most(52, 8),
+            most=subject.most(54, 8),
             weigh=lambda packings: 1 + len(packings),
         )

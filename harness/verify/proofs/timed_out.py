@@ -27,14 +27,14 @@ from harness.verify.proofs.shared.subject import Subject, complete
 from harness.verify.proofs.shared.verdict import Refuted
 from harness.verify.proofs.shared.waiting import at_once, eventually
 from harness.verify.testing.sessions import WRITE, Change, Model
-from harness.verify.testing.strategies import deeds
+from harness.verify.testing.strategies import deeds, several
 
 SECONDS, CHEAP_SECONDS = 0.7, 0.15
 """The limit of a run that does not end, in seconds; the second where containers start at once."""
 
-DRAWN, LONGEST = 16, 9
-"""Sessions of drawn runs where that is cheap, and the most runs in a session. The katas are read
-twice for each run, and their histories grow.
+DRAWN, LONGEST = 10, 9
+"""Sessions of drawn runs where that is cheap, and the runs in nearly every session. The katas are
+read twice for each run, and their histories grow.
 """
 
 _MADE = tuple(Change(WRITE, name, b"1\n") for name in (b"made", b"goes", b"turns", b"a/x/z", b"b"))
@@ -96,10 +96,10 @@ def prove(subject: Subject, search: Search) -> None:
             weigh=lambda writes: _AT_ONCE,
         )
         if subject.engine.quick:
-            several = st.lists(st.lists(deeds(), max_size=4), min_size=_AT_ONCE, max_size=_AT_ONCE)
+            a_round = st.lists(st.lists(deeds(), max_size=4), min_size=_AT_ONCE, max_size=_AT_ONCE)
             search.drawn(
                 "drawn",
-                st.lists(several, min_size=1, max_size=LONGEST),
+                several(a_round, most=LONGEST),
                 session,
                 most=DRAWN,
                 weigh=lambda rounds: _AT_ONCE * len(rounds),

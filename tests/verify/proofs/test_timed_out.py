@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from harness.runners.claims import Property
 from harness.runners.event import TestEvent
 from harness.runners.katas_volume import KatasVolume
 from harness.verify.proofs import Status
+from harness.verify.proofs.timed_out import ENDLESS
 from tests.verify.proofs.examining import Examine, on_bubblewrap, on_plain_processes
 
 
@@ -21,14 +24,21 @@ def test_who_claims_it_is_proved(runner: str, examined: Examine) -> None:
 
 @on_bubblewrap
 def test_what_a_volume_mount_leaves(examined: Examine) -> None:
-    """What the run had done by then, in the first example; and its token shows it again."""
+    """What a run had done by then, in the first example; and its token shows it again.
+
+    On a busy machine the limit may come before some of the five runs did anything.
+    """
+    left = re.compile(
+        f"of runs that do not end each changes all that it finds: a run that ({'|'.join(ENDLESS)}) "
+        "left a trace in the katas: '[a-z]+' "
+    )
     found = examined("katas-volume", Property.TIMED_OUT)
     assert found.counterexample is not None
-    assert found.counterexample.words == (
-        "of runs that do not end each changes all that it finds: a run that loops left a trace in the katas: 'goes' is gone"
-    )
+    assert left.match(found.counterexample.words)
     again = examined("katas-volume", Property.TIMED_OUT, replay=found.counterexample.token)
-    assert again.counterexample == found.counterexample
+    assert again.counterexample is not None
+    assert left.match(again.counterexample.words)
+    assert again.counterexample.token == found.counterexample.token
 
 
 class CommitsWhatTimedOut(KatasVolume):
