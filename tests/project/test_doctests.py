@@ -14,7 +14,7 @@ from tests import ROOT
 MODULES = (
     "harness.report.analysis.findings",
     "harness.report.analysis.palette",
-    "harness.report.analysis.plots",
+    "harness.report.analysis.plots.samples",
     "harness.report.analysis.tradeoffs",
     "harness.report.export",
     "harness.runners.library",

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 from harness.inside.errors import UsageError
 from harness.measure.units import seconds
 from harness.report.analysis import palette, plots
+from harness.report.analysis.plots import canvas
 from tests.report.frames import RUNNERS, frame, loads, sizes
 
 
@@ -162,7 +163,7 @@ def test_throughput_says_which_machine_it_was() -> None:
     assert both.splitlines()[1] == said
     long = loads().assign(processor="a very long name " * 20)
     lines = plots.load(long).axes[0].get_title(loc="left").splitlines()
-    assert max(map(len, lines)) <= plots.LINE
+    assert max(map(len, lines)) <= canvas.LINE
 
 
 def test_throughput_counts_what_was_done_in_the_time_it_took() -> None:
