@@ -26,6 +26,10 @@ class Point:
     """The path of the result file."""
     ratio: float
     """To bare make, the median of the blocks."""
+    commit: str = ""
+    """The commit that was checked out, as the result says; empty: it does not say."""
+    remote: str = ""
+    """Where the repository of the commit comes from; empty: the result does not say."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,24 @@ def histories(recordings: Iterable[Recording], *, chance: float = 0.01) -> list[
         recordings, key=lambda recording: str(recording.facts.get("created", ""))
     ):
         for (runner, scenario), ratio in _ratios(recording).items():
-            point = Point(str(recording.facts.get("created", "")), str(recording.path), ratio)
+            point = Point(
+                str(recording.facts.get("created", "")),
+                str(recording.path),
+                ratio,
+                **_checkout(recording),
+            )
             points.setdefault((_subject(recording), runner, scenario), []).append(point)
     return [
         History(*key, tuple(series), tuple(_changes(series, chance)))
         for key, series in sorted(points.items())
     ]
+
+
+def _checkout(recording: Recording) -> dict[str, str]:
+    """Return the commit and the remote of a result that has them, whoever wrote them."""
+    project = recording.facts.get("project")
+    known = project if isinstance(project, dict) else {}
+    return {name: str(known[name]) for name in ("commit", "remote") if known.get(name)}
 
 
 def _changes(points: Sequence[Point], chance: float) -> list[ChangePoint]:

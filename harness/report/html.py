@@ -19,8 +19,8 @@ def _of_what_is_known(show: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda value: show(None if value != value else value)  # noqa: PLR0124 - NaN alone does
 
 
-def page(report: Report) -> str:
-    """Return the whole document; every text from a result or a proof is escaped."""
+def template_of(name: str) -> jinja2.Template:
+    """Return a template of this package, which escapes every text that is put into it."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(
             lambda name: TEMPLATES.joinpath(name).read_text(encoding="utf-8")
@@ -31,7 +31,12 @@ def page(report: Report) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"seconds": _of_what_is_known(seconds), "size": _of_what_is_known(size)}
-    return environment.get_template("report.html").render(
+    return environment.get_template(name)
+
+
+def page(report: Report) -> str:
+    """Return the whole document; every text from a result or a proof is escaped."""
+    return template_of("report.html").render(
         report=report,
         rows=report.trade_offs.to_dict("records"),
         findings=report.findings.to_dict("records"),

@@ -45,6 +45,8 @@ def inline(figure: Figure, name: str) -> str:
         root.attrib.pop(key, None)
     for pointed, words in tips.items():
         _point(root, pointed, words)
+    for link in root.iter(f"{{{SVG}}}a"):
+        link.set("tabindex", "-1")  # a picture is one thing to a keyboard and a screen reader
     _rename(root, name)
     root.set("role", "img")
     root.set("aria-label", " ".join(said(figure)))
