@@ -9,6 +9,7 @@ import pytest
 
 from harness.cli import main
 from harness.measure.results import read_result
+from tests.gate.projects import write_project
 
 HARNESS = '''
 """A harness that says how long a test event took, and plays none."""
@@ -58,37 +59,6 @@ def open_runner(name, *, engine, image, command, limits):
     yield Runner()
 '''
 
-BACKEND = '''
-"""Builds a wheel without an index."""
-import zipfile
-from pathlib import Path
-
-INFO = "tarpipe_harness-0.0.1.dist-info"
-
-def build_wheel(folder, config_settings=None, metadata_directory=None):
-    if Path("broken").exists():
-        raise RuntimeError("this commit cannot be built")
-    name = "tarpipe_harness-0.0.1-py3-none-any.whl"
-    with zipfile.ZipFile(Path(folder, name), "w") as wheel:
-        for path in Path("harness").iterdir():
-            wheel.write(path)
-        wheel.writestr(f"{INFO}/METADATA", "Metadata-Version: 2.1\\nName: tarpipe-harness\\nVersion: 0.0.1\\n")
-        wheel.writestr(f"{INFO}/WHEEL", "Wheel-Version: 1.0\\nGenerator: none\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        wheel.writestr(f"{INFO}/RECORD", "")
-    return name
-'''
-
-PROJECT = """
-[build-system]
-requires = []
-build-backend = "backend"
-backend-path = ["."]
-
-[project]
-name = "tarpipe-harness"
-version = "0.0.1"
-"""
-
 SPEEDS = (1.0, 1.0, None, 0, 1.3, 1.3, 1.7)
 """How long each commit takes. None cannot be installed, and of 0 each test event fails."""
 
@@ -106,8 +76,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bisect") / "repository"
     (folder / "harness").mkdir(parents=True)
     (folder / "harness" / "__init__.py").write_text(HARNESS)
-    (folder / "backend.py").write_text(BACKEND)
-    (folder / "pyproject.toml").write_text(PROJECT)
+    write_project(folder)
     git(folder, "init", "-q")
     for number, speed in enumerate(SPEEDS):
         (folder / "harness" / "speed.py").write_text(f"SPEED = {speed}\n# {number}\n")

@@ -4,6 +4,7 @@ be one.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from harness.inside.errors import EngineError, UsageError
 from harness.katas.visible import VisibleFiles
 from harness.measure.trials.remote import Opening, RemoteArm
 from harness.runners.run import Outcome, Phase
+from tests.gate.projects import write_project
 from tests.support import one_line
 
 HEAD = "katas-data-container"
+SOMEBODY = 65533
 
 OLD = '''
 """A harness of long ago: nothing but the front door, and runs that lack what came later."""
@@ -177,6 +180,65 @@ def test_a_revision_that_cannot_be_installed_is_refused(repository: Path, tmp_pa
     assert not [
         each for each in (tmp_path / "cache" / "harness" / "revisions").iterdir() if each.is_dir()
     ]
+
+
+@pytest.mark.parametrize("shallow", [False, True], ids=["whole", "shallow"])
+def test_a_project_in_a_folder_of_another_user_s_repository_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shallow: bool
+) -> None:
+    """With the version that its tags tell; a shallow clone tells it from what it has."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    top = tmp_path / "whole"
+    project = top / "runners" / "one"
+    (project / "harness").mkdir(parents=True)
+    write_project(project)
+    (project / "harness" / "__init__.py").write_text(OLD)
+    git(top, "init", "-q")
+    commit(top, "v1.2.3")
+    (project / "harness" / "more.py").write_text("")
+    commit(top, "later")
+    if shallow:
+        git(tmp_path, "clone", "-q", "--depth=1", top.as_uri(), "shallow")
+        top = tmp_path / "shallow"
+    if os.geteuid() == 0:
+        for root, _, names in os.walk(top):
+            for name in (".", *names):
+                os.lchown(Path(root, name), SOMEBODY, SOMEBODY)
+    python = find_base("HEAD", HEAD, lambda line: None, folder=top / "runners" / "one").python
+    assert python is not None
+    (info,) = python.parents[1].glob("lib/*/site-packages/*.dist-info")
+    commits = "+1.g" in info.name
+    assert info.name.startswith("tarpipe_harness-0.0.1" if shallow else "tarpipe_harness-1.2.3")
+    assert commits is not shallow
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ({"broken": ""}, "RuntimeError: this commit cannot be built"),
+        ({"pyproject.toml": "[project\n"}, "TOMLDecodeError: "),
+        ({"pyproject.toml": "[project]\nname = 'one'\n"}, "requirement setuptools"),
+    ],
+)
+def test_the_reason_is_pip_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: dict[str, str], said: str
+) -> None:
+    """Or that of what builds the project; pip's advertisement of itself is none."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    folder = tmp_path / "repository"
+    (folder / "harness").mkdir(parents=True)
+    write_project(folder)
+    for name, content in spoil.items():
+        (folder / name).write_text(content)
+    git(folder, "init", "-q")
+    commit(folder, "spoilt")
+    with pytest.raises(UsageError, match=r"spoilt of .* cannot be installed: ") as caught:
+        find_base("spoilt", HEAD, lambda line: None, folder=folder)
+    line = one_line(caught.value)
+    assert said in line
+    assert "notice" not in line
 
 
 def test_what_is_no_base_is_refused(repository: Path) -> None:

@@ -130,6 +130,9 @@ def _sha256(path: Path) -> str:
 _ADVERTISES = ("[notice]", "note:", "hint:", "WARNING:")
 """How lines of pip begin that do not say what went wrong."""
 
+_CRASHED = "ERROR: Exception:"
+"""What pip prints if an error is not one that it knows, as of a pyproject.toml that is no TOML."""
+
 _OUTPUT = re.compile(
     r"╰─> (?:\[\d+ lines? of output\]|No available output\.)\n"
     r"(.*?)(?=\n\s*\[end of output\]|\Z)",
@@ -159,12 +162,14 @@ def reason(log: str) -> str:
         raised = [line for line in lines if _RAISED.match(line)]
         broken_build = [line for line in lines if re.search(r"\berror: ", line, re.IGNORECASE)]
         if telling := raised[-1:] or broken_build[:1] or lines[-1:]:
-            return telling[0]
+            return _VERSIONS.sub("", telling[0])
     lines = [
         line
         for raw in log.splitlines()
         if (line := raw.strip()) and not line.startswith(_ADVERTISES)
     ]
+    if _CRASHED in lines:  # a traceback follows, whose last line says why
+        return lines[-1]
     errors = [line for line in lines if line.startswith(("ERROR: ", "error: "))]
     return next(
         iter(_VERSIONS.sub("", line) for line in errors or lines[-1:]), "it does not say why"

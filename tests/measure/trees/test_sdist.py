@@ -27,6 +27,18 @@ error: subprocess-exited-with-error
     ("log", "told"),
     [
         (
+            'ERROR: Exception:\nTraceback (most recent call last):\n  File "/x/pip/_internal/cli/base_command.py", line 106, in _run_wrapper\n'
+            "    status = _inner_run()\npip._vendor.tomli.TOMLDecodeError: Expected ']' at the end of a table declaration (at line 1, column 9)\n",
+            "pip._vendor.tomli.TOMLDecodeError: Expected ']' at the end of a table declaration (at line 1, column 9)",
+        ),
+        (
+            BACKEND.format(
+                output="      ERROR: Could not find a version that satisfies the requirement nope (from versions: none)\n"
+                "      ERROR: No matching distribution found for nope"
+            ),
+            "ERROR: Could not find a version that satisfies the requirement nope",
+        ),
+        (
             "ERROR: Could not find a version that satisfies the requirement click>=9999 (from one) "
             "(from versions: 0.1, 0.2, 8.1)\nERROR: No matching distribution found for click>=9999\n",
             "ERROR: Could not find a version that satisfies the requirement click>=9999 (from one)",
