@@ -12,8 +12,11 @@ from harness.measure.results import Recording
 from harness.measure.stats import ChangePoint
 from harness.measure.trials.arms import FLOOR
 
-FEWEST = 5
-"""With fewer results no change of level can be seen."""
+CHANCE = 0.01
+"""The chance at which a series without a change would show one."""
+
+FEWEST = 10
+"""With fewer results no change is seen: chance alone puts so few in two levels too often."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,8 @@ class History:
     """The changes of level; `place` is an index of `points`."""
 
 
-def histories(recordings: Iterable[Recording], *, chance: float = 0.01) -> list[History]:
-    """Make a history for each runner and scenario that has points.
-
-    `chance` is the chance at which a series without a change would show one.
-    """
+def histories(recordings: Iterable[Recording]) -> list[History]:
+    """Make a history for each runner and scenario that has points."""
     points: dict[tuple[str, str, str], list[Point]] = {}
     for recording in sorted(
         recordings, key=lambda recording: str(recording.facts.get("created", ""))
@@ -66,7 +66,7 @@ def histories(recordings: Iterable[Recording], *, chance: float = 0.01) -> list[
             )
             points.setdefault((_subject(recording), runner, scenario), []).append(point)
     return [
-        History(*key, tuple(series), tuple(_changes(series, chance)))
+        History(*key, tuple(series), tuple(_changes(series)))
         for key, series in sorted(points.items())
     ]
 
@@ -78,12 +78,8 @@ def _checkout(recording: Recording) -> dict[str, str]:
     return {name: str(known[name]) for name in ("commit", "remote") if known.get(name)}
 
 
-def _changes(points: Sequence[Point], chance: float) -> list[ChangePoint]:
-    return (
-        stats.change_points([point.ratio for point in points], chance=chance)
-        if len(points) >= FEWEST
-        else []
-    )
+def _changes(points: Sequence[Point]) -> list[ChangePoint]:
+    return stats.change_points([point.ratio for point in points], chance=CHANCE)
 
 
 def _ratios(recording: Recording) -> dict[tuple[str, str], float]:

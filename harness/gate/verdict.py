@@ -110,7 +110,7 @@ class Verdict:
     def runners(self) -> tuple[RunnerVerdict, ...]:
         """The verdict on each runner, in the order of the rulings."""
         return tuple(
-            _of_runner([ruling for ruling in self.rulings if ruling.runner == runner])
+            _of_runner(runner, [ruling for ruling in self.rulings if ruling.runner == runner])
             for runner in dict.fromkeys(ruling.runner for ruling in self.rulings)
         )
 
@@ -124,10 +124,10 @@ def _worst(rulings: Sequence[Ruling]) -> VerdictState:
     )
 
 
-def _of_runner(rulings: Sequence[Ruling]) -> RunnerVerdict:
+def _of_runner(runner: str, rulings: Sequence[Ruling]) -> RunnerVerdict:
     """Return the verdict on one runner from its rulings."""
     worst = _worst(rulings)
     alike = [ruling for ruling in rulings if ruling.state is worst]
     # Whoever passes wants to see by how much, which a counter does not tell.
     decisive = next((ruling for ruling in alike if ruling.interval), alike[0])
-    return RunnerVerdict(rulings[0].runner, worst, decisive)
+    return RunnerVerdict(runner, worst, decisive)

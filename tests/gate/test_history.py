@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from harness.cli import main
-from harness.gate.history import History, histories
+from harness.gate.history import FEWEST, History, histories
 from harness.measure.results import Recording, ResultFile
 from harness.report import history
 from tests.gate.figures import PIPE, blocks
@@ -59,6 +60,22 @@ def test_a_change_is_found_and_dated() -> None:
 
 def test_no_change_is_seen_where_there_is_none() -> None:
     assert only(histories(recordings(*[5.0] * 20))).changes == ()
+
+
+def test_a_change_needs_as_many_results_as_is_said() -> None:
+    """With so many the clearest step is seen; with one less none is, wherever it comes."""
+
+    def seen(after: int, before: int) -> bool:
+        return bool(only(histories(recordings(*[5.0] * before, *[50.0] * after))).changes)
+
+    assert seen(FEWEST // 2, FEWEST - FEWEST // 2)
+    assert not any(seen(after, FEWEST - 1 - after) for after in range(1, FEWEST - 1))
+
+
+@pytest.mark.parametrize("count", [FEWEST - 1, FEWEST])
+def test_whoever_has_too_few_results_is_told_how_many_it_takes(count: int) -> None:
+    told = f"at least {FEWEST} are needed" in shown(histories(recordings(*[5.0] * count)))
+    assert told == (count < FEWEST)
 
 
 def test_few_results_have_no_level() -> None:

@@ -78,6 +78,11 @@ def test_a_chance_as_large_as_the_tail_is_small_enough() -> None:
     assert stats.signed_rank_quantile(4, 0.999 / 16) == -1
 
 
+def test_the_largest_sum_of_ranks_has_a_place_of_its_own() -> None:
+    """The quantile of certainty is the sum of all ranks, whether that is odd or even."""
+    assert [stats.signed_rank_quantile(count, 1.0) for count in (2, 3, 5)] == [3, 6, 15]
+
+
 def test_the_exact_distributions_reach_as_far_as_they_say() -> None:
     """There, and one block further, the quantiles are those of counting and of the normal curve."""
     tail, count = 0.0005, stats.EXACT_SIGNED_RANK
