@@ -41,8 +41,15 @@ class FolderKatas:
     `Katas` in `harness.inside.store` describes its methods.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, entered: bool = False) -> None:
+        """Serve the katas below `root`, which need not exist.
+
+        An avatar's folder that is made there is closed to other users of the machine, because a run
+        may leave a program there that becomes the user of the run, whoever starts it, or a socket.
+        `entered` says that players enter it by its path, as they do in a mounted volume.
+        """
         self.root = Path(root).absolute()
+        self._mode = 0o755 if entered else 0o700
         self._packing: list[threading.Thread] = []
 
     def describe(self) -> str:
@@ -71,6 +78,8 @@ class FolderKatas:
             if not self.root.exists():
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = self.root / avatar_folder(avatar)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(self._mode, exist_ok=True)
             make = kind or FolderEvent
             event = make(folder, time.monotonic() + seconds, self._closed, durable=durable)
             (self.root / STORE).touch()

@@ -49,7 +49,7 @@ class Keeper:
     """
 
     def __init__(self, root: Path, channel: Channel) -> None:
-        self._katas = FolderKatas(root)
+        self._katas = FolderKatas(root, entered=True)
         self._channel = channel
         self._event: FolderEvent | None = None
 

@@ -683,6 +683,22 @@ class TestWhoSees:
         FolderKatas(tmp_path / "katas").event(LION).close()
         assert stat.S_IMODE((tmp_path / "katas").stat().st_mode) == 0o751
 
+    def test_what_a_run_leaves_in_an_open_folder_is_closed_to_others(self, tmp_path: Path) -> None:
+        """It may be a program with a set-id bit, by which any user becomes that of the run."""
+        tmp_path.chmod(0o755)
+        katas = FolderKatas(tmp_path)
+        katas.event(LION).close()
+        assert stat.S_IMODE(katas.sandbox(LION).parent.stat().st_mode) == 0o700
+
+    def test_whoever_opens_an_avatar_to_others_has_it_so(self, tmp_path: Path) -> None:
+        """The next test event does not close it again."""
+        katas = FolderKatas(tmp_path)
+        katas.event(LION).close()
+        avatar = katas.sandbox(LION).parent
+        avatar.chmod(0o755)
+        katas.event(LION).close()
+        assert stat.S_IMODE(avatar.stat().st_mode) == 0o755
+
 
 class TestRefusals:
     """Katas that cannot be read or written."""

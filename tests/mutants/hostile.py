@@ -75,6 +75,21 @@ REACHES = (
         "test_whoever_changed_the_tree_the_next_run_that_mounts_it_owns_it[brought back]",
     ),
     Spoiled(
+        "open-avatars",
+        "An avatar's folder has the permissions that folders usually have, as once in this project. "
+        "In a folder of katas that others may enter, any of them starts the set-id program that a "
+        "run of katas-volume left, and becomes the user who plays.",
+        [
+            Change(
+                "inside/folder_katas.py",
+                "self._mode = 0o755 if entered else 0o700",
+                "self._mode = 0o755",
+            )
+        ],
+        "tests/inside/test_store.py::TestWhoSees::"
+        "test_what_a_run_leaves_in_an_open_folder_is_closed_to_others",
+    ),
+    Spoiled(
         "variables-of-the-image",
         "Trusted programs in a container get the image's variables beside their own, as by "
         "`docker exec` and `docker run -e`. With an LD_LIBRARY_PATH that ends in a colon, the "
