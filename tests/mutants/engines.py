@@ -108,10 +108,16 @@ class Reuses(Honest):
 class SocketEngine(DockerEngine):
     """Shows its own socket to the player."""
 
-    def start_container(self, what: str, *, mounts: list[Any], **options: Any) -> Any:
+    def __init__(self, host: str | None = None) -> None:
+        super().__init__(host)
         socket = self.host.removeprefix("unix://")
         mount = docker.types.Mount("/var/run/docker.sock", socket, type="bind")
-        return super().start_container(what, mounts=[*mounts, mount], **options)
+        start = self.containers.start
+
+        def start_with_it(what: str, *, mounts: list[Any], **options: Any) -> Any:
+            return start(what, mounts=[*mounts, mount], **options)
+
+        self.containers.start = start_with_it  # type: ignore[method-assign]
 
 
 class SocketMounted(Honest):

@@ -429,8 +429,10 @@ def test_a_keeper_that_was_killed_between_test_events_is_replaced(
     with closing(make_runner("katas-data-container", shared_engine)) as runner:
         play(runner, avatar, "echo 1 >made", edited="1")
         for each in shared_engine.api.containers():
-            if each["Id"] in shared_engine.alive() and each["Image"].startswith(KEEPER_IMAGE):
-                shared_engine.remove_container(each["Id"])
+            if each["Id"] in shared_engine.containers.alive() and each["Image"].startswith(
+                KEEPER_IMAGE
+            ):
+                shared_engine.containers.remove(each["Id"])
         assert_next_is_ordinary(runner, avatar)
 
 

@@ -157,7 +157,7 @@ def start(docker_engine: DockerEngine) -> Iterator[Callable[[str], DockerStream]
     started: list[DockerStream] = []
 
     def start_it(command: str) -> DockerStream:
-        stream = docker_engine.start_container(
+        stream = docker_engine.containers.start(
             "a test",
             image=images.RUN_IMAGE,
             entrypoint=["sh", "-c", command],
