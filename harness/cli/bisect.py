@@ -84,7 +84,7 @@ def _bisect(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int
     from harness.gate.bisection import Bisection, BisectOutcome  # noqa: PLC0415
     from harness.gate.revision import Revision, first_parents  # noqa: PLC0415
     from harness.measure.git import GitError  # noqa: PLC0415
-    from harness.measure.stats import LOOKS  # noqa: PLC0415
+    from harness.measure.looks import LOOKS  # noqa: PLC0415
     from harness.report.bisection import render  # noqa: PLC0415
 
     runner = runners.parse_variant(options.runner).label

@@ -202,7 +202,7 @@ def _measure(
     from harness.gate.evidence import check_baseline_given  # noqa: PLC0415
     from harness.gate.measuring import Wanted  # noqa: PLC0415
     from harness.gate.reading import NO_BASELINE, refuse_unlike  # noqa: PLC0415
-    from harness.measure.stats import LOOKS  # noqa: PLC0415
+    from harness.measure.looks import LOOKS  # noqa: PLC0415
 
     # Refuse before measuring what no measurement could answer.
     baseline = read_result(before) if before else None

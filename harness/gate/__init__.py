@@ -25,7 +25,7 @@ from harness.gate.evidence import (
 )
 from harness.gate.verdict import EXIT, Noise, Ruling, Verdict
 from harness.inside.errors import UsageError
-from harness.measure import stats
+from harness.measure import looks, stats
 from harness.measure.compare import AGAIN
 from harness.measure.stats import Interval, VerdictState
 from harness.measure.trials.scenario import SCENARIOS
@@ -42,7 +42,7 @@ __all__ = [
     "states",
 ]
 
-HOPELESS = 2 * stats.LOOKS[-1]
+HOPELESS = 2 * looks.LOOKS[-1]
 """If more blocks than this would be needed, the machine counts as too noisy."""
 
 COMPLETED = "completed and right"
@@ -71,12 +71,12 @@ def settled(
     budgets: Sequence[Budget],
     *,
     against: Against = None,
-    most: int = stats.LOOKS[-1],
+    most: int = looks.LOOKS[-1],
 ) -> bool:
     """Whether no budget is inconclusive any more, or `most` blocks have been played.
 
     Ask after each block. It judges only when the scenario with the most blocks has a number of
-    blocks in stats.LOOKS, so that asking often costs no confidence.
+    blocks in looks.LOOKS, so that asking often costs no confidence.
     """
     played = Counter(
         sample.scenario for sample in {sample.block: sample for sample in samples}.values()
@@ -84,7 +84,7 @@ def settled(
     scenario, blocks = played.most_common(1)[0]
     if blocks >= most:
         return True
-    if samples[-1].scenario != scenario or not stats.is_look(blocks):
+    if samples[-1].scenario != scenario or not looks.is_look(blocks):
         return False
     evidence = Evidence([samples], against=against)
     try:
@@ -100,7 +100,7 @@ def states(evidence: Evidence, budgets: Sequence[Budget]) -> list[VerdictState]:
 
 
 def early_stop(
-    budgets: Sequence[Budget], *, against: Against = None, most: int = stats.LOOKS[-1]
+    budgets: Sequence[Budget], *, against: Against = None, most: int = looks.LOOKS[-1]
 ) -> Callable[[Samples], bool]:
     """Return the function that a comparison asks after each block whether to stop."""
     return lambda samples: settled(samples, budgets, against=against, most=most)
@@ -126,7 +126,7 @@ def _headings(budgets: Sequence[Budget]) -> Iterable[tuple[str, str]]:
 
 
 def _decide(evidence: Evidence, budgets: Sequence[Budget]) -> Iterator[_Ratio | Ruling]:
-    confidence = stats.share(intervals(budgets))
+    confidence = looks.share(intervals(budgets))
     for budget in budgets:
         yield _ratio(evidence, budget, confidence) if budget.noisy else _counted(evidence, budget)
 
@@ -256,7 +256,7 @@ def _range(interval: Interval) -> str:
 
 def _advise(ruling: Ruling, interval: Interval, blocks: str) -> Ruling:
     """Say what would settle the budget; `blocks` is the word for the blocks that are too few."""
-    needed = interval.blocks_to_settle(ruling.limit or 1.0)
+    needed = looks.blocks_to_settle(interval, ruling.limit or 1.0)
     if needed is None:
         advice = "it lies at the limit, so no number of blocks can decide"
     elif needed <= HOPELESS:

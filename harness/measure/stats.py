@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
@@ -28,17 +27,10 @@ from numpy.typing import NDArray
 _Figures: TypeAlias = Sequence[float] | NDArray[np.float64]
 
 CONFIDENCE = 0.99
-"""Confidence that all intervals of one verdict hold together, at every look."""
+"""Confidence that all verdicts on a run are right; also that of an interval that nobody repeats."""
 
 SHOWN_CONFIDENCE = 0.95
 """Confidence of an interval that is shown beside a figure, each by itself."""
-
-LOOKS = (15, 30, 60, 120, 240, 480, 960)
-"""The numbers of blocks after which a verdict may be looked at.
-
-More looks would cost confidence: a gate that looks after each block, and stops when it likes what
-it sees, is wrong far more often than its interval claims (Armitage, McPherson and Rowe 1969).
-"""
 
 EXACT_SIGNED_RANK, EXACT_MANN_WHITNEY = 200, 2500
 """Up to so many blocks, or pairs of them, the distribution is exact; beyond, it is normal."""
@@ -85,41 +77,6 @@ class Interval:
             if beyond
             else VerdictState.INCONCLUSIVE
         )
-
-    def blocks_to_settle(self, limit: float) -> int | None:
-        """Return the number of blocks, a look, that settles the verdict with 9 chances in 10.
-
-        It assumes that the true ratio is the estimate, and that an interval narrows with the square
-        root of the blocks. None: the estimate is the limit, so no number of blocks will do.
-        """
-        distance = math.log(self.estimate / limit)
-        bound = self.low if distance > 0 else self.high
-        if bound in (0.0, math.inf):
-            return next_look(max(self.blocks, least_blocks(self.confidence) - 1))
-        if abs(distance) < 1e-6:
-            return None
-        scores = (NormalDist().inv_cdf((1 + self.confidence) / 2), NormalDist().inv_cdf(0.9))
-        reach = abs(math.log(bound / self.estimate)) * sum(scores) / scores[0]
-        return next_look(max(self.blocks, math.ceil(self.blocks * (reach / distance) ** 2) - 1))
-
-
-def share(verdicts: int, *, confidence: float = CONFIDENCE) -> float:
-    """Return the confidence that each of so many intervals needs at each of LOOKS (Bonferroni).
-
-    Then all of them hold together with `confidence`. Holm's procedure would decide a little sooner,
-    but it orders tests by their p-values and gives no interval to show beside a verdict.
-    """
-    return 1 - (1 - confidence) / (max(verdicts, 1) * len(LOOKS))
-
-
-def is_look(blocks: int) -> bool:
-    """Whether a verdict may be looked at after so many blocks."""
-    return blocks == next_look(blocks - 1)
-
-
-def next_look(blocks: int) -> int:
-    """Return the first look after more than this many blocks."""
-    return next((look for look in LOOKS if look > blocks), (blocks // LOOKS[-1] + 1) * LOOKS[-1])
 
 
 def least_blocks(confidence: float) -> int:

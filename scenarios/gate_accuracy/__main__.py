@@ -7,6 +7,7 @@ import csv
 import time
 from pathlib import Path
 
+from harness.measure import looks
 from scenarios.gate_accuracy import real, recording, report
 
 RESULTS = Path(__file__).parents[2] / "results" / "gate-accuracy"
@@ -53,10 +54,14 @@ def main() -> None:
 
 
 def _count(path: Path) -> int:
+    """Count the real gates of each kind that were played by these looks."""
     if not path.exists():
         return 0
     with path.open(newline="") as file:
-        return sum(row["kind"] == "equal" for row in csv.DictReader(file))
+        return sum(
+            (row["kind"], row["looks"]) == ("equal", str(len(looks.LOOKS)))
+            for row in csv.DictReader(file)
+        )
 
 
 main()

@@ -15,7 +15,7 @@ from typing import Any
 from harness.engines.choice import choose
 from harness.gate import Evidence, states
 from harness.inside.layout import Avatar
-from harness.measure import stats
+from harness.measure import looks, stats
 from harness.measure.compare import Comparison, compare, open_arm
 from harness.measure.stats import VerdictState
 from harness.measure.trees import TypicalTree
@@ -32,7 +32,7 @@ from scenarios.gate_accuracy.rules import BASE, BUDGETS
 KINDS = {"equal": 0.0, "10 % slower": 0.1, "20 % slower": 0.2}
 """The delay of the new version, as a share of its test event."""
 
-COLUMNS = ("played", "kind", "state", "blocks", "low", "estimate", "high")
+COLUMNS = ("played", "looks", "kind", "state", "blocks", "low", "estimate", "high")
 
 
 class Delayed(KatasDataContainer):
@@ -108,11 +108,11 @@ def play(path: Path, *, seconds: float) -> None:
 
         def settled(played: Any) -> bool:
             blocks = len({sample.block for sample in played if sample.scenario == INCREMENTAL})
-            if stats.is_look(blocks):
+            if looks.is_look(blocks):
                 for kind in KINDS.keys() - verdicts.keys():
                     if (state := _state(played, kind)) is not VerdictState.INCONCLUSIVE:
                         verdicts[kind] = (state, blocks)
-            return len(verdicts) == len(KINDS) or blocks >= stats.LOOKS[-1]
+            return len(verdicts) == len(KINDS) or blocks >= looks.LOOKS[-1]
 
         samples = list(compare(comparison, settled=settled, beside=arms))
     assert all(sample.outcome == "completed" and sample.right for sample in samples)
@@ -148,9 +148,10 @@ def _write(
         for kind in KINDS:
             state, count = verdicts.get(kind, (VerdictState.INCONCLUSIVE, len(blocks)))
             one, other = ([times[arm, block] for block in blocks[:count]] for arm in (kind, BASE))
-            interval = stats.paired(one, other, stats.share(1))
+            interval = stats.paired(one, other, looks.share(1))
             row = (
                 now,
+                len(looks.LOOKS),
                 kind,
                 state,
                 count,

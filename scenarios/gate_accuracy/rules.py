@@ -11,7 +11,7 @@ from scipy import stats as scipy_stats
 
 from harness.gate import Evidence, states
 from harness.gate.budgets import Budget, budget
-from harness.measure import stats
+from harness.measure import looks, stats
 from harness.measure.compare import AGAIN
 from harness.measure.stats import VerdictState
 from harness.measure.trials import INCREMENTAL, Sample
@@ -34,13 +34,13 @@ def drawn_gate(
     one, other = recording[RUNNER], recording[RUNNER + AGAIN]
     samples: list[Sample] = []
     state = VerdictState.INCONCLUSIVE
-    for block in range(stats.LOOKS[-1]):
+    for block in range(looks.LOOKS[-1]):
         drawn = int(random.integers(len(one)))
         pair = (one[drawn].seconds, other[drawn].seconds)
         new, old = pair if random.random() < 0.5 else pair[::-1]
         samples.append(replace(one[0], runner=RUNNER, block=block, seconds=new * slowdown))
         samples.append(replace(one[0], runner=BASE, block=block, seconds=old))
-        if stats.is_look(block + 1):
+        if looks.is_look(block + 1):
             (state,) = states(Evidence([samples], against=BASE), BUDGETS)
             if state is not VerdictState.INCONCLUSIVE:
                 break

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.gate import Evidence, early_stop, judge, settled
 from harness.inside.errors import UsageError
-from harness.measure import stats
+from harness.measure import looks
 from harness.measure.stats import VerdictState
 from tests.gate.figures import PIPE, blocks, budgets
 from tests.support import one_line
@@ -66,7 +66,7 @@ def test_files_recompiled_that_nobody_can_count_are_no_more_than_the_others() ->
     """A build without object files can be gated all the same, and is settled; a bound that is a
     number cannot be kept to.
     """
-    samples = blocks(PIPED, stats.LOOKS[0], recompiled=None)
+    samples = blocks(PIPED, looks.LOOKS[0], recompiled=None)
     text = 'recompiled = "at most 1 times katas-volume"'
     verdict = judge(Evidence([samples]), budgets(text))
     assert verdict.rulings[1].state is VerdictState.PASSED
@@ -166,7 +166,7 @@ def test_few_blocks_decide_nothing_and_say_so() -> None:
     ruling = judge(Evidence([blocks(PIPED, 5)]), budgets(AT_MOST.format(9))).rulings[1]
     assert ruling.state is VerdictState.INCONCLUSIVE
     assert "too few for an interval" in ruling.says
-    assert ruling.to_settle == stats.LOOKS[0]
+    assert ruling.to_settle == looks.LOOKS[0]
 
 
 def test_the_pair_of_the_same_runner_tells_the_noise() -> None:
@@ -261,7 +261,7 @@ def test_it_is_settled_at_a_look_and_nowhere_else() -> None:
     found, stop = budgets(AT_MOST.format(1.4)), early_stop(budgets(AT_MOST.format(1.4)))
     at = [count for count in range(1, 61) if settled(blocks(PIPED, count), found)]
     assert at
-    assert set(at) <= set(stats.LOOKS)
+    assert set(at) <= set(looks.LOOKS)
     assert stop(blocks(PIPED, at[0]))
     assert not settled(blocks(PIPED, 60), budgets(AT_MOST.format(1.25)))
 

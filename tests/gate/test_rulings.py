@@ -12,7 +12,7 @@ from harness.gate import HOPELESS, Evidence, early_stop, judge, settled, states
 from harness.gate.evidence import check_budgets, counts, events, figures, measured_arms, others
 from harness.gate.verdict import Ruling
 from harness.inside.errors import UsageError
-from harness.measure import stats
+from harness.measure import looks
 from harness.measure.stats import VerdictState
 from harness.measure.trials.sample import Sample
 from tests.gate.figures import PIPE, blocks, budgets
@@ -156,7 +156,7 @@ def test_a_ratio_says_its_interval_and_what_would_settle_it(
     found = ruled(Evidence([steady(2.0, 60)]), f'seconds = "at most {limit} times katas-volume"')
     assert (found.state, found.says, found.limit) == (state, says, limit)
     assert found.interval is not None
-    assert found.interval.confidence == stats.share(1)
+    assert found.interval.confidence == looks.share(1)
     assert (found.blocks, found.outliers, found.warm_up) == (60, 0, 0)
     assert found.scatter == pytest.approx(math.exp(0.01 / 0.6744898))
     least = ruled(Evidence([steady(2.0, 60)]), f'seconds = "at least {limit} times katas-volume"')
@@ -171,7 +171,7 @@ def test_two_budgets_share_their_confidence() -> None:
     )
     found = judge(Evidence([steady(2.0, 60)]), budgets(text)).rulings[1:]
     confidences = [each.interval.confidence for each in found if each.interval]
-    assert confidences == [stats.share(2)] * 2
+    assert confidences == [looks.share(2)] * 2
 
 
 def test_what_lies_near_the_limit_says_how_far_off_a_verdict_is() -> None:
@@ -360,12 +360,12 @@ def test_it_is_settled_by_the_scenario_with_the_most_blocks() -> None:
     assert not settled(steady(2.0, 14), text, most=15)
     assert settled(steady(2.0, 14), text, most=14)
     assert settled(steady(2.0, 14), text, most=13)
-    many = [edit(PIPE, block) for block in range(stats.LOOKS[-1])]
+    many = [edit(PIPE, block) for block in range(looks.LOOKS[-1])]
     assert settled(many, text)
     assert not settled(many[:-1], text)
     assert early_stop(text)(many)
     assert not early_stop(text)(many[:-1])
-    assert not early_stop(text)(many[: stats.LOOKS[-2]])
+    assert not early_stop(text)(many[: looks.LOOKS[-2]])
     assert not early_stop(text)(samples[:-3])
     assert early_stop(text, most=14)(samples[:-3])
 

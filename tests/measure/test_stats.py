@@ -137,32 +137,6 @@ def test_too_few_blocks_decide_nothing() -> None:
         assert stats.paired([2.0] * blocks, [1.0] * blocks, 0.99).high == high
 
 
-def test_the_blocks_that_would_settle_it_do() -> None:
-    """With noise of the same kind, half as near to the limit takes four times the blocks, up to the
-    next look.
-
-    Just to halve the interval is not enough: the estimate moves as well, and settles it then only half of the time.
-    """
-    interval = Interval(0.95, 1.0, 1.0 / 0.95, 40, 0.99)
-    assert interval.blocks_to_settle(1 / 0.95) == 120
-    assert interval.blocks_to_settle(math.sqrt(1 / 0.95)) == 480
-    assert interval.blocks_to_settle(1.0) is None
-    assert Interval(0.0, 1.0, math.inf, 3, 0.99).blocks_to_settle(1.05) == 15
-
-
-@given(st.integers(0, 5000))
-def test_looks_come_one_after_the_other(blocks: int) -> None:
-    """The next look is a look, and there is none between."""
-    following = stats.next_look(blocks)
-    assert following > blocks
-    assert stats.is_look(following)
-    assert not any(stats.is_look(each) for each in range(blocks + 1, following))
-
-
-def test_confidence_is_shared_by_all_verdicts_and_looks() -> None:
-    assert 1 - stats.share(4) == pytest.approx((1 - stats.CONFIDENCE) / 4 / len(stats.LOOKS))
-
-
 def test_outliers_are_named() -> None:
     """By their place, fast ones too; equal figures have none."""
     calm = [1.0, 1.01, 0.99, 1.02, 0.98, 1.0, 1.01]

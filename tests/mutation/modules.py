@@ -23,6 +23,7 @@ class Equivalent:
 
 
 MODULES: dict[str, tuple[str, ...]] = {
+    "harness/measure/looks.py": ("tests/measure/test_looks.py",),
     "harness/measure/stats.py": ("tests/measure/test_formulas.py", "tests/measure/test_stats.py"),
     "harness/measure/summary.py": ("tests/measure/test_rows.py", "tests/measure/test_summary.py"),
     "harness/gate/__init__.py": GATE,
@@ -48,6 +49,18 @@ MODULES: dict[str, tuple[str, ...]] = {
 """Paths of modules, each with arguments of pytest: files, the fastest first, and what narrows them."""
 
 EQUIVALENT = (
+    Equivalent(
+        "harness/measure/looks.py",
+        "LEAST_SCORE = 64, -8.0",
+        "LEAST_SCORE = 64, - 7.0",
+        "what lies below either is less than what the integration rounds off",
+    ),
+    Equivalent(
+        "harness/measure/looks.py",
+        "least, most = -normal.inv_cdf(chance)",
+        "least, most = +normal.inv_cdf(chance)",
+        "the root is sought in a wider range, and is the same",
+    ),
     Equivalent(
         "harness/gate/__init__.py",
         "played.most_common(1)[0]",
@@ -116,8 +129,8 @@ EQUIVALENT = (
     ),
     Equivalent(
         "harness/gate/__init__.py",
-        "(ruling.limit or 1.0)",
-        "(ruling.limit or 2.0)",
+        "ruling.limit or 1.0",
+        "ruling.limit or 2.0",
         "the ruling of a ratio has a limit, and a limit of 0 is refused where budgets are read",
     ),
     Equivalent(
